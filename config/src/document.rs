@@ -1,0 +1,267 @@
+//! The document as types: what `check` proved right. Maps keep the document's order.
+
+use std::{net::IpAddr, net::SocketAddr};
+
+/// Named entries in document order.
+pub type Named<T> = Vec<(String, T)>;
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Document {
+    pub shards: Shards,
+    pub shutdown_grace_ms: u64,
+    /// `None`: 0 on a terminal, 5 s otherwise.
+    pub drain_delay_ms: Option<u64>,
+    pub access_log: AccessLog,
+    pub max_body_bytes: u64,
+    /// Client-side timeouts and bounds (`client:` in the document).
+    pub client: ClientLimits,
+    pub listeners: Named<Listener>,
+    pub admin: Option<Admin>,
+    pub providers: Named<Provider>,
+    pub models: Named<Model>,
+    pub teams: Named<Team>,
+    pub users: Named<User>,
+    pub keys: Named<Key>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shards {
+    #[default]
+    Auto,
+    Count(u16),
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AccessLog {
+    Off,
+    #[default]
+    Stderr,
+    File(String),
+}
+
+/// `client: { header_timeout: 10s, body_timeout: 30s, idle_timeout: 75s, max_connections: 100000 }`, these the defaults.
+/// `body_timeout` bounds the time between two reads of a body and between two writes of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientLimits {
+    pub header_timeout_ms: u64,
+    pub body_timeout_ms: u64,
+    pub idle_timeout_ms: u64,
+    pub max_connections: u32,
+}
+
+impl Default for ClientLimits {
+    fn default() -> Self {
+        Self { header_timeout_ms: 10_000, body_timeout_ms: 30_000, idle_timeout_ms: 75_000, max_connections: 100_000 }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listener {
+    pub address: SocketAddr,
+    pub tls: Option<ListenerTls>,
+    pub proxy_protocol: bool,
+    pub trusted_proxies: Vec<Cidr>,
+    pub cors: Option<Cors>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerTls {
+    /// A certificate chain in PEM.
+    pub certificate: Reference,
+    pub key: Reference,
+    /// Further certificates chosen by SNI: (server name, certificate, key). `sni: { NAME: { certificate, key } }`
+    pub sni: Vec<(String, Reference, Reference)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cors {
+    /// Exact origins, or `*` alone.
+    pub origins: Vec<String>,
+    pub max_age_s: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cidr {
+    pub address: IpAddr,
+    pub prefix: u8,
+}
+
+impl Cidr {
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        let _ = ip;
+        todo!()
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    pub address: SocketAddr,
+    pub token: Option<Reference>,
+}
+
+/// A secret or file an operator referred to: `env:NAME` or `file:PATH`. Never its content.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reference {
+    Env(String),
+    File(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    OpenAi,
+    Anthropic,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Provider {
+    pub dialect: Dialect,
+    /// Final base: scheme, authority and path prefix, the dialect's own prefix added when the operator gave no path.
+    pub base_url: BaseUrl,
+    /// How the credential is sent; from the catalogue row or the dialect.
+    pub auth: Auth,
+    /// Several spread the load round robin.
+    pub credentials: Vec<Reference>,
+    pub proxy: Option<HttpProxy>,
+    pub timeouts: Timeouts,
+    pub connections: Connections,
+    pub tls: UpstreamTls,
+    /// The row says that `stream_options.include_usage` may be asked for.
+    pub may_ask_stream_usage: bool,
+    /// `headers:` added to every request, for instance `openai-organization`.
+    pub headers: Vec<(String, String)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    None,
+    /// `authorization: Bearer …`
+    Bearer,
+    /// `x-api-key: …`
+    XApiKey,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUrl {
+    pub tls: bool,
+    pub host: String,
+    pub port: u16,
+    /// Without a trailing slash; `/v1` for OpenAI and Anthropic unless given.
+    pub prefix: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpProxy {
+    pub host: String,
+    pub port: u16,
+    /// `user:password`, sent as Basic.
+    pub credential: Option<Reference>,
+    pub no_proxy: Vec<NoProxy>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoProxy {
+    Cidr(Cidr),
+    /// A host, or a suffix when it began with a dot.
+    Host(String),
+    Suffix(String),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    pub connect_ms: u64,
+    pub first_byte_ms: u64,
+    pub between_bytes_ms: u64,
+    pub total_ms: u64,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect_ms: 2_000, first_byte_ms: 60_000, between_bytes_ms: 30_000, total_ms: 600_000 }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    pub max_idle: u32,
+    pub idle_timeout_ms: u64,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Self { max_idle: 256, idle_timeout_ms: 60_000 }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamTls {
+    /// Default: the system's roots.
+    pub ca: Option<Reference>,
+    pub client_certificate: Option<(Reference, Reference)>,
+    /// SNI and name to verify, when it is not the URL's host.
+    pub server_name: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// In priority order.
+    pub targets: Vec<Target>,
+    pub retry: Retry,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub provider: String,
+    /// The provider's model name; `*` stands for what the wildcard matched.
+    pub model: String,
+}
+
+/// Which failures before the first byte move on to the next target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    pub attempts: u32,
+    pub on_connect: bool,
+    pub on_disconnect: bool,
+    pub on_timeout: bool,
+    pub on_status: Vec<u16>,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            attempts: 3,
+            on_connect: true,
+            on_disconnect: true,
+            on_timeout: true,
+            on_status: vec![429, 500, 502, 503, 504, 529],
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Team {
+    pub cost_center: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct User {
+    pub team: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    pub secret: KeySecret,
+    pub team: Option<String>,
+    pub user: Option<String>,
+    /// Names or patterns with one trailing `*`; empty: every model.
+    pub models: Vec<String>,
+    /// Unix seconds.
+    pub expires_unix_s: Option<u64>,
+    /// Only from 127.0.0.0/8 and ::1 (the quick start's key). Document key `loopback_only`.
+    pub loopback_only: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySecret {
+    Reference(Reference),
+    Sha256([u8; 32]),
+}

@@ -1,0 +1,15 @@
+//! What an operator may say, and what the planes say to each other.
+//!
+//! Text becomes a `serde_json::Value` tree with positions (`parse`), the tree becomes a `Document` or a list of all
+//! its faults (`check`), two trees become a list of changes in words (`diff`). The JSON tree is what is stored and
+//! what pointers address; `Document` is its typed reading. Nothing here reads a file, a socket or the environment.
+
+pub mod check;
+pub mod diff;
+pub mod document;
+pub mod link;
+pub mod parse;
+pub mod problem;
+
+pub use document::Document;
+pub use problem::Problem;

@@ -1,0 +1,139 @@
+//! What the planes say to each other over `STATE_DIR/dataplane.sock`: frames of a 4-byte little-endian length and
+//! JSON. The control plane asks, the data plane answers each `Ask` with one `Answer` carrying the same `id`; `Event`s
+//! come unasked. Listening sockets travel as SCM_RIGHTS with the one byte that precedes the frame naming them.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::problem::Problem;
+
+/// A frame over this is refused.
+pub const MAX_FRAME_BYTES: usize = 256 * 1024 * 1024;
+
+/// Control plane → data plane.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ask {
+    pub id: u64,
+    pub body: AskBody,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AskBody {
+    /// Who is there: answered by `Hello`.
+    Hello,
+    /// `count` listening sockets bound to `address` follow as SCM_RIGHTS, one per shard, for the listener's name.
+    Listeners { name: String, address: SocketAddr, count: u16 },
+    /// Hand the listening sockets back (adoption by a new control plane): answered by `Sockets`, then the descriptors.
+    TakeListeners,
+    /// Compile the document and prepare it on every shard. `keys` is the whole identity store.
+    Prepare { revision: u64, document: serde_json::Value, keys: Vec<StoredKey> },
+    /// Put the prepared revision in force on every shard, after the data plane has fsynced it as last good.
+    Commit { revision: u64 },
+    Abort { revision: u64 },
+    /// Identity changes, in force on every shard when answered.
+    Keys { upsert: Vec<StoredKey>, remove: Vec<String> },
+    Status,
+    /// Prometheus text of the data plane.
+    Metrics,
+    /// Reread certificates and key files of the running revision.
+    ReloadFiles,
+    Drain,
+    Resume,
+}
+
+/// A key of the identity store. Secrets exist only as SHA-256, hex.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredKey {
+    pub name: String,
+    pub sha256: String,
+    /// A rotated key's former secret, good until then (Unix seconds).
+    pub previous: Option<(String, u64)>,
+    pub team: Option<String>,
+    pub user: Option<String>,
+    pub models: Vec<String>,
+    pub expires_unix_s: Option<u64>,
+}
+
+/// Data plane → control plane.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Say {
+    Answer { id: u64, body: AnswerBody },
+    Event(Event),
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnswerBody {
+    Hello { pid: u32, version: String, shards: u16, revision: u64, listeners: Vec<(String, SocketAddr)> },
+    Done,
+    Sockets { listeners: Vec<(String, SocketAddr, u16)> },
+    Prepared { revision: u64 },
+    Committed { revision: u64, shards: Vec<ShardRevision> },
+    /// The change took effect nowhere.
+    Refused { problems: Vec<Problem> },
+    Status(Box<Status>),
+    Metrics { text: String },
+    Failed { reason: String },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShardRevision {
+    pub id: u16,
+    pub revision: u64,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Status {
+    pub pid: u32,
+    pub uptime_s: u64,
+    pub revision: u64,
+    pub draining: bool,
+    pub rss_bytes: u64,
+    pub shards: Vec<ShardStatus>,
+    /// Totals over the shards since start, with latency quantiles in µs, for `tollgate top`.
+    pub requests: u64,
+    pub failures: u64,
+    pub total_us: Quantiles,
+    pub gateway_us: Quantiles,
+    pub models: Vec<ModelStatus>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Quantiles {
+    pub p50: u64,
+    pub p90: u64,
+    pub p99: u64,
+    pub p999: u64,
+    pub max: u64,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ShardStatus {
+    pub id: u16,
+    pub revision: u64,
+    pub connections: u64,
+    pub upstream_connections: u64,
+    pub requests: u64,
+    pub in_flight: u64,
+    pub busy_ratio: f64,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ModelStatus {
+    pub model: String,
+    pub requests: u64,
+    pub failures: u64,
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+}
+
+/// Something an operator may want to see happen.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Event {
+    pub unix_ms: u64,
+    pub kind: String,
+    pub text: String,
+}

@@ -1,0 +1,5 @@
+//! Wire dialects of model providers: what a request and an answer mean in each, read without building a tree.
+//!
+//! Nothing here knows a socket, a clock or a configuration.
+
+pub mod usage;

@@ -1,0 +1,71 @@
+//! What an exchange wants done: a list of actions and an arena for the bytes they mention. One `Outputs` per shard is
+//! reused for every feed; the shell empties it before each.
+
+use std::ops::Range;
+
+use crate::snapshot::EndpointId;
+
+/// Names one upstream attempt of one exchange; never reused within it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AttemptId(pub u8);
+
+/// Bytes to send, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Made by the engine: a range of `Outputs::arena`.
+    Arena(Range<u32>),
+    /// A range of the request's (decoded) body, `Io::body`.
+    RequestBody(Range<u32>),
+    /// A range of the slice this feed's `Input::UpstreamBody` carried.
+    Input(Range<u32>),
+}
+
+/// How the client learns where the answer's body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplyFraming {
+    /// No body (204, 304, or an answer to HEAD); `content-length` is written for `Some`.
+    Empty(Option<u64>),
+    Length(u64),
+    /// Unknown length: chunked for HTTP/1.1 clients, until close for 1.0.
+    Stream,
+}
+
+/// Done by the shell in order. Ranges of lines lie in `Outputs::arena`, ranges of pieces in `Outputs::pieces`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Read the body (answer `Expect: 100-continue` first) and feed `Input::Body` once it is complete, decoded and at
+    /// most `max_bytes` long; else `Input::ClientFault`. Until then nothing else happens.
+    ReadBody { max_bytes: u64 },
+    /// Obtain a connection to the endpoint: pooled, unless `fresh`. Answered by `Connected` or `UpstreamFailed`.
+    Dial { attempt: AttemptId, endpoint: EndpointId, fresh: bool },
+    /// Send a whole request: `lines` is the request line, all header lines and the empty line, complete; `pieces` the body.
+    SendUp { attempt: AttemptId, lines: Range<u32>, pieces: Range<u32> },
+    /// Give the attempt up: close its connection (or stop dialling). No input for it follows.
+    Abandon { attempt: AttemptId },
+    /// Begin the answer. `lines` are header lines without the status line, framing headers, `connection` and the empty line.
+    Head { status: u16, lines: Range<u32>, framing: ReplyFraming },
+    /// Send body bytes of the answer now.
+    Body { pieces: Range<u32> },
+    /// The answer is complete; the exchange is over. The connection may be kept.
+    End,
+    /// The answer cannot be completed; the exchange is over. Close the connection so that the client notices
+    /// (a chunked body gets no last chunk).
+    Cut,
+    /// The exchange's record is final: read `Exchange::record`. Exactly once, after which only `End` or `Cut` may follow.
+    Settle,
+}
+
+#[derive(Debug, Default)]
+pub struct Outputs {
+    pub actions: Vec<Action>,
+    pub pieces: Vec<Piece>,
+    pub arena: Vec<u8>,
+}
+
+impl Outputs {
+    pub fn clear(&mut self) {
+        self.actions.clear();
+        self.pieces.clear();
+        self.arena.clear();
+    }
+}

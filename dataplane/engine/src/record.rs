@@ -1,0 +1,63 @@
+//! What is known of an exchange when it has ended: the source of metrics, the access line and (later) the usage spool.
+
+use tollgate_dialect::usage::Usage;
+
+/// How an exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The answer was delivered to the shell whole (whatever its status).
+    Complete,
+    ClientGone,
+    /// The answer broke after its first byte.
+    Cut,
+}
+
+/// A view into the exchange; copy what must outlive it.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    pub request_id: &'a str,
+    /// HTTP status answered; 499 when the client left before one was sent.
+    pub status: u16,
+    pub outcome: Outcome,
+    pub surface: &'static str,
+    /// `openai`, `anthropic`, or empty for paths of no dialect.
+    pub dialect: &'static str,
+    pub key: Option<&'a str>,
+    pub user: Option<&'a str>,
+    pub team: Option<&'a str>,
+    /// As asked for by the client (bounded in length), for the access log only.
+    pub model_asked: Option<&'a str>,
+    /// The configured name that matched: safe as a metric label. Index into `document.models`.
+    pub model: Option<(usize, &'a str)>,
+    /// Provider of the last attempt. Index into `document.providers`.
+    pub provider: Option<(usize, &'a str)>,
+    /// Model name sent to it.
+    pub upstream_model: Option<&'a str>,
+    pub tags: Option<&'a str>,
+    pub attempts: u8,
+    pub streamed: bool,
+    /// A `Failure` kind (`code` of the contract) when the gateway itself answered with an error.
+    pub rejected: Option<&'static str>,
+    pub usage: Option<Usage>,
+    pub request_body_bytes: u64,
+    pub response_body_bytes: u64,
+    /// From the request's first byte to the record's end.
+    pub total_ns: u64,
+    /// Of these, spent in the gateway: before the request went up, between attempts, and between the answer's head
+    /// coming in and going out; waiting for the upstream is not in it.
+    pub gateway_ns: u64,
+    /// From the request's first byte to the first body byte of the answer; streams only.
+    pub first_token_ns: Option<u64>,
+}
+
+/// How each attempt ended, for `tollgate_upstream_attempts_total{provider,outcome}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttemptOutcome {
+    Ok,
+    Status,
+    Connect,
+    Timeout,
+    Disconnect,
+    BadAnswer,
+    Cancelled,
+}

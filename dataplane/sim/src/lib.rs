@@ -1,0 +1,1 @@
+//! Seeded simulator over the engine.

@@ -1,0 +1,5 @@
+//! HTTP/1.1 messages (RFC 9112): heads, chunked bodies, and what is written back.
+
+pub mod chunked;
+pub mod read;
+pub mod write;

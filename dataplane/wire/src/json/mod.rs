@@ -1,0 +1,4 @@
+//! JSON without a tree: a cursor that finds fields, and edits that keep every other byte.
+
+pub mod cursor;
+pub mod edit;
