@@ -1,0 +1,63 @@
+# `make run` and `make test` work on a fresh machine: .ci/tools installs what is missing.
+export PATH := $(CURDIR)/.cache/venv/bin:$(PATH)
+# The interpreter, with the official SDKs, that the end-to-end tests start.
+export TOLLGATE_TEST_PYTHON := $(CURDIR)/.cache/venv/bin/python
+FUZZ_SECONDS ?= 60
+SOAK_HOURS ?= 1
+
+.PHONY: run build test check fmt deny advisories bench compare fuzz soak docs
+
+run: build
+	@exec target/release/tollgate up $(ARGS)
+
+build:
+	@.ci/tools build
+	cargo build --release --bins
+
+# Everything, with a short form of each long proof; cargo-nextest comes last, so its summary closes the output.
+test:
+	@.ci/tools build test
+	cargo build --workspace --bins
+	bench/soak/soak.py --short
+	cargo nextest run --workspace --profile ci
+
+# What a change must also satisfy before it lands.
+check: deny
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+deny:
+	@.ci/tools deny
+	cargo-deny check bans licenses sources
+
+# Needs the advisory database, which not every network reaches.
+advisories:
+	@.ci/tools deny
+	cargo-deny check advisories
+
+fmt:
+	cargo fmt --all
+
+bench:
+	@.ci/tools build
+	cargo bench -p tollgate-bench $(ARGS)
+
+# The gateway beside nginx, in one run on two cores; writes docs/performance.md.
+compare:
+	@.ci/tools build compare
+	cargo build --release --bins
+	bench/compare/run.py $(ARGS)
+
+fuzz:
+	@.ci/tools build fuzz
+	dataplane/fuzz/run.sh $(FUZZ_SECONDS)
+
+# Resumable; appends what it really ran to bench/soak/log.jsonl.
+soak:
+	@.ci/tools build test fuzz
+	cargo build --release --bins
+	bench/soak/soak.py --hours $(SOAK_HOURS) $(ARGS)
+
+docs:
+	@.ci/tools docs
+	mdbook build docs
