@@ -1,6 +1,18 @@
-//! What the planes say to each other over `STATE_DIR/dataplane.sock`: frames of a 4-byte little-endian length and
-//! JSON. The control plane asks, the data plane answers each `Ask` with one `Answer` carrying the same `id`; `Event`s
-//! come unasked. Listening sockets travel as SCM_RIGHTS with the one byte that precedes the frame naming them.
+//! What the planes say to each other over `STATE_DIR/dataplane.sock` (a Unix stream socket, mode 0600; the data plane
+//! listens). The control plane asks, the data plane answers each `Ask` with one `Say::Answer` carrying the same `id`;
+//! a connection's asks are taken in order, its answers come in that order. After `Hello` on a connection, `Say::Event`s
+//! come on it unasked, between answers.
+//!
+//! The exact bytes:
+//! - A frame is a 4-byte little-endian length N (0 < N ≤ `MAX_FRAME_BYTES`) and N bytes of JSON: an `Ask` one way, a
+//!   `Say` the other. A frame that is too long or does not parse ends the connection.
+//! - Descriptors follow a frame, never accompany it. Right after the frame of a `Listeners` ask come its `count`
+//!   descriptors in messages of one byte, 0x00, each sent by one `sendmsg` carrying at most `MAX_FDS_PER_MESSAGE` of
+//!   them as SCM_RIGHTS (so ⌈count / 253⌉ such bytes; none when `count` is 0). Read the frame by exact lengths, not
+//!   through a buffered reader, then each byte with `recvmsg` (MSG_CMSG_CLOEXEC).
+//! - Right after the frame of a `Sockets` answer come the descriptors of each listener in the order listed, the same
+//!   way: a listener never shares a message with another. Nothing, no event either, comes between.
+//! - The descriptors are listening sockets, SO_REUSEPORT set, the i-th for shard i.
 
 use std::net::SocketAddr;
 
@@ -10,6 +22,8 @@ use crate::problem::Problem;
 
 /// A frame over this is refused.
 pub const MAX_FRAME_BYTES: usize = 256 * 1024 * 1024;
+/// Descriptors in one message: the kernel's SCM_MAX_FD.
+pub const MAX_FDS_PER_MESSAGE: usize = 253;
 
 /// Control plane → data plane.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -1,19 +1,77 @@
 //! What the control thread, the resolver and other shards say to a shard. A message is put in the shard's bounded
 //! inbox and its eventfd is written; the shard reads the eventfd on its own ring and never waits for anybody.
 
-use std::{net::IpAddr, net::SocketAddr, os::fd::OwnedFd, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    os::fd::OwnedFd,
+    sync::{Arc, atomic::AtomicU32},
+    time::Duration,
+};
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 use tollgate_config::link::ShardRevision;
 use tollgate_engine::{Snapshot, identity::KeyTable};
 
-use crate::{metrics::ShardMetrics, tls::TlsSet};
+use crate::{access_log, metrics::ShardMetrics, resolve, tls::TlsSet};
+
+/// Messages that wait in a shard's inbox.
+pub const INBOX_CAPACITY: usize = 4096;
+
+/// What a shard is started with. It has no snapshot and no listeners then; both come as messages.
+pub struct ShardSetup {
+    pub id: u16,
+    pub cpu: usize,
+    pub inbox: Receiver<ToShard>,
+    /// An eventfd, written after each message put in the inbox.
+    pub wake: OwnedFd,
+    /// All shards by id, this one too.
+    pub peers: Arc<[ShardHandle]>,
+    /// Connections each shard has, written by it alone.
+    pub load: Arc<[AtomicU32]>,
+    pub resolver: resolve::Handle,
+    pub access: access_log::Handle,
+    /// Of the process, as far as descriptors reach.
+    pub max_connections: u32,
+}
+
+/// Where to put messages for a shard.
+#[derive(Clone)]
+pub struct ShardHandle {
+    inbox: Sender<ToShard>,
+    wake: Arc<OwnedFd>,
+}
+
+impl ShardHandle {
+    /// `wake`: the eventfd whose other descriptor is in the shard's `ShardSetup`.
+    pub fn new(inbox: Sender<ToShard>, wake: Arc<OwnedFd>) -> Self {
+        Self { inbox, wake }
+    }
+
+    /// Never waits. False, and the message is dropped, when the inbox is full or the shard has ended.
+    pub fn send(&self, message: ToShard) -> bool {
+        let sent = self.inbox.try_send(message).is_ok();
+        self.wake();
+        sent
+    }
+
+    /// Waits for room; for threads that may.
+    pub fn send_within(&self, message: ToShard, patience: Duration) -> bool {
+        let sent = self.inbox.send_timeout(message, patience).is_ok();
+        self.wake();
+        sent
+    }
+
+    fn wake(&self) {
+        // It can only fail when the counter is full, and then the shard has been woken already.
+        let _ = rustix::io::write(&*self.wake, &1u64.to_ne_bytes());
+    }
+}
 
 /// A compiled revision with what the shell itself needs to run it.
 pub struct Prepared {
     pub snapshot: Arc<Snapshot>,
     pub keys: Arc<KeyTable>,
-    pub tls: TlsSet,
+    pub tls: Arc<TlsSet>,
 }
 
 pub enum ToShard {
@@ -25,7 +83,7 @@ pub enum ToShard {
     /// Replace the key table of the running revision; answered once in force.
     Keys(Arc<KeyTable>, Sender<u16>),
     /// Replace the TLS configurations of the running revision (certificates reloaded).
-    Tls(TlsSet, Sender<u16>),
+    Tls(Arc<TlsSet>, Sender<u16>),
     /// Accept on this socket for the listener of that name; replaces the one it had.
     Listen { name: String, address: SocketAddr, socket: OwnedFd },
     /// Stop accepting for a listener that is no longer configured.
