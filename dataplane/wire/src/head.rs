@@ -19,6 +19,22 @@ pub enum Method {
     Other,
 }
 
+impl Method {
+    /// Methods are case-sensitive (RFC 9110 §9.1).
+    pub fn of(token: &[u8]) -> Method {
+        match token {
+            b"GET" => Method::Get,
+            b"HEAD" => Method::Head,
+            b"POST" => Method::Post,
+            b"PUT" => Method::Put,
+            b"PATCH" => Method::Patch,
+            b"DELETE" => Method::Delete,
+            b"OPTIONS" => Method::Options,
+            _ => Method::Other,
+        }
+    }
+}
+
 /// Headers the gateway acts on, tagged once while the head is parsed. `Other` is forwarded as it came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
@@ -96,7 +112,10 @@ const ABSENT: u16 = u16::MAX;
 
 impl Default for Fields {
     fn default() -> Self {
-        Self { lines: Vec::new(), first: [ABSENT; Known::COUNT] }
+        Self {
+            lines: Vec::new(),
+            first: [ABSENT; Known::COUNT],
+        }
     }
 }
 
@@ -154,6 +173,18 @@ pub struct RequestHead {
     pub upgrade: bool,
 }
 
+impl RequestHead {
+    /// Empties the head and keeps its allocations.
+    pub fn clear(&mut self) {
+        let mut fields = std::mem::take(&mut self.fields);
+        fields.clear();
+        *self = RequestHead {
+            fields,
+            ..RequestHead::default()
+        };
+    }
+}
+
 /// A final response's head (1xx heads are skipped by the reader).
 #[derive(Clone, Debug, Default)]
 pub struct ResponseHead {
@@ -162,6 +193,18 @@ pub struct ResponseHead {
     pub framing: Framing,
     pub len: usize,
     pub keep_alive: bool,
+}
+
+impl ResponseHead {
+    /// Empties the head and keeps its allocations.
+    pub fn clear(&mut self) {
+        let mut fields = std::mem::take(&mut self.fields);
+        fields.clear();
+        *self = ResponseHead {
+            fields,
+            ..ResponseHead::default()
+        };
+    }
 }
 
 /// A request head together with the bytes its spans point into.

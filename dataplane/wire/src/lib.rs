@@ -3,9 +3,12 @@
 //! Nothing here knows a socket, a clock, a thread or a configuration. Parsers take a whole buffer and answer
 //! complete, incomplete or bad; what they find are spans into that buffer.
 
+#![forbid(unsafe_code)]
+
 pub mod head;
 pub mod http1;
 pub mod json;
+mod known;
 pub mod span;
 pub mod sse;
 

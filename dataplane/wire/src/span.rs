@@ -13,7 +13,10 @@ impl Span {
     /// Panics when an offset exceeds 4 GiB: buffers are bounded far below, so that is our own mistake.
     pub fn new(start: usize, end: usize) -> Self {
         assert!(start <= end && end <= u32::MAX as usize, "span out of range");
-        Self { start: start as u32, end: end as u32 }
+        Self {
+            start: start as u32,
+            end: end as u32,
+        }
     }
 
     pub fn range(self) -> Range<usize> {

@@ -32,7 +32,9 @@ pub struct Splitter {
 
 impl Splitter {
     pub fn new(max_event_bytes: usize) -> Self {
-        Self { _max_event_bytes: max_event_bytes }
+        Self {
+            _max_event_bytes: max_event_bytes,
+        }
     }
 
     /// Feeds the next bytes of the stream; `on_event` is called for each event completed by them, in order.

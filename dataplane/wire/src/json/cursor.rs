@@ -2,6 +2,11 @@
 //!
 //! The whole document is validated as it is walked: syntax, UTF-8, nesting depth, nothing after the end.
 
+use std::borrow::Cow;
+
+use super::scan::Scan;
+use super::text;
+use super::watch::{Paths, Watch};
 use crate::Span;
 
 /// What a value is, seen from its first byte.
@@ -34,23 +39,306 @@ pub struct BadJson {
 /// Nesting allowed by default.
 pub const MAX_DEPTH: usize = 128;
 
+/// Keys in a path.
+pub const MAX_PATH_KEYS: usize = 3;
+
 /// Finds the members `paths` of the object in `buf`. A path is one to three keys separated by `.`
 /// (`model`, `stream_options.include_usage`); keys with escapes in the document are compared after unescaping.
 /// `found[i]` answers `paths[i]`. A path that occurs twice is an error (who reads the first and who the last must
 /// not see different requests), as are a top level that is no object, bad syntax, bad UTF-8 and depth over `MAX_DEPTH`.
+/// The same holds for a key on the way to a path. At most 64 paths; `find_watched` spares taking them apart each time.
 pub fn find<const N: usize>(buf: &[u8], paths: &[&str; N]) -> Result<[Option<Value>; N], BadJson> {
-    let _ = (buf, paths);
-    todo!()
+    find_watched(buf, &Watch::new(paths))
+}
+
+/// `find` with paths taken apart once, in a `const`.
+pub fn find_watched<const N: usize>(buf: &[u8], watch: &Watch<'_, N>) -> Result<[Option<Value>; N], BadJson> {
+    if simdutf8::basic::from_utf8(buf).is_err() {
+        let offset = std::str::from_utf8(buf).map_or_else(|error| error.valid_up_to(), |_| buf.len());
+        return Err(BadJson {
+            reason: "bad UTF-8",
+            offset,
+        });
+    }
+    let mut walk = Walk::new(buf, watch);
+    walk.document()?;
+    Ok(walk.found)
+}
+
+/// `find` within an object that an earlier call found in the same `buf`; the spans are of `buf`.
+pub fn find_in<const N: usize>(buf: &[u8], object: Value, watch: &Watch<'_, N>) -> Result<[Option<Value>; N], BadJson> {
+    let start = object.span.start;
+    let shift = |value: Value| Value {
+        span: Span {
+            start: value.span.start + start,
+            end: value.span.end + start,
+        },
+        ..value
+    };
+    match find_watched(object.span.of(buf), watch) {
+        Ok(found) => Ok(found.map(|value| value.map(shift))),
+        Err(bad) => Err(BadJson {
+            offset: bad.offset + start as usize,
+            ..bad
+        }),
+    }
 }
 
 /// The text of a string value (its span with quotes): borrowed where it has no escapes.
-pub fn string<'a>(buf: &'a [u8], value: Value) -> Option<std::borrow::Cow<'a, str>> {
-    let _ = (buf, value);
-    todo!()
+/// `None` for other kinds, and for an escape that stands for no character (half a surrogate pair).
+pub fn string<'a>(buf: &'a [u8], value: Value) -> Option<Cow<'a, str>> {
+    if value.kind != Kind::String {
+        return None;
+    }
+    let quoted = value.span.of(buf);
+    text::unescaped(quoted.get(1..quoted.len().checked_sub(1)?)?)
 }
 
 /// A number value as an unsigned integer; `None` when negative, fractional, or over `u64::MAX`.
 pub fn unsigned(buf: &[u8], value: Value) -> Option<u64> {
-    let _ = (buf, value);
-    todo!()
+    if value.kind != Kind::Number {
+        return None;
+    }
+    value.span.of(buf).iter().try_fold(0u64, |sum, byte| {
+        byte.is_ascii_digit().then_some(())?;
+        sum.checked_mul(10)?.checked_add(u64::from(byte - b'0'))
+    })
 }
+
+/// What comes next in a walk.
+enum Step {
+    /// A value begins at the next token, and with it these paths' values.
+    Value(Paths),
+    /// A value ended.
+    Ended,
+}
+
+/// One walk over a document.
+struct Walk<'a, 'w, const N: usize> {
+    scan: Scan<'a>,
+    watch: &'w Watch<'w, N>,
+    found: [Option<Value>; N],
+    /// Per path, a bit for each of its keys met so far.
+    met: [u8; N],
+    /// Open containers.
+    depth: usize,
+    /// Per open container, the outermost lowest: is it an object?
+    objects: u128,
+    /// Per open container, as deep as paths reach: the paths that lead into it.
+    alive: [u64; MAX_PATH_KEYS],
+    /// Per open container: the paths whose value in it is a container that is still open.
+    unclosed: [u64; MAX_PATH_KEYS],
+}
+
+impl<'a, 'w, const N: usize> Walk<'a, 'w, N> {
+    fn new(buf: &'a [u8], watch: &'w Watch<'w, N>) -> Self {
+        Self {
+            scan: Scan { buf, at: 0 },
+            watch,
+            found: [None; N],
+            met: [0; N],
+            depth: 0,
+            objects: 0,
+            alive: [0; MAX_PATH_KEYS],
+            unclosed: [0; MAX_PATH_KEYS],
+        }
+    }
+
+    fn document(&mut self) -> Result<(), BadJson> {
+        if self.scan.next_token() != b'{' {
+            return self.scan.fault("the document is not an object");
+        }
+        let mut step = self.open(
+            Kind::Object,
+            Paths {
+                end_here: 0,
+                go_on: self.watch.all(),
+            },
+        )?;
+        loop {
+            step = match step {
+                Step::Value(paths) => self.value(paths)?,
+                Step::Ended if self.depth == 0 => break,
+                Step::Ended => self.after_value()?,
+            };
+        }
+        self.scan.next_token();
+        if self.scan.at < self.scan.buf.len() {
+            return self.scan.fault("bytes after the end of the document");
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn value(&mut self, paths: Paths) -> Result<Step, BadJson> {
+        let first = self.scan.next_token();
+        let start = self.scan.at;
+        let kind = match first {
+            b'"' => {
+                self.scan.at += 1;
+                self.scan.string()?;
+                Kind::String
+            }
+            b'{' => return self.open(Kind::Object, paths),
+            b'[' => return self.open(Kind::Array, paths),
+            b'-' | b'0'..=b'9' => {
+                self.scan.number()?;
+                Kind::Number
+            }
+            b't' => {
+                self.scan.literal(b"true")?;
+                Kind::True
+            }
+            b'f' => {
+                self.scan.literal(b"false")?;
+                Kind::False
+            }
+            b'n' => {
+                self.scan.literal(b"null")?;
+                Kind::Null
+            }
+            _ => return self.scan.fault("no value where one belongs"),
+        };
+        if paths.end_here != 0 {
+            self.record(
+                paths.end_here,
+                Value {
+                    span: Span::new(start, self.scan.at),
+                    kind,
+                },
+            );
+        }
+        Ok(Step::Ended)
+    }
+
+    /// Enters the container whose bracket is next.
+    fn open(&mut self, kind: Kind, paths: Paths) -> Result<Step, BadJson> {
+        if self.depth == MAX_DEPTH {
+            return self.scan.fault("nested too deeply");
+        }
+        if paths.end_here != 0 {
+            self.record(
+                paths.end_here,
+                Value {
+                    span: Span::new(self.scan.at, self.scan.at),
+                    kind,
+                },
+            );
+            self.unclosed[self.depth - 1] = paths.end_here;
+        }
+        if let Some(alive) = self.alive.get_mut(self.depth) {
+            *alive = if kind == Kind::Object { paths.go_on } else { 0 };
+        }
+        let bit = 1u128 << self.depth;
+        self.depth += 1;
+        self.scan.at += 1;
+        if kind == Kind::Object {
+            self.objects |= bit;
+            if self.scan.next_token() == b'}' {
+                Ok(self.close())
+            } else {
+                self.key()
+            }
+        } else {
+            self.objects &= !bit;
+            if self.scan.next_token() == b']' {
+                Ok(self.close())
+            } else {
+                Ok(Step::Value(Paths::NONE))
+            }
+        }
+    }
+
+    /// Leaves the innermost container, whose closing bracket is next.
+    fn close(&mut self) -> Step {
+        self.scan.at += 1;
+        self.depth -= 1;
+        if let Some(unclosed) = self
+            .depth
+            .checked_sub(1)
+            .and_then(|parent| self.unclosed.get_mut(parent))
+        {
+            for path in bits(std::mem::take(unclosed)) {
+                if let Some(value) = &mut self.found[path] {
+                    value.span = Span::new(value.span.start as usize, self.scan.at);
+                }
+            }
+        }
+        Step::Ended
+    }
+
+    #[inline(always)]
+    fn after_value(&mut self) -> Result<Step, BadJson> {
+        let in_object = self.objects >> (self.depth - 1) & 1 == 1;
+        match (self.scan.next_token(), in_object) {
+            (b',', true) => {
+                self.scan.at += 1;
+                self.scan.next_token();
+                self.key()
+            }
+            (b',', false) => {
+                self.scan.at += 1;
+                Ok(Step::Value(Paths::NONE))
+            }
+            (b'}', true) | (b']', false) => Ok(self.close()),
+            _ => self.scan.fault("neither a comma nor the container's end"),
+        }
+    }
+
+    /// Reads a key and its colon.
+    #[inline(always)]
+    fn key(&mut self) -> Result<Step, BadJson> {
+        if self.scan.peek() != b'"' {
+            return self.scan.fault("no key where one belongs");
+        }
+        let start = self.scan.at + 1;
+        self.scan.at = start;
+        let escapes = self.scan.string()?;
+        let level = self.depth - 1;
+        let paths = match self.alive.get(level) {
+            Some(alive) if *alive != 0 => {
+                let key = &self.scan.buf[start..self.scan.at - 1];
+                let paths = self.watch.matching(*alive, level, key, escapes);
+                self.meet(paths, level, start)?;
+                paths
+            }
+            _ => Paths::NONE,
+        };
+        if self.scan.next_token() != b':' {
+            return self.scan.fault("no colon after a key");
+        }
+        self.scan.at += 1;
+        Ok(Step::Value(paths))
+    }
+
+    fn meet(&mut self, paths: Paths, level: usize, offset: usize) -> Result<(), BadJson> {
+        for path in bits(paths.end_here | paths.go_on) {
+            if self.met[path] & 1 << level != 0 {
+                return Err(BadJson {
+                    reason: "a field that decides occurs twice",
+                    offset,
+                });
+            }
+            self.met[path] |= 1 << level;
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, paths: u64, value: Value) {
+        for path in bits(paths) {
+            self.found[path] = Some(value);
+        }
+    }
+}
+
+fn bits(mut set: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let lowest = (set != 0).then(|| set.trailing_zeros() as usize);
+        set &= set.wrapping_sub(1);
+        lowest
+    })
+}
+
+#[cfg(test)]
+#[path = "cursor_tests.rs"]
+mod tests;

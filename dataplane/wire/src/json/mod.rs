@@ -2,3 +2,6 @@
 
 pub mod cursor;
 pub mod edit;
+mod scan;
+mod text;
+pub mod watch;

@@ -1,0 +1,241 @@
+//! Recognises the headers the gateway acts on, by length first. It knows names only, never values.
+
+use crate::head::Known;
+
+impl Known {
+    /// The tag of a header name, in any case.
+    pub fn of(name: &[u8]) -> Known {
+        match name.len() {
+            2 if is(name, b"te") => Known::Te,
+            4 => of_4(name),
+            6 => first(
+                name,
+                &[
+                    (b"accept", Known::Accept),
+                    (b"cookie", Known::Cookie),
+                    (b"server", Known::Server),
+                    (b"origin", Known::Origin),
+                    (b"expect", Known::Expect),
+                ],
+            ),
+            7 => first(
+                name,
+                &[
+                    (b"api-key", Known::ApiKey),
+                    (b"upgrade", Known::Upgrade),
+                    (b"trailer", Known::Trailer),
+                ],
+            ),
+            9 => first(
+                name,
+                &[(b"x-api-key", Known::XApiKey), (b"forwarded", Known::Forwarded)],
+            ),
+            10 => first(
+                name,
+                &[
+                    (b"connection", Known::Connection),
+                    (b"keep-alive", Known::KeepAlive),
+                    (b"set-cookie", Known::SetCookie),
+                    (b"request-id", Known::RequestId),
+                ],
+            ),
+            11 if is(name, b"retry-after") => Known::RetryAfter,
+            12 => first(
+                name,
+                &[
+                    (b"content-type", Known::ContentType),
+                    (b"x-request-id", Known::XRequestId),
+                ],
+            ),
+            13 if is(name, b"authorization") => Known::Authorization,
+            14 => first(
+                name,
+                &[
+                    (b"content-length", Known::ContentLength),
+                    (b"openai-project", Known::OpenaiProject),
+                    (b"x-goog-api-key", Known::XGoogApiKey),
+                ],
+            ),
+            15 if is(name, b"accept-encoding") => Known::AcceptEncoding,
+            16 => first(
+                name,
+                &[
+                    (b"content-encoding", Known::ContentEncoding),
+                    (b"proxy-connection", Known::ProxyConnection),
+                    (b"x-tollgate-cache", Known::XTollgateCache),
+                ],
+            )
+            .or_prefix(name),
+            17 if is(name, b"transfer-encoding") => Known::TransferEncoding,
+            17 if is(name, b"anthropic-version") => Known::AnthropicVersion,
+            18 if is(name, b"proxy-authenticate") => Known::ProxyAuthenticate,
+            19 if is(name, b"proxy-authorization") => Known::ProxyAuthorization,
+            19 if is(name, b"openai-organization") => Known::OpenaiOrganization,
+            29 if is(name, b"access-control-request-method") => Known::AccessControlRequestMethod,
+            30 if is(name, b"access-control-request-headers") => Known::AccessControlRequestHeaders,
+            _ => Known::Other.or_prefix(name),
+        }
+    }
+
+    /// Hop-by-hop by its nature (RFC 9110 §7.6.1, and what RFC 2616 counted): never forwarded.
+    pub fn is_hop(self) -> bool {
+        matches!(
+            self,
+            Known::Connection
+                | Known::KeepAlive
+                | Known::ProxyAuthenticate
+                | Known::ProxyAuthorization
+                | Known::ProxyConnection
+                | Known::Te
+                | Known::Trailer
+                | Known::TransferEncoding
+                | Known::Upgrade
+        )
+    }
+
+    fn or_prefix(self, name: &[u8]) -> Known {
+        match (self, name) {
+            (Known::Other, [b'x' | b'X', b'-', ..]) => of_x(name),
+            (Known::Other, [b'a' | b'A', ..]) if starts(name, b"anthropic-ratelimit-") => Known::XRatelimit,
+            (known, _) => known,
+        }
+    }
+}
+
+fn of_4(name: &[u8]) -> Known {
+    if is(name, b"host") {
+        Known::Host
+    } else if is(name, b"date") {
+        Known::Date
+    } else {
+        Known::Other
+    }
+}
+
+/// The `x-` families that are known by their prefix.
+fn of_x(name: &[u8]) -> Known {
+    if starts(name, b"x-tollgate-") {
+        if is(name, b"x-tollgate-tags") {
+            Known::XTollgateTags
+        } else if is(name, b"x-tollgate-timeout") {
+            Known::XTollgateTimeout
+        } else {
+            Known::XTollgate
+        }
+    } else if starts(name, b"x-forwarded-") {
+        if is(name, b"x-forwarded-for") {
+            Known::XForwardedFor
+        } else {
+            Known::XForwarded
+        }
+    } else if starts(name, b"x-ratelimit-") {
+        Known::XRatelimit
+    } else {
+        Known::Other
+    }
+}
+
+#[inline(always)]
+fn first<const N: usize>(name: &[u8], table: &[(&[u8; N], Known)]) -> Known {
+    for (lower, known) in table {
+        if is(name, lower) {
+            return *known;
+        }
+    }
+    Known::Other
+}
+
+/// Compares in arrays of a constant length, which the compiler turns into a few wide instructions.
+#[inline(always)]
+fn is<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
+    let Ok(name) = <&[u8; N]>::try_from(name) else {
+        return false;
+    };
+    let mut different = 0u8;
+    for i in 0..N {
+        different |= name[i].to_ascii_lowercase() ^ lower[i];
+    }
+    different == 0
+}
+
+#[inline(always)]
+fn starts<const N: usize>(name: &[u8], lower: &[u8; N]) -> bool {
+    name.first_chunk::<N>().is_some_and(|head| is(head, lower))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_known_in_any_case_and_only_whole() {
+        let table = [
+            ("accept", Known::Accept),
+            ("accept-encoding", Known::AcceptEncoding),
+            ("access-control-request-headers", Known::AccessControlRequestHeaders),
+            ("access-control-request-method", Known::AccessControlRequestMethod),
+            ("anthropic-version", Known::AnthropicVersion),
+            ("api-key", Known::ApiKey),
+            ("authorization", Known::Authorization),
+            ("connection", Known::Connection),
+            ("content-encoding", Known::ContentEncoding),
+            ("content-length", Known::ContentLength),
+            ("content-type", Known::ContentType),
+            ("cookie", Known::Cookie),
+            ("date", Known::Date),
+            ("expect", Known::Expect),
+            ("forwarded", Known::Forwarded),
+            ("host", Known::Host),
+            ("keep-alive", Known::KeepAlive),
+            ("openai-organization", Known::OpenaiOrganization),
+            ("openai-project", Known::OpenaiProject),
+            ("origin", Known::Origin),
+            ("proxy-authenticate", Known::ProxyAuthenticate),
+            ("proxy-authorization", Known::ProxyAuthorization),
+            ("proxy-connection", Known::ProxyConnection),
+            ("request-id", Known::RequestId),
+            ("retry-after", Known::RetryAfter),
+            ("server", Known::Server),
+            ("set-cookie", Known::SetCookie),
+            ("te", Known::Te),
+            ("trailer", Known::Trailer),
+            ("transfer-encoding", Known::TransferEncoding),
+            ("upgrade", Known::Upgrade),
+            ("x-api-key", Known::XApiKey),
+            ("x-forwarded-proto", Known::XForwarded),
+            ("x-forwarded-host", Known::XForwarded),
+            ("x-forwarded-for", Known::XForwardedFor),
+            ("x-goog-api-key", Known::XGoogApiKey),
+            ("x-ratelimit-limit-requests", Known::XRatelimit),
+            ("anthropic-ratelimit-tokens-reset", Known::XRatelimit),
+            ("x-request-id", Known::XRequestId),
+            ("x-tollgate-cache", Known::XTollgateCache),
+            ("x-tollgate-tags", Known::XTollgateTags),
+            ("x-tollgate-timeout", Known::XTollgateTimeout),
+            ("x-tollgate-other", Known::XTollgate),
+            ("x-tollgate-model", Known::XTollgate),
+            ("x-ratelimit-abcd", Known::XRatelimit),
+        ];
+        let mut tags: Vec<u8> = table.iter().map(|(_, known)| *known as u8).collect();
+        tags.sort_unstable();
+        tags.dedup();
+        assert_eq!(tags.len(), Known::COUNT - 1, "a tag that no name reaches");
+        for (name, known) in table {
+            assert_eq!(Known::of(name.as_bytes()), known, "{name}");
+            assert_eq!(Known::of(name.to_ascii_uppercase().as_bytes()), known, "{name}");
+        }
+        for other in [
+            "",
+            "x",
+            "hos",
+            "hosts",
+            "content_length",
+            "content\rlength",
+            "user-agent",
+            "x-stainless-lang",
+            "x-amzn-requestid",
+        ] {
+            assert_eq!(Known::of(other.as_bytes()), Known::Other, "{other}");
+        }
+    }
+}
