@@ -1,1 +1,38 @@
-fn main() {}
+//! `tollgate-loadtest`: the command line, and nothing else.
+
+mod sandbox;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Parser)]
+#[command(
+    name = "tollgate-loadtest",
+    version,
+    about = "Sandbox provider for trying and testing Tollgate"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// A provider that answers deterministically, at a chosen rate, with the faults asked for.
+    Sandbox(sandbox::Options),
+}
+
+fn main() -> ExitCode {
+    let Command::Sandbox(options) = Arguments::parse().command;
+    match sandbox::run(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("tollgate-loadtest sandbox: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! What a caller may ask the sandbox to do, well or badly: read from `x-sandbox-*` headers, from the model's name, or
+//! from a scenario's rule, all three in the same words. Pure: knows no socket and no clock.
+//!
+//! | word | value | meaning |
+//! |---|---|---|
+//! | `status` | 529 | answer with this status and the dialect's error |
+//! | `retry-after` | 2 | seconds, sent with an error status |
+//! | `latency` | `250ms` (bare: ms) | wait before the first byte |
+//! | `stall-after` / `stall` | N | send N bytes of the answer, its head included, then nothing more |
+//! | `cut-after` / `cut` | `N` or `N rst` | send N bytes, then close; `rst` (`rst-N` in a name) resets instead |
+//! | `garbage` | 1 | answer with bytes that are no HTTP |
+//! | `framing` | see [`Framing`] | answer with framing that a strict reader refuses |
+//! | `answer-bytes` / `bytes` | N | an answer whose text has about N bytes |
+//! | `tokens` | N | an answer of N tokens |
+//! | `tokens-per-second` / `rate` | N | pace; streams send each token by itself |
+//! | `gzip` | 1 | a compressed answer, asked for or not |
+//! | `provider-headers` | 1 | add the headers a provider sends that a gateway must keep to itself |
+//! | `fail-first` | N | faults hold only for the first N requests of the same `id` |
+//! | `id` | text | what `fail-first` counts by |
+//!
+//! In a model's name the words follow `sandbox-`, each with its value: `sandbox-status-529`, `sandbox-small-cut-120`.
+
+/// How an answer is cut short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    Stall,
+    Close,
+    Reset,
+}
+
+/// Ways to frame an answer that RFC 9112 forbids, or that no reader should trust.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// `content-length: 12abc`
+    BadLength,
+    /// A chunk size that is no number.
+    BadChunk,
+    /// Content-length and transfer-encoding together.
+    Both,
+    /// Two content-lengths that differ.
+    TwoLengths,
+    /// A length larger than the body, then a close.
+    LongLength,
+    /// A length smaller than the body: the rest would be read as the next answer.
+    ShortLength,
+    /// `transfer-encoding: gzip, chunked`
+    CodingList,
+    /// White space before a colon.
+    SpaceColon,
+    /// A header line continued on the next.
+    ObsFold,
+    /// Lines ended by a bare LF.
+    BareLf,
+    /// A NUL in a header's value.
+    Nul,
+    /// A head that never ends.
+    HugeHead,
+}
+
+const FRAMINGS: [(&str, Framing); 12] = [
+    ("bad-length", Framing::BadLength),
+    ("bad-chunk", Framing::BadChunk),
+    ("both", Framing::Both),
+    ("two-lengths", Framing::TwoLengths),
+    ("long-length", Framing::LongLength),
+    ("short-length", Framing::ShortLength),
+    ("coding-list", Framing::CodingList),
+    ("space-colon", Framing::SpaceColon),
+    ("obs-fold", Framing::ObsFold),
+    ("bare-lf", Framing::BareLf),
+    ("nul", Framing::Nul),
+    ("huge-head", Framing::HugeHead),
+];
+
+/// Everything asked of one answer. The default is a quick, right one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wishes {
+    pub status: Option<u16>,
+    pub retry_after_s: Option<u64>,
+    pub latency_ms: u64,
+    /// After how many bytes of the answer, its head included, and how it stops.
+    pub stop: Option<(u64, Stop)>,
+    pub garbage: bool,
+    pub framing: Option<Framing>,
+    pub answer_bytes: Option<u64>,
+    pub tokens: Option<u64>,
+    pub tokens_per_second: Option<u64>,
+    pub gzip: bool,
+    pub provider_headers: bool,
+    pub fail_first: Option<u64>,
+    pub id: Option<String>,
+}
+
+impl Wishes {
+    /// Takes one word with its value; an unknown word or a value out of shape is told back, so that a test that
+    /// misspells its fault fails instead of passing.
+    pub fn set(&mut self, word: &str, value: &str) -> Result<(), String> {
+        let value = value.trim();
+        let number = || {
+            value
+                .parse::<u64>()
+                .map_err(|_| format!("{word}: '{value}' is not a number"))
+        };
+        match word {
+            "status" => {
+                let status = number()? as u16;
+                if !(200..=599).contains(&status) {
+                    return Err(format!("status: '{value}' is not between 200 and 599"));
+                }
+                self.status = Some(status);
+            }
+            "retry-after" | "retry" => self.retry_after_s = Some(number()?),
+            "latency" => self.latency_ms = duration_ms(value).ok_or(format!("latency: '{value}' is not like 250ms"))?,
+            "stall-after" | "stall" => self.stop = Some((number()?, Stop::Stall)),
+            "rst" => self.stop = Some((number()?, Stop::Reset)),
+            "cut-after" | "cut" => {
+                self.stop = Some(cut(value).ok_or(format!("{word}: '{value}' is not 'N' or 'N rst'"))?)
+            }
+            "garbage" => self.garbage = value != "0",
+            "framing" => {
+                let known = FRAMINGS.iter().find(|(name, _)| *name == value);
+                self.framing = Some(known.ok_or(format!("framing: '{value}' is not known"))?.1);
+            }
+            "answer-bytes" | "bytes" => self.answer_bytes = Some(number()?),
+            "tokens" => self.tokens = Some(number()?),
+            "tokens-per-second" | "rate" => self.tokens_per_second = Some(number()?),
+            "gzip" => self.gzip = value != "0",
+            "provider-headers" => self.provider_headers = value != "0",
+            "fail-first" => self.fail_first = Some(number()?),
+            "id" => self.id = Some(value.to_owned()),
+            _ => return Err(format!("'{word}' is not a word the sandbox knows")),
+        }
+        Ok(())
+    }
+
+    /// Reads what a model's name says after `sandbox-`. Any other name asks for nothing.
+    pub fn set_from_model(&mut self, model: &str) -> Result<(), String> {
+        let Some(rest) = model.strip_prefix("sandbox-") else {
+            return Ok(());
+        };
+        let mut words = rest.split('-');
+        while let Some(word) = words.next() {
+            match word {
+                "small" => {}
+                "large" => self.be_large(),
+                "garbage" | "gzip" => self.set(word, "1")?,
+                "framing" => return self.set(word, &words.by_ref().collect::<Vec<_>>().join("-")),
+                _ => self.set(word, words.next().unwrap_or_default())?,
+            }
+        }
+        Ok(())
+    }
+
+    /// `sandbox-large` thinks before it speaks, and speaks at a pace people know; headers may say otherwise.
+    fn be_large(&mut self) {
+        self.latency_ms = self.latency_ms.max(150);
+        self.tokens = self.tokens.or(Some(200));
+        self.tokens_per_second = self.tokens_per_second.or(Some(200));
+    }
+
+    /// Takes back every fault and keeps size and pace: what `fail-first` does once its count is used up.
+    pub fn forgive(&mut self) {
+        self.status = None;
+        self.stop = None;
+        self.garbage = false;
+        self.framing = None;
+        self.latency_ms = 0;
+    }
+}
+
+fn cut(value: &str) -> Option<(u64, Stop)> {
+    match value.split_once(' ') {
+        None => Some((value.parse().ok()?, Stop::Close)),
+        Some((bytes, "rst")) => Some((bytes.parse().ok()?, Stop::Reset)),
+        Some(_) => None,
+    }
+}
+
+/// `250ms`, `2s`, or a bare number of milliseconds.
+fn duration_ms(value: &str) -> Option<u64> {
+    if let Some(ms) = value.strip_suffix("ms") {
+        return ms.parse().ok();
+    }
+    match value.strip_suffix('s') {
+        Some(seconds) => seconds.parse::<u64>().ok()?.checked_mul(1000),
+        None => value.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from_model(model: &str) -> Result<Wishes, String> {
+        let mut wishes = Wishes::default();
+        wishes.set_from_model(model).map(|()| wishes)
+    }
+
+    #[test]
+    fn a_models_name_carries_faults() {
+        assert_eq!(from_model("gpt-5.4-mini").unwrap(), Wishes::default());
+        assert_eq!(from_model("sandbox-small").unwrap(), Wishes::default());
+        assert_eq!(from_model("sandbox-cut-120").unwrap().stop, Some((120, Stop::Close)));
+        assert_eq!(from_model("sandbox-small-rst-7").unwrap().stop, Some((7, Stop::Reset)));
+        assert_eq!(from_model("sandbox-status-529-latency-20").unwrap().status, Some(529));
+        assert_eq!(from_model("sandbox-status-529-latency-20").unwrap().latency_ms, 20);
+        assert_eq!(
+            from_model("sandbox-framing-bad-length").unwrap().framing,
+            Some(Framing::BadLength)
+        );
+        assert_eq!(from_model("sandbox-large").unwrap().tokens, Some(200));
+    }
+
+    #[test]
+    fn headers_carry_faults() {
+        let mut wishes = Wishes::default();
+        for (word, value) in [
+            ("status", "503"),
+            ("latency", "2s"),
+            ("cut-after", "10 rst"),
+            ("garbage", "1"),
+        ] {
+            wishes.set(word, value).unwrap();
+        }
+        assert_eq!(wishes.latency_ms, 2000);
+        assert_eq!(wishes.stop, Some((10, Stop::Reset)));
+        wishes.forgive();
+        assert_eq!(wishes, Wishes::default());
+    }
+
+    #[test]
+    fn a_misspelt_wish_is_told_back() {
+        for (word, value) in [
+            ("statsu", "500"),
+            ("status", "99"),
+            ("status", "x"),
+            ("cut-after", "1 fin"),
+            ("framing", "odd"),
+        ] {
+            assert!(Wishes::default().set(word, value).is_err(), "{word} {value}");
+        }
+        assert!(from_model("sandbox-unknown").is_err());
+    }
+}
