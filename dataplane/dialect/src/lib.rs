@@ -2,4 +2,6 @@
 //!
 //! Nothing here knows a socket, a clock or a configuration.
 
+pub mod anthropic;
+pub mod openai_chat;
 pub mod usage;

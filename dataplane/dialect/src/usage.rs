@@ -16,3 +16,9 @@ pub struct Usage {
     pub output_audio: Option<u64>,
     pub input_image: Option<u64>,
 }
+
+/// `all` less the classes counted inside it. A provider that counts more inside than in all has overlapping details
+/// (cached audio, for instance): the remainder is then zero, never a wrapped number.
+pub(crate) fn without(all: u64, inside: &[Option<u64>]) -> u64 {
+    inside.iter().flatten().fold(all, |rest, &class| rest.saturating_sub(class))
+}
