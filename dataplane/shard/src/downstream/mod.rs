@@ -1,0 +1,188 @@
+//! Connections from clients: what each is doing and what it holds. An idle one holds no buffer.
+
+pub mod end;
+pub mod read;
+pub mod write;
+
+use std::{net::SocketAddr, os::fd::OwnedFd, rc::Rc};
+
+use tollgate_engine::{Exchange, Tick, outputs::AttemptId};
+use tollgate_wire::{head::RequestHead, http1::chunked};
+
+use crate::{shard::slab::Id, tls::session::TlsSession};
+
+/// What a client may send ahead of its turn before we stop reading it.
+pub const MAX_AHEAD_BYTES: usize = 64 * 1024;
+/// What waits for a slow client before its upstream is no longer read.
+pub const HIGH_WATER_BYTES: usize = 256 * 1024;
+/// Below this the upstream is read again.
+pub const LOW_WATER_BYTES: usize = 64 * 1024;
+
+/// Where a connection is between two requests or within one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The PROXY protocol header is awaited.
+    Preamble,
+    /// Nothing of a request has come.
+    Idle,
+    Head,
+    Body,
+    /// The exchange has its request.
+    Busy,
+    /// The last answer is on its way out or gone; what still comes in is thrown away until the client closes.
+    Closing,
+}
+
+pub struct Down {
+    pub socket: OwnedFd,
+    /// The TCP peer.
+    pub peer: SocketAddr,
+    /// The client, as the PROXY protocol says.
+    pub client: SocketAddr,
+    pub listener: Rc<str>,
+    pub phase: Phase,
+    pub tls: Option<Box<TlsSession>>,
+    pub active: Option<Box<Active>>,
+    /// Bytes for the client, in plaintext, that no send carries yet.
+    pub out: Vec<u8>,
+    /// Bytes in the send under way; zero when there is none.
+    pub sending_bytes: usize,
+    pub receiving: bool,
+    /// A receive is being stopped; it may be armed again when that is done.
+    pub stopping: bool,
+    /// In the list of connections to flush at the end of this turn.
+    pub dirty: bool,
+    /// When the phase must have moved on; the exchange has deadlines of its own.
+    pub deadline: Option<Tick>,
+    /// When the wheel will look at it next.
+    pub armed_at: Option<Tick>,
+    /// Close once everything is written.
+    pub close_when_flushed: bool,
+    /// Close without a proper end, so that the client sees a reset.
+    pub reset: bool,
+    /// The half-close has been sent.
+    pub lingering: bool,
+}
+
+/// What a connection holds while it has a request: pooled per shard, given back when it goes idle.
+pub struct Active {
+    pub exchange: Exchange,
+    pub head: RequestHead,
+    /// Head, body and what came after them. Shared with sends of a large body, which is why it is an `Rc`.
+    pub input: Rc<Vec<u8>>,
+    /// A chunked body, decoded.
+    pub decoded: Rc<Vec<u8>>,
+    pub decoder: chunked::Decoder,
+    /// Bytes of `input` the request takes; known when the body is whole.
+    pub request_len: usize,
+    /// Bytes of `input` already decoded (chunked bodies).
+    pub decoded_upto: usize,
+    pub max_body_bytes: u64,
+    pub body_whole: bool,
+    /// What came for later requests while this one ran.
+    pub ahead: Vec<u8>,
+    pub attempts: Vec<(AttemptId, Id)>,
+    pub reply: Reply,
+    pub started: Tick,
+}
+
+/// The answer under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reply {
+    pub begun: bool,
+    pub chunked: bool,
+    /// HTTP/1.0 clients get bodies of unknown length until close.
+    pub until_close: bool,
+    /// Bytes still owed under `content-length`.
+    pub owed: Option<u64>,
+    pub close: bool,
+}
+
+impl Default for Active {
+    fn default() -> Self {
+        Self {
+            exchange: Exchange::default(),
+            head: RequestHead::default(),
+            input: Rc::default(),
+            decoded: Rc::default(),
+            decoder: chunked::Decoder::default(),
+            request_len: 0,
+            decoded_upto: 0,
+            max_body_bytes: 0,
+            body_whole: false,
+            ahead: Vec::new(),
+            attempts: Vec::new(),
+            reply: Reply::default(),
+            started: Tick::default(),
+        }
+    }
+}
+
+/// Buffers beyond this are not kept for the next request.
+const KEEP_CAPACITY_BYTES: usize = 64 * 1024;
+
+/// A buffer nobody else reads, emptied; a new one when a send still holds it or it has grown large.
+pub fn fresh(buffer: &mut Rc<Vec<u8>>) -> &mut Vec<u8> {
+    let keep = Rc::get_mut(buffer).is_some_and(|bytes| {
+        bytes.clear();
+        bytes.capacity() <= KEEP_CAPACITY_BYTES
+    });
+    if !keep {
+        *buffer = Rc::default();
+    }
+    Rc::make_mut(buffer)
+}
+
+impl Active {
+    /// Ready for another request; allocations stay.
+    pub fn reset(&mut self) {
+        fresh(&mut self.input);
+        fresh(&mut self.decoded);
+        self.decoder = chunked::Decoder::default();
+        self.request_len = 0;
+        self.decoded_upto = 0;
+        self.max_body_bytes = 0;
+        self.body_whole = false;
+        self.ahead.clear();
+        self.attempts.clear();
+        self.reply = Reply::default();
+    }
+}
+
+impl Down {
+    pub fn new(socket: OwnedFd, peer: SocketAddr, listener: Rc<str>) -> Self {
+        Self {
+            socket,
+            peer,
+            client: peer,
+            listener,
+            phase: Phase::Idle,
+            tls: None,
+            active: None,
+            out: Vec::new(),
+            sending_bytes: 0,
+            receiving: false,
+            stopping: false,
+            dirty: false,
+            deadline: None,
+            armed_at: None,
+            close_when_flushed: false,
+            reset: false,
+            lingering: false,
+        }
+    }
+
+    /// Bytes that wait for the client.
+    pub fn pending_bytes(&self) -> usize {
+        self.out.len() + self.sending_bytes
+    }
+
+    /// The earliest of the phase's and the exchange's deadlines.
+    pub fn next_deadline(&self) -> Option<Tick> {
+        let exchange = match self.phase {
+            Phase::Busy | Phase::Body => self.active.as_ref().and_then(|active| active.exchange.deadline()),
+            _ => None,
+        };
+        [self.deadline, exchange].into_iter().flatten().min()
+    }
+}

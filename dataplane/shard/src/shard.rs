@@ -1,0 +1,279 @@
+//! One shard: a core, a ring, and everything its connections need. One turn = one system call: submit what was queued,
+//! sleep until something happened, handle all of it, write what came of it.
+
+pub mod clock;
+pub mod drive;
+mod inbox;
+mod revision;
+pub mod slab;
+
+use std::{collections::VecDeque, io, os::fd::AsRawFd, panic::AssertUnwindSafe, rc::Rc, sync::Arc};
+
+use crossbeam_channel::Sender;
+use glommio::{LocalExecutorBuilder, Placement};
+use tollgate_engine::{Local, Outputs, Tick};
+
+use crate::{
+    access_log,
+    downstream::{Active, Down},
+    listener::Listeners,
+    messages::{Prepared, ShardSetup},
+    metrics::ShardMetrics,
+    sys::{Event, Message, Ring, Token},
+    timers::Wheel,
+    upstream::{Up, names::Names, pool::Pools},
+};
+use clock::Clock;
+use revision::Running;
+use slab::{Id, Slab};
+
+/// Kinds of owner in a ring token.
+pub const LISTENER: u8 = 0;
+pub const DOWN: u8 = 1;
+pub const UP: u8 = 2;
+
+/// What the timer wheel fires.
+#[derive(Clone, Copy, Debug)]
+pub enum Timer {
+    Down(Id),
+    Up(Id),
+    /// Accepting is tried again after descriptors had run out.
+    Accept,
+}
+
+/// Buffers kept for reuse.
+const SPARE_BUFFERS: usize = 64;
+/// glommio registers this much memory for its own file I/O; its default of 10 MiB would exceed an 8 MiB memlock limit.
+const GLOMMIO_IO_MEMORY_BYTES: usize = 64 * 1024;
+
+pub struct Shard {
+    pub id: u16,
+    pub setup: ShardSetup,
+    pub ring: Ring,
+    pub clock: Clock,
+    pub wheel: Wheel<Timer>,
+    pub downs: Slab<Down>,
+    pub ups: Slab<Up>,
+    pub pools: Pools,
+    pub names: Names,
+    pub listeners: Listeners,
+    pub running: Option<Rc<Running>>,
+    pub prepared: Option<Arc<Prepared>>,
+    pub local: Local,
+    pub out: Outputs,
+    pub metrics: ShardMetrics,
+    pub log: access_log::Log,
+    pub ready: bool,
+    pub draining: Option<Sender<u16>>,
+    pub stopped: bool,
+    /// Connections with something to write, or whose end has come, looked at once per turn.
+    pub dirty_downs: Vec<Id>,
+    pub dirty_ups: Vec<Id>,
+    /// Connections whose next request has come already.
+    pub pipelined: Vec<Id>,
+    pub followups: VecDeque<drive::Followup>,
+    pub spare_buffers: Vec<Vec<u8>>,
+    #[expect(clippy::vec_box)]
+    pub spare_actives: Vec<Box<Active>>,
+    fired: Vec<Timer>,
+}
+
+/// Runs a shard on its core until it is told to stop. An error means it never started.
+pub fn run(setup: ShardSetup) -> Result<(), String> {
+    let executor = LocalExecutorBuilder::new(Placement::Fixed(setup.cpu))
+        .name(&format!("shard-{}", setup.id))
+        .io_memory(GLOMMIO_IO_MEMORY_BYTES)
+        .make()
+        .map_err(|error| format!("shard {}: cannot start its executor on core {}: {error}", setup.id, setup.cpu))?;
+    executor.run(async move {
+        let id = setup.id;
+        let mut shard = Shard::new(setup).map_err(|error| format!("shard {id}: cannot make its ring: {error}"))?;
+        // The loop is glommio's only task and sleeps in the shard's own ring, so glommio's reactor is never entered
+        // and costs nothing. A second task would need the loop to yield to it.
+        shard.turns().map_err(|error| format!("shard {id}: its ring failed: {error}"))
+    })
+}
+
+impl Shard {
+    fn new(setup: ShardSetup) -> io::Result<Self> {
+        let mut ring = Ring::new()?;
+        ring.watch(&setup.wake);
+        let clock = Clock::start();
+        let now = clock.now();
+        Ok(Self {
+            id: setup.id,
+            ring,
+            wheel: Wheel::new(now),
+            downs: Slab::default(),
+            ups: Slab::default(),
+            pools: Pools::default(),
+            names: Names::default(),
+            listeners: Listeners::default(),
+            running: None,
+            prepared: None,
+            local: Local { seed: clock.seed(setup.id), sequence: 0 },
+            out: Outputs::default(),
+            metrics: ShardMetrics::new(setup.id),
+            log: setup.access.log(),
+            ready: true,
+            draining: None,
+            stopped: false,
+            dirty_downs: Vec::new(),
+            dirty_ups: Vec::new(),
+            pipelined: Vec::new(),
+            followups: VecDeque::new(),
+            spare_buffers: Vec::new(),
+            spare_actives: Vec::new(),
+            fired: Vec::new(),
+            clock,
+            setup,
+        })
+    }
+
+    fn turns(&mut self) -> io::Result<()> {
+        while !self.stopped {
+            let slept_from = self.clock.now();
+            let timeout = self.wheel.sleep(slept_from);
+            self.ring.turn(timeout)?;
+            let woke = self.clock.turn();
+            self.metrics.slept(woke.ns_since(slept_from));
+            while let Some(event) = self.ring.next() {
+                self.guarded(event);
+            }
+            if self.wheel.due(woke) {
+                self.fire(woke);
+            }
+            self.flush();
+            self.metrics.worked(self.clock.now().ns_since(woke));
+        }
+        Ok(())
+    }
+
+    /// A panic while handling an event ends the connection it was for, never the shard.
+    fn guarded(&mut self, event: Event) {
+        let owner = match &event {
+            Event::Received { token, .. } | Event::Closed { token, .. } | Event::Sent { token, .. } => Some(*token),
+            Event::Connected { token, .. } => Some(*token),
+            _ => None,
+        };
+        if std::panic::catch_unwind(AssertUnwindSafe(|| self.handle(event))).is_err() {
+            self.metrics.panicked();
+            self.out.clear();
+            self.followups.clear();
+            if let Some(token) = owner {
+                let id = Id { index: token.index(), generation: token.generation() };
+                match token.kind() {
+                    DOWN => self.drop_down(id),
+                    _ => self.drop_up(id),
+                }
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Received { token, data, armed } => match token.kind() {
+                DOWN => self.down_received(id_of(token), &data, armed),
+                _ => self.up_received(id_of(token), &data, armed),
+            },
+            Event::Sent { token, result, message } => {
+                self.recycle(message);
+                match token.kind() {
+                    DOWN => self.down_sent(id_of(token), result.is_ok()),
+                    _ => self.up_sent(id_of(token), result.is_ok()),
+                }
+            }
+            Event::Sending { token } => {
+                if token.kind() == DOWN {
+                    self.down_progressed(id_of(token));
+                }
+            }
+            Event::Closed { token, error } => match token.kind() {
+                DOWN => self.down_closed(id_of(token)),
+                _ => self.up_tcp_closed(id_of(token), error.is_none()),
+            },
+            Event::ReceiveStopped { token } => match token.kind() {
+                DOWN => self.down_receive_stopped(id_of(token)),
+                _ => self.up_receive_stopped(id_of(token)),
+            },
+            Event::Connected { token, result } => self.up_connected(id_of(token), result),
+            Event::Accepted { token, result, armed } => self.accepted(token, result, armed),
+            Event::Woken => self.read_inbox(),
+        }
+    }
+
+    fn fire(&mut self, now: Tick) {
+        let mut fired = std::mem::take(&mut self.fired);
+        self.wheel.turn(now, &mut fired);
+        for timer in fired.drain(..) {
+            match timer {
+                Timer::Down(id) => self.down_timer(id, now),
+                Timer::Up(id) => self.up_timer(id, now),
+                Timer::Accept => self.resume_accepting(),
+            }
+        }
+        self.fired = fired;
+    }
+
+    /// Writes what this turn produced: one send per connection, however many events made it.
+    fn flush(&mut self) {
+        self.begin_pipelined();
+        // Upstream first: requests on their way are worth more than answers already made.
+        let mut ups = std::mem::take(&mut self.dirty_ups);
+        for id in ups.drain(..) {
+            self.flush_up(id);
+        }
+        self.dirty_ups = ups;
+        let mut index = 0;
+        // Finishing one may make another dirty.
+        while let Some(&id) = self.dirty_downs.get(index) {
+            index += 1;
+            self.flush_down(id);
+            self.begin_pipelined();
+        }
+        self.dirty_downs.clear();
+        self.log.idle();
+        if let Some(reply) = self.draining.take_if(|_| self.downs.len() == 0) {
+            let _ = reply.try_send(self.id);
+        }
+    }
+
+    /// An empty buffer, from a send that has ended when there is one.
+    pub fn buffer(&mut self) -> Vec<u8> {
+        self.spare_buffers.pop().unwrap_or_default()
+    }
+
+    fn recycle(&mut self, message: Message) {
+        self.keep_buffer(message.own);
+    }
+
+    pub fn keep_buffer(&mut self, mut buffer: Vec<u8>) {
+        const KEEP_CAPACITY_BYTES: usize = 64 * 1024;
+        if buffer.capacity() <= KEEP_CAPACITY_BYTES && self.spare_buffers.len() < SPARE_BUFFERS {
+            buffer.clear();
+            self.spare_buffers.push(buffer);
+        }
+    }
+
+    pub fn down_token(id: Id) -> Token {
+        Token::new(DOWN, id.generation, id.index)
+    }
+
+    pub fn up_token(id: Id) -> Token {
+        Token::new(UP, id.generation, id.index)
+    }
+
+    /// Connections of this shard, for the others to see when they balance accepts.
+    pub fn publish_load(&self) {
+        let load = &self.setup.load[self.id as usize];
+        load.store(self.downs.len() as u32, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    pub fn listener_fd(&self, index: u32) -> Option<i32> {
+        self.listeners.get(index).map(|socket| socket.as_raw_fd())
+    }
+}
+
+fn id_of(token: Token) -> Id {
+    Id { index: token.index(), generation: token.generation() }
+}

@@ -1,0 +1,165 @@
+//! Feeds an exchange and does what it asks. The only place where the engine's actions become I/O.
+
+use std::panic::AssertUnwindSafe;
+
+use tollgate_engine::{
+    Action, Input, Io, Outputs,
+    exchange::UpstreamFault,
+    outputs::AttemptId,
+};
+use tollgate_wire::head::{Framing, RequestView};
+
+use super::{Shard, slab::Id};
+use crate::downstream::{Active, read::BodyRead};
+
+/// An input that an action caused at once; fed after all actions of the feed that caused it are done.
+#[derive(Clone, Copy, Debug)]
+pub enum Followup {
+    Body,
+    ClientFault(tollgate_engine::exchange::ClientFault),
+    Connected(AttemptId),
+    Failed(AttemptId, UpstreamFault),
+}
+
+impl Followup {
+    fn input(self) -> Input<'static> {
+        match self {
+            Followup::Body => Input::Body,
+            Followup::ClientFault(fault) => Input::ClientFault(fault),
+            Followup::Connected(attempt) => Input::Connected(attempt),
+            Followup::Failed(attempt, fault) => Input::UpstreamFailed(attempt, fault),
+        }
+    }
+}
+
+/// Whether an exchange goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Goes,
+    Ended,
+    Cut,
+}
+
+impl Shard {
+    /// Feeds `input` to the connection's exchange and does what it asks; puts `active` back or ends the request.
+    pub fn drive(&mut self, id: Id, mut active: Box<Active>, input: Input<'_>) {
+        let mut life = self.step(id, &mut active, input);
+        while life == Life::Goes {
+            let Some(followup) = self.followups.pop_front() else { break };
+            life = self.step(id, &mut active, followup.input());
+        }
+        self.followups.clear();
+        match life {
+            Life::Goes => {
+                let Some(down) = self.downs.get_mut(id) else { return };
+                down.active = Some(active);
+                self.arm_down(id);
+            }
+            Life::Ended => self.request_ended(id, active),
+            Life::Cut => {
+                active.reply.close = true;
+                self.request_cut(id, active);
+            }
+        }
+    }
+
+    fn step(&mut self, id: Id, active: &mut Active, input: Input<'_>) -> Life {
+        let mut out = std::mem::take(&mut self.out);
+        out.clear();
+        let data = match &input {
+            Input::UpstreamBody(_, data) => *data,
+            _ => &[],
+        };
+        let life = match self.feed(active, input, &mut out) {
+            Ok(()) => self.perform(id, active, &out, data),
+            Err(()) => self.panicked(id, active),
+        };
+        self.out = out;
+        life
+    }
+
+    /// Feeds the exchange; a panic inside it is this request's end only.
+    fn feed(&mut self, active: &mut Active, input: Input<'_>, out: &mut Outputs) -> Result<(), ()> {
+        let body = match active.head.framing {
+            Framing::Chunked => active.decoded.as_slice(),
+            _ if active.body_whole => &active.input[active.head.len..active.request_len],
+            _ => &[],
+        };
+        let mut io = Io {
+            now: self.clock.now(),
+            unix_ms: self.clock.unix_ms(),
+            ready: self.ready,
+            request: RequestView { head: &active.head, buf: &active.input },
+            body,
+            local: &mut self.local,
+            out,
+        };
+        let exchange = &mut active.exchange;
+        std::panic::catch_unwind(AssertUnwindSafe(|| exchange.feed(input, &mut io))).map_err(drop)
+    }
+
+    fn panicked(&mut self, id: Id, active: &mut Active) -> Life {
+        self.metrics.panicked();
+        for (_, up) in std::mem::take(&mut active.attempts) {
+            self.drop_up(up);
+        }
+        active.reply.close = true;
+        if active.reply.begun {
+            return Life::Cut;
+        }
+        self.write_plain_error(id, active);
+        Life::Ended
+    }
+
+    fn perform(&mut self, id: Id, active: &mut Active, out: &Outputs, data: &[u8]) -> Life {
+        for action in &out.actions {
+            match action {
+                Action::ReadBody { max_bytes } => match self.want_body(id, active, *max_bytes) {
+                    BodyRead::Whole => self.followups.push_back(Followup::Body),
+                    BodyRead::More => {}
+                    BodyRead::Fault(fault) => {
+                        active.reply.close = true;
+                        self.followups.push_back(Followup::ClientFault(fault));
+                    }
+                },
+                Action::Dial { attempt, endpoint, fresh } => self.dial(id, active, *attempt, endpoint.0, *fresh),
+                Action::SendUp { attempt, lines, pieces } => {
+                    let lines = &out.arena[lines.start as usize..lines.end as usize];
+                    let pieces = &out.pieces[pieces.start as usize..pieces.end as usize];
+                    self.send_up(active, *attempt, lines, pieces, &out.arena);
+                }
+                Action::Abandon { attempt } => self.abandon(active, *attempt),
+                Action::Head { status, lines, framing } => {
+                    let lines = &out.arena[lines.start as usize..lines.end as usize];
+                    self.write_head(id, active, *status, lines, *framing);
+                }
+                Action::Body { pieces } => {
+                    let pieces = &out.pieces[pieces.start as usize..pieces.end as usize];
+                    self.write_body(id, active, pieces, &out.arena, data);
+                }
+                Action::Settle => self.settle(id, active),
+                Action::End => return Life::Ended,
+                Action::Cut => return Life::Cut,
+            }
+        }
+        Life::Goes
+    }
+
+    fn abandon(&mut self, active: &mut Active, attempt: AttemptId) {
+        if let Some(at) = active.attempts.iter().position(|(known, _)| *known == attempt) {
+            let (_, up) = active.attempts.swap_remove(at);
+            self.drop_up(up);
+        }
+        self.followups.retain(|followup| !matches!(followup, Followup::Connected(a) | Followup::Failed(a, _) if *a == attempt));
+    }
+
+    /// Metrics and the access line of an exchange that has ended.
+    fn settle(&mut self, id: Id, active: &mut Active) {
+        let record = active.exchange.record();
+        let pinned = self.running.as_ref().map(|running| running.pin());
+        self.metrics.observe(&record, active.exchange.attempts());
+        if let (Some(down), Some(pinned)) = (self.downs.get(id), pinned) {
+            self.log.write(&pinned.snapshot.document.access_log, self.clock.unix_ms(), down.client.ip(), &record);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Messages from the control thread, the resolver and other shards.
+
+use std::{rc::Rc, sync::Arc};
+
+use tollgate_config::link::ShardRevision;
+use tollgate_engine::exchange::Pinned;
+
+use super::Shard;
+use crate::{downstream::Phase, messages::ToShard};
+
+impl Shard {
+    pub fn read_inbox(&mut self) {
+        while let Ok(message) = self.setup.inbox.try_recv() {
+            self.take(message);
+        }
+    }
+
+    fn take(&mut self, message: ToShard) {
+        // A reply channel has room for its one answer; whoever asked may have gone, which is no concern of ours.
+        match message {
+            ToShard::Prepare(prepared, reply) => {
+                self.prepared = Some(prepared);
+                let _ = reply.try_send(Ok(self.id));
+            }
+            ToShard::Commit(reply) => {
+                if let Some(prepared) = self.prepared.take() {
+                    self.adopt(&prepared);
+                }
+                let revision = self.running.as_ref().map_or(0, |running| running.pin().snapshot.revision);
+                let _ = reply.try_send(ShardRevision { id: self.id, revision });
+            }
+            ToShard::Abort => self.prepared = None,
+            ToShard::Keys(keys, reply) => {
+                if let Some(running) = &self.running {
+                    let snapshot = Arc::clone(&running.pin().snapshot);
+                    *running.pinned.borrow_mut() = Rc::new(Pinned { snapshot, keys });
+                }
+                let _ = reply.try_send(self.id);
+            }
+            ToShard::Tls(tls, reply) => {
+                if let Some(running) = self.running.clone() {
+                    *running.tls.borrow_mut() = tls;
+                    self.make_routes(&running);
+                }
+                let _ = reply.try_send(self.id);
+            }
+            ToShard::Listen { name, socket, .. } => self.listen(name, socket),
+            ToShard::Unlisten { name } => self.unlisten(&name),
+            ToShard::Connection { socket, peer, listener } => self.welcome(socket, peer, listener.into()),
+            ToShard::Stats(reply) => {
+                self.metrics.gauges(self.downs.len(), self.ups.len(), self.pools.idle());
+                let _ = reply.try_send(Box::new(self.metrics.clone()));
+            }
+            ToShard::Resolved { host, addresses, ttl_ms } => self.resolved(host, addresses, ttl_ms),
+            ToShard::NotReady => self.ready = false,
+            ToShard::Resume => self.ready = true,
+            ToShard::Drain(reply) => {
+                self.ready = false;
+                self.stop_listening();
+                self.draining = Some(reply);
+                for id in self.downs.ids() {
+                    if self.downs.get(id).is_some_and(|down| matches!(down.phase, Phase::Idle | Phase::Preamble)) {
+                        self.drop_down(id);
+                    }
+                }
+            }
+            ToShard::Stop => self.stopped = true,
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The kernel's side of a shard, and all the `unsafe` there is: one io_uring per shard behind five verbs (accept,
+//! connect, receive, send, close). Nothing above knows which ring carries the sockets.
+//!
+//! The ring is the shard's own rather than glommio's: sleeping in it costs one `io_uring_enter` a turn where glommio's
+//! reactor makes eight (docs/performance.md has the figures). glommio hosts the loop and pins it.
+
+mod buffers;
+pub mod ring;
+mod sends;
+pub mod socket;
+#[cfg(test)]
+mod tests;
+
+pub use buffers::Received;
+pub use ring::{Event, Ring, Token};
+pub use sends::{Message, Shared};

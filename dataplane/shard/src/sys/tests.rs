@@ -1,0 +1,156 @@
+//! The ring against real sockets: every verb, and what is left when one is stopped.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    os::fd::{AsRawFd, OwnedFd},
+    rc::Rc,
+    time::Duration,
+};
+
+use super::{Event, Message, Ring, Shared, Token, buffers::BUFFER_BYTES, socket};
+
+fn pair() -> (OwnedFd, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (listener.accept().unwrap().0.into(), client)
+}
+
+/// Turns until `pick` takes an event; every turn waits for something to happen.
+fn until<T>(ring: &mut Ring, mut pick: impl FnMut(&mut Ring, Event) -> Option<T>) -> T {
+    for _ in 0..1_000 {
+        ring.turn(Some(Duration::from_secs(10))).unwrap();
+        while let Some(event) = ring.next() {
+            if let Some(found) = pick(ring, event) {
+                return found;
+            }
+        }
+    }
+    panic!("the event never came");
+}
+
+#[test]
+fn a_token_keeps_its_parts() {
+    let token = Token::new(2, 0xf_ffff, u32::MAX);
+    assert_eq!((token.kind(), token.generation(), token.index()), (2, 0xf_ffff, u32::MAX));
+}
+
+#[test]
+fn connects_accepts_receives_and_sends() {
+    let mut ring = Ring::new().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address: SocketAddr = listener.local_addr().unwrap();
+    let client = socket::stream(&address).unwrap();
+    ring.accept(listener.as_raw_fd(), Token::new(0, 0, 7));
+    ring.connect(client.as_raw_fd(), &address, Token::new(2, 0, 9));
+    let (mut accepted, mut connected) = (None, false);
+    let server = until(&mut ring, |_, event| {
+        match event {
+            Event::Accepted { token, result, .. } => {
+                assert_eq!(token.index(), 7);
+                accepted = Some(result.unwrap());
+            }
+            Event::Connected { token, result } => {
+                assert_eq!(token.index(), 9);
+                result.unwrap();
+                connected = true;
+            }
+            _ => {}
+        }
+        connected.then(|| accepted.take()).flatten()
+    });
+    assert!(socket::accepted(&server).unwrap().ip().is_loopback());
+    ring.receive(server.as_raw_fd(), Token::new(1, 0, 1));
+    ring.send(client.as_raw_fd(), Message::of(b"hello".to_vec()), Token::new(2, 0, 9));
+    let heard = until(&mut ring, |_, event| match event {
+        Event::Received { data, .. } => Some(data.to_vec()),
+        _ => None,
+    });
+    assert_eq!(heard, b"hello");
+    ring.close(client);
+    until(&mut ring, |_, event| matches!(event, Event::Closed { error: None, .. }).then_some(()));
+}
+
+#[test]
+fn a_message_of_shared_pieces_arrives_whole_at_a_slow_reader() {
+    let mut ring = Ring::new().unwrap();
+    let (server, mut client) = pair();
+    let body: Rc<Vec<u8>> = Rc::new((0..8 << 20).map(|i: u32| (i % 251) as u8).collect());
+    let own = b"headMIDDLEtail".to_vec();
+    let cuts = vec![(4, 0..5 << 20), (10, 5 << 20..8 << 20)];
+    let message = Message { own, shared: Some(Shared { body: Rc::clone(&body), cuts }) };
+    let expected = [b"head", &body[..5 << 20], b"MIDDLE", &body[5 << 20..], b"tail"].concat();
+    let reader = std::thread::spawn(move || {
+        let mut all = vec![0; expected.len()];
+        client.read_exact(&mut all).unwrap();
+        assert!(all == expected);
+    });
+    ring.send(server.as_raw_fd(), message, Token::new(1, 0, 0));
+    let mut partial = 0;
+    until(&mut ring, |_, event| match event {
+        Event::Sending { .. } => {
+            partial += 1;
+            None
+        }
+        Event::Sent { result, .. } => Some(result.unwrap()),
+        _ => None,
+    });
+    reader.join().unwrap();
+    assert!(partial > 0, "8 MiB cannot fit the socket at once");
+    assert_eq!(Rc::strong_count(&body), 1, "the message came back");
+}
+
+#[test]
+fn a_stopped_receive_ends_and_can_begin_again() {
+    let mut ring = Ring::new().unwrap();
+    let (server, mut client) = pair();
+    let token = Token::new(1, 3, 5);
+    ring.receive(server.as_raw_fd(), token);
+    ring.stop_receive(token);
+    until(&mut ring, |_, event| matches!(event, Event::ReceiveStopped { token: t } if t == token).then_some(()));
+    client.write_all(b"again").unwrap();
+    ring.receive(server.as_raw_fd(), token);
+    let heard = until(&mut ring, |_, event| match event {
+        Event::Received { data, .. } => Some(data.to_vec()),
+        _ => None,
+    });
+    assert_eq!(heard, b"again");
+}
+
+#[test]
+fn every_buffer_comes_back() {
+    let mut ring = Ring::new().unwrap();
+    let (server, mut client) = pair();
+    ring.receive(server.as_raw_fd(), Token::new(1, 0, 0));
+    // Four times all the buffers there are.
+    let total = 4 * 256 * BUFFER_BYTES;
+    let writer = std::thread::spawn(move || client.write_all(&vec![7; total]).unwrap());
+    let mut heard = 0;
+    until(&mut ring, |ring, event| {
+        match event {
+            Event::Received { token, data, armed } => {
+                heard += data.len();
+                if !armed {
+                    ring.receive(server.as_raw_fd(), token);
+                }
+            }
+            Event::ReceiveStopped { token } => ring.receive(server.as_raw_fd(), token),
+            _ => {}
+        }
+        (heard == total).then_some(())
+    });
+    writer.join().unwrap();
+}
+
+#[test]
+fn a_refused_connect_says_so() {
+    let mut ring = Ring::new().unwrap();
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let client = socket::stream(&address).unwrap();
+    ring.connect(client.as_raw_fd(), &address, Token::new(2, 0, 0));
+    let error = until(&mut ring, |_, event| match event {
+        Event::Connected { result, .. } => result.err(),
+        _ => None,
+    });
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+}
