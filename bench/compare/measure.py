@@ -1,0 +1,108 @@
+"""One measurement each: a round of load, idle connections, memory, a large configuration push."""
+
+import http.client
+import json
+import resource
+import socket
+import threading
+import time
+
+import payloads
+import proc
+
+
+def round_of(peer, row, seconds):
+    """Loads one peer with one row; adds CPU µs per completed request (`cpu_us`, the whole process tree)."""
+    port = peer.port(row.stream)
+    row.run(port, 0.5 if row.stream else 1)  # connections, caches and pools as in steady state
+    pids = peer.pids()
+    before = {pid: proc.cpu_seconds([pid]) for pid in pids}
+    result = row.run(port, seconds)
+    spent = {pid: proc.cpu_seconds([pid]) - before[pid] for pid in pids}
+    if pids and result["requests"]:
+        result["cpu_us"] = sum(spent.values()) * 1e6 / result["requests"]
+        result["cpu_us_by_process"] = {}
+        for pid, seconds_spent in spent.items():
+            name = proc.name_of(pid)
+            by = result["cpu_us_by_process"]
+            by[name] = by.get(name, 0.0) + seconds_spent * 1e6 / result["requests"]
+    result["rate"] = result["requests"] / result["seconds"]
+    return result
+
+
+def memory(peer):
+    """Resident KiB of each process of a peer: now, peak and its own pages."""
+    return {proc.name_of(pid): proc.memory_kib(pid) for pid in sorted(peer.pids(), reverse=True)}
+
+
+def raise_descriptor_limit(wanted):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard) if hard > 0 else wanted, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def idle_connections(peer, count):
+    """Bytes of RSS that each of `count` kept connections costs after one answered call, and the CPU of 5 idle seconds."""
+    count = min(count, raise_descriptor_limit(count + 1000) - 500)
+    body = payloads.chat_request(1200)
+    request = payloads.request_head("/v1/chat/completions", len(body)) + body
+    before = sum(proc.memory_kib(pid)["now"] for pid in peer.pids())
+    connections = []
+    try:
+        for _ in range(count):
+            connection = socket.create_connection(("127.0.0.1", peer.port(False)), timeout=20)
+            connection.sendall(request)
+            if b" 200 " not in connection.recv(65536)[:16]:
+                raise RuntimeError(f"{peer.name}: connection {len(connections)} was refused")
+            connections.append(connection)
+        time.sleep(2)
+        after = sum(proc.memory_kib(pid)["now"] for pid in peer.pids())
+        cpu = proc.cpu_seconds(peer.pids())
+        time.sleep(5)
+        cpu = proc.cpu_seconds(peer.pids()) - cpu
+    finally:
+        for connection in connections:
+            connection.close()
+    return {"connections": count, "bytes_each": (after - before) * 1024 / count, "idle_cpu_ms_per_s": cpu * 1000 / 5}
+
+
+class OverUnixSocket(http.client.HTTPConnection):
+    """HTTP over the control socket."""
+
+    def __init__(self, path):
+        super().__init__("localhost", timeout=120)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+def push(tollgate, keys, row, seconds=6):
+    """Time of a document with `keys` keys from PUT to the last shard's word, while `row` runs; p99 with and without."""
+    quiet = row.run(tollgate.port(False), seconds)
+    document = json.dumps(tollgate.document(more_keys=keys))
+    loaded = {}
+    load = threading.Thread(target=lambda: loaded.update(row.run(tollgate.port(False), seconds)))
+    took = []
+    load.start()
+    try:
+        time.sleep(1)
+        # The second push changes one key among many: what a rotation costs when the document is large.
+        changed = document.replace(f'"key-{keys - 1:06}"', '"key-renamed"')
+        for body in (document, changed):
+            connection = OverUnixSocket(tollgate.socket)
+            began = time.monotonic()
+            connection.request("PUT", "/v1/config", body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            told = answer.read()
+            took.append((time.monotonic() - began) * 1000)
+            connection.close()
+            if answer.status != 200:
+                raise RuntimeError(f"PUT /v1/config answered {answer.status}: {told[:500]!r}")
+    finally:
+        load.join()
+    return {"keys": keys, "document_bytes": len(document), "first_ms": took[0], "one_key_ms": took[1],
+            "p99_us_quiet": quiet["p99_us"], "p99_us_during": loaded.get("p99_us"), "failed": loaded.get("failed")}
