@@ -134,6 +134,13 @@ pub fn fresh(buffer: &mut Rc<Vec<u8>>) -> &mut Vec<u8> {
 }
 
 impl Active {
+    /// Sets aside what follows the request: it belongs to the next one.
+    pub fn split_ahead(&mut self) {
+        if self.input.len() > self.request_len {
+            self.ahead = Rc::make_mut(&mut self.input).split_off(self.request_len);
+        }
+    }
+
     /// Ready for another request; allocations stay.
     pub fn reset(&mut self) {
         fresh(&mut self.input);

@@ -192,6 +192,7 @@ impl Shard {
         active.body_whole = matches!(active.head.framing, Framing::None | Framing::Length(0));
         if active.body_whole {
             active.request_len = active.head.len;
+            active.split_ahead();
         }
         active.decoded_upto = active.head.len;
         self.drive(id, active, Input::Head);
@@ -285,11 +286,7 @@ impl Shard {
             Framing::None | Framing::UntilClose => active.request_len = active.head.len,
         }
         active.body_whole = true;
-        // What follows belongs to the next request.
-        if active.input.len() > active.request_len {
-            let rest = Rc::make_mut(&mut active.input).split_off(active.request_len);
-            active.ahead = rest;
-        }
+        active.split_ahead();
         BodyRead::Whole
     }
 
@@ -351,7 +348,7 @@ impl Shard {
         down.deadline = None;
         active.reply.close = true;
         if was_head {
-            active.head.fields.clear();
+            active.head = Default::default();
             self.begin_exchange(id, &mut active);
         }
         self.drive(id, active, Input::ClientFault(ClientFault::Timeout));

@@ -11,6 +11,5 @@ pub mod socket;
 #[cfg(test)]
 mod tests;
 
-pub use buffers::Received;
 pub use ring::{Event, Ring, Token};
 pub use sends::{Message, Shared};

@@ -53,7 +53,7 @@ pub enum Event {
     ReceiveStopped { token: Token },
     /// The peer closed (`None`) or the connection failed. No more bytes will come.
     Closed { token: Token, error: Option<io::Error> },
-    /// Part of a send went out; the rest is on its way.
+    /// The socket took only part of a send, or nothing yet; the rest is on its way.
     Sending { token: Token },
     /// A send ended; its message comes back for reuse.
     Sent { token: Token, result: io::Result<()>, message: Message },
@@ -82,8 +82,8 @@ pub struct Ring {
     /// Where connects of this turn go: the kernel copies an address when it takes the entry. Boxed: the vector moves.
     #[expect(clippy::vec_box)]
     addresses: Vec<Box<RawAddress>>,
-    /// Sends queued since the last turn: each completes during submission, so a sleep must wait for one event more.
-    inline_completions: usize,
+    /// Sends were queued since the last turn.
+    sends_queued: bool,
     wake: Option<(RawFd, &'static mut [u8; 8])>,
 }
 
@@ -97,7 +97,7 @@ impl Ring {
             .setup_cqsize(QUEUE_ENTRIES * 8)
             .build(QUEUE_ENTRIES)?;
         let buffers = Buffers::register(&inner)?;
-        Ok(Self { inner, buffers, sends: Sends::default(), addresses: Vec::new(), inline_completions: 0, wake: None })
+        Ok(Self { inner, buffers, sends: Sends::default(), addresses: Vec::new(), sends_queued: false, wake: None })
     }
 
     /// Reports `Woken` whenever the eventfd is written.
@@ -144,10 +144,9 @@ impl Ring {
     /// Sends all of `message`. One send at a time per socket.
     pub fn send(&mut self, fd: RawFd, message: Message, token: Token) {
         let index = self.sends.insert(token, fd, message);
-        // The first try does not wait: it completes while it is submitted, nearly always with everything sent, which
-        // lets `turn` sleep for the next event instead of returning for this one.
+        // The first try completes while it is submitted, nearly always with everything sent.
         self.push_send(index, libc::MSG_DONTWAIT);
-        self.inline_completions += 1;
+        self.sends_queued = true;
     }
 
     fn push_send(&mut self, index: u32, flags: i32) {
@@ -177,12 +176,6 @@ impl Ring {
         self.push(opcode::Close::new(fd).build().user_data(OP_IGNORE << OP_SHIFT));
     }
 
-    /// Stops accepting on a listening socket.
-    pub fn cancel_all(&mut self, fd: RawFd) {
-        let cancel = opcode::AsyncCancel2::new(types::CancelBuilder::fd(types::Fd(fd)).all()).build();
-        self.push(cancel.user_data(OP_IGNORE << OP_SHIFT));
-    }
-
     fn push(&mut self, entry: squeue::Entry) {
         loop {
             // SAFETY: every pointer in `entry` stays valid as long as the kernel reads it: sends are owned by
@@ -197,16 +190,18 @@ impl Ring {
         }
     }
 
-    /// Submits what was queued and sleeps until something happens or `timeout` passes (`None`: forever; zero: not at all).
+    /// Submits what was queued and sleeps until something happens or `timeout` passes (`None`: forever). Does not sleep
+    /// when sends were queued: their outcome is there at once and may be that more must be queued.
     pub fn turn(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        let inline = std::mem::take(&mut self.inline_completions);
+        let sends_queued = std::mem::take(&mut self.sends_queued);
         let result = match timeout {
-            None => self.inner.submit_and_wait(inline + 1),
+            _ if sends_queued => self.look(),
+            Some(Duration::ZERO) => self.look(),
+            None => self.inner.submit_and_wait(1),
             Some(timeout) => {
                 let timespec = types::Timespec::from(timeout);
                 let arguments = types::SubmitArgs::new().timespec(&timespec);
-                let want = if timeout.is_zero() { 0 } else { inline + 1 };
-                self.inner.submitter().submit_with_args(want, &arguments)
+                self.inner.submitter().submit_with_args(1, &arguments)
             }
         };
         if self.inner.submission().is_empty() {
@@ -219,6 +214,14 @@ impl Ring {
                 _ => Err(error),
             },
         }
+    }
+
+    /// Submits and collects without sleeping. The flag is what makes the kernel run deferred completions.
+    fn look(&mut self) -> io::Result<usize> {
+        const GETEVENTS: u32 = 1;
+        let queued = self.inner.submission().len() as u32;
+        // SAFETY: no argument is passed; the entries are as `push` says.
+        unsafe { self.inner.submitter().enter::<libc::sigset_t>(queued, 0, GETEVENTS, None) }
     }
 
     /// The next event of this turn.
@@ -287,7 +290,7 @@ impl Ring {
             }
             Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => {
                 self.push_send(index, 0);
-                None
+                Some(Event::Sending { token })
             }
             Err(error) => {
                 let (token, message) = self.sends.remove(index)?;

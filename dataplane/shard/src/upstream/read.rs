@@ -79,11 +79,12 @@ impl Shard {
         let Some(up) = self.ups.get_mut(id) else { return };
         let Some(tls) = up.tls.as_mut() else { return };
         let fed = tls.feed(data, &mut plain);
-        let handshaking = tls.handshaking();
+        let opened = matches!(up.stage, Stage::Handshaking) && !tls.handshaking();
+        let (handshaking, answered) = (matches!(up.stage, Stage::Handshaking), up.answered);
         self.dirty_up(id);
         match fed {
             Ok(fed) => {
-                if matches!(up.stage, Stage::Handshaking) && !handshaking {
+                if opened {
                     self.open(id);
                 }
                 if !plain.is_empty() {
@@ -94,12 +95,8 @@ impl Shard {
                 }
             }
             Err(fault) => {
-                let fault = match up.stage {
-                    Stage::Handshaking => UpstreamFault::Tls(fault.reason()),
-                    _ if up.answered => UpstreamFault::Cut,
-                    _ => UpstreamFault::Tls(fault.reason()),
-                };
-                self.fail_up(id, fault);
+                let cut = answered && !handshaking;
+                self.fail_up(id, if cut { UpstreamFault::Cut } else { UpstreamFault::Tls(fault.reason()) });
             }
         }
         self.keep_buffer(plain);
