@@ -241,3 +241,7 @@ pub(super) fn span_in(buf: &[u8], part: &[u8]) -> Span {
         end: (start + part.len()) as u32,
     }
 }
+
+#[cfg(test)]
+#[path = "read_tests.rs"]
+mod tests;
