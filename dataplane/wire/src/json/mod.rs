@@ -3,5 +3,6 @@
 pub mod cursor;
 pub mod edit;
 mod scan;
+pub mod tap;
 mod text;
 pub mod watch;
