@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 /// The folder that holds the workspace's Cargo.toml.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("bench/ lies in the workspace").to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("bench/ lies in the workspace")
+        .to_path_buf()
 }
 
 /// One text file of the tree; `path` is relative to the root, with `/`.
@@ -18,7 +21,10 @@ impl Source {
     /// Tests and benches may do what the code they test may not.
     pub fn is_test(&self) -> bool {
         let name = self.path.rsplit('/').next().unwrap_or_default();
-        self.path.contains("/tests/") || self.path.contains("/benches/") || name == "tests.rs" || name.ends_with("_tests.rs")
+        self.path.contains("/tests/")
+            || self.path.contains("/benches/")
+            || name == "tests.rs"
+            || name.ends_with("_tests.rs")
     }
 
     /// Lines of code with their numbers from 1, without whole-line comments and what follows `#[cfg(test)]` on an inline
@@ -29,7 +35,11 @@ impl Source {
             .windows(2)
             .position(|pair| pair[0].trim() == "#[cfg(test)]" && pair[1].trim_end().ends_with('{'))
             .unwrap_or(lines.len());
-        let numbered = lines.into_iter().take(end).enumerate().map(|(index, line)| (index + 1, line));
+        let numbered = lines
+            .into_iter()
+            .take(end)
+            .enumerate()
+            .map(|(index, line)| (index + 1, line));
         numbered.filter(|(_, line)| !line.trim_start().starts_with("//"))
     }
 }
@@ -46,15 +56,21 @@ fn walk(folder: &Path, endings: &[&str], found: &mut Vec<Source>) {
     for entry in fs::read_dir(folder).expect("a folder of the tree can be listed") {
         let path = entry.expect("an entry of the tree can be read").path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let generated = ["target", "node_modules", "__pycache__", "corpus", "artifacts", "book"].contains(&name.as_str());
+        let generated =
+            ["target", "node_modules", "__pycache__", "corpus", "artifacts", "book"].contains(&name.as_str());
         if name.starts_with('.') || generated {
             continue;
         }
         if path.is_dir() {
             walk(&path, endings, found);
         } else if endings.iter().any(|ending| name.ends_with(ending)) {
-            let text = String::from_utf8(fs::read(&path).expect("a source file can be read")).expect("sources are UTF-8");
-            let path = path.strip_prefix(root()).expect("walked from the root").to_string_lossy().replace('\\', "/");
+            let text =
+                String::from_utf8(fs::read(&path).expect("a source file can be read")).expect("sources are UTF-8");
+            let path = path
+                .strip_prefix(root())
+                .expect("walked from the root")
+                .to_string_lossy()
+                .replace('\\', "/");
             found.push(Source { path, text });
         }
     }
@@ -68,7 +84,10 @@ pub fn read(path: &str) -> String {
 /// Names in the `[dependencies]` table of a crate's manifest (not of its tests).
 pub fn dependencies(folder: &str) -> Vec<String> {
     let manifest = read(&format!("{folder}/Cargo.toml"));
-    let lines = manifest.lines().skip_while(|line| line.trim() != "[dependencies]").skip(1);
+    let lines = manifest
+        .lines()
+        .skip_while(|line| line.trim() != "[dependencies]")
+        .skip(1);
     lines
         .take_while(|line| !line.trim_start().starts_with('['))
         .filter_map(|line| line.split(['.', '=', ' ']).next().map(str::trim))
