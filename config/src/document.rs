@@ -1,11 +1,14 @@
 //! The document as types: what `check` proved right. Maps keep the document's order.
 
-use std::{net::IpAddr, net::SocketAddr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
 /// Named entries in document order.
 pub type Named<T> = Vec<(String, T)>;
 
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Document {
     pub shards: Shards,
     pub shutdown_grace_ms: u64,
@@ -22,6 +25,26 @@ pub struct Document {
     pub teams: Named<Team>,
     pub users: Named<User>,
     pub keys: Named<Key>,
+}
+
+impl Default for Document {
+    fn default() -> Self {
+        Self {
+            shards: Shards::default(),
+            shutdown_grace_ms: 30_000,
+            drain_delay_ms: None,
+            access_log: AccessLog::default(),
+            max_body_bytes: 32 * 1024 * 1024,
+            client: ClientLimits::default(),
+            listeners: Named::new(),
+            admin: None,
+            providers: Named::new(),
+            models: Named::new(),
+            teams: Named::new(),
+            users: Named::new(),
+            keys: Named::new(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,7 +74,12 @@ pub struct ClientLimits {
 
 impl Default for ClientLimits {
     fn default() -> Self {
-        Self { header_timeout_ms: 10_000, body_timeout_ms: 30_000, idle_timeout_ms: 75_000, max_connections: 100_000 }
+        Self {
+            header_timeout_ms: 10_000,
+            body_timeout_ms: 30_000,
+            idle_timeout_ms: 75_000,
+            max_connections: 100_000,
+        }
     }
 }
 
@@ -87,9 +115,19 @@ pub struct Cidr {
 }
 
 impl Cidr {
+    /// IPv4 addresses that come mapped into IPv6 (`::ffff:10.0.0.1`) are the IPv4 addresses they are.
     pub fn contains(&self, ip: IpAddr) -> bool {
-        let _ = ip;
-        todo!()
+        match (self.address, ip.to_canonical()) {
+            (IpAddr::V4(network), IpAddr::V4(ip)) => {
+                let beyond = 32 - u32::from(self.prefix.min(32));
+                u32::from(network).checked_shr(beyond) == u32::from(ip).checked_shr(beyond)
+            }
+            (IpAddr::V6(network), IpAddr::V6(ip)) => {
+                let beyond = 128 - u32::from(self.prefix.min(128));
+                u128::from(network).checked_shr(beyond) == u128::from(ip).checked_shr(beyond)
+            }
+            _ => false,
+        }
     }
 }
 
@@ -117,7 +155,7 @@ pub struct Provider {
     pub dialect: Dialect,
     /// Final base: scheme, authority and path prefix, the dialect's own prefix added when the operator gave no path.
     pub base_url: BaseUrl,
-    /// How the credential is sent; from the catalogue row or the dialect.
+    /// How the credential is sent; from the catalogue row or the dialect. `None` when there is no credential.
     pub auth: Auth,
     /// Several spread the load round robin.
     pub credentials: Vec<Reference>,
@@ -143,14 +181,39 @@ pub enum Auth {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl {
     pub tls: bool,
+    /// Lower case; an IPv6 address without its brackets.
     pub host: String,
     pub port: u16,
     /// Without a trailing slash; `/v1` for OpenAI and Anthropic unless given.
     pub prefix: String,
 }
 
+impl BaseUrl {
+    /// What the `host` header says: brackets around an IPv6 address, the port when it is not the scheme's own.
+    pub fn authority(&self) -> String {
+        let host = match self.host.contains(':') {
+            true => format!("[{}]", self.host),
+            false => self.host.clone(),
+        };
+        let default_port = if self.tls { 443 } else { 80 };
+        if self.port == default_port {
+            host
+        } else {
+            format!("{host}:{}", self.port)
+        }
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority(), self.prefix)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpProxy {
+    /// Lower case; an IPv6 address without its brackets.
     pub host: String,
     pub port: u16,
     /// `user:password`, sent as Basic.
@@ -176,7 +239,12 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { connect_ms: 2_000, first_byte_ms: 60_000, between_bytes_ms: 30_000, total_ms: 600_000 }
+        Self {
+            connect_ms: 2_000,
+            first_byte_ms: 60_000,
+            between_bytes_ms: 30_000,
+            total_ms: 600_000,
+        }
     }
 }
 
@@ -188,7 +256,10 @@ pub struct Connections {
 
 impl Default for Connections {
     fn default() -> Self {
-        Self { max_idle: 256, idle_timeout_ms: 60_000 }
+        Self {
+            max_idle: 256,
+            idle_timeout_ms: 60_000,
+        }
     }
 }
 
@@ -260,7 +331,7 @@ pub struct Key {
     pub loopback_only: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum KeySecret {
     Reference(Reference),
     Sha256([u8; 32]),

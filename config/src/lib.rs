@@ -4,12 +4,18 @@
 //! its faults (`check`), two trees become a list of changes in words (`diff`). The JSON tree is what is stored and
 //! what pointers address; `Document` is its typed reading. Nothing here reads a file, a socket or the environment.
 
+pub mod catalogue;
 pub mod check;
 pub mod diff;
 pub mod document;
+pub mod keys;
 pub mod link;
 pub mod parse;
+pub mod pointer;
 pub mod problem;
+pub mod quickstart;
 
 pub use document::Document;
+pub use keys::keys;
 pub use problem::Problem;
+pub use quickstart::quickstart;

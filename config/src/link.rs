@@ -38,16 +38,31 @@ pub enum AskBody {
     /// Who is there: answered by `Hello`.
     Hello,
     /// `count` listening sockets bound to `address` follow as SCM_RIGHTS, one per shard, for the listener's name.
-    Listeners { name: String, address: SocketAddr, count: u16 },
+    Listeners {
+        name: String,
+        address: SocketAddr,
+        count: u16,
+    },
     /// Hand the listening sockets back (adoption by a new control plane): answered by `Sockets`, then the descriptors.
     TakeListeners,
     /// Compile the document and prepare it on every shard. `keys` is the whole identity store.
-    Prepare { revision: u64, document: serde_json::Value, keys: Vec<StoredKey> },
+    Prepare {
+        revision: u64,
+        document: serde_json::Value,
+        keys: Vec<StoredKey>,
+    },
     /// Put the prepared revision in force on every shard, after the data plane has fsynced it as last good.
-    Commit { revision: u64 },
-    Abort { revision: u64 },
+    Commit {
+        revision: u64,
+    },
+    Abort {
+        revision: u64,
+    },
     /// Identity changes, in force on every shard when answered.
-    Keys { upsert: Vec<StoredKey>, remove: Vec<String> },
+    Keys {
+        upsert: Vec<StoredKey>,
+        remove: Vec<String>,
+    },
     Status,
     /// Prometheus text of the data plane.
     Metrics,
@@ -81,16 +96,35 @@ pub enum Say {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnswerBody {
-    Hello { pid: u32, version: String, shards: u16, revision: u64, listeners: Vec<(String, SocketAddr)> },
+    Hello {
+        pid: u32,
+        version: String,
+        shards: u16,
+        revision: u64,
+        listeners: Vec<(String, SocketAddr)>,
+    },
     Done,
-    Sockets { listeners: Vec<(String, SocketAddr, u16)> },
-    Prepared { revision: u64 },
-    Committed { revision: u64, shards: Vec<ShardRevision> },
+    Sockets {
+        listeners: Vec<(String, SocketAddr, u16)>,
+    },
+    Prepared {
+        revision: u64,
+    },
+    Committed {
+        revision: u64,
+        shards: Vec<ShardRevision>,
+    },
     /// The change took effect nowhere.
-    Refused { problems: Vec<Problem> },
+    Refused {
+        problems: Vec<Problem>,
+    },
     Status(Box<Status>),
-    Metrics { text: String },
-    Failed { reason: String },
+    Metrics {
+        text: String,
+    },
+    Failed {
+        reason: String,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

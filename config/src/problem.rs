@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Line and column, both from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Line and column, both from 1; columns count characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Position {
     pub line: u32,
     pub column: u32,
@@ -21,12 +21,26 @@ pub struct Problem {
 
 impl Problem {
     pub fn new(pointer: impl Into<String>, wrong: impl Into<String>, right: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), position: None, wrong: wrong.into(), right: right.into() }
+        Self {
+            pointer: pointer.into(),
+            position: None,
+            wrong: wrong.into(),
+            right: right.into(),
+        }
+    }
+
+    /// The same fault, at a place in the text.
+    pub fn at(mut self, position: Position) -> Self {
+        self.position = Some(position);
+        self
     }
 
     /// `FILE:LINE:COL: /json/pointer: what is wrong; what would be right`
     pub fn line(&self, file: &str) -> String {
         let (line, column) = self.position.map_or((1, 1), |p| (p.line, p.column));
-        format!("{file}:{line}:{column}: {}: {}; {}", self.pointer, self.wrong, self.right)
+        format!(
+            "{file}:{line}:{column}: {}: {}; {}",
+            self.pointer, self.wrong, self.right
+        )
     }
 }

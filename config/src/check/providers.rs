@@ -1,0 +1,285 @@
+//! `providers`: where calls are sent, and how.
+
+use serde_json::Value;
+
+use super::{
+    names,
+    node::{Fields, Node},
+    url, values,
+};
+use crate::{
+    catalogue::{self, Row},
+    document::{Auth, BaseUrl, Connections, Dialect, HttpProxy, NoProxy, Provider, Reference, Timeouts, UpstreamTls},
+    keys,
+};
+
+const DIALECTS: &[(&str, Dialect)] = &[("openai", Dialect::OpenAi), ("anthropic", Dialect::Anthropic)];
+const DIALECTS_NOT_YET: &[&str] = &["openai-responses", "gemini", "cohere", "bedrock"];
+const MAX_CREDENTIALS: usize = 64;
+const MAX_HEADERS: usize = 32;
+
+pub fn provider(node: &Node) -> Option<Provider> {
+    let fields = Fields::open(node, &keys::PROVIDER)?;
+    let row = row(node, &fields);
+    let base_url = row.and_then(|row| base_url(node, &fields, &row));
+    let credentials = fields.read("credential", credentials);
+    let proxy = fields.read("proxy", proxy);
+    let timeouts = fields.read("timeouts", timeouts).unwrap_or_default();
+    let connections = fields.read("connections", connections).unwrap_or_default();
+    let tls = fields.read("tls", tls);
+    let headers = headers(&fields);
+    let (row, base_url) = (row?, base_url?);
+    if let Some(tls) = fields.get("tls").filter(|_| !base_url.tls) {
+        tls.fault(
+            "`tls` has no meaning for an http:// address",
+            "an https:// base_url, or no `tls`",
+        );
+    }
+    if fields.get("credential").is_none() && fields.get("base_url").is_none() {
+        node.fault("`credential` is missing", "credential: env:NAME or file:PATH");
+    }
+    let credentials = credentials.unwrap_or_default();
+    let auth = if credentials.is_empty() { Auth::None } else { row.auth };
+    Some(Provider {
+        dialect: row.dialect,
+        base_url,
+        auth,
+        credentials,
+        proxy,
+        timeouts,
+        connections,
+        tls: tls.unwrap_or_default(),
+        may_ask_stream_usage: row.may_ask_stream_usage,
+        headers,
+    })
+}
+
+/// What is known of the provider: its kind's row, or what its dialect says.
+fn row(node: &Node, fields: &Fields) -> Option<Row> {
+    match (fields.get("kind"), fields.get("dialect")) {
+        (Some(kind), None) => kind_row(&kind),
+        (None, Some(dialect)) => dialect_of(&dialect).map(catalogue::bare),
+        (Some(kind), Some(dialect)) => {
+            dialect.fault(
+                "`kind` and `dialect` are both given",
+                "one of them: `kind` implies its dialect",
+            );
+            kind_row(&kind)
+        }
+        (None, None) => {
+            node.fault(
+                "`kind` is missing",
+                "kind: openai or anthropic; or dialect: and base_url:",
+            );
+            None
+        }
+    }
+}
+
+fn kind_row(node: &Node) -> Option<Row> {
+    let kinds = || catalogue::ROWS.iter().map(|row| row.kind);
+    let all = || format!("one of {}", kinds().collect::<Vec<_>>().join(", "));
+    let Value::String(kind) = node.value else {
+        return node.expected("a kind of provider", all());
+    };
+    if let Some(row) = catalogue::row(kind) {
+        return Some(*row);
+    }
+    let right = names::nearest(kind, kinds()).map_or_else(all, |near| format!("did you mean `{near}`?"));
+    node.expected("a kind of provider that is known", right)
+}
+
+fn dialect_of(node: &Node) -> Option<Dialect> {
+    const RIGHT: &str = "openai or anthropic";
+    let Value::String(word) = node.value else {
+        return node.expected("a dialect", RIGHT);
+    };
+    match DIALECTS.iter().find(|(name, _)| name == word) {
+        Some((_, dialect)) => Some(*dialect),
+        None if DIALECTS_NOT_YET.contains(&word.as_str()) => node.not_yet(word, RIGHT),
+        None => node.expected("a dialect", RIGHT),
+    }
+}
+
+fn base_url(node: &Node, fields: &Fields, row: &Row) -> Option<BaseUrl> {
+    let prefix = catalogue::prefix(row.dialect);
+    match (fields.get("base_url"), row.base_url) {
+        (Some(given), _) => url::base_url(&given, prefix),
+        (None, Some(known)) => url::known(known, prefix),
+        (None, None) => {
+            node.fault("`base_url` is missing", "base_url: https://HOST");
+            None
+        }
+    }
+}
+
+fn credentials(node: &Node) -> Option<Vec<Reference>> {
+    let Value::Array(items) = node.value else {
+        return values::secret(node).map(|one| vec![one]);
+    };
+    if items.is_empty() || items.len() > MAX_CREDENTIALS {
+        node.fault(
+            format!("the list has {} credentials", items.len()),
+            format!("1 to {MAX_CREDENTIALS}, or no `credential`"),
+        );
+        return None;
+    }
+    node.list("a list", "a list of references", values::secret)
+}
+
+fn proxy(node: &Node) -> Option<HttpProxy> {
+    const RIGHT: &str = "a list of hosts, .suffixes and networks, such as [ localhost, .corp.example, 10.0.0.0/8 ]";
+    let fields = Fields::open(node, &keys::PROXY)?;
+    let url = fields.required("url", "http://HOST:PORT", url::proxy_url);
+    let credential = fields.read("credential", values::secret);
+    let no_proxy = fields
+        .read("no_proxy", |node| node.list("a list", RIGHT, no_proxy))
+        .unwrap_or_default();
+    let (host, port) = url?;
+    Some(HttpProxy {
+        host,
+        port,
+        credential,
+        no_proxy,
+    })
+}
+
+fn no_proxy(node: &Node) -> Option<NoProxy> {
+    const RIGHT: &str = "a host, a .suffix, an IP address or a network";
+    let Value::String(text) = node.value else {
+        return node.expected("a host", RIGHT);
+    };
+    if values::parse_cidr(text).is_some() || text.contains('/') {
+        return values::cidr(node).map(NoProxy::Cidr);
+    }
+    let lower = text.to_ascii_lowercase();
+    match lower.strip_prefix('.') {
+        Some(rest) if url::is_host_name(rest) => Some(NoProxy::Suffix(lower)),
+        None if url::is_host_name(&lower) => Some(NoProxy::Host(lower)),
+        _ => match lower.strip_prefix('*') {
+            Some(rest) if rest.starts_with('.') => node.expected("a host", format!("{rest}, without the star")),
+            _ => node.expected("a host", RIGHT),
+        },
+    }
+}
+
+fn timeouts(node: &Node) -> Option<Timeouts> {
+    let fields = Fields::open(node, &keys::TIMEOUTS)?;
+    let default = Timeouts::default();
+    let timeout = |key, default| fields.read(key, values::timeout_ms).unwrap_or(default);
+    Some(Timeouts {
+        connect_ms: timeout("connect", default.connect_ms),
+        first_byte_ms: timeout("first_byte", default.first_byte_ms),
+        between_bytes_ms: timeout("between_bytes", default.between_bytes_ms),
+        total_ms: timeout("total", default.total_ms),
+    })
+}
+
+fn connections(node: &Node) -> Option<Connections> {
+    let fields = Fields::open(node, &keys::CONNECTIONS)?;
+    let default = Connections::default();
+    let max_idle = fields.read("max_idle", |node| values::count(node, 0, 65_535));
+    let idle_timeout = fields.read("idle_timeout", values::timeout_ms);
+    Some(Connections {
+        max_idle: max_idle.unwrap_or(default.max_idle),
+        idle_timeout_ms: idle_timeout.unwrap_or(default.idle_timeout_ms),
+    })
+}
+
+fn tls(node: &Node) -> Option<UpstreamTls> {
+    let fields = Fields::open(node, &keys::UPSTREAM_TLS)?;
+    let ca = fields.read("ca", values::secret);
+    let certificate = fields.read("client_certificate", values::secret);
+    let key = fields.read("client_key", values::secret);
+    let server_name = fields.read("server_name", server_name);
+    match (fields.get("client_certificate"), fields.get("client_key")) {
+        (Some(_), None) => node.fault(
+            "`client_key` is missing",
+            "client_key: file:PATH, beside client_certificate",
+        ),
+        (None, Some(_)) => node.fault(
+            "`client_certificate` is missing",
+            "client_certificate: file:PATH, beside client_key",
+        ),
+        _ => {}
+    }
+    Some(UpstreamTls {
+        ca,
+        client_certificate: certificate.zip(key),
+        server_name,
+    })
+}
+
+fn server_name(node: &Node) -> Option<String> {
+    let name = values::text(node)?;
+    if url::is_host_name(&name) {
+        return Some(name.to_ascii_lowercase());
+    }
+    node.expected("a server name", "a DNS name such as api.example.com")
+}
+
+fn headers(fields: &Fields) -> Vec<(String, String)> {
+    let headers = fields.named("headers", header_name, header_value);
+    if let Some(node) = fields.get("headers").filter(|_| headers.len() > MAX_HEADERS) {
+        node.fault(
+            format!("there are {} headers", headers.len()),
+            format!("at most {MAX_HEADERS}"),
+        );
+    }
+    headers
+        .into_iter()
+        .map(|(name, value)| (name.to_ascii_lowercase(), value))
+        .collect()
+}
+
+/// Headers that carry secrets belong in `credential`; those that frame the message are the gateway's.
+fn header_name(node: &Node) {
+    const CREDENTIALS: &[&str] = &[
+        "authorization",
+        "proxy-authorization",
+        "x-api-key",
+        "api-key",
+        "x-goog-api-key",
+        "cookie",
+    ];
+    const OURS: &[&str] = &[
+        "host",
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "content-length",
+        "content-encoding",
+        "accept-encoding",
+        "expect",
+    ];
+    let name = node.name().to_ascii_lowercase();
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(token) {
+        node.fault(
+            format!("`{}` is not a header's name", name.escape_debug()),
+            "letters, digits and `-`",
+        );
+    } else if CREDENTIALS.contains(&name.as_str()) {
+        node.fault(
+            format!("`{name}` carries a secret"),
+            "credential: env:NAME or file:PATH",
+        );
+    } else if OURS.contains(&name.as_str()) || name.starts_with("x-tollgate-") {
+        node.fault(format!("`{name}` is set by the gateway itself"), "remove it");
+    }
+}
+
+fn header_value(node: &Node) -> Option<String> {
+    let Value::String(value) = node.value else {
+        return node.expected_unseen("a header's value", "text");
+    };
+    let visible = value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') && value.trim() == value;
+    if visible && !value.is_empty() {
+        return Some(value.clone());
+    }
+    node.expected_unseen("a header's value", "visible ASCII characters")
+}

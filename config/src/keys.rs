@@ -1,0 +1,218 @@
+//! Every key an operator may write, as data: `check` refuses what is not here, the docs must have a line for each.
+//!
+//! A key of a feature that does not exist yet is listed as `NotYet`, so that it is refused with a better message
+//! than a misspelled one.
+
+/// One map of the document and the keys it may have.
+#[derive(Debug)]
+pub struct Section {
+    /// `providers.*.timeouts`; `*` is a name the operator chose, or a list's index. Empty: the document itself.
+    pub path: &'static str,
+    pub now: &'static [&'static str],
+    pub not_yet: &'static [&'static str],
+}
+
+pub static ROOT: Section = Section {
+    path: "",
+    now: &[
+        "version",
+        "shards",
+        "shutdown_grace",
+        "drain_delay",
+        "access_log",
+        "max_body",
+        "client",
+        "listeners",
+        "admin",
+        "providers",
+        "models",
+        "teams",
+        "users",
+        "keys",
+    ],
+    not_yet: &[
+        "organization",
+        "caches",
+        "guards",
+        "identify",
+        "timezone",
+        "limits",
+        "cost_header_buffer",
+        "charge_hits",
+        "cluster",
+        "embedding",
+        "log_content",
+        "on_client_gone",
+    ],
+};
+
+pub static CLIENT: Section = Section {
+    path: "client",
+    now: &["header_timeout", "body_timeout", "idle_timeout", "max_connections"],
+    not_yet: &[],
+};
+
+pub static LISTENER: Section = Section {
+    path: "listeners.*",
+    now: &["address", "tls", "proxy_protocol", "trusted_proxies", "cors"],
+    not_yet: &["limits"],
+};
+
+pub static LISTENER_TLS: Section = Section {
+    path: "listeners.*.tls",
+    now: &["certificate", "key", "sni"],
+    not_yet: &["client_ca"],
+};
+
+pub static LISTENER_SNI: Section = Section {
+    path: "listeners.*.tls.sni.*",
+    now: &["certificate", "key"],
+    not_yet: &[],
+};
+
+pub static CORS: Section = Section {
+    path: "listeners.*.cors",
+    now: &["origins", "max_age"],
+    not_yet: &[],
+};
+
+pub static ADMIN: Section = Section {
+    path: "admin",
+    now: &["address", "token"],
+    not_yet: &["tls"],
+};
+
+pub static PROVIDER: Section = Section {
+    path: "providers.*",
+    now: &[
+        "kind",
+        "dialect",
+        "base_url",
+        "credential",
+        "proxy",
+        "timeouts",
+        "connections",
+        "tls",
+        "headers",
+    ],
+    not_yet: &["limits", "prices", "region"],
+};
+
+pub static PROXY: Section = Section {
+    path: "providers.*.proxy",
+    now: &["url", "credential", "no_proxy"],
+    not_yet: &[],
+};
+
+pub static TIMEOUTS: Section = Section {
+    path: "providers.*.timeouts",
+    now: &["connect", "first_byte", "between_bytes", "total"],
+    not_yet: &[],
+};
+
+pub static CONNECTIONS: Section = Section {
+    path: "providers.*.connections",
+    now: &["max_idle", "idle_timeout"],
+    not_yet: &[],
+};
+
+pub static UPSTREAM_TLS: Section = Section {
+    path: "providers.*.tls",
+    now: &["ca", "client_certificate", "client_key", "server_name"],
+    not_yet: &[],
+};
+
+pub static MODEL: Section = Section {
+    path: "models.*",
+    now: &["strategy", "targets", "retry"],
+    not_yet: &[
+        "hedge",
+        "breaker",
+        "on_context_overflow",
+        "cache",
+        "guards",
+        "limits",
+        "log_content",
+        "on_client_gone",
+    ],
+};
+
+pub static TARGET: Section = Section {
+    path: "models.*.targets.*",
+    now: &["provider", "model"],
+    not_yet: &["weight", "tier", "examples", "default"],
+};
+
+pub static RETRY: Section = Section {
+    path: "models.*.retry",
+    now: &["attempts", "on"],
+    not_yet: &["respect_retry_after", "max_wait"],
+};
+
+pub static TEAM: Section = Section {
+    path: "teams.*",
+    now: &["cost_center"],
+    not_yet: &["limits"],
+};
+
+pub static USER: Section = Section {
+    path: "users.*",
+    now: &["team"],
+    not_yet: &["limits"],
+};
+
+pub static KEY: Section = Section {
+    path: "keys.*",
+    now: &["secret", "hash", "team", "user", "models", "expires", "loopback_only"],
+    not_yet: &["limits", "priority", "pass_through", "batches"],
+};
+
+/// All of the above, in document order.
+pub static SECTIONS: &[&Section] = &[
+    &ROOT,
+    &CLIENT,
+    &LISTENER,
+    &LISTENER_TLS,
+    &LISTENER_SNI,
+    &CORS,
+    &ADMIN,
+    &PROVIDER,
+    &PROXY,
+    &TIMEOUTS,
+    &CONNECTIONS,
+    &UPSTREAM_TLS,
+    &MODEL,
+    &TARGET,
+    &RETRY,
+    &TEAM,
+    &USER,
+    &KEY,
+];
+
+/// A key's place in any document, such as `providers.*.timeouts.connect`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPath {
+    pub path: String,
+    /// Or else it is refused with `not supported yet`.
+    pub supported: bool,
+}
+
+/// Every known key, in document order.
+pub fn keys() -> Vec<KeyPath> {
+    let mut keys = Vec::new();
+    for section in SECTIONS {
+        let path = |key: &str| match section.path {
+            "" => key.to_string(),
+            outer => format!("{outer}.{key}"),
+        };
+        keys.extend(section.now.iter().map(|key| KeyPath {
+            path: path(key),
+            supported: true,
+        }));
+        keys.extend(section.not_yet.iter().map(|key| KeyPath {
+            path: path(key),
+            supported: false,
+        }));
+    }
+    keys
+}
