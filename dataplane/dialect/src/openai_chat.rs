@@ -33,7 +33,11 @@ pub fn read_chunk(data: &[u8]) -> Option<Chunk> {
     let [usage, choices] = cursor::find_watched(data, &CHUNK).ok()?;
     let read = usage.and_then(|value| usage_object(data, value));
     let no_choices = choices.is_some_and(|c| c.kind == Kind::Array && is_empty_list(c.span.of(data)));
-    Some(Chunk { usage: read, usage_value: usage, only_usage: no_choices && read.is_some() })
+    Some(Chunk {
+        usage: read,
+        usage_value: usage,
+        only_usage: no_choices && read.is_some(),
+    })
 }
 
 fn is_empty_list(list: &[u8]) -> bool {

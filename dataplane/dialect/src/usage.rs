@@ -20,5 +20,8 @@ pub struct Usage {
 /// `all` less the classes counted inside it. A provider that counts more inside than in all has overlapping details
 /// (cached audio, for instance): the remainder is then zero, never a wrapped number.
 pub(crate) fn without(all: u64, inside: &[Option<u64>]) -> u64 {
-    inside.iter().flatten().fold(all, |rest, &class| rest.saturating_sub(class))
+    inside
+        .iter()
+        .flatten()
+        .fold(all, |rest, &class| rest.saturating_sub(class))
 }

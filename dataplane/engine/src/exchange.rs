@@ -6,10 +6,17 @@ use tollgate_wire::head::{RequestView, ResponseView};
 use tollgate_wire::http1::read::BadHead;
 
 use crate::{
-    Snapshot, Tick,
+    Snapshot, Tick, attempt,
+    call::Call,
+    facts::Facts,
+    failure::{Failure, Kind},
     identity::KeyTable,
-    outputs::{AttemptId, Outputs},
-    record::{AttemptOutcome, Record},
+    outputs::{Action, AttemptId, Outputs},
+    record::{AttemptOutcome, Outcome, Record},
+    relay::{self, Relay},
+    reply,
+    stage::Verdict,
+    stages::{admit::Admitted, identify::Login, matching, settle},
 };
 
 /// What a shard pins for the life of an exchange. An `Rc` so that pinning writes no cache line another shard reads.
@@ -47,7 +54,8 @@ pub struct Io<'a> {
     pub ready: bool,
     /// The request's head; valid from `Input::Head` to the end of the exchange.
     pub request: RequestView<'a>,
-    /// The decoded request body; whole from `Input::Body` on, empty before.
+    /// The request's body, freed of its transfer coding (a `content-encoding` stands: the engine decodes that); whole
+    /// from `Input::Body` on, empty before.
     pub body: &'a [u8],
     pub local: &'a mut Local,
     pub out: &'a mut Outputs,
@@ -86,8 +94,6 @@ pub enum ClientFault {
     TooLarge,
     BadFraming(&'static str),
     Timeout,
-    /// `content-encoding` that does not decode, or decodes to more than allowed.
-    BadEncoding(&'static str),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,34 +116,157 @@ pub enum UpstreamFault {
 
 /// One request's life. Kept with its connection and begun again for each request, so that its allocations are reused.
 #[derive(Debug, Default)]
-pub struct Exchange {}
+pub struct Exchange {
+    pinned: Option<Rc<Pinned>>,
+    phase: Phase,
+    /// Index into the surface's list.
+    next_stage: usize,
+    pub(crate) facts: Facts,
+    pub(crate) login: Login,
+    pub(crate) admitted: Admitted,
+    pub(crate) call: Call,
+    pub(crate) relay: Relay,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Begun; nothing came in yet.
+    Fresh,
+    /// In the stages, or waiting for the body that one of them asked for.
+    Staged,
+    /// An attempt is under way, nothing of an answer has gone out.
+    Calling,
+    /// The answer's head went out.
+    Relaying,
+    /// `Settle` was yielded.
+    #[default]
+    Over,
+}
 
 impl Exchange {
     /// Begins anew. `started` is when the request's first byte arrived.
     pub fn begin(&mut self, pinned: Rc<Pinned>, peer: Peer, started: Tick) {
-        let _ = (pinned, peer, started);
-        todo!()
+        self.pinned = Some(pinned);
+        self.phase = Phase::Fresh;
+        self.next_stage = 0;
+        self.facts.begin(peer, started);
+        self.admitted.clear();
+        self.call.clear();
+        self.relay.clear();
     }
 
     /// Feeds one input; what is to be done is appended to `io.out` (the shell cleared it).
     /// After `End` or `Cut` the exchange takes no input but `begin`.
     pub fn feed(&mut self, input: Input<'_>, io: &mut Io<'_>) {
-        let _ = (input, io);
-        todo!()
+        if self.phase == Phase::Over {
+            return;
+        }
+        if self.phase == Phase::Fresh {
+            self.phase = Phase::Staged;
+            self.facts.make_request_id(io.local);
+        }
+        match input {
+            Input::Head => self.enter_head(io),
+            Input::BadHead(bad) => self.refuse(Failure::client(Kind::BadHead(bad)), io),
+            Input::Body => self.run_stages(io),
+            Input::ClientFault(fault) => self.refuse(Failure::client(Kind::ClientFault(fault)), io),
+            Input::Connected(id) => attempt::connected(self, io, id),
+            Input::UpstreamHead(id, answer) => attempt::answered(self, io, id, answer),
+            Input::UpstreamBody(id, bytes) => relay::body(self, io, id, bytes),
+            Input::UpstreamEnd(id) => relay::end(self, io, id),
+            Input::UpstreamFailed(id, fault) => attempt::failed(self, io, id, fault),
+            Input::Timer => attempt::timer(self, io),
+            Input::ClientGone => {
+                attempt::cancel(self, io);
+                self.finish(io, Outcome::ClientGone, Action::Cut);
+            }
+            Input::Internal(reason) => {
+                attempt::cancel(self, io);
+                self.refuse(Failure::gateway(Kind::Internal(reason)), io);
+            }
+        }
     }
 
     /// When `Input::Timer` is due; the earliest of all that runs. Read after each feed.
     pub fn deadline(&self) -> Option<Tick> {
-        todo!()
+        match self.phase {
+            Phase::Calling | Phase::Relaying => self.call.deadline(),
+            Phase::Fresh | Phase::Staged | Phase::Over => None,
+        }
     }
 
     /// What is known; final once `Settle` was yielded.
     pub fn record(&self) -> Record<'_> {
-        todo!()
+        settle::record(self)
     }
 
     /// Provider index and outcome of each attempt so far, in order.
     pub fn attempts(&self) -> impl Iterator<Item = (usize, AttemptOutcome)> + '_ {
-        std::iter::empty()
+        self.call.log.iter().copied()
+    }
+
+    /// The stage the exchange is in, for the log line of a panic or a hang.
+    pub fn stage(&self) -> &'static str {
+        self.facts.surface.stages.get(self.next_stage).map_or("match", |stage| stage.name)
+    }
+
+    /// The connection goes idle: lets go of the snapshot, which a newer one may have replaced, and of what an unusual
+    /// request made grow. Call it after `End` when no further request is buffered.
+    pub fn rest(&mut self) {
+        self.pinned = None;
+        self.admitted.shrink();
+        self.relay.shrink();
+    }
+
+    /// The pinned snapshot and keys. An `Rc`, so that a stage can hold it while it changes the exchange.
+    pub(crate) fn pin(&self) -> Rc<Pinned> {
+        self.pinned.clone().expect("an exchange is begun before it is fed")
+    }
+
+    pub(crate) fn pinned(&self) -> Option<&Pinned> {
+        self.pinned.as_deref()
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    pub(crate) fn set_phase(&mut self, phase: Phase) {
+        debug_assert!(self.phase != Phase::Over, "an exchange that is over stays over");
+        self.phase = phase;
+    }
+
+    fn enter_head(&mut self, io: &mut Io<'_>) {
+        match matching::enter(self, io) {
+            Verdict::Next => self.run_stages(io),
+            Verdict::Refuse(failure) => self.refuse(failure, io),
+            Verdict::Pause | Verdict::Taken => {}
+        }
+    }
+
+    fn run_stages(&mut self, io: &mut Io<'_>) {
+        while let Some(stage) = self.facts.surface.stages.get(self.next_stage) {
+            match (stage.enter)(self, io) {
+                Verdict::Next => self.next_stage += 1,
+                Verdict::Refuse(failure) => return self.refuse(failure, io),
+                Verdict::Pause | Verdict::Taken => return,
+            }
+        }
+        unreachable!("the last stage of every list takes over or refuses");
+    }
+
+    /// Ends the exchange with an error of ours: an answer of its own, or, when one has begun, its end.
+    pub(crate) fn refuse(&mut self, failure: Failure, io: &mut Io<'_>) {
+        if self.phase == Phase::Relaying {
+            return relay::broken(self, io, &failure);
+        }
+        reply::failure(self, io, &failure);
+    }
+
+    /// Settles and ends. `last` is `End` or `Cut`.
+    pub(crate) fn finish(&mut self, io: &mut Io<'_>, outcome: Outcome, last: Action) {
+        settle::settle(self, io, outcome);
+        self.phase = Phase::Over;
+        io.out.actions.push(last);
     }
 }

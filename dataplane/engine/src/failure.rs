@@ -1,5 +1,16 @@
 //! Why an exchange could not be served: whose fault, what, and whether another try could help. One rendering per dialect.
 
+mod render;
+
+use tollgate_wire::{http1::read::BadHead, json::cursor::BadJson};
+
+use crate::{
+    exchange::{ClientFault, UpstreamFault},
+    names::code,
+};
+
+pub(crate) use render::{write_body, write_event};
+
 /// Who is to blame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Culprit {
@@ -14,4 +25,150 @@ pub enum RetryWhere {
     Same,
     OtherTarget,
     No,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    pub culprit: Culprit,
+    pub kind: Kind,
+    pub retry: RetryWhere,
+}
+
+/// What went wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    BadHead(BadHead),
+    ClientFault(ClientFault),
+    BadJson(BadJson),
+    /// A member of the body. `offset` is a byte offset into it.
+    Field {
+        name: &'static str,
+        wrong: &'static str,
+        offset: usize,
+    },
+    Header {
+        name: &'static str,
+        wrong: &'static str,
+    },
+    TooLarge {
+        max_bytes: u64,
+    },
+    /// A `content-encoding` that is not one of those decoded.
+    UnknownEncoding,
+    /// A body that does not decode.
+    BadEncoding(&'static str),
+    NoKey,
+    UnknownKey,
+    ExpiredKey,
+    /// A key that is good only from this machine came from elsewhere.
+    RemoteKey,
+    ModelNotAllowed,
+    ModelNotFound,
+    NoSuchPath,
+    NotServedYet,
+    Websocket,
+    WrongMethod,
+    /// The model's targets all speak another dialect.
+    Untranslated,
+    CacheMiss,
+    NoTarget,
+    Upstream(UpstreamFault),
+    /// The provider answered with a status that no answer can have.
+    BadStatus(u16),
+    UpstreamTimeout(Waited),
+    Internal(&'static str),
+}
+
+/// What was waited for too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    Connection,
+    FirstByte,
+    NextByte,
+    WholeAnswer,
+    /// As long as the client's `x-tollgate-timeout` allowed.
+    Client,
+}
+
+impl Failure {
+    pub(crate) fn client(kind: Kind) -> Failure {
+        Failure {
+            culprit: Culprit::Client,
+            kind,
+            retry: RetryWhere::No,
+        }
+    }
+
+    pub(crate) fn gateway(kind: Kind) -> Failure {
+        Failure {
+            culprit: Culprit::Gateway,
+            kind,
+            retry: RetryWhere::No,
+        }
+    }
+
+    pub(crate) fn upstream(kind: Kind, retry: RetryWhere) -> Failure {
+        Failure {
+            culprit: Culprit::Upstream,
+            kind,
+            retry,
+        }
+    }
+}
+
+impl Kind {
+    pub fn status(&self) -> u16 {
+        use ClientFault as Fault;
+        match self {
+            Kind::BadHead(bad) => bad.status,
+            Kind::ClientFault(Fault::TooLarge) | Kind::TooLarge { .. } => 413,
+            Kind::ClientFault(Fault::Timeout) => 408,
+            Kind::ClientFault(Fault::BadFraming(_)) | Kind::BadJson(_) | Kind::BadEncoding(_) => 400,
+            Kind::Field { .. } | Kind::Header { .. } => 400,
+            Kind::UnknownEncoding => 415,
+            Kind::NoKey | Kind::UnknownKey | Kind::ExpiredKey | Kind::RemoteKey => 401,
+            Kind::ModelNotAllowed => 403,
+            Kind::ModelNotFound | Kind::NoSuchPath => 404,
+            Kind::WrongMethod => 405,
+            Kind::NotServedYet | Kind::Websocket | Kind::Untranslated => 501,
+            Kind::CacheMiss | Kind::UpstreamTimeout(_) => 504,
+            Kind::NoTarget => 503,
+            Kind::Upstream(_) | Kind::BadStatus(_) => 502,
+            Kind::Internal(_) => 500,
+        }
+    }
+
+    /// The contract's `code`.
+    pub fn code(&self) -> &'static str {
+        use ClientFault as Fault;
+        match self {
+            Kind::BadHead(bad) if bad.status == 501 => code::NOT_SUPPORTED,
+            Kind::BadHead(_) | Kind::BadJson(_) | Kind::BadEncoding(_) => code::INVALID_REQUEST,
+            Kind::Field { .. } | Kind::Header { .. } => code::INVALID_REQUEST,
+            Kind::ClientFault(Fault::TooLarge) | Kind::TooLarge { .. } => code::REQUEST_TOO_LARGE,
+            Kind::ClientFault(Fault::Timeout) => code::REQUEST_TIMEOUT,
+            Kind::ClientFault(Fault::BadFraming(_)) => code::INVALID_REQUEST,
+            Kind::UnknownEncoding => code::UNSUPPORTED_ENCODING,
+            Kind::NoKey | Kind::UnknownKey | Kind::ExpiredKey | Kind::RemoteKey => code::INVALID_API_KEY,
+            Kind::ModelNotAllowed => code::MODEL_NOT_ALLOWED,
+            Kind::ModelNotFound => code::MODEL_NOT_FOUND,
+            Kind::NoSuchPath => code::NOT_FOUND,
+            Kind::WrongMethod => code::METHOD_NOT_ALLOWED,
+            Kind::NotServedYet | Kind::Websocket | Kind::Untranslated => code::NOT_SUPPORTED,
+            Kind::CacheMiss => code::CACHE_MISS,
+            Kind::UpstreamTimeout(_) => code::UPSTREAM_TIMEOUT,
+            Kind::NoTarget => code::NO_HEALTHY_TARGET,
+            Kind::Upstream(_) | Kind::BadStatus(_) => code::UPSTREAM_ERROR,
+            Kind::Internal(_) => code::INTERNAL_ERROR,
+        }
+    }
+
+    /// The member or header at fault, as OpenAI's `param` names it.
+    pub(crate) fn param(&self) -> Option<&'static str> {
+        match self {
+            Kind::Field { name, .. } => Some(name),
+            Kind::ModelNotFound | Kind::ModelNotAllowed | Kind::Untranslated => Some("model"),
+            _ => None,
+        }
+    }
 }

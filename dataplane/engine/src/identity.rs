@@ -1,23 +1,310 @@
 //! Keys by the SHA-256 of their secret: those of the document and those of the identity store, in one immutable table
 //! that a change replaces. Sharing between table versions keeps a small change cheap beside 100,000 keys.
 
-use tollgate_config::{Document, Problem, link::StoredKey};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
-use crate::snapshot::Secrets;
+use hashbrown::{HashMap, HashSet};
+use sha2::{Digest as _, Sha256};
+use tollgate_config::{
+    Document, Problem,
+    document::{Key, KeySecret},
+    link::StoredKey,
+};
+
+use crate::{
+    patterns::Patterns,
+    snapshot::{Secrets, pointer, secret_text},
+};
+
+type Digest = [u8; 32];
+
+/// Changes beyond this many are folded into a new base: looking a key up must stay two probes of small maps.
+const MAX_CHANGED_KEYS: usize = 4096;
+
+/// A key, as the request path needs it.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyEntry {
+    pub name: Box<str>,
+    pub team: Option<Box<str>>,
+    pub user: Option<Box<str>>,
+    pub models: Patterns,
+    pub loopback_only: bool,
+    /// Of the configuration document: the identity store cannot change it.
+    of_document: bool,
+}
+
+/// Index into a table's keys; means nothing in another table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KeyId(u32);
+
+/// What a secret opens, and until when (Unix milliseconds).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot {
+    pub key: KeyId,
+    pub until_unix_ms: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Keys {
+    entries: Vec<KeyEntry>,
+    by_digest: HashMap<Digest, Slot>,
+    by_name: HashMap<Box<str>, u32>,
+}
 
 #[derive(Debug, Default)]
-pub struct KeyTable {}
+pub struct KeyTable {
+    /// Tells tables apart, also when one is built where another lay in memory. Zero: the empty table.
+    version: u64,
+    base: Arc<Keys>,
+    /// The teams of the document's users.
+    teams: Arc<HashMap<Box<str>, Box<str>>>,
+    /// Keys that came or changed since `base` was built; their ids follow those of `base`.
+    changed: Keys,
+    /// Keys of `base` that were changed or removed since.
+    hidden: HashSet<u32>,
+}
 
 impl KeyTable {
     /// The document's keys and the store's; a name or a secret that occurs twice is a problem.
     pub fn build(document: &Document, secrets: &Secrets, stored: &[StoredKey]) -> Result<KeyTable, Vec<Problem>> {
-        let _ = (document, secrets, stored);
-        todo!()
+        let teams: HashMap<Box<str>, Box<str>> = document
+            .users
+            .iter()
+            .filter_map(|(name, user)| Some((name.as_str().into(), user.team.as_deref()?.into())))
+            .collect();
+        let mut keys = Keys::default();
+        let mut problems = Vec::new();
+        let count = document.keys.len() + stored.len();
+        keys.entries.reserve(count);
+        keys.by_digest.reserve(count);
+        keys.by_name.reserve(count);
+        for (name, key) in &document.keys {
+            add_of_document(&mut keys, &teams, (name, key), secrets, &mut problems);
+        }
+        for key in stored {
+            add_stored(&mut keys, &teams, key, &mut problems);
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(KeyTable {
+            version: next_version(),
+            base: Arc::new(keys),
+            teams: Arc::new(teams),
+            ..KeyTable::default()
+        })
     }
 
     /// A new table with the store's keys changed; the old one stays valid for those who hold it.
+    ///
+    /// Keys of the document keep their names: a stored key of the same name is left out.
     pub fn with_changes(&self, upsert: &[StoredKey], remove: &[String]) -> KeyTable {
-        let _ = (upsert, remove);
-        todo!()
+        let mut table = KeyTable {
+            version: next_version(),
+            base: self.base.clone(),
+            teams: self.teams.clone(),
+            changed: self.changed.clone(),
+            hidden: self.hidden.clone(),
+        };
+        for name in remove {
+            table.take_out(name);
+        }
+        for key in upsert {
+            if table.take_out(&key.name) {
+                let mut entry_problems = Vec::new();
+                add_stored(&mut table.changed, &self.teams, key, &mut entry_problems);
+            }
+        }
+        if table.changed.entries.len() + table.hidden.len() > MAX_CHANGED_KEYS {
+            table.fold();
+        }
+        table
     }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.base.by_name.len() - self.hidden.len() + self.changed.by_name.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// What a secret opens. A lookup by digest takes the same time whatever the secret shares with a real one.
+    pub(crate) fn find(&self, secret: &[u8]) -> Option<Slot> {
+        let digest: Digest = Sha256::digest(secret).into();
+        if let Some(slot) = self.changed.by_digest.get(&digest) {
+            let key = KeyId(slot.key.0 + self.base.entries.len() as u32);
+            return Some(Slot { key, ..*slot });
+        }
+        self.base
+            .by_digest
+            .get(&digest)
+            .copied()
+            .filter(|slot| !self.hidden.contains(&slot.key.0))
+    }
+
+    pub(crate) fn entry(&self, id: KeyId) -> &KeyEntry {
+        let index = id.0 as usize;
+        match self.base.entries.get(index) {
+            Some(entry) => entry,
+            None => &self.changed.entries[index - self.base.entries.len()],
+        }
+    }
+
+    /// False when the name belongs to the document, whose keys only a new document changes.
+    fn take_out(&mut self, name: &str) -> bool {
+        if let Some(&index) = self.base.by_name.get(name) {
+            if self.base.entries[index as usize].of_document {
+                return false;
+            }
+            self.hidden.insert(index);
+        }
+        if let Some(index) = self.changed.by_name.remove(name) {
+            self.changed.by_digest.retain(|_, slot| slot.key.0 != index);
+        }
+        true
+    }
+
+    /// Makes one base of the old one and the changes.
+    fn fold(&mut self) {
+        let mut keys = Keys::default();
+        for (part, hidden) in [(&*self.base, Some(&self.hidden)), (&self.changed, None)] {
+            let mut renamed: HashMap<u32, u32> = HashMap::with_capacity(part.by_name.len());
+            for (name, &index) in &part.by_name {
+                if hidden.is_some_and(|hidden| hidden.contains(&index)) {
+                    continue;
+                }
+                let new = keys.entries.len() as u32;
+                keys.entries.push(part.entries[index as usize].clone());
+                keys.by_name.insert(name.clone(), new);
+                renamed.insert(index, new);
+            }
+            for (digest, slot) in &part.by_digest {
+                if let Some(&new) = renamed.get(&slot.key.0) {
+                    keys.by_digest.insert(
+                        *digest,
+                        Slot {
+                            key: KeyId(new),
+                            ..*slot
+                        },
+                    );
+                }
+            }
+        }
+        self.base = Arc::new(keys);
+        self.changed = Keys::default();
+        self.hidden = HashSet::default();
+    }
+}
+
+/// No clock and no randomness: a count is enough to tell versions apart.
+fn next_version() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
+}
+
+fn add_of_document(
+    keys: &mut Keys,
+    teams: &HashMap<Box<str>, Box<str>>,
+    (name, key): (&str, &Key),
+    secrets: &Secrets,
+    problems: &mut Vec<Problem>,
+) {
+    let at = pointer(&["keys", name]);
+    let digest = match &key.secret {
+        KeySecret::Sha256(digest) => *digest,
+        KeySecret::Reference(reference) => match secret_text(secrets, reference, &format!("{at}/secret")) {
+            Ok(secret) => Sha256::digest(secret).into(),
+            Err(problem) => return problems.push(problem),
+        },
+    };
+    let entry = KeyEntry {
+        name: name.into(),
+        team: team_of(teams, key.team.as_deref(), key.user.as_deref()),
+        user: key.user.as_deref().map(Into::into),
+        models: Patterns::new(&key.models),
+        loopback_only: key.loopback_only,
+        of_document: true,
+    };
+    let until_unix_ms = key.expires_unix_s.map_or(u64::MAX, |s| s.saturating_mul(1000));
+    insert(keys, entry, &[(digest, until_unix_ms)], &at, problems);
+}
+
+fn add_stored(keys: &mut Keys, teams: &HashMap<Box<str>, Box<str>>, key: &StoredKey, problems: &mut Vec<Problem>) {
+    let at = pointer(&["keys", &key.name]);
+    let expires_unix_ms = key.expires_unix_s.map_or(u64::MAX, |s| s.saturating_mul(1000));
+    let said = [
+        Some((&key.sha256, u64::MAX)),
+        key.previous.as_ref().map(|(hex, until_s)| (hex, *until_s)),
+    ];
+    let mut digests = Vec::with_capacity(2);
+    for (hex, until_unix_s) in said.into_iter().flatten() {
+        match parse_hex(hex) {
+            Some(digest) => digests.push((digest, expires_unix_ms.min(until_unix_s.saturating_mul(1000)))),
+            None => {
+                let right = "64 hexadecimal digits, as 'tollgate keys create' stores them";
+                return problems.push(Problem::new(at, "the stored hash is no SHA-256", right));
+            }
+        }
+    }
+    let entry = KeyEntry {
+        name: key.name.as_str().into(),
+        team: team_of(teams, key.team.as_deref(), key.user.as_deref()),
+        user: key.user.as_deref().map(Into::into),
+        models: Patterns::new(&key.models),
+        loopback_only: false,
+        of_document: false,
+    };
+    insert(keys, entry, &digests, &at, problems);
+}
+
+fn insert(keys: &mut Keys, entry: KeyEntry, digests: &[(Digest, u64)], at: &str, problems: &mut Vec<Problem>) {
+    let index = keys.entries.len() as u32;
+    if keys.by_name.contains_key(&entry.name) {
+        let right = "another name, or revoke the key of the identity store with 'tollgate keys revoke'";
+        return problems.push(Problem::new(at, "a key of this name exists already", right));
+    }
+    for &(digest, until_unix_ms) in digests {
+        let slot = Slot {
+            key: KeyId(index),
+            until_unix_ms,
+        };
+        if let Some(other) = keys.by_digest.insert(digest, slot) {
+            let holder = keys
+                .entries
+                .get(other.key.0 as usize)
+                .map_or(&*entry.name, |entry| &*entry.name)
+                .to_owned();
+            keys.by_digest.insert(digest, other);
+            let wrong = format!("its secret is also that of key '{holder}'");
+            return problems.push(Problem::new(at, wrong, "a secret of its own for each key"));
+        }
+    }
+    keys.by_name.insert(entry.name.clone(), index);
+    keys.entries.push(entry);
+}
+
+fn team_of(teams: &HashMap<Box<str>, Box<str>>, team: Option<&str>, user: Option<&str>) -> Option<Box<str>> {
+    team.map(Into::into).or_else(|| teams.get(user?).cloned())
+}
+
+fn parse_hex(hex: &str) -> Option<Digest> {
+    let hex = hex.strip_prefix("sha256:").unwrap_or(hex).as_bytes();
+    let mut digest = [0; 32];
+    if hex.len() != 64 {
+        return None;
+    }
+    for (byte, pair) in digest.iter_mut().zip(hex.chunks_exact(2)) {
+        let digit = |c: u8| (c as char).to_digit(16);
+        *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
+    }
+    Some(digest)
 }

@@ -3,13 +3,31 @@
 //! `Exchange` is one request's life. It is fed inputs with `now` and yields actions; it never waits, and knows no
 //! socket, clock, file, thread or randomness. `Snapshot` is a configuration compiled for it.
 
+#![forbid(unsafe_code)]
+
+mod attempt;
+mod call;
+mod cors;
+mod decode;
 pub mod exchange;
+mod facts;
 pub mod failure;
 pub mod identity;
+mod names;
 pub mod outputs;
+mod patterns;
+mod percent;
 pub mod record;
+mod relay;
+mod reply;
 pub mod snapshot;
+mod stage;
+mod stages;
+mod surface;
+mod terminal;
 pub mod tick;
+mod upward;
+mod visible;
 
 pub use exchange::{Exchange, Input, Io, Local, Peer};
 pub use outputs::{Action, Outputs, Piece};

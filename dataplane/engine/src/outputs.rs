@@ -37,13 +37,25 @@ pub enum Action {
     /// most `max_bytes` long; else `Input::ClientFault`. Until then nothing else happens.
     ReadBody { max_bytes: u64 },
     /// Obtain a connection to the endpoint: pooled, unless `fresh`. Answered by `Connected` or `UpstreamFailed`.
-    Dial { attempt: AttemptId, endpoint: EndpointId, fresh: bool },
+    Dial {
+        attempt: AttemptId,
+        endpoint: EndpointId,
+        fresh: bool,
+    },
     /// Send a whole request: `lines` is the request line, all header lines and the empty line, complete; `pieces` the body.
-    SendUp { attempt: AttemptId, lines: Range<u32>, pieces: Range<u32> },
+    SendUp {
+        attempt: AttemptId,
+        lines: Range<u32>,
+        pieces: Range<u32>,
+    },
     /// Give the attempt up: close its connection (or stop dialling). No input for it follows.
     Abandon { attempt: AttemptId },
     /// Begin the answer. `lines` are header lines without the status line, framing headers, `connection` and the empty line.
-    Head { status: u16, lines: Range<u32>, framing: ReplyFraming },
+    Head {
+        status: u16,
+        lines: Range<u32>,
+        framing: ReplyFraming,
+    },
     /// Send body bytes of the answer now.
     Body { pieces: Range<u32> },
     /// The answer is complete; the exchange is over. The connection may be kept.
@@ -62,10 +74,33 @@ pub struct Outputs {
     pub arena: Vec<u8>,
 }
 
+/// An arena that grew over this (a list of 10,000 models, a decoded body) is given back.
+const MAX_KEPT_ARENA_BYTES: usize = 256 * 1024;
+
 impl Outputs {
     pub fn clear(&mut self) {
         self.actions.clear();
         self.pieces.clear();
         self.arena.clear();
+        self.arena.shrink_to(MAX_KEPT_ARENA_BYTES);
+    }
+
+    /// What was written to the arena since it was `start` long.
+    pub(crate) fn written_since(&self, start: usize) -> Range<u32> {
+        let range = start..self.arena.len();
+        assert!(
+            range.end <= u32::MAX as usize,
+            "an exchange wrote more than its limits allow"
+        );
+        range.start as u32..range.end as u32
+    }
+
+    /// Sends these bytes of the arena as the whole of one `Body`.
+    pub(crate) fn body_from_arena(&mut self, range: Range<u32>) {
+        let start = self.pieces.len() as u32;
+        self.pieces.push(Piece::Arena(range));
+        self.actions.push(Action::Body {
+            pieces: start..start + 1,
+        });
     }
 }

@@ -1,0 +1,92 @@
+//! The state of a model call: its attempts so far, the one under way, and what is waited for.
+
+use crate::{Tick, failure::Waited, outputs::AttemptId, record::AttemptOutcome};
+
+/// However many attempts a model's `retry` allows: attempt ids must not run out, each attempt may be dialled twice.
+pub(crate) const MAX_ATTEMPTS: u32 = 100;
+
+#[derive(Debug, Default)]
+pub(crate) struct Call {
+    pub live: Option<Live>,
+    pub log: Vec<(usize, AttemptOutcome)>,
+    /// Targets tried.
+    pub tried: u8,
+    /// Index of the next target to look at.
+    pub next_target: usize,
+    /// Provider of the last attempt.
+    pub provider: Option<usize>,
+    pub sent_model: SentModel,
+    /// The provider's model name where a star stood for part of it.
+    pub star_model: String,
+    /// Usage was asked for on the client's behalf: what that adds to the stream is taken out again.
+    pub added_usage: bool,
+    /// `x-tollgate-timeout`.
+    pub until_client: Option<Tick>,
+    /// The provider's `total` timeout.
+    pub until_total: Option<Tick>,
+    /// The timeout of what is waited for now, and what that is.
+    pub until_step: Option<(Tick, Waited)>,
+    last_id: u8,
+}
+
+/// The attempt under way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Live {
+    pub id: AttemptId,
+    /// Index into the route's targets.
+    pub target: usize,
+}
+
+/// Which model name was sent last.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum SentModel {
+    #[default]
+    None,
+    /// That of a target of a model of the document.
+    Target { route: usize, target: usize },
+    /// `Call::star_model`.
+    Star,
+}
+
+impl Call {
+    pub fn clear(&mut self) {
+        let mut log = std::mem::take(&mut self.log);
+        let mut star_model = std::mem::take(&mut self.star_model);
+        log.clear();
+        star_model.clear();
+        *self = Call {
+            log,
+            star_model,
+            ..Call::default()
+        };
+    }
+
+    pub fn deadline(&self) -> Option<Tick> {
+        let step = self.until_step.map(|(until, _)| until);
+        [self.until_client, self.until_total, step].into_iter().flatten().min()
+    }
+
+    /// What has been waited for too long, the client's own limit first: it allows no further attempt.
+    pub fn expired(&self, now: Tick) -> Option<Waited> {
+        let over = |until: Option<Tick>| until.is_some_and(|until| until <= now);
+        if over(self.until_client) {
+            return Some(Waited::Client);
+        }
+        if over(self.until_total) {
+            return Some(Waited::WholeAnswer);
+        }
+        self.until_step
+            .filter(|(until, _)| *until <= now)
+            .map(|(_, waited)| waited)
+    }
+
+    pub fn is_live(&self, id: AttemptId) -> bool {
+        self.live.is_some_and(|live| live.id == id)
+    }
+
+    pub fn next_id(&mut self) -> AttemptId {
+        assert!(self.last_id < u8::MAX, "attempts are bounded below what ids can name");
+        self.last_id += 1;
+        AttemptId(self.last_id)
+    }
+}

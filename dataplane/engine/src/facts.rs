@@ -1,0 +1,132 @@
+//! What is known of a request so far: the source of its record and of the headers that name it.
+
+use tollgate_dialect::usage::Usage;
+
+use crate::{
+    Tick,
+    exchange::{Local, Peer},
+    identity::KeyId,
+    record::Outcome,
+    snapshot::Resolved,
+    surface::{self, Surface},
+};
+
+/// Longer names are cut off in the record; no provider's name of a model comes near.
+pub(crate) const MAX_MODEL_NAME_BYTES: usize = 256;
+
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub started: Tick,
+    pub peer: Option<Peer>,
+    pub request_id: String,
+    pub surface: &'static Surface,
+    /// `Input::Head` came: `Io::request` may be read.
+    pub has_head: bool,
+    pub head_request: bool,
+    pub key: Option<KeyId>,
+    pub model: Option<Resolved>,
+    pub model_asked: String,
+    pub tags: String,
+    pub timeout_ms: Option<u64>,
+    pub stream: bool,
+    /// Zero until an answer's head goes out.
+    pub status: u16,
+    pub outcome: Outcome,
+    pub rejected: Option<&'static str>,
+    pub usage: Option<Usage>,
+    pub request_body_bytes: u64,
+    pub response_body_bytes: u64,
+    pub ended: Tick,
+    pub first_token: Option<Tick>,
+    /// Since when the upstream is waited for, and how long it was waited for before.
+    waiting_since: Option<Tick>,
+    waited_ns: u64,
+    /// Fixed when the answer's head goes out.
+    gateway_ns: Option<u64>,
+}
+
+impl Default for Facts {
+    fn default() -> Self {
+        Facts {
+            started: Tick(0),
+            peer: None,
+            request_id: String::new(),
+            surface: &surface::UNKNOWN,
+            has_head: false,
+            head_request: false,
+            key: None,
+            model: None,
+            model_asked: String::new(),
+            tags: String::new(),
+            timeout_ms: None,
+            stream: false,
+            status: 0,
+            outcome: Outcome::Complete,
+            rejected: None,
+            usage: None,
+            request_body_bytes: 0,
+            response_body_bytes: 0,
+            ended: Tick(0),
+            first_token: None,
+            waiting_since: None,
+            waited_ns: 0,
+            gateway_ns: None,
+        }
+    }
+}
+
+impl Facts {
+    /// Forgets the last request and keeps its allocations.
+    pub fn begin(&mut self, peer: Peer, started: Tick) {
+        let kept = |mut text: String| {
+            text.clear();
+            text
+        };
+        let last = std::mem::take(self);
+        *self = Facts {
+            started,
+            peer: Some(peer),
+            request_id: kept(last.request_id),
+            model_asked: kept(last.model_asked),
+            tags: kept(last.tags),
+            ..Facts::default()
+        };
+    }
+
+    /// An id that no other request of this boot and shard has: 16 digits of the seed, mixed, and 16 of the sequence.
+    pub fn make_request_id(&mut self, local: &mut Local) {
+        local.sequence = local.sequence.wrapping_add(1);
+        self.request_id.clear();
+        for word in [local.seed, local.sequence] {
+            for shift in (0..64).step_by(4).rev() {
+                self.request_id
+                    .push(b"0123456789abcdef"[(word >> shift) as usize & 15] as char);
+            }
+        }
+    }
+
+    /// From now on the upstream is waited for.
+    pub fn wait_begins(&mut self, now: Tick) {
+        self.waiting_since = Some(now);
+    }
+
+    pub fn wait_ends(&mut self, now: Tick) {
+        if let Some(since) = self.waiting_since.take() {
+            self.waited_ns += now.ns_since(since);
+        }
+    }
+
+    /// The gateway's own time up to `now`, or to when the answer's head went out.
+    pub fn gateway_ns(&self, now: Tick) -> u64 {
+        let waiting_ns = self.waiting_since.map_or(0, |since| now.ns_since(since));
+        self.gateway_ns
+            .unwrap_or_else(|| now.ns_since(self.started).saturating_sub(self.waited_ns + waiting_ns))
+    }
+
+    /// The answer's head goes out.
+    pub fn answer_begins(&mut self, status: u16, now: Tick) {
+        self.wait_ends(now);
+        self.gateway_ns = Some(self.gateway_ns(now));
+        self.status = status;
+    }
+}

@@ -1,0 +1,190 @@
+//! Failures as each dialect words them. Off the hot path: text is built with `format!`.
+
+use std::borrow::Cow;
+
+use tollgate_config::document::Dialect;
+use tollgate_wire::json::edit;
+
+use super::{Culprit, Failure, Kind, Waited};
+use crate::{
+    exchange::{ClientFault, Exchange, UpstreamFault},
+    stages::authorize,
+};
+
+/// Appends the body of an error answer.
+pub(crate) fn write_body(out: &mut Vec<u8>, exchange: &Exchange, failure: &Failure) {
+    let message = message(exchange, failure);
+    let code = failure.kind.code();
+    let status = failure.kind.status();
+    match exchange.facts.surface.dialect {
+        Some(Dialect::Anthropic) => {
+            out.extend_from_slice(b"{\"type\":\"error\",\"error\":{\"type\":");
+            edit::write_string(out, anthropic_type(status));
+            out.extend_from_slice(b",\"code\":");
+            edit::write_string(out, code);
+            out.extend_from_slice(b",\"message\":");
+            edit::write_string(out, &message);
+            out.extend_from_slice(b"},\"request_id\":");
+            edit::write_string(out, &exchange.facts.request_id);
+            out.push(b'}');
+        }
+        Some(Dialect::OpenAi) | None => {
+            out.extend_from_slice(b"{\"error\":{\"message\":");
+            edit::write_string(out, &message);
+            out.extend_from_slice(b",\"type\":");
+            edit::write_string(out, openai_type(status));
+            out.extend_from_slice(b",\"param\":");
+            match failure.kind.param() {
+                Some(param) => edit::write_string(out, param),
+                None => out.extend_from_slice(b"null"),
+            }
+            out.extend_from_slice(b",\"code\":");
+            edit::write_string(out, code);
+            out.extend_from_slice(b"}}");
+        }
+    }
+}
+
+/// Appends the event that ends a stream with an error.
+pub(crate) fn write_event(out: &mut Vec<u8>, exchange: &Exchange, failure: &Failure) {
+    if exchange.facts.surface.dialect == Some(Dialect::Anthropic) {
+        out.extend_from_slice(b"event: error\n");
+    }
+    out.extend_from_slice(b"data: ");
+    write_body(out, exchange, failure);
+    out.extend_from_slice(b"\n\n");
+}
+
+/// Source: OpenAI's guide to error codes.
+fn openai_type(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        403 => "permission_error",
+        429 => "rate_limit_error",
+        500.. => "server_error",
+        _ => "invalid_request_error",
+    }
+}
+
+/// Source: Anthropic API reference, "Errors".
+fn anthropic_type(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        504 => "timeout_error",
+        500.. => "api_error",
+        _ => "invalid_request_error",
+    }
+}
+
+fn message(exchange: &Exchange, failure: &Failure) -> Cow<'static, str> {
+    match failure.culprit {
+        Culprit::Client => client_message(exchange, &failure.kind),
+        Culprit::Upstream => upstream_message(exchange, &failure.kind).into(),
+        Culprit::Gateway => match &failure.kind {
+            Kind::Internal(reason) => format!("The gateway could not serve this request: {reason}.").into(),
+            kind => client_message(exchange, kind),
+        },
+    }
+}
+
+fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
+    let asked = &exchange.facts.model_asked;
+    match kind {
+        Kind::BadHead(bad) => format!("The request is not valid HTTP: {} (byte {}).", bad.reason, bad.offset).into(),
+        Kind::ClientFault(ClientFault::BadFraming(reason)) => {
+            format!("The request body is not framed as HTTP demands: {reason}.").into()
+        }
+        Kind::ClientFault(ClientFault::Timeout) => "The request body did not arrive in time.".into(),
+        Kind::ClientFault(ClientFault::TooLarge) => match exchange.pinned() {
+            Some(pinned) => too_large(pinned.snapshot.document.max_body_bytes).into(),
+            None => "The request body is too large.".into(),
+        },
+        Kind::TooLarge { max_bytes } => too_large(*max_bytes).into(),
+        Kind::BadJson(bad) => format!(
+            "The request body is not valid JSON: {} (byte {}).",
+            bad.reason, bad.offset
+        )
+        .into(),
+        Kind::Field { name, wrong, offset } => format!("'{name}' {wrong} (byte {offset} of the body).").into(),
+        Kind::Header { name, wrong } => format!("The header '{name}' {wrong}.").into(),
+        Kind::UnknownEncoding => "This content-encoding is not understood; send the body as it is, or as gzip, br or \
+                                  zstd."
+            .into(),
+        Kind::BadEncoding(reason) => format!("The request body does not decode: {reason}.").into(),
+        Kind::NoKey => "No API key was sent; send one as 'Authorization: Bearer KEY'.".into(),
+        Kind::UnknownKey => "This API key is not known here; it may have been revoked.".into(),
+        Kind::ExpiredKey => "This API key has expired; ask for a new one.".into(),
+        Kind::RemoteKey => "This API key works only from the machine the gateway runs on.".into(),
+        Kind::ModelNotAllowed => format!("This API key may not use the model '{asked}'.").into(),
+        Kind::ModelNotFound => model_not_found(exchange).into(),
+        Kind::NoSuchPath => "There is nothing at this path; see GET /v1/models, POST /v1/chat/completions and POST \
+                             /v1/messages."
+            .into(),
+        Kind::NotServedYet => "This path is not supported yet.".into(),
+        Kind::Websocket => "WebSockets are not supported yet.".into(),
+        Kind::WrongMethod => format!("This path takes {} only.", exchange.facts.surface.allow).into(),
+        Kind::Untranslated => untranslated(exchange).into(),
+        Kind::CacheMiss => "The answer is not in the cache, and 'x-tollgate-cache: only' forbids to ask for it.".into(),
+        Kind::NoTarget => format!("The model '{asked}' has no target that could be tried.").into(),
+        Kind::Upstream(_) | Kind::BadStatus(_) | Kind::UpstreamTimeout(_) | Kind::Internal(_) => {
+            upstream_message(exchange, kind).into()
+        }
+    }
+}
+
+fn too_large(max_bytes: u64) -> String {
+    format!("The request body is larger than the {max_bytes} bytes that are allowed.")
+}
+
+fn model_not_found(exchange: &Exchange) -> String {
+    let nearest = authorize::nearest_models(exchange);
+    let asked = &exchange.facts.model_asked;
+    match nearest.is_empty() {
+        true => format!("There is no model '{asked}'; GET /v1/models lists those this API key may use."),
+        false => format!("There is no model '{asked}'; did you mean '{}'?", nearest.join("', '")),
+    }
+}
+
+fn untranslated(exchange: &Exchange) -> String {
+    let (asked, surface) = (&exchange.facts.model_asked, exchange.facts.surface);
+    let (spoken, other) = match surface.dialect {
+        Some(Dialect::Anthropic) => ("Anthropic", "/v1/chat/completions"),
+        _ => ("OpenAI", "/v1/messages"),
+    };
+    format!(
+        "No target of the model '{asked}' speaks the {spoken} dialect, and translation between dialects is not \
+         supported yet; call it at {other}."
+    )
+}
+
+fn upstream_message(exchange: &Exchange, kind: &Kind) -> String {
+    let provider = exchange.record().provider.map_or("?", |(_, name)| name);
+    let what = match kind {
+        Kind::Upstream(fault) => match fault {
+            UpstreamFault::Resolve => "its host name does not resolve".into(),
+            UpstreamFault::Connect => "no connection could be made to it".into(),
+            UpstreamFault::Tls(reason) => format!("TLS failed: {reason}"),
+            UpstreamFault::Proxy(0) => "the HTTP proxy gave no sensible answer".into(),
+            UpstreamFault::Proxy(status) => format!("the HTTP proxy refused to connect with status {status}"),
+            UpstreamFault::Closed { .. } => "it closed the connection before it answered".into(),
+            UpstreamFault::Cut => "it closed the connection in the middle of its answer".into(),
+            UpstreamFault::BadAnswer(reason) => format!("its answer is not valid HTTP: {reason}"),
+        },
+        Kind::BadStatus(status) => format!("it answered with the status {status}, which no answer can have"),
+        Kind::UpstreamTimeout(waited) => match waited {
+            Waited::Connection => "no connection could be made in time".into(),
+            Waited::FirstByte => "it did not begin to answer in time".into(),
+            Waited::NextByte => "its answer stalled".into(),
+            Waited::WholeAnswer => "its answer took too long".into(),
+            Waited::Client => "the time that x-tollgate-timeout allows is over".into(),
+        },
+        other => other.code().into(),
+    };
+    let attempts = exchange.call.tried;
+    let times = if attempts == 1 { "attempt" } else { "attempts" };
+    format!("The provider '{provider}' failed: {what} ({attempts} {times} in all).")
+}

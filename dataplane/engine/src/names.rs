@@ -1,0 +1,40 @@
+//! Names that clients and operators meet: header names and error codes. Each once, here.
+
+pub(crate) mod code {
+    pub const INVALID_REQUEST: &str = "invalid_request";
+    pub const INVALID_API_KEY: &str = "invalid_api_key";
+    pub const MODEL_NOT_ALLOWED: &str = "model_not_allowed";
+    pub const MODEL_NOT_FOUND: &str = "model_not_found";
+    pub const NOT_FOUND: &str = "not_found";
+    pub const METHOD_NOT_ALLOWED: &str = "method_not_allowed";
+    pub const NOT_SUPPORTED: &str = "not_supported";
+    pub const REQUEST_TOO_LARGE: &str = "request_too_large";
+    pub const REQUEST_TIMEOUT: &str = "request_timeout";
+    pub const UNSUPPORTED_ENCODING: &str = "unsupported_encoding";
+    pub const CACHE_MISS: &str = "cache_miss";
+    pub const UPSTREAM_ERROR: &str = "upstream_error";
+    pub const UPSTREAM_TIMEOUT: &str = "upstream_timeout";
+    pub const NO_HEALTHY_TARGET: &str = "no_healthy_target";
+    pub const INTERNAL_ERROR: &str = "internal_error";
+}
+
+pub(crate) mod header {
+    pub const X_REQUEST_ID: &[u8] = b"x-request-id";
+    pub const REQUEST_ID: &[u8] = b"request-id";
+    pub const UPSTREAM_REQUEST_ID: &[u8] = b"x-tollgate-upstream-request-id";
+    pub const PROVIDER: &[u8] = b"x-tollgate-provider";
+    pub const MODEL: &[u8] = b"x-tollgate-model";
+    pub const ATTEMPTS: &[u8] = b"x-tollgate-attempts";
+    pub const SERVER_TIMING: &[u8] = b"server-timing";
+    pub const CONTENT_TYPE: &[u8] = b"content-type";
+    pub const CONTENT_LENGTH: &[u8] = b"content-length";
+    pub const ALLOW: &[u8] = b"allow";
+    pub const VARY: &[u8] = b"vary";
+    pub const WWW_AUTHENTICATE: &[u8] = b"www-authenticate";
+    pub const SHOULD_RETRY: &[u8] = b"x-should-retry";
+    pub const ALLOW_ORIGIN: &[u8] = b"access-control-allow-origin";
+    pub const ALLOW_METHODS: &[u8] = b"access-control-allow-methods";
+    pub const ALLOW_HEADERS: &[u8] = b"access-control-allow-headers";
+    pub const EXPOSE_HEADERS: &[u8] = b"access-control-expose-headers";
+    pub const MAX_AGE: &[u8] = b"access-control-max-age";
+}

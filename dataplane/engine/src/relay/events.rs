@@ -1,0 +1,153 @@
+//! A stream of server-sent events on its way down. Whole events are passed on in the turn they arrive; the part of one
+//! that is cut between two reads waits for its rest, so that a stream that breaks can end with a clean error event (no
+//! client acts on half an event, so nothing is late).
+
+use std::{ops::Range, sync::LazyLock};
+
+use memchr::memmem::{self, Finder};
+use tollgate_config::document::Dialect;
+use tollgate_dialect::{anthropic, openai_chat, usage::Usage};
+use tollgate_wire::{
+    json::edit,
+    sse::{Event, Splitter},
+};
+
+use super::{MAX_HELD_BYTES, Mode, Relay, send};
+use crate::{
+    exchange::{Exchange, Io},
+    outputs::{Outputs, Piece},
+};
+
+/// Events without it say nothing of usage.
+static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
+
+pub(super) fn pass(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
+    let first = io.out.pieces.len() as u32;
+    let strips = exchange.call.added_usage;
+    let dialect = exchange.facts.surface.dialect;
+    let relay = &mut exchange.relay;
+    if relay.held.is_empty() {
+        let boundary = last_boundary(bytes);
+        read_events(relay, dialect, strips, &bytes[..boundary]);
+        push_kept(&relay.cuts, boundary, |range| io.out.pieces.push(Piece::Input(range)));
+        relay.held.extend_from_slice(&bytes[boundary..]);
+    } else {
+        let mut held = std::mem::take(&mut relay.held);
+        held.extend_from_slice(bytes);
+        let boundary = last_boundary(&held);
+        read_events(relay, dialect, strips, &held[..boundary]);
+        push_copied(io.out, &relay.cuts, &held[..boundary]);
+        held.drain(..boundary);
+        relay.held = held;
+    }
+    if relay.held.len() > MAX_HELD_BYTES {
+        // No event is that long: pass on what there is, and read no further.
+        release(io.out, relay);
+        relay.mode = Mode::Unread;
+    }
+    exchange.facts.usage = Some(exchange.relay.usage).filter(|usage| *usage != Usage::default());
+    send(exchange, io, first);
+}
+
+/// The stream is complete: what is held goes out, though its last blank line is missing.
+pub(super) fn flush(exchange: &mut Exchange, io: &mut Io<'_>) {
+    let first = io.out.pieces.len() as u32;
+    release(io.out, &mut exchange.relay);
+    send(exchange, io, first);
+}
+
+fn release(out: &mut Outputs, relay: &mut Relay) {
+    if !relay.held.is_empty() {
+        push_copied(out, &[], &relay.held);
+        relay.held = Vec::new();
+    }
+}
+
+/// Behind the last blank line; zero when there is none.
+fn last_boundary(bytes: &[u8]) -> usize {
+    let is_end = |end: usize| {
+        let before = &bytes[..end];
+        before.ends_with(b"\n\n") || before.ends_with(b"\n\r\n") || before.ends_with(b"\r\r")
+    };
+    if is_end(bytes.len()) {
+        return bytes.len();
+    }
+    let mut ends = memchr::memrchr2_iter(b'\n', b'\r', bytes).map(|at| at + 1);
+    ends.find(|&end| is_end(end)).unwrap_or(0)
+}
+
+/// Reads usage from whole events, and notes in `cuts` what of them must not reach the client.
+fn read_events(relay: &mut Relay, dialect: Option<Dialect>, strips: bool, events: &[u8]) {
+    let Relay { cuts, usage, .. } = relay;
+    cuts.clear();
+    if USAGE.find(events).is_none() {
+        return;
+    }
+    let mut splitter = Splitter::new(MAX_HELD_BYTES);
+    let read = splitter.feed(events, |event| {
+        if USAGE.find(event.data).is_none() {
+            return;
+        }
+        match dialect {
+            Some(Dialect::Anthropic) => {
+                anthropic::read_event(event.data, usage);
+            }
+            Some(Dialect::OpenAi) | None => read_chunk(events, event, strips, usage, cuts),
+        }
+    });
+    if read.is_err() {
+        // Longer than an event may be: it passes as it is.
+        cuts.clear();
+    }
+}
+
+fn read_chunk(events: &[u8], event: Event<'_>, strips: bool, usage: &mut Usage, cuts: &mut Vec<Range<usize>>) {
+    let Some(chunk) = openai_chat::read_chunk(event.data) else {
+        return;
+    };
+    if let Some(read) = chunk.usage {
+        *usage = read;
+    }
+    if !strips {
+        return;
+    }
+    let raw = event.raw_start as usize..event.raw_end as usize;
+    if chunk.only_usage {
+        cuts.push(raw);
+    } else if let Some(value) = chunk.usage_value {
+        let data_at = match event.data_in_input {
+            Some(span) => span.start as usize,
+            // Several data lines: in them the member cannot be found as one range, and it stays.
+            None => match memmem::find(&events[raw.clone()], event.data) {
+                Some(at) => raw.start + at,
+                None => return,
+            },
+        };
+        let member = edit::member(event.data, value).range();
+        cuts.push(data_at + member.start..data_at + member.end);
+    }
+}
+
+/// What of `0..end` is left beside the cuts.
+fn push_kept(cuts: &[Range<usize>], end: usize, mut push: impl FnMut(Range<u32>)) {
+    let mut at = 0;
+    for cut in cuts.iter().chain([&(end..end)]) {
+        if at < cut.start {
+            push(at as u32..cut.start as u32);
+        }
+        at = cut.end;
+    }
+}
+
+fn push_copied(out: &mut Outputs, cuts: &[Range<usize>], bytes: &[u8]) {
+    let start = out.arena.len();
+    let mut at = 0;
+    for cut in cuts.iter().chain([&(bytes.len()..bytes.len())]) {
+        out.arena.extend_from_slice(&bytes[at..cut.start]);
+        at = cut.end;
+    }
+    let copied = out.written_since(start);
+    if !copied.is_empty() {
+        out.pieces.push(Piece::Arena(copied));
+    }
+}

@@ -1,0 +1,137 @@
+//! The head of a provider's answer → the head of ours.
+
+use tollgate_wire::{
+    head::{Field, Framing, Known, ResponseView},
+    http1::write,
+};
+
+use super::Mode;
+use crate::{
+    attempt::route_index,
+    cors,
+    exchange::{Exchange, Io, Phase},
+    failure::Waited,
+    names::header,
+    outputs::{Action, ReplyFraming},
+    reply,
+    snapshot::{TargetModel, write_target_lines},
+    visible,
+};
+
+pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseView<'_>) {
+    let status = answer.head.status;
+    let framing = framing(answer);
+    exchange.relay.mode = mode(exchange, answer);
+    // Taking bytes out of a stream changes its length.
+    let shortens = exchange.relay.mode == Mode::Events && exchange.call.added_usage;
+    let framing = if shortens && framing != ReplyFraming::Empty(None) {
+        ReplyFraming::Stream
+    } else {
+        framing
+    };
+    exchange.relay.framing = Some(framing);
+    exchange.relay.status = status;
+    exchange.facts.answer_begins(status, io.now);
+
+    let start = io.out.arena.len();
+    write_lines(exchange, io, answer);
+    reply::write_common_lines(exchange, io);
+    let lines = io.out.written_since(start);
+    io.out.actions.push(Action::Head { status, lines, framing });
+
+    exchange.set_phase(Phase::Relaying);
+    let pinned = exchange.pin();
+    if let Some(provider) = exchange.call.provider {
+        let between_ms = pinned.snapshot.upstreams[provider].timeouts.between_bytes_ms;
+        exchange.call.until_step = Some((io.now.plus_ms(between_ms), Waited::NextByte));
+    }
+}
+
+fn framing(answer: ResponseView<'_>) -> ReplyFraming {
+    match (answer.head.status, answer.head.framing) {
+        (204 | 304, _) => ReplyFraming::Empty(None),
+        (_, Framing::None) => ReplyFraming::Length(0),
+        (_, Framing::Length(length)) => ReplyFraming::Length(length),
+        (_, Framing::Chunked | Framing::UntilClose) => ReplyFraming::Stream,
+    }
+}
+
+fn mode(exchange: &Exchange, answer: ResponseView<'_>) -> Mode {
+    if !(200..300).contains(&answer.head.status) {
+        return Mode::Unread;
+    }
+    let is = |known, value: &[u8]| {
+        answer
+            .get(known)
+            .is_some_and(|v| v.trim_ascii().eq_ignore_ascii_case(value))
+    };
+    let coded = answer.get(Known::ContentEncoding).is_some() && !is(Known::ContentEncoding, b"identity");
+    let events = answer.get(Known::ContentType).is_some_and(is_event_stream);
+    match (events, coded) {
+        (true, false) => Mode::Events,
+        (false, false) => Mode::Whole,
+        (false, true) if is(Known::ContentEncoding, b"gzip") && !exchange.facts.stream => Mode::WholeGzip,
+        (_, true) => Mode::Unread,
+    }
+}
+
+fn is_event_stream(content_type: &[u8]) -> bool {
+    let kind = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
+    kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
+}
+
+fn write_lines(exchange: &Exchange, io: &mut Io<'_>, answer: ResponseView<'_>) {
+    let pinned = exchange.pin();
+    let snapshot = &pinned.snapshot;
+    let out = &mut io.out.arena;
+    out.reserve(answer.buf.len() + 512);
+    let own_cors = cors::configured(exchange).is_some();
+    write::forward(out, answer.buf, &answer.head.fields.lines, |field| {
+        passes(field, answer.buf, own_cors)
+    });
+    if let Some(live) = exchange.call.live {
+        let target = &snapshot.routes[route_index(exchange)].targets[live.target];
+        match &target.model {
+            TargetModel::Fixed { answer_lines, .. } => out.extend_from_slice(answer_lines),
+            TargetModel::Star { .. } => {
+                let provider = &snapshot.document.providers[target.provider].0;
+                write_target_lines(out, provider, &exchange.call.star_model);
+            }
+        }
+    }
+    write::header_u64(out, header::ATTEMPTS, u64::from(exchange.call.tried));
+    if let Some(id) = answer.get(Known::XRequestId).or_else(|| answer.get(Known::RequestId)) {
+        visible::header(out, header::UPSTREAM_REQUEST_ID, id);
+    }
+}
+
+/// Which of a provider's headers the client sees.
+fn passes(field: &Field, buf: &[u8], own_cors: bool) -> bool {
+    match field.known {
+        Known::Other => {
+            let name = field.name.of(buf);
+            let cors = b"access-control-";
+            let is_cors = own_cors && name.len() > cors.len() && name[..cors.len()].eq_ignore_ascii_case(cors);
+            // `alt-svc` speaks of the provider's own address, which the client did not call.
+            !is_cors && !(name.len() == 7 && name.eq_ignore_ascii_case(b"alt-svc"))
+        }
+        Known::Connection
+        | Known::ContentLength
+        | Known::KeepAlive
+        | Known::ProxyAuthenticate
+        | Known::ProxyConnection
+        | Known::RequestId
+        | Known::SetCookie
+        | Known::Te
+        | Known::Trailer
+        | Known::TransferEncoding
+        | Known::Upgrade
+        | Known::XRatelimit
+        | Known::XRequestId
+        | Known::XTollgate
+        | Known::XTollgateCache
+        | Known::XTollgateTags
+        | Known::XTollgateTimeout => false,
+        _ => true,
+    }
+}

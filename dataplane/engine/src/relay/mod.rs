@@ -1,0 +1,146 @@
+//! The answer on its way down: head, body, end. Bytes pass untouched; usage is read beside them.
+
+mod events;
+mod head;
+mod whole;
+
+use tollgate_config::document::Dialect;
+use tollgate_dialect::{anthropic, openai_chat, usage::Usage};
+
+use crate::{
+    attempt,
+    exchange::{Exchange, Io, Phase},
+    failure::{self, Failure, Waited},
+    outputs::{Action, AttemptId, Piece, ReplyFraming},
+    record::{AttemptOutcome, Outcome},
+};
+
+pub(crate) use head::head;
+
+/// Bytes of an answer held for reading at most: a whole answer that came in parts, or an event cut between two reads.
+pub(crate) const MAX_HELD_BYTES: usize = 1024 * 1024;
+/// What a resting connection may keep of that.
+const MAX_KEPT_BYTES: usize = 1024;
+
+#[derive(Debug, Default)]
+pub(crate) struct Relay {
+    mode: Mode,
+    framing: Option<ReplyFraming>,
+    status: u16,
+    /// Events: what has come of an event not yet complete, and is not yet sent. Otherwise: a copy kept for reading.
+    held: Vec<u8>,
+    /// Ranges of the current input that are not passed on.
+    cuts: Vec<std::ops::Range<usize>>,
+    usage: Usage,
+}
+
+/// How the body is read while it passes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Mode {
+    /// Not at all.
+    #[default]
+    Unread,
+    /// One JSON document.
+    Whole,
+    /// The same, compressed: kept within bounds and decoded at the end.
+    WholeGzip,
+    /// Server-sent events.
+    Events,
+}
+
+impl Relay {
+    pub fn clear(&mut self) {
+        let (mut held, mut cuts) = (std::mem::take(&mut self.held), std::mem::take(&mut self.cuts));
+        held.clear();
+        cuts.clear();
+        *self = Relay {
+            held,
+            cuts,
+            ..Relay::default()
+        };
+    }
+
+    pub fn shrink(&mut self) {
+        self.held.clear();
+        self.held.shrink_to(MAX_KEPT_BYTES);
+        self.cuts.shrink_to(16);
+    }
+}
+
+pub(crate) fn body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, bytes: &[u8]) {
+    if exchange.phase() != Phase::Relaying || !exchange.call.is_live(id) || bytes.is_empty() {
+        return;
+    }
+    let facts = &mut exchange.facts;
+    if facts.stream && facts.first_token.is_none() {
+        facts.first_token = Some(io.now);
+    }
+    let pinned = exchange.pin();
+    if let Some(provider) = exchange.call.provider {
+        let between_ms = pinned.snapshot.upstreams[provider].timeouts.between_bytes_ms;
+        exchange.call.until_step = Some((io.now.plus_ms(between_ms), Waited::NextByte));
+    }
+    match exchange.relay.mode {
+        Mode::Events => return events::pass(exchange, io, bytes),
+        Mode::Whole => whole::read(exchange, bytes),
+        Mode::WholeGzip => whole::keep(&mut exchange.relay, bytes),
+        Mode::Unread => {}
+    }
+    let first = io.out.pieces.len() as u32;
+    io.out.pieces.push(Piece::Input(0..bytes.len() as u32));
+    send(exchange, io, first);
+}
+
+/// Sends the pieces from `first` on.
+fn send(exchange: &mut Exchange, io: &mut Io<'_>, first: u32) {
+    let pieces = first..io.out.pieces.len() as u32;
+    let sent = io.out.pieces[first as usize..].iter().map(|piece| match piece {
+        Piece::Arena(range) | Piece::RequestBody(range) | Piece::Input(range) => u64::from(range.end - range.start),
+    });
+    exchange.facts.response_body_bytes += sent.sum::<u64>();
+    if !pieces.is_empty() {
+        io.out.actions.push(Action::Body { pieces });
+    }
+}
+
+pub(crate) fn end(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId) {
+    if exchange.phase() != Phase::Relaying || !exchange.call.is_live(id) {
+        return;
+    }
+    match exchange.relay.mode {
+        Mode::Events => events::flush(exchange, io),
+        Mode::Whole | Mode::WholeGzip => whole::finish(exchange),
+        Mode::Unread => {}
+    }
+    let outcome = if exchange.relay.status < 400 {
+        AttemptOutcome::Ok
+    } else {
+        AttemptOutcome::Status
+    };
+    attempt::log_end(exchange, outcome);
+    exchange.finish(io, Outcome::Complete, Action::End);
+}
+
+/// The answer cannot be completed: a stream says so in the dialect's own way, anything else is cut.
+pub(crate) fn broken(exchange: &mut Exchange, io: &mut Io<'_>, failure: &Failure) {
+    let tells = exchange.relay.mode == Mode::Events && exchange.relay.framing == Some(ReplyFraming::Stream);
+    if !tells {
+        return exchange.finish(io, Outcome::Cut, Action::Cut);
+    }
+    // The event that is held is incomplete and was not sent: the client sees only whole ones, this last.
+    let start = io.out.arena.len();
+    failure::write_event(&mut io.out.arena, exchange, failure);
+    let event = io.out.written_since(start);
+    let first = io.out.pieces.len() as u32;
+    io.out.pieces.push(Piece::Arena(event));
+    send(exchange, io, first);
+    exchange.finish(io, Outcome::Cut, Action::End);
+}
+
+/// The usage of a whole answer, in the dialect that was called.
+fn usage_of_answer(dialect: Option<Dialect>, body: &[u8]) -> Option<Usage> {
+    match dialect? {
+        Dialect::OpenAi => openai_chat::usage_of_answer(body),
+        Dialect::Anthropic => anthropic::usage_of_answer(body),
+    }
+}

@@ -1,0 +1,309 @@
+//! Document and secrets → snapshot, or all that is wrong.
+
+use std::net::Ipv6Addr;
+
+use hashbrown::HashMap;
+use sha2::{Digest as _, Sha256};
+use tollgate_config::{
+    Document, Problem,
+    document::{Auth, Cors, Dialect, Model, Provider, Reference},
+};
+use tollgate_wire::{http1::write, json::edit};
+
+use super::{
+    CorsLines, Endpoint, ModelNames, Route, Secrets, Snapshot, Target, Upstream,
+    references::{credential_pointer, pointer, secret_text},
+    upstream::TargetModel,
+};
+use crate::{names::header, visible};
+
+/// More providers than an `EndpointId` can name.
+const MAX_PROVIDERS: usize = u16::MAX as usize;
+
+/// Compiles. `references(document)` says what `secrets` must hold; what is missing is a problem naming the pointer.
+pub fn compile(revision: u64, document: Document, secrets: &Secrets) -> Result<Snapshot, Vec<Problem>> {
+    let mut problems = Vec::new();
+    if document.providers.len() > MAX_PROVIDERS {
+        problems.push(Problem::new(
+            "/providers",
+            "too many providers",
+            format!("at most {MAX_PROVIDERS}"),
+        ));
+    }
+    let mut upstreams = Vec::with_capacity(document.providers.len());
+    let mut endpoints = Vec::with_capacity(document.providers.len());
+    for (index, (name, provider)) in document.providers.iter().enumerate() {
+        upstreams.push(compile_upstream(name, provider, secrets, &mut problems));
+        endpoints.push(compile_endpoint(index, name, provider, secrets, &mut problems));
+    }
+    let providers: HashMap<&str, usize> = document
+        .providers
+        .iter()
+        .enumerate()
+        .map(|(i, (name, _))| (name.as_str(), i))
+        .collect();
+    let mut routes = Vec::with_capacity(document.models.len());
+    for (name, model) in &document.models {
+        routes.push(compile_route(name, model, &providers, &document, &mut problems));
+    }
+    drop(providers);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let models = ModelNames::new(&document.models);
+    let cors = document
+        .listeners
+        .iter()
+        .map(|(_, listener)| listener.cors.as_ref().map(compile_cors))
+        .collect();
+    Ok(Snapshot {
+        revision,
+        document,
+        endpoints,
+        models,
+        routes,
+        upstreams,
+        cors,
+    })
+}
+
+fn compile_upstream(name: &str, provider: &Provider, secrets: &Secrets, problems: &mut Vec<Problem>) -> Upstream {
+    let path = match provider.dialect {
+        Dialect::OpenAi => "/chat/completions",
+        Dialect::Anthropic => "/messages",
+    };
+    let mut shared = b" HTTP/1.1\r\n".to_vec();
+    write::header(&mut shared, b"host", authority(provider).as_bytes());
+    // Bytes that must be read are never read compressed.
+    write::header(&mut shared, b"accept-encoding", b"identity");
+    for (header, value) in &provider.headers {
+        write_configured(&mut shared, name, (header, value), problems);
+    }
+    Upstream {
+        request_line: format!("POST {}{path}", provider.base_url.prefix).into_bytes().into(),
+        lines: credential_lines(name, provider, &shared, secrets, problems),
+        header_names: provider
+            .headers
+            .iter()
+            .map(|(header, _)| header.to_ascii_lowercase().into())
+            .collect(),
+        timeouts: provider.timeouts,
+        may_ask_stream_usage: provider.may_ask_stream_usage,
+    }
+}
+
+fn credential_lines(
+    name: &str,
+    provider: &Provider,
+    shared: &[u8],
+    secrets: &Secrets,
+    problems: &mut Vec<Problem>,
+) -> Vec<Box<[u8]>> {
+    let count = provider.credentials.len();
+    if count == 0 || provider.auth == Auth::None {
+        return vec![shared.into()];
+    }
+    let mut all = Vec::with_capacity(count);
+    for (i, reference) in provider.credentials.iter().enumerate() {
+        let secret = match secret_text(secrets, reference, &credential_pointer(name, i, count)) {
+            Ok(secret) => secret,
+            Err(problem) => {
+                problems.push(problem);
+                continue;
+            }
+        };
+        let mut lines = shared.to_vec();
+        match provider.auth {
+            Auth::None => {}
+            Auth::Bearer => write::header(&mut lines, b"authorization", &[b"Bearer ", secret].concat()),
+            Auth::XApiKey => write::header(&mut lines, b"x-api-key", secret),
+        }
+        all.push(lines.into());
+    }
+    all
+}
+
+fn write_configured(out: &mut Vec<u8>, provider: &str, (name, value): (&str, &str), problems: &mut Vec<Problem>) {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let framing = [
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "accept-encoding",
+    ];
+    let at = || pointer(&["providers", provider, "headers", name]);
+    if name.is_empty() || !name.bytes().all(token) || framing.iter().any(|f| name.eq_ignore_ascii_case(f)) {
+        return problems.push(Problem::new(
+            at(),
+            "this header cannot be set",
+            "a header's name that is not framing",
+        ));
+    }
+    if !value.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte)) {
+        return problems.push(Problem::new(
+            at(),
+            "the value holds more than visible ASCII",
+            "one line of visible ASCII",
+        ));
+    }
+    write::header(out, name.as_bytes(), value.as_bytes());
+}
+
+/// Value of `host`: the port is left out where it is the scheme's own.
+fn authority(provider: &Provider) -> String {
+    let base = &provider.base_url;
+    let host = match base.host.parse::<Ipv6Addr>() {
+        Ok(address) => format!("[{address}]"),
+        Err(_) => base.host.clone(),
+    };
+    let usual_port = if base.tls { 443 } else { 80 };
+    if base.port == usual_port {
+        host
+    } else {
+        format!("{host}:{}", base.port)
+    }
+}
+
+fn compile_endpoint(
+    index: usize,
+    name: &str,
+    provider: &Provider,
+    secrets: &Secrets,
+    problems: &mut Vec<Problem>,
+) -> Endpoint {
+    let mut proxy_authorization = None;
+    if let Some(reference) = provider.proxy.as_ref().and_then(|proxy| proxy.credential.as_ref()) {
+        match secret_text(
+            secrets,
+            reference,
+            &(pointer(&["providers", name, "proxy", "credential"])),
+        ) {
+            Ok(secret) => proxy_authorization = Some([b"Basic ".as_slice(), &base64(secret)].concat()),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    let fingerprint = fingerprint(provider, secrets);
+    Endpoint {
+        provider: name.to_owned(),
+        fingerprint,
+        index,
+        proxy_authorization,
+    }
+}
+
+/// Over all that decides who is at the other end, file contents included, so that an exchanged CA takes effect.
+fn fingerprint(provider: &Provider, secrets: &Secrets) -> u64 {
+    let mut hash = Sha256::new();
+    hash.update(format!(
+        "{:?}\n{:?}\n{:?}\n",
+        provider.base_url, provider.tls, provider.proxy
+    ));
+    let client = provider.tls.client_certificate.as_ref();
+    let contents: [Option<&Reference>; 4] = [
+        provider.tls.ca.as_ref(),
+        client.map(|(certificate, _)| certificate),
+        client.map(|(_, key)| key),
+        provider.proxy.as_ref().and_then(|proxy| proxy.credential.as_ref()),
+    ];
+    for content in contents {
+        let content = content
+            .and_then(|reference| secrets.get(reference))
+            .map_or(&[][..], |content| content);
+        hash.update((content.len() as u64).to_le_bytes());
+        hash.update(content);
+    }
+    let digest = hash.finalize();
+    digest[..8].iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte))
+}
+
+fn compile_route(
+    name: &str,
+    model: &Model,
+    providers: &HashMap<&str, usize>,
+    document: &Document,
+    problems: &mut Vec<Problem>,
+) -> Route {
+    let mut targets = Vec::with_capacity(model.targets.len());
+    for (i, target) in model.targets.iter().enumerate() {
+        let Some(&provider) = providers.get(target.provider.as_str()) else {
+            let at = format!("{}/{i}/provider", pointer(&["models", name, "targets"]));
+            let wrong = format!("there is no provider '{}'", target.provider);
+            problems.push(Problem::new(at, wrong, "the name of an entry of 'providers'"));
+            continue;
+        };
+        let dialect = document.providers[provider].1.dialect;
+        let model = match target.model.split_once('*') {
+            Some((before, after)) if name.ends_with('*') => TargetModel::Star {
+                before: before.into(),
+                after: after.into(),
+            },
+            _ => fixed(&target.provider, &target.model),
+        };
+        targets.push(Target {
+            provider,
+            dialect,
+            model,
+        });
+    }
+    Route {
+        targets,
+        retry: model.retry.clone(),
+    }
+}
+
+fn fixed(provider: &str, model: &str) -> TargetModel {
+    let mut json = Vec::new();
+    edit::write_string(&mut json, model);
+    let mut answer_lines = Vec::new();
+    write_target_lines(&mut answer_lines, provider, model);
+    TargetModel::Fixed {
+        json: json.into(),
+        answer_lines: answer_lines.into(),
+    }
+}
+
+/// Appends the header lines that tell the client which target answered.
+pub(crate) fn write_target_lines(out: &mut Vec<u8>, provider: &str, model: &str) {
+    visible::header(out, header::PROVIDER, provider.as_bytes());
+    visible::header(out, header::MODEL, model.as_bytes());
+}
+
+fn compile_cors(cors: &Cors) -> CorsLines {
+    let any = cors.origins.iter().any(|origin| origin == "*");
+    let listed = || cors.origins.iter().map(|origin| origin.as_bytes().into()).collect();
+    CorsLines {
+        origins: (!any).then(listed),
+        max_age_s: cors.max_age_s,
+    }
+}
+
+/// RFC 4648 §4, with padding.
+fn base64(bytes: &[u8]) -> Vec<u8> {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = Vec::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let group = chunk.iter().fold(0u32, |sum, &byte| sum << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
+        for i in 0..4 {
+            let digit = DIGITS[(group >> (18 - 6 * i)) as usize & 63];
+            out.push(if i <= chunk.len() { digit } else { b'=' });
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn base64_pads() {
+        for (plain, coded) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foobar", "Zm9vYmFy"),
+        ] {
+            assert_eq!(super::base64(plain.as_bytes()), coded.as_bytes());
+        }
+    }
+}

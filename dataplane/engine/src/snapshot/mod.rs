@@ -1,0 +1,77 @@
+//! A configuration compiled for the shards: immutable, shared, looked up by hash.
+
+mod compile;
+mod names;
+mod references;
+mod upstream;
+
+use std::{collections::BTreeMap, fmt};
+
+use tollgate_config::{Document, document::Reference};
+
+pub use compile::compile;
+pub(crate) use compile::write_target_lines;
+pub(crate) use names::{ModelNames, Resolved};
+pub use references::references;
+pub(crate) use references::{pointer, secret_text};
+pub(crate) use upstream::{CorsLines, Route, Target, TargetModel, Upstream};
+
+/// Index into `Snapshot::endpoints`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EndpointId(pub u16);
+
+/// What `env:` and `file:` references resolved to, read by the shell before compiling.
+pub type Secrets = BTreeMap<Reference, Vec<u8>>;
+
+/// A place to dial: one per provider.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// The provider's name; pools are kept by it from one snapshot to the next.
+    pub provider: String,
+    /// Connections made under another fingerprint (address, TLS, proxy, credentials of the proxy) are not reused.
+    pub fingerprint: u64,
+    /// Its entry in `Snapshot::document.providers`: address, TLS, proxy and timeouts are read there.
+    pub index: usize,
+    /// `Proxy-Authorization` value for a configured proxy.
+    pub proxy_authorization: Option<Vec<u8>>,
+}
+
+/// `endpoints[i]` is `document.providers[i]`'s.
+pub struct Snapshot {
+    pub revision: u64,
+    pub document: Document,
+    pub endpoints: Vec<Endpoint>,
+    pub(crate) models: ModelNames,
+    /// Per model of the document.
+    pub(crate) routes: Vec<Route>,
+    /// Per provider of the document.
+    pub(crate) upstreams: Vec<Upstream>,
+    /// Per listener of the document.
+    pub(crate) cors: Vec<Option<CorsLines>>,
+}
+
+// By hand: what is sent upstream holds credentials, which no log may show.
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("revision", &self.revision)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Endpoint {
+            provider,
+            fingerprint,
+            index,
+            ..
+        } = self;
+        let mut shown = f.debug_struct("Endpoint");
+        shown
+            .field("provider", provider)
+            .field("fingerprint", fingerprint)
+            .field("index", index);
+        shown.finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,87 @@
+//! The order of a request, on one screen. A stage is one file; a surface names its list.
+//!
+//! `match` runs first and chooses the surface; `settle` runs last, whatever ended the exchange.
+
+use crate::{
+    exchange::{Exchange, Io},
+    failure::Failure,
+    stages::{admit, authorize, cache, identify, route},
+    terminal::{health, list, model},
+};
+
+/// One step. It sees the exchange and what came in, and says how it goes on.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub name: &'static str,
+    pub enter: fn(&mut Exchange, &mut Io<'_>) -> Verdict,
+}
+
+/// What a stage decided.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    Next,
+    /// Wait for an input; the same stage is entered again.
+    Pause,
+    Refuse(Failure),
+    /// The terminal took over.
+    Taken,
+}
+
+/// A place kept for policies that do not exist yet: `tollgate check` refuses configurations that would need them.
+const fn empty(name: &'static str) -> Stage {
+    Stage {
+        name,
+        enter: |_, _| Verdict::Next,
+    }
+}
+
+const IDENTIFY: Stage = Stage {
+    name: "identify",
+    enter: identify::enter,
+};
+const ADMIT: Stage = Stage {
+    name: "admit",
+    enter: admit::enter,
+};
+const AUTHORIZE: Stage = Stage {
+    name: "authorize",
+    enter: authorize::enter,
+};
+const LIMIT: Stage = empty("limit");
+const GUARD: Stage = empty("guard");
+const CACHE: Stage = Stage {
+    name: "cache",
+    enter: cache::enter,
+};
+const ROUTE: Stage = Stage {
+    name: "route",
+    enter: route::enter,
+};
+const CALL: Stage = Stage {
+    name: "model",
+    enter: model::enter,
+};
+
+pub(crate) const MODEL_CALL: &[Stage] = &[IDENTIFY, ADMIT, AUTHORIZE, LIMIT, GUARD, CACHE, ROUTE, CALL];
+pub(crate) const LIST_MODELS: &[Stage] = &[
+    IDENTIFY,
+    Stage {
+        name: "models",
+        enter: list::all,
+    },
+];
+pub(crate) const SHOW_MODEL: &[Stage] = &[
+    IDENTIFY,
+    Stage {
+        name: "model",
+        enter: list::one,
+    },
+];
+pub(crate) const HEALTHZ: &[Stage] = &[Stage {
+    name: "healthz",
+    enter: health::up,
+}];
+pub(crate) const READYZ: &[Stage] = &[Stage {
+    name: "readyz",
+    enter: health::ready,
+}];

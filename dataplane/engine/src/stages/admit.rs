@@ -1,0 +1,252 @@
+//! admit: reads what the request says of itself (headers and body) before anything is decided about it.
+
+use std::borrow::Cow;
+
+use tollgate_config::document::Dialect;
+use tollgate_wire::{
+    head::{Framing, Known},
+    json::{
+        cursor::{self, Kind as Json, Value},
+        watch::Watch,
+    },
+};
+
+use crate::{
+    decode,
+    exchange::{Exchange, Io},
+    facts::MAX_MODEL_NAME_BYTES,
+    failure::{Failure, Kind},
+    outputs::Action,
+    stage::Verdict,
+    visible,
+};
+
+const MAX_TAGS_BYTES: usize = 1024;
+/// A decoded body that grew over this is given back when the connection rests.
+const MAX_KEPT_BYTES: usize = 1024;
+
+/// Where in the body the fields are that the gateway acts on.
+#[derive(Debug, Default)]
+pub(crate) struct Admitted {
+    asked_for_body: bool,
+    /// The body, when it came with a `content-encoding`.
+    pub decoded: Option<Vec<u8>>,
+    pub model: Option<Value>,
+    pub stream: Option<Value>,
+    pub stream_options: Option<Value>,
+    pub include_usage: Option<Value>,
+}
+
+impl Admitted {
+    pub fn clear(&mut self) {
+        *self = Admitted::default();
+    }
+
+    pub fn shrink(&mut self) {
+        if self
+            .decoded
+            .as_ref()
+            .is_some_and(|decoded| decoded.capacity() > MAX_KEPT_BYTES)
+        {
+            self.decoded = None;
+        }
+    }
+
+    /// The body as the client meant it.
+    pub fn body<'a>(&'a self, raw: &'a [u8]) -> &'a [u8] {
+        self.decoded.as_deref().unwrap_or(raw)
+    }
+
+    /// The client itself asked for the stream's usage.
+    pub fn asked_stream_usage(&self) -> bool {
+        self.include_usage.is_some_and(|value| value.kind == Json::True)
+    }
+}
+
+pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
+    let verdict = match exchange.admitted.asked_for_body {
+        true => read_body(exchange, io),
+        false => read_head(exchange, io),
+    };
+    match verdict {
+        Ok(verdict) => verdict,
+        Err(kind) => Verdict::Refuse(Failure::client(kind)),
+    }
+}
+
+fn read_head(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> {
+    let max_bytes = exchange.pin().snapshot.document.max_body_bytes;
+    if let Some(text) = io.request.get(Known::XTollgateTimeout) {
+        let wrong = "must be a duration such as 500ms, 20s or 2m";
+        let timeout_ms = duration_ms(text).ok_or(Kind::Header {
+            name: "x-tollgate-timeout",
+            wrong,
+        })?;
+        exchange.facts.timeout_ms = Some(timeout_ms);
+    }
+    if let Some(text) = io.request.get(Known::XTollgateTags) {
+        let tags = read_tags(text).ok_or(Kind::Header {
+            name: "x-tollgate-tags",
+            wrong: "must be name=value pairs with commas between, at most 1024 visible characters",
+        })?;
+        exchange.facts.tags.push_str(tags);
+    }
+    match io.request.head.framing {
+        Framing::Length(length) if length > max_bytes => return Err(Kind::TooLarge { max_bytes }),
+        Framing::None | Framing::Length(0) => {
+            return Err(Kind::Field {
+                name: "model",
+                wrong: "is missing: the body is empty",
+                offset: 0,
+            });
+        }
+        _ => {}
+    }
+    exchange.admitted.asked_for_body = true;
+    io.out.actions.push(Action::ReadBody { max_bytes });
+    Ok(Verdict::Pause)
+}
+
+fn read_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> {
+    let pinned = exchange.pin();
+    let max_bytes = pinned.snapshot.document.max_body_bytes;
+    exchange.facts.request_body_bytes = io.body.len() as u64;
+    if let Some(encoding) = io.request.get(Known::ContentEncoding) {
+        exchange.admitted.decoded = decode::request_body(encoding, io.body, max_bytes)?;
+    }
+    find_fields(exchange, io.body)?;
+    let admitted = &exchange.admitted;
+    let body = admitted.body(io.body);
+    let facts = &mut exchange.facts;
+    let asked = match admitted.model {
+        Some(value) => name_of(body, value)?,
+        None => {
+            return Err(Kind::Field {
+                name: "model",
+                wrong: "is missing",
+                offset: body.len(),
+            });
+        }
+    };
+    push_bounded(&mut facts.model_asked, &asked, MAX_MODEL_NAME_BYTES);
+    facts.stream = match admitted.stream {
+        None => false,
+        Some(Value { kind: Json::True, .. }) => true,
+        Some(Value {
+            kind: Json::False | Json::Null,
+            ..
+        }) => false,
+        Some(value) => return Err(field("stream", "must be true or false", value)),
+    };
+    facts.model = pinned.snapshot.models.find(&asked);
+    match facts.model {
+        Some(_) if asked.len() <= MAX_MODEL_NAME_BYTES => Ok(Verdict::Next),
+        _ => Err(Kind::ModelNotFound),
+    }
+}
+
+fn find_fields(exchange: &mut Exchange, raw: &[u8]) -> Result<(), Kind> {
+    const OPENAI: Watch<'static, 4> =
+        Watch::new(&["model", "stream", "stream_options", "stream_options.include_usage"]);
+    const ANTHROPIC: Watch<'static, 2> = Watch::new(&["model", "stream"]);
+    let admitted = &mut exchange.admitted;
+    let body = admitted.decoded.as_deref().unwrap_or(raw);
+    match exchange.facts.surface.dialect {
+        Some(Dialect::Anthropic) => {
+            let [model, stream] = cursor::find_watched(body, &ANTHROPIC).map_err(Kind::BadJson)?;
+            (admitted.model, admitted.stream) = (model, stream);
+        }
+        Some(Dialect::OpenAi) | None => {
+            let [model, stream, options, include] = cursor::find_watched(body, &OPENAI).map_err(Kind::BadJson)?;
+            (admitted.model, admitted.stream) = (model, stream);
+            (admitted.stream_options, admitted.include_usage) = (options, include);
+        }
+    }
+    Ok(())
+}
+
+fn name_of(body: &[u8], value: Value) -> Result<Cow<'_, str>, Kind> {
+    match cursor::string(body, value) {
+        Some(name) if name.is_empty() => Err(field("model", "is empty", value)),
+        Some(name) => Ok(name),
+        None => Err(field("model", "must be a string", value)),
+    }
+}
+
+fn field(name: &'static str, wrong: &'static str, value: Value) -> Kind {
+    Kind::Field {
+        name,
+        wrong,
+        offset: value.span.start as usize,
+    }
+}
+
+fn push_bounded(out: &mut String, text: &str, max_bytes: usize) {
+    let mut end = text.len().min(max_bytes);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    out.push_str(&text[..end]);
+}
+
+/// `250ms`, `20s`, `2m`, `1h`; bounded by what fits.
+fn duration_ms(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?.trim();
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let unit_ms = match &text[digits..] {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    text[..digits]
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(unit_ms)
+        .filter(|&ms| ms > 0)
+}
+
+fn read_tags(text: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(text).ok()?;
+    let pair = |tag: &str| tag.split_once('=').is_some_and(|(name, _)| !name.trim().is_empty());
+    let printable = text.bytes().all(|byte| byte == b' ' || visible::is_visible(byte));
+    (text.len() <= MAX_TAGS_BYTES && printable && text.split(',').all(pair)).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_unit() {
+        for (text, ms) in [
+            ("250ms", Some(250)),
+            ("20s", Some(20_000)),
+            ("2m", Some(120_000)),
+            ("1h", Some(3_600_000)),
+        ] {
+            assert_eq!(duration_ms(text.as_bytes()), ms, "{text}");
+        }
+        for text in [
+            "",
+            "20",
+            "s",
+            "-1s",
+            "1.5s",
+            "0s",
+            "99999999999999999999s",
+            "18446744073709551615h",
+        ] {
+            assert_eq!(duration_ms(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn tags_are_pairs() {
+        assert_eq!(read_tags(b"team=a,run=1"), Some("team=a,run=1"));
+        for bad in [&b"team"[..], b"=a", b"a=1,,b=2", b"a=\xff", &[b'a'; 2000]] {
+            assert_eq!(read_tags(bad), None);
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The stages, one duty each, in the order of `stage`.
+
+pub(crate) mod admit;
+pub(crate) mod authorize;
+pub(crate) mod cache;
+pub(crate) mod identify;
+pub(crate) mod matching;
+pub(crate) mod route;
+pub(crate) mod settle;

@@ -1,0 +1,5 @@
+//! Where a request ends up: at a provider, or answered by the gateway itself.
+
+pub(crate) mod health;
+pub(crate) mod list;
+pub(crate) mod model;

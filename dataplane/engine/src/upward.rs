@@ -1,0 +1,236 @@
+//! The request as it goes up: the client's bytes, with the model's name, the credentials and the wish for usage edited.
+
+use std::ops::Range;
+
+use tollgate_config::document::Dialect;
+use tollgate_wire::{
+    head::{Field, Known, RequestView},
+    http1::write,
+    json::{cursor::Kind as Json, edit},
+};
+
+use crate::{
+    attempt::route_index,
+    call::SentModel,
+    exchange::{Exchange, Io},
+    names::header,
+    outputs::{Action, Outputs, Piece},
+    percent,
+    snapshot::{Target, TargetModel, Upstream},
+    stages::admit::Admitted,
+};
+
+/// Bytes of the request that something else is sent for: an empty range inserts.
+struct Edit {
+    instead_of: Range<usize>,
+    /// In the arena.
+    text: Range<u32>,
+}
+
+/// At most two edits: the model's name, and the wish for usage.
+type Edits = [Option<Edit>; 2];
+
+/// Sends the request to the attempt under way.
+pub(crate) fn send(exchange: &mut Exchange, io: &mut Io<'_>) {
+    let pinned = exchange.pin();
+    let Some(live) = exchange.call.live else { return };
+    let route = route_index(exchange);
+    let target = &pinned.snapshot.routes[route].targets[live.target];
+    let upstream = &pinned.snapshot.upstreams[target.provider];
+    set_sent_model(exchange, route, live.target, target);
+    let body = exchange.admitted.body(io.body);
+
+    let model = edit_model(exchange, target, body, io.out);
+    let added = wants_usage(exchange, upstream);
+    let usage = if added {
+        edit_usage(&exchange.admitted, body, io.out)
+    } else {
+        None
+    };
+    let mut edits = [model, usage];
+    edits.sort_by_key(|edit| edit.as_ref().map_or(usize::MAX, |edit| edit.instead_of.start));
+    let length = edited_length(&edits, body.len());
+
+    let lines_start = io.out.arena.len();
+    write_lines(&mut io.out.arena, upstream, io.request, io.local.sequence, length);
+    let lines = io.out.written_since(lines_start);
+    let pieces = write_pieces(io.out, &edits, body, exchange.admitted.decoded.is_some());
+    io.out.actions.push(Action::SendUp {
+        attempt: live.id,
+        lines,
+        pieces,
+    });
+
+    exchange.call.added_usage = added;
+    exchange.facts.wait_begins(io.now);
+}
+
+/// Notes which name is sent; one with a star is put together.
+fn set_sent_model(exchange: &mut Exchange, route: usize, index: usize, target: &Target) {
+    let (call, facts) = (&mut exchange.call, &exchange.facts);
+    match &target.model {
+        TargetModel::Fixed { .. } => call.sent_model = SentModel::Target { route, target: index },
+        TargetModel::Star { before, after } => {
+            let found = facts.model.as_ref().expect("a model was found");
+            call.star_model.clear();
+            for part in [&**before, &facts.model_asked[found.star.clone()], &**after] {
+                call.star_model.push_str(part);
+            }
+            call.sent_model = SentModel::Star;
+        }
+    }
+}
+
+/// The provider's name in place of the one the client used; nothing when they are the same.
+fn edit_model(exchange: &Exchange, target: &Target, body: &[u8], out: &mut Outputs) -> Option<Edit> {
+    let span = exchange.admitted.model.expect("a model was admitted").span;
+    let start = out.arena.len();
+    match &target.model {
+        TargetModel::Fixed { json, .. } if **json == *span.of(body) => return None,
+        TargetModel::Fixed { json, .. } => out.arena.extend_from_slice(json),
+        TargetModel::Star { .. } => edit::write_string(&mut out.arena, &exchange.call.star_model),
+    }
+    Some(Edit {
+        instead_of: span.range(),
+        text: out.written_since(start),
+    })
+}
+
+/// Does the gateway ask for the stream's usage because the client did not?
+fn wants_usage(exchange: &Exchange, upstream: &Upstream) -> bool {
+    let openai = exchange.facts.surface.dialect == Some(Dialect::OpenAi);
+    openai && exchange.facts.stream && upstream.may_ask_stream_usage && !exchange.admitted.asked_stream_usage()
+}
+
+/// `None` where `stream_options` is something that no provider accepts: its own error says so best.
+fn edit_usage(admitted: &Admitted, body: &[u8], out: &mut Outputs) -> Option<Edit> {
+    let start = out.arena.len();
+    let (instead_of, text): (Range<usize>, &[u8]) = match (admitted.include_usage, admitted.stream_options) {
+        (Some(declined), _) => (declined.span.range(), b"true"),
+        (None, Some(options)) if options.kind == Json::Null => (options.span.range(), b"{\"include_usage\":true}"),
+        (None, Some(options)) if options.kind == Json::Object => {
+            let inside = options.span.start as usize + 1;
+            let is_empty = body[inside..options.span.end as usize - 1].trim_ascii().is_empty();
+            let text: &[u8] = if is_empty {
+                b"\"include_usage\":true"
+            } else {
+                b"\"include_usage\":true,"
+            };
+            (inside..inside, text)
+        }
+        (None, Some(_)) => return None,
+        (None, None) => {
+            let behind = admitted.stream?.span.end as usize;
+            (behind..behind, b",\"stream_options\":{\"include_usage\":true}")
+        }
+    };
+    out.arena.extend_from_slice(text);
+    Some(Edit {
+        instead_of,
+        text: out.written_since(start),
+    })
+}
+
+fn edited_length(edits: &Edits, length: usize) -> usize {
+    let edits = edits.iter().flatten();
+    edits.fold(length, |sum, Edit { instead_of, text }| {
+        sum + text.len() - instead_of.len()
+    })
+}
+
+fn write_pieces(out: &mut Outputs, edits: &Edits, body: &[u8], decoded: bool) -> Range<u32> {
+    let first = out.pieces.len() as u32;
+    let mut at = 0;
+    for Edit { instead_of, text } in edits.iter().flatten() {
+        push_body(out, body, at..instead_of.start, decoded);
+        out.pieces.push(Piece::Arena(text.clone()));
+        at = instead_of.end;
+    }
+    push_body(out, body, at..body.len(), decoded);
+    first..out.pieces.len() as u32
+}
+
+fn push_body(out: &mut Outputs, body: &[u8], range: Range<usize>, decoded: bool) {
+    if range.is_empty() {
+        return;
+    }
+    if decoded {
+        // Copied: what the shell holds is the encoded body.
+        let start = out.arena.len();
+        out.arena.extend_from_slice(&body[range]);
+        let copied = out.written_since(start);
+        out.pieces.push(Piece::Arena(copied));
+    } else {
+        out.pieces
+            .push(Piece::RequestBody(range.start as u32..range.end as u32));
+    }
+}
+
+/// `turn` spreads the load over the provider's credentials.
+fn write_lines(out: &mut Vec<u8>, upstream: &Upstream, request: RequestView<'_>, turn: u64, length: usize) {
+    let mine = &upstream.lines[turn as usize % upstream.lines.len()];
+    out.reserve(upstream.request_line.len() + mine.len() + request.buf.len() + 64);
+    out.extend_from_slice(&upstream.request_line);
+    if !request.head.query.is_empty() {
+        percent::write_query_without(out, request.query(), b"key");
+    }
+    out.extend_from_slice(mine);
+    write::forward(out, request.buf, &request.head.fields.lines, |field| {
+        passes(field, request.buf, upstream)
+    });
+    write::header_u64(out, header::CONTENT_LENGTH, length as u64);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Which of the client's headers a provider sees. CORS is the gateway's own affair, and so is the content coding.
+fn passes(field: &Field, buf: &[u8], upstream: &Upstream) -> bool {
+    let known_passes = match field.known {
+        Known::Other
+        | Known::Accept
+        | Known::AnthropicVersion
+        | Known::ContentType
+        | Known::Date
+        | Known::RequestId
+        | Known::RetryAfter
+        | Known::Server
+        | Known::XRatelimit
+        | Known::XRequestId => true,
+        Known::AcceptEncoding
+        | Known::AccessControlRequestHeaders
+        | Known::AccessControlRequestMethod
+        | Known::ApiKey
+        | Known::Authorization
+        | Known::Connection
+        | Known::ContentEncoding
+        | Known::ContentLength
+        | Known::Cookie
+        | Known::Expect
+        | Known::Forwarded
+        | Known::Host
+        | Known::KeepAlive
+        | Known::OpenaiOrganization
+        | Known::OpenaiProject
+        | Known::Origin
+        | Known::ProxyAuthenticate
+        | Known::ProxyAuthorization
+        | Known::ProxyConnection
+        | Known::SetCookie
+        | Known::Te
+        | Known::Trailer
+        | Known::TransferEncoding
+        | Known::Upgrade
+        | Known::XApiKey
+        | Known::XForwarded
+        | Known::XForwardedFor
+        | Known::XGoogApiKey
+        | Known::XTollgateCache
+        | Known::XTollgate
+        | Known::XTollgateTags
+        | Known::XTollgateTimeout => false,
+    };
+    known_passes
+        && !upstream
+            .header_names
+            .iter()
+            .any(|name| field.name.of(buf).eq_ignore_ascii_case(name.as_bytes()))
+}
