@@ -3,9 +3,8 @@
 //! It follows brackets and strings, not the grammar: it is no validator (what it kept is read with the cursor, which
 //! is one). Memory is bounded by the value's limit, whatever the document's size.
 
-use memchr::memchr2;
-
 use super::cursor::MAX_DEPTH;
+use super::scan::plain_end;
 use super::text;
 
 /// What a tap has to show. Final once the document has been fed whole.
@@ -221,31 +220,31 @@ fn between(state: State, byte: u8, at: usize) -> (usize, State) {
 }
 
 /// Behind the quote that ends a string; or, when it is not in the input, whether that ends in a backslash.
+#[inline(always)]
 fn text_end(input: &[u8], mut at: usize, escaped: bool) -> Result<usize, bool> {
     at += usize::from(escaped);
     while at < input.len() {
-        let Some(found) = memchr2(b'"', b'\\', &input[at..]) else {
-            return Err(false);
-        };
-        at += found + 1;
-        if input[at - 1] == b'"' {
-            return Ok(at);
+        at = plain_end(input, at);
+        match input.get(at) {
+            Some(b'"') => return Ok(at + 1),
+            Some(b'\\') if at + 1 == input.len() => return Err(true),
+            Some(b'\\') => at += 2,
+            _ => at += 1,
         }
-        if at == input.len() {
-            return Err(true);
-        }
-        at += 1;
     }
     Err(false)
 }
 
-/// To the next string, or the end of the value, or of the input.
+/// To the end of the value or of the input.
 fn nested(input: &[u8], mut at: usize, mut depth: usize) -> (usize, State) {
     while at < input.len() {
         let byte = input[at];
         at += 1;
         match byte {
-            b'"' => return (at, State::NestedText { depth, escaped: false }),
+            b'"' => match text_end(input, at, false) {
+                Ok(end) => at = end,
+                Err(escaped) => return (input.len(), State::NestedText { depth, escaped }),
+            },
             b'{' | b'[' if depth == MAX_DEPTH => return (at, State::Malformed),
             b'{' | b'[' => depth += 1,
             b'}' | b']' if depth == 1 => return (at, State::AfterValue),
