@@ -85,14 +85,28 @@ pub enum ToShard {
     /// Replace the TLS configurations of the running revision (certificates reloaded).
     Tls(Arc<TlsSet>, Sender<u16>),
     /// Accept on this socket for the listener of that name; replaces the one it had.
-    Listen { name: String, address: SocketAddr, socket: OwnedFd },
+    Listen {
+        name: String,
+        address: SocketAddr,
+        socket: OwnedFd,
+    },
     /// Stop accepting for a listener that is no longer configured.
-    Unlisten { name: String },
+    Unlisten {
+        name: String,
+    },
     /// A connection another shard accepted and this one has more room for.
-    Connection { socket: OwnedFd, peer: SocketAddr, listener: String },
+    Connection {
+        socket: OwnedFd,
+        peer: SocketAddr,
+        listener: String,
+    },
     Stats(Sender<Box<ShardMetrics>>),
     /// The resolver's answer; empty when the name does not resolve. Fresh until `ttl_ms` from now.
-    Resolved { host: String, addresses: Vec<IpAddr>, ttl_ms: u64 },
+    Resolved {
+        host: String,
+        addresses: Vec<IpAddr>,
+        ttl_ms: u64,
+    },
     /// `/readyz` answers 503 and keep-alive answers carry `Connection: close`; undone by `Resume`.
     NotReady,
     Resume,

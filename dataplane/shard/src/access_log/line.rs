@@ -1,0 +1,250 @@
+//! One request as one line of JSON.
+
+use std::{io::Write, net::IpAddr};
+
+use tollgate_dialect::usage::Usage;
+use tollgate_engine::record::{Outcome, Record};
+
+/// The date and time to the second, kept while the second lasts.
+#[derive(Debug, Default)]
+pub struct Stamp {
+    unix_s: u64,
+    /// `2026-01-31T23:59:59.000Z`; the milliseconds are patched in.
+    text: [u8; 24],
+}
+
+impl Stamp {
+    /// RFC 3339 in UTC with milliseconds.
+    pub fn at(&mut self, unix_ms: u64) -> &[u8; 24] {
+        let unix_s = unix_ms / 1_000;
+        if unix_s != self.unix_s || self.text[0] == 0 {
+            self.unix_s = unix_s;
+            self.text = *b"0000-00-00T00:00:00.000Z";
+            let (year, month, day) = date(unix_s / 86_400);
+            let of_day = unix_s % 86_400;
+            put(&mut self.text[0..4], year);
+            put(&mut self.text[5..7], month);
+            put(&mut self.text[8..10], day);
+            put(&mut self.text[11..13], of_day / 3_600);
+            put(&mut self.text[14..16], of_day / 60 % 60);
+            put(&mut self.text[17..19], of_day % 60);
+        }
+        put(&mut self.text[20..23], unix_ms % 1_000);
+        &self.text
+    }
+}
+
+/// Decimal digits, the last ones that fit.
+fn put(digits: &mut [u8], mut value: u64) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (value % 10) as u8;
+        value /= 10;
+    }
+}
+
+/// The Gregorian date of a day since 1970-01-01; years are counted from March, so that a leap day ends one.
+fn date(days: u64) -> (u64, u64, u64) {
+    const DAYS_OF_400_YEARS: u64 = 146_097;
+    let days = days + 719_468;
+    let (era, day) = (days / DAYS_OF_400_YEARS, days % DAYS_OF_400_YEARS);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (year, month) = if month < 10 {
+        (year, month + 3)
+    } else {
+        (year + 1, month - 9)
+    };
+    (year + era * 400, month, day)
+}
+
+/// Appends the line. What does not apply is left out.
+pub fn append(out: &mut Vec<u8>, stamp: &[u8; 24], client: IpAddr, record: &Record<'_>) {
+    out.extend_from_slice(b"{\"time\":\"");
+    out.extend_from_slice(stamp);
+    // Writing to a vector does not fail.
+    let _ = write!(out, "\",\"client\":\"{client}\"");
+    text(out, b"request_id", Some(record.request_id));
+    text(
+        out,
+        b"surface",
+        Some(record.surface).filter(|surface| !surface.is_empty()),
+    );
+    text(
+        out,
+        b"dialect",
+        Some(record.dialect).filter(|dialect| !dialect.is_empty()),
+    );
+    text(out, b"key", record.key);
+    text(out, b"user", record.user);
+    text(out, b"team", record.team);
+    let model = record.model.map(|(_, name)| name);
+    text(out, b"model", model);
+    text(
+        out,
+        b"model_asked",
+        record.model_asked.filter(|asked| Some(*asked) != model),
+    );
+    text(out, b"provider", record.provider.map(|(_, name)| name));
+    text(out, b"upstream_model", record.upstream_model);
+    number(out, b"status", record.status.into());
+    let outcome = match record.outcome {
+        Outcome::Complete => "complete",
+        Outcome::ClientGone => "client_gone",
+        Outcome::Cut => "cut",
+    };
+    text(out, b"outcome", Some(outcome));
+    text(out, b"rejected", record.rejected);
+    if record.streamed {
+        out.extend_from_slice(b",\"streamed\":true");
+    }
+    number(out, b"attempts", record.attempts.into());
+    number(out, b"request_bytes", record.request_body_bytes);
+    number(out, b"response_bytes", record.response_body_bytes);
+    if let Some(usage) = &record.usage {
+        tokens(out, usage);
+    }
+    number(out, b"gateway_us", record.gateway_ns / 1_000);
+    number(out, b"total_us", record.total_ns / 1_000);
+    if let Some(ns) = record.first_token_ns {
+        number(out, b"first_token_us", ns / 1_000);
+    }
+    text(out, b"tags", record.tags);
+    out.extend_from_slice(b"}\n");
+}
+
+/// The classes the provider reported.
+fn tokens(out: &mut Vec<u8>, usage: &Usage) {
+    let classes: [(&[u8], Option<u64>); 9] = [
+        (b"input", usage.input),
+        (b"cache_read", usage.cache_read),
+        (b"cache_write_5m", usage.cache_write_5m),
+        (b"cache_write_1h", usage.cache_write_1h),
+        (b"output", usage.output),
+        (b"reasoning", usage.reasoning),
+        (b"input_audio", usage.input_audio),
+        (b"output_audio", usage.output_audio),
+        (b"input_image", usage.input_image),
+    ];
+    out.extend_from_slice(b",\"tokens\":{");
+    let start = out.len();
+    for (name, tokens) in classes {
+        if let Some(tokens) = tokens {
+            number(out, name, tokens);
+        }
+    }
+    if out.len() > start {
+        out.remove(start);
+    }
+    out.push(b'}');
+}
+
+fn key(out: &mut Vec<u8>, name: &[u8]) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name);
+    out.extend_from_slice(b"\":");
+}
+
+fn number(out: &mut Vec<u8>, name: &[u8], value: u64) {
+    key(out, name);
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+fn text(out: &mut Vec<u8>, name: &[u8], value: Option<&str>) {
+    let Some(value) = value else { return };
+    key(out, name);
+    out.push(b'"');
+    let mut rest = value.as_bytes();
+    while let Some(at) = rest
+        .iter()
+        .position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\')
+    {
+        let (plain, tail) = rest.split_at(at);
+        out.extend_from_slice(plain);
+        match tail[0] {
+            byte @ (b'"' | b'\\') => out.extend_from_slice(&[b'\\', byte]),
+            control => {
+                const HEX: &[u8; 16] = b"0123456789abcdef";
+                out.extend_from_slice(b"\\u00");
+                out.extend_from_slice(&[HEX[usize::from(control >> 4)], HEX[usize::from(control & 15)]]);
+            }
+        }
+        rest = &tail[1..];
+    }
+    out.extend_from_slice(rest);
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stamps() {
+        let cases = [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (951_782_400_001, "2000-02-29T00:00:00.001Z"),
+            (1_709_251_199_500, "2024-02-29T23:59:59.500Z"),
+            (1_798_761_600_007, "2027-01-01T00:00:00.007Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+        ];
+        let mut stamp = Stamp::default();
+        for (unix_ms, expected) in cases {
+            assert_eq!(std::str::from_utf8(stamp.at(unix_ms)), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn a_line_is_json_whatever_is_in_it() {
+        let nasty = "q\"b\\c\u{1}\n\u{7f}é";
+        let record = Record {
+            request_id: nasty,
+            status: 200,
+            outcome: Outcome::Complete,
+            surface: "chat",
+            dialect: "openai",
+            key: Some(nasty),
+            user: None,
+            team: Some("research"),
+            model_asked: Some("openai/gpt"),
+            model: Some((0, "openai/*")),
+            provider: Some((0, "openai")),
+            upstream_model: Some("gpt"),
+            tags: Some("a=b"),
+            attempts: 2,
+            streamed: true,
+            rejected: None,
+            usage: Some(Usage {
+                cache_read: Some(0),
+                output: Some(7),
+                ..Usage::default()
+            }),
+            request_body_bytes: 100,
+            response_body_bytes: u64::MAX,
+            total_ns: 3_000_999,
+            gateway_ns: 20_000,
+            first_token_ns: Some(1_000_000),
+        };
+        let mut out = Vec::new();
+        append(
+            &mut out,
+            Stamp::default().at(1_798_761_600_007),
+            "2001:db8::1".parse().expect("an address"),
+            &record,
+        );
+        assert_eq!(out.pop(), Some(b'\n'));
+        assert!(!out.contains(&b'\n'));
+        let line: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
+        let expected = serde_json::json!({
+            "time": "2027-01-01T00:00:00.007Z", "client": "2001:db8::1", "request_id": nasty, "surface": "chat",
+            "dialect": "openai", "key": nasty, "team": "research", "model": "openai/*", "model_asked": "openai/gpt",
+            "provider": "openai", "upstream_model": "gpt", "status": 200, "outcome": "complete", "streamed": true,
+            "attempts": 2, "request_bytes": 100, "response_bytes": u64::MAX,
+            "tokens": {"cache_read": 0, "output": 7}, "gateway_us": 20, "total_us": 3000, "first_token_us": 1000,
+            "tags": "a=b",
+        });
+        assert_eq!(line, expected);
+    }
+}

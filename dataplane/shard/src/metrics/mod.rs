@@ -1,0 +1,308 @@
+//! What a shard counts: plain integers it alone writes, copied when somebody asks, merged by the asker.
+
+mod labels;
+mod latency;
+pub mod names;
+pub mod text;
+mod totals;
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use tollgate_dialect::usage::Usage;
+use tollgate_engine::{
+    Snapshot,
+    record::{AttemptOutcome, Outcome, Record},
+};
+
+use labels::{LabelId, Labels, NONE, Words};
+use latency::Latency;
+pub use totals::Totals;
+
+/// Over how long `busy_ratio` looks back, at least.
+const BUSY_WINDOW_NS: u64 = 5_000_000_000;
+
+/// How attempts end, in the order their counters lie.
+const ATTEMPT_OUTCOMES: [(AttemptOutcome, &str); 7] = [
+    (AttemptOutcome::Ok, "ok"),
+    (AttemptOutcome::Status, "status"),
+    (AttemptOutcome::Connect, "connect"),
+    (AttemptOutcome::Timeout, "timeout"),
+    (AttemptOutcome::Disconnect, "disconnect"),
+    (AttemptOutcome::BadAnswer, "bad_answer"),
+    (AttemptOutcome::Cancelled, "cancelled"),
+];
+
+/// Token classes, in the order their counters lie: the `direction` label.
+const TOKEN_CLASSES: [&str; 9] = [
+    "input",
+    "cache_read",
+    "cache_write_5m",
+    "cache_write_1h",
+    "output",
+    "reasoning",
+    "input_audio",
+    "output_audio",
+    "input_image",
+];
+
+fn classes(usage: &Usage) -> [Option<u64>; 9] {
+    [
+        usage.input,
+        usage.cache_read,
+        usage.cache_write_5m,
+        usage.cache_write_1h,
+        usage.output,
+        usage.reasoning,
+        usage.input_audio,
+        usage.output_audio,
+        usage.input_image,
+    ]
+}
+
+/// Labels of `tollgate_requests_total` that vary so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct RequestKey {
+    model: LabelId,
+    provider: LabelId,
+    status: u16,
+    dialect: u8,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Requests {
+    ended: u64,
+    /// Of these, broken after the first byte of the answer.
+    cut: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct TokenKey {
+    model: LabelId,
+    provider: LabelId,
+    team: LabelId,
+}
+
+/// One shard's counters since it started.
+#[derive(Clone, Debug)]
+pub struct ShardMetrics {
+    pub id: u16,
+    pub revision: u64,
+    /// Connections from clients, open now.
+    pub connections: u64,
+    pub upstream_connections: u64,
+    pub upstream_idle: u64,
+    models: Labels,
+    providers: Labels,
+    teams: Labels,
+    words: Words,
+    /// Providers of the running revision and of the one before, whose exchanges may still end.
+    provider_tables: [Vec<LabelId>; 2],
+    running: Option<Arc<Snapshot>>,
+    /// By index into the running document's models; `NONE` until one of them is seen.
+    model_table: Vec<LabelId>,
+    requests: HashMap<RequestKey, Requests>,
+    tokens: HashMap<TokenKey, [u64; TOKEN_CLASSES.len()]>,
+    /// By provider.
+    attempts: Vec<[u64; ATTEMPT_OUTCOMES.len()]>,
+    /// By word.
+    rejected: Vec<u64>,
+    total: Latency,
+    gateway: Latency,
+    first_token: Latency,
+    busy: Busy,
+    events: Events,
+}
+
+/// Things that go wrong beside requests.
+#[derive(Clone, Copy, Debug, Default)]
+struct Events {
+    panics: u64,
+    accept_failures: u64,
+    connections_refused: u64,
+    bad_preambles: u64,
+    tls_failures: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Busy {
+    worked_ns: u64,
+    window_worked_ns: u64,
+    window_ns: u64,
+    /// Of the last whole window.
+    ratio: f64,
+}
+
+impl ShardMetrics {
+    pub fn new(id: u16) -> Self {
+        Self {
+            id,
+            revision: 0,
+            connections: 0,
+            upstream_connections: 0,
+            upstream_idle: 0,
+            models: Labels::default(),
+            providers: Labels::default(),
+            teams: Labels::default(),
+            words: Words::default(),
+            provider_tables: [Vec::new(), Vec::new()],
+            running: None,
+            model_table: Vec::new(),
+            requests: HashMap::new(),
+            tokens: HashMap::new(),
+            attempts: Vec::new(),
+            rejected: Vec::new(),
+            total: Latency::default(),
+            gateway: Latency::default(),
+            first_token: Latency::default(),
+            busy: Busy::default(),
+            events: Events::default(),
+        }
+    }
+
+    /// This revision is in force from now on.
+    pub fn revision(&mut self, snapshot: &Arc<Snapshot>) {
+        self.revision = snapshot.revision;
+        let providers = snapshot.document.providers.iter();
+        let table = providers.map(|(name, _)| self.providers.id(name)).collect();
+        let [current, former] = &mut self.provider_tables;
+        *former = std::mem::replace(current, table);
+        self.model_table.clear();
+        self.model_table.resize(snapshot.document.models.len(), NONE);
+        self.running = Some(Arc::clone(snapshot));
+    }
+
+    /// Counts a request that has ended, and its attempts: provider index and outcome of each.
+    pub fn observe(&mut self, record: &Record<'_>, attempts: impl Iterator<Item = (usize, AttemptOutcome)>) {
+        let model = record.model.map_or(NONE, |(index, name)| self.model(index, name));
+        let (provider, table) = record
+            .provider
+            .map_or((NONE, Some(0)), |(index, name)| self.provider(index, name));
+        let dialect = self.words.id(record.dialect);
+        let series = self
+            .requests
+            .entry(RequestKey {
+                model,
+                provider,
+                status: record.status,
+                dialect,
+            })
+            .or_default();
+        series.ended += 1;
+        series.cut += u64::from(record.outcome == Outcome::Cut);
+        if let Some(usage) = &record.usage {
+            let team = record.team.map_or(NONE, |team| self.teams.id(team));
+            let series = self.tokens.entry(TokenKey { model, provider, team }).or_default();
+            for (count, tokens) in series.iter_mut().zip(classes(usage)) {
+                *count += tokens.unwrap_or(0);
+            }
+        }
+        if let Some(reason) = record.rejected {
+            let word = usize::from(self.words.id(reason));
+            add_at(&mut self.rejected, word, |count| *count += 1);
+        }
+        for (index, outcome) in attempts {
+            let known = table.and_then(|table| self.provider_tables[table].get(index).copied());
+            let at = ATTEMPT_OUTCOMES
+                .iter()
+                .position(|(known, _)| *known == outcome)
+                .unwrap_or(0);
+            add_at(&mut self.attempts, usize::from(known.unwrap_or(provider)), |counts| {
+                counts[at] += 1
+            });
+        }
+        self.total.record(record.total_ns);
+        self.gateway.record(record.gateway_ns);
+        if let Some(ns) = record.first_token_ns {
+            self.first_token.record(ns);
+        }
+    }
+
+    /// The model's label. The index may be of an older revision: the name decides.
+    fn model(&mut self, index: usize, name: &str) -> LabelId {
+        let known = self.model_table.get(index).copied().unwrap_or(NONE);
+        if known != NONE && self.models.name(known).as_ref() == name {
+            return known;
+        }
+        let id = self.models.id(name);
+        let current = self
+            .running
+            .as_ref()
+            .and_then(|running| running.document.models.get(index));
+        if current.is_some_and(|(current, _)| current == name) {
+            self.model_table[index] = id;
+        }
+        id
+    }
+
+    /// The provider's label, and which table the exchange's provider indices belong to, when one of them fits.
+    fn provider(&mut self, index: usize, name: &str) -> (LabelId, Option<usize>) {
+        for (at, table) in self.provider_tables.iter().enumerate() {
+            if let Some(id) = table.get(index).filter(|id| self.providers.name(**id).as_ref() == name) {
+                return (*id, Some(at));
+            }
+        }
+        (self.providers.id(name), None)
+    }
+
+    /// Connections as they are now.
+    pub fn gauges(&mut self, connections: usize, upstream_connections: usize, upstream_idle: usize) {
+        self.connections = connections as u64;
+        self.upstream_connections = upstream_connections as u64;
+        self.upstream_idle = upstream_idle as u64;
+    }
+
+    pub fn slept(&mut self, ns: u64) {
+        self.busy.window_ns += ns;
+    }
+
+    pub fn worked(&mut self, ns: u64) {
+        let busy = &mut self.busy;
+        busy.worked_ns += ns;
+        busy.window_worked_ns += ns;
+        busy.window_ns += ns;
+        if busy.window_ns >= BUSY_WINDOW_NS {
+            busy.ratio = busy.window_worked_ns as f64 / busy.window_ns as f64;
+            (busy.window_ns, busy.window_worked_ns) = (0, 0);
+        }
+    }
+
+    pub fn busy_ratio(&self) -> f64 {
+        self.busy.ratio
+    }
+
+    pub fn panicked(&mut self) {
+        self.events.panics += 1;
+    }
+
+    pub fn accept_failed(&mut self) {
+        self.events.accept_failures += 1;
+    }
+
+    pub fn connection_refused(&mut self) {
+        self.events.connections_refused += 1;
+    }
+
+    pub fn bad_preamble(&mut self) {
+        self.events.bad_preambles += 1;
+    }
+
+    pub fn tls_failed(&mut self) {
+        self.events.tls_failures += 1;
+    }
+
+    pub fn requests(&self) -> u64 {
+        self.requests.values().map(|series| series.ended).sum()
+    }
+}
+
+/// Counts at an index of a vector that grows to hold it: once per new label, not per request.
+fn add_at<T: Copy + Default>(counts: &mut Vec<T>, index: usize, add: impl FnOnce(&mut T)) {
+    if counts.len() <= index {
+        counts.resize(index + 1, T::default());
+    }
+    add(&mut counts[index]);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! Every metric the data plane tells, in one place. Each has a line in `docs/src/metrics.md`; a test holds us to it.
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+/// A metric family as Prometheus sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Family {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub help: &'static str,
+}
+
+const fn counter(name: &'static str, help: &'static str) -> Family {
+    Family {
+        name,
+        kind: Kind::Counter,
+        help,
+    }
+}
+
+const fn gauge(name: &'static str, help: &'static str) -> Family {
+    Family {
+        name,
+        kind: Kind::Gauge,
+        help,
+    }
+}
+
+const fn histogram(name: &'static str, help: &'static str) -> Family {
+    Family {
+        name,
+        kind: Kind::Histogram,
+        help,
+    }
+}
+
+pub const REQUESTS: Family = counter("tollgate_requests_total", "Requests that have ended.");
+pub const REQUEST_DURATION: Family = histogram(
+    "tollgate_request_duration_seconds",
+    "From a request's first byte to its end.",
+);
+pub const GATEWAY_DURATION: Family = histogram(
+    "tollgate_gateway_duration_seconds",
+    "Of a request's duration, what the gateway itself took.",
+);
+pub const FIRST_TOKEN: Family = histogram(
+    "tollgate_first_token_seconds",
+    "From a request's first byte to the first body byte of a stream.",
+);
+pub const TOKENS: Family = counter(
+    "tollgate_tokens_total",
+    "Tokens as providers reported them, in disjoint classes.",
+);
+pub const REJECTED: Family = counter(
+    "tollgate_rejected_requests_total",
+    "Requests the gateway answered with an error.",
+);
+pub const ATTEMPTS: Family = counter(
+    "tollgate_upstream_attempts_total",
+    "Attempts at providers by how they ended.",
+);
+pub const UPSTREAM_CONNECTIONS: Family = gauge("tollgate_upstream_connections", "Connections to providers.");
+pub const CONNECTIONS: Family = gauge("tollgate_connections", "Connections from clients.");
+pub const CONNECTIONS_REFUSED: Family = counter(
+    "tollgate_connections_refused_total",
+    "Connections closed at accept: client.max_connections was reached.",
+);
+pub const ACCEPT_FAILURES: Family = counter(
+    "tollgate_accept_failures_total",
+    "Accepts that failed, most often for want of descriptors.",
+);
+pub const BAD_PREAMBLES: Family = counter(
+    "tollgate_bad_proxy_headers_total",
+    "Connections closed for a bad PROXY protocol header.",
+);
+pub const TLS_FAILURES: Family = counter(
+    "tollgate_tls_failures_total",
+    "Connections from clients closed for a fault in TLS.",
+);
+pub const PANICS: Family = counter("tollgate_panics_total", "Panics that ended one exchange or connection.");
+pub const CONFIG_REVISION: Family = gauge("tollgate_config_revision", "The revision in force.");
+pub const BUSY_RATIO: Family = gauge(
+    "tollgate_shard_busy_ratio",
+    "Share of the last seconds a shard was at work.",
+);
+pub const BUSY_SECONDS: Family = counter("tollgate_shard_busy_seconds_total", "Time a shard was at work.");
+pub const ACCESS_LOG_DROPPED: Family = counter(
+    "tollgate_access_log_dropped_total",
+    "Access log lines dropped: the log's reader or disk was too slow.",
+);
+pub const CERTIFICATE_EXPIRY: Family = gauge(
+    "tollgate_certificate_not_after_seconds",
+    "When a configured certificate ends, in Unix time.",
+);
+pub const PROCESS_RSS: Family = gauge("process_resident_memory_bytes", "Memory of the data plane, resident.");
+pub const PROCESS_CPU: Family = counter(
+    "process_cpu_seconds_total",
+    "CPU time of the data plane, user and system.",
+);
+pub const PROCESS_FDS: Family = gauge("process_open_fds", "Open descriptors of the data plane.");
+pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of the data plane, in Unix time.");
+
+/// All of them, in the order they are told.
+pub const ALL: [Family; 23] = [
+    REQUESTS,
+    REQUEST_DURATION,
+    GATEWAY_DURATION,
+    FIRST_TOKEN,
+    TOKENS,
+    REJECTED,
+    ATTEMPTS,
+    UPSTREAM_CONNECTIONS,
+    CONNECTIONS,
+    CONNECTIONS_REFUSED,
+    ACCEPT_FAILURES,
+    BAD_PREAMBLES,
+    TLS_FAILURES,
+    PANICS,
+    CONFIG_REVISION,
+    BUSY_RATIO,
+    BUSY_SECONDS,
+    ACCESS_LOG_DROPPED,
+    CERTIFICATE_EXPIRY,
+    PROCESS_RSS,
+    PROCESS_CPU,
+    PROCESS_FDS,
+    PROCESS_START,
+];

@@ -1,0 +1,217 @@
+//! Prometheus text (exposition format 0.0.4) of the totals and the process.
+
+use std::fmt::Write;
+
+use super::{
+    ATTEMPT_OUTCOMES, Latency, TOKEN_CLASSES, Totals,
+    names::{self, Family, Kind},
+    totals::ShardTotals,
+};
+
+/// Bucket bounds of whole requests and first tokens.
+const SLOW_BOUNDS_NS: [u64; 18] = scaled(
+    1_000_000,
+    [
+        1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 120_000, 300_000, 600_000,
+    ],
+);
+/// Bucket bounds of the gateway's own time.
+const FAST_BOUNDS_NS: [u64; 15] = scaled(
+    1_000,
+    [
+        5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 1_000_000,
+    ],
+);
+
+const fn scaled<const N: usize>(unit_ns: u64, mut bounds: [u64; N]) -> [u64; N] {
+    let mut at = 0;
+    while at < N {
+        bounds[at] *= unit_ns;
+        at += 1;
+    }
+    bounds
+}
+
+/// What is told of the process beside its shards.
+#[derive(Clone, Debug, Default)]
+pub struct Process {
+    pub rss_bytes: u64,
+    pub cpu_s: f64,
+    pub open_fds: u64,
+    pub start_unix_s: u64,
+    pub access_log_dropped: u64,
+    /// JSON pointer of each certificate, and when it ends.
+    pub certificates: Vec<(String, u64)>,
+}
+
+/// The whole page.
+pub fn render(totals: &Totals, process: &Process) -> String {
+    let mut page = Page {
+        text: String::with_capacity(16 * 1024),
+    };
+    page.requests(totals);
+    page.histogram(names::REQUEST_DURATION, &totals.total, &SLOW_BOUNDS_NS);
+    page.histogram(names::GATEWAY_DURATION, &totals.gateway, &FAST_BOUNDS_NS);
+    page.histogram(names::FIRST_TOKEN, &totals.first_token, &SLOW_BOUNDS_NS);
+    page.tokens(totals);
+    page.upstream(totals);
+    page.shards(totals);
+    page.process(process);
+    page.text
+}
+
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn requests(&mut self, totals: &Totals) {
+        self.head(names::REQUESTS);
+        for (labels, series) in &totals.requests {
+            let status = labels.status.to_string();
+            let labels = [
+                ("model", labels.model.as_ref()),
+                ("provider", labels.provider.as_ref()),
+                ("dialect", labels.dialect),
+                ("status", status.as_str()),
+                // No cache is configurable yet.
+                ("cache", "none"),
+            ];
+            self.sample(names::REQUESTS.name, &labels, series.ended);
+        }
+        self.head(names::REJECTED);
+        for (reason, count) in &totals.rejected {
+            self.sample(names::REJECTED.name, &[("reason", reason)], count);
+        }
+    }
+
+    fn tokens(&mut self, totals: &Totals) {
+        self.head(names::TOKENS);
+        for (labels, counts) in &totals.tokens {
+            for (class, count) in TOKEN_CLASSES.iter().zip(counts).filter(|(_, count)| **count > 0) {
+                let labels = [
+                    ("direction", *class),
+                    ("model", labels.model.as_ref()),
+                    ("provider", labels.provider.as_ref()),
+                    ("team", labels.team.as_ref()),
+                ];
+                self.sample(names::TOKENS.name, &labels, count);
+            }
+        }
+    }
+
+    fn upstream(&mut self, totals: &Totals) {
+        self.head(names::ATTEMPTS);
+        for (provider, counts) in &totals.attempts {
+            for ((_, outcome), count) in ATTEMPT_OUTCOMES.iter().zip(counts).filter(|(_, count)| **count > 0) {
+                self.sample(
+                    names::ATTEMPTS.name,
+                    &[("provider", provider), ("outcome", outcome)],
+                    count,
+                );
+            }
+        }
+        self.head(names::UPSTREAM_CONNECTIONS);
+        let idle: u64 = totals.shards.iter().map(|shard| shard.upstream_idle).sum();
+        let busy: u64 = totals.shards.iter().map(|shard| shard.status.in_flight).sum();
+        for (state, count) in [("busy", busy), ("idle", idle)] {
+            self.sample(names::UPSTREAM_CONNECTIONS.name, &[("state", state)], count);
+        }
+    }
+
+    fn shards(&mut self, totals: &Totals) {
+        self.per_shard(names::CONNECTIONS, totals, |shard| shard.status.connections as f64);
+        self.per_shard(names::CONFIG_REVISION, totals, |shard| shard.status.revision as f64);
+        self.per_shard(names::BUSY_RATIO, totals, |shard| shard.status.busy_ratio);
+        self.per_shard(names::BUSY_SECONDS, totals, |shard| shard.busy_s);
+        self.per_shard(names::PANICS, totals, |shard| shard.events.panics as f64);
+        self.per_shard(names::CONNECTIONS_REFUSED, totals, |shard| {
+            shard.events.connections_refused as f64
+        });
+        self.per_shard(names::ACCEPT_FAILURES, totals, |shard| {
+            shard.events.accept_failures as f64
+        });
+        self.per_shard(names::BAD_PREAMBLES, totals, |shard| shard.events.bad_preambles as f64);
+        self.per_shard(names::TLS_FAILURES, totals, |shard| shard.events.tls_failures as f64);
+    }
+
+    fn process(&mut self, process: &Process) {
+        self.single(names::ACCESS_LOG_DROPPED, process.access_log_dropped as f64);
+        self.head(names::CERTIFICATE_EXPIRY);
+        for (pointer, not_after_unix_s) in &process.certificates {
+            self.sample(
+                names::CERTIFICATE_EXPIRY.name,
+                &[("certificate", pointer)],
+                not_after_unix_s,
+            );
+        }
+        self.single(names::PROCESS_RSS, process.rss_bytes as f64);
+        self.single(names::PROCESS_CPU, process.cpu_s);
+        self.single(names::PROCESS_FDS, process.open_fds as f64);
+        self.single(names::PROCESS_START, process.start_unix_s as f64);
+    }
+
+    fn per_shard(&mut self, family: Family, totals: &Totals, value: impl Fn(&ShardTotals) -> f64) {
+        self.head(family);
+        for shard in &totals.shards {
+            let id = shard.status.id.to_string();
+            self.sample(family.name, &[("shard", &id)], value(shard));
+        }
+    }
+
+    fn single(&mut self, family: Family, value: f64) {
+        self.head(family);
+        self.sample(family.name, &[], value);
+    }
+
+    /// Cumulative buckets in seconds, then sum and count.
+    fn histogram<const N: usize>(&mut self, family: Family, latency: &Latency, bounds_ns: &[u64; N]) {
+        self.head(family);
+        let bucket = format!("{}_bucket", family.name);
+        for (bound, count) in bounds_ns.iter().zip(latency.cumulative(bounds_ns)) {
+            let bound_s = (*bound as f64 / 1e9).to_string();
+            self.sample(&bucket, &[("le", &bound_s)], count);
+        }
+        self.sample(&bucket, &[("le", "+Inf")], latency.count());
+        self.sample(&format!("{}_sum", family.name), &[], latency.sum_s());
+        self.sample(&format!("{}_count", family.name), &[], latency.count());
+    }
+
+    fn head(&mut self, family: Family) {
+        let kind = match family.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        let Family { name, help, .. } = family;
+        // Writing to a string does not fail.
+        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+        self.text.push_str(name);
+        for (at, (label, text)) in labels.iter().enumerate() {
+            self.text.push(if at == 0 { '{' } else { ',' });
+            self.text.push_str(label);
+            self.text.push_str("=\"");
+            escape(text, &mut self.text);
+            self.text.push('"');
+        }
+        if !labels.is_empty() {
+            self.text.push('}');
+        }
+        let _ = writeln!(self.text, " {value}");
+    }
+}
+
+/// A label value: backslash, quote and line feed are escaped, nothing else.
+fn escape(value: &str, out: &mut String) {
+    for character in value.chars() {
+        match character {
+            '\\' => out.push_str("\\\\"),
+            '"' => out.push_str("\\\""),
+            '\n' => out.push_str("\\n"),
+            other => out.push(other),
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The counters of all shards as one, by name.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tollgate_config::link::{ModelStatus, Quantiles, ShardStatus};
+
+use super::{ATTEMPT_OUTCOMES, Events, Latency, Requests, ShardMetrics, TOKEN_CLASSES};
+
+/// Statuses from here on are failures of ours or the provider's.
+const FAILED_FROM_STATUS: u16 = 500;
+/// Which token classes a person calls input and output.
+const INPUT_CLASSES: [usize; 6] = [0, 1, 2, 3, 6, 8];
+const OUTPUT_CLASSES: [usize; 3] = [4, 5, 7];
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct RequestLabels {
+    pub model: Arc<str>,
+    pub provider: Arc<str>,
+    pub dialect: &'static str,
+    pub status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct TokenLabels {
+    pub model: Arc<str>,
+    pub provider: Arc<str>,
+    pub team: Arc<str>,
+}
+
+/// What one shard is, beside its counters.
+#[derive(Clone, Debug)]
+pub(super) struct ShardTotals {
+    pub status: ShardStatus,
+    pub upstream_idle: u64,
+    pub busy_s: f64,
+    pub events: Events,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    pub(super) requests: BTreeMap<RequestLabels, Requests>,
+    pub(super) tokens: BTreeMap<TokenLabels, [u64; TOKEN_CLASSES.len()]>,
+    pub(super) attempts: BTreeMap<Arc<str>, [u64; ATTEMPT_OUTCOMES.len()]>,
+    pub(super) rejected: BTreeMap<&'static str, u64>,
+    pub(super) total: Latency,
+    pub(super) gateway: Latency,
+    pub(super) first_token: Latency,
+    pub(super) shards: Vec<ShardTotals>,
+}
+
+impl Totals {
+    pub fn of<'a>(shards: impl IntoIterator<Item = &'a ShardMetrics>) -> Self {
+        let mut totals = Self::default();
+        for shard in shards {
+            totals.add(shard);
+        }
+        totals.shards.sort_by_key(|shard| shard.status.id);
+        totals
+    }
+
+    fn add(&mut self, shard: &ShardMetrics) {
+        for (key, series) in &shard.requests {
+            let labels = RequestLabels {
+                model: Arc::clone(shard.models.name(key.model)),
+                provider: Arc::clone(shard.providers.name(key.provider)),
+                dialect: shard.words.word(key.dialect),
+                status: key.status,
+            };
+            let sum = self.requests.entry(labels).or_default();
+            sum.ended += series.ended;
+            sum.cut += series.cut;
+        }
+        for (key, counts) in &shard.tokens {
+            let labels = TokenLabels {
+                model: Arc::clone(shard.models.name(key.model)),
+                provider: Arc::clone(shard.providers.name(key.provider)),
+                team: Arc::clone(shard.teams.name(key.team)),
+            };
+            add_all(self.tokens.entry(labels).or_default(), counts);
+        }
+        for (id, counts) in shard.attempts.iter().enumerate() {
+            let provider = shard.providers.name(id as u16);
+            if counts.iter().any(|count| *count > 0) {
+                add_all(self.attempts.entry(Arc::clone(provider)).or_default(), counts);
+            }
+        }
+        for (word, count) in shard.rejected.iter().enumerate().filter(|(_, count)| **count > 0) {
+            *self.rejected.entry(shard.words.word(word as u8)).or_default() += count;
+        }
+        self.total.add(&shard.total);
+        self.gateway.add(&shard.gateway);
+        self.first_token.add(&shard.first_token);
+        self.shards.push(ShardTotals {
+            status: ShardStatus {
+                id: shard.id,
+                revision: shard.revision,
+                connections: shard.connections,
+                upstream_connections: shard.upstream_connections,
+                requests: shard.requests(),
+                // An upstream connection that is not idle serves an exchange.
+                in_flight: shard.upstream_connections.saturating_sub(shard.upstream_idle),
+                busy_ratio: shard.busy_ratio(),
+            },
+            upstream_idle: shard.upstream_idle,
+            busy_s: shard.busy.worked_ns as f64 / 1e9,
+            events: shard.events,
+        });
+    }
+
+    pub fn shards(&self) -> Vec<ShardStatus> {
+        self.shards.iter().map(|shard| shard.status.clone()).collect()
+    }
+
+    pub fn requests(&self) -> u64 {
+        self.requests.values().map(|series| series.ended).sum()
+    }
+
+    pub fn failures(&self) -> u64 {
+        self.requests
+            .iter()
+            .map(|(labels, series)| failures(labels, series))
+            .sum()
+    }
+
+    /// Latency of whole requests and of the gateway's own part.
+    pub fn quantiles(&self) -> (Quantiles, Quantiles) {
+        (self.total.quantiles(), self.gateway.quantiles())
+    }
+
+    /// One entry per configured name that was called, the busiest first.
+    pub fn models(&self) -> Vec<ModelStatus> {
+        let mut models: BTreeMap<&str, ModelStatus> = BTreeMap::new();
+        for (labels, series) in self.requests.iter().filter(|(labels, _)| !labels.model.is_empty()) {
+            let model = models.entry(&labels.model).or_default();
+            model.requests += series.ended;
+            model.failures += failures(labels, series);
+        }
+        for (labels, counts) in self.tokens.iter().filter(|(labels, _)| !labels.model.is_empty()) {
+            let model = models.entry(&labels.model).or_default();
+            model.input_tokens += INPUT_CLASSES.iter().map(|class| counts[*class]).sum::<u64>();
+            model.output_tokens += OUTPUT_CLASSES.iter().map(|class| counts[*class]).sum::<u64>();
+        }
+        let named = |(name, model): (&str, ModelStatus)| ModelStatus {
+            model: name.to_owned(),
+            ..model
+        };
+        let mut models: Vec<_> = models.into_iter().map(named).collect();
+        models.sort_by_key(|model| std::cmp::Reverse(model.requests));
+        models
+    }
+}
+
+fn failures(labels: &RequestLabels, series: &Requests) -> u64 {
+    if labels.status >= FAILED_FROM_STATUS {
+        series.ended
+    } else {
+        series.cut
+    }
+}
+
+fn add_all<const N: usize>(sums: &mut [u64; N], counts: &[u64; N]) {
+    for (sum, count) in sums.iter_mut().zip(counts) {
+        *sum += count;
+    }
+}
