@@ -75,7 +75,7 @@ pub enum Input<'a> {
     Connected(AttemptId),
     /// A final response's head (its body, if any, follows).
     UpstreamHead(AttemptId, ResponseView<'a>),
-    /// Decoded body bytes.
+    /// Body bytes, freed of the transfer coding. Empty: reading goes on after a pause that a slow client caused.
     UpstreamBody(AttemptId, &'a [u8]),
     /// The response is complete by its framing.
     UpstreamEnd(AttemptId),
@@ -223,7 +223,8 @@ impl Exchange {
         self.pinned.clone().expect("an exchange is begun before it is fed")
     }
 
-    pub(crate) fn pinned(&self) -> Option<&Pinned> {
+    /// The revision it began with; none before `begin` and after `rest`.
+    pub fn pinned(&self) -> Option<&Pinned> {
         self.pinned.as_deref()
     }
 

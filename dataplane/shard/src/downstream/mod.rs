@@ -145,6 +145,7 @@ impl Active {
     pub fn reset(&mut self) {
         fresh(&mut self.input);
         fresh(&mut self.decoded);
+        self.exchange.rest();
         self.decoder = chunked::Decoder::default();
         self.request_len = 0;
         self.decoded_upto = 0;

@@ -5,9 +5,10 @@ use std::{
     net::{IpAddr, SocketAddr},
     os::fd::AsRawFd,
     rc::Rc,
+    sync::Arc,
 };
 
-use tollgate_engine::{Input, Tick, exchange::UpstreamFault, outputs::AttemptId};
+use tollgate_engine::{Input, Tick, exchange::UpstreamFault, outputs::AttemptId, snapshot::Endpoint};
 use tollgate_wire::{head::Method, http1::read};
 
 use super::{Owner, Rest, Route, Stage, Up};
@@ -57,12 +58,12 @@ impl Shard {
     fn route_for(&self, active: &Active, endpoint: u16) -> Option<Rc<Route>> {
         let running = self.running.as_ref()?;
         let pinned = running.pin();
-        let snapshot = active.exchange.snapshot()?;
-        if std::ptr::eq(snapshot, &*pinned.snapshot) {
+        let snapshot = &active.exchange.pinned()?.snapshot;
+        if Arc::ptr_eq(snapshot, &pinned.snapshot) {
             return running.route(endpoint);
         }
         let wanted = snapshot.endpoints.get(endpoint as usize)?;
-        let same = |e: &tollgate_engine::snapshot::Endpoint| e.fingerprint == wanted.fingerprint && e.provider == wanted.provider;
+        let same = |e: &Endpoint| e.fingerprint == wanted.fingerprint && e.provider == wanted.provider;
         let index = pinned.snapshot.endpoints.iter().position(same)?;
         running.route(index as u16)
     }
