@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""`make soak`: the long proofs, in slices; every slice ends in one line of log.jsonl, which is also where it resumes.
+
+Slices take turns until the hours asked for are spent: simulator seeds never run before, every fuzz target, SIGKILLs of
+either plane. Hours in the log are those really run. `--short` is what `make test` runs: each fuzz target for 10 s,
+nothing written. Ctrl-C loses at most the slice that is running.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+import kills
+
+ROOT = kills.ROOT
+LOG = os.path.join(ROOT, "bench", "soak", "log.jsonl")
+SIM_SEEDS = 50_000
+FUZZ_SECONDS = 120
+KILLS = 25
+FIRST_SEED = 1_000_000  # `make test` runs the seeds below
+
+
+def entries():
+    if not os.path.exists(LOG):
+        return []
+    with open(LOG) as log:
+        return [json.loads(line) for line in log if line.strip()]
+
+
+def commit():
+    described = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
+    return described.stdout.strip()
+
+
+def record(entry, began):
+    """Appends one slice; a slice that found something stays in the log with its seed."""
+    entry = {"at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), "commit": commit(),
+             **entry, "seconds": round(time.monotonic() - began, 1)}
+    with open(LOG, "a") as log:
+        log.write(json.dumps(entry) + "\n")
+    print(json.dumps(entry), flush=True)
+    return entry["ok"]
+
+
+def sim_slice():
+    """Simulator seeds from where the log ends."""
+    began = time.monotonic()
+    first = max([FIRST_SEED] + [one["first_seed"] + one["seeds"] for one in entries() if one["kind"] == "sim"])
+    run = subprocess.run(["cargo", "nextest", "run", "--cargo-profile", "release", "-p", "tollgate-sim",
+                          "--no-capture", "--config-file", soak_profile()], cwd=ROOT, capture_output=True, text=True,
+                         env={**os.environ, "TOLLGATE_SIM_FIRST_SEED": str(first),
+                              "TOLLGATE_SIM_SEEDS": str(SIM_SEEDS)})
+    entry = {"kind": "sim", "first_seed": first, "seeds": SIM_SEEDS, "ok": run.returncode == 0}
+    if run.returncode:
+        entry["found"] = (run.stdout + run.stderr)[-3000:]
+    return record(entry, began)
+
+
+def soak_profile():
+    """nextest's own timeouts are for tests; a slice may take as long as it takes."""
+    path = os.path.join(tempfile.gettempdir(), f"tollgate-soak-nextest-{os.getpid()}.toml")
+    with open(path, "w") as file:
+        file.write('[profile.default]\nslow-timeout = { period = "3600s" }\n')
+    return path
+
+
+def executions(text):
+    """Total of libFuzzer's closing lines: `Done N runs in S second(s)`."""
+    return sum(int(count) for count in re.findall(r"Done (\d+) runs? in", text))
+
+
+def fuzz_slice(seconds=FUZZ_SECONDS):
+    """Every target in turn."""
+    began = time.monotonic()
+    run = subprocess.run([os.path.join(ROOT, "dataplane", "fuzz", "run.sh"), str(seconds)], cwd=ROOT,
+                         capture_output=True, text=True)
+    text = run.stdout + run.stderr
+    entry = {"kind": "fuzz", "seconds_each": seconds, "executions": executions(text), "ok": run.returncode == 0}
+    if run.returncode:
+        entry["found"] = text[-3000:]
+    return record(entry, began)
+
+
+def kill_slice():
+    """SIGKILLs in the order of the next seed."""
+    began = time.monotonic()
+    seed = 1 + max([0] + [one["seed"] for one in entries() if one["kind"] == "kills"])
+    entry = {"kind": "kills", "seed": seed, "ok": True}
+    with tempfile.TemporaryDirectory(prefix="tollgate-soak-") as folder:
+        try:
+            entry.update(kills.run(folder, seed, KILLS))
+        except kills.Broken as broken:
+            entry.update(ok=False, found=str(broken))
+    return record(entry, began)
+
+
+SLICES = {"sim": sim_slice, "fuzz": fuzz_slice, "kills": kill_slice}
+
+
+def summary():
+    """What the log adds up to."""
+    log = entries()
+    total = {
+        "hours": round(sum(one["seconds"] for one in log) / 3600, 2),
+        "seeds": sum(one.get("seeds", 0) for one in log),
+        "executions": sum(one.get("executions", 0) for one in log),
+        "kills": sum(one.get("kills", 0) for one in log),
+        "failed_slices": sum(not one["ok"] for one in log),
+    }
+    print("in all: " + ", ".join(f"{value:,} {name}" for name, value in total.items()))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--hours", type=float, default=1.0)
+    parser.add_argument("--only", default=",".join(SLICES), help="of: " + ", ".join(SLICES))
+    parser.add_argument("--short", action="store_true", help="each fuzz target for 10 s, nothing written")
+    chosen = parser.parse_args()
+    if chosen.short:
+        return subprocess.run([os.path.join(ROOT, "dataplane", "fuzz", "run.sh"), "10"], cwd=ROOT).returncode
+    until = time.monotonic() + chosen.hours * 3600
+    good = True
+    try:
+        while good and time.monotonic() < until:
+            for name in chosen.only.split(","):
+                good = SLICES[name]() and good
+                if time.monotonic() >= until:
+                    break
+    except KeyboardInterrupt:
+        print("stopped; the log holds all finished slices", file=sys.stderr)
+    summary()
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
