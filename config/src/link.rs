@@ -13,6 +13,12 @@
 //! - Right after the frame of a `Sockets` answer come the descriptors of each listener in the order listed, the same
 //!   way: a listener never shares a message with another. Nothing, no event either, comes between.
 //! - The descriptors are listening sockets, SO_REUSEPORT set, the i-th for shard i.
+//!
+//! A data plane puts `STATE_DIR/last-good.json` (`{"revision", "document", "keys", …}`) in force before it listens here,
+//! so that `Hello` tells the revision it runs. Started with `--supervised` it opens no client-facing socket itself but
+//! awaits `Listeners`; without, it binds those of the last good document (or takes them from `LISTEN_FDS`), and hands
+//! them over on `TakeListeners`. `Drain` is what SIGTERM does: the data plane ends with exit status 0 when it is done;
+//! until accepting stops (`drain_delay`), `Resume` undoes it.
 
 use std::net::SocketAddr;
 
