@@ -207,7 +207,11 @@ impl Exchange {
 
     /// The stage the exchange is in, for the log line of a panic or a hang.
     pub fn stage(&self) -> &'static str {
-        self.facts.surface.stages.get(self.next_stage).map_or("match", |stage| stage.name)
+        self.facts
+            .surface
+            .stages
+            .get(self.next_stage)
+            .map_or("match", |stage| stage.name)
     }
 
     /// The connection goes idle: lets go of the snapshot, which a newer one may have replaced, and of what an unusual

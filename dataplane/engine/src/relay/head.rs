@@ -10,7 +10,6 @@ use crate::{
     attempt::route_index,
     cors,
     exchange::{Exchange, Io, Phase},
-    failure::Waited,
     names::header,
     outputs::{Action, ReplyFraming},
     reply,
@@ -40,11 +39,7 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
     io.out.actions.push(Action::Head { status, lines, framing });
 
     exchange.set_phase(Phase::Relaying);
-    let pinned = exchange.pin();
-    if let Some(provider) = exchange.call.provider {
-        let between_ms = pinned.snapshot.upstreams[provider].timeouts.between_bytes_ms;
-        exchange.call.until_step = Some((io.now.plus_ms(between_ms), Waited::NextByte));
-    }
+    super::wait_anew(exchange, io);
 }
 
 fn framing(answer: ResponseView<'_>) -> ReplyFraming {

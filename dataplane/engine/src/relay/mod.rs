@@ -68,17 +68,17 @@ impl Relay {
 }
 
 pub(crate) fn body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, bytes: &[u8]) {
-    if exchange.phase() != Phase::Relaying || !exchange.call.is_live(id) || bytes.is_empty() {
+    if exchange.phase() != Phase::Relaying || !exchange.call.is_live(id) {
+        return;
+    }
+    wait_anew(exchange, io);
+    if bytes.is_empty() {
+        // The shell reads again after a slow client made it stop: only the wait begins anew.
         return;
     }
     let facts = &mut exchange.facts;
     if facts.stream && facts.first_token.is_none() {
         facts.first_token = Some(io.now);
-    }
-    let pinned = exchange.pin();
-    if let Some(provider) = exchange.call.provider {
-        let between_ms = pinned.snapshot.upstreams[provider].timeouts.between_bytes_ms;
-        exchange.call.until_step = Some((io.now.plus_ms(between_ms), Waited::NextByte));
     }
     match exchange.relay.mode {
         Mode::Events => return events::pass(exchange, io, bytes),
@@ -89,6 +89,13 @@ pub(crate) fn body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, byte
     let first = io.out.pieces.len() as u32;
     io.out.pieces.push(Piece::Input(0..bytes.len() as u32));
     send(exchange, io, first);
+}
+
+/// The provider has its `between_bytes` time again.
+fn wait_anew(exchange: &mut Exchange, io: &Io<'_>) {
+    let Some(provider) = exchange.call.provider else { return };
+    let between_ms = exchange.pin().snapshot.upstreams[provider].timeouts.between_bytes_ms;
+    exchange.call.until_step = Some((io.now.plus_ms(between_ms), Waited::NextByte));
 }
 
 /// Sends the pieces from `first` on.

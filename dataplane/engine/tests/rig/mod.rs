@@ -1,0 +1,384 @@
+//! Drives one exchange by hand: requests and answers as text, what was asked of the shell as text again.
+
+#![allow(dead_code, reason = "each test file uses its part of the rig")]
+
+use std::{rc::Rc, sync::Arc};
+
+use tollgate_config::{
+    Document,
+    document::{Auth, BaseUrl, Connections, Dialect, Key, KeySecret, Model, Provider, Retry, Target, Timeouts},
+};
+use tollgate_engine::{
+    Action, Exchange, Input, Io, Local, Outputs, Peer, Piece, Tick,
+    exchange::{Pinned, UpstreamFault},
+    identity::KeyTable,
+    outputs::{AttemptId, ReplyFraming},
+    snapshot::{self, Secrets},
+};
+use tollgate_wire::{
+    head::{Framing, Method, RequestHead, RequestView, ResponseHead, ResponseView},
+    http1::read::{self, Limits, Progress},
+};
+
+pub const NOW_UNIX_MS: u64 = 1_800_000_000_000;
+
+pub fn provider(name: &str, dialect: Dialect) -> (String, Provider) {
+    let provider = Provider {
+        dialect,
+        base_url: BaseUrl {
+            tls: false,
+            host: format!("{name}.test"),
+            port: 8000,
+            prefix: "/v1".into(),
+        },
+        auth: if dialect == Dialect::Anthropic {
+            Auth::XApiKey
+        } else {
+            Auth::Bearer
+        },
+        credentials: vec![env(&format!("KEY_{name}"))],
+        proxy: None,
+        timeouts: Timeouts::default(),
+        connections: Connections::default(),
+        tls: Default::default(),
+        may_ask_stream_usage: dialect == Dialect::OpenAi,
+        headers: Vec::new(),
+    };
+    (name.into(), provider)
+}
+
+pub fn env(name: &str) -> tollgate_config::document::Reference {
+    tollgate_config::document::Reference::Env(name.into())
+}
+
+pub fn model(name: &str, targets: &[(&str, &str)]) -> (String, Model) {
+    let target = |(provider, model): &(&str, &str)| Target {
+        provider: (*provider).into(),
+        model: (*model).into(),
+    };
+    (
+        name.into(),
+        Model {
+            targets: targets.iter().map(target).collect(),
+            retry: Retry::default(),
+        },
+    )
+}
+
+pub fn key(name: &str, models: &[&str]) -> (String, Key) {
+    let key = Key {
+        secret: KeySecret::Reference(env(&format!("SECRET_{name}"))),
+        team: Some("research".into()),
+        user: None,
+        models: models.iter().map(|model| model.to_string()).collect(),
+        expires_unix_s: None,
+        loopback_only: false,
+    };
+    (name.into(), key)
+}
+
+/// Two OpenAI providers, one Anthropic; a key `secret-all` for everything and `secret-few` for `gpt` alone.
+pub fn document() -> Document {
+    Document {
+        max_body_bytes: 1024 * 1024,
+        providers: vec![
+            provider("one", Dialect::OpenAi),
+            provider("two", Dialect::OpenAi),
+            provider("claude", Dialect::Anthropic),
+        ],
+        models: vec![
+            model("gpt", &[("one", "gpt-real"), ("two", "gpt-spare")]),
+            model("same", &[("one", "same")]),
+            model("one/*", &[("one", "*")]),
+            model("sonnet", &[("claude", "claude-sonnet")]),
+        ],
+        keys: vec![key("all", &[]), key("few", &["gpt"])],
+        ..Document::default()
+    }
+}
+
+pub fn secrets(document: &Document) -> Secrets {
+    let named = |(reference, _): (tollgate_config::document::Reference, String)| {
+        let tollgate_config::document::Reference::Env(name) = &reference else {
+            panic!("the rig has no files")
+        };
+        let secret = match name.strip_prefix("SECRET_") {
+            Some(key) => format!("secret-{key}"),
+            None => format!("credential-{name}\n"),
+        };
+        (reference, secret.into_bytes())
+    };
+    snapshot::references(document).into_iter().map(named).collect()
+}
+
+/// What the shell was asked to do, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Did {
+    ReadBody,
+    Dial {
+        attempt: u8,
+        provider: String,
+        fresh: bool,
+    },
+    SendUp {
+        attempt: u8,
+        head: String,
+        body: String,
+    },
+    Abandon {
+        attempt: u8,
+    },
+    Head {
+        status: u16,
+        lines: String,
+        framing: ReplyFraming,
+    },
+    Body(String),
+    End,
+    Cut,
+    Settle,
+}
+
+pub struct Rig {
+    pub exchange: Exchange,
+    pub pinned: Rc<Pinned>,
+    pub out: Outputs,
+    pub local: Local,
+    pub now: Tick,
+    pub ready: bool,
+    pub loopback: bool,
+    pub listener: Option<usize>,
+    head: RequestHead,
+    buf: Vec<u8>,
+    body: Vec<u8>,
+}
+
+impl Rig {
+    pub fn new(document: Document) -> Rig {
+        let secrets = secrets(&document);
+        let keys = KeyTable::build(&document, &secrets, &[]).expect("keys");
+        let snapshot = snapshot::compile(1, document, &secrets).expect("a valid document");
+        Rig {
+            exchange: Exchange::default(),
+            pinned: Rc::new(Pinned {
+                snapshot: Arc::new(snapshot),
+                keys: Arc::new(keys),
+            }),
+            out: Outputs::default(),
+            local: Local { seed: 7, sequence: 0 },
+            now: Tick(1_000_000),
+            ready: true,
+            loopback: true,
+            listener: None,
+            head: RequestHead::default(),
+            buf: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
+    /// Begins with a whole request and feeds its body when asked.
+    pub fn request(&mut self, head: &str, body: &[u8]) -> Vec<Did> {
+        self.begin(head, body);
+        let mut did = self.feed(Input::Head);
+        if did == [Did::ReadBody] {
+            did = self.feed(Input::Body);
+        }
+        did
+    }
+
+    pub fn begin(&mut self, head: &str, body: &[u8]) {
+        let length = format!("content-length: {}\r\n", body.len());
+        let length = if body.is_empty() || head.contains("content-length") {
+            ""
+        } else {
+            &length
+        };
+        let mut text = head.replace('\n', "\r\n");
+        text += length;
+        text += "\r\n";
+        self.buf = text.into_bytes();
+        self.body = body.to_vec();
+        let progress = read::request(&self.buf, &Limits::default(), &mut self.head).expect("a valid head");
+        assert_eq!(progress, Progress::Complete);
+        let peer = Peer {
+            address: [192, 0, 2, 1].into(),
+            loopback: self.loopback,
+            listener: self.listener,
+        };
+        self.exchange.begin(self.pinned.clone(), peer, self.now);
+    }
+
+    /// A chat call with the key for everything.
+    pub fn chat(&mut self, body: &str) -> Vec<Did> {
+        let head = "POST /v1/chat/completions HTTP/1.1\nhost: gate\nauthorization: Bearer secret-all\ncontent-type: \
+                    application/json\n";
+        self.request(head, body.as_bytes())
+    }
+
+    pub fn messages(&mut self, body: &str) -> Vec<Did> {
+        let head = "POST /v1/messages HTTP/1.1\nhost: gate\nx-api-key: secret-all\nanthropic-version: 2023-06-01\n";
+        self.request(head, body.as_bytes())
+    }
+
+    pub fn get(&mut self, path: &str, more: &str) -> Vec<Did> {
+        self.request(&format!("GET {path} HTTP/1.1\nhost: gate\n{more}"), b"")
+    }
+
+    pub fn connected(&mut self, attempt: u8) -> Vec<Did> {
+        self.feed(Input::Connected(AttemptId(attempt)))
+    }
+
+    pub fn failed(&mut self, attempt: u8, fault: UpstreamFault) -> Vec<Did> {
+        self.feed(Input::UpstreamFailed(AttemptId(attempt), fault))
+    }
+
+    /// An answer's head, given as text without the empty line.
+    pub fn answer(&mut self, attempt: u8, head: &str) -> Vec<Did> {
+        let text = head.replace('\n', "\r\n") + "\r\n";
+        let mut head = ResponseHead::default();
+        read::response(text.as_bytes(), Method::Post, &Limits::default(), &mut head).expect("a valid head");
+        if head.framing == Framing::UntilClose {
+            head.keep_alive = false;
+        }
+        let view = ResponseView {
+            head: &head,
+            buf: text.as_bytes(),
+        };
+        self.feed(Input::UpstreamHead(AttemptId(attempt), view))
+    }
+
+    pub fn body(&mut self, attempt: u8, bytes: &str) -> Vec<Did> {
+        self.feed(Input::UpstreamBody(AttemptId(attempt), bytes.as_bytes()))
+    }
+
+    pub fn end(&mut self, attempt: u8) -> Vec<Did> {
+        self.feed(Input::UpstreamEnd(AttemptId(attempt)))
+    }
+
+    /// Lets time pass until the deadline and fires it.
+    pub fn expire(&mut self) -> Vec<Did> {
+        self.now = self.exchange.deadline().expect("something is waited for");
+        self.feed(Input::Timer)
+    }
+
+    pub fn feed(&mut self, input: Input<'_>) -> Vec<Did> {
+        self.out.clear();
+        let data = match &input {
+            Input::UpstreamBody(_, data) => data.to_vec(),
+            _ => Vec::new(),
+        };
+        let body = if matches!(input, Input::Head) {
+            &[][..]
+        } else {
+            &self.body
+        };
+        let mut io = Io {
+            now: self.now,
+            unix_ms: NOW_UNIX_MS,
+            ready: self.ready,
+            request: RequestView {
+                head: &self.head,
+                buf: &self.buf,
+            },
+            body,
+            local: &mut self.local,
+            out: &mut self.out,
+        };
+        self.exchange.feed(input, &mut io);
+        self.out.actions.iter().map(|action| self.did(action, &data)).collect()
+    }
+
+    fn did(&self, action: &Action, data: &[u8]) -> Did {
+        let text = |range: &std::ops::Range<u32>| {
+            String::from_utf8_lossy(&self.out.arena[range.start as usize..range.end as usize]).into_owned()
+        };
+        let pieces = |range: &std::ops::Range<u32>| {
+            let mut all = Vec::new();
+            for piece in &self.out.pieces[range.start as usize..range.end as usize] {
+                all.extend_from_slice(match piece {
+                    Piece::Arena(r) => &self.out.arena[r.start as usize..r.end as usize],
+                    Piece::RequestBody(r) => &self.body[r.start as usize..r.end as usize],
+                    Piece::Input(r) => &data[r.start as usize..r.end as usize],
+                });
+            }
+            String::from_utf8_lossy(&all).into_owned()
+        };
+        match action {
+            Action::ReadBody { .. } => Did::ReadBody,
+            Action::Dial {
+                attempt,
+                endpoint,
+                fresh,
+            } => {
+                let provider = self.pinned.snapshot.endpoints[endpoint.0 as usize].provider.clone();
+                Did::Dial {
+                    attempt: attempt.0,
+                    provider,
+                    fresh: *fresh,
+                }
+            }
+            Action::SendUp {
+                attempt,
+                lines,
+                pieces: body,
+            } => Did::SendUp {
+                attempt: attempt.0,
+                head: text(lines),
+                body: pieces(body),
+            },
+            Action::Abandon { attempt } => Did::Abandon { attempt: attempt.0 },
+            Action::Head { status, lines, framing } => Did::Head {
+                status: *status,
+                lines: text(lines),
+                framing: *framing,
+            },
+            Action::Body { pieces: body } => Did::Body(pieces(body)),
+            Action::End => Did::End,
+            Action::Cut => Did::Cut,
+            Action::Settle => Did::Settle,
+        }
+    }
+}
+
+/// The only `Head`'s status and lines, and all body bytes.
+pub fn reply(did: &[Did]) -> (u16, String, String) {
+    let head = did.iter().find_map(|did| match did {
+        Did::Head { status, lines, .. } => Some((*status, lines.clone())),
+        _ => None,
+    });
+    let (status, lines) = head.unwrap_or_else(|| panic!("no head in {did:?}"));
+    (status, lines, body_of(did))
+}
+
+pub fn body_of(did: &[Did]) -> String {
+    let bodies = did.iter().filter_map(|did| match did {
+        Did::Body(text) => Some(text.as_str()),
+        _ => None,
+    });
+    bodies.collect()
+}
+
+/// The request that went up: head and body.
+pub fn sent(did: &[Did]) -> (String, String) {
+    did.iter()
+        .find_map(|did| match did {
+            Did::SendUp { head, body, .. } => Some((head.clone(), body.clone())),
+            _ => None,
+        })
+        .unwrap_or_else(|| panic!("nothing sent in {did:?}"))
+}
+
+/// The value of a header in lines.
+pub fn header<'a>(lines: &'a str, name: &str) -> Option<&'a str> {
+    lines
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+}
+
+pub fn dialled(did: &[Did]) -> Vec<(String, bool)> {
+    let dials = did.iter().filter_map(|did| match did {
+        Did::Dial { provider, fresh, .. } => Some((provider.clone(), *fresh)),
+        _ => None,
+    });
+    dials.collect()
+}
