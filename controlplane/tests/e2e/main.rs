@@ -1,0 +1,22 @@
+//! The product as its users meet it: real processes, real sockets, the programs as they were built.
+//!
+//! One binary, one module per theme. A test starts its own providers and its own gateway on free loopback ports, asserts
+//! what the client got, and that nothing leaked. Nothing here may know how the planes are made: only the contract.
+
+mod harness;
+
+mod basics;
+mod bytes;
+mod config;
+mod crowd;
+mod cuts;
+mod drain;
+mod edge;
+mod faults;
+mod framing;
+mod keys;
+mod planes;
+mod proxy;
+mod sdk;
+mod state;
+mod tls;

@@ -1,0 +1,192 @@
+//! Each plane survives the sudden death of the other, and of itself.
+
+use std::process::Command;
+
+use crate::harness::{
+    Client, Gateway, Load, Sandbox, Setup,
+    gateway::{KEY, UPSTREAM_SECRET, chat, with_key},
+    http::request,
+    probe::Baseline,
+    process::{self, Process, Signal, is_running, program},
+    until,
+};
+
+fn pair() -> (Sandbox, Gateway) {
+    let sandbox = Sandbox::start();
+    let gateway = Setup::to(sandbox.address).start();
+    (sandbox, gateway)
+}
+
+fn ask(gateway: &Gateway) {
+    gateway
+        .post("/v1/chat/completions", &[], &chat("openai/sandbox-small", ""))
+        .expect(200);
+}
+
+#[test]
+fn the_data_plane_killed_under_load_is_back_at_once_and_refuses_no_connection() {
+    let (sandbox, gateway) = pair();
+    let controlplane = Baseline::of(gateway.controlplane_pid());
+    let revision = gateway.revision();
+    let load = Load::start(gateway.address, 8);
+    load.await_answers(200);
+    for _ in 0..5 {
+        let old = gateway.dataplane_pid();
+        process::signal(old, Signal::KILL);
+        until("another data plane", 20, || {
+            let status = gateway.status();
+            let pid = status["dataplane"]["pid"].as_u64()?;
+            (pid != u64::from(old)).then_some(())
+        });
+        load.await_answers(200);
+    }
+    let outcome = load.stop();
+    assert_eq!(
+        outcome.refused, 0,
+        "the listening sockets outlive the data plane: {outcome:?}"
+    );
+    // Each kill may cost what was in flight on eight connections, queued ones included.
+    assert!(outcome.failures.len() <= 5 * 8 * 2, "{outcome:?}");
+    assert_eq!(gateway.revision(), revision);
+    until("the dead data planes' connections to be gone", 10, || {
+        (sandbox.open_connections() == 0).then_some(())
+    });
+    controlplane.assert_restored(8 * 1024);
+}
+
+#[test]
+fn the_control_plane_killed_under_load_costs_no_request_and_the_next_one_adopts_the_data_plane() {
+    let (_sandbox, mut gateway) = pair();
+    let dataplane = gateway.dataplane_pid();
+    let baseline = Baseline::of(dataplane);
+    let load = Load::start(gateway.address, 8);
+    load.await_answers(200);
+    for _ in 0..3 {
+        process::signal(gateway.controlplane_pid(), Signal::KILL);
+        gateway.process.wait(10);
+        load.await_answers(200);
+        gateway.start_again();
+        assert_eq!(gateway.dataplane_pid(), dataplane, "adopted, not replaced");
+        load.await_answers(200);
+    }
+    let outcome = load.stop();
+    assert!(outcome.failures.is_empty(), "{outcome:?}");
+    assert!(is_running(dataplane));
+    // The adopted data plane takes changes.
+    let changed = gateway.control(
+        "PUT",
+        "/v1/config/models/extra",
+        &[],
+        br#"{"targets":[{"provider":"openai","model":"sandbox-small"}]}"#,
+    );
+    changed.expect(200);
+    gateway
+        .post("/v1/chat/completions", &[], &chat("extra", ""))
+        .expect(200);
+    baseline.assert_restored(8 * 1024);
+}
+
+#[test]
+fn a_data_plane_without_control_plane_goes_on_after_minutes_of_silence_and_a_key_still_counts() {
+    let (_sandbox, mut gateway) = pair();
+    process::signal(gateway.controlplane_pid(), Signal::KILL);
+    gateway.process.wait(10);
+    for _ in 0..100 {
+        ask(&gateway);
+    }
+    let refused = crate::harness::http::call(
+        gateway.address,
+        "POST",
+        "/v1/chat/completions",
+        &[("x-api-key", "wrong")],
+        chat("m", "").as_bytes(),
+    );
+    assert_eq!(refused.status, 401);
+}
+
+#[test]
+fn a_data_plane_started_alone_serves_the_last_good_snapshot() {
+    let (_sandbox, mut gateway) = pair();
+    let created = gateway.control("POST", "/v1/keys", &[], br#"{"name":"from-the-api"}"#);
+    assert!(matches!(created.status, 200 | 201), "{}", created.text());
+    let secret = created.json()["secret"].as_str().expect("the secret, once").to_owned();
+    let dataplane = gateway.dataplane_pid();
+    process::signal(gateway.controlplane_pid(), Signal::KILL);
+    gateway.process.wait(10);
+    process::signal(dataplane, Signal::KILL);
+    until("the data plane to be dead", 10, || {
+        (!is_running(dataplane)).then_some(())
+    });
+    assert!(Client::try_connect(gateway.address).is_err(), "nobody listens");
+
+    let mut command = Command::new(program("tollgate"));
+    command.args(["dataplane", "--state-dir"]).arg(&gateway.state_dir);
+    command
+        .env("TOLLGATE_TEST_KEY", KEY)
+        .env("TOLLGATE_TEST_UPSTREAM", UPSTREAM_SECRET);
+    let _alone = Process::start(&mut command);
+    gateway.await_ready();
+    ask(&gateway);
+    let headers = [("authorization", format!("Bearer {secret}"))];
+    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let answer = crate::harness::http::call(
+        gateway.address,
+        "POST",
+        "/v1/chat/completions",
+        &headers,
+        chat("openai/sandbox-small", "").as_bytes(),
+    );
+    assert_eq!(answer.status, 200, "a key of the identity store: {}", answer.text());
+}
+
+#[test]
+fn both_planes_killed_come_back_with_revision_and_keys() {
+    let (_sandbox, mut gateway) = pair();
+    gateway
+        .control(
+            "PUT",
+            "/v1/config/models/extra",
+            &[],
+            br#"{"targets":[{"provider":"openai","model":"sandbox-small"}]}"#,
+        )
+        .expect(200);
+    let revision = gateway.revision();
+    let dataplane = gateway.dataplane_pid();
+    process::signal(gateway.controlplane_pid(), Signal::KILL);
+    process::signal(dataplane, Signal::KILL);
+    gateway.process.wait(10);
+    gateway.start_again();
+    assert_ne!(gateway.dataplane_pid(), dataplane);
+    assert_eq!(
+        gateway.revision(),
+        revision,
+        "what was set through the socket stands while the file has not changed"
+    );
+    gateway
+        .post("/v1/chat/completions", &[], &chat("extra", ""))
+        .expect(200);
+}
+
+#[test]
+fn a_connection_that_waits_while_the_data_plane_dies_is_served_by_the_next() {
+    let (_sandbox, gateway) = pair();
+    let old = gateway.dataplane_pid();
+    process::signal(old, Signal::STOP);
+    // Queued at the stopped data plane's sockets, never accepted by it.
+    let mut waiting: Vec<Client> = (0..20).map(|_| Client::connect(gateway.address)).collect();
+    for client in &mut waiting {
+        client.send(&request(
+            "POST",
+            "/v1/chat/completions",
+            &with_key(&[]),
+            chat("openai/sandbox-small", "").as_bytes(),
+        ));
+    }
+    process::signal(old, Signal::KILL);
+    let mut served = 0;
+    for client in &mut waiting {
+        served += usize::from(client.read_or_cut().is_ok_and(|answer| answer.status == 200));
+    }
+    // An accept that was already armed in the ring may have taken one per shard with it.
+    assert!(served >= 18, "{served} of 20 queued connections were served");
+}
