@@ -49,12 +49,12 @@ compare:
 	bench/compare/run.py $(ARGS)
 
 fuzz:
-	@.ci/tools build fuzz
+	@.ci/tools build
 	dataplane/fuzz/run.sh $(FUZZ_SECONDS)
 
 # Resumable; appends what it really ran to bench/soak/log.jsonl.
 soak:
-	@.ci/tools build test fuzz
+	@.ci/tools build test
 	cargo build --release --bins
 	bench/soak/soak.py --hours $(SOAK_HOURS) $(ARGS)
 

@@ -71,8 +71,8 @@ def soak_profile():
 
 
 def executions(text):
-    """Total of libFuzzer's closing lines: `Done N runs in S second(s)`."""
-    return sum(int(count) for count in re.findall(r"Done (\d+) runs? in", text))
+    """By target, of run.sh's lines: `fuzz TARGET: ok, N runs in …`."""
+    return {target: int(count) for target, count in re.findall(r"^fuzz (\S+): ok, (\d+) runs", text, re.M)}
 
 
 def fuzz_slice(seconds=FUZZ_SECONDS):
@@ -81,7 +81,9 @@ def fuzz_slice(seconds=FUZZ_SECONDS):
     run = subprocess.run([os.path.join(ROOT, "dataplane", "fuzz", "run.sh"), str(seconds)], cwd=ROOT,
                          capture_output=True, text=True)
     text = run.stdout + run.stderr
-    entry = {"kind": "fuzz", "seconds_each": seconds, "executions": executions(text), "ok": run.returncode == 0}
+    found = executions(text)
+    entry = {"kind": "fuzz", "seconds_each": seconds, "executions": sum(found.values()), "targets": found,
+             "ok": run.returncode == 0}
     if run.returncode:
         entry["found"] = text[-3000:]
     return record(entry, began)
