@@ -188,7 +188,8 @@ impl Answer {
     }
 
     fn framed_badly(&mut self, framing: Framing) {
-        self.close = true;
+        // The smuggled answer is read as the next one only where the connection is kept.
+        self.close |= framing != Framing::ShortLength;
         let length = self.body.len();
         let mut chunk = Vec::new();
         chunked::write_chunk(&mut chunk, &self.body);
@@ -209,10 +210,7 @@ impl Answer {
                 plain,
             ),
             Framing::LongLength => (format!("content-length: {}\r\n", length + 100), plain),
-            Framing::ShortLength => {
-                self.close = false;
-                (format!("content-length: {length}\r\n"), [&plain[..], SMUGGLED].concat())
-            }
+            Framing::ShortLength => (format!("content-length: {length}\r\n"), [&plain[..], SMUGGLED].concat()),
             Framing::CodingList => ("transfer-encoding: gzip, chunked\r\n".to_owned(), chunk),
             Framing::SpaceColon => (format!("content-length : {length}\r\n"), plain),
             Framing::ObsFold => (format!("x-folded: a\r\n b\r\ncontent-length: {length}\r\n"), plain),

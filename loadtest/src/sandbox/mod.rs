@@ -34,7 +34,7 @@ pub struct Options {
     /// Threads, each with its own socket; default: one per core
     #[arg(long)]
     threads: Option<usize>,
-    /// JSON rules that give faults to models, as described in the documentation
+    /// Faults by model, as JSON: {"rules":[{"model":"gpt-*","share":0.1,"status":529}]}
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
     /// Listen and never accept
