@@ -7,65 +7,32 @@ impl Known {
     pub fn of(name: &[u8]) -> Known {
         match name.len() {
             2 if is(name, b"te") => Known::Te,
-            4 => of_4(name),
-            6 => first(
-                name,
-                &[
-                    (b"accept", Known::Accept),
-                    (b"cookie", Known::Cookie),
-                    (b"server", Known::Server),
-                    (b"origin", Known::Origin),
-                    (b"expect", Known::Expect),
-                ],
-            ),
-            7 => first(
-                name,
-                &[
-                    (b"api-key", Known::ApiKey),
-                    (b"upgrade", Known::Upgrade),
-                    (b"trailer", Known::Trailer),
-                ],
-            ),
-            9 => first(
-                name,
-                &[(b"x-api-key", Known::XApiKey), (b"forwarded", Known::Forwarded)],
-            ),
-            10 => first(
-                name,
-                &[
-                    (b"connection", Known::Connection),
-                    (b"keep-alive", Known::KeepAlive),
-                    (b"set-cookie", Known::SetCookie),
-                    (b"request-id", Known::RequestId),
-                ],
-            ),
+            4 if is(name, b"host") => Known::Host,
+            4 if is(name, b"date") => Known::Date,
+            6 if is(name, b"accept") => Known::Accept,
+            6 if is(name, b"cookie") => Known::Cookie,
+            6 if is(name, b"server") => Known::Server,
+            6 if is(name, b"origin") => Known::Origin,
+            6 if is(name, b"expect") => Known::Expect,
+            7 if is(name, b"api-key") => Known::ApiKey,
+            7 if is(name, b"upgrade") => Known::Upgrade,
+            7 if is(name, b"trailer") => Known::Trailer,
+            9 if is(name, b"x-api-key") => Known::XApiKey,
+            9 if is(name, b"forwarded") => Known::Forwarded,
+            10 if is(name, b"connection") => Known::Connection,
+            10 if is(name, b"keep-alive") => Known::KeepAlive,
+            10 if is(name, b"set-cookie") => Known::SetCookie,
+            10 if is(name, b"request-id") => Known::RequestId,
             11 if is(name, b"retry-after") => Known::RetryAfter,
-            12 => first(
-                name,
-                &[
-                    (b"content-type", Known::ContentType),
-                    (b"x-request-id", Known::XRequestId),
-                ],
-            ),
+            12 if is(name, b"content-type") => Known::ContentType,
+            12 if is(name, b"x-request-id") => Known::XRequestId,
             13 if is(name, b"authorization") => Known::Authorization,
-            14 => first(
-                name,
-                &[
-                    (b"content-length", Known::ContentLength),
-                    (b"openai-project", Known::OpenaiProject),
-                    (b"x-goog-api-key", Known::XGoogApiKey),
-                ],
-            ),
+            14 if is(name, b"content-length") => Known::ContentLength,
+            14 if is(name, b"openai-project") => Known::OpenaiProject,
+            14 if is(name, b"x-goog-api-key") => Known::XGoogApiKey,
             15 if is(name, b"accept-encoding") => Known::AcceptEncoding,
-            16 => first(
-                name,
-                &[
-                    (b"content-encoding", Known::ContentEncoding),
-                    (b"proxy-connection", Known::ProxyConnection),
-                    (b"x-tollgate-cache", Known::XTollgateCache),
-                ],
-            )
-            .or_prefix(name),
+            16 if is(name, b"content-encoding") => Known::ContentEncoding,
+            16 if is(name, b"proxy-connection") => Known::ProxyConnection,
             17 if is(name, b"transfer-encoding") => Known::TransferEncoding,
             17 if is(name, b"anthropic-version") => Known::AnthropicVersion,
             18 if is(name, b"proxy-authenticate") => Known::ProxyAuthenticate,
@@ -73,7 +40,7 @@ impl Known {
             19 if is(name, b"openai-organization") => Known::OpenaiOrganization,
             29 if is(name, b"access-control-request-method") => Known::AccessControlRequestMethod,
             30 if is(name, b"access-control-request-headers") => Known::AccessControlRequestHeaders,
-            _ => Known::Other.or_prefix(name),
+            _ => of_family(name),
         }
     }
 
@@ -92,30 +59,22 @@ impl Known {
                 | Known::Upgrade
         )
     }
+}
 
-    fn or_prefix(self, name: &[u8]) -> Known {
-        match (self, name) {
-            (Known::Other, [b'x' | b'X', b'-', ..]) => of_x(name),
-            (Known::Other, [b'a' | b'A', ..]) if starts(name, b"anthropic-ratelimit-") => Known::XRatelimit,
-            (known, _) => known,
-        }
+/// The families that are known by their prefix.
+fn of_family(name: &[u8]) -> Known {
+    match name {
+        [b'x' | b'X', b'-', ..] => of_x(name),
+        [b'a' | b'A', ..] if starts(name, b"anthropic-ratelimit-") => Known::XRatelimit,
+        _ => Known::Other,
     }
 }
 
-fn of_4(name: &[u8]) -> Known {
-    if is(name, b"host") {
-        Known::Host
-    } else if is(name, b"date") {
-        Known::Date
-    } else {
-        Known::Other
-    }
-}
-
-/// The `x-` families that are known by their prefix.
 fn of_x(name: &[u8]) -> Known {
     if starts(name, b"x-tollgate-") {
-        if is(name, b"x-tollgate-tags") {
+        if is(name, b"x-tollgate-cache") {
+            Known::XTollgateCache
+        } else if is(name, b"x-tollgate-tags") {
             Known::XTollgateTags
         } else if is(name, b"x-tollgate-timeout") {
             Known::XTollgateTimeout
@@ -133,16 +92,6 @@ fn of_x(name: &[u8]) -> Known {
     } else {
         Known::Other
     }
-}
-
-#[inline(always)]
-fn first<const N: usize>(name: &[u8], table: &[(&[u8; N], Known)]) -> Known {
-    for (lower, known) in table {
-        if is(name, lower) {
-            return *known;
-        }
-    }
-    Known::Other
 }
 
 /// Compares in arrays of a constant length, which the compiler turns into a few wide instructions.
@@ -223,6 +172,17 @@ mod tests {
         for (name, known) in table {
             assert_eq!(Known::of(name.as_bytes()), known, "{name}");
             assert_eq!(Known::of(name.to_ascii_uppercase().as_bytes()), known, "{name}");
+        }
+        for rest in 1..40 {
+            let rest = "z".repeat(rest);
+            for (prefix, known) in [
+                ("x-tollgate-", Known::XTollgate),
+                ("X-Forwarded-", Known::XForwarded),
+                ("x-ratelimit-", Known::XRatelimit),
+                ("anthropic-ratelimit-", Known::XRatelimit),
+            ] {
+                assert_eq!(Known::of(format!("{prefix}{rest}").as_bytes()), known, "of any length");
+            }
         }
         for other in [
             "",

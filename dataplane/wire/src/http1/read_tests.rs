@@ -279,91 +279,45 @@ fn heads_have_limits() {
 #[test]
 fn responses_are_framed() {
     use Framing::{Chunked, Length, None, UntilClose};
-    let table = [
+    let (post, head) = (Method::Post, Method::Head);
+    // What follows `HTTP/`, one line each; the method asked with; framing; kept open or not.
+    let table: &[(&str, Method, Framing, bool)] = &[
+        ("1.1 200 OK|Content-Length: 3|", post, Length(3), true),
+        ("1.1 200 OK|Content-Length: 3|", head, None, true),
+        ("1.1 200 OK|Transfer-Encoding: Chunked|", post, Chunked, true),
+        ("1.1 200|", post, UntilClose, false),
+        ("1.1 429 |Connection: close|Content-Length: 0|", post, Length(0), false),
+        ("1.0 200 OK|Content-Length: 0|", post, Length(0), false),
         (
-            "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n",
-            Method::Post,
-            200,
-            Length(3),
-            true,
-        ),
-        (
-            "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n",
-            Method::Head,
-            200,
-            None,
-            true,
-        ),
-        (
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n",
-            Method::Post,
-            200,
-            Chunked,
-            true,
-        ),
-        ("HTTP/1.1 200\r\n\r\n", Method::Post, 200, UntilClose, false),
-        (
-            "HTTP/1.1 429 \r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
-            Method::Post,
-            429,
-            Length(0),
-            false,
-        ),
-        (
-            "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
-            Method::Get,
-            200,
-            Length(0),
-            false,
-        ),
-        (
-            "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n",
-            Method::Get,
-            200,
+            "1.0 200 OK|Connection: keep-alive|Content-Length: 0|",
+            post,
             Length(0),
             true,
         ),
-        ("HTTP/1.1 204 No Content\r\n\r\n", Method::Post, 204, None, true),
-        (
-            "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
-            Method::Post,
-            204,
-            None,
-            true,
-        ),
-        (
-            "HTTP/1.1 204 No Content\r\nContent-Length: 9\r\n\r\n",
-            Method::Post,
-            204,
-            None,
-            false,
-        ),
-        (
-            "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n",
-            Method::Get,
-            304,
-            None,
-            true,
-        ),
-        (
-            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 \u{e9}\r\nA: b\r\nContent-Length: 1\r\n\r\n",
-            Method::Get,
-            200,
-            Length(1),
-            true,
-        ),
+        ("1.1 204 No Content|", post, None, true),
+        ("1.1 204 No Content|Content-Length: 0|", post, None, true),
+        ("1.1 204 No Content|Content-Length: 9|", post, None, false),
+        ("1.1 304 Not Modified|Content-Length: 9|", post, None, true),
+        ("1.1 599 \u{e9}|X:|Content-Length: 1|", post, Length(1), true),
     ];
-    for (text, method, status, framing, keep_alive) in table {
-        let (progress, head) = read_response(text, method).expect(text);
-        assert_eq!(
-            (progress, head.status, head.framing, head.keep_alive, head.len),
-            (Progress::Complete, status, framing, keep_alive, text.len()),
-            "{text:?}"
-        );
+    for (lines, method, framing, keep_alive) in table {
+        let text = format!("HTTP/{}\r\n", lines.replace('|', "\r\n"));
+        let (progress, head) = read_response(&text, *method).expect(lines);
+        assert_eq!((progress, head.len), (Progress::Complete, text.len()), "{lines:?}");
+        assert_eq!((head.framing, head.keep_alive), (*framing, *keep_alive), "{lines:?}");
     }
-    let (_, head) = read_response(table[11].0, Method::Get).expect("valid");
+}
+
+#[test]
+fn interim_responses_are_skipped() {
+    let text = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 201 Created\r\nA: b\r\nContent-Length: 1\r\n\r\n";
+    let (_, head) = read_response(text, Method::Post).expect("valid");
+    assert_eq!(
+        (head.status, head.len, head.framing),
+        (201, text.len(), Framing::Length(1))
+    );
     assert_eq!(head.fields.lines.len(), 2, "lines of 1xx heads are gone");
-    assert_eq!(&table[11].0[head.fields.lines[0].name.range()], "A");
+    assert_eq!(&text[head.fields.lines[0].name.range()], "A");
 }
 
 #[test]
