@@ -138,7 +138,7 @@ fn usage_asked_for_by_the_gateway_is_taken_out_of_the_stream_again() {
         "the provider was asked for it"
     );
     until("the tokens to be counted", 5, || {
-        (gateway.metric("tollgate_tokens_total", &["output"]) > 0.0).then_some(())
+        (gateway.metric("tollgate_tokens_total", &["direction=\"output\""]) > 0.0).then_some(())
     });
 }
 
@@ -169,12 +169,12 @@ fn tokens_of_every_kind_of_answer_are_counted() {
             .and_then(|rest| rest[..2].parse::<f64>().ok())
             .expect("a number");
         until("the output tokens to be counted", 5, || {
-            (gateway.metric("tollgate_tokens_total", &["output"]) == expected).then_some(())
+            (gateway.metric("tollgate_tokens_total", &["direction=\"output\""]) == expected).then_some(())
         });
     }
     // "Hello there, gate." has five tokens.
-    assert_eq!(gateway.metric("tollgate_tokens_total", &["input"]), 20.0);
-    assert_eq!(gateway.metric("tollgate_requests_total", &["200"]), 4.0);
+    assert_eq!(gateway.metric("tollgate_tokens_total", &["direction=\"input\""]), 20.0);
+    assert_eq!(gateway.metric("tollgate_requests_total", &["status=\"200\""]), 4.0);
 }
 
 #[test]

@@ -132,7 +132,7 @@ fn a_compressed_answer_is_read_and_reaches_the_client_whole() {
     let plain = gateway
         .post("/v1/chat/completions", &[], &chat("openai/sandbox-tokens-20", ""))
         .expect(200);
-    let before = gateway.metric("tollgate_tokens_total", &["output"]);
+    let before = gateway.metric("tollgate_tokens_total", &["direction=\"output\""]);
     let gzipped = [("x-sandbox-gzip", "1"), ("accept-encoding", "gzip")];
     for more in ["", r#","stream":true,"stream_options":{"include_usage":true}"#] {
         let answer = gateway
@@ -152,7 +152,7 @@ fn a_compressed_answer_is_read_and_reaches_the_client_whole() {
         }
     }
     crate::harness::until("the compressed answers' tokens to be counted", 5, || {
-        (gateway.metric("tollgate_tokens_total", &["output"]) == before + 40.0).then_some(())
+        (gateway.metric("tollgate_tokens_total", &["direction=\"output\""]) == before + 40.0).then_some(())
     });
 }
 

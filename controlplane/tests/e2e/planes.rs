@@ -41,6 +41,7 @@ fn the_data_plane_killed_under_load_is_back_at_once_and_refuses_no_connection() 
         load.await_answers(200);
     }
     let outcome = load.stop();
+    assert!(outcome.answered >= 1_200, "{outcome:?}");
     assert_eq!(
         outcome.refused, 0,
         "the listening sockets outlive the data plane: {outcome:?}"

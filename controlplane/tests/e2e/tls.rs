@@ -262,7 +262,7 @@ fn a_provider_that_wants_a_certificate_of_us_gets_it() {
     let own = authority.issue("own", &["tollgate.test"], Validity::Current);
     let root = authority.root("root").display().to_string();
     let with_own = format!(
-        ", tls: {{ ca: \"file:{root}\", client_certificate: {{ certificate: \"file:{}\", key: \"file:{}\" }} }}",
+        ", tls: {{ ca: \"file:{root}\", client_certificate: \"file:{}\", client_key: \"file:{}\" }}",
         own.certificate.display(),
         own.key.display()
     );

@@ -36,7 +36,7 @@ impl Sandbox {
         let address = line.strip_prefix("ready ").and_then(|address| address.parse().ok());
         Self {
             address: address.unwrap_or_else(|| panic!("no address in {line:?}")),
-            process,
+            _process: process,
         }
     }
 
