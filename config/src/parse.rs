@@ -1,15 +1,16 @@
 //! YAML or JSON text → a JSON tree and the position of each of its values.
 
 mod json;
+mod positions;
 mod scalar;
 mod yaml;
-
-use std::collections::HashMap;
 
 use crate::{
     pointer,
     problem::{Position, Problem},
 };
+
+pub use positions::Positions;
 
 /// A text over this is refused.
 pub const MAX_TEXT_BYTES: usize = 64 * 1024 * 1024;
@@ -23,7 +24,7 @@ pub const MAX_ALIAS_BYTES: usize = 16 * 1024 * 1024;
 #[derive(Clone, Debug, Default)]
 pub struct Parsed {
     pub tree: serde_json::Value,
-    pub positions: HashMap<String, Position>,
+    pub positions: Positions,
 }
 
 impl Parsed {
@@ -31,7 +32,7 @@ impl Parsed {
     pub fn from_tree(tree: serde_json::Value) -> Self {
         Self {
             tree,
-            positions: HashMap::new(),
+            positions: Positions::default(),
         }
     }
 
@@ -40,7 +41,7 @@ impl Parsed {
         let mut pointer = pointer;
         loop {
             if let Some(position) = self.positions.get(pointer) {
-                return Some(*position);
+                return Some(position);
             }
             pointer = pointer::parent(pointer)?;
         }

@@ -1,11 +1,12 @@
 //! JSON (RFC 8259) text → tree and positions. What is not JSON is left to the YAML reader, which also words the
 //! faults: this reader only ever says "not for me", or which keys are written twice.
 
-use std::collections::HashMap;
-
 use serde_json::{Map, Number, Value};
 
-use super::{MAX_DEPTH, Parsed, duplicate};
+use super::{
+    MAX_DEPTH, Parsed, duplicate,
+    positions::{PointerHash, Positions},
+};
 use crate::{
     pointer,
     problem::{Position, Problem},
@@ -25,7 +26,8 @@ pub fn parse(text: &str) -> Option<Result<Parsed, Vec<Problem>>> {
             column: 1,
         },
         pointer: String::new(),
-        positions: HashMap::new(),
+        hash: PointerHash::ROOT,
+        positions: Positions::default(),
         problems: Vec::new(),
     };
     reader.skip_space();
@@ -49,7 +51,9 @@ struct Reader<'t> {
     at: usize,
     mark: Mark,
     pointer: String,
-    positions: HashMap<String, Position>,
+    /// That of `pointer`.
+    hash: PointerHash,
+    positions: Positions,
     problems: Vec<Problem>,
 }
 
@@ -66,7 +70,7 @@ impl Reader<'_> {
         let first = self.peek()?;
         let scalar = !matches!(first, b'{' | b'[');
         let position = if scalar { self.position() } else { begin };
-        self.positions.insert(self.pointer.clone(), position);
+        self.positions.insert(self.hash, position);
         match first {
             _ if !scalar => {
                 if depth > MAX_DEPTH {
@@ -93,7 +97,7 @@ impl Reader<'_> {
         if self.take(b'}') {
             return Some(Value::Object(map));
         }
-        let outer = self.pointer.len();
+        let outer = (self.pointer.len(), self.hash);
         loop {
             self.skip_space();
             let begin = self.position();
@@ -103,16 +107,14 @@ impl Reader<'_> {
                 return None;
             }
             self.skip_space();
-            pointer::push(&mut self.pointer, &key);
-            let first = map
-                .contains_key(&key)
-                .then(|| self.positions.get(&self.pointer).copied());
+            self.enter(&key);
+            let first = map.contains_key(&key).then(|| self.positions.at(self.hash));
             let value = self.value(begin, depth + 1)?;
             if let Some(first) = first {
                 self.problems.push(duplicate(&self.pointer, &key, first, begin));
             }
             map.insert(key, value);
-            self.pointer.truncate(outer);
+            self.leave(outer);
             self.skip_space();
             if self.take(b'}') {
                 return Some(Value::Object(map));
@@ -130,13 +132,13 @@ impl Reader<'_> {
         if self.take(b']') {
             return Some(Value::Array(items));
         }
-        let outer = self.pointer.len();
+        let outer = (self.pointer.len(), self.hash);
         loop {
             self.skip_space();
             let begin = self.position();
-            pointer::push(&mut self.pointer, &items.len().to_string());
+            self.enter(&items.len().to_string());
             items.push(self.value(begin, depth + 1)?);
-            self.pointer.truncate(outer);
+            self.leave(outer);
             self.skip_space();
             if self.take(b']') {
                 return Some(Value::Array(items));
@@ -191,6 +193,17 @@ impl Reader<'_> {
             return None;
         }
         super::scalar::number(digits)
+    }
+
+    fn enter(&mut self, token: &str) {
+        let outer = self.pointer.len();
+        pointer::push(&mut self.pointer, token);
+        self.hash = self.hash.then(&self.pointer[outer..]);
+    }
+
+    fn leave(&mut self, (length, hash): (usize, PointerHash)) {
+        self.pointer.truncate(length);
+        self.hash = hash;
     }
 
     fn peek(&self) -> Option<u8> {

@@ -6,7 +6,11 @@ use std::{borrow::Cow, collections::HashMap};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag};
 use serde_json::{Map, Value};
 
-use super::{MAX_ALIAS_BYTES, MAX_DEPTH, Parsed, duplicate, scalar, too_deep};
+use super::{
+    MAX_ALIAS_BYTES, MAX_DEPTH, Parsed, duplicate,
+    positions::{PointerHash, Positions},
+    scalar, too_deep,
+};
 use crate::{
     pointer,
     problem::{Position, Problem},
@@ -16,7 +20,8 @@ pub fn parse(text: &str) -> Result<Parsed, Vec<Problem>> {
     let mut reader = Reader {
         parser: Parser::new_from_str(text),
         pointer: String::new(),
-        positions: HashMap::new(),
+        hash: PointerHash::ROOT,
+        positions: Positions::default(),
         problems: Vec::new(),
         anchors: HashMap::new(),
         copied_bytes: 0,
@@ -36,7 +41,9 @@ struct Stop;
 struct Reader<'t> {
     parser: Parser<'t, StrInput<'t>>,
     pointer: String,
-    positions: HashMap<String, Position>,
+    /// That of `pointer`.
+    hash: PointerHash,
+    positions: Positions,
     problems: Vec<Problem>,
     /// Complete anchored values; an alias to one that is still being read refers to itself.
     anchors: HashMap<usize, Anchored>,
@@ -70,9 +77,10 @@ impl<'t> Reader<'t> {
                 }
             }
         }
-        self.positions
-            .entry(String::new())
-            .or_insert(Position { line: 1, column: 1 });
+        if self.positions.at(PointerHash::ROOT).is_none() {
+            self.positions
+                .insert(PointerHash::ROOT, Position { line: 1, column: 1 });
+        }
         Ok(tree)
     }
 
@@ -80,7 +88,7 @@ impl<'t> Reader<'t> {
     fn value(&mut self, event: Event<'t>, span: Span, begin: Position, depth: usize) -> Result<Value, Stop> {
         let collection = matches!(event, Event::SequenceStart(..) | Event::MappingStart(..));
         let here = if collection { begin } else { position(&span.start) };
-        self.positions.insert(self.pointer.clone(), here);
+        self.positions.insert(self.hash, here);
         if collection && depth > MAX_DEPTH {
             self.problems.push(too_deep(&self.pointer, here));
             return Err(Stop);
@@ -123,22 +131,22 @@ impl<'t> Reader<'t> {
 
     fn list(&mut self, depth: usize) -> Result<Value, Stop> {
         let mut items = Vec::new();
-        let outer = self.pointer.len();
+        let outer = (self.pointer.len(), self.hash);
         loop {
             let (event, span) = self.next()?;
             if event == Event::SequenceEnd {
                 return Ok(Value::Array(items));
             }
-            pointer::push(&mut self.pointer, &items.len().to_string());
+            self.enter(&items.len().to_string());
             let begin = position(&span.start);
             items.push(self.value(event, span, begin, depth + 1)?);
-            self.pointer.truncate(outer);
+            self.leave(outer);
         }
     }
 
     fn map(&mut self, depth: usize) -> Result<Value, Stop> {
         let mut map = Map::new();
-        let outer = self.pointer.len();
+        let outer = (self.pointer.len(), self.hash);
         loop {
             let (event, span) = self.next()?;
             if event == Event::MappingEnd {
@@ -152,17 +160,15 @@ impl<'t> Reader<'t> {
                 self.value(event, span, begin, depth + 1)?;
                 continue;
             };
-            pointer::push(&mut self.pointer, &name);
-            let first = map
-                .contains_key(&*name)
-                .then(|| self.positions.get(&self.pointer).copied());
+            self.enter(&name);
+            let first = map.contains_key(&*name).then(|| self.positions.at(self.hash));
             let (event, span) = self.next()?;
             let value = self.value(event, span, begin, depth + 1)?;
             if let Some(first) = first {
                 self.problems.push(duplicate(&self.pointer, &name, first, begin));
             }
             map.insert(name.into_owned(), value);
-            self.pointer.truncate(outer);
+            self.leave(outer);
         }
     }
 
@@ -285,6 +291,17 @@ impl<'t> Reader<'t> {
             "fewer or smaller aliases",
         );
         Err(Stop)
+    }
+
+    fn enter(&mut self, token: &str) {
+        let outer = self.pointer.len();
+        pointer::push(&mut self.pointer, token);
+        self.hash = self.hash.then(&self.pointer[outer..]);
+    }
+
+    fn leave(&mut self, (length, hash): (usize, PointerHash)) {
+        self.pointer.truncate(length);
+        self.hash = hash;
     }
 
     fn next(&mut self) -> Result<(Event<'t>, Span), Stop> {
