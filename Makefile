@@ -5,7 +5,7 @@ export TOLLGATE_TEST_PYTHON := $(CURDIR)/.cache/venv/bin/python
 FUZZ_SECONDS ?= 60
 SOAK_HOURS ?= 1
 
-.PHONY: run build test check fmt deny advisories bench compare fuzz soak docs
+.PHONY: run build test check fmt deny advisories bench instructions compare fuzz soak docs
 
 run: build
 	@exec target/release/tollgate up $(ARGS)
@@ -41,6 +41,11 @@ fmt:
 bench:
 	@.ci/tools build
 	cargo bench -p tollgate-bench $(ARGS)
+
+# Instructions a call takes inside the engine: for what must not regress on a noisy machine.
+instructions:
+	@.ci/tools build instructions
+	bench/instructions.py $(ARGS)
 
 # The gateway beside nginx, in one run on two cores; writes docs/performance.md.
 compare:

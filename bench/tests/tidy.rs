@@ -54,7 +54,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("loadtest", &["tollgate-wire", "tollgate-dialect"]),
-    ("bench", &[]),
+    ("bench", &["tollgate-engine", "tollgate-wire", "tollgate-config"]),
 ];
 
 /// Crates that decide and never do: bytes, `now` and seeds in, decisions out.
