@@ -12,7 +12,7 @@ use crate::{
     downstream::{Down, Phase},
     messages::ToShard,
     shard::{LISTENER, Shard, Timer},
-    sys::{Token, socket},
+    sys::{Token, UnderWay, socket},
     tls::session::TlsSession,
 };
 
@@ -45,17 +45,18 @@ impl Shard {
     }
 
     pub fn unlisten(&mut self, name: &str) {
-        for slot in &mut self.listeners.sockets {
-            if let Some((_, socket)) = slot.take_if(|(listener, _)| listener.as_ref() == name) {
-                self.ring.close(socket);
-            }
-        }
+        self.close_listeners(|listener| listener == name);
     }
 
     pub fn stop_listening(&mut self) {
-        for slot in &mut self.listeners.sockets {
-            if let Some((_, socket)) = slot.take() {
-                self.ring.close(socket);
+        self.close_listeners(|_| true);
+    }
+
+    fn close_listeners(&mut self, which: impl Fn(&str) -> bool) {
+        for (index, slot) in self.listeners.sockets.iter_mut().enumerate() {
+            if let Some((_, socket)) = slot.take_if(|(listener, _)| which(listener)) {
+                let under_way = UnderWay { accept: true, ..UnderWay::default() };
+                self.ring.close(socket, Token::new(LISTENER, 0, index as u32), under_way);
             }
         }
     }

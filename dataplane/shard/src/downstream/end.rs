@@ -6,7 +6,10 @@ use rustix::net::sockopt;
 use tollgate_engine::Input;
 
 use super::{Active, Phase};
-use crate::shard::{Shard, slab::Id};
+use crate::{
+    shard::{Shard, slab::Id},
+    sys::UnderWay,
+};
 use tollgate_wire::http1::chunked::LAST_CHUNK;
 
 /// After our last byte a client has this long to close its side before we do: closing at once while its bytes still
@@ -109,7 +112,9 @@ impl Shard {
         if down.reset {
             let _ = sockopt::set_socket_linger(&down.socket, Some(std::time::Duration::ZERO));
         }
-        self.ring.close(down.socket);
+        let send = down.sending.map(|(name, _)| name);
+        let under_way = UnderWay { receive: down.receiving, send, ..UnderWay::default() };
+        self.ring.close(down.socket, Self::down_token(id), under_way);
         self.publish_load();
     }
 }

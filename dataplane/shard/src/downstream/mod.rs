@@ -9,7 +9,7 @@ use std::{net::SocketAddr, os::fd::OwnedFd, rc::Rc};
 use tollgate_engine::{Exchange, Tick, outputs::AttemptId};
 use tollgate_wire::{head::RequestHead, http1::chunked};
 
-use crate::{shard::slab::Id, tls::session::TlsSession};
+use crate::{shard::slab::Id, sys::SendName, tls::session::TlsSession};
 
 /// What a client may send ahead of its turn before we stop reading it.
 pub const MAX_AHEAD_BYTES: usize = 64 * 1024;
@@ -45,8 +45,8 @@ pub struct Down {
     pub active: Option<Box<Active>>,
     /// Bytes for the client, in plaintext, that no send carries yet.
     pub out: Vec<u8>,
-    /// Bytes in the send under way; zero when there is none.
-    pub sending_bytes: usize,
+    /// The send under way and how many bytes it carries.
+    pub sending: Option<(SendName, usize)>,
     pub receiving: bool,
     /// A receive is being stopped; it may be armed again when that is done.
     pub stopping: bool,
@@ -168,7 +168,7 @@ impl Down {
             tls: None,
             active: None,
             out: Vec::new(),
-            sending_bytes: 0,
+            sending: None,
             receiving: false,
             stopping: false,
             dirty: false,
@@ -182,7 +182,7 @@ impl Down {
 
     /// Bytes that wait for the client.
     pub fn pending_bytes(&self) -> usize {
-        self.out.len() + self.sending_bytes
+        self.out.len() + self.sending.map_or(0, |(_, bytes)| bytes)
     }
 
     /// The earliest of the phase's and the exchange's deadlines.

@@ -113,7 +113,7 @@ impl Shard {
     pub fn flush_down(&mut self, id: Id) {
         let Some(down) = self.downs.get_mut(id) else { return };
         down.dirty = false;
-        if down.sending_bytes > 0 {
+        if down.sending.is_some() {
             return;
         }
         let spare = self.spare_buffers.pop().unwrap_or_default();
@@ -134,14 +134,14 @@ impl Shard {
             self.flushed(id);
             return;
         }
-        down.sending_bytes = bytes.len();
-        let fd = down.socket.as_raw_fd();
-        self.ring.send(fd, Message::of(bytes), Self::down_token(id));
+        let len = bytes.len();
+        let name = self.ring.send(down.socket.as_raw_fd(), Message::of(bytes), Self::down_token(id));
+        down.sending = Some((name, len));
     }
 
     pub fn down_sent(&mut self, id: Id, sent: bool) {
         let Some(down) = self.downs.get_mut(id) else { return };
-        down.sending_bytes = 0;
+        down.sending = None;
         if !sent {
             // The client is gone; its receive may say so later, or never while it is paused.
             self.down_closed(id);

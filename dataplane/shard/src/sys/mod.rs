@@ -11,5 +11,5 @@ pub mod socket;
 #[cfg(test)]
 mod tests;
 
-pub use ring::{Event, Ring, Token};
+pub use ring::{Event, Ring, SendName, Token, UnderWay};
 pub use sends::{Message, Shared};

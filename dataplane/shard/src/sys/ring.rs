@@ -42,6 +42,19 @@ impl Token {
     }
 }
 
+/// Names a send under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SendName(u32);
+
+/// Operations under way on a socket that is to be closed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UnderWay {
+    pub accept: bool,
+    pub connect: bool,
+    pub receive: bool,
+    pub send: Option<SendName>,
+}
+
 /// What the kernel reported.
 #[derive(Debug)]
 pub enum Event {
@@ -137,16 +150,16 @@ impl Ring {
 
     /// Stops a receive; bytes already taken from the socket still arrive, then `ReceiveStopped`.
     pub fn stop_receive(&mut self, token: Token) {
-        let builder = types::CancelBuilder::user_data(name(OP_RECEIVE, token));
-        self.push(opcode::AsyncCancel2::new(builder).build().user_data(OP_IGNORE << OP_SHIFT));
+        self.cancel(name(OP_RECEIVE, token));
     }
 
-    /// Sends all of `message`. One send at a time per socket.
-    pub fn send(&mut self, fd: RawFd, message: Message, token: Token) {
+    /// Sends all of `message`. One send at a time per socket; its name is what `close` wants to know.
+    pub fn send(&mut self, fd: RawFd, message: Message, token: Token) -> SendName {
         let index = self.sends.insert(token, fd, message);
         // The first try completes while it is submitted, nearly always with everything sent.
         self.push_send(index, libc::MSG_DONTWAIT);
         self.sends_queued = true;
+        SendName(index)
     }
 
     fn push_send(&mut self, index: u32, flags: i32) {
@@ -168,12 +181,28 @@ impl Ring {
         self.push(entry.user_data(OP_IGNORE << OP_SHIFT));
     }
 
-    /// Ends every operation on the socket and closes it, in that order. Their events may still come.
-    pub fn close(&mut self, fd: OwnedFd) {
+    /// Ends what is under way on the socket and closes it, in that order. Its events may still come.
+    pub fn close(&mut self, fd: OwnedFd, token: Token, under_way: UnderWay) {
+        // By name: cancelling by descriptor would walk every operation of the ring, ten thousand idle receives included.
+        if under_way.receive {
+            self.cancel(name(OP_RECEIVE, token));
+        }
+        if under_way.connect {
+            self.cancel(name(OP_CONNECT, token));
+        }
+        if under_way.accept {
+            self.cancel(name(OP_ACCEPT, token));
+        }
+        if let Some(SendName(index)) = under_way.send {
+            self.cancel(OP_SEND << OP_SHIFT | u64::from(index));
+        }
         let fd = types::Fd(fd.into_raw_fd());
-        let cancel = opcode::AsyncCancel2::new(types::CancelBuilder::fd(fd).all()).build();
-        self.push(cancel.user_data(OP_IGNORE << OP_SHIFT));
         self.push(opcode::Close::new(fd).build().user_data(OP_IGNORE << OP_SHIFT));
+    }
+
+    fn cancel(&mut self, name: u64) {
+        let builder = types::CancelBuilder::user_data(name);
+        self.push(opcode::AsyncCancel2::new(builder).build().user_data(OP_IGNORE << OP_SHIFT));
     }
 
     fn push(&mut self, entry: squeue::Entry) {

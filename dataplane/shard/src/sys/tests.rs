@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Event, Message, Ring, Shared, Token, buffers::BUFFER_BYTES, socket};
+use super::{Event, Message, Ring, Shared, Token, UnderWay, buffers::BUFFER_BYTES, socket};
 
 fn pair() -> (OwnedFd, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -67,7 +67,7 @@ fn connects_accepts_receives_and_sends() {
         _ => None,
     });
     assert_eq!(heard, b"hello");
-    ring.close(client);
+    ring.close(client, Token::new(2, 0, 9), UnderWay::default());
     until(&mut ring, |_, event| matches!(event, Event::Closed { error: None, .. }).then_some(()));
 }
 

@@ -89,8 +89,9 @@ impl Shard {
             let address = SocketAddr::new(untried.remove(0), up.route.hop().1);
             let Ok(socket) = socket::stream(&address) else { continue };
             let fd = socket.as_raw_fd();
+            let under_way = up.under_way();
             if let Some(former) = up.socket.replace(socket) {
-                self.ring.close(former);
+                self.ring.close(former, Self::up_token(id), under_way);
             }
             up.deadline = (!untried.is_empty()).then(|| now.plus_ms(share_ms));
             up.stage = Stage::Connecting { untried };
@@ -206,11 +207,12 @@ impl Shard {
     /// Closes a connection now. Its exchange is not told.
     pub fn drop_up(&mut self, id: Id) {
         let Some(up) = self.ups.remove(id) else { return };
+        let under_way = up.under_way();
         if matches!(up.stage, Stage::Idle) {
             self.pools.forget(up.route.pool, id);
         }
         if let Some(socket) = up.socket {
-            self.ring.close(socket);
+            self.ring.close(socket, Self::up_token(id), under_way);
         }
     }
 

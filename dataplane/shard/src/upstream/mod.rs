@@ -12,7 +12,11 @@ use rustls::{ClientConfig, pki_types::ServerName};
 use tollgate_engine::{Tick, outputs::AttemptId};
 use tollgate_wire::{head::ResponseHead, http1::chunked};
 
-use crate::{shard::slab::Id, tls::session::TlsSession};
+use crate::{
+    shard::slab::Id,
+    sys::{SendName, UnderWay},
+    tls::session::TlsSession,
+};
 
 /// Where and how to reach one endpoint of the running snapshot.
 pub struct Route {
@@ -83,7 +87,7 @@ pub struct Up {
     pub decoder: chunked::Decoder,
     /// Plaintext or CONNECT bytes to send when the send under way has ended.
     pub out: Vec<u8>,
-    pub sending: bool,
+    pub sending: Option<SendName>,
     pub receiving: bool,
     pub stopping: bool,
     /// Not read because the client is slow.
@@ -95,6 +99,12 @@ pub struct Up {
 }
 
 impl Up {
+    /// What a close must end.
+    pub fn under_way(&self) -> UnderWay {
+        let connect = matches!(self.stage, Stage::Connecting { .. });
+        UnderWay { connect, receive: self.receiving, send: self.sending, ..UnderWay::default() }
+    }
+
     pub fn new(route: Rc<Route>, owner: Owner) -> Self {
         Self {
             socket: None,
@@ -108,7 +118,7 @@ impl Up {
             rest: Rest::Head,
             decoder: chunked::Decoder::default(),
             out: Vec::new(),
-            sending: false,
+            sending: None,
             receiving: false,
             stopping: false,
             paused: false,

@@ -200,7 +200,7 @@ impl Shard {
         }
         let now = self.clock.now();
         if let Some(up) = self.ups.get_mut(id) {
-            let reusable = clean && up.head.keep_alive && !up.sending && up.out.is_empty();
+            let reusable = clean && up.head.keep_alive && up.sending.is_none() && up.out.is_empty();
             up.owner = None;
             up.stage = Stage::Idle;
             up.paused = false;

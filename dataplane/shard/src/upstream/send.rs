@@ -30,7 +30,7 @@ impl Shard {
         };
         let Some(up) = self.ups.get_mut(id) else { return };
         // A send under way (rare: an answer came before its request had gone) or TLS takes bytes, not slices.
-        let may_share = up.tls.is_none() && !up.sending;
+        let may_share = up.tls.is_none() && up.sending.is_none();
         let mut cuts = Vec::new();
         for piece in pieces {
             match piece {
@@ -59,14 +59,13 @@ impl Shard {
             return;
         }
         let Some(socket) = &up.socket else { return };
-        up.sending = true;
         let shared = Some(Shared { body: Rc::clone(body), cuts });
-        self.ring.send(socket.as_raw_fd(), Message { own, shared }, Self::up_token(id));
+        up.sending = Some(self.ring.send(socket.as_raw_fd(), Message { own, shared }, Self::up_token(id)));
     }
 
     pub fn flush_up(&mut self, id: Id) {
         let Some(up) = self.ups.get_mut(id) else { return };
-        if up.sending || up.socket.is_none() {
+        if up.sending.is_some() || up.socket.is_none() {
             return;
         }
         let mut bytes = std::mem::take(&mut up.out);
@@ -81,13 +80,12 @@ impl Shard {
         }
         let Some(up) = self.ups.get_mut(id) else { return };
         let Some(socket) = up.socket.as_ref().filter(|_| !bytes.is_empty()) else { return };
-        up.sending = true;
-        self.ring.send(socket.as_raw_fd(), Message::of(bytes), Self::up_token(id));
+        up.sending = Some(self.ring.send(socket.as_raw_fd(), Message::of(bytes), Self::up_token(id)));
     }
 
     pub fn up_sent(&mut self, id: Id, sent: bool) {
         let Some(up) = self.ups.get_mut(id) else { return };
-        up.sending = false;
+        up.sending = None;
         if !sent {
             // The receive reports the end, behind whatever the provider still said (an early refusal, say).
             return;
