@@ -1,1 +1,242 @@
-fn main() {}
+//! The data plane: a proxy of one shard per core, and the thread that tells them what to run. See ARCHITECTURE.md.
+
+#![allow(clippy::disallowed_methods)] // Threads are started here, before there are shards to block.
+
+mod access_log;
+mod control;
+mod downstream;
+mod files;
+mod host;
+mod listener;
+mod messages;
+mod metrics;
+mod proxy_protocol;
+mod resolve;
+mod shard;
+mod state_dir;
+mod sys;
+mod timers;
+mod tls;
+mod upstream;
+
+use std::{
+    io::IsTerminal,
+    os::fd::OwnedFd,
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Arc, atomic::AtomicU32},
+    thread,
+    time::Duration,
+};
+
+use clap::Parser;
+use crossbeam_channel::{Sender, bounded};
+use rustix::event::{EventfdFlags, eventfd};
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    iterator::Signals,
+};
+use tollgate_config::{check, document, parse::Parsed};
+use tracing_subscriber::EnvFilter;
+
+use control::{Command, Control, End, Inherited, connection};
+use messages::{INBOX_CAPACITY, ShardHandle, ShardSetup};
+use state_dir::{LastGood, StateDir};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What waits for the control thread.
+const COMMANDS: usize = 1024;
+/// More shards than this are a typing error.
+const MAX_SHARDS: u16 = 256;
+/// How long the last log lines may take to be written.
+const LAST_LINES: Duration = Duration::from_secs(1);
+/// How long shards may take to end once told to.
+const LAST_TURN: Duration = Duration::from_secs(1);
+
+/// The proxy of an AI gateway. Usually started by `tollgate up`; alone it serves the last good configuration.
+#[derive(Parser)]
+#[command(name = "tollgate-dataplane", version)]
+struct Arguments {
+    /// Where the last good configuration, the control socket and the lock are.
+    #[arg(long, env = "TOLLGATE_STATE_DIR", value_name = "DIR")]
+    state_dir: PathBuf,
+    /// How many shards: a number, or `auto` for one per core within the quota [default: as the configuration says].
+    #[arg(long, value_name = "N|auto", value_parser = shards_argument)]
+    shards: Option<document::Shards>,
+    /// A control plane hands the listening sockets over; none are opened here.
+    #[arg(long)]
+    supervised: bool,
+}
+
+fn shards_argument(text: &str) -> Result<document::Shards, String> {
+    if text == "auto" {
+        return Ok(document::Shards::Auto);
+    }
+    let count = text.parse().ok().filter(|count| (1..=MAX_SHARDS).contains(count));
+    count
+        .map(document::Shards::Count)
+        .ok_or_else(|| format!("a number from 1 to {MAX_SHARDS}, or auto"))
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let log = match access_log::start() {
+        Ok(log) => log,
+        Err(reason) => return refuse(&reason),
+    };
+    start_tracing(&log);
+    let end = serve(&arguments, &log);
+    log.flush_within(LAST_LINES);
+    match end {
+        Ok(End::Orderly) => ExitCode::SUCCESS,
+        Ok(End::Failed) => ExitCode::FAILURE,
+        Err(reason) => refuse(&reason),
+    }
+}
+
+fn refuse(reason: &str) -> ExitCode {
+    eprintln!("tollgate-dataplane: {reason}");
+    ExitCode::FAILURE
+}
+
+/// JSON lines on stderr, pretty on a terminal, through the log's thread: a stopped reader stops nobody. Panics go the
+/// same way.
+fn start_tracing(log: &access_log::Handle) {
+    let filter = EnvFilter::try_from_env("TOLLGATE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(log.clone());
+    if std::io::stderr().is_terminal() {
+        lines.init();
+    } else {
+        lines.json().flatten_event(true).init();
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let said = panic.payload_as_str().unwrap_or_default();
+        tracing::error!(place, said, "a panic: please report it");
+    }));
+}
+
+fn serve(arguments: &Arguments, log: &access_log::Handle) -> Result<End, String> {
+    let mut state = StateDir::open(&arguments.state_dir)?;
+    host::check_io_uring()?;
+    let socket = state.socket();
+    let last_good = state.load()?;
+    let cores = host::Cores::look()?;
+    let count = match arguments.shards.or_else(|| configured_shards(last_good.as_ref())) {
+        Some(document::Shards::Count(count)) => usize::from(count),
+        Some(document::Shards::Auto) | None => cores.shards(),
+    };
+    let (commands, queue) = bounded(COMMANDS);
+    let (handles, shards) = start_shards(&cores.place(count), log, &commands)?;
+    watch_signals(commands.clone())?;
+    let mut control = Control::new(handles, state, log.clone())?;
+    match last_good {
+        Some(last_good) => {
+            if let Err(reason) = control.restore(last_good) {
+                tracing::error!(reason, "waiting for a control plane");
+            }
+        }
+        None => tracing::info!("no last good document; waiting for a control plane"),
+    }
+    if !arguments.supervised {
+        control.open_listeners(Inherited::from_environment())?;
+    }
+    connection::listen(&socket, commands)?;
+    let end = control.run(&queue);
+    // So that nobody waits on a socket that nobody serves.
+    let _ = std::fs::remove_file(socket);
+    wait_for(&shards);
+    Ok(end)
+}
+
+/// As many as the last good document says; whether the rest of it is good comes later.
+fn configured_shards(last_good: Option<&LastGood>) -> Option<document::Shards> {
+    let parsed = Parsed::from_tree(last_good?.document.clone());
+    check::check(&parsed).ok().map(|document| document.shards)
+}
+
+/// Starts a thread per core. A shard that ends says so to the control thread.
+fn start_shards(
+    cpus: &[usize],
+    log: &access_log::Handle,
+    commands: &Sender<Command>,
+) -> Result<(Vec<ShardHandle>, Vec<thread::JoinHandle<()>>), String> {
+    let max_connections = host::max_connections(cpus.len())?;
+    let mut handles = Vec::new();
+    let mut ends = Vec::new();
+    for _ in cpus {
+        let (sender, inbox) = bounded(INBOX_CAPACITY);
+        let wake = wake().map_err(|error| format!("cannot make an eventfd: {error}"))?;
+        let (wake, for_shard) = wake;
+        handles.push(ShardHandle::new(sender, Arc::new(wake)));
+        ends.push((inbox, for_shard));
+    }
+    let peers: Arc<[ShardHandle]> = handles.clone().into();
+    let load: Arc<[AtomicU32]> = cpus.iter().map(|_| AtomicU32::new(0)).collect();
+    let resolver = resolve::start(Arc::clone(&peers))?;
+    tracing::info!(shards = cpus.len(), ?cpus, max_connections, "starting");
+    let mut threads = Vec::new();
+    for (index, ((inbox, wake), cpu)) in ends.into_iter().zip(cpus).enumerate() {
+        let setup = ShardSetup {
+            id: index as u16,
+            cpu: *cpu,
+            inbox,
+            wake,
+            peers: Arc::clone(&peers),
+            load: Arc::clone(&load),
+            resolver: resolver.clone(),
+            access: log.clone(),
+            max_connections,
+        };
+        threads.push(start_shard(setup, commands.clone())?);
+    }
+    Ok((handles, threads))
+}
+
+fn start_shard(setup: ShardSetup, commands: Sender<Command>) -> Result<thread::JoinHandle<()>, String> {
+    let id = setup.id;
+    let run = move || {
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| shard::run(setup)));
+        let result = result.unwrap_or_else(|_| Err("it panicked outside of any exchange".to_owned()));
+        let _ = commands.send(Command::ShardEnded { id, result });
+    };
+    let thread = thread::Builder::new().name(format!("shard-{id}")).spawn(run);
+    thread.map_err(|error| format!("cannot start the thread of shard {id}: {error}"))
+}
+
+/// An eventfd, and a second descriptor of it.
+fn wake() -> std::io::Result<(OwnedFd, OwnedFd)> {
+    let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+    let copy = wake.try_clone()?;
+    Ok((wake, copy))
+}
+
+/// SIGPIPE is ignored by Rust's runtime already.
+fn watch_signals(commands: Sender<Command>) -> Result<(), String> {
+    let fail = |error: std::io::Error| format!("cannot watch for signals: {error}");
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(fail)?;
+    let watch = move || {
+        for signal in signals.forever() {
+            if commands.send(Command::Signal(signal)).is_err() {
+                return;
+            }
+        }
+    };
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(watch)
+        .map(drop)
+        .map_err(fail)
+}
+
+/// Shards have been told to stop; one that does not is left behind.
+fn wait_for(shards: &[thread::JoinHandle<()>]) {
+    let until = std::time::Instant::now() + LAST_TURN;
+    while shards.iter().any(|shard| !shard.is_finished()) && std::time::Instant::now() < until {
+        thread::sleep(Duration::from_millis(1));
+    }
+}

@@ -87,7 +87,6 @@ pub enum ToShard {
     /// Accept on this socket for the listener of that name; replaces the one it had.
     Listen {
         name: String,
-        address: SocketAddr,
         socket: OwnedFd,
     },
     /// Stop accepting for a listener that is no longer configured.

@@ -106,6 +106,7 @@ pub const PROCESS_FDS: Family = gauge("process_open_fds", "Open descriptors of t
 pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of the data plane, in Unix time.");
 
 /// All of them, in the order they are told.
+#[cfg(test)]
 pub const ALL: [Family; 23] = [
     REQUESTS,
     REQUEST_DURATION,

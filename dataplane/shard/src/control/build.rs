@@ -1,0 +1,126 @@
+//! A document → all that a shard needs to run it, or every fault: the same compiler as the control plane's dry run,
+//! plus what only this process can know (its environment, its files, its trusted roots).
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tollgate_config::{Document, Problem, check, document::Reference, link::StoredKey, parse::Parsed};
+use tollgate_engine::{
+    identity::KeyTable,
+    snapshot::{self, Secrets},
+};
+
+use crate::{
+    files,
+    messages::Prepared,
+    tls::{TlsMaker, TlsSet},
+};
+
+/// A revision ready for the shards, with what it was made of.
+pub struct Built {
+    pub revision: u64,
+    pub tree: Value,
+    pub keys: Vec<StoredKey>,
+    pub secrets: Secrets,
+    pub prepared: Arc<Prepared>,
+}
+
+impl Built {
+    pub fn document(&self) -> &Document {
+        &self.prepared.snapshot.document
+    }
+}
+
+pub fn build(maker: &mut TlsMaker, revision: u64, tree: Value, keys: Vec<StoredKey>) -> Result<Built, Vec<Problem>> {
+    let parsed = Parsed::from_tree(tree);
+    let document = check::check(&parsed)?;
+    let (secrets, mut problems) = files::read(&snapshot::references(&document));
+    let table = KeyTable::build(&document, &secrets, &keys).map_err(|more| add(&mut problems, more));
+    let compiled = snapshot::compile(revision, document, &secrets).map_err(|more| add(&mut problems, more));
+    let tls = compiled.as_ref().ok().and_then(|compiled| {
+        let built = maker.build(&compiled.document, &compiled.endpoints, &secrets);
+        built.map_err(|more| add(&mut problems, more)).ok()
+    });
+    match (table, compiled, tls) {
+        (Ok(table), Ok(compiled), Some(tls)) if problems.is_empty() => {
+            let prepared = Prepared {
+                snapshot: Arc::new(compiled),
+                keys: Arc::new(table),
+                tls: Arc::new(tls),
+            };
+            Ok(Built {
+                revision,
+                tree: parsed.tree,
+                keys,
+                secrets,
+                prepared: Arc::new(prepared),
+            })
+        }
+        _ => Err(problems),
+    }
+}
+
+/// Adds problems, but none where one is known: what follows from a file that cannot be read is not worth a line.
+fn add(problems: &mut Vec<Problem>, more: Vec<Problem>) {
+    for problem in more {
+        if !problems.iter().any(|known| known.pointer == problem.pointer) {
+            problems.push(problem);
+        }
+    }
+}
+
+/// What of a running revision its files changed.
+pub enum Reread {
+    Nothing,
+    /// Certificates and their keys only.
+    Tls(Secrets, Arc<TlsSet>),
+    /// Credentials or clients' keys too.
+    All(Box<Built>),
+}
+
+/// Reads the references of a running revision again.
+pub fn reread(maker: &mut TlsMaker, running: &Built) -> Result<Reread, Vec<Problem>> {
+    let document = running.document();
+    let (secrets, problems) = files::read(&snapshot::references(document));
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    if secrets == running.secrets {
+        return Ok(Reread::Nothing);
+    }
+    let of_tls = tls_references(document);
+    let differs = |reference: &&Reference| running.secrets.get(*reference) != secrets.get(*reference);
+    if secrets
+        .keys()
+        .filter(differs)
+        .all(|reference| of_tls.contains(&reference))
+    {
+        let tls = maker.build(document, &running.prepared.snapshot.endpoints, &secrets)?;
+        return Ok(Reread::Tls(secrets, Arc::new(tls)));
+    }
+    let built = build(maker, running.revision, running.tree.clone(), running.keys.clone())?;
+    Ok(Reread::All(Box::new(built)))
+}
+
+fn tls_references(document: &Document) -> Vec<&Reference> {
+    let mut references = Vec::new();
+    for tls in document
+        .listeners
+        .iter()
+        .filter_map(|(_, listener)| listener.tls.as_ref())
+    {
+        references.extend([&tls.certificate, &tls.key]);
+        references.extend(tls.sni.iter().flat_map(|(_, certificate, key)| [certificate, key]));
+    }
+    for (_, provider) in &document.providers {
+        references.extend(&provider.tls.ca);
+        references.extend(
+            provider
+                .tls
+                .client_certificate
+                .iter()
+                .flat_map(|(certificate, key)| [certificate, key]),
+        );
+    }
+    references
+}

@@ -1,0 +1,298 @@
+//! The control thread: the only one that changes what shards run. It takes asks, signals and its own deadlines one at
+//! a time, and may wait for disks and shards; no request ever waits for it.
+
+#![allow(clippy::disallowed_methods)] // This is a thread of its own: it reads clocks and files.
+
+mod asks;
+mod build;
+pub mod connection;
+mod drain;
+mod frames;
+mod listeners;
+mod revision;
+mod shards;
+mod status;
+
+use std::{
+    collections::BTreeSet,
+    io::IsTerminal,
+    os::fd::OwnedFd,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use crossbeam_channel::{Receiver, never};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use tollgate_config::link::{Ask, Event, Say};
+
+use crate::{
+    access_log, files,
+    messages::{ShardHandle, ToShard},
+    state_dir::StateDir,
+    tls::TlsMaker,
+};
+use build::Built;
+use connection::{Client, ConnectionId};
+use drain::{Drain, Step};
+pub use listeners::Inherited;
+use listeners::Listeners;
+use shards::Shards;
+
+/// Between two looks at the files a document refers to.
+const WATCH_INTERVAL: Duration = Duration::from_secs(3);
+/// Between two looks at when certificates end.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(6 * 3600);
+/// A second signal this soon is the first one again: a terminal sends it to the whole process group, and a supervisor
+/// passes on its own.
+const SAME_SIGNAL: Duration = Duration::from_millis(500);
+/// `drain_delay` unless the document says otherwise; on a terminal none.
+const DRAIN_DELAY: Duration = Duration::from_secs(5);
+
+/// What the control thread is woken for.
+pub enum Command {
+    Ask {
+        client: Client,
+        ask: Ask,
+        descriptors: Vec<OwnedFd>,
+    },
+    /// A connection has ended.
+    Gone(ConnectionId),
+    Signal(i32),
+    /// A shard's thread has ended; an error is why it never started or could not go on.
+    ShardEnded {
+        id: u16,
+        result: Result<(), String>,
+    },
+}
+
+/// How the process ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Drained, or told to give up what was left.
+    Orderly,
+    Failed,
+}
+
+pub struct Control {
+    shards: Shards,
+    state: StateDir,
+    maker: TlsMaker,
+    access: access_log::Handle,
+    running: Option<Built>,
+    /// Waits for its commit, and who asked for it.
+    prepared: Option<(ConnectionId, Built)>,
+    listeners: Listeners,
+    /// Those who said hello and are told events.
+    clients: Vec<Client>,
+    watch: files::Watch,
+    watch_at: Instant,
+    expiry_at: Instant,
+    drain: Drain,
+    drained: Receiver<u16>,
+    drained_shards: BTreeSet<u16>,
+    first_signal: Option<Instant>,
+    started: Instant,
+    started_unix_s: u64,
+}
+
+impl Control {
+    pub fn new(shards: Vec<ShardHandle>, state: StateDir, access: access_log::Handle) -> Result<Self, String> {
+        let now = Instant::now();
+        Ok(Self {
+            shards: Shards::new(shards),
+            state,
+            maker: TlsMaker::new()?,
+            access,
+            running: None,
+            prepared: None,
+            listeners: Listeners::default(),
+            clients: Vec::new(),
+            watch: files::Watch::default(),
+            watch_at: now + WATCH_INTERVAL,
+            expiry_at: now + EXPIRY_INTERVAL,
+            drain: Drain::No,
+            drained: never(),
+            drained_shards: BTreeSet::new(),
+            first_signal: None,
+            started: now,
+            started_unix_s: unix_ms() / 1_000,
+        })
+    }
+
+    /// Opens the sockets of the document in force: nobody will hand them over.
+    pub fn open_listeners(&mut self, mut inherited: Inherited) -> Result<(), String> {
+        let Some(running) = &self.running else { return Ok(()) };
+        self.listeners
+            .open(running.document(), &mut inherited, self.shards.len())?;
+        self.accept();
+        Ok(())
+    }
+
+    /// Serves until the data plane is to end.
+    pub fn run(mut self, commands: &Receiver<Command>) -> End {
+        self.tell(
+            "dataplane_started",
+            format!("pid {}, {} shard(s)", std::process::id(), self.shards.len()),
+        );
+        loop {
+            let timeout = self
+                .next_deadline()
+                .map(|at| at.saturating_duration_since(Instant::now()));
+            let after = timeout.map_or_else(never, crossbeam_channel::after);
+            let end = crossbeam_channel::select! {
+                recv(commands) -> command => match command {
+                    Ok(command) => self.take(command),
+                    Err(_) => Some(End::Failed),
+                },
+                recv(self.drained) -> shard => self.shard_drained(shard.ok()),
+                recv(after) -> _ => None,
+            };
+            if let Some(end) = end.or_else(|| self.turn()) {
+                self.shards.tell_all(|| ToShard::Stop);
+                return end;
+            }
+        }
+    }
+
+    fn take(&mut self, command: Command) -> Option<End> {
+        match command {
+            Command::Ask {
+                client,
+                ask,
+                descriptors,
+            } => return self.answer(&client, ask, descriptors),
+            Command::Gone(id) => self.gone(id),
+            Command::Signal(SIGHUP) => self.reload_files(),
+            Command::Signal(signal) => return self.signal(signal),
+            Command::ShardEnded { id, result } => {
+                let reason = result.err().unwrap_or_else(|| "it ended by itself".to_owned());
+                // Half a gateway is none: a supervisor starts a whole one.
+                tracing::error!(shard = id, reason, "a shard has ended; ending the data plane");
+                return Some(End::Failed);
+            }
+        }
+        None
+    }
+
+    fn signal(&mut self, signal: i32) -> Option<End> {
+        if signal != SIGTERM && signal != SIGINT {
+            return None;
+        }
+        match self.first_signal {
+            Some(first) if first.elapsed() >= SAME_SIGNAL => {
+                tracing::warn!("told to end a second time: giving up what is in flight");
+                return Some(End::Failed);
+            }
+            Some(_) => {}
+            None => {
+                self.first_signal = Some(Instant::now());
+                self.begin_drain();
+            }
+        }
+        None
+    }
+
+    fn begin_drain(&mut self) {
+        let configured = self
+            .running
+            .as_ref()
+            .and_then(|running| running.document().drain_delay_ms);
+        let default = if std::io::stderr().is_terminal() {
+            Duration::ZERO
+        } else {
+            DRAIN_DELAY
+        };
+        let drain_delay = configured.map_or(default, Duration::from_millis);
+        if self.drain.begin(Instant::now(), drain_delay) {
+            self.shards.tell_all(|| ToShard::NotReady);
+            self.tell("draining", format!("accepting stops in {} ms", drain_delay.as_millis()));
+        }
+    }
+
+    /// What has come due.
+    fn turn(&mut self) -> Option<End> {
+        let now = Instant::now();
+        let grace_ms = self
+            .running
+            .as_ref()
+            .map_or(0, |running| running.document().shutdown_grace_ms);
+        match self.drain.turn(now, Duration::from_millis(grace_ms)) {
+            Step::Nothing => {}
+            Step::StopAccepting => {
+                self.listeners.close();
+                self.drained = self.shards.ask_later(ToShard::Drain);
+            }
+            Step::End => {
+                let left = self.shards.len() - self.drained_shards.len();
+                tracing::warn!(
+                    shards_still_busy = left,
+                    "shutdown_grace is over: giving up what is in flight"
+                );
+                return Some(End::Orderly);
+            }
+        }
+        if self.watch_at <= now {
+            self.watch_at = now + WATCH_INTERVAL;
+            if self.watch.changed() {
+                self.reload_files();
+            }
+        }
+        if self.expiry_at <= now {
+            self.expiry_at = now + EXPIRY_INTERVAL;
+            self.tell_expiries();
+        }
+        None
+    }
+
+    /// `None` without files to watch or anything under way: an idle gateway is not woken.
+    fn next_deadline(&self) -> Option<Instant> {
+        let watch = (!self.watch.is_empty()).then_some(self.watch_at);
+        let expires = self
+            .running
+            .as_ref()
+            .is_some_and(|running| !running.prepared.tls.expiries.is_empty());
+        [watch, expires.then_some(self.expiry_at), self.drain.next()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn shard_drained(&mut self, shard: Option<u16>) -> Option<End> {
+        match shard {
+            Some(shard) => _ = self.drained_shards.insert(shard),
+            // All have answered, or will never.
+            None => self.drained = never(),
+        }
+        if self.drained_shards.len() < self.shards.len() {
+            return None;
+        }
+        self.tell("drained", "nothing is in flight; ending".to_owned());
+        Some(End::Orderly)
+    }
+
+    fn gone(&mut self, id: ConnectionId) {
+        self.clients.retain(|client| client.id != id);
+        if self.prepared.as_ref().is_some_and(|(by, _)| *by == id) {
+            tracing::warn!("who prepared a revision left before it was committed; it is dropped");
+            self.abort();
+        }
+    }
+
+    /// Something an operator may want to see happen: logged, and told to control planes.
+    fn tell(&self, kind: &str, text: String) {
+        tracing::info!(event = kind, "{text}");
+        let event = Event {
+            unix_ms: unix_ms(),
+            kind: kind.to_owned(),
+            text,
+        };
+        for client in &self.clients {
+            client.say(Say::Event(event.clone()), Vec::new());
+        }
+    }
+}
+
+fn unix_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
+}

@@ -1,0 +1,53 @@
+//! What the data plane is doing, in numbers.
+
+use tollgate_config::link::Status;
+
+use super::Control;
+use crate::{
+    host,
+    metrics::{
+        Totals,
+        text::{self, Process},
+    },
+};
+
+impl Control {
+    pub(super) fn status(&self) -> Status {
+        let totals = self.totals();
+        let (total_us, gateway_us) = totals.quantiles();
+        Status {
+            pid: std::process::id(),
+            uptime_s: self.started.elapsed().as_secs(),
+            revision: self.running.as_ref().map_or(0, |running| running.revision),
+            draining: self.drain.is_draining(),
+            rss_bytes: host::usage().rss_bytes,
+            shards: totals.shards(),
+            requests: totals.requests(),
+            failures: totals.failures(),
+            total_us,
+            gateway_us,
+            models: totals.models(),
+        }
+    }
+
+    pub(super) fn metrics(&self) -> String {
+        let usage = host::usage();
+        let expiries = self.running.iter().flat_map(|running| &running.prepared.tls.expiries);
+        let process = Process {
+            rss_bytes: usage.rss_bytes,
+            cpu_s: usage.cpu_s,
+            open_fds: usage.open_fds,
+            start_unix_s: self.started_unix_s,
+            access_log_dropped: self.access.dropped_lines(),
+            certificates: expiries
+                .map(|expiry| (expiry.pointer.clone(), expiry.not_after_unix_s))
+                .collect(),
+        };
+        text::render(&self.totals(), &process)
+    }
+
+    fn totals(&self) -> Totals {
+        let stats = self.shards.stats();
+        Totals::of(stats.iter().map(AsRef::as_ref))
+    }
+}
