@@ -1,0 +1,328 @@
+//! Every way to write providers, models, teams, users and keys wrong: what `check` says.
+
+use tollgate_config::{Problem, check::check, parse::parse};
+
+/// All faults of a text, one per line: `LINE:COL POINTER: wrong; right`.
+fn faults(text: &str) -> String {
+    let problems = match parse(text) {
+        Ok(parsed) => check(&parsed).err().unwrap_or_default(),
+        Err(problems) => problems,
+    };
+    problems.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn line(problem: &Problem) -> String {
+    let line = problem.line("");
+    line.trim_start_matches(':').to_string()
+}
+
+/// A document that is right, with one section replaced or added.
+fn with(section: &str) -> String {
+    format!("version: 1\n{section}\n")
+}
+
+const PROVIDER_FAULTS: &[(&str, &str)] = &[
+    (
+        "base_url: 'https://a'",
+        ": `kind` is missing; kind: openai or anthropic; or dialect: and base_url:",
+    ),
+    (
+        "kind: openia, credential: env:A",
+        "/kind: `openia` is not a kind of provider that is known; did you mean `openai`?",
+    ),
+    (
+        "kind: openai",
+        ": `credential` is missing; credential: env:NAME or file:PATH",
+    ),
+    (
+        "kind: sandbox, credential: env:A",
+        ": `base_url` is missing; base_url: https://HOST",
+    ),
+    (
+        "kind: openai, dialect: openai, credential: env:A",
+        "/dialect: `kind` and `dialect` are both given; one of them: `kind` implies its dialect",
+    ),
+    (
+        "dialect: gemini, base_url: 'https://a'",
+        "/dialect: `gemini` is not supported yet; openai or anthropic",
+    ),
+    (
+        "dialect: openai-responses, base_url: 'https://a'",
+        "/dialect: `openai-responses` is not supported yet; openai or anthropic",
+    ),
+    (
+        "dialect: soap, base_url: 'https://a'",
+        "/dialect: `soap` is not a dialect; openai or anthropic",
+    ),
+    (
+        "kind: openai, base_url: 'ftp://a'",
+        "/base_url: `ftp://a` is not a URL that works here: it does not begin with http:// or https://; https://HOST, https://HOST:PORT or https://HOST/PATH",
+    ),
+    (
+        "kind: openai, base_url: 'https://user:hunter2@a'",
+        "/base_url: this URL carries a user or password; credential: env:NAME or file:PATH, and a URL without",
+    ),
+    (
+        "kind: openai, base_url: 'https://a:0'",
+        "/base_url: `https://a:0` is not a URL that works here: its port is not a number from 1 to 65535; https://HOST, https://HOST:PORT or https://HOST/PATH",
+    ),
+    (
+        "kind: openai, base_url: 'https://::1'",
+        "/base_url: `https://::1` is not a URL that works here: an IPv6 address goes in brackets, [::1]; https://HOST, https://HOST:PORT or https://HOST/PATH",
+    ),
+    (
+        "kind: openai, base_url: 'https://a?b'",
+        "/base_url: `https://a?b` is not a URL that works here: it has a query or a fragment; https://HOST, https://HOST:PORT or https://HOST/PATH",
+    ),
+    (
+        "kind: openai, base_url: 'https://'",
+        "/base_url: `https://` is not a URL that works here: its host is neither a name nor an IP address; https://HOST, https://HOST:PORT or https://HOST/PATH",
+    ),
+    (
+        "kind: openai, base_url: 'https://1.2.3'",
+        "/base_url: `https://1.2.3` is not a URL that works here: its host is neither a name nor an IP address; https://HOST, https://HOST:PORT or https://HOST/PATH",
+    ),
+    (
+        "kind: openai, credential: sk-hunter2",
+        "/credential: this text is not a reference to a secret; env:NAME or file:PATH; secrets are never written in the document",
+    ),
+    (
+        "kind: openai, credential: 'env:A B'",
+        "/credential: this text is not the name of an environment variable; env:NAME, of letters, digits and `_`",
+    ),
+    (
+        "kind: openai, credential: [ env:A, 7 ]",
+        "/credential/1: this value is not a reference to a secret; env:NAME or file:PATH; secrets are never written in the document",
+    ),
+    (
+        "kind: openai, credential: []",
+        "/credential: the list has 0 credentials; 1 to 64, or no `credential`",
+    ),
+    (
+        "kind: openai, credential: env:A, region: x",
+        "/region: `region` is not supported yet; remove `region`",
+    ),
+    (
+        "kind: openai, credential: env:A, proxy: {}",
+        "/proxy: `url` is missing; url: http://HOST:PORT",
+    ),
+    (
+        "kind: openai, credential: env:A, proxy: { url: 'https://a:1' }",
+        "/proxy/url: `https` is not supported yet; an http:// proxy; TLS to the provider goes through it unread",
+    ),
+    (
+        "kind: openai, credential: env:A, proxy: { url: 'http://a:1/b' }",
+        "/proxy/url: `http://a:1/b` is not the URL of a proxy: it has a path; http://HOST:PORT",
+    ),
+    (
+        "kind: openai, credential: env:A, proxy: { url: 'http://a:1', no_proxy: [ '*.corp' ] }",
+        "/proxy/no_proxy/0: `*.corp` is not a host; .corp, without the star",
+    ),
+    (
+        "kind: openai, credential: env:A, timeouts: { connect: 0ms }",
+        "/timeouts/connect: `0ms` is not a time to wait; more than zero, such as 10s",
+    ),
+    (
+        "kind: openai, credential: env:A, connections: { max_idle: -1 }",
+        "/connections/max_idle: `-1` is not a number that fits here; a whole number from 0 to 65535",
+    ),
+    (
+        "kind: openai, credential: env:A, tls: { client_key: file:k }",
+        "/tls: `client_certificate` is missing; client_certificate: file:PATH, beside client_key",
+    ),
+    (
+        "kind: openai, base_url: 'http://a', tls: { ca: file:k }",
+        "/tls: `tls` has no meaning for an http:// address; an https:// base_url, or no `tls`",
+    ),
+    (
+        "kind: openai, credential: env:A, headers: { Authorization: hunter2 }",
+        "/headers/Authorization: `authorization` carries a secret; credential: env:NAME or file:PATH",
+    ),
+    (
+        "kind: openai, credential: env:A, headers: { Host: a }",
+        "/headers/Host: `host` is set by the gateway itself; remove it",
+    ),
+    (
+        "kind: openai, credential: env:A, headers: { x: \"a\\nb\" }",
+        "/headers/x: this text is not a header's value; visible ASCII characters",
+    ),
+    (
+        "kind: openai, credential: env:A, headers: { 'x y': a }",
+        "/headers/x y: `x y` is not a header's name; letters, digits and `-`",
+    ),
+];
+
+#[test]
+fn providers() {
+    let provider = |rest: &str| with(&format!("providers: {{ p: {{ {rest} }} }}"));
+    for (rest, expected) in PROVIDER_FAULTS {
+        let said = faults(&provider(rest));
+        let said = said.split_once("/providers/p").map(|(_, said)| said);
+        assert_eq!(said, Some(*expected), "{rest}");
+    }
+}
+
+const MODEL_FAULTS: &[(&str, &str)] = &[
+    (
+        "m: {}",
+        "/models/m: `targets` is missing; targets: [ { provider: NAME, model: NAME } ]",
+    ),
+    (
+        "m: { targets: [] }",
+        "/models/m/targets: the model has 0 targets; 1 to 64 targets",
+    ),
+    (
+        "m: { targets: [ { provider: q, model: x } ] }",
+        "/models/m/targets/0/provider: there is no provider `q`; did you mean `p`?",
+    ),
+    (
+        "m: { targets: [ { provider: openai, model: x } ] }",
+        "/models/m/targets/0/provider: there is no provider `openai`; a name from `providers`",
+    ),
+    (
+        "m: { targets: [ { provider: p } ] }",
+        "/models/m/targets/0: `model` is missing; model: the provider's name of the model",
+    ),
+    (
+        "m: { targets: [ { provider: p, model: '*' } ] }",
+        "/models/m/targets/0/model: `*` is not a model's name here; the provider's name of the model; `*` is for wildcard models",
+    ),
+    (
+        "'m/*': { targets: [ { provider: p, model: 'a*' } ] }",
+        "/models/m~1*/targets/0/model: `a*` is not a model's name; 1 to 256 ASCII characters without spaces or `*`",
+    ),
+    (
+        "'m*x': { targets: [ { provider: p, model: a } ] }",
+        "/models/m*x: `m*x` has a star that is not its end; one `*`, at the end: `openai/*`",
+    ),
+    (
+        "'m**': { targets: [ { provider: p, model: a } ] }",
+        "/models/m**: `m**` has a star that is not its end; one `*`, at the end: `openai/*`",
+    ),
+    (
+        "m: { strategy: weighted, targets: [ { provider: p, model: x } ] }",
+        "/models/m/strategy: `weighted` is not supported yet; priority",
+    ),
+    (
+        "m: { strategy: best, targets: [ { provider: p, model: x } ] }",
+        "/models/m/strategy: `best` is not a strategy; priority",
+    ),
+    (
+        "m: { cache: c, targets: [ { provider: p, model: x } ] }",
+        "/models/m/cache: `cache` is not supported yet; remove `cache`",
+    ),
+    (
+        "m: { targets: [ { provider: p, model: x, weight: 3 } ] }",
+        "/models/m/targets/0/weight: `weight` is not supported yet; remove `weight`",
+    ),
+    (
+        "m: { targets: [ { provider: p, model: x } ], retry: { max_wait: 10s } }",
+        "/models/m/retry/max_wait: `max_wait` is not supported yet; remove `max_wait`",
+    ),
+    (
+        "m: { targets: [ { provider: p, model: x } ], retry: { attempts: 0 } }",
+        "/models/m/retry/attempts: `0` is not a number that fits here; a whole number from 1 to 10",
+    ),
+    (
+        "m: { targets: [ { provider: p, model: x } ], retry: { on: [ timout ] } }",
+        "/models/m/retry/on/0: `timout` is not a failure to retry; did you mean `timeout`?",
+    ),
+    (
+        "m: { targets: [ { provider: p, model: x } ], retry: { on: [ 200 ] } }",
+        "/models/m/retry/on/0: `200` is not a failure to retry; connect, disconnect, timeout, or a status from 400 to 599",
+    ),
+    (
+        "m: { targets: [ { provider: p, model: x } ], retry: { on: [ '429' ] } }",
+        "/models/m/retry/on/0: `429` is not a failure to retry; connect, disconnect, timeout, or a status from 400 to 599",
+    ),
+];
+
+#[test]
+fn models() {
+    let providers = "providers: { p: { kind: openai, credential: env:A } }\n";
+    let model = |rest: &str| with(&format!("{providers}models: {{ {rest} }}"));
+    for (rest, expected) in MODEL_FAULTS {
+        let said = faults(&model(rest));
+        assert_eq!(said.split_once(": ").map(|(_, said)| said), Some(*expected), "{rest}");
+    }
+}
+
+const KEY_FAULTS: &[(&str, Option<&str>)] = &[
+    (
+        "k: { hash: 'HASH', team: research, user: ann, models: [ smart, 'gpt/5', 'any*', '*' ] }",
+        None,
+    ),
+    (
+        "k: { team: research }",
+        Some("/keys/k: the key has no secret; secret: env:NAME or file:PATH; or hash: \"sha256:HEX\""),
+    ),
+    (
+        "k: { secret: tg-hunter2 }",
+        Some(
+            "/keys/k/secret: this text is not a reference to a secret; env:NAME or file:PATH; secrets are never written in the document",
+        ),
+    ),
+    (
+        "k: { hash: 'sha256:abc' }",
+        Some("/keys/k/hash: this text is not a hash; \"sha256:\" and 64 hexadecimal digits"),
+    ),
+    (
+        "k: { hash: 'HASH', secret: env:A }",
+        Some("/keys/k/hash: `secret` and `hash` are both given; one of them"),
+    ),
+    (
+        "k: { hash: 'HASH', team: reserch }",
+        Some("/keys/k/team: there is no team `reserch`; did you mean `research`?"),
+    ),
+    (
+        "k: { hash: 'HASH', user: bob }",
+        Some("/keys/k/user: there is no user `bob`; a name from `users`"),
+    ),
+    (
+        "k: { hash: 'HASH', models: [ smrt ] }",
+        Some("/keys/k/models/0: there is no model `smrt`; did you mean `smart`?"),
+    ),
+    (
+        "k: { hash: 'HASH', models: [ 's*t' ] }",
+        Some("/keys/k/models/0: `s*t` is not a model's name; names of models, or patterns with one `*` at the end"),
+    ),
+    (
+        "k: { hash: 'HASH', models: [] }",
+        Some("/keys/k/models: the list has 0 models; 1 to 10000; without `models` the key may use every model"),
+    ),
+    (
+        "k: { hash: 'HASH', expires: tomorrow }",
+        Some(
+            "/keys/k/expires: `tomorrow` is not a moment from 1970 on; a moment such as 2027-01-01T00:00:00Z, or a date",
+        ),
+    ),
+    (
+        "k: { hash: 'HASH', pass_through: true }",
+        Some("/keys/k/pass_through: `pass_through` is not supported yet; remove `pass_through`"),
+    ),
+    (
+        "k: { hash: 'HASH' }, l: { hash: 'HASH' }",
+        Some("/keys/l: the key has the same secret as `k`; a secret of its own"),
+    ),
+    (
+        "k: { secret: env:A }, l: { secret: env:A }",
+        Some("/keys/l: the key has the same secret as `k`; a secret of its own"),
+    ),
+    (
+        "' k': { hash: 'HASH' }",
+        Some(
+            "/keys/ k: ` k` cannot be a name; 1 to 256 bytes without control characters and without spaces at the ends",
+        ),
+    ),
+];
+
+#[test]
+fn teams_users_and_keys() {
+    let around = "providers: { p: { kind: openai, credential: env:A } }\nmodels: { smart: { targets: [ { provider: p, model: x } ] }, 'gpt/*': { targets: [ { provider: p, model: '*' } ] } }\nteams: { research: { } }\nusers: { ann: { team: research } }\n";
+    let hash = format!("sha256:{}", "0a".repeat(32));
+    let key = |rest: &str| with(&format!("{around}keys: {{ {} }}", rest.replace("HASH", &hash)));
+    for (rest, expected) in KEY_FAULTS {
+        let said = faults(&key(rest));
+        assert_eq!(said.split_once(": ").map(|(_, said)| said), *expected, "{rest}");
+    }
+}
