@@ -9,14 +9,12 @@ use tollgate_wire::json::{
     watch::Watch,
 };
 
-use crate::usage::Usage;
+use crate::{locate, numbers, usage::Usage};
 
 /// The usage of a whole answer; `None` when it reports none or is no JSON object.
 pub fn usage_of_answer(body: &[u8]) -> Option<Usage> {
-    const USAGE: Watch<'static, 1> = Watch::new(&["usage"]);
-    let [usage] = cursor::find_watched(body, &USAGE).ok()?;
     let mut total = Usage::default();
-    merge_object(body, usage?, &mut total).then_some(total)
+    merge_object(body, locate::find(body)?, &mut total).then_some(total)
 }
 
 /// Takes what one event of a stream (`message_start`, `message_delta`) says into `total`; true when it said something.
@@ -32,36 +30,31 @@ pub fn read_event(data: &[u8], total: &mut Usage) -> bool {
     }
 }
 
-const FIELDS: Watch<'static, 6> = Watch::new(&[
-    "input_tokens",
-    "output_tokens",
-    "cache_read_input_tokens",
-    "cache_creation_input_tokens",
-    "cache_creation.ephemeral_5m_input_tokens",
-    "cache_creation.ephemeral_1h_input_tokens",
-]);
-
 fn merge_object(document: &[u8], value: Value, total: &mut Usage) -> bool {
     if value.kind != Kind::Object {
         return false;
     }
-    let Ok(found) = cursor::find_in(document, value, &FIELDS) else {
-        return false;
-    };
-    let number = |i: usize| found[i].and_then(|v| cursor::unsigned(document, v));
-    let before = *total;
-    let replace = |class: &mut Option<u64>, said: Option<u64>| *class = said.or(*class);
-    replace(&mut total.input, number(0));
-    replace(&mut total.output, number(1));
-    replace(&mut total.cache_read, number(2));
-    match (number(4), number(5)) {
-        (None, None) => merge_written(total, number(3)),
-        (five_minutes, one_hour) => {
-            replace(&mut total.cache_write_5m, five_minutes);
-            replace(&mut total.cache_write_1h, one_hour);
-        }
+    let (mut said, mut written) = (false, None);
+    let (mut five_minutes, mut one_hour) = (None, None);
+    numbers::each(value.span.of(document), |outer, key, count| {
+        let class = match (outer, key) {
+            (b"", b"input_tokens") => &mut total.input,
+            (b"", b"output_tokens") => &mut total.output,
+            (b"", b"cache_read_input_tokens") => &mut total.cache_read,
+            (b"", b"cache_creation_input_tokens") => &mut written,
+            (b"cache_creation", b"ephemeral_5m_input_tokens") => &mut five_minutes,
+            (b"cache_creation", b"ephemeral_1h_input_tokens") => &mut one_hour,
+            _ => return,
+        };
+        *class = Some(count);
+        said = true;
+    });
+    if five_minutes.is_none() && one_hour.is_none() {
+        merge_written(total, written);
     }
-    *total != before || number(0).is_some() || number(1).is_some()
+    total.cache_write_5m = five_minutes.or(total.cache_write_5m);
+    total.cache_write_1h = one_hour.or(total.cache_write_1h);
+    said
 }
 
 /// Only the sum of what was written: what was said of one hour before stays, the rest lives five minutes (the default).

@@ -3,5 +3,9 @@
 //! Nothing here knows a socket, a clock or a configuration.
 
 pub mod anthropic;
+mod locate;
+mod numbers;
 pub mod openai_chat;
 pub mod usage;
+
+pub use locate::mentions_usage;

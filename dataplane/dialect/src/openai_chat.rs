@@ -8,13 +8,14 @@ use tollgate_wire::json::{
     watch::Watch,
 };
 
-use crate::usage::{Usage, without};
+use crate::{
+    locate, numbers,
+    usage::{Usage, without},
+};
 
 /// The usage of a whole answer; `None` when it reports none or is no JSON object.
 pub fn usage_of_answer(body: &[u8]) -> Option<Usage> {
-    const USAGE: Watch<'static, 1> = Watch::new(&["usage"]);
-    let [usage] = cursor::find_watched(body, &USAGE).ok()?;
-    usage_object(body, usage?)
+    usage_object(body, locate::find(body)?)
 }
 
 /// What one chunk of a stream says about usage, and what of it a client that did not ask must not see.
@@ -27,16 +28,19 @@ pub struct Chunk {
     pub only_usage: bool,
 }
 
-/// Reads one event's data. Call it only for events that contain `"usage"`: the others have nothing to say.
+/// Reads one event's data. Call it only for events that mention usage: the others have nothing to say.
 pub fn read_chunk(data: &[u8]) -> Option<Chunk> {
-    const CHUNK: Watch<'static, 2> = Watch::new(&["usage", "choices"]);
-    let [usage, choices] = cursor::find_watched(data, &CHUNK).ok()?;
-    let read = usage.and_then(|value| usage_object(data, value));
-    let no_choices = choices.is_some_and(|c| c.kind == Kind::Array && is_empty_list(c.span.of(data)));
+    const CHOICES: Watch<'static, 1> = Watch::new(&["choices"]);
+    let value = locate::find(data)?;
+    let usage = usage_object(data, value);
+    let only_usage = usage.is_some() && {
+        let [choices] = cursor::find_watched(data, &CHOICES).ok()?;
+        choices.is_some_and(|c| c.kind == Kind::Array && is_empty_list(c.span.of(data)))
+    };
     Some(Chunk {
-        usage: read,
-        usage_value: usage,
-        only_usage: no_choices && read.is_some(),
+        usage,
+        usage_value: Some(value),
+        only_usage,
     })
 }
 
@@ -44,34 +48,27 @@ fn is_empty_list(list: &[u8]) -> bool {
     list.len() >= 2 && list[1..list.len() - 1].iter().all(u8::is_ascii_whitespace)
 }
 
-const FIELDS: Watch<'static, 7> = Watch::new(&[
-    "prompt_tokens",
-    "completion_tokens",
-    "prompt_tokens_details.cached_tokens",
-    "prompt_tokens_details.audio_tokens",
-    "prompt_tokens_details.image_tokens",
-    "completion_tokens_details.reasoning_tokens",
-    "completion_tokens_details.audio_tokens",
-]);
-
 /// Reads a `usage` object that was found in `document`.
 pub fn usage_object(document: &[u8], value: Value) -> Option<Usage> {
     if value.kind != Kind::Object {
         return None;
     }
-    let found = cursor::find_in(document, value, &FIELDS).ok()?;
-    let number = |i: usize| found[i].and_then(|v| cursor::unsigned(document, v));
-    let (cached, audio_in, image_in) = (number(2), number(3), number(4));
-    let (reasoning, audio_out) = (number(5), number(6));
-    let usage = Usage {
-        input: number(0).map(|all| without(all, &[cached, audio_in, image_in])),
-        cache_read: cached,
-        output: number(1).map(|all| without(all, &[reasoning, audio_out])),
-        reasoning,
-        input_audio: audio_in,
-        output_audio: audio_out,
-        input_image: image_in,
-        ..Usage::default()
-    };
+    let (mut prompt, mut completion) = (None, None);
+    let mut usage = Usage::default();
+    numbers::each(value.span.of(document), |outer, key, count| {
+        let class = match (outer, key) {
+            (b"", b"prompt_tokens") => &mut prompt,
+            (b"", b"completion_tokens") => &mut completion,
+            (b"prompt_tokens_details", b"cached_tokens") => &mut usage.cache_read,
+            (b"prompt_tokens_details", b"audio_tokens") => &mut usage.input_audio,
+            (b"prompt_tokens_details", b"image_tokens") => &mut usage.input_image,
+            (b"completion_tokens_details", b"reasoning_tokens") => &mut usage.reasoning,
+            (b"completion_tokens_details", b"audio_tokens") => &mut usage.output_audio,
+            _ => return,
+        };
+        *class = Some(count);
+    });
+    usage.input = prompt.map(|all| without(all, &[usage.cache_read, usage.input_audio, usage.input_image]));
+    usage.output = completion.map(|all| without(all, &[usage.reasoning, usage.output_audio]));
     (usage != Usage::default()).then_some(usage)
 }

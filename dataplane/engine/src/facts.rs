@@ -93,16 +93,17 @@ impl Facts {
         };
     }
 
-    /// An id that no other request of this boot and shard has: 16 digits of the seed, mixed, and 16 of the sequence.
+    /// An id that no other request of this boot and shard has: 16 digits of the seed and 16 of the sequence.
     pub fn make_request_id(&mut self, local: &mut Local) {
         local.sequence = local.sequence.wrapping_add(1);
-        self.request_id.clear();
-        for word in [local.seed, local.sequence] {
-            for shift in (0..64).step_by(4).rev() {
-                self.request_id
-                    .push(b"0123456789abcdef"[(word >> shift) as usize & 15] as char);
-            }
+        let id = u128::from(local.seed) << 64 | u128::from(local.sequence);
+        let mut digits = [0; 32];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(id.to_be_bytes()) {
+            pair.copy_from_slice(&[hex_digit(byte >> 4), hex_digit(byte & 15)]);
         }
+        self.request_id.clear();
+        self.request_id
+            .push_str(str::from_utf8(&digits).expect("hexadecimal digits are ASCII"));
     }
 
     /// From now on the upstream is waited for.
@@ -129,4 +130,8 @@ impl Facts {
         self.gateway_ns = Some(self.gateway_ns(now));
         self.status = status;
     }
+}
+
+fn hex_digit(nibble: u8) -> u8 {
+    if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble }
 }

@@ -2,11 +2,11 @@
 //! that is cut between two reads waits for its rest, so that a stream that breaks can end with a clean error event (no
 //! client acts on half an event, so nothing is late).
 
-use std::{ops::Range, sync::LazyLock};
+use std::ops::Range;
 
-use memchr::memmem::{self, Finder};
+use memchr::memmem;
 use tollgate_config::document::Dialect;
-use tollgate_dialect::{anthropic, openai_chat, usage::Usage};
+use tollgate_dialect::{anthropic, mentions_usage, openai_chat, usage::Usage};
 use tollgate_wire::{
     json::edit,
     sse::{Event, Splitter},
@@ -17,9 +17,6 @@ use crate::{
     exchange::{Exchange, Io},
     outputs::{Outputs, Piece},
 };
-
-/// Events without it say nothing of usage.
-static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"usage\""));
 
 pub(super) fn pass(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
     let first = io.out.pieces.len() as u32;
@@ -80,12 +77,12 @@ fn last_boundary(bytes: &[u8]) -> usize {
 fn read_events(relay: &mut Relay, dialect: Option<Dialect>, strips: bool, events: &[u8]) {
     let Relay { cuts, usage, .. } = relay;
     cuts.clear();
-    if USAGE.find(events).is_none() {
+    if !mentions_usage(events) {
         return;
     }
     let mut splitter = Splitter::new(MAX_HELD_BYTES);
     let read = splitter.feed(events, |event| {
-        if USAGE.find(event.data).is_none() {
+        if !mentions_usage(event.data) {
             return;
         }
         match dialect {
