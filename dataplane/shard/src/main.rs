@@ -1,7 +1,5 @@
 //! The data plane: a proxy of one shard per core, and the thread that tells them what to run. See ARCHITECTURE.md.
 
-#![allow(clippy::disallowed_methods)] // Threads are started here, before there are shards to block.
-
 mod access_log;
 mod control;
 mod downstream;
@@ -120,6 +118,7 @@ fn start_tracing(log: &access_log::Handle) {
     }));
 }
 
+#[allow(clippy::disallowed_methods)] // The control thread's own: it blocks no shard.
 fn serve(arguments: &Arguments, log: &access_log::Handle) -> Result<End, String> {
     let mut state = StateDir::open(&arguments.state_dir)?;
     host::check_io_uring()?;
@@ -234,6 +233,7 @@ fn watch_signals(commands: Sender<Command>) -> Result<(), String> {
 }
 
 /// Shards have been told to stop; one that does not is left behind.
+#[allow(clippy::disallowed_methods)] // Nobody is served any more.
 fn wait_for(shards: &[thread::JoinHandle<()>]) {
     let until = std::time::Instant::now() + LAST_TURN;
     while shards.iter().any(|shard| !shard.is_finished()) && std::time::Instant::now() < until {

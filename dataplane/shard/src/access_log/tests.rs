@@ -126,7 +126,7 @@ fn a_stopped_reader_stops_nobody() {
 fn lines_of_the_program_s_own_log_go_the_same_way() {
     use std::io::Write;
     let handle = start().expect("a thread");
-    write!(handle.make_writer(), "{{}}\n").expect("queued");
+    writeln!(handle.make_writer(), "{{}}").expect("queued");
     handle.flush_within(PATIENCE);
     assert_eq!(handle.shared.queued_bytes.load(Ordering::Relaxed), 0);
 }

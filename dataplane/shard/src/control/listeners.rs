@@ -61,7 +61,6 @@ impl Listeners {
                     shard,
                     ToShard::Listen {
                         name: name.clone(),
-                        address: held.address,
                         socket,
                     },
                 );

@@ -59,6 +59,7 @@ impl Shards {
     }
 
     /// Their counters; a stuck shard's are missing.
+    #[expect(clippy::vec_box)] // As the messages carry them.
     pub fn stats(&self) -> Vec<Box<ShardMetrics>> {
         self.gather(ToShard::Stats, STATS_PATIENCE)
     }
