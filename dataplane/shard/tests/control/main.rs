@@ -1,0 +1,12 @@
+//! The data plane as a process, driven over its control socket as a control plane does.
+
+mod plane;
+
+#[path = "../../src/control/frames.rs"]
+#[allow(dead_code)]
+mod frames;
+
+mod drain;
+mod listeners;
+mod revisions;
+mod tls;
