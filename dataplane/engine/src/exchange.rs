@@ -205,6 +205,16 @@ impl Exchange {
         self.call.log.iter().copied()
     }
 
+    /// Bytes of bodies held here beside what the shell holds; never more than `max_held_bytes`.
+    pub fn held_bytes(&self) -> usize {
+        self.admitted.decoded.as_ref().map_or(0, Vec::len) + self.relay.held_bytes()
+    }
+
+    /// The bound on `held_bytes`, given the configured `max_body` and the largest piece of an answer the shell feeds.
+    pub fn max_held_bytes(max_body_bytes: u64, max_piece_bytes: usize) -> usize {
+        max_body_bytes as usize + relay::MAX_HELD_BYTES + max_piece_bytes
+    }
+
     /// The stage the exchange is in, for the log line of a panic or a hang.
     pub fn stage(&self) -> &'static str {
         self.facts

@@ -60,6 +60,10 @@ impl Relay {
         };
     }
 
+    pub fn held_bytes(&self) -> usize {
+        self.held.len()
+    }
+
     pub fn shrink(&mut self) {
         self.held.clear();
         self.held.shrink_to(MAX_KEPT_BYTES);
