@@ -80,6 +80,9 @@ fn shards_argument(text: &str) -> Result<document::Shards, String> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // The allocator's arenas would be backed by 2 MiB pages from their first byte: 22 MiB resident at rest, not 7.
+    // Where the kernel refuses, only memory is lost.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     let log = match access_log::start() {
         Ok(log) => log,
         Err(reason) => return refuse(&reason),
