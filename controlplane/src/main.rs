@@ -1,1 +1,30 @@
-fn main() {}
+//! `tollgate`: the control plane, and the command line for operators.
+
+mod admin;
+mod api;
+mod cli;
+mod client;
+mod events;
+mod identity;
+mod link;
+mod listeners;
+mod log;
+mod metric_names;
+mod paths;
+mod plane;
+mod rollout;
+mod store;
+#[cfg(test)]
+mod testing;
+mod time;
+mod truth;
+mod up;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -1,0 +1,82 @@
+//! Prometheus text: the data plane's, then the control plane's own.
+
+use std::{
+    fmt::Write,
+    sync::{Arc, atomic::Ordering},
+};
+
+use axum::{
+    extract::State,
+    http::header::CONTENT_TYPE,
+    response::{IntoResponse, Response},
+};
+use tollgate_config::link::{AnswerBody, AskBody};
+
+use crate::{
+    link::ANSWER_TIMEOUT,
+    metric_names::{CHANGES, DATAPLANE_RESTARTS, LINK_UP, REVISION, UPTIME},
+    plane::Plane,
+};
+
+pub async fn show(State(plane): State<Arc<Plane>>) -> Response {
+    let mut text = dataplane(&plane).await.unwrap_or_default();
+    let is_up = !text.is_empty();
+    own(&plane, is_up, &mut text);
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+async fn dataplane(plane: &Plane) -> Option<String> {
+    let link = plane.link.now().ok()?;
+    match link.ask(AskBody::Metrics, ANSWER_TIMEOUT).await {
+        Ok(AnswerBody::Metrics { text }) => Some(text),
+        _ => None,
+    }
+}
+
+fn own(plane: &Plane, is_up: bool, text: &mut String) {
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    let mut metric = |name: &str, kind: &str, help: &str, values: &[(&str, u64)]| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for (labels, value) in values {
+            let _ = writeln!(text, "{name}{labels} {value}");
+        }
+    };
+    let counters = &plane.counters;
+    let restarts = counters.dataplane_restarts.load(Ordering::Relaxed);
+    let applied = counters.changes_applied.load(Ordering::Relaxed);
+    let refused = counters.changes_refused.load(Ordering::Relaxed);
+    metric(
+        REVISION,
+        "gauge",
+        "Revision of the document in force.",
+        &[("", plane.current().revision)],
+    );
+    metric(
+        LINK_UP,
+        "gauge",
+        "1 while the data plane answers.",
+        &[("", u64::from(is_up))],
+    );
+    metric(
+        UPTIME,
+        "gauge",
+        "Seconds since the control plane started.",
+        &[("", plane.started.elapsed().as_secs())],
+    );
+    metric(
+        DATAPLANE_RESTARTS,
+        "counter",
+        "Data planes started after one ended.",
+        &[("", restarts)],
+    );
+    let changes = [("{result=\"applied\"}", applied), ("{result=\"refused\"}", refused)];
+    metric(
+        CHANGES,
+        "counter",
+        "Changes of the document, by what became of them.",
+        &changes,
+    );
+}

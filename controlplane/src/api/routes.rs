@@ -1,0 +1,268 @@
+//! The table of routes: what the router serves and what `openapi.json` says.
+
+use std::sync::Arc;
+
+use axum::routing::{MethodRouter, delete, get, post, put};
+
+use super::{config, drain, events, keys, later, metrics, openapi, revisions, status};
+use crate::plane::Plane;
+
+pub struct Route {
+    pub method: &'static str,
+    /// As axum writes it; `{*pointer}` takes the rest of the path.
+    pub path: &'static str,
+    pub summary: &'static str,
+    /// Query parameters and headers: (place, name, meaning).
+    pub parameters: &'static [(Place, &'static str, &'static str)],
+    /// A JSON Schema of the body, if one is read.
+    pub body: Option<&'static str>,
+    /// (status, meaning) beside those every route may answer.
+    pub answers: &'static [(u16, &'static str)],
+    pub handler: fn() -> MethodRouter<Arc<Plane>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Query,
+    Header,
+}
+
+use Place::{Header, Query};
+
+const DRY_RUN: (Place, &str, &str) = (Query, "dry_run", "1: say what would change, change nothing");
+const REASON: (Place, &str, &str) = (Header, "x-reason", "why, kept with the revision");
+const IF_MATCH: (Place, &str, &str) = (
+    Header,
+    "if-match",
+    "the ETag of the revision that the change was made for",
+);
+const CHANGING: &[(Place, &str, &str)] = &[DRY_RUN, REASON, IF_MATCH];
+const CHANGED: &[(u16, &str)] = &[
+    (200, "in force on every shard: revision, changes, shards"),
+    (412, "another revision is in force than If-Match names"),
+    (422, "faults, each with its JSON pointer; nothing changed"),
+    (503, "the data plane is not connected; nothing changed"),
+    (507, "the state directory's disk is full; nothing changed"),
+];
+const KEY_BODY: &str = r#"{"type":"object","required":["name"],"properties":{"name":{"type":"string"},
+"team":{"type":"string"},"user":{"type":"string"},"models":{"type":"array","items":{"type":"string"}},
+"expires":{"type":"string","description":"RFC 3339, or a duration from now such as 30d"}}}"#;
+const ROTATE_BODY: &str = r#"{"type":"object","properties":{"overlap":{"type":"string",
+"description":"how long the former secret stays good; 24h by default"}}}"#;
+
+pub const ROUTES: &[Route] = &[
+    Route {
+        method: "get",
+        path: "/v1/status",
+        summary: "Both planes and every shard, now",
+        parameters: &[],
+        body: None,
+        answers: &[(200, "revision, controlplane, dataplane, shards, models")],
+        handler: || get(status::show),
+    },
+    Route {
+        method: "get",
+        path: "/v1/config",
+        summary: "The running document, with its revision as ETag",
+        parameters: &[],
+        body: None,
+        answers: &[(200, "the document")],
+        handler: || get(config::show),
+    },
+    Route {
+        method: "get",
+        path: "/v1/config/{*pointer}",
+        summary: "One value of the running document",
+        parameters: &[],
+        body: None,
+        answers: &[(200, "the value"), (404, "there is nothing at this pointer")],
+        handler: || get(config::show_part),
+    },
+    Route {
+        method: "put",
+        path: "/v1/config",
+        summary: "Replace the document (JSON or YAML): validated, compared, pushed, acknowledged by every shard",
+        parameters: CHANGING,
+        body: Some("{}"),
+        answers: CHANGED,
+        handler: || put(config::replace),
+    },
+    Route {
+        method: "put",
+        path: "/v1/config/{*pointer}",
+        summary: "Set one value of the document",
+        parameters: CHANGING,
+        body: Some("{}"),
+        answers: CHANGED,
+        handler: || put(config::set_part),
+    },
+    Route {
+        method: "delete",
+        path: "/v1/config/{*pointer}",
+        summary: "Take one value out of the document",
+        parameters: CHANGING,
+        body: None,
+        answers: CHANGED,
+        handler: || delete(config::delete_part),
+    },
+    Route {
+        method: "get",
+        path: "/v1/revisions",
+        summary: "Who changed what, when and why, newest first",
+        parameters: &[
+            (Query, "before", "only revisions below this number"),
+            (Query, "limit", "at most so many; 100 by default, 1000 at most"),
+        ],
+        body: None,
+        answers: &[(200, "revisions without their documents")],
+        handler: || get(revisions::list),
+    },
+    Route {
+        method: "get",
+        path: "/v1/revisions/{number}",
+        summary: "One revision with its document",
+        parameters: &[],
+        body: None,
+        answers: &[(200, "the revision"), (404, "no such revision")],
+        handler: || get(revisions::show),
+    },
+    Route {
+        method: "get",
+        path: "/v1/revisions/{number}/diff",
+        summary: "What a revision changed",
+        parameters: &[],
+        body: None,
+        answers: &[(200, "changes from the revision before"), (404, "no such revision")],
+        handler: || get(revisions::show_diff),
+    },
+    Route {
+        method: "post",
+        path: "/v1/revisions/{number}/rollback",
+        summary: "Put an earlier revision's document in force as a new revision",
+        parameters: CHANGING,
+        body: None,
+        answers: CHANGED,
+        handler: || post(revisions::rollback),
+    },
+    Route {
+        method: "get",
+        path: "/v1/keys",
+        summary: "Keys of the store and of the document, without secrets",
+        parameters: &[],
+        body: None,
+        answers: &[(200, "keys")],
+        handler: || get(keys::list),
+    },
+    Route {
+        method: "post",
+        path: "/v1/keys",
+        summary: "Create a key; its secret is shown this once, and works on every shard",
+        parameters: &[],
+        body: Some(KEY_BODY),
+        answers: &[
+            (201, "the key with its secret"),
+            (409, "the name is taken"),
+            (422, "what is wrong, with its pointer"),
+        ],
+        handler: || post(keys::create),
+    },
+    Route {
+        method: "post",
+        path: "/v1/keys/{name}/rotate",
+        summary: "Give a key a new secret, shown this once; the former one stays good for the overlap",
+        parameters: &[],
+        body: Some(ROTATE_BODY),
+        answers: &[
+            (200, "the key with its new secret"),
+            (404, "no such key"),
+            (409, "the key stands in the document"),
+        ],
+        handler: || post(keys::rotate),
+    },
+    Route {
+        method: "delete",
+        path: "/v1/keys/{name}",
+        summary: "Revoke a key; no shard lets it in any more",
+        parameters: &[],
+        body: None,
+        answers: &[
+            (200, "revoked"),
+            (404, "no such key"),
+            (409, "the key stands in the document"),
+        ],
+        handler: || delete(keys::revoke),
+    },
+    Route {
+        method: "get",
+        path: "/v1/metrics",
+        summary: "Prometheus text of both planes",
+        parameters: &[],
+        body: None,
+        answers: &[(200, "text/plain; version=0.0.4")],
+        handler: || get(metrics::show),
+    },
+    Route {
+        method: "get",
+        path: "/v1/events",
+        summary: "Events as they happen (server-sent events)",
+        parameters: &[(
+            Header,
+            "last-event-id",
+            "begin with the remembered events after this one",
+        )],
+        body: None,
+        answers: &[(200, "text/event-stream")],
+        handler: || get(events::stream),
+    },
+    Route {
+        method: "get",
+        path: "/v1/openapi.json",
+        summary: "This description",
+        parameters: &[],
+        body: None,
+        answers: &[(200, "OpenAPI 3.1")],
+        handler: || get(openapi::show),
+    },
+    Route {
+        method: "post",
+        path: "/v1/drain",
+        summary: "Stop taking requests, finish those in flight, end",
+        parameters: &[],
+        body: None,
+        answers: &[(202, "draining")],
+        handler: || post(drain::drain),
+    },
+    Route {
+        method: "post",
+        path: "/v1/resume",
+        summary: "Take back a drain that has not stopped accepting yet",
+        parameters: &[],
+        body: None,
+        answers: &[(200, "serving")],
+        handler: || post(drain::resume),
+    },
+    LATER_USAGE,
+    LATER_LIMITS,
+    LATER_PURGE,
+    LATER_FEEDBACK,
+    LATER_EXPLAIN,
+];
+
+const LATER_USAGE: Route = later_route("get", "/v1/usage", || get(later::refuse));
+const LATER_LIMITS: Route = later_route("get", "/v1/limits/{scope}/{name}", || get(later::refuse));
+const LATER_PURGE: Route = later_route("post", "/v1/cache/purge", || post(later::refuse));
+const LATER_FEEDBACK: Route = later_route("post", "/v1/feedback", || post(later::refuse));
+const LATER_EXPLAIN: Route = later_route("post", "/v1/explain", || post(later::refuse));
+
+const fn later_route(method: &'static str, path: &'static str, handler: fn() -> MethodRouter<Arc<Plane>>) -> Route {
+    let answers = &[(501, "not supported yet")];
+    Route {
+        method,
+        path,
+        summary: "Not supported yet",
+        parameters: &[],
+        body: None,
+        answers,
+        handler,
+    }
+}

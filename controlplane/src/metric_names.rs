@@ -1,0 +1,7 @@
+//! The names of the control plane's own metrics, once. Each has a line in docs/src/operations.md.
+
+pub const REVISION: &str = "tollgate_controlplane_revision";
+pub const LINK_UP: &str = "tollgate_controlplane_link_up";
+pub const UPTIME: &str = "tollgate_controlplane_uptime_seconds";
+pub const DATAPLANE_RESTARTS: &str = "tollgate_dataplane_restarts_total";
+pub const CHANGES: &str = "tollgate_config_changes_total";

@@ -1,0 +1,110 @@
+//! The dry run: a document compiled here exactly as the data plane will, with its secrets read, so that what is
+//! refused is refused before any shard hears of it. Nothing of the result is kept but the admin token's hash.
+
+use std::{io, path::Path};
+
+use sha2::{Digest, Sha256};
+use tollgate_config::{Document, Problem, document::Reference, link::StoredKey};
+use tollgate_engine::{
+    identity::KeyTable,
+    snapshot::{self, Secrets},
+};
+
+/// A file named as a secret or certificate may hold no more.
+const MAX_SECRET_BYTES: u64 = 1024 * 1024;
+
+/// What the control plane itself needs of a document's secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Truth {
+    pub admin_token_sha256: Option<[u8; 32]>,
+}
+
+/// Compiles `document` and its keys. Faults: a reference that cannot be read, and all that the compiler finds.
+pub fn dry_run(revision: u64, document: &Document, keys: &[StoredKey]) -> Result<Truth, Vec<Problem>> {
+    let (secrets, mut problems) = read_secrets(document);
+    let admin_token_sha256 = admin_token(document).unwrap_or_else(|problem| {
+        problems.push(problem);
+        None
+    });
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    if let Err(found) = snapshot::compile(revision, document.clone(), &secrets) {
+        problems.extend(found);
+    }
+    if let Err(found) = KeyTable::build(document, &secrets, keys) {
+        problems.extend(found);
+    }
+    if problems.is_empty() {
+        Ok(Truth { admin_token_sha256 })
+    } else {
+        Err(problems)
+    }
+}
+
+/// The SHA-256 of the admin token, if the document names one.
+pub fn admin_token(document: &Document) -> Result<Option<[u8; 32]>, Problem> {
+    const POINTER: &str = "/admin/token";
+    let Some(reference) = document.admin.as_ref().and_then(|admin| admin.token.as_ref()) else {
+        return Ok(None);
+    };
+    match read(reference) {
+        Ok(token) if token.is_empty() => Err(Problem::new(POINTER, "the token is empty", "give it a value")),
+        Ok(token) => Ok(Some(Sha256::digest(token).into())),
+        Err(error) => Err(unreadable(reference, POINTER, &error)),
+    }
+}
+
+/// Reads all that compiling needs; what cannot be read is a problem at the pointer that names it.
+fn read_secrets(document: &Document) -> (Secrets, Vec<Problem>) {
+    let mut secrets = Secrets::new();
+    let mut problems = Vec::new();
+    for (reference, pointer) in snapshot::references(document) {
+        if secrets.contains_key(&reference) {
+            continue;
+        }
+        match read(&reference) {
+            Ok(secret) => {
+                secrets.insert(reference, secret);
+            }
+            Err(error) => problems.push(unreadable(&reference, &pointer, &error)),
+        }
+    }
+    (secrets, problems)
+}
+
+/// The content of a reference, without the white space around it (files end in a newline).
+pub fn read(reference: &Reference) -> io::Result<Vec<u8>> {
+    let raw = match reference {
+        Reference::Env(name) => {
+            use std::os::unix::ffi::OsStringExt;
+            let value = std::env::var_os(name).ok_or_else(|| io::Error::other("it is not set"))?;
+            value.into_vec()
+        }
+        Reference::File(path) => {
+            let length = std::fs::metadata(Path::new(path))?.len();
+            if length > MAX_SECRET_BYTES {
+                return Err(io::Error::other(format!(
+                    "it has {length} bytes; at most {MAX_SECRET_BYTES} are read"
+                )));
+            }
+            std::fs::read(path)?
+        }
+    };
+    Ok(raw.trim_ascii().to_vec())
+}
+
+fn unreadable(reference: &Reference, pointer: &str, error: &io::Error) -> Problem {
+    match reference {
+        Reference::Env(name) => Problem::new(
+            pointer,
+            format!("the environment variable {name} cannot be read: {error}"),
+            format!("set {name} where tollgate is started"),
+        ),
+        Reference::File(path) => Problem::new(
+            pointer,
+            format!("the file {path} cannot be read: {error}"),
+            "name a file that the user of tollgate may read",
+        ),
+    }
+}
