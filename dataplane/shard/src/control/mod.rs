@@ -192,16 +192,15 @@ impl Control {
     }
 
     fn begin_drain(&mut self) {
-        let configured = self
-            .running
-            .as_ref()
-            .and_then(|running| running.document().drain_delay_ms);
-        let default = if std::io::stderr().is_terminal() {
-            Duration::ZERO
-        } else {
-            DRAIN_DELAY
+        let drain_delay = match &self.running {
+            Some(running) => match running.document().drain_delay_ms {
+                Some(configured) => Duration::from_millis(configured),
+                None if std::io::stderr().is_terminal() => Duration::ZERO,
+                None => DRAIN_DELAY,
+            },
+            // Nobody was ever served.
+            None => Duration::ZERO,
         };
-        let drain_delay = configured.map_or(default, Duration::from_millis);
         if self.drain.begin(Instant::now(), drain_delay) {
             self.shards.tell_all(|| ToShard::NotReady);
             self.tell("draining", format!("accepting stops in {} ms", drain_delay.as_millis()));
