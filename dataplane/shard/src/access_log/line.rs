@@ -246,5 +246,12 @@ mod tests {
             "tags": "a=b",
         });
         assert_eq!(line, expected);
+        let docs = include_str!("../../../../docs/src/access-log.md");
+        for field in line.as_object().expect("an object").keys() {
+            assert!(
+                docs.contains(&format!("`{field}`")),
+                "docs/src/access-log.md has no line for {field}"
+            );
+        }
     }
 }

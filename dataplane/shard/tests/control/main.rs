@@ -8,5 +8,6 @@ mod frames;
 
 mod drain;
 mod listeners;
+mod log;
 mod revisions;
 mod tls;
