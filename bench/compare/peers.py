@@ -173,15 +173,20 @@ class Tollgate(Direct):
         self.providers = providers
         with open(self.config, "w") as file:
             json.dump(self.document(), file)
-        self.program = os.path.join(ROOT, "target", options.profile_folder, "tollgate")
-        if not os.path.exists(self.program):
-            raise SystemExit(f"{self.program} is missing: cargo build --release --bins")
-        self.process = Process("tollgate", PROXY_CORE, [
-            self.program, "up", "--config", self.config, "--state-dir", os.path.join(folder, "state"),
-            "--control-socket", self.socket, "--shards", "1"], folder,
-            {"TOLLGATE_BENCH_KEY": payloads.KEY, "TOLLGATE_BENCH_CREDENTIAL": "sk-mock"})
+        self.process = self.start(os.path.join(ROOT, "target", options.profile_folder))
         self.process.wait_for(self.buffered)
         proc.wait_until(self.is_ready, "tollgate's /readyz")
+
+    def start(self, programs):
+        return self.run(os.path.join(programs, "tollgate"), [
+            "up", "--config", self.config, "--state-dir", os.path.join(self.folder, "state"), "--control-socket",
+            self.socket, "--shards", "1"])
+
+    def run(self, program, arguments):
+        if not os.path.exists(program):
+            raise SystemExit(f"{program} is missing: cargo build --release --bins")
+        secrets = {"TOLLGATE_BENCH_KEY": payloads.KEY, "TOLLGATE_BENCH_CREDENTIAL": "sk-mock"}
+        return Process(self.name, PROXY_CORE, [program] + arguments, self.folder, secrets)
 
     def document(self, more_keys=0):
         """The configuration, with `more_keys` keys beside the one that is used. Streams have their own provider."""
@@ -221,7 +226,20 @@ class Tollgate(Direct):
         self.process.stop()
 
 
-PEERS = {peer.name: peer for peer in (Nginx, Tollgate, Direct)}
+class Dataplane(Tollgate):
+    """The data plane alone, serving its last good configuration: what is measured without a control plane."""
+
+    name = "dataplane"
+
+    def start(self, programs):
+        state = os.path.join(self.folder, "alone")
+        os.mkdir(state, 0o700)
+        with open(os.path.join(state, "last-good.json"), "w") as file:
+            json.dump({"revision": 1, "document": self.document(), "keys": []}, file)
+        return self.run(os.path.join(programs, "tollgate-dataplane"), ["--state-dir", state, "--shards", "1"])
+
+
+PEERS = {peer.name: peer for peer in (Nginx, Tollgate, Dataplane, Direct)}
 
 
 def check(peer, body, stream):
