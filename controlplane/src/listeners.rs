@@ -119,6 +119,13 @@ impl Listeners {
         }
         self.bound
             .retain(|name, _| wanted.iter().any(|(wanted, _)| wanted == name));
+        // Our second copies: kept, they would queue connections to an address that is given up later.
+        let bound = &self.bound;
+        self.inherited.retain(|socket| {
+            !bound
+                .values()
+                .any(|b| socket.local_addr().is_ok_and(|local| local == b.actual))
+        });
         changed
     }
 

@@ -116,3 +116,6 @@ async fn admit_token(State(plane): State<Arc<Plane>>, mut request: Request, next
     request.extensions_mut().insert(Actor::named("admin token"));
     Ok(next.run(request).await)
 }
+
+#[cfg(test)]
+mod tests;

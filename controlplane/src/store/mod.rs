@@ -90,6 +90,7 @@ impl Store {
     /// Opens or creates the database. WAL, so that readers never wait for a writer, and `synchronous = FULL`, so that
     /// a revision that was answered survives a power cut.
     pub fn open(path: &Path) -> Result<Store, StoreError> {
+        make_private(path).map_err(|e| StoreError::Sqlite(format!("{}: {e}", path.display())))?;
         let connection = Connection::open(path)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
@@ -101,8 +102,11 @@ impl Store {
                 known: SCHEMA_VERSION,
             });
         }
-        connection.execute_batch(SCHEMA)?;
-        connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        // Only where it is new: opening must also work on a full disk.
+        if found < SCHEMA_VERSION {
+            connection.execute_batch(SCHEMA)?;
+            connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        }
         Ok(Store {
             connection: Arc::new(Mutex::new(connection)),
         })
@@ -141,6 +145,19 @@ impl Store {
         })
         .await
     }
+}
+
+/// Its owner's alone, and so are the files SQLite puts beside it.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::OpenOptions::new();
+    options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
 }
 
 #[cfg(test)]

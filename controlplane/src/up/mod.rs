@@ -31,6 +31,7 @@ use crate::{
     plane::{Actor, Plane},
     rollout::{self, Edit, Refusal, Rollout, Terms},
     store::{Store, settings},
+    truth,
 };
 
 use dataplane::{Ended, Supervisor};
@@ -137,8 +138,25 @@ async fn up(
     ended
 }
 
-/// From adoption to the end.
+/// From adoption to the end, with the sandbox provider if there is one.
 async fn serve(
+    plane: &Arc<Plane>,
+    arguments: &UpArguments,
+    file: Option<source::ConfigFile>,
+    output: Output,
+    signals: &mut Signals,
+) -> Result<(), CliError> {
+    let mut sandbox = Sandbox::new(plane.clone());
+    let outcome = serve_beside(&mut sandbox, plane, arguments, file, output, signals).await;
+    match &outcome {
+        Ok(()) => sandbox.stop().await,
+        Err(_) => sandbox.abandon().await,
+    }
+    outcome
+}
+
+async fn serve_beside(
+    sandbox: &mut Sandbox,
     plane: &Arc<Plane>,
     arguments: &UpArguments,
     file: Option<source::ConfigFile>,
@@ -152,8 +170,8 @@ async fn serve(
     if let Some(current) = recovered.map_err(|refusal| refused("the stored revision", refusal))? {
         rollout::resume(plane, current).await;
     }
-    let mut sandbox = Sandbox::new(plane.clone());
-    let source = source::decide(plane, file, &mut sandbox).await?;
+    let source = source::decide(plane, file, sandbox).await?;
+    rehearse(plane, &source).await?;
     bind(plane, &source).await?;
     let running = match adopted {
         Some(running) => running,
@@ -167,30 +185,15 @@ async fn serve(
     let link = running.link.clone();
     let (stopping, stop) = watch::channel(false);
     let supervision = tokio::spawn(supervisor.supervise(running, stop));
-    let begun = begin(plane, &source, &link).await;
-    let outcome = match begun {
-        Ok(()) => {
-            ready::announce(plane, output).await;
-            live(
-                plane,
-                arguments.config.as_deref(),
-                signals,
-                supervision,
-                stopping,
-                arguments.start,
-            )
-            .await
+    if let Err(error) = begin(plane, &source, &link).await {
+        stopping.send_replace(true);
+        if let Ok(Ended::Stopped(Some(running))) = supervision.await {
+            shutdown::abandon(running).await;
         }
-        Err(error) => {
-            stopping.send_replace(true);
-            if let Ok(Ended::Stopped(Some(running))) = supervision.await {
-                shutdown::abandon(running, arguments.start).await;
-            }
-            Err(error)
-        }
-    };
-    sandbox.stop().await;
-    outcome
+        return Err(error);
+    }
+    ready::announce(plane, output).await;
+    live(plane, arguments, signals, supervision, stopping).await
 }
 
 fn absolute(path: &Path) -> PathBuf {
@@ -207,6 +210,21 @@ fn forward(plane: &Arc<Plane>) -> mpsc::Sender<Event> {
         }
     });
     sender
+}
+
+/// A new document's dry run, so that a secret that cannot be read is said before anything is started.
+async fn rehearse(plane: &Arc<Plane>, source: &Source) -> Result<(), CliError> {
+    let Source::New(new) = source else { return Ok(()) };
+    let keys = plane.store.keys().await.map_err(|e| CliError::failed(e.to_string()))?;
+    let keys: Vec<_> = keys.into_iter().map(|row| row.key).collect();
+    truth::dry_run(0, &new.document, &keys)
+        .map(drop)
+        .map_err(|mut problems| {
+            for problem in &mut problems {
+                problem.position = problem.position.or_else(|| new.parsed.position(&problem.pointer));
+            }
+            CliError::faults(&new.name, &problems)
+        })
 }
 
 /// Opens the sockets of what is about to run, so that a port in use is said before anything is started.
@@ -227,9 +245,15 @@ async fn bind(plane: &Arc<Plane>, source: &Source) -> Result<(), CliError> {
 /// Brings the document into force on the data plane that was found or started.
 async fn begin(plane: &Arc<Plane>, source: &Source, link: &Arc<crate::link::Link>) -> Result<(), CliError> {
     match source {
-        Source::Stored => rollout::sync(plane, link)
-            .await
-            .map_err(|refusal| refused("the stored revision", refusal)),
+        Source::Stored => match rollout::sync(plane, link).await {
+            // It serves its last good document: a control plane that is there helps more than one that is not.
+            Err(Refusal::Faults(problems)) if link.hello().revision > 0 => {
+                let lines: Vec<String> = problems.iter().map(|p| format!("{}: {}", p.pointer, p.wrong)).collect();
+                plane.events.tell("sync_failed", lines.join("; "));
+                Ok(())
+            }
+            synced => synced.map_err(|refusal| refused("the stored revision", refusal)),
+        },
         Source::New(new) => {
             let terms = Terms {
                 why: new.why.clone(),
@@ -264,11 +288,10 @@ fn refused(name: &str, refusal: Refusal) -> CliError {
 /// Serves until a signal or a drain ends it.
 async fn live(
     plane: &Arc<Plane>,
-    config: Option<&Path>,
+    arguments: &UpArguments,
     signals: &mut Signals,
     mut supervision: JoinHandle<Ended>,
     stopping: watch::Sender<bool>,
-    start: Start,
 ) -> Result<(), CliError> {
     loop {
         tokio::select! {
@@ -278,20 +301,28 @@ async fn live(
             }
             wish = signals.next() => match wish {
                 Wish::End => break,
-                Wish::Reload => reload(plane, config).await,
+                Wish::Reload => reload(plane, arguments.config.as_deref()).await,
             },
         }
     }
     stopping.send_replace(true);
-    match supervision.await {
-        Ok(Ended::Stopped(Some(running))) if start == Start::Dataplane => {
-            tokio::select! {
-                () = shutdown::drain(plane, running) => Ok(()),
-                () = signals.end() => Err(CliError::failed("ended by a second signal, before everything in flight was done")),
-            }
-        }
-        _ => Ok(()),
+    let Ok(Ended::Stopped(Some(mut running))) = supervision.await else {
+        return Ok(());
+    };
+    if arguments.start == Start::Nothing {
+        return Ok(());
     }
+    let drained = tokio::select! {
+        () = shutdown::drain(plane, &mut running) => true,
+        () = signals.end() => false,
+    };
+    if !drained {
+        running.process.signal(rustix::process::Signal::KILL);
+        return Err(CliError::failed(
+            "ended by a second signal, before everything in flight was done",
+        ));
+    }
+    Ok(())
 }
 
 /// SIGHUP: the file again if it differs, and the certificates and key files it names in any case.

@@ -37,11 +37,16 @@ struct Record {
 pub struct Sandbox {
     plane: Arc<Plane>,
     watching: Option<(watch::Sender<bool>, JoinHandle<()>)>,
+    is_adopted: bool,
 }
 
 impl Sandbox {
     pub fn new(plane: Arc<Plane>) -> Sandbox {
-        Sandbox { plane, watching: None }
+        Sandbox {
+            plane,
+            watching: None,
+            is_adopted: false,
+        }
     }
 
     /// Where an earlier start's sandbox listened.
@@ -62,6 +67,7 @@ impl Sandbox {
                 Err(_) => launch(None).await?,
             },
         };
+        self.is_adopted = !process.is_child();
         keep_record(&self.plane, address, process.pid()).await;
         let (stopping, stop) = watch::channel(false);
         let task = tokio::spawn(keep_running(self.plane.clone(), process, address, stop));
@@ -74,6 +80,13 @@ impl Sandbox {
             stopping.send_replace(true);
             // A panic in the task leaves nothing more to do.
             let _ = task.await;
+        }
+    }
+
+    /// After a start that failed: one that was adopted goes on for the data plane that uses it.
+    pub async fn abandon(&mut self) {
+        if !self.is_adopted {
+            self.stop().await;
         }
     }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use rustix::process::Signal;
 use tollgate_config::link::AskBody;
 
-use super::{Start, dataplane::Running};
+use super::dataplane::Running;
 use crate::{link::ANSWER_TIMEOUT, plane::Plane};
 
 /// Where the document leaves it to the surroundings: not on a terminal.
@@ -14,7 +14,7 @@ const DRAIN_DELAY: Duration = Duration::from_secs(5);
 const MARGIN: Duration = Duration::from_secs(5);
 
 /// Asks it to drain and waits for its end: readiness first, then no new connections, then what is in flight.
-pub async fn drain(plane: &Arc<Plane>, mut running: Box<Running>) {
+pub async fn drain(plane: &Arc<Plane>, running: &mut Running) {
     plane.events.tell("draining", "the gateway ends");
     let document = &plane.current().document;
     let delay = document.drain_delay_ms.map_or(DRAIN_DELAY, Duration::from_millis);
@@ -24,12 +24,12 @@ pub async fn drain(plane: &Arc<Plane>, mut running: Box<Running>) {
     if asked.is_err() && !running.link.is_closed() {
         running.process.signal(Signal::TERM);
     }
-    end(&mut running, patience).await;
+    end(running, patience).await;
 }
 
 /// A start that failed: one that we started has served nobody, one that was adopted goes on.
-pub async fn abandon(mut running: Box<Running>, start: Start) {
-    if start == Start::Dataplane && running.process.is_child() {
+pub async fn abandon(mut running: Box<Running>) {
+    if running.process.is_child() {
         running.process.signal(Signal::TERM);
         end(&mut running, MARGIN).await;
     }
