@@ -14,6 +14,8 @@ pub(crate) struct Call {
     /// The model's name as sent lies between these two parts of the body.
     before: String,
     after: String,
+    /// It sends `x-tollgate-timeout`.
+    pub hurries: bool,
     /// Milliseconds after which the client hangs up.
     pub leaves_after_ms: Option<u64>,
     /// The body arrives this late, or not at all.
@@ -55,11 +57,8 @@ impl Call {
         } else {
             "/v1/chat/completions"
         };
-        let timeout = if rng.percent(15) {
-            "x-tollgate-timeout: 700ms\r\n"
-        } else {
-            ""
-        };
+        let hurries = rng.percent(15);
+        let timeout = if hurries { "x-tollgate-timeout: 700ms\r\n" } else { "" };
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: gate\r\nauthorization: Bearer {key}\r\n{timeout}content-length: {}\r\n\r\n",
             body.len()
@@ -73,6 +72,7 @@ impl Call {
             refused_with,
             before,
             after,
+            hurries,
             leaves_after_ms: rng.percent(15).then(|| rng.below(3_000) as u64),
             body_delay_ms: rng.below(20) as u64,
             body_fails: rng.percent(3),

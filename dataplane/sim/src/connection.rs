@@ -41,6 +41,8 @@ pub(crate) struct Connection {
     started: Tick,
     pub body_whole: bool,
     pub left: bool,
+    /// The shell reported a bug of its own.
+    pub bug: bool,
 }
 
 /// What an exchange wants of the world.
@@ -72,6 +74,7 @@ impl Connection {
             started: Tick(0),
             body_whole: false,
             left: false,
+            bug: false,
         }
     }
 
@@ -253,6 +256,20 @@ impl Connection {
             assert!(rest.is_empty() && !ended, "a broken answer must be cut");
         }
         assert!(self.left || record.outcome == Outcome::Cut);
-        assert!(self.left || answer.last != Last::Whole || record.total_ns > 0);
+        assert!(
+            self.left || self.may_break(answer),
+            "an answer was given up without a reason"
+        );
+    }
+
+    /// Is there a reason for this answer to end early?
+    fn may_break(&self, answer: &Answer) -> bool {
+        let longest_wait_ms = answer.pieces.iter().map(|(delay_ms, _)| *delay_ms).max().unwrap_or(0);
+        let took_ms = self.exchange.record().total_ns / 1_000_000;
+        answer.last != Last::Whole
+            || longest_wait_ms >= gateway::TIMEOUTS.between_bytes_ms
+            || took_ms >= gateway::TIMEOUTS.total_ms
+            || self.call.hurries
+            || self.bug
     }
 }

@@ -156,7 +156,10 @@ impl World {
                 self.connections[index].left = true;
                 self.feed(index, Input::ClientGone);
             }
-            Event::Bug => self.feed(index, Input::Internal("simulated")),
+            Event::Bug => {
+                self.connections[index].bug = true;
+                self.feed(index, Input::Internal("simulated"));
+            }
         }
     }
 

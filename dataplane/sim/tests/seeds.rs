@@ -6,6 +6,7 @@ use tollgate_sim::{Summary, run};
 
 const SEEDS: u64 = 2_000;
 
+#[allow(clippy::disallowed_methods, reason = "a test's own setting")]
 fn seeds() -> std::ops::Range<u64> {
     match std::env::var("TOLLGATE_SIM_SEED") {
         Ok(seed) => {

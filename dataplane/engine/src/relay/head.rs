@@ -108,7 +108,7 @@ fn passes(field: &Field, buf: &[u8], own_cors: bool) -> bool {
             let cors = b"access-control-";
             let is_cors = own_cors && name.len() > cors.len() && name[..cors.len()].eq_ignore_ascii_case(cors);
             // `alt-svc` speaks of the provider's own address, which the client did not call.
-            !is_cors && !(name.len() == 7 && name.eq_ignore_ascii_case(b"alt-svc"))
+            !(is_cors || name.len() == 7 && name.eq_ignore_ascii_case(b"alt-svc"))
         }
         Known::Connection
         | Known::ContentLength
