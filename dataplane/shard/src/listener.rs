@@ -32,7 +32,10 @@ impl Listeners {
     }
 
     fn name(&self, index: u32) -> Option<Rc<str>> {
-        self.sockets.get(index as usize)?.as_ref().map(|(name, _)| Rc::clone(name))
+        self.sockets
+            .get(index as usize)?
+            .as_ref()
+            .map(|(name, _)| Rc::clone(name))
     }
 }
 
@@ -55,8 +58,12 @@ impl Shard {
     fn close_listeners(&mut self, which: impl Fn(&str) -> bool) {
         for (index, slot) in self.listeners.sockets.iter_mut().enumerate() {
             if let Some((_, socket)) = slot.take_if(|(listener, _)| which(listener)) {
-                let under_way = UnderWay { accept: true, ..UnderWay::default() };
-                self.ring.close(socket, Token::new(LISTENER, 0, index as u32), under_way);
+                let under_way = UnderWay {
+                    accept: true,
+                    ..UnderWay::default()
+                };
+                self.ring
+                    .close(socket, Token::new(LISTENER, 0, index as u32), under_way);
             }
         }
     }
@@ -105,7 +112,10 @@ impl Shard {
                 (least, least_at) = (count, index);
             }
         }
-        let bound = self.running.as_ref().map_or(u32::MAX, |running| running.client.max_connections);
+        let bound = self
+            .running
+            .as_ref()
+            .map_or(u32::MAX, |running| running.client.max_connections);
         if total >= u64::from(bound.min(self.setup.max_connections)) {
             self.metrics.connection_refused();
             return;
@@ -116,7 +126,11 @@ impl Shard {
         }
         // Counted at once, or a burst of accepts would all go to the same shard.
         load[least_at].fetch_add(1, Ordering::Relaxed);
-        let message = ToShard::Connection { socket, peer, listener: listener.to_string() };
+        let message = ToShard::Connection {
+            socket,
+            peer,
+            listener: listener.to_string(),
+        };
         self.setup.peers[least_at].send(message);
     }
 
@@ -124,7 +138,9 @@ impl Shard {
     pub fn welcome(&mut self, socket: OwnedFd, peer: SocketAddr, listener: Rc<str>) {
         // Without a configuration nothing can be answered; the control plane sends one before any socket.
         let Some(running) = self.running.clone() else { return };
-        let Some(index) = running.listeners.get(listener.as_ref()).copied() else { return };
+        let Some(index) = running.listeners.get(listener.as_ref()).copied() else {
+            return;
+        };
         let pinned = running.pin();
         let preamble = pinned.snapshot.document.listeners[index].1.proxy_protocol;
         let mut down = Down::new(socket, peer, listener);
@@ -138,7 +154,11 @@ impl Shard {
         down.receiving = true;
         // A preamble or a handshake is owed at once; a plain connection may be opened ahead of its first request.
         let owed = preamble || down.tls.is_some();
-        let wait_ms = if owed { running.client.header_timeout_ms } else { running.client.idle_timeout_ms };
+        let wait_ms = if owed {
+            running.client.header_timeout_ms
+        } else {
+            running.client.idle_timeout_ms
+        };
         down.deadline = Some(self.clock.now().plus_ms(wait_ms));
         let fd = down.socket.as_raw_fd();
         let id = self.downs.insert(down);

@@ -84,13 +84,20 @@ pub fn run(setup: ShardSetup) -> Result<(), String> {
         .name(&format!("shard-{}", setup.id))
         .io_memory(GLOMMIO_IO_MEMORY_BYTES)
         .make()
-        .map_err(|error| format!("shard {}: cannot start its executor on core {}: {error}", setup.id, setup.cpu))?;
+        .map_err(|error| {
+            format!(
+                "shard {}: cannot start its executor on core {}: {error}",
+                setup.id, setup.cpu
+            )
+        })?;
     executor.run(async move {
         let id = setup.id;
         let mut shard = Shard::new(setup).map_err(|error| format!("shard {id}: cannot make its ring: {error}"))?;
         // The loop is glommio's only task and sleeps in the shard's own ring, so glommio's reactor is never entered
         // and costs nothing. A second task would need the loop to yield to it.
-        shard.turns().map_err(|error| format!("shard {id}: its ring failed: {error}"))
+        shard
+            .turns()
+            .map_err(|error| format!("shard {id}: its ring failed: {error}"))
     })
 }
 
@@ -111,7 +118,10 @@ impl Shard {
             listeners: Listeners::default(),
             running: None,
             prepared: None,
-            local: Local { seed: clock.seed(setup.id), sequence: 0 },
+            local: Local {
+                seed: clock.seed(setup.id),
+                sequence: 0,
+            },
             out: Outputs::default(),
             metrics: ShardMetrics::new(setup.id),
             log: setup.access.log(),
@@ -161,7 +171,10 @@ impl Shard {
             self.out.clear();
             self.followups.clear();
             if let Some(token) = owner {
-                let id = Id { index: token.index(), generation: token.generation() };
+                let id = Id {
+                    index: token.index(),
+                    generation: token.generation(),
+                };
                 match token.kind() {
                     DOWN => self.drop_down(id),
                     _ => self.drop_up(id),
@@ -275,5 +288,8 @@ impl Shard {
 }
 
 fn id_of(token: Token) -> Id {
-    Id { index: token.index(), generation: token.generation() }
+    Id {
+        index: token.index(),
+        generation: token.generation(),
+    }
 }

@@ -132,7 +132,10 @@ mod tests {
             let mut fired = Vec::new();
             wheel.turn(now, &mut fired);
             for due in fired {
-                assert!(ms(due) <= now && now.0 <= ms(due).0 + 2 * SLOT_NS, "{due} fired at {now:?}");
+                assert!(
+                    ms(due) <= now && now.0 <= ms(due).0 + 2 * SLOT_NS,
+                    "{due} fired at {now:?}"
+                );
                 seen.push(due);
             }
         }

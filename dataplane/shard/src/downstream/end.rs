@@ -20,7 +20,9 @@ impl Shard {
     /// The answer is complete.
     pub fn request_ended(&mut self, id: Id, mut active: Box<Active>) {
         self.drop_attempts(&mut active);
-        let Some(down) = self.downs.get_mut(id) else { return self.deactivate(active) };
+        let Some(down) = self.downs.get_mut(id) else {
+            return self.deactivate(active);
+        };
         if down.reset {
             self.deactivate(active);
             self.drop_down(id);
@@ -85,7 +87,11 @@ impl Shard {
             let mut farewell = Vec::new();
             tls.close(&mut farewell);
             // Best effort: the half-close behind it says the same to a client that does not read it.
-            let _ = rustix::net::send(&down.socket, &farewell, rustix::net::SendFlags::DONTWAIT | rustix::net::SendFlags::NOSIGNAL);
+            let _ = rustix::net::send(
+                &down.socket,
+                &farewell,
+                rustix::net::SendFlags::DONTWAIT | rustix::net::SendFlags::NOSIGNAL,
+            );
         }
         if !down.receiving {
             self.drop_down(id);
@@ -113,7 +119,11 @@ impl Shard {
             let _ = sockopt::set_socket_linger(&down.socket, Some(std::time::Duration::ZERO));
         }
         let send = down.sending.map(|(name, _)| name);
-        let under_way = UnderWay { receive: down.receiving, send, ..UnderWay::default() };
+        let under_way = UnderWay {
+            receive: down.receiving,
+            send,
+            ..UnderWay::default()
+        };
         self.ring.close(down.socket, Self::down_token(id), under_way);
         self.publish_load();
     }

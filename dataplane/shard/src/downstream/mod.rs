@@ -65,6 +65,7 @@ pub struct Down {
 }
 
 /// What a connection holds while it has a request: pooled per shard, given back when it goes idle.
+#[derive(Default)]
 pub struct Active {
     pub exchange: Exchange,
     pub head: RequestHead,
@@ -96,26 +97,6 @@ pub struct Reply {
     /// Bytes still owed under `content-length`.
     pub owed: Option<u64>,
     pub close: bool,
-}
-
-impl Default for Active {
-    fn default() -> Self {
-        Self {
-            exchange: Exchange::default(),
-            head: RequestHead::default(),
-            input: Rc::default(),
-            decoded: Rc::default(),
-            decoder: chunked::Decoder::default(),
-            request_len: 0,
-            decoded_upto: 0,
-            max_body_bytes: 0,
-            body_whole: false,
-            ahead: Vec::new(),
-            attempts: Vec::new(),
-            reply: Reply::default(),
-            started: Tick::default(),
-        }
-    }
 }
 
 /// Buffers beyond this are not kept for the next request.

@@ -2,10 +2,7 @@
 
 use std::rc::Rc;
 
-use tollgate_engine::{
-    Input, Peer, Tick,
-    exchange::ClientFault,
-};
+use tollgate_engine::{Input, Peer, Tick, exchange::ClientFault};
 use tollgate_wire::{
     head::{Framing, Known},
     http1::{
@@ -92,7 +89,10 @@ impl Shard {
         let was_handshaking = tls.handshaking();
         let fed = tls.feed(data, &mut plain);
         if was_handshaking && !tls.handshaking() {
-            let idle_ms = self.running.as_ref().map_or(75_000, |running| running.client.idle_timeout_ms);
+            let idle_ms = self
+                .running
+                .as_ref()
+                .map_or(75_000, |running| running.client.idle_timeout_ms);
             down.deadline = Some(self.clock.now().plus_ms(idle_ms));
         }
         // Handshake bytes, alerts and tickets go out whatever came of it.
@@ -199,7 +199,9 @@ impl Shard {
     }
 
     fn begin_exchange(&mut self, id: Id, active: &mut Active) {
-        let (Some(down), Some(running)) = (self.downs.get(id), &self.running) else { return };
+        let (Some(down), Some(running)) = (self.downs.get(id), &self.running) else {
+            return;
+        };
         let listener = running.listeners.get(down.listener.as_ref()).copied();
         let pinned = running.pin();
         let mut address = down.client.ip();
@@ -207,11 +209,19 @@ impl Shard {
             let trusted = &pinned.snapshot.document.listeners[index].1.trusted_proxies;
             // The head is good here, or empty: a bad one names no headers.
             if !trusted.is_empty() {
-                let forwarded = active.head.fields.get(Known::XForwardedFor).map(|f| f.value.of(&active.input));
+                let forwarded = active
+                    .head
+                    .fields
+                    .get(Known::XForwardedFor)
+                    .map(|f| f.value.of(&active.input));
                 address = proxy_protocol::client_address(address, forwarded, trusted);
             }
         }
-        let peer = Peer { address, loopback: down.peer.ip().is_loopback() && address.is_loopback(), listener };
+        let peer = Peer {
+            address,
+            loopback: down.peer.ip().is_loopback() && address.is_loopback(),
+            listener,
+        };
         active.exchange.begin(pinned, peer, active.started);
     }
 
@@ -231,14 +241,19 @@ impl Shard {
             }
         }
         let read = Self::take_body(active);
-        let Some(down) = self.downs.get_mut(id) else { return read };
+        let Some(down) = self.downs.get_mut(id) else {
+            return read;
+        };
         if read == BodyRead::More {
             down.phase = Phase::Body;
             if active.head.expect_continue && active.input.len() == active.head.len {
                 down.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
                 self.dirty_down(id);
             }
-            let timeout_ms = self.running.as_ref().map_or(30_000, |running| running.client.body_timeout_ms);
+            let timeout_ms = self
+                .running
+                .as_ref()
+                .map_or(30_000, |running| running.client.body_timeout_ms);
             let deadline = self.clock.now().plus_ms(timeout_ms);
             if let Some(down) = self.downs.get_mut(id) {
                 down.deadline = Some(deadline);
@@ -342,7 +357,9 @@ impl Shard {
 
     fn down_too_slow(&mut self, id: Id) {
         let Some(down) = self.downs.get_mut(id) else { return };
-        let Some(mut active) = down.active.take() else { return self.drop_down(id) };
+        let Some(mut active) = down.active.take() else {
+            return self.drop_down(id);
+        };
         let was_head = down.phase == Phase::Head;
         down.phase = Phase::Busy;
         down.deadline = None;
@@ -357,7 +374,10 @@ impl Shard {
     fn exchange_timer(&mut self, id: Id) {
         let Some(down) = self.downs.get_mut(id) else { return };
         let Some(active) = down.active.take() else { return };
-        let paused = active.attempts.iter().any(|(_, up)| self.ups.get(*up).is_some_and(|up| up.paused));
+        let paused = active
+            .attempts
+            .iter()
+            .any(|(_, up)| self.ups.get(*up).is_some_and(|up| up.paused));
         if paused {
             // The client is slow, not the upstream; the client's own deadline watches it.
             if let Some(down) = self.downs.get_mut(id) {
@@ -400,7 +420,10 @@ impl Shard {
     pub fn next_request(&mut self, id: Id, mut active: Box<Active>) {
         let Some(down) = self.downs.get_mut(id) else { return };
         let now = self.clock.now();
-        let idle_ms = self.running.as_ref().map_or(75_000, |running| running.client.idle_timeout_ms);
+        let idle_ms = self
+            .running
+            .as_ref()
+            .map_or(75_000, |running| running.client.idle_timeout_ms);
         down.phase = Phase::Idle;
         down.deadline = Some(now.plus_ms(idle_ms));
         if active.ahead.is_empty() {

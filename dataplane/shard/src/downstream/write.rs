@@ -63,7 +63,10 @@ impl Shard {
     pub fn write_body(&mut self, id: Id, active: &mut Active, pieces: &[Piece], arena: &[u8], input: &[u8]) {
         let request_body = match active.head.framing {
             tollgate_wire::head::Framing::Chunked => active.decoded.as_slice(),
-            _ => active.input.get(active.head.len..active.request_len).unwrap_or_default(),
+            _ => active
+                .input
+                .get(active.head.len..active.request_len)
+                .unwrap_or_default(),
         };
         let bytes_of = |piece: &Piece| -> &[u8] {
             let (from, range) = match piece {
@@ -135,7 +138,9 @@ impl Shard {
             return;
         }
         let len = bytes.len();
-        let name = self.ring.send(down.socket.as_raw_fd(), Message::of(bytes), Self::down_token(id));
+        let name = self
+            .ring
+            .send(down.socket.as_raw_fd(), Message::of(bytes), Self::down_token(id));
         down.sending = Some((name, len));
     }
 
@@ -173,7 +178,10 @@ impl Shard {
 
     /// A client must take something within `body_timeout`.
     fn watch_write(&mut self, id: Id) {
-        let timeout_ms = self.running.as_ref().map_or(30_000, |running| running.client.body_timeout_ms);
+        let timeout_ms = self
+            .running
+            .as_ref()
+            .map_or(30_000, |running| running.client.body_timeout_ms);
         let deadline = self.clock.now().plus_ms(timeout_ms);
         if let Some(down) = self.downs.get_mut(id)
             && matches!(down.phase, Phase::Busy | Phase::Idle)
@@ -184,7 +192,9 @@ impl Shard {
     }
 
     fn resume_ups_of(&mut self, id: Id) {
-        let Some(active) = self.downs.get(id).and_then(|down| down.active.as_ref()) else { return };
+        let Some(active) = self.downs.get(id).and_then(|down| down.active.as_ref()) else {
+            return;
+        };
         let ups: Vec<Id> = active.attempts.iter().map(|(_, up)| *up).collect();
         for up in ups {
             self.resume_up(up);

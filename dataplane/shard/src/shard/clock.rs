@@ -1,5 +1,7 @@
 //! The shard's clocks: monotonic time for deadlines, wall time for expiry and logs, read once a turn.
 
+#![allow(clippy::disallowed_methods)] // The one place where a shard reads its clocks.
+
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tollgate_engine::Tick;
@@ -11,7 +13,10 @@ pub struct Clock {
 
 impl Clock {
     pub fn start() -> Self {
-        Self { base: Instant::now(), unix_ms: unix_ms() }
+        Self {
+            base: Instant::now(),
+            unix_ms: unix_ms(),
+        }
     }
 
     pub fn now(&self) -> Tick {
@@ -31,7 +36,9 @@ impl Clock {
 
     /// Different for every start and shard: request ids begin from it.
     pub fn seed(&self, shard: u16) -> u64 {
-        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
+        let nanos = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_nanos() as u64);
         // splitmix64's finaliser, so that starts a nanosecond apart share no digits.
         let mut seed = nanos ^ u64::from(std::process::id()) << 32 ^ u64::from(shard) << 48;
         seed = (seed ^ seed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -41,5 +48,7 @@ impl Clock {
 }
 
 fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
 }

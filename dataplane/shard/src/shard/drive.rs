@@ -2,11 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 
-use tollgate_engine::{
-    Action, Input, Io, Outputs,
-    exchange::UpstreamFault,
-    outputs::AttemptId,
-};
+use tollgate_engine::{Action, Input, Io, Outputs, exchange::UpstreamFault, outputs::AttemptId};
 use tollgate_wire::head::{Framing, RequestView};
 
 use super::{Shard, slab::Id};
@@ -45,7 +41,9 @@ impl Shard {
     pub fn drive(&mut self, id: Id, mut active: Box<Active>, input: Input<'_>) {
         let mut life = self.step(id, &mut active, input);
         while life == Life::Goes {
-            let Some(followup) = self.followups.pop_front() else { break };
+            let Some(followup) = self.followups.pop_front() else {
+                break;
+            };
             life = self.step(id, &mut active, followup.input());
         }
         self.followups.clear();
@@ -89,7 +87,10 @@ impl Shard {
             now: self.clock.now(),
             unix_ms: self.clock.unix_ms(),
             ready: self.ready,
-            request: RequestView { head: &active.head, buf: &active.input },
+            request: RequestView {
+                head: &active.head,
+                buf: &active.input,
+            },
             body,
             local: &mut self.local,
             out,
@@ -122,7 +123,11 @@ impl Shard {
                         self.followups.push_back(Followup::ClientFault(fault));
                     }
                 },
-                Action::Dial { attempt, endpoint, fresh } => self.dial(id, active, *attempt, endpoint.0, *fresh),
+                Action::Dial {
+                    attempt,
+                    endpoint,
+                    fresh,
+                } => self.dial(id, active, *attempt, endpoint.0, *fresh),
                 Action::SendUp { attempt, lines, pieces } => {
                     let lines = &out.arena[lines.start as usize..lines.end as usize];
                     let pieces = &out.pieces[pieces.start as usize..pieces.end as usize];
@@ -150,7 +155,8 @@ impl Shard {
             let (_, up) = active.attempts.swap_remove(at);
             self.drop_up(up);
         }
-        self.followups.retain(|followup| !matches!(followup, Followup::Connected(a) | Followup::Failed(a, _) if *a == attempt));
+        self.followups
+            .retain(|followup| !matches!(followup, Followup::Connected(a) | Followup::Failed(a, _) if *a == attempt));
     }
 
     /// Metrics and the access line of an exchange that has ended.
@@ -159,7 +165,12 @@ impl Shard {
         let pinned = self.running.as_ref().map(|running| running.pin());
         self.metrics.observe(&record, active.exchange.attempts());
         if let (Some(down), Some(pinned)) = (self.downs.get(id), pinned) {
-            self.log.write(&pinned.snapshot.document.access_log, self.clock.unix_ms(), down.client.ip(), &record);
+            self.log.write(
+                &pinned.snapshot.document.access_log,
+                self.clock.unix_ms(),
+                down.client.ip(),
+                &record,
+            );
         }
     }
 }

@@ -26,7 +26,10 @@ impl Shard {
                 if let Some(prepared) = self.prepared.take() {
                     self.adopt(&prepared);
                 }
-                let revision = self.running.as_ref().map_or(0, |running| running.pin().snapshot.revision);
+                let revision = self
+                    .running
+                    .as_ref()
+                    .map_or(0, |running| running.pin().snapshot.revision);
                 let _ = reply.try_send(ShardRevision { id: self.id, revision });
             }
             ToShard::Abort => self.prepared = None,
@@ -51,7 +54,11 @@ impl Shard {
                 self.metrics.gauges(self.downs.len(), self.ups.len(), self.pools.idle());
                 let _ = reply.try_send(Box::new(self.metrics.clone()));
             }
-            ToShard::Resolved { host, addresses, ttl_ms } => self.resolved(host, addresses, ttl_ms),
+            ToShard::Resolved {
+                host,
+                addresses,
+                ttl_ms,
+            } => self.resolved(host, addresses, ttl_ms),
             ToShard::NotReady => self.ready = false,
             ToShard::Resume => self.ready = true,
             ToShard::Drain(reply) => {
@@ -59,7 +66,11 @@ impl Shard {
                 self.stop_listening();
                 self.draining = Some(reply);
                 for id in self.downs.ids() {
-                    if self.downs.get(id).is_some_and(|down| matches!(down.phase, Phase::Idle | Phase::Preamble)) {
+                    if self
+                        .downs
+                        .get(id)
+                        .is_some_and(|down| matches!(down.phase, Phase::Idle | Phase::Preamble))
+                    {
                         self.drop_down(id);
                     }
                 }

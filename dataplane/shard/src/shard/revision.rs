@@ -1,7 +1,8 @@
 //! The revision in force on a shard: its snapshot, and what the shell derives from it once.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
+use hashbrown::HashMap;
 use tollgate_engine::exchange::Pinned;
 
 use super::Shard;
@@ -38,8 +39,16 @@ impl Shard {
     pub fn adopt(&mut self, prepared: &Prepared) {
         let snapshot = &prepared.snapshot;
         let document = &snapshot.document;
-        let listeners = document.listeners.iter().enumerate().map(|(i, (name, _))| (name.clone(), i)).collect();
-        let pinned = Pinned { snapshot: Arc::clone(snapshot), keys: Arc::clone(&prepared.keys) };
+        let listeners = document
+            .listeners
+            .iter()
+            .enumerate()
+            .map(|(i, (name, _))| (name.clone(), i))
+            .collect();
+        let pinned = Pinned {
+            snapshot: Arc::clone(snapshot),
+            keys: Arc::clone(&prepared.keys),
+        };
         let running = Running {
             pinned: RefCell::new(Rc::new(pinned)),
             tls: RefCell::new(Arc::clone(&prepared.tls)),
@@ -59,8 +68,12 @@ impl Shard {
         let tls = running.tls.borrow();
         let mut routes = Vec::new();
         for (index, endpoint) in pinned.snapshot.endpoints.iter().enumerate() {
-            let Some((_, provider)) = pinned.snapshot.document.providers.get(endpoint.index) else { continue };
-            let pool = self.pools.of(&endpoint.provider, endpoint.fingerprint, provider.connections.max_idle);
+            let Some((_, provider)) = pinned.snapshot.document.providers.get(endpoint.index) else {
+                continue;
+            };
+            let pool = self
+                .pools
+                .of(&endpoint.provider, endpoint.fingerprint, provider.connections.max_idle);
             routes.push(Rc::new(Route {
                 pool,
                 host: provider.base_url.host.clone(),
@@ -81,12 +94,18 @@ impl Shard {
 
 /// The proxy for this provider, unless `no_proxy` names its host.
 fn proxy(provider: &Provider, authorization: Option<Vec<u8>>) -> Option<Proxy> {
-    let HttpProxy { host, port, no_proxy, .. } = provider.proxy.as_ref()?;
+    let HttpProxy {
+        host, port, no_proxy, ..
+    } = provider.proxy.as_ref()?;
     let target = provider.base_url.host.as_str();
     let exempt = no_proxy.iter().any(|rule| match rule {
         NoProxy::Cidr(cidr) => target.parse().is_ok_and(|ip| cidr.contains(ip)),
         NoProxy::Host(host) => target.eq_ignore_ascii_case(host),
         NoProxy::Suffix(suffix) => target.to_ascii_lowercase().ends_with(&suffix.to_ascii_lowercase()),
     });
-    (!exempt).then(|| Proxy { host: host.clone(), port: *port, authorization })
+    (!exempt).then(|| Proxy {
+        host: host.clone(),
+        port: *port,
+        authorization,
+    })
 }

@@ -18,7 +18,11 @@ const GENERATION_MASK: u32 = 0xf_ffff;
 
 impl<T> Default for Slab<T> {
     fn default() -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), len: 0 }
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            len: 0,
+        }
     }
 }
 
@@ -28,10 +32,16 @@ impl<T> Slab<T> {
         if let Some(index) = self.free.pop() {
             let slot = &mut self.slots[index as usize];
             slot.1 = Some(value);
-            return Id { index, generation: slot.0 };
+            return Id {
+                index,
+                generation: slot.0,
+            };
         }
         self.slots.push((0, Some(value)));
-        Id { index: (self.slots.len() - 1) as u32, generation: 0 }
+        Id {
+            index: (self.slots.len() - 1) as u32,
+            generation: 0,
+        }
     }
 
     pub fn get(&self, id: Id) -> Option<&T> {
@@ -67,7 +77,10 @@ impl<T> Slab<T> {
     /// Every filled slot's id; a copy, so that the caller may change the slab.
     pub fn ids(&self) -> Vec<Id> {
         let filled = |(index, (generation, value)): (usize, &(u32, Option<T>))| {
-            value.as_ref().map(|_| Id { index: index as u32, generation: *generation })
+            value.as_ref().map(|_| Id {
+                index: index as u32,
+                generation: *generation,
+            })
         };
         self.slots.iter().enumerate().filter_map(filled).collect()
     }
@@ -83,7 +96,10 @@ mod tests {
         let first = slab.insert("a");
         assert_eq!(slab.remove(first), Some("a"));
         let second = slab.insert("b");
-        assert_eq!((first.index, slab.get(first), slab.get(second)), (second.index, None, Some(&"b")));
+        assert_eq!(
+            (first.index, slab.get(first), slab.get(second)),
+            (second.index, None, Some(&"b"))
+        );
         assert_eq!((slab.remove(first), slab.len()), (None, 1));
     }
 }

@@ -52,7 +52,8 @@ impl Buffers {
         // SAFETY: the entries are page-aligned, zeroed, of BUFFER_COUNT × 16 bytes, and outlive the ring: `Ring`
         // drops its io_uring before its `Rc<Buffers>`, and every `Received` holds another.
         unsafe {
-            ring.submitter().register_buf_ring_with_flags(buffers.entries.as_ptr() as u64, BUFFER_COUNT, GROUP, 0)?;
+            ring.submitter()
+                .register_buf_ring_with_flags(buffers.entries.as_ptr() as u64, BUFFER_COUNT, GROUP, 0)?;
         }
         for id in 0..BUFFER_COUNT {
             buffers.give_back(id);
@@ -102,8 +103,15 @@ pub struct Received {
 
 impl Received {
     pub(super) fn new(buffers: &Rc<Buffers>, id: u16, len: usize) -> Self {
-        assert!(len <= BUFFER_BYTES && id < BUFFER_COUNT, "the kernel named a buffer that is not ours");
-        Self { buffers: Rc::clone(buffers), id, len: len as u32 }
+        assert!(
+            len <= BUFFER_BYTES && id < BUFFER_COUNT,
+            "the kernel named a buffer that is not ours"
+        );
+        Self {
+            buffers: Rc::clone(buffers),
+            id,
+            len: len as u32,
+        }
     }
 }
 

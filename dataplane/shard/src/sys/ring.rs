@@ -59,18 +59,40 @@ pub struct UnderWay {
 #[derive(Debug)]
 pub enum Event {
     /// A connection, or why none. `armed`: the accept goes on; otherwise call `accept` again.
-    Accepted { token: Token, result: io::Result<OwnedFd>, armed: bool },
+    Accepted {
+        token: Token,
+        result: io::Result<OwnedFd>,
+        armed: bool,
+    },
     /// Bytes came in. `armed`: the receive goes on; otherwise call `receive` again when more is wanted.
-    Received { token: Token, data: Received, armed: bool },
+    Received {
+        token: Token,
+        data: Received,
+        armed: bool,
+    },
     /// The receive ended without bytes because it was stopped or buffers had run out.
-    ReceiveStopped { token: Token },
+    ReceiveStopped {
+        token: Token,
+    },
     /// The peer closed (`None`) or the connection failed. No more bytes will come.
-    Closed { token: Token, error: Option<io::Error> },
+    Closed {
+        token: Token,
+        error: Option<io::Error>,
+    },
     /// The socket took only part of a send, or nothing yet; the rest is on its way.
-    Sending { token: Token },
+    Sending {
+        token: Token,
+    },
     /// A send ended; its message comes back for reuse.
-    Sent { token: Token, result: io::Result<()>, message: Message },
-    Connected { token: Token, result: io::Result<()> },
+    Sent {
+        token: Token,
+        result: io::Result<()>,
+        message: Message,
+    },
+    Connected {
+        token: Token,
+        result: io::Result<()>,
+    },
     /// The eventfd given to `watch` was written.
     Woken,
 }
@@ -110,7 +132,14 @@ impl Ring {
             .setup_cqsize(QUEUE_ENTRIES * 8)
             .build(QUEUE_ENTRIES)?;
         let buffers = Buffers::register(&inner)?;
-        Ok(Self { inner, buffers, sends: Sends::default(), addresses: Vec::new(), sends_queued: false, wake: None })
+        Ok(Self {
+            inner,
+            buffers,
+            sends: Sends::default(),
+            addresses: Vec::new(),
+            sends_queued: false,
+            wake: None,
+        })
     }
 
     /// Reports `Woken` whenever the eventfd is written.
@@ -139,7 +168,11 @@ impl Ring {
         let address = Box::new(RawAddress::new(address));
         let (pointer, len) = address.raw();
         self.addresses.push(address);
-        self.push(opcode::Connect::new(types::Fd(fd), pointer, len).build().user_data(name(OP_CONNECT, token)));
+        self.push(
+            opcode::Connect::new(types::Fd(fd), pointer, len)
+                .build()
+                .user_data(name(OP_CONNECT, token)),
+        );
     }
 
     /// Receives until the peer closes or `stop_receive`.
@@ -168,7 +201,9 @@ impl Ring {
         let fd = types::Fd(send.fd);
         let entry = if send.message.shared.is_none() {
             let rest = &send.message.own[send.sent..];
-            opcode::Send::new(fd, rest.as_ptr(), rest.len() as u32).flags(flags).build()
+            opcode::Send::new(fd, rest.as_ptr(), rest.len() as u32)
+                .flags(flags)
+                .build()
         } else {
             opcode::SendMsg::new(fd, send.point()).flags(flags as u32).build()
         };
@@ -202,7 +237,11 @@ impl Ring {
 
     fn cancel(&mut self, name: u64) {
         let builder = types::CancelBuilder::user_data(name);
-        self.push(opcode::AsyncCancel2::new(builder).build().user_data(OP_IGNORE << OP_SHIFT));
+        self.push(
+            opcode::AsyncCancel2::new(builder)
+                .build()
+                .user_data(OP_IGNORE << OP_SHIFT),
+        );
     }
 
     fn push(&mut self, entry: squeue::Entry) {
@@ -250,7 +289,11 @@ impl Ring {
         const GETEVENTS: u32 = 1;
         let queued = self.inner.submission().len() as u32;
         // SAFETY: no argument is passed; the entries are as `push` says.
-        unsafe { self.inner.submitter().enter::<libc::sigset_t>(queued, 0, GETEVENTS, None) }
+        unsafe {
+            self.inner
+                .submitter()
+                .enter::<libc::sigset_t>(queued, 0, GETEVENTS, None)
+        }
     }
 
     /// The next event of this turn.
@@ -275,7 +318,10 @@ impl Ring {
                 let result = check(result).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
                 Some(Event::Accepted { token, result, armed })
             }
-            OP_CONNECT => Some(Event::Connected { token, result: check(result).map(drop) }),
+            OP_CONNECT => Some(Event::Connected {
+                token,
+                result: check(result).map(drop),
+            }),
             OP_WAKE => {
                 self.arm_wake();
                 Some(Event::Woken)
@@ -299,7 +345,10 @@ impl Ring {
             }
             _ => match -result {
                 libc::ENOBUFS | libc::ECANCELED => Event::ReceiveStopped { token },
-                errno => Event::Closed { token, error: Some(io::Error::from_raw_os_error(errno)) },
+                errno => Event::Closed {
+                    token,
+                    error: Some(io::Error::from_raw_os_error(errno)),
+                },
             },
         }
     }
@@ -315,7 +364,11 @@ impl Ring {
                     return Some(Event::Sending { token });
                 }
                 let (token, message) = self.sends.remove(index)?;
-                Some(Event::Sent { token, result: Ok(()), message })
+                Some(Event::Sent {
+                    token,
+                    result: Ok(()),
+                    message,
+                })
             }
             Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => {
                 self.push_send(index, 0);
@@ -323,7 +376,11 @@ impl Ring {
             }
             Err(error) => {
                 let (token, message) = self.sends.remove(index)?;
-                Some(Event::Sent { token, result: Err(error), message })
+                Some(Event::Sent {
+                    token,
+                    result: Err(error),
+                    message,
+                })
             }
         }
     }
@@ -336,5 +393,9 @@ impl Drop for Ring {
 }
 
 fn check(result: i32) -> io::Result<i32> {
-    if result < 0 { Err(io::Error::from_raw_os_error(-result)) } else { Ok(result) }
+    if result < 0 {
+        Err(io::Error::from_raw_os_error(-result))
+    } else {
+        Ok(result)
+    }
 }

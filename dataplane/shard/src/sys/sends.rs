@@ -25,7 +25,11 @@ impl Message {
     }
 
     pub fn len(&self) -> usize {
-        self.own.len() + self.shared.as_ref().map_or(0, |s| s.cuts.iter().map(|(_, r)| r.len()).sum())
+        self.own.len()
+            + self
+                .shared
+                .as_ref()
+                .map_or(0, |s| s.cuts.iter().map(|(_, r)| r.len()).sum())
     }
 }
 
@@ -47,7 +51,10 @@ pub struct Vectors {
 impl Default for Vectors {
     fn default() -> Self {
         // SAFETY: a msghdr of zeroes is a valid, empty one.
-        Self { header: unsafe { std::mem::zeroed() }, slices: Vec::new() }
+        Self {
+            header: unsafe { std::mem::zeroed() },
+            slices: Vec::new(),
+        }
     }
 }
 
@@ -62,7 +69,10 @@ impl Send {
             skip -= skipped;
             let rest = &bytes[skipped..];
             if !rest.is_empty() {
-                vectors.slices.push(libc::iovec { iov_base: rest.as_ptr() as *mut _, iov_len: rest.len() });
+                vectors.slices.push(libc::iovec {
+                    iov_base: rest.as_ptr() as *mut _,
+                    iov_len: rest.len(),
+                });
             }
         };
         let own = &self.message.own;
@@ -86,13 +96,20 @@ impl Send {
 pub struct Sends {
     slots: Vec<Option<Send>>,
     free: Vec<u32>,
+    #[expect(clippy::vec_box)] // The box is what is reused.
     spare: Vec<Box<Vectors>>,
 }
 
 impl Sends {
     pub fn insert(&mut self, token: Token, fd: i32, message: Message) -> u32 {
         let vectors = self.spare.pop().unwrap_or_default();
-        let send = Send { token, fd, message, sent: 0, vectors };
+        let send = Send {
+            token,
+            fd,
+            message,
+            sent: 0,
+            vectors,
+        };
         match self.free.pop() {
             Some(index) => {
                 self.slots[index as usize] = Some(send);

@@ -32,7 +32,10 @@ fn until<T>(ring: &mut Ring, mut pick: impl FnMut(&mut Ring, Event) -> Option<T>
 #[test]
 fn a_token_keeps_its_parts() {
     let token = Token::new(2, 0xf_ffff, u32::MAX);
-    assert_eq!((token.kind(), token.generation(), token.index()), (2, 0xf_ffff, u32::MAX));
+    assert_eq!(
+        (token.kind(), token.generation(), token.index()),
+        (2, 0xf_ffff, u32::MAX)
+    );
 }
 
 #[test]
@@ -68,7 +71,9 @@ fn connects_accepts_receives_and_sends() {
     });
     assert_eq!(heard, b"hello");
     ring.close(client, Token::new(2, 0, 9), UnderWay::default());
-    until(&mut ring, |_, event| matches!(event, Event::Closed { error: None, .. }).then_some(()));
+    until(&mut ring, |_, event| {
+        matches!(event, Event::Closed { error: None, .. }).then_some(())
+    });
 }
 
 #[test]
@@ -78,7 +83,13 @@ fn a_message_of_shared_pieces_arrives_whole_at_a_slow_reader() {
     let body: Rc<Vec<u8>> = Rc::new((0..8 << 20).map(|i: u32| (i % 251) as u8).collect());
     let own = b"headMIDDLEtail".to_vec();
     let cuts = vec![(4, 0..5 << 20), (10, 5 << 20..8 << 20)];
-    let message = Message { own, shared: Some(Shared { body: Rc::clone(&body), cuts }) };
+    let message = Message {
+        own,
+        shared: Some(Shared {
+            body: Rc::clone(&body),
+            cuts,
+        }),
+    };
     let expected = [b"head", &body[..5 << 20], b"MIDDLE", &body[5 << 20..], b"tail"].concat();
     let reader = std::thread::spawn(move || {
         let mut all = vec![0; expected.len()];
@@ -107,7 +118,9 @@ fn a_stopped_receive_ends_and_can_begin_again() {
     let token = Token::new(1, 3, 5);
     ring.receive(server.as_raw_fd(), token);
     ring.stop_receive(token);
-    until(&mut ring, |_, event| matches!(event, Event::ReceiveStopped { token: t } if t == token).then_some(()));
+    until(&mut ring, |_, event| {
+        matches!(event, Event::ReceiveStopped { token: t } if t == token).then_some(())
+    });
     client.write_all(b"again").unwrap();
     ring.receive(server.as_raw_fd(), token);
     let heard = until(&mut ring, |_, event| match event {

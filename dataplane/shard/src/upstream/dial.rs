@@ -25,7 +25,8 @@ impl Shard {
         // The exchange names endpoints of its own snapshot; when a newer one is in force its routes may differ.
         let route = self.route_for(active, endpoint);
         let Some(route) = route else {
-            self.followups.push_back(Followup::Failed(attempt, UpstreamFault::Connect));
+            self.followups
+                .push_back(Followup::Failed(attempt, UpstreamFault::Connect));
             return;
         };
         let owner = Owner { down, attempt };
@@ -73,7 +74,11 @@ impl Shard {
         if self.ups.get(id).is_none() {
             return;
         }
-        let fault = if addresses.is_empty() { Err(UpstreamFault::Resolve) } else { self.try_connect(id, addresses) };
+        let fault = if addresses.is_empty() {
+            Err(UpstreamFault::Resolve)
+        } else {
+            self.try_connect(id, addresses)
+        };
         if let Err(fault) = fault {
             self.fail_up(id, fault);
         }
@@ -104,7 +109,9 @@ impl Shard {
 
     fn try_next_address(&mut self, id: Id) {
         let Some(up) = self.ups.get_mut(id) else { return };
-        let Stage::Connecting { untried } = &mut up.stage else { return };
+        let Stage::Connecting { untried } = &mut up.stage else {
+            return;
+        };
         let untried = std::mem::take(untried);
         if let Err(fault) = self.try_connect(id, untried) {
             self.fail_up(id, fault);
@@ -137,7 +144,8 @@ impl Shard {
         let Some(up) = self.ups.get_mut(id) else { return };
         let route = Rc::clone(&up.route);
         let authority = format!("{}:{}", route.host, route.port);
-        up.out.extend_from_slice(format!("CONNECT {authority} HTTP/1.1\r\nhost: {authority}\r\n").as_bytes());
+        up.out
+            .extend_from_slice(format!("CONNECT {authority} HTTP/1.1\r\nhost: {authority}\r\n").as_bytes());
         if let Some(authorization) = route.proxy.as_ref().and_then(|proxy| proxy.authorization.as_deref()) {
             up.out.extend_from_slice(b"proxy-authorization: ");
             up.out.extend_from_slice(authorization);
@@ -170,7 +178,9 @@ impl Shard {
     /// TLS when the route has it; then the connection is open.
     fn secure(&mut self, id: Id) {
         let Some(up) = self.ups.get_mut(id) else { return };
-        let Some((config, name)) = up.route.tls.clone() else { return self.open(id) };
+        let Some((config, name)) = up.route.tls.clone() else {
+            return self.open(id);
+        };
         match TlsSession::client(config, name) {
             Ok(session) => {
                 up.tls = Some(Box::new(session));
@@ -190,13 +200,17 @@ impl Shard {
 
     /// Feeds the exchange whose attempt this is.
     pub fn drive_owner(&mut self, owner: Owner, input: Input<'_>) {
-        let Some(active) = self.downs.get_mut(owner.down).and_then(|down| down.active.take()) else { return };
+        let Some(active) = self.downs.get_mut(owner.down).and_then(|down| down.active.take()) else {
+            return;
+        };
         self.drive(owner.down, active, input);
     }
 
     /// The attempt failed: its connection is closed and its exchange told.
     pub fn fail_up(&mut self, id: Id, fault: UpstreamFault) {
-        let Some(owner) = self.ups.get_mut(id).and_then(|up| up.owner.take()) else { return self.drop_up(id) };
+        let Some(owner) = self.ups.get_mut(id).and_then(|up| up.owner.take()) else {
+            return self.drop_up(id);
+        };
         self.drop_up(id);
         if let Some(active) = self.downs.get_mut(owner.down).and_then(|down| down.active.as_mut()) {
             active.attempts.retain(|(_, up)| *up != id);

@@ -39,14 +39,18 @@ pub struct Proxy {
 impl Route {
     /// Whom to connect to first.
     pub fn hop(&self) -> (&str, u16) {
-        self.proxy.as_ref().map_or((&self.host, self.port), |proxy| (&proxy.host, proxy.port))
+        self.proxy
+            .as_ref()
+            .map_or((&self.host, self.port), |proxy| (&proxy.host, proxy.port))
     }
 }
 
 pub enum Stage {
     /// Waiting for addresses.
     Resolving,
-    Connecting { untried: Vec<IpAddr> },
+    Connecting {
+        untried: Vec<IpAddr>,
+    },
     /// CONNECT has been sent to the proxy.
     Tunnelling,
     Handshaking,
@@ -102,7 +106,12 @@ impl Up {
     /// What a close must end.
     pub fn under_way(&self) -> UnderWay {
         let connect = matches!(self.stage, Stage::Connecting { .. });
-        UnderWay { connect, receive: self.receiving, send: self.sending, ..UnderWay::default() }
+        UnderWay {
+            connect,
+            receive: self.receiving,
+            send: self.sending,
+            ..UnderWay::default()
+        }
     }
 
     pub fn new(route: Rc<Route>, owner: Owner) -> Self {

@@ -1,7 +1,8 @@
 //! Addresses of upstream hosts as the resolver told them. A stale answer is used while a fresh one is asked for.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::net::IpAddr;
 
+use hashbrown::HashMap;
 use tollgate_engine::Tick;
 
 use crate::shard::{Shard, slab::Id};
@@ -26,7 +27,10 @@ struct Name {
 impl Shard {
     /// Addresses to try for `host`; `None`: `waiting` will be told.
     pub fn addresses(&mut self, host: &str, waiting: Id) -> Option<Vec<IpAddr>> {
-        let literal = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        let literal = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+            .unwrap_or(host);
         if let Ok(ip) = literal.parse() {
             return Some(vec![ip]);
         }
@@ -58,7 +62,11 @@ impl Shard {
             name.fresh_until = now.plus_ms(ttl_ms);
             name.usable_until = now.plus_ms(ttl_ms + STALE_MS);
         }
-        let addresses = if now < name.usable_until { name.addresses.clone() } else { Vec::new() };
+        let addresses = if now < name.usable_until {
+            name.addresses.clone()
+        } else {
+            Vec::new()
+        };
         for id in waiting {
             self.connect_up(id, addresses.clone());
         }

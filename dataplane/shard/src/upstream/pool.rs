@@ -23,7 +23,13 @@ impl Pools {
         let known = |pool: &Pool| pool.provider == provider && pool.fingerprint == fingerprint;
         let index = self.pools.iter().position(known).unwrap_or_else(|| {
             let (provider, idle) = (provider.to_owned(), Vec::new());
-            self.pools.push(Pool { provider, fingerprint, idle, max_idle, retired: false });
+            self.pools.push(Pool {
+                provider,
+                fingerprint,
+                idle,
+                max_idle,
+                retired: false,
+            });
             self.pools.len() - 1
         });
         self.pools[index].max_idle = max_idle;

@@ -96,7 +96,14 @@ impl Shard {
             }
             Err(fault) => {
                 let cut = answered && !handshaking;
-                self.fail_up(id, if cut { UpstreamFault::Cut } else { UpstreamFault::Tls(fault.reason) });
+                self.fail_up(
+                    id,
+                    if cut {
+                        UpstreamFault::Cut
+                    } else {
+                        UpstreamFault::Tls(fault.reason)
+                    },
+                );
             }
         }
         self.keep_buffer(plain);

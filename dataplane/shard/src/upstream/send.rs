@@ -21,7 +21,9 @@ impl Shard {
 
     /// Sends a whole request: head and small pieces copied together, large pieces of the body as they lie.
     pub fn send_up(&mut self, active: &mut Active, attempt: AttemptId, lines: &[u8], pieces: &[Piece], arena: &[u8]) {
-        let Some(&(_, id)) = active.attempts.iter().find(|(known, _)| *known == attempt) else { return };
+        let Some(&(_, id)) = active.attempts.iter().find(|(known, _)| *known == attempt) else {
+            return;
+        };
         let mut own = self.buffer();
         own.extend_from_slice(lines);
         let (body, offset) = match active.head.framing {
@@ -59,8 +61,14 @@ impl Shard {
             return;
         }
         let Some(socket) = &up.socket else { return };
-        let shared = Some(Shared { body: Rc::clone(body), cuts });
-        up.sending = Some(self.ring.send(socket.as_raw_fd(), Message { own, shared }, Self::up_token(id)));
+        let shared = Some(Shared {
+            body: Rc::clone(body),
+            cuts,
+        });
+        up.sending = Some(
+            self.ring
+                .send(socket.as_raw_fd(), Message { own, shared }, Self::up_token(id)),
+        );
     }
 
     pub fn flush_up(&mut self, id: Id) {
@@ -79,8 +87,13 @@ impl Shard {
             self.keep_buffer(cipher);
         }
         let Some(up) = self.ups.get_mut(id) else { return };
-        let Some(socket) = up.socket.as_ref().filter(|_| !bytes.is_empty()) else { return };
-        up.sending = Some(self.ring.send(socket.as_raw_fd(), Message::of(bytes), Self::up_token(id)));
+        let Some(socket) = up.socket.as_ref().filter(|_| !bytes.is_empty()) else {
+            return;
+        };
+        up.sending = Some(
+            self.ring
+                .send(socket.as_raw_fd(), Message::of(bytes), Self::up_token(id)),
+        );
     }
 
     pub fn up_sent(&mut self, id: Id, sent: bool) {
