@@ -1,5 +1,7 @@
 //! The data plane as a process, driven over its control socket as a control plane does.
 
+#![allow(clippy::disallowed_methods)] // A test may block.
+
 mod plane;
 
 #[path = "../../src/control/frames.rs"]
