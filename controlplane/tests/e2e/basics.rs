@@ -227,7 +227,10 @@ fn models_are_listed_as_far_as_the_key_may_use_them() {
 
 #[test]
 fn refusals_have_the_dialects_shape_and_say_what_to_do() {
-    let (sandbox, gateway) = pair();
+    let sandbox = Sandbox::start();
+    let mut setup = Setup::to(sandbox.address);
+    setup.models += "  summaries: { targets: [ { provider: openai, model: sandbox-small } ] }\n";
+    let gateway = setup.start();
     let unknown = call(
         gateway.address,
         "POST",
@@ -251,11 +254,11 @@ fn refusals_have_the_dialects_shape_and_say_what_to_do() {
     assert_eq!(unknown.json()["error"]["type"], "authentication_error");
 
     let nearest = gateway
-        .post("/v1/chat/completions", &[], &chat("opnai/sandbox-small", ""))
+        .post("/v1/chat/completions", &[], &chat("sumaries", ""))
         .expect(404);
     assert_eq!(nearest.error_code(), "model_not_found");
     assert!(
-        nearest.text().contains("openai/*"),
+        nearest.text().contains("'summaries'"),
         "the nearest name: {}",
         nearest.text()
     );

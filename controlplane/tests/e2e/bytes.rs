@@ -126,34 +126,35 @@ fn headers_that_are_not_the_clients_business_stay_here() {
     assert!(!answer.headers.iter().any(|(_, value)| value.contains(UPSTREAM_SECRET)));
 }
 
+/// An answer of twenty tokens that comes compressed, though nobody asked for it, is whole and counted.
+fn compressed(more: &str) {
+    let (_sandbox, gateway) = pair();
+    let body = chat("openai/sandbox-tokens-20", more);
+    let plain = gateway.post("/v1/chat/completions", &[], &body).expect(200);
+    let counted = || gateway.metric("tollgate_tokens_total", &["direction=\"output\""]);
+    crate::harness::until("the plain answer's tokens to be counted", 5, || {
+        (counted() == 20.0).then_some(())
+    });
+    let gzipped = [("x-sandbox-gzip", "1"), ("accept-encoding", "gzip")];
+    let answer = gateway.post("/v1/chat/completions", &gzipped, &body).expect(200);
+    let text = match answer.header("content-encoding") {
+        Some("gzip") => gunzipped(&answer.body),
+        _ => answer.text(),
+    };
+    assert_eq!(text, plain.text());
+    crate::harness::until("the compressed answer's tokens to be counted", 5, || {
+        (counted() == 40.0).then_some(())
+    });
+}
+
 #[test]
 fn a_compressed_answer_is_read_and_reaches_the_client_whole() {
-    let (_sandbox, gateway) = pair();
-    let plain = gateway
-        .post("/v1/chat/completions", &[], &chat("openai/sandbox-tokens-20", ""))
-        .expect(200);
-    let before = gateway.metric("tollgate_tokens_total", &["direction=\"output\""]);
-    let gzipped = [("x-sandbox-gzip", "1"), ("accept-encoding", "gzip")];
-    for more in ["", r#","stream":true,"stream_options":{"include_usage":true}"#] {
-        let answer = gateway
-            .post(
-                "/v1/chat/completions",
-                &gzipped,
-                &chat("openai/sandbox-tokens-20", more),
-            )
-            .expect(200);
-        let text = match answer.header("content-encoding") {
-            Some("gzip") => gunzipped(&answer.body),
-            _ => answer.text(),
-        };
-        assert!(text.contains("sandbox-tokens-20"), "{text}");
-        if more.is_empty() {
-            assert_eq!(text, plain.text());
-        }
-    }
-    crate::harness::until("the compressed answers' tokens to be counted", 5, || {
-        (gateway.metric("tollgate_tokens_total", &["direction=\"output\""]) == before + 40.0).then_some(())
-    });
+    compressed("");
+}
+
+#[test]
+fn a_compressed_stream_is_read_and_reaches_the_client_whole() {
+    compressed(r#","stream":true,"stream_options":{"include_usage":true}"#);
 }
 
 fn gunzipped(bytes: &[u8]) -> String {

@@ -116,11 +116,15 @@ fn a_full_disk_refuses_changes_and_stops_no_request() {
     let revision = gateway.revision();
     let filler = inside.join("filler");
     fs::write(&filler, vec![0; 16 * 1024 * 1024]).expect_err("the disk is full now");
-    // A large document, so that no page already allocated can hold it.
-    let comment = "n".repeat(100_000);
-    let model = format!(r#"{{"targets":[{{"provider":"openai","model":"{comment}"}}]}}"#);
-    let refused = gateway.control("PUT", "/v1/config/models/extra", &[], model.as_bytes());
-    assert!(refused.status >= 500, "{refused:?}");
+    // A large change, so that no page already allocated can hold it.
+    let model = |index| format!(r#""extra-{index}":{{"targets":[{{"provider":"openai","model":"sandbox-small"}}]}}"#);
+    let models: Vec<String> = (0..2_000).map(model).collect();
+    let models = format!(
+        r#"{{"openai/*":{{"targets":[{{"provider":"openai","model":"*"}}]}},{}}}"#,
+        models.join(",")
+    );
+    let refused = gateway.control("PUT", "/v1/config/models", &[], models.as_bytes());
+    assert!(refused.status >= 500, "{} {}", refused.status, refused.text());
     assert!(
         refused
             .header("content-type")
