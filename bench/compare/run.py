@@ -92,6 +92,7 @@ def run(chosen, folder):
     result = {"command": "make compare" + (" ARGS=--quick" if chosen.quick else ""), "machine": machine(),
               "date": datetime.date.today().isoformat(), "versions": versions(names), "rounds": chosen.rounds,
               "seconds": chosen.seconds}
+    measure.raise_descriptor_limit()
     providers, running = peers.Providers(folder), []
     try:
         for name in names:
