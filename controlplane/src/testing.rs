@@ -185,19 +185,7 @@ fn answer(world: &mut World, body: AskBody, state_dir: &Path) -> Option<AnswerBo
             world.keys.extend(upsert);
             AnswerBody::Done
         }
-        AskBody::Status => {
-            let shard = |id| ShardStatus {
-                id,
-                revision: world.revision,
-                ..ShardStatus::default()
-            };
-            let status = Status {
-                revision: world.revision,
-                shards: (0..SHARDS).map(shard).collect(),
-                ..Status::default()
-            };
-            AnswerBody::Status(Box::new(status))
-        }
+        AskBody::Status => status(world),
         AskBody::Metrics => AnswerBody::Metrics {
             text: "tollgate_requests_total 7\n".into(),
         },
@@ -211,6 +199,19 @@ fn answer(world: &mut World, body: AskBody, state_dir: &Path) -> Option<AnswerBo
         }
         AskBody::Listeners { .. } | AskBody::ReloadFiles | AskBody::Drain | AskBody::Resume => AnswerBody::Done,
     })
+}
+
+fn status(world: &World) -> AnswerBody {
+    let shard = |id| ShardStatus {
+        id,
+        revision: world.revision,
+        ..ShardStatus::default()
+    };
+    AnswerBody::Status(Box::new(Status {
+        revision: world.revision,
+        shards: (0..SHARDS).map(shard).collect(),
+        ..Status::default()
+    }))
 }
 
 /// A control plane without its process around it, linked to the fake.
