@@ -4,17 +4,19 @@
 //! cache stand beside `input_tokens`, not inside it. `message_delta` repeats totals: they replace, they do not add.
 //! `output_tokens` includes thinking, which is not reported apart.
 
-use tollgate_wire::json::{
-    cursor::{self, Kind, Value},
-    watch::Watch,
-};
+use tollgate_wire::json::{cursor, watch::Watch};
 
 use crate::{locate, numbers, usage::Usage};
 
 /// The usage of a whole answer; `None` when it reports none or is no JSON object.
 pub fn usage_of_answer(body: &[u8]) -> Option<Usage> {
+    usage_of_object(locate::find(body)?.span.of(body))
+}
+
+/// Reads the bytes of a `usage` value; `None` when it is no object, or says nothing.
+pub fn usage_of_object(object: &[u8]) -> Option<Usage> {
     let mut total = Usage::default();
-    merge_object(body, locate::find(body)?, &mut total).then_some(total)
+    merge_object(object, &mut total).then_some(total)
 }
 
 /// Takes what one event of a stream (`message_start`, `message_delta`) says into `total`; true when it said something.
@@ -25,18 +27,18 @@ pub fn read_event(data: &[u8], total: &mut Usage) -> bool {
         return false;
     };
     match started.or(later) {
-        Some(value) => merge_object(data, value, total),
+        Some(value) => merge_object(value.span.of(data), total),
         None => false,
     }
 }
 
-fn merge_object(document: &[u8], value: Value, total: &mut Usage) -> bool {
-    if value.kind != Kind::Object {
+fn merge_object(object: &[u8], total: &mut Usage) -> bool {
+    if object.first() != Some(&b'{') {
         return false;
     }
     let (mut said, mut written) = (false, None);
     let (mut five_minutes, mut one_hour) = (None, None);
-    numbers::each(value.span.of(document), |outer, key, count| {
+    numbers::each(object, |outer, key, count| {
         let class = match (outer, key) {
             (b"", b"input_tokens") => &mut total.input,
             (b"", b"output_tokens") => &mut total.output,

@@ -48,14 +48,19 @@ fn is_empty_list(list: &[u8]) -> bool {
     list.len() >= 2 && list[1..list.len() - 1].iter().all(u8::is_ascii_whitespace)
 }
 
-/// Reads a `usage` object that was found in `document`.
-pub fn usage_object(document: &[u8], value: Value) -> Option<Usage> {
-    if value.kind != Kind::Object {
+/// Reads the `usage` value that was found in `document`.
+fn usage_object(document: &[u8], value: Value) -> Option<Usage> {
+    usage_of_object(value.span.of(document))
+}
+
+/// Reads the bytes of a `usage` value; `None` when it is no object, or says nothing.
+pub fn usage_of_object(object: &[u8]) -> Option<Usage> {
+    if object.first() != Some(&b'{') {
         return None;
     }
     let (mut prompt, mut completion) = (None, None);
     let mut usage = Usage::default();
-    numbers::each(value.span.of(document), |outer, key, count| {
+    numbers::each(object, |outer, key, count| {
         let class = match (outer, key) {
             (b"", b"prompt_tokens") => &mut prompt,
             (b"", b"completion_tokens") => &mut completion,

@@ -17,6 +17,13 @@ fn answer_head(length: usize) -> String {
     )
 }
 
+/// `{"usage":{"prompt_tokens":5,"completion_tokens":6}}`
+const GZIPPED: [u8; 62] = [
+    31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 171, 86, 42, 45, 78, 76, 79, 85, 178, 170, 86, 42, 40, 202, 207, 45, 40, 137, 47,
+    201, 207, 78, 205, 43, 86, 178, 50, 213, 81, 74, 6, 10, 228, 164, 150, 100, 230, 231, 193, 69, 205, 106, 107, 1,
+    235, 27, 191, 128, 51, 0, 0, 0,
+];
+
 #[test]
 fn a_buffered_call_passes_untouched_but_for_model_and_credentials() {
     let mut rig = Rig::new(document());
@@ -129,6 +136,50 @@ fn usage_of_an_answer_in_parts_is_read_too() {
     }
     assert_eq!(rig.end(1), [Did::Settle, Did::End]);
     assert_eq!(rig.exchange.record().usage.and_then(|usage| usage.output), Some(4));
+}
+
+#[test]
+fn usage_of_a_long_answer_is_read_as_it_passes() {
+    let mut rig = Rig::new(document());
+    rig.chat(r#"{"model":"gpt"}"#);
+    rig.connected(1);
+    rig.answer(
+        1,
+        "HTTP/1.1 200 OK\ncontent-type: application/json\ntransfer-encoding: chunked\n",
+    );
+    let text = "a \\\"usage\\\":{} ".repeat(1_000);
+    rig.body(1, "{\"choices\":[");
+    for _ in 0..100 {
+        let piece = format!("\"{text}\",");
+        assert_eq!(rig.body(1, &piece), [Did::Body(piece.clone())]);
+        assert!(rig.exchange.held_bytes() < 70 * 1024);
+    }
+    rig.body(1, "1],\"usage\":{\"prompt_tokens\":5,\"completion");
+    rig.body(1, "_tokens\":6}}");
+    rig.end(1);
+    assert_eq!(rig.exchange.record().usage.and_then(|usage| usage.output), Some(6));
+}
+
+#[test]
+fn usage_of_an_answer_that_came_compressed_all_the_same_is_read() {
+    let mut rig = Rig::new(document());
+    rig.chat(r#"{"model":"gpt"}"#);
+    rig.connected(1);
+    let head = format!(
+        "HTTP/1.1 200 OK\ncontent-encoding: gzip\ncontent-length: {}\n",
+        GZIPPED.len()
+    );
+    let (_, lines, _) = reply(&rig.answer(1, &head));
+    assert_eq!(header(&lines, "content-encoding"), Some("gzip"));
+    for piece in GZIPPED.chunks(10) {
+        rig.feed(tollgate_engine::Input::UpstreamBody(
+            tollgate_engine::outputs::AttemptId(1),
+            piece,
+        ));
+        assert_eq!(rig.out.pieces, [tollgate_engine::Piece::Input(0..piece.len() as u32)]);
+    }
+    rig.end(1);
+    assert_eq!(rig.exchange.record().usage.and_then(|usage| usage.output), Some(6));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod whole;
 
 use tollgate_config::document::Dialect;
 use tollgate_dialect::{anthropic, openai_chat, usage::Usage};
+use tollgate_wire::json::tap::Tap;
 
 use crate::{
     attempt,
@@ -32,6 +33,8 @@ pub(crate) struct Relay {
     /// Ranges of the current input that are not passed on.
     cuts: Vec<std::ops::Range<usize>>,
     usage: Usage,
+    /// Listens in on an answer too long to gather.
+    tap: Option<Box<Tap>>,
 }
 
 /// How the body is read while it passes.
