@@ -74,7 +74,11 @@ fn a_buffered_call_passes_untouched_but_for_model_and_credentials() {
     }
     assert_eq!(rig.body(1, ANSWER), [Did::Body(ANSWER.into())]);
     assert_eq!(rig.end(1), [Did::Settle, Did::End]);
+    check_record(&rig);
+}
 
+/// Of the buffered call above.
+fn check_record(rig: &Rig) {
     let record = rig.exchange.record();
     let usage = record.usage.expect("usage");
     assert_eq!(

@@ -71,16 +71,7 @@ pub(crate) fn apply(
             assert!((200..600).contains(status));
             received.framing = Some(*framing);
         }
-        Action::Body { pieces } => {
-            let sent = bytes(pieces);
-            assert!(!sent.is_empty(), "an empty body piece");
-            received.body.extend_from_slice(&sent);
-            match received.framing.expect("a body before its head") {
-                ReplyFraming::Empty(_) => panic!("a body where none may be"),
-                ReplyFraming::Length(length) => assert!(received.body.len() as u64 <= length, "more than announced"),
-                ReplyFraming::Stream => {}
-            }
-        }
+        Action::Body { pieces } => take_body(received, &bytes(pieces)),
         Action::Settle => {
             received.settled = true;
             assert!(upstream.is_none(), "settled with an attempt under way");
@@ -97,6 +88,16 @@ pub(crate) fn apply(
             assert!(received.settled, "cut before it settled");
             received.last = Some(Action::Cut);
         }
+    }
+}
+
+fn take_body(received: &mut Received, sent: &[u8]) {
+    assert!(!sent.is_empty(), "an empty body piece");
+    received.body.extend_from_slice(sent);
+    match received.framing.expect("a body before its head") {
+        ReplyFraming::Empty(_) => panic!("a body where none may be"),
+        ReplyFraming::Length(length) => assert!(received.body.len() as u64 <= length, "more than announced"),
+        ReplyFraming::Stream => {}
     }
 }
 
