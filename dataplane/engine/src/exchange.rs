@@ -168,7 +168,10 @@ impl Exchange {
         match input {
             Input::Head => self.enter_head(io),
             Input::BadHead(bad) => self.refuse(Failure::client(Kind::BadHead(bad)), io),
-            Input::Body => self.run_stages(io),
+            Input::Body => {
+                assert_eq!(self.phase, Phase::Staged, "a body that nobody asked for");
+                self.run_stages(io);
+            }
             Input::ClientFault(fault) => self.refuse(Failure::client(Kind::ClientFault(fault)), io),
             Input::Connected(id) => attempt::connected(self, io, id),
             Input::UpstreamHead(id, answer) => attempt::answered(self, io, id, answer),
