@@ -6,6 +6,7 @@ use std::{
     env, io,
     net::SocketAddr,
     os::fd::{AsFd, OwnedFd},
+    time::Duration,
 };
 
 use listenfd::ListenFd;
@@ -123,7 +124,7 @@ impl Listeners {
 fn bind_all(address: SocketAddr, shards: usize) -> io::Result<Vec<OwnedFd>> {
     if address.port() != 0 {
         // SO_REUSEPORT would hide another program that has it too; without, the kernel says so.
-        drop(bind(address, false)?);
+        drop(bind_when_free(address)?);
     }
     let first = bind(address, true)?;
     let address = local_address(&first)?;
@@ -132,6 +133,24 @@ fn bind_all(address: SocketAddr, shards: usize) -> io::Result<Vec<OwnedFd>> {
         sockets.push(bind(address, true)?);
     }
     Ok(sockets)
+}
+
+/// The kernel tears down a killed process's rings, and with them the sockets they accept on, a moment after the process
+/// is gone: what is in use then is free soon.
+#[allow(clippy::disallowed_methods)] // Before anything is served; no shard waits.
+fn bind_when_free(address: SocketAddr) -> io::Result<OwnedFd> {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    const PAUSE: Duration = Duration::from_millis(20);
+    let mut waited = Duration::ZERO;
+    loop {
+        match bind(address, false) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && waited < PATIENCE => {
+                std::thread::sleep(PAUSE);
+                waited += PAUSE;
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 fn bind(address: SocketAddr, reuse_port: bool) -> io::Result<OwnedFd> {
