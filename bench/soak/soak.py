@@ -20,7 +20,7 @@ import kills
 
 ROOT = kills.ROOT
 LOG = os.path.join(ROOT, "bench", "soak", "log.jsonl")
-SIM_SEEDS = 50_000
+SIM_SEEDS = 500_000
 FUZZ_SECONDS = 120
 KILLS = 25
 FIRST_SEED = 1_000_000  # `make test` runs the seeds below
@@ -52,22 +52,14 @@ def sim_slice():
     """Simulator seeds from where the log ends."""
     began = time.monotonic()
     first = max([FIRST_SEED] + [one["first_seed"] + one["seeds"] for one in entries() if one["kind"] == "sim"])
-    run = subprocess.run(["cargo", "nextest", "run", "--cargo-profile", "release", "-p", "tollgate-sim",
-                          "--no-capture", "--config-file", soak_profile()], cwd=ROOT, capture_output=True, text=True,
-                         env={**os.environ, "TOLLGATE_SIM_FIRST_SEED": str(first),
-                              "TOLLGATE_SIM_SEEDS": str(SIM_SEEDS)})
+    run = subprocess.run(["cargo", "run", "--quiet", "--profile", "soak", "-p", "tollgate-bench", "--example", "seeds",
+                          str(first), str(SIM_SEEDS)], cwd=ROOT, capture_output=True, text=True)
     entry = {"kind": "sim", "first_seed": first, "seeds": SIM_SEEDS, "ok": run.returncode == 0}
-    if run.returncode:
+    if entry["ok"]:
+        entry.update(json.loads(run.stdout))
+    else:
         entry["found"] = (run.stdout + run.stderr)[-3000:]
     return record(entry, began)
-
-
-def soak_profile():
-    """nextest's own timeouts are for tests; a slice may take as long as it takes."""
-    path = os.path.join(tempfile.gettempdir(), f"tollgate-soak-nextest-{os.getpid()}.toml")
-    with open(path, "w") as file:
-        file.write('[profile.default]\nslow-timeout = { period = "3600s" }\n')
-    return path
 
 
 def executions(text):
