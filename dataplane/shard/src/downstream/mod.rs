@@ -161,6 +161,11 @@ impl Down {
         }
     }
 
+    /// A request is being read or answered.
+    pub fn in_flight(&self) -> bool {
+        matches!(self.phase, Phase::Head | Phase::Body | Phase::Busy)
+    }
+
     /// Bytes that wait for the client.
     pub fn pending_bytes(&self) -> usize {
         self.out.len() + self.sending.map_or(0, |(_, bytes)| bytes)

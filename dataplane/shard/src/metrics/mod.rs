@@ -90,8 +90,10 @@ pub struct ShardMetrics {
     pub revision: u64,
     /// Connections from clients, open now.
     pub connections: u64,
-    pub upstream_connections: u64,
-    pub upstream_idle: u64,
+    /// Requests whose answer is not complete, now.
+    pub in_flight: u64,
+    /// Connections to each provider, (busy, idle), now.
+    upstream: Vec<(LabelId, u64, u64)>,
     models: Labels,
     providers: Labels,
     teams: Labels,
@@ -139,8 +141,8 @@ impl ShardMetrics {
             id,
             revision: 0,
             connections: 0,
-            upstream_connections: 0,
-            upstream_idle: 0,
+            in_flight: 0,
+            upstream: Vec::new(),
             models: Labels::default(),
             providers: Labels::default(),
             teams: Labels::default(),
@@ -245,11 +247,29 @@ impl ShardMetrics {
         (self.providers.id(name), None)
     }
 
-    /// Connections as they are now.
-    pub fn gauges(&mut self, connections: usize, upstream_connections: usize, upstream_idle: usize) {
+    /// What there is now. `upstream`: provider and whether idle, of each connection to one.
+    pub fn gauges<'a>(
+        &mut self,
+        connections: usize,
+        in_flight: usize,
+        upstream: impl Iterator<Item = (&'a str, bool)>,
+    ) {
         self.connections = connections as u64;
-        self.upstream_connections = upstream_connections as u64;
-        self.upstream_idle = upstream_idle as u64;
+        self.in_flight = in_flight as u64;
+        // Every provider ever seen keeps its line: a gauge that vanishes reads as unknown, not as none.
+        self.upstream
+            .iter_mut()
+            .for_each(|(_, busy, idle)| (*busy, *idle) = (0, 0));
+        for (provider, is_idle) in upstream {
+            let id = self.providers.id(provider);
+            let at = self.upstream.iter().position(|(known, ..)| *known == id);
+            let at = at.unwrap_or_else(|| {
+                self.upstream.push((id, 0, 0));
+                self.upstream.len() - 1
+            });
+            let (_, busy, idle) = &mut self.upstream[at];
+            *(if is_idle { idle } else { busy }) += 1;
+        }
     }
 
     pub fn slept(&mut self, ns: u64) {

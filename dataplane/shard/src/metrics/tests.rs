@@ -58,7 +58,7 @@ fn shards_add_up() {
     let mut shards = [ShardMetrics::new(0), ShardMetrics::new(1)];
     for shard in &mut shards {
         shard.observe(&record(), ok(0));
-        shard.gauges(3, 2, 1);
+        shard.gauges(3, 1, [("openai", true), ("openai", false)].into_iter());
     }
     let rejected = Record {
         status: 401,
@@ -99,7 +99,10 @@ fn shards_add_up() {
         &page,
         r#"tollgate_upstream_attempts_total{provider="openai",outcome="ok"} 2"#,
     );
-    holds(&page, r#"tollgate_upstream_connections{state="idle"} 2"#);
+    holds(
+        &page,
+        r#"tollgate_upstream_connections{provider="openai",state="idle"} 2"#,
+    );
     holds(&page, r#"tollgate_connections{shard="1"} 3"#);
     holds(&page, r#"tollgate_panics_total{shard="1"} 1"#);
     holds(&page, r#"tollgate_request_duration_seconds_bucket{le="0.005"} 4"#);

@@ -112,10 +112,11 @@ impl Page {
             }
         }
         self.head(names::UPSTREAM_CONNECTIONS);
-        let idle: u64 = totals.shards.iter().map(|shard| shard.upstream_idle).sum();
-        let busy: u64 = totals.shards.iter().map(|shard| shard.status.in_flight).sum();
-        for (state, count) in [("busy", busy), ("idle", idle)] {
-            self.sample(names::UPSTREAM_CONNECTIONS.name, &[("state", state)], count);
+        for (provider, counts) in &totals.upstream {
+            for (state, count) in ["busy", "idle"].into_iter().zip(counts) {
+                let labels = [("provider", provider.as_ref()), ("state", state)];
+                self.sample(names::UPSTREAM_CONNECTIONS.name, &labels, count);
+            }
         }
     }
 

@@ -31,7 +31,6 @@ pub(super) struct TokenLabels {
 #[derive(Clone, Debug)]
 pub(super) struct ShardTotals {
     pub status: ShardStatus,
-    pub upstream_idle: u64,
     pub busy_s: f64,
     pub events: Events,
 }
@@ -41,6 +40,8 @@ pub struct Totals {
     pub(super) requests: BTreeMap<RequestLabels, Requests>,
     pub(super) tokens: BTreeMap<TokenLabels, [u64; TOKEN_CLASSES.len()]>,
     pub(super) attempts: BTreeMap<Arc<str>, [u64; ATTEMPT_OUTCOMES.len()]>,
+    /// Connections to each provider: busy, idle.
+    pub(super) upstream: BTreeMap<Arc<str>, [u64; 2]>,
     pub(super) rejected: BTreeMap<&'static str, u64>,
     pub(super) total: Latency,
     pub(super) gateway: Latency,
@@ -84,6 +85,10 @@ impl Totals {
                 add_all(self.attempts.entry(Arc::clone(provider)).or_default(), counts);
             }
         }
+        for (id, busy, idle) in &shard.upstream {
+            let provider = Arc::clone(shard.providers.name(*id));
+            add_all(self.upstream.entry(provider).or_default(), &[*busy, *idle]);
+        }
         for (word, count) in shard.rejected.iter().enumerate().filter(|(_, count)| **count > 0) {
             *self.rejected.entry(shard.words.word(word as u8)).or_default() += count;
         }
@@ -95,13 +100,11 @@ impl Totals {
                 id: shard.id,
                 revision: shard.revision,
                 connections: shard.connections,
-                upstream_connections: shard.upstream_connections,
+                upstream_connections: shard.upstream.iter().map(|(_, busy, idle)| busy + idle).sum(),
                 requests: shard.requests(),
-                // An upstream connection that is not idle serves an exchange.
-                in_flight: shard.upstream_connections.saturating_sub(shard.upstream_idle),
+                in_flight: shard.in_flight,
                 busy_ratio: shard.busy_ratio(),
             },
-            upstream_idle: shard.upstream_idle,
             busy_s: shard.busy.worked_ns as f64 / 1e9,
             events: shard.events,
         });

@@ -51,7 +51,9 @@ impl Shard {
             ToShard::Unlisten { name } => self.unlisten(&name),
             ToShard::Connection { socket, peer, listener } => self.welcome(socket, peer, listener.into()),
             ToShard::Stats(reply) => {
-                self.metrics.gauges(self.downs.len(), self.ups.len(), self.pools.idle());
+                let in_flight = self.downs.iter().filter(|down| down.in_flight()).count();
+                let upstream = self.ups.iter().map(|up| (up.route.provider.as_str(), up.is_idle()));
+                self.metrics.gauges(self.downs.len(), in_flight, upstream);
                 let _ = reply.try_send(Box::new(self.metrics.clone()));
             }
             ToShard::Resolved {

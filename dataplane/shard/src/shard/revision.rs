@@ -75,6 +75,7 @@ impl Shard {
                 .pools
                 .of(&endpoint.provider, endpoint.fingerprint, provider.connections.max_idle);
             routes.push(Rc::new(Route {
+                provider: endpoint.provider.clone(),
                 pool,
                 host: provider.base_url.host.clone(),
                 port: provider.base_url.port,

@@ -74,6 +74,10 @@ impl<T> Slab<T> {
         self.len
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().filter_map(|(_, value)| value.as_ref())
+    }
+
     /// Every filled slot's id; a copy, so that the caller may change the slab.
     pub fn ids(&self) -> Vec<Id> {
         let filled = |(index, (generation, value)): (usize, &(u32, Option<T>))| {

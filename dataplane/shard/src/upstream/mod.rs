@@ -20,6 +20,7 @@ use crate::{
 
 /// Where and how to reach one endpoint of the running snapshot.
 pub struct Route {
+    pub provider: String,
     pub pool: usize,
     pub host: String,
     pub port: u16,
@@ -103,6 +104,10 @@ pub struct Up {
 }
 
 impl Up {
+    pub fn is_idle(&self) -> bool {
+        matches!(self.stage, Stage::Idle)
+    }
+
     /// What a close must end.
     pub fn under_way(&self) -> UnderWay {
         let connect = matches!(self.stage, Stage::Connecting { .. });

@@ -69,8 +69,4 @@ impl Pools {
             pool.idle.retain(|idle| *idle != id);
         }
     }
-
-    pub fn idle(&self) -> usize {
-        self.pools.iter().map(|pool| pool.idle.len()).sum()
-    }
 }
