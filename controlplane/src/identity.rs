@@ -204,13 +204,6 @@ fn check_new(plane: &Plane, new: &NewKey) -> Result<(), KeyRefusal> {
             "name one of the configuration's teams",
         ));
     }
-    if new.expires_unix_s.is_some_and(|expires| expires <= unix_s()) {
-        return Err(fault(
-            "/expires",
-            "the key would have expired already".into(),
-            "name a time to come",
-        ));
-    }
     Ok(())
 }
 

@@ -145,6 +145,12 @@ impl Listeners {
         Ok(())
     }
 
+    /// Closes them all.
+    pub fn close(&mut self) {
+        self.bound.clear();
+        self.inherited.clear();
+    }
+
     pub fn get(&self, name: &str) -> Option<&Bound> {
         self.bound.get(name)
     }

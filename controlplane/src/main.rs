@@ -4,6 +4,7 @@ mod admin;
 mod api;
 mod cli;
 mod client;
+mod drain;
 mod events;
 mod identity;
 mod link;

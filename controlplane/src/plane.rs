@@ -10,7 +10,10 @@ use std::{
 };
 
 use serde_json::Value;
-use tokio::sync::{Mutex, watch};
+use tokio::{
+    sync::{Mutex, watch},
+    task::AbortHandle,
+};
 use tollgate_config::Document;
 
 use crate::{admin::AdminServer, events::Events, link::LinkSlot, rollout::Rollout, store::Store, truth::Truth};
@@ -58,6 +61,8 @@ pub struct Plane {
     pub started: Instant,
     /// Asked to drain through the API: the data plane's end is then wanted.
     pub draining: AtomicBool,
+    /// The task that closes the listening sockets when a drain stops accepting.
+    pub closing: std::sync::Mutex<Option<AbortHandle>>,
     /// Held through every change, so that changes happen one after the other.
     pub rollout: Mutex<Rollout>,
     pub admin: AdminServer,
@@ -75,6 +80,7 @@ impl Plane {
             counters: Counters::default(),
             started: Instant::now(),
             draining: AtomicBool::new(false),
+            closing: Default::default(),
             rollout: Mutex::new(rollout),
             admin: AdminServer::default(),
             current: watch::channel(Arc::default()).0,

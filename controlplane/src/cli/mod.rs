@@ -146,6 +146,8 @@ impl CliError {
         let detail = problem["detail"].as_str().map(str::to_owned);
         let text = detail.unwrap_or_else(|| format!("the control plane answered with status {status}"));
         match status {
+            // A pointer that leads nowhere was typed wrongly; a key or revision that is not there is no such mistake.
+            404 if !problem["pointer"].is_string() => CliError::Failed { text, problem },
             400 | 404 | 422 => CliError::BadInput { text, problem },
             _ => CliError::Failed { text, problem },
         }

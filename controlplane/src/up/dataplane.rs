@@ -109,6 +109,11 @@ impl Supervisor {
         Ok(Some(Running { link, process }))
     }
 
+    /// Whether a data plane left its socket behind, as one that was killed does.
+    pub fn was_killed(&self) -> bool {
+        self.socket.exists() && std::os::unix::net::UnixStream::connect(&self.socket).is_err()
+    }
+
     /// Starts one (or awaits somebody else's) until it answers.
     pub async fn start(&self) -> Result<Running, String> {
         let Some(program) = &self.program else {

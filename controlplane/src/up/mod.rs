@@ -12,6 +12,7 @@ mod source;
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use clap::Args;
@@ -43,6 +44,8 @@ use source::Source;
 const EVENT_QUEUE: usize = 1024;
 const STORE_FILE: &str = "tollgate.db";
 const STATE_MODE: u32 = 0o700;
+const BIND_TRIES_AFTER_KILL: u32 = 40;
+const BIND_INTERVAL: Duration = Duration::from_millis(50);
 
 #[derive(Args, Clone)]
 pub struct UpArguments {
@@ -172,7 +175,7 @@ async fn serve_beside(
     }
     let source = source::decide(plane, file, sandbox).await?;
     rehearse(plane, &source).await?;
-    bind(plane, &source).await?;
+    bind(plane, &source, supervisor.was_killed()).await?;
     let running = match adopted {
         Some(running) => running,
         None => tokio::select! {
@@ -228,10 +231,21 @@ async fn rehearse(plane: &Arc<Plane>, source: &Source) -> Result<(), CliError> {
 }
 
 /// Opens the sockets of what is about to run, so that a port in use is said before anything is started.
-async fn bind(plane: &Arc<Plane>, source: &Source) -> Result<(), CliError> {
-    let bound = match source {
-        Source::Stored => rollout::bind(plane, &plane.current().document).await,
-        Source::New(new) => rollout::bind(plane, &new.document).await,
+/// After a kill that includes what the killed data plane's ring still holds: the kernel takes a moment to close it.
+async fn bind(plane: &Arc<Plane>, source: &Source, was_killed: bool) -> Result<(), CliError> {
+    let current = plane.current();
+    let document = match source {
+        Source::Stored => &current.document,
+        Source::New(new) => &new.document,
+    };
+    let mut tries = if was_killed { BIND_TRIES_AFTER_KILL } else { 1 };
+    let bound = loop {
+        let bound = rollout::bind(plane, document).await;
+        tries -= 1;
+        if bound.is_ok() || tries == 0 {
+            break bound;
+        }
+        tokio::time::sleep(BIND_INTERVAL).await;
     };
     bound.map_err(|problems| {
         let lines: Vec<String> = problems
