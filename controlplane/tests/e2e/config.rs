@@ -46,7 +46,7 @@ fn a_change_during_two_hundred_streams_breaks_none_and_new_requests_run_on_the_n
     }
     let before = gateway.revision();
     let moved = format!(
-        r#"{{"dialect":"openai","base_url":"http://{}","credential":"env:TOLLGATE_TEST_UPSTREAM"}}"#,
+        r#"{{"dialect":"openai","base_url":"http://{}","credential":"env:TOLLGATE_TEST_UPSTREAM","connections":{{"idle_timeout":"1s"}}}}"#,
         new.address
     );
     let changed = gateway

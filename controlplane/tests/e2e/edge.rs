@@ -133,7 +133,8 @@ fn an_access_log_whose_reader_stopped_stops_no_request() {
         chat("openai/sandbox-small", "").as_bytes(),
     );
     let mut client = Client::connect(address);
-    for _ in 0..3_000 {
+    // More than the gateway queues for a slow reader: 8 MiB.
+    for _ in 0..25_000 {
         client.send(&ask).read().expect("an answer").expect(200);
     }
     let metrics = crate::harness::http::call_unix(&socket, "GET", "/v1/metrics", &[], b"")

@@ -86,9 +86,14 @@ fn a_key_with_models_may_use_those_and_no_other() {
 
 #[test]
 fn an_expired_key_is_refused() {
-    let (_sandbox, gateway) = pair();
-    let secret = secret_of(&gateway, r#"{"name":"late","expires":"2020-01-01T00:00:00Z"}"#);
-    assert_eq!(everywhere(&gateway, &secret), 401);
+    let sandbox = Sandbox::start();
+    let mut setup = Setup::to(sandbox.address);
+    setup.keys += "  late: { secret: env:TOLLGATE_TEST_LATE, expires: 2020-01-01T00:00:00Z }\n";
+    setup
+        .environment
+        .push(("TOLLGATE_TEST_LATE".to_owned(), "tg-late".to_owned()));
+    let gateway = setup.start();
+    assert_eq!(everywhere(&gateway, "tg-late"), 401);
 }
 
 #[test]
@@ -129,5 +134,8 @@ fn the_command_line_makes_lists_and_revokes_keys() {
     assert!(list.contains("by-hand") && list.contains("tester"), "{list}");
     assert!(gateway.cli(&["keys", "revoke", "by-hand"]).status.success());
     assert_eq!(everywhere(&gateway, &secret), 401);
-    assert_eq!(gateway.cli(&["keys", "revoke", "by-hand"]).status.code(), Some(1));
+    assert!(
+        !gateway.cli(&["keys", "revoke", "by-hand"]).status.success(),
+        "there is no such key any more"
+    );
 }
