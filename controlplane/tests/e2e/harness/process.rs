@@ -168,8 +168,15 @@ pub fn naming(marker: &str) -> Vec<u32> {
     .collect()
 }
 
-/// Whether the process runs; one that has ended and waits for its parent does not.
+/// Whether any thread of the process runs; one that has ended and waits for its parent does not. The first thread may
+/// have ended while others are still at it.
 pub fn is_running(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    matches!(stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next()), Some(state) if state != 'Z' && state != 'X')
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
+        return false;
+    };
+    threads.flatten().any(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+        state.is_some_and(|state| state != 'Z' && state != 'X')
+    })
 }
