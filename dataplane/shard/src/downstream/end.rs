@@ -1,14 +1,12 @@
 //! Ends: of a request, and of a connection.
 
-use std::os::fd::AsRawFd;
-
 use rustix::net::sockopt;
 use tollgate_engine::Input;
 
 use super::{Active, Phase};
 use crate::{
     shard::{Shard, slab::Id},
-    sys::UnderWay,
+    sys::{UnderWay, socket},
 };
 use tollgate_wire::http1::chunked::LAST_CHUNK;
 
@@ -98,8 +96,7 @@ impl Shard {
             return;
         }
         down.deadline = Some(deadline);
-        let fd = down.socket.as_raw_fd();
-        self.ring.shutdown_write(fd);
+        socket::shutdown_write(&down.socket);
         self.arm_down(id);
     }
 

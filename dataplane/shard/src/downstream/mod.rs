@@ -4,7 +4,11 @@ pub mod end;
 pub mod read;
 pub mod write;
 
-use std::{net::SocketAddr, os::fd::OwnedFd, rc::Rc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    os::fd::OwnedFd,
+    rc::Rc,
+};
 
 use tollgate_engine::{Exchange, Tick, outputs::AttemptId};
 use tollgate_wire::{head::RequestHead, http1::chunked};
@@ -14,9 +18,9 @@ use crate::{shard::slab::Id, sys::SendName, tls::session::TlsSession};
 /// What a client may send ahead of its turn before we stop reading it.
 pub const MAX_AHEAD_BYTES: usize = 64 * 1024;
 /// What waits for a slow client before its upstream is no longer read.
-pub const HIGH_WATER_BYTES: usize = 256 * 1024;
+pub const HIGH_WATER_BYTES: usize = 128 * 1024;
 /// Below this the upstream is read again.
-pub const LOW_WATER_BYTES: usize = 64 * 1024;
+pub const LOW_WATER_BYTES: usize = 32 * 1024;
 
 /// Where a connection is between two requests or within one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +88,8 @@ pub struct Active {
     pub ahead: Vec<u8>,
     pub attempts: Vec<(AttemptId, Id)>,
     pub reply: Reply,
+    /// The client's address, as trusted proxies say.
+    pub client: Option<IpAddr>,
     pub started: Tick,
 }
 

@@ -222,6 +222,7 @@ impl Shard {
             loopback: down.peer.ip().is_loopback() && address.is_loopback(),
             listener,
         };
+        active.client = Some(address);
         active.exchange.begin(pinned, peer, active.started);
     }
 

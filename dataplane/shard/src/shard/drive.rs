@@ -142,7 +142,7 @@ impl Shard {
                     let pieces = &out.pieces[pieces.start as usize..pieces.end as usize];
                     self.write_body(id, active, pieces, &out.arena, data);
                 }
-                Action::Settle => self.settle(id, active),
+                Action::Settle => self.settle(active),
                 Action::End => return Life::Ended,
                 Action::Cut => return Life::Cut,
             }
@@ -160,17 +160,12 @@ impl Shard {
     }
 
     /// Metrics and the access line of an exchange that has ended.
-    fn settle(&mut self, id: Id, active: &mut Active) {
+    fn settle(&mut self, active: &mut Active) {
         let record = active.exchange.record();
-        let pinned = self.running.as_ref().map(|running| running.pin());
         self.metrics.observe(&record, active.exchange.attempts());
-        if let (Some(down), Some(pinned)) = (self.downs.get(id), pinned) {
-            self.log.write(
-                &pinned.snapshot.document.access_log,
-                self.clock.unix_ms(),
-                down.client.ip(),
-                &record,
-            );
+        if let (Some(client), Some(running)) = (active.client, &self.running) {
+            let access_log = &running.pin().snapshot.document.access_log;
+            self.log.write(access_log, self.clock.unix_ms(), client, &record);
         }
     }
 }

@@ -210,12 +210,6 @@ impl Ring {
         self.push(entry.user_data(OP_SEND << OP_SHIFT | u64::from(index)));
     }
 
-    /// Half-closes: the peer reads the end, we may still receive.
-    pub fn shutdown_write(&mut self, fd: RawFd) {
-        let entry = opcode::Shutdown::new(types::Fd(fd), libc::SHUT_WR).build();
-        self.push(entry.user_data(OP_IGNORE << OP_SHIFT));
-    }
-
     /// Ends what is under way on the socket and closes it, in that order. Its events may still come.
     pub fn close(&mut self, fd: OwnedFd, token: Token, under_way: UnderWay) {
         // By name: cancelling by descriptor would walk every operation of the ring, ten thousand idle receives included.

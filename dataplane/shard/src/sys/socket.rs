@@ -32,6 +32,13 @@ pub fn accepted(socket: &OwnedFd) -> io::Result<SocketAddr> {
     })
 }
 
+/// Half-closes: the peer reads the end, we may still receive. A plain system call on purpose: the ring hands its
+/// shutdowns to a worker that looks the descriptor up later, when it may already be another connection's.
+pub fn shutdown_write(socket: &OwnedFd) {
+    // It fails when the peer is gone already, which is what was wanted.
+    let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Write);
+}
+
 /// A socket address in the kernel's shape.
 pub(super) enum RawAddress {
     V4(libc::sockaddr_in),
