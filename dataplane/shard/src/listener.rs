@@ -103,7 +103,7 @@ impl Shard {
     /// connections live.
     fn place(&mut self, socket: OwnedFd, peer: SocketAddr, listener: Rc<str>) {
         let load = &self.setup.load;
-        let mine = self.downs.len() as u32;
+        let mine = load[self.id as usize].load(Ordering::Relaxed);
         let (mut total, mut least, mut least_at) = (0u64, mine, self.id as usize);
         for (index, count) in load.iter().enumerate() {
             let count = count.load(Ordering::Relaxed);
@@ -120,36 +120,43 @@ impl Shard {
             self.metrics.connection_refused();
             return;
         }
-        if least_at == self.id as usize || least + 1 > mine {
+        // Counted before it is there, or a burst of accepts would all go to the same shard.
+        load[least_at].fetch_add(1, Ordering::Relaxed);
+        if least_at == self.id as usize {
             self.welcome(socket, peer, listener);
             return;
         }
-        // Counted at once, or a burst of accepts would all go to the same shard.
-        load[least_at].fetch_add(1, Ordering::Relaxed);
         let message = ToShard::Connection {
             socket,
             peer,
             listener: listener.to_string(),
         };
-        self.setup.peers[least_at].send(message);
+        if !self.setup.peers[least_at].send(message) {
+            self.setup.load[least_at].fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
-    /// Begins serving a connection.
+    /// Begins serving a connection that is counted already.
     pub fn welcome(&mut self, socket: OwnedFd, peer: SocketAddr, listener: Rc<str>) {
+        if self.begin_connection(socket, peer, listener).is_none() {
+            self.uncount_connection();
+        }
+    }
+
+    pub fn uncount_connection(&self) {
+        self.setup.load[self.id as usize].fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn begin_connection(&mut self, socket: OwnedFd, peer: SocketAddr, listener: Rc<str>) -> Option<()> {
         // Without a configuration nothing can be answered; the control plane sends one before any socket.
-        let Some(running) = self.running.clone() else { return };
-        let Some(index) = running.listeners.get(listener.as_ref()).copied() else {
-            return;
-        };
+        let running = self.running.clone()?;
+        let index = running.listeners.get(listener.as_ref()).copied()?;
         let pinned = running.pin();
         let preamble = pinned.snapshot.document.listeners[index].1.proxy_protocol;
         let mut down = Down::new(socket, peer, listener);
         down.phase = if preamble { Phase::Preamble } else { Phase::Idle };
         if let Some(config) = running.tls.borrow().listeners.get(index).cloned().flatten() {
-            match TlsSession::server(config) {
-                Ok(session) => down.tls = Some(Box::new(session)),
-                Err(_) => return,
-            }
+            down.tls = Some(Box::new(TlsSession::server(config).ok()?));
         }
         down.receiving = true;
         // A preamble or a handshake is owed at once; a plain connection may be opened ahead of its first request.
@@ -164,6 +171,6 @@ impl Shard {
         let id = self.downs.insert(down);
         self.ring.receive(fd, Self::down_token(id));
         self.arm_down(id);
-        self.publish_load();
+        Some(())
     }
 }

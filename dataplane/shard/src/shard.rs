@@ -19,7 +19,7 @@ use crate::{
     listener::Listeners,
     messages::{Prepared, ShardSetup},
     metrics::ShardMetrics,
-    sys::{Event, Message, Ring, Token},
+    sys::{Event, Message, Ring, Token, memory},
     timers::Wheel,
     upstream::{Up, names::Names, pool::Pools},
 };
@@ -39,6 +39,8 @@ pub enum Timer {
     Up(Id),
     /// Accepting is tried again after descriptors had run out.
     Accept,
+    /// Memory of large buffers goes back to the system.
+    Trim,
 }
 
 /// Buffers kept for reuse.
@@ -65,6 +67,7 @@ pub struct Shard {
     pub log: access_log::Log,
     pub ready: bool,
     pub draining: Option<Sender<u16>>,
+    trimming: bool,
     pub stopped: bool,
     /// Connections with something to write, or whose end has come, looked at once per turn.
     pub dirty_downs: Vec<Id>,
@@ -127,6 +130,7 @@ impl Shard {
             log: setup.access.log(),
             ready: true,
             draining: None,
+            trimming: false,
             stopped: false,
             dirty_downs: Vec::new(),
             dirty_ups: Vec::new(),
@@ -223,6 +227,10 @@ impl Shard {
                 Timer::Down(id) => self.down_timer(id, now),
                 Timer::Up(id) => self.up_timer(id, now),
                 Timer::Accept => self.resume_accepting(),
+                Timer::Trim => {
+                    self.trimming = false;
+                    memory::give_back();
+                }
             }
         }
         self.fired = fired;
@@ -262,9 +270,21 @@ impl Shard {
 
     pub fn keep_buffer(&mut self, mut buffer: Vec<u8>) {
         const KEEP_CAPACITY_BYTES: usize = 64 * 1024;
-        if buffer.capacity() <= KEEP_CAPACITY_BYTES && self.spare_buffers.len() < SPARE_BUFFERS {
+        if buffer.capacity() > KEEP_CAPACITY_BYTES {
+            return self.trim_soon();
+        }
+        if self.spare_buffers.len() < SPARE_BUFFERS {
             buffer.clear();
             self.spare_buffers.push(buffer);
+        }
+    }
+
+    /// The allocator keeps what large buffers freed until it is told; once a second is often enough.
+    pub fn trim_soon(&mut self) {
+        const TRIM_AFTER_MS: u64 = 1_000;
+        if !self.trimming {
+            self.trimming = true;
+            self.wheel.arm(self.clock.now().plus_ms(TRIM_AFTER_MS), Timer::Trim);
         }
     }
 
@@ -274,12 +294,6 @@ impl Shard {
 
     pub fn up_token(id: Id) -> Token {
         Token::new(UP, id.generation, id.index)
-    }
-
-    /// Connections of this shard, for the others to see when they balance accepts.
-    pub fn publish_load(&self) {
-        let load = &self.setup.load[self.id as usize];
-        load.store(self.downs.len() as u32, std::sync::atomic::Ordering::Relaxed);
     }
 
     pub fn listener_fd(&self, index: u32) -> Option<i32> {

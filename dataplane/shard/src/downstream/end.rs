@@ -122,6 +122,6 @@ impl Shard {
             ..UnderWay::default()
         };
         self.ring.close(down.socket, Self::down_token(id), under_way);
-        self.publish_load();
+        self.uncount_connection();
     }
 }

@@ -128,6 +128,11 @@ impl Active {
         }
     }
 
+    /// It grew for a request beyond what is kept.
+    pub fn is_large(&self) -> bool {
+        self.input.capacity().max(self.decoded.capacity()) > KEEP_CAPACITY_BYTES
+    }
+
     /// Ready for another request; allocations stay.
     pub fn reset(&mut self) {
         fresh(&mut self.input);

@@ -25,6 +25,8 @@ impl Shard {
         let Some(down) = self.downs.get_mut(id) else { return };
         down.receiving = armed;
         if !armed {
+            // A stop that came too late finds nothing to stop.
+            down.stopping = false;
             self.rearm_down(id);
         }
         let Some(down) = self.downs.get_mut(id) else { return };
@@ -147,6 +149,9 @@ impl Shard {
 
     pub fn deactivate(&mut self, mut active: Box<Active>) {
         const SPARE_ACTIVES: usize = 256;
+        if active.is_large() {
+            self.trim_soon();
+        }
         if self.spare_actives.len() < SPARE_ACTIVES {
             active.reset();
             self.spare_actives.push(active);

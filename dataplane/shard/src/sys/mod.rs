@@ -5,6 +5,7 @@
 //! reactor makes eight (docs/performance.md has the figures). glommio hosts the loop and pins it.
 
 mod buffers;
+pub mod memory;
 pub mod ring;
 mod sends;
 pub mod socket;

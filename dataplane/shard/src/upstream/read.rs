@@ -19,6 +19,8 @@ impl Shard {
         let Some(up) = self.ups.get_mut(id) else { return };
         up.receiving = armed;
         if !armed {
+            // A stop that came too late finds nothing to stop.
+            up.stopping = false;
             self.rearm_up(id);
         }
         let Some(up) = self.ups.get_mut(id) else { return };
