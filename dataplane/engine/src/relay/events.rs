@@ -2,8 +2,9 @@
 //! that is cut between two reads waits for its rest, so that a stream that breaks can end with a clean error event (no
 //! client acts on half an event, so nothing is late).
 
-use std::ops::Range;
+use std::{io::Write, ops::Range};
 
+use flate2::write::MultiGzDecoder;
 use memchr::memmem;
 use tollgate_config::document::Dialect;
 use tollgate_dialect::{anthropic, mentions_usage, openai_chat, usage::Usage};
@@ -44,6 +45,32 @@ pub(super) fn pass(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
     }
     exchange.facts.usage = Some(exchange.relay.usage).filter(|usage| *usage != Usage::default());
     send(exchange, io, first);
+}
+
+/// Reads usage from a compressed stream while its bytes pass as they are.
+pub(super) fn listen(exchange: &mut Exchange, bytes: &[u8]) {
+    /// One byte can inflate to a thousand: what is decoded at a time stays small.
+    const INFLATE_BYTES: usize = 1024;
+    let dialect = exchange.facts.surface.dialect;
+    let relay = &mut exchange.relay;
+    for slice in bytes.chunks(INFLATE_BYTES) {
+        let inflate = relay
+            .inflate
+            .get_or_insert_with(|| Box::new(MultiGzDecoder::new(Vec::new())));
+        let inflated = inflate.write_all(slice).and_then(|()| inflate.flush());
+        let mut held = std::mem::take(&mut relay.held);
+        held.append(inflate.get_mut());
+        if inflated.is_err() || held.len() > MAX_HELD_BYTES {
+            relay.mode = Mode::Unread;
+            relay.inflate = None;
+            break;
+        }
+        let boundary = last_boundary(&held);
+        read_events(relay, dialect, false, &held[..boundary]);
+        held.drain(..boundary);
+        relay.held = held;
+    }
+    exchange.facts.usage = Some(exchange.relay.usage).filter(|usage| *usage != Usage::default());
 }
 
 /// The stream is complete: what is held goes out, though its last blank line is missing.

@@ -65,6 +65,7 @@ fn mode(exchange: &Exchange, answer: ResponseView<'_>) -> Mode {
     match (events, coded) {
         (true, false) => Mode::Events,
         (false, false) => Mode::Whole,
+        (true, true) if is(Known::ContentEncoding, b"gzip") => Mode::EventsGzip,
         (false, true) if is(Known::ContentEncoding, b"gzip") && !exchange.facts.stream => Mode::WholeGzip,
         (_, true) => Mode::Unread,
     }

@@ -4,6 +4,7 @@ mod events;
 mod head;
 mod whole;
 
+use flate2::write::MultiGzDecoder;
 use tollgate_config::document::Dialect;
 use tollgate_dialect::{anthropic, openai_chat, usage::Usage};
 use tollgate_wire::json::tap::Tap;
@@ -35,6 +36,8 @@ pub(crate) struct Relay {
     usage: Usage,
     /// Listens in on an answer too long to gather.
     tap: Option<Box<Tap>>,
+    /// Decodes a compressed stream.
+    inflate: Option<Box<MultiGzDecoder<Vec<u8>>>>,
 }
 
 /// How the body is read while it passes.
@@ -49,6 +52,8 @@ enum Mode {
     WholeGzip,
     /// Server-sent events.
     Events,
+    /// The same, compressed: decoded beside their bytes, which pass as they are.
+    EventsGzip,
 }
 
 impl Relay {
@@ -89,6 +94,7 @@ pub(crate) fn body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, byte
     }
     match exchange.relay.mode {
         Mode::Events => return events::pass(exchange, io, bytes),
+        Mode::EventsGzip => events::listen(exchange, bytes),
         Mode::Whole => whole::read(exchange, bytes),
         Mode::WholeGzip => whole::keep(&mut exchange.relay, bytes),
         Mode::Unread => {}
@@ -124,7 +130,7 @@ pub(crate) fn end(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId) {
     match exchange.relay.mode {
         Mode::Events => events::flush(exchange, io),
         Mode::Whole | Mode::WholeGzip => whole::finish(exchange),
-        Mode::Unread => {}
+        Mode::EventsGzip | Mode::Unread => {}
     }
     let outcome = if exchange.relay.status < 400 {
         AttemptOutcome::Ok
