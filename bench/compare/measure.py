@@ -10,15 +10,27 @@ import time
 import payloads
 import proc
 
+# A round in which others took more of either core is run again.
+MOST_OTHERS = 0.08
+DISTURBED_TRIES = 4
+DISTURBED_WAIT_S = 3
 
-def round_of(peer, row, seconds):
-    """Loads one peer with one row; adds CPU µs per completed request (`cpu_us`, the whole process tree)."""
+
+def round_of(peer, providers, row, seconds):
+    """Loads one peer with one row. Adds CPU µs per completed request (`cpu_us`, the whole process tree) and `others`:
+    the larger share of a core that processes outside this comparison took meanwhile."""
     port = peer.port(row.stream)
     row.run(port, 0.5 if row.stream else 1)  # connections, caches and pools as in steady state
-    pids = peer.pids()
+    pids, began = peer.pids(), time.monotonic()
     before = {pid: proc.cpu_seconds([pid]) for pid in pids}
+    cores = [proc.core_seconds(core) for core in (0, 1)]
+    loaders = proc.cpu_seconds(providers.pids()) + children_seconds()
     result = row.run(port, seconds)
     spent = {pid: proc.cpu_seconds([pid]) - before[pid] for pid in pids}
+    cores = [proc.core_seconds(core) - cores[core] for core in (0, 1)]
+    loaders = proc.cpu_seconds(providers.pids()) + children_seconds() - loaders
+    others = max(cores[0] - sum(spent.values()), cores[1] - loaders)
+    result["others"] = max(0.0, others / (time.monotonic() - began))
     if pids and result["requests"]:
         result["cpu_us"] = sum(spent.values()) * 1e6 / result["requests"]
         result["cpu_us_by_process"] = {}
@@ -28,6 +40,23 @@ def round_of(peer, row, seconds):
             by[name] = by.get(name, 0.0) + seconds_spent * 1e6 / result["requests"]
     result["rate"] = result["requests"] / result["seconds"]
     return result
+
+
+def children_seconds():
+    """CPU time of children that have ended: the load generators'."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def quiet_round_of(peer, providers, row, seconds):
+    """A round that nobody else disturbed; after `DISTURBED_TRIES`, the least disturbed one."""
+    tries = []
+    for _ in range(DISTURBED_TRIES):
+        tries.append(round_of(peer, providers, row, seconds))
+        if tries[-1]["others"] <= MOST_OTHERS:
+            return tries[-1]
+        time.sleep(DISTURBED_WAIT_S)
+    return min(tries, key=lambda one: one["others"])
 
 
 def memory(peer):

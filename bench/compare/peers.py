@@ -113,6 +113,9 @@ class Providers:
         self.processes[0].wait_for(self.buffered)
         self.processes[1].wait_for(self.streamed)
 
+    def pids(self):
+        return [pid for process in self.processes for pid in process.pids()]
+
     def stop(self):
         for process in self.processes:
             process.stop()

@@ -39,6 +39,16 @@ def cpu_seconds(pids):
     return ticks / TICKS_PER_SECOND
 
 
+def core_seconds(core):
+    """Time that `core` spent in processes so far (user, nice, system), whoever's they were."""
+    with open("/proc/stat") as stat:
+        for line in stat:
+            if line.startswith(f"cpu{core} "):
+                user, nice, system = line.split()[1:4]
+                return (int(user) + int(nice) + int(system)) / TICKS_PER_SECOND
+    raise ValueError(f"no core {core}")
+
+
 def memory_kib(pid):
     """Resident set of one process: `now` (VmRSS), `peak` (VmHWM), `own` (anonymous pages, RssAnon), in KiB."""
     wanted = {"VmRSS": "now", "VmHWM": "peak", "RssAnon": "own"}

@@ -2,6 +2,8 @@
 
 import statistics
 
+import measure
+
 BEGIN, END = "<!-- compare:begin (written by `make compare`) -->", "<!-- compare:end -->"
 
 
@@ -74,13 +76,24 @@ def profile_lines(profile, rows):
     return lines + ["", f"Dearest symbols: {dearest}.", ""]
 
 
+def disturbed(rows):
+    """Says so when other processes took their part of the cores all the while."""
+    rounds = [one for row in rows for ones in row["peers"].values() for one in ones]
+    noisy = [one["others"] for one in rounds if one["others"] > measure.MOST_OTHERS]
+    if not noisy:
+        return ""
+    return (f" In {len(noisy)} of {len(rounds)} rounds other processes took more than "
+            f"{measure.MOST_OTHERS:.0%} of a core, {max(noisy):.0%} at most: latencies suffer, ratios less.")
+
+
 def render(result):
     """The part of the document between the markers."""
     machine = result["machine"]
     lines = [BEGIN, "",
              f"`{result['command']}` on {result['date']}: {machine['cpu']}, {machine['cores']} cores, Linux "
              f"{machine['kernel']}. {', '.join(result['versions'])}. Proxy on core 0; load and providers on core 1; "
-             f"{result['rounds']} interleaved rounds of {result['seconds']} s, medians.", ""]
+             f"{result['rounds']} interleaved rounds of {result['seconds']} s, medians."
+             f"{disturbed(result['rows'])}", ""]
     for row in result["rows"]:
         lines += row_table(row, row["peers"])
     if result.get("memory"):

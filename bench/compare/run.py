@@ -66,7 +66,7 @@ def versions(names):
     return found
 
 
-def compare_rows(chosen, running, rows):
+def compare_rows(chosen, providers, running, rows):
     """All rounds of all rows, peers taking turns inside each round."""
     results = []
     for row in rows:
@@ -75,10 +75,11 @@ def compare_rows(chosen, running, rows):
             peers.check(peer, payloads.chat_request(row.body_bytes, stream=row.stream), row.stream)
         for number in range(chosen.rounds):
             for peer in running:
-                one = measure.round_of(peer, row, chosen.seconds)
+                one = measure.quiet_round_of(peer, providers, row, chosen.seconds)
                 by_peer[peer.name].append(one)
                 print(f"{row.name:12} round {number + 1} {peer.name:9} cpu {report.number(one.get('cpu_us')):>9} µs  "
-                      f"p50 {one['p50_us']:.0f}  p99 {one['p99_us']:.0f}  {one['rate']:.0f}/s  failed {one['failed']}",
+                      f"p50 {one['p50_us']:.0f}  p99 {one['p99_us']:.0f}  {one['rate']:.0f}/s  failed {one['failed']}  "
+                      f"others {one['others']:.0%}",
                       flush=True)
         results.append({"name": row.name, "title": row.title, "peers": by_peer})
     return results
@@ -101,7 +102,7 @@ def run(chosen, folder):
         result["memory"] = {peer.name: {"cold": measure.memory(peer)} for peer in proxies}
         if chosen.idle:
             result["idle"] = {peer.name: measure.idle_connections(peer, chosen.idle) for peer in proxies}
-        result["rows"] = compare_rows(chosen, running, rows)
+        result["rows"] = compare_rows(chosen, providers, running, rows)
         for peer in proxies:
             result["memory"][peer.name]["idle"] = measure.memory(peer)
         if chosen.profile:
