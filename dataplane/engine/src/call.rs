@@ -63,7 +63,12 @@ impl Call {
 
     pub fn deadline(&self) -> Option<Tick> {
         let step = self.until_step.map(|(until, _)| until);
-        [self.until_client, self.until_total, step].into_iter().flatten().min()
+        [self.firm_deadline(), step].into_iter().flatten().min()
+    }
+
+    /// The deadlines that run while the provider is not read.
+    pub fn firm_deadline(&self) -> Option<Tick> {
+        [self.until_client, self.until_total].into_iter().flatten().min()
     }
 
     /// What has been waited for too long, the client's own limit first: it allows no further attempt.

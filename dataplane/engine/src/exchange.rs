@@ -198,6 +198,14 @@ impl Exchange {
         }
     }
 
+    /// The same while the shell does not read the provider because the client is slow: a provider is not blamed for that.
+    pub fn firm_deadline(&self) -> Option<Tick> {
+        match self.phase {
+            Phase::Calling | Phase::Relaying => self.call.firm_deadline(),
+            Phase::Fresh | Phase::Staged | Phase::Over => None,
+        }
+    }
+
     /// What is known; final once `Settle` was yielded.
     pub fn record(&self) -> Record<'_> {
         settle::record(self)

@@ -181,7 +181,7 @@ impl Shard {
                 };
                 match token.kind() {
                     DOWN => self.drop_down(id),
-                    _ => self.drop_up(id),
+                    _ => self.drop_up_and_client(id),
                 }
             }
         }
@@ -200,11 +200,10 @@ impl Shard {
                     _ => self.up_sent(id_of(token), result.is_ok()),
                 }
             }
-            Event::Sending { token } => {
-                if token.kind() == DOWN {
-                    self.down_progressed(id_of(token));
-                }
-            }
+            Event::Sending { token } => match token.kind() {
+                DOWN => self.down_progressed(id_of(token)),
+                _ => self.up_progressed(id_of(token)),
+            },
             Event::Closed { token, error } => match token.kind() {
                 DOWN => self.down_closed(id_of(token)),
                 _ => self.up_tcp_closed(id_of(token), error.is_none()),

@@ -31,8 +31,13 @@ pub(super) fn pass(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
         relay.held.extend_from_slice(&bytes[boundary..]);
     } else {
         let mut held = std::mem::take(&mut relay.held);
+        // What was held has no boundary; a new one begins at most three bytes before its end.
+        let looked_at = held.len().saturating_sub(3);
         held.extend_from_slice(bytes);
-        let boundary = last_boundary(&held);
+        let boundary = match last_boundary(&held[looked_at..]) {
+            0 => 0,
+            at => looked_at + at,
+        };
         read_events(relay, dialect, strips, &held[..boundary]);
         push_copied(io.out, &relay.cuts, &held[..boundary]);
         held.drain(..boundary);

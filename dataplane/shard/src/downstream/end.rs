@@ -100,17 +100,23 @@ impl Shard {
         self.arm_down(id);
     }
 
+    /// Tells the exchange, if one runs, that nobody waits for its answer.
+    pub fn client_gone(&mut self, id: Id) {
+        let Some(down) = self.downs.get_mut(id) else { return };
+        if let Some(active) = down.active.take() {
+            down.phase = Phase::Closing;
+            self.drive(id, active, Input::ClientGone);
+        }
+    }
+
     /// Closes a connection now, whatever it was doing.
     pub fn drop_down(&mut self, id: Id) {
         let Some(down) = self.downs.get_mut(id) else { return };
         // An exchange that runs learns that its client is gone, so that it settles and its upstream is cancelled.
-        if let Some(active) = down.active.take()
-            && matches!(down.phase, Phase::Busy | Phase::Body)
-        {
-            down.phase = Phase::Closing;
+        if down.in_flight() {
             down.reset = true;
-            self.drive(id, active, Input::ClientGone);
         }
+        self.client_gone(id);
         let Some(down) = self.downs.remove(id) else { return };
         if down.reset {
             let _ = sockopt::set_socket_linger(&down.socket, Some(std::time::Duration::ZERO));

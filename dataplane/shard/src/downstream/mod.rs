@@ -87,6 +87,8 @@ pub struct Active {
     /// What came for later requests while this one ran.
     pub ahead: Vec<u8>,
     pub attempts: Vec<(AttemptId, Id)>,
+    /// The provider is not read because the client is slow.
+    pub paused: bool,
     pub reply: Reply,
     /// The client's address, as trusted proxies say.
     pub client: Option<IpAddr>,
@@ -145,6 +147,7 @@ impl Active {
         self.body_whole = false;
         self.ahead.clear();
         self.attempts.clear();
+        self.paused = false;
         self.reply = Reply::default();
     }
 }
@@ -172,6 +175,15 @@ impl Down {
         }
     }
 
+    /// Bytes that came ahead of their turn.
+    pub fn waiting_bytes(&self) -> usize {
+        let queued = |active: &Active| match self.phase {
+            Phase::Idle => active.input.len(),
+            _ => active.ahead.len(),
+        };
+        self.active.as_deref().map_or(0, queued)
+    }
+
     /// A request is being read or answered.
     pub fn in_flight(&self) -> bool {
         matches!(self.phase, Phase::Head | Phase::Body | Phase::Busy)
@@ -184,10 +196,12 @@ impl Down {
 
     /// The earliest of the phase's and the exchange's deadlines.
     pub fn next_deadline(&self) -> Option<Tick> {
-        let exchange = match self.phase {
-            Phase::Busy | Phase::Body => self.active.as_ref().and_then(|active| active.exchange.deadline()),
-            _ => None,
-        };
+        let active = self.active.as_deref().filter(|_| self.in_flight());
+        let exchange = active.and_then(|active| match active.paused {
+            // The provider is not to blame for a pause.
+            true => active.exchange.firm_deadline(),
+            false => active.exchange.deadline(),
+        });
         [self.deadline, exchange].into_iter().flatten().min()
     }
 }

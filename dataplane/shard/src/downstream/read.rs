@@ -40,7 +40,7 @@ impl Shard {
     /// Receives again unless enough waits already.
     pub fn rearm_down(&mut self, id: Id) {
         let Some(down) = self.downs.get_mut(id) else { return };
-        let waits = down.active.as_ref().map_or(0, |active| active.ahead.len());
+        let waits = down.waiting_bytes();
         if down.receiving || down.stopping || waits > MAX_AHEAD_BYTES {
             return;
         }
@@ -110,6 +110,7 @@ impl Shard {
             }
             Err(_) => {
                 self.metrics.tls_failed();
+                self.client_gone(id);
                 self.close_when_flushed(id);
             }
         }
@@ -118,21 +119,30 @@ impl Shard {
 
     fn read_plain(&mut self, id: Id, data: &[u8]) {
         let Some(down) = self.downs.get_mut(id) else { return };
+        // A request waits already, for its turn or for a client that does not read: what comes waits behind it.
+        let queue = down.phase == Phase::Idle && (down.active.is_some() || down.pending_bytes() > HIGH_WATER_BYTES);
         match down.phase {
             Phase::Idle | Phase::Head | Phase::Body => {
                 let mut active = self.activate(id);
                 Rc::make_mut(&mut active.input).extend_from_slice(data);
-                self.read_request(id, active);
-            }
-            Phase::Busy => {
-                let Some(active) = down.active.as_mut() else { return };
-                active.ahead.extend_from_slice(data);
-                if active.ahead.len() > MAX_AHEAD_BYTES && down.receiving && !down.stopping {
-                    down.stopping = true;
-                    self.ring.stop_receive(Self::down_token(id));
+                if !queue {
+                    return self.read_request(id, active);
+                }
+                if let Some(down) = self.downs.get_mut(id) {
+                    down.active = Some(active);
                 }
             }
-            Phase::Closing | Phase::Preamble => {}
+            Phase::Busy => {
+                if let Some(active) = down.active.as_mut() {
+                    active.ahead.extend_from_slice(data);
+                }
+            }
+            Phase::Closing | Phase::Preamble => return,
+        }
+        let Some(down) = self.downs.get_mut(id) else { return };
+        if down.waiting_bytes() > MAX_AHEAD_BYTES && down.receiving && !down.stopping {
+            down.stopping = true;
+            self.ring.stop_receive(Self::down_token(id));
         }
     }
 
@@ -192,7 +202,6 @@ impl Shard {
         self.begin_exchange(id, &mut active);
         let Some(down) = self.downs.get_mut(id) else { return };
         down.phase = Phase::Busy;
-        down.deadline = None;
         active.reply.close = !active.head.keep_alive || !self.ready;
         active.body_whole = matches!(active.head.framing, Framing::None | Framing::Length(0));
         if active.body_whole {
@@ -200,6 +209,7 @@ impl Shard {
             active.split_ahead();
         }
         active.decoded_upto = active.head.len;
+        self.watch_answer(id);
         self.drive(id, active, Input::Head);
     }
 
@@ -278,13 +288,13 @@ impl Shard {
             }
             BodyRead::Whole => {
                 down.phase = Phase::Busy;
-                down.deadline = None;
+                self.watch_answer(id);
                 self.drive(id, active, Input::Body);
             }
             BodyRead::Fault(fault) => {
                 down.phase = Phase::Busy;
-                down.deadline = None;
                 active.reply.close = true;
+                self.watch_answer(id);
                 self.drive(id, active, Input::ClientFault(fault));
             }
         }
@@ -380,17 +390,6 @@ impl Shard {
     fn exchange_timer(&mut self, id: Id) {
         let Some(down) = self.downs.get_mut(id) else { return };
         let Some(active) = down.active.take() else { return };
-        let paused = active
-            .attempts
-            .iter()
-            .any(|(_, up)| self.ups.get(*up).is_some_and(|up| up.paused));
-        if paused {
-            // The client is slow, not the upstream; the client's own deadline watches it.
-            if let Some(down) = self.downs.get_mut(id) {
-                down.active = Some(active);
-            }
-            return;
-        }
         self.drive(id, active, Input::Timer);
     }
 
@@ -418,6 +417,7 @@ impl Shard {
             },
             // It closed after its last answer was queued: what is written may still reach it.
             Phase::Closing if down.pending_bytes() > 0 => {}
+            Phase::Idle if down.pending_bytes() > 0 => self.close_when_flushed(id),
             _ => self.drop_down(id),
         }
     }
@@ -431,7 +431,10 @@ impl Shard {
             .as_ref()
             .map_or(75_000, |running| running.client.idle_timeout_ms);
         down.phase = Phase::Idle;
-        down.deadline = Some(now.plus_ms(idle_ms));
+        // What it has not read yet of former answers has a deadline already.
+        if down.pending_bytes() == 0 || down.deadline.is_none() {
+            down.deadline = Some(now.plus_ms(idle_ms));
+        }
         if active.ahead.is_empty() {
             self.deactivate(active);
             self.rearm_down(id);

@@ -95,6 +95,7 @@ impl Shard {
         let full = down.pending_bytes() > HIGH_WATER_BYTES;
         self.dirty_down(id);
         if full {
+            active.paused = true;
             for (_, up) in &active.attempts {
                 self.pause_up(*up);
             }
@@ -171,6 +172,15 @@ impl Shard {
         }
     }
 
+    /// A request begins: only a client that still owes us reading is watched meanwhile.
+    pub fn watch_answer(&mut self, id: Id) {
+        let Some(down) = self.downs.get_mut(id) else { return };
+        down.deadline = None;
+        if down.pending_bytes() > 0 {
+            self.watch_write(id);
+        }
+    }
+
     /// Part of a send went out: the client reads, if slowly.
     pub fn down_progressed(&mut self, id: Id) {
         self.watch_write(id);
@@ -184,7 +194,8 @@ impl Shard {
             .map_or(30_000, |running| running.client.body_timeout_ms);
         let deadline = self.clock.now().plus_ms(timeout_ms);
         if let Some(down) = self.downs.get_mut(id)
-            && matches!(down.phase, Phase::Busy | Phase::Idle)
+            && !down.lingering
+            && matches!(down.phase, Phase::Busy | Phase::Idle | Phase::Closing)
         {
             down.deadline = Some(deadline);
             self.arm_down(id);
@@ -192,9 +203,12 @@ impl Shard {
     }
 
     fn resume_ups_of(&mut self, id: Id) {
-        let Some(active) = self.downs.get(id).and_then(|down| down.active.as_ref()) else {
+        let Some(active) = self.downs.get_mut(id).and_then(|down| down.active.as_mut()) else {
             return;
         };
+        if !std::mem::take(&mut active.paused) {
+            return;
+        }
         let ups: Vec<Id> = active.attempts.iter().map(|(_, up)| *up).collect();
         for up in ups {
             self.resume_up(up);

@@ -223,6 +223,9 @@ impl Ring {
             self.cancel(name(OP_ACCEPT, token));
         }
         if let Some(SendName(index)) = under_way.send {
+            if let Some(send) = self.sends.get(index) {
+                send.closed = true;
+            }
             self.cancel(OP_SEND << OP_SHIFT | u64::from(index));
         }
         let fd = types::Fd(fd.into_raw_fd());
@@ -350,6 +353,7 @@ impl Ring {
     fn sent(&mut self, index: u32, result: i32) -> Option<Event> {
         let send = self.sends.get(index)?;
         let token = send.token;
+        let result = if send.closed { -libc::ECANCELED } else { result };
         match check(result) {
             Ok(sent) => {
                 send.sent += sent as usize;

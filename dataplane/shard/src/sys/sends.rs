@@ -38,6 +38,8 @@ pub struct Send {
     pub fd: i32,
     pub message: Message,
     pub sent: usize,
+    /// Its socket is closed: the descriptor's number may be another connection's by now.
+    pub closed: bool,
     /// Boxed: the kernel may read them after the slab has moved.
     pub vectors: Box<Vectors>,
 }
@@ -108,6 +110,7 @@ impl Sends {
             fd,
             message,
             sent: 0,
+            closed: false,
             vectors,
         };
         match self.free.pop() {

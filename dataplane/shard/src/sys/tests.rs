@@ -172,3 +172,33 @@ fn a_refused_connect_says_so() {
     });
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
 }
+
+#[test]
+fn what_is_left_of_a_closed_connections_send_reaches_nobody() {
+    let mut ring = Ring::new().unwrap();
+    let (server, client) = pair();
+    let (number, token) = (server.as_raw_fd(), Token::new(1, 0, 0));
+    let send = ring.send(number, Message::of(vec![7; 16 << 20]), token);
+    // The socket took a part; its completion waits unread while the connection is closed.
+    ring.turn(Some(Duration::ZERO)).unwrap();
+    let under_way = UnderWay {
+        send: Some(send),
+        ..UnderWay::default()
+    };
+    ring.close(server, token, under_way);
+    ring.turn(Some(Duration::ZERO)).unwrap();
+    drop(client);
+    let (stranger, mut other_end) = pair();
+    // The lowest free number from there on: that of the closed connection.
+    let same_number = rustix::io::fcntl_dupfd_cloexec(&stranger, number).unwrap();
+    let result = until(&mut ring, |_, event| match event {
+        Event::Sent { result, .. } => Some(result),
+        _ => None,
+    });
+    assert!(result.is_err());
+    ring.turn(Some(Duration::ZERO)).unwrap();
+    other_end.set_nonblocking(true).unwrap();
+    let heard = other_end.read(&mut [0; 16]).map_err(|error| error.kind());
+    assert_eq!(heard, Err(std::io::ErrorKind::WouldBlock));
+    drop(same_number);
+}

@@ -36,6 +36,7 @@ impl Shard {
                 up.stage = Stage::Open;
                 up.owner = Some(owner);
                 up.reused = true;
+                up.asked = false;
                 up.answered = false;
                 up.rest = Rest::Head;
                 up.deadline = None;
@@ -194,6 +195,7 @@ impl Shard {
     pub fn open(&mut self, id: Id) {
         let Some(up) = self.ups.get_mut(id) else { return };
         up.stage = Stage::Open;
+        up.asked = false;
         let Some(owner) = up.owner else { return };
         self.drive_owner(owner, Input::Connected(owner.attempt));
     }
@@ -227,6 +229,15 @@ impl Shard {
         }
         if let Some(socket) = up.socket {
             self.ring.close(socket, Self::up_token(id), under_way);
+        }
+    }
+
+    /// After a panic: the client's exchange may be lost, so its connection ends too.
+    pub fn drop_up_and_client(&mut self, id: Id) {
+        let owner = self.ups.get(id).and_then(|up| up.owner);
+        self.drop_up(id);
+        if let Some(owner) = owner {
+            self.drop_down(owner.down);
         }
     }
 

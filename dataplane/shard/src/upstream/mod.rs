@@ -97,6 +97,8 @@ pub struct Up {
     pub stopping: bool,
     /// Not read because the client is slow.
     pub paused: bool,
+    /// Something of the request has been sent.
+    pub asked: bool,
     /// A byte of the answer has come.
     pub answered: bool,
     pub deadline: Option<Tick>,
@@ -136,6 +138,7 @@ impl Up {
             receiving: false,
             stopping: false,
             paused: false,
+            asked: false,
             answered: false,
             deadline: None,
             armed_at: None,

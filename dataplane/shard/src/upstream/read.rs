@@ -117,6 +117,11 @@ impl Shard {
             // Nobody asked: whatever this is, the next request must not get it.
             return self.drop_up(id);
         };
+        if !up.asked {
+            // Said before anything was asked: left over from an answer to somebody else.
+            let reused = up.reused;
+            return self.fail_up(id, UpstreamFault::Closed { reused });
+        }
         up.answered = true;
         if up.rest != Rest::Head {
             return self.read_rest(id, owner, data);

@@ -96,9 +96,17 @@ impl Shard {
         );
     }
 
+    /// Part of a request is on its way.
+    pub fn up_progressed(&mut self, id: Id) {
+        if let Some(up) = self.ups.get_mut(id) {
+            up.asked = true;
+        }
+    }
+
     pub fn up_sent(&mut self, id: Id, sent: bool) {
         let Some(up) = self.ups.get_mut(id) else { return };
         up.sending = None;
+        up.asked = true;
         if !sent {
             // The receive reports the end, behind whatever the provider still said (an early refusal, say).
             return;
