@@ -1,6 +1,13 @@
 //! `tollgate-loadtest`: the command line, and nothing else.
 
+#![allow(dead_code)] // skeleton
+mod dialect;
+mod mapped;
+mod net;
+mod report;
 mod sandbox;
+mod signed_text;
+mod yaml;
 
 use std::process::ExitCode;
 
