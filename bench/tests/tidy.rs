@@ -206,8 +206,7 @@ fn pure_crates_fetch_nothing() {
 fn unsafe_stays_in_its_rooms() {
     let mut findings = Vec::new();
     for file in sources("", &[".rs"]) {
-        let allowed =
-            UNSAFE_ROOMS.iter().any(|room| file.path.starts_with(room));
+        let allowed = UNSAFE_ROOMS.iter().any(|room| file.path.starts_with(room));
         if allowed || file.path.starts_with("bench/tests/tidy") {
             continue;
         }
@@ -225,7 +224,10 @@ fn unsafe_stays_in_its_rooms() {
             findings.push(format!("{}:{number}: {}", file.path, line.trim()));
         }
     }
-    assert_none("`unsafe` lives in shard/sys, vector's kernels and the load tester's file mapping", findings);
+    assert_none(
+        "`unsafe` lives in shard/sys, vector's kernels and the load tester's file mapping",
+        findings,
+    );
 }
 
 #[test]

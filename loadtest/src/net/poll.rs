@@ -38,7 +38,12 @@ impl Poller {
     pub fn add(&self, descriptor: impl AsFd, token: u64) -> io::Result<()> {
         use epoll::EventFlags as Flags;
         let interest = Flags::IN | Flags::OUT | Flags::RDHUP | Flags::ET;
-        Ok(epoll::add(&self.epoll, descriptor, epoll::EventData::new_u64(token), interest)?)
+        Ok(epoll::add(
+            &self.epoll,
+            descriptor,
+            epoll::EventData::new_u64(token),
+            interest,
+        )?)
     }
 
     /// Watches a listening socket, level-triggered: it is told as long as somebody waits to be accepted.

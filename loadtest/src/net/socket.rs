@@ -98,7 +98,9 @@ impl Socket {
     }
 
     fn read_tls(&mut self, buf: &mut Vec<u8>, room: usize) -> io::Result<Read> {
-        let Some(tls) = self.tls.as_mut() else { return Ok(Read::Drained) };
+        let Some(tls) = self.tls.as_mut() else {
+            return Ok(Read::Drained);
+        };
         let mut wire = Wire(&self.descriptor);
         let had = buf.len();
         loop {

@@ -39,6 +39,9 @@ mod tests {
             timers.arm(at_ns, token);
         }
         assert_eq!((timers.next_ns(), timers.expired(9)), (Some(10), None));
-        assert_eq!((timers.expired(20), timers.expired(20), timers.expired(20)), (Some(1), Some(2), None));
+        assert_eq!(
+            (timers.expired(20), timers.expired(20), timers.expired(20)),
+            (Some(1), Some(2), None)
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! What a run found, as data: the shape of `--output json`, which the planner reads back. Times in milliseconds.
 
+pub mod times;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -127,4 +129,12 @@ pub struct Second {
     pub p50_ms: f64,
     pub p99_ms: f64,
     pub max_ms: f64,
+}
+
+/// A run's result with the histograms behind it, from which files and plots are made.
+pub struct Measured {
+    pub report: Report,
+    pub total: times::Times,
+    /// In the order of the mix.
+    pub classes: Vec<(String, times::Times)>,
 }
