@@ -4,6 +4,7 @@
 mod dialect;
 mod mapped;
 mod net;
+mod plan;
 mod report;
 mod sandbox;
 mod signed_text;
@@ -31,15 +32,19 @@ struct Arguments {
 enum Command {
     /// A provider that answers deterministically, at a chosen rate, with the faults asked for.
     Sandbox(sandbox::Options),
+    /// From a demand and measurements to machines: shards, nodes, memory, network, and what breaks first.
+    Plan(plan::Options),
 }
 
 fn main() -> ExitCode {
-    let Command::Sandbox(options) = Arguments::parse().command;
-    match sandbox::run(options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(reason) => {
-            eprintln!("tollgate-loadtest sandbox: {reason}");
-            ExitCode::FAILURE
-        }
+    match Arguments::parse().command {
+        Command::Sandbox(options) => match sandbox::run(options) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(reason) => {
+                eprintln!("tollgate-loadtest sandbox: {reason}");
+                ExitCode::FAILURE
+            }
+        },
+        Command::Plan(options) => plan::main(&options),
     }
 }
