@@ -8,6 +8,7 @@ mod plan;
 mod report;
 mod sandbox;
 mod signed_text;
+mod watch;
 mod yaml;
 
 use std::process::ExitCode;
