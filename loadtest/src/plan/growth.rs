@@ -117,48 +117,43 @@ impl Scale {
     }
 }
 
-/// One run at several shard counts.
+/// What was measured alike at several shard counts.
 #[derive(Default)]
 struct Alike<'a> {
     points: Vec<Point>,
     labels: Vec<&'a str>,
 }
 
-/// Sweeps' points; without enough of them, the shard counts at which the same run was measured, as the rate that full
-/// shards would bear.
+/// Sweeps under one bound, or one run with its cost turned into the rate that full shards would bear: whichever has the
+/// most shard counts, sweeps before runs and tight bounds before loose ones.
 fn points(measured: &Measurements) -> (Vec<Point>, Sources) {
-    let swept: Vec<Point> = measured
-        .scale
-        .iter()
-        .map(|(_, point)| Point {
+    let mut swept: BTreeMap<u64, Alike> = BTreeMap::new();
+    for point in &measured.scale {
+        let bound_us = (point.bound_ms * 1000.0) as u64;
+        let alike = swept.entry(bound_us).or_default();
+        alike.points.push(Point {
             shards: point.shards.into(),
-            rate: point.rate_at_bound,
-        })
-        .collect();
-    let labels: Vec<&str> = measured.scale.iter().map(|(label, _)| label.as_str()).collect();
-    let swept_sources = Sources::measured(labels);
-    if scale::different_counts(&swept) >= MIN_SHARD_COUNTS {
-        return (swept, swept_sources);
+            rate: point.rate,
+        });
+        alike.labels.push(&point.label);
     }
-    let mut alike: BTreeMap<(&str, &str), Alike> = BTreeMap::new();
+    let mut runs: BTreeMap<(&str, &str), Alike> = BTreeMap::new();
     for run in &measured.runs {
         let shards = f64::from(run.shards);
-        let Alike { points, labels } = alike.entry((&run.name, run.profile.name())).or_default();
-        points.push(Point {
+        let alike = runs.entry((&run.name, run.profile.name())).or_default();
+        alike.points.push(Point {
             shards,
             rate: shards * 1e6 / run.cpu_us,
         });
-        labels.push(&run.label);
+        alike.labels.push(&run.label);
     }
-    let most = alike
-        .into_values()
-        .max_by_key(|alike| scale::different_counts(&alike.points));
-    match most {
-        Some(Alike { points, labels }) if scale::different_counts(&points) > scale::different_counts(&swept) => {
-            (points, Sources::measured(labels))
+    let mut best = Alike::default();
+    for alike in swept.into_values().chain(runs.into_values()) {
+        if scale::different_counts(&alike.points) > scale::different_counts(&best.points) {
+            best = alike;
         }
-        _ => (swept, swept_sources),
     }
+    (best.points, Sources::measured(best.labels))
 }
 
 #[cfg(test)]
@@ -166,26 +161,33 @@ mod tests {
     use super::{super::measured::ScalePoint, *};
 
     fn swept(counts: &[u32]) -> Measurements {
-        let point = |shards: &u32| ScalePoint {
-            shards: *shards,
-            rate_at_bound: Law {
-                lambda: 40_000.0,
-                sigma: 0.05,
-                kappa: 0.001,
-            }
-            .rate(f64::from(*shards)),
-            p99_bound_ms: Some(1.0),
-            machine: None,
-            about: None,
+        let law = Law {
+            lambda: 40_000.0,
+            sigma: 0.05,
+            kappa: 0.001,
         };
-        let scale = counts
-            .iter()
-            .map(|shards| (format!("s.json run {shards}"), point(shards)))
-            .collect();
+        let point = |shards: &u32| ScalePoint {
+            label: format!("s.json run {shards}"),
+            shards: *shards,
+            bound_ms: 1.0,
+            rate: law.rate(f64::from(*shards)),
+        };
         Measurements {
-            scale,
+            scale: counts.iter().map(point).collect(),
             ..Measurements::default()
         }
+    }
+
+    #[test]
+    fn points_under_different_bounds_are_not_mixed() {
+        let mut measured = swept(&[1, 2, 4, 8]);
+        for point in &mut measured.scale[2..] {
+            point.bound_ms = 5.0;
+        }
+        assert!(matches!(
+            Scale::of(&demand(""), &measured),
+            Scale::Line { shard_counts: 2, .. }
+        ));
     }
 
     fn demand(margin: &str) -> Demand {

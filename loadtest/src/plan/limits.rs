@@ -81,9 +81,9 @@ pub fn beyond(demand: &Demand, load: &Load, nodes: f64, measured: &Measurements)
         connections,
     ));
     let mut counts = most(measured, per_shard);
-    for (label, point) in &measured.scale {
+    for point in &measured.scale {
         if f64::from(point.shards) > counts.0 {
-            counts = (point.shards.into(), label.clone());
+            counts = (point.shards.into(), point.label.clone());
         }
     }
     asked.push(("shards on a node".to_owned(), shards, counts));

@@ -1,7 +1,7 @@
 //! The measurements file: which documents it may hold, and what of them a plan uses. Reads files; fits nothing.
 //!
 //! A file holds JSON documents one after another, or arrays of them. Each is an `Annotated` run, a bare report (what
-//! `run --output json` prints), a `ScalePoint` or an `Idle`; others are passed over with a word.
+//! `run --output json` prints), a `Swept` or an `Idle`; others are passed over with a word.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::cost::Work;
-use crate::report::Report;
+use crate::report::{Report, frontier::Frontier};
 
 /// A run's report with what the report itself cannot know. Only `report` must be there:
 ///
@@ -62,19 +62,25 @@ impl Profile {
     }
 }
 
-/// Throughput found at a number of shards, as a sweep finds it.
+/// A sweep's frontier with what it cannot know itself: `{"shards": 2, "sweep": {…}}`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ScalePoint {
+pub struct Swept {
     pub shards: u32,
-    /// The highest rate that held the bound.
-    pub rate_at_bound: f64,
-    #[serde(default)]
-    pub p99_bound_ms: Option<f64>,
     #[serde(default)]
     pub machine: Option<String>,
     #[serde(default)]
     pub about: Option<Value>,
+    pub sweep: Frontier,
+}
+
+/// The highest rate that so many shards held under a bound of p99.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScalePoint {
+    pub label: String,
+    pub shards: u32,
+    pub bound_ms: f64,
+    pub rate: f64,
 }
 
 /// What connections that wait cost.
@@ -117,7 +123,7 @@ pub struct Run {
 #[derive(Debug, Default)]
 pub struct Measurements {
     pub runs: Vec<Run>,
-    pub scale: Vec<(String, ScalePoint)>,
+    pub scale: Vec<ScalePoint>,
     pub idle: Vec<(String, Idle)>,
     pub machines: Vec<String>,
     /// What was passed over, and why.
@@ -176,10 +182,22 @@ impl Measurements {
         let has = |key: &str| document.get(key).is_some();
         if has("report") {
             self.take_run(label, typed(document)?);
-        } else if has("rate_at_bound") {
-            let point: ScalePoint = typed(document)?;
-            self.machines.extend(point.machine.clone());
-            self.scale.push((label.to_owned(), point));
+        } else if has("sweep") {
+            self.take_sweep(label, typed(document)?);
+        } else if has("window_seconds") && has("tried") {
+            self.notes
+                .push(format!("{label} is a bare sweep: taken as measured on 1 shard"));
+            let (machine, about) = (None, None);
+            let sweep: Frontier = typed(document)?;
+            self.take_sweep(
+                label,
+                Swept {
+                    shards: 1,
+                    machine,
+                    about,
+                    sweep,
+                },
+            );
         } else if has("idle_connections") {
             let idle: Idle = typed(document)?;
             self.machines.extend(idle.machine.clone());
@@ -203,11 +221,32 @@ impl Measurements {
             };
             self.take_run(label, run);
         } else {
-            let known = "a report of `run --output json`, one under \"report\", or one with \"rate_at_bound\" or \
+            let known = "a report or a sweep of `run --output json`, nor one under \"report\" or \"sweep\", nor has it \
                          \"idle_connections\"";
-            self.notes.push(format!("{label} passed over: it is not {known}"));
+            self.notes.push(format!("{label} passed over: it is neither {known}"));
         }
         Ok(())
+    }
+
+    /// Each bound is a point; one at which the generator gave out says nothing of the gateway's scale.
+    fn take_sweep(&mut self, label: &str, swept: Swept) {
+        self.machines.extend(swept.machine);
+        for held in &swept.sweep.requests {
+            let bound_ms = held.bound_ms;
+            match held.median() {
+                Some(rate) if held.limited_by != "generator" && swept.shards > 0 => {
+                    self.scale.push(ScalePoint {
+                        label: label.to_owned(),
+                        shards: swept.shards,
+                        bound_ms,
+                        rate,
+                    });
+                }
+                _ => self.notes.push(format!(
+                    "{label}, p99 under {bound_ms} ms, passed over: it names no limit of the gateway"
+                )),
+            }
+        }
     }
 
     fn take_run(&mut self, label: &str, run: Annotated) {

@@ -6,6 +6,7 @@ mod defaults;
 mod demand;
 mod figure;
 mod growth;
+mod html;
 mod least_squares;
 mod limits;
 mod load;
@@ -79,7 +80,7 @@ pub fn main(options: &Options) -> ExitCode {
 fn run(options: &Options) -> Result<(), Refusal> {
     let plan = plan(&options.demand, &options.measurements, options.extrapolate)?;
     if let Some(path) = &options.html {
-        return Err(Refusal::Failed(format!("{}: no HTML yet", path.display())));
+        write_html(&plan, path).map_err(|bad| Refusal::Failed(format!("{}: {bad}", path.display())))?;
     }
     let told = match options.output {
         Output::Text => text::render(&plan),
@@ -90,6 +91,12 @@ fn run(options: &Options) -> Result<(), Refusal> {
         Err(bad) if bad.kind() != std::io::ErrorKind::BrokenPipe => Err(Refusal::Failed(format!("stdout: {bad}"))),
         _ => Ok(()),
     }
+}
+
+fn write_html(plan: &Plan, path: &Path) -> std::io::Result<()> {
+    let mut page = Vec::new();
+    html::page(plan).write(&mut page)?;
+    std::fs::write(path, page)
 }
 
 fn plan(demand_file: &Path, files: &[PathBuf], extrapolate: bool) -> Result<Plan, Refusal> {

@@ -6,6 +6,7 @@ use super::{
     resources::Utilisation,
     sizing::Plan,
 };
+use crate::report::format;
 
 pub fn render(plan: &Plan) -> String {
     let mut legend = Legend::default();
@@ -312,12 +313,7 @@ fn markdown(table: &[Vec<String>]) -> String {
             .unwrap_or(0)
             .max(3)
     };
-    // Numbers stand to the right, words and sources to the left.
-    let is_number = |text: &str| {
-        text.trim_start_matches(['+', '-'])
-            .starts_with(|first: char| first.is_ascii_digit())
-    };
-    let numbers = |column: usize| table.iter().skip(1).any(|row| is_number(&row[column]));
+    let numbers = |column: usize| is_of_numbers(table, column);
     let mut lines = Vec::new();
     for (at, row) in table.iter().enumerate() {
         let cells: Vec<String> = row
@@ -343,6 +339,15 @@ fn markdown(table: &[Vec<String>]) -> String {
         }
     }
     lines.join("\n")
+}
+
+/// Numbers stand to the right, words and sources to the left.
+pub fn is_of_numbers(table: &[Vec<String>], column: usize) -> bool {
+    let is_number = |text: &str| {
+        text.trim_start_matches(['+', '-'])
+            .starts_with(|first: char| first.is_ascii_digit())
+    };
+    table.iter().skip(1).any(|row| is_number(&row[column]))
 }
 
 pub fn with_unit(value: f64, unit: &str) -> String {
@@ -372,15 +377,7 @@ fn bytes(value: f64) -> String {
 
 /// Whole, with commas.
 pub fn number(value: f64) -> String {
-    let digits = format!("{value:.0}");
-    let mut told = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
-            told.push(',');
-        }
-        told.push(digit);
-    }
-    told
+    format::count(value.round() as u64)
 }
 
 fn percent(value: f64) -> String {
