@@ -37,6 +37,11 @@ def planned(program):
     return done.stdout
 
 
+def commit():
+    done = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    return done.stdout.strip() or "unknown"
+
+
 def prediction_lines():
     if not os.path.exists(PREDICTION):
         return "Not measured yet.\n"
