@@ -3,6 +3,7 @@
 #![allow(dead_code)] // skeleton
 mod dialect;
 mod mapped;
+mod mix;
 mod net;
 mod report;
 mod sandbox;
