@@ -6,7 +6,7 @@
 mod compose;
 mod dice;
 pub mod schedule;
-mod units;
+pub mod units;
 
 use std::path::Path;
 
