@@ -20,7 +20,6 @@ mod weighted;
 
 use std::path::Path;
 
-#[allow(unused_imports)] // skeleton
 pub use compose::{ComposeFor, Composed, Composer};
 use distribution::Distribution;
 use plan::{Keys, Plan, Wanted};
