@@ -7,6 +7,7 @@ mod net;
 mod report;
 mod sandbox;
 mod signed_text;
+mod watch;
 mod yaml;
 
 use std::process::ExitCode;

@@ -112,8 +112,11 @@ impl State {
         let share = (self.elapsed_s as f64 / total).min(1.0);
         let full = (share * CELLS as f64).round() as usize;
         let bar = format!("{}{}", "━".repeat(full), "╌".repeat(CELLS as usize - full));
-        let left = clock((total - self.elapsed_s as f64).max(0.0));
-        format!("{bar} {elapsed} of {}, {left} left", clock(total))
+        let left = total - self.elapsed_s as f64;
+        match left <= -1.0 {
+            true => format!("{bar} {elapsed}, waiting for the last answers"),
+            false => format!("{bar} {elapsed} of {}, {} left", clock(total), clock(left)),
+        }
     }
 
     fn state_line(&self, colour: bool) -> String {

@@ -210,7 +210,8 @@ impl<'a> Room<'a> {
         let (top, bottom) = (ABOVE, plot.height - BELOW);
         let y_ticks = plot.y.ticks(bottom - top, 34.0);
         let longest = y_ticks.iter().map(|tick| tick.name.chars().count()).max().unwrap_or(1);
-        let left = 14.0 + DIGIT * longest.max(2) as f64;
+        // At least as much as "1,000" takes, so that plots below one another are aligned.
+        let left = 14.0 + DIGIT * longest.max(5) as f64;
         let right = width - RIGHT;
         let x_ticks = plot.x.ticks(right - left, 72.0);
         Self {
@@ -364,7 +365,7 @@ impl<'a> Room<'a> {
                 escape(name)
             );
         }
-        for (at, name) in &self.plot.moments {
+        for (place, (at, name)) in self.plot.moments.iter().enumerate() {
             let x = self.x(*at);
             let before = x > (self.left + self.right) / 2.0;
             let (class, beside) = if before {
@@ -377,7 +378,8 @@ impl<'a> Room<'a> {
                 "<path class=\"mark\" d=\"M{x:.1} {:.1}V{:.1}\"/><text class=\"{class}\" x=\"{beside:.1}\" y=\"{:.1}\">{}</text>",
                 self.top,
                 self.bottom,
-                self.top + 11.0,
+                // One below the other: what lies close together can still be read.
+                self.top + 11.0 + 15.0 * (place % 4) as f64,
                 escape(name)
             );
         }

@@ -14,7 +14,7 @@ use super::{
 const CLASSES_MOST: usize = 7;
 /// Points of one line over time; longer runs show several seconds as one.
 const MOMENTS_MOST: usize = 240;
-const BINS: usize = 48;
+const BINS: usize = 60;
 /// Points to each nine of a percentile line.
 const POINTS_PER_NINE: i32 = 12;
 
@@ -291,7 +291,7 @@ pub fn gaps(measured: &Measured) -> Option<Plot> {
         (times.min() as f64 / 1e6).max(1e-6),
         (times.max() as f64 / 1e6).max(1e-6),
     );
-    let log = high / low > 20.0;
+    let log = high / low > 3.0;
     let edge = |place: usize| {
         let share = place as f64 / BINS as f64;
         match log {
