@@ -103,12 +103,10 @@ fn tiles(report: &Report) -> Vec<Tile> {
     let total = &report.total;
     let mut tiles = vec![rate_tile(report), failures_tile(total)];
     let latency = &total.latency_ms;
-    tiles.push(time_tile(
-        "Latency, p50",
-        latency.p50,
-        format!("p90 {}", duration(latency.p90)),
-    ));
-    tiles.push(time_tile("Latency, p99", latency.p99, String::new()));
+    let mean = format!("mean {}", duration(latency.mean));
+    tiles.push(time_tile("Latency, p50", latency.p50, mean));
+    let nine_of_ten = format!("p90 {}", duration(latency.p90));
+    tiles.push(time_tile("Latency, p99", latency.p99, nine_of_ten));
     let longest = format!("longest {}", duration(latency.max));
     tiles.push(time_tile("Latency, p99.9", latency.p999, longest));
     let streams = [
