@@ -7,6 +7,7 @@ mod answer;
 mod anthropic;
 mod arrivals;
 mod ask;
+mod compose;
 mod fault;
 mod memo;
 mod openai;
