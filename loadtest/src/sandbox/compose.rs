@@ -10,7 +10,7 @@ use tollgate_wire::{
 
 use super::{
     answer::{self, Answer, Call},
-    arrivals::Arrivals,
+    arrivals::{Arrivals, Ending, Request, Ticket},
     ask::{self, Dialect},
     fault::Wishes,
     memo::Memo,
@@ -21,7 +21,7 @@ use super::{
 /// What a thread answers from.
 pub struct Provider {
     thread: usize,
-    arrivals: Arc<Arrivals>,
+    pub arrivals: Arc<Arrivals>,
     stage: Arc<Stage>,
     memo: Memo,
     scenario: Arc<Scenario>,
@@ -40,6 +40,12 @@ impl Provider {
             generation: 0,
             requests: 0,
         }
+    }
+
+    /// Records a request in the thread's part of the record.
+    pub fn record(&self, connection: u64, head: &[u8], body: &[u8], ending: Ending, now_ns: u64) -> Ticket {
+        let request = Request { connection, head, body };
+        self.arrivals.record(self.thread, &request, ending, now_ns)
     }
 
     /// Composes the answer to a whole request into `answer`, which is clear but for `close`.
