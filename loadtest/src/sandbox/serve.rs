@@ -271,8 +271,8 @@ impl<'a, P: Peer> Connection<'a, P> {
     }
 
     async fn send(&mut self) -> Ending {
-        if self.answer.delay_ms > 0 {
-            let due = Instant::now() + Duration::from_millis(self.answer.delay_ms);
+        if self.answer.delay_ns > 0 {
+            let due = Instant::now() + Duration::from_nanos(self.answer.delay_ns);
             if self.wait(Some(due)).await.is_err() {
                 return Ending::ClientGone;
             }
@@ -300,14 +300,15 @@ impl<'a, P: Peer> Connection<'a, P> {
     }
 
     async fn send_pieces(&mut self, limit: usize) -> Result<(), Over> {
-        let start = Instant::now();
+        let mut due = Instant::now();
         let mut sent = 0;
         for index in 0..self.answer.pieces.len() {
-            let due = start + Duration::from_micros(self.answer.gap_us * index as u64);
+            let piece = self.answer.pieces[index];
+            due += Duration::from_nanos(piece.wait_ns);
             if due > Instant::now() {
                 self.wait(Some(due)).await?;
             }
-            let end = self.answer.pieces[index].min(limit);
+            let end = piece.end.min(limit);
             self.peer
                 .write_all(&self.answer.bytes[sent..end])
                 .await
