@@ -1,18 +1,23 @@
-//! The sandbox provider: OpenAI chat completions and Anthropic messages, deterministic, with faults on request.
+//! The sandbox provider: six chat dialects, embeddings, rerank and moderations, deterministic, with faults on request.
 //!
 //! Every thread has its own listening socket (SO_REUSEPORT), its own runtime and its own memory of answers, so that it
 //! is not what a benchmark measures. It must never know the gateway: tests and people use it as any provider.
 
 mod answer;
-mod anthropic;
+mod api;
 mod arrivals;
 mod ask;
+mod document;
+mod event_stream;
 mod fault;
+mod limits;
 mod memo;
-mod openai;
+mod provider;
 mod reply;
 mod scenario;
 mod serve;
+mod spread;
+mod stage;
 mod text;
 mod tls;
 
@@ -21,7 +26,8 @@ use std::{io::Write as _, net::SocketAddr, path::PathBuf, sync::Arc, thread};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_rustls::TlsAcceptor;
 
-use scenario::{Scenario, Stage};
+use scenario::Scenario;
+use stage::Stage;
 
 /// Connections that wait to be accepted, per thread.
 const BACKLOG: u32 = 4096;
@@ -34,7 +40,7 @@ pub struct Options {
     /// Threads, each with its own socket; default: one per core
     #[arg(long)]
     threads: Option<usize>,
-    /// Faults by model, as JSON: {"rules":[{"model":"gpt-*","share":0.1,"status":529}]}
+    /// Faults, pace, incidents and limits by model, YAML or JSON: 'rules: [{ model: gpt-*, share: 0.1, status: 529 }]'
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
     /// Listen and never accept
@@ -59,8 +65,9 @@ pub fn run(options: Options) -> Result<(), String> {
         .max(1);
     let stage = Arc::new(Stage::default());
     if let Some(path) = &options.scenario {
-        let json = std::fs::read(path).map_err(|bad| format!("{}: {bad}", path.display()))?;
-        stage.replace(Scenario::parse(&json).map_err(|reason| format!("{}: {reason}", path.display()))?);
+        let text = std::fs::read(path).map_err(|bad| format!("{}: {bad}", path.display()))?;
+        let scenario = Scenario::parse(&text, path.parent());
+        stage.replace(scenario.map_err(|reason| format!("{}: {reason}", path.display()))?);
     }
     let acceptor = match (&options.tls_cert, &options.tls_key) {
         (Some(certificate), Some(key)) => Some(tls::acceptor(certificate, key, options.tls_client_ca.as_deref())?),

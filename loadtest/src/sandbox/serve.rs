@@ -1,6 +1,6 @@
 //! A thread's connections: reads requests, has answers composed, sends them as planned.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::RefCell, path::Path, rc::Rc, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -9,19 +9,17 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tollgate_wire::{
-    head::{Framing, Known, Method, RequestHead, RequestView},
+    head::{Framing, Method, RequestHead, RequestView},
     http1::{chunked, read},
-    json::edit,
 };
 
 use super::{
-    answer::{self, Answer, Call},
+    answer::Answer,
     arrivals::{Arrivals, Ending, Ticket},
-    ask::{self, Dialect},
-    fault::{Stop, Wishes},
-    memo::Memo,
-    openai, reply,
-    scenario::{Scenario, Stage},
+    fault::Stop,
+    provider::{Provider, plain_error},
+    scenario::Scenario,
+    stage::Stage,
 };
 
 /// A request body over this is refused.
@@ -35,15 +33,7 @@ pub struct Server {
     thread: usize,
     arrivals: Arc<Arrivals>,
     stage: Arc<Stage>,
-    local: RefCell<Local>,
-}
-
-#[derive(Default)]
-struct Local {
-    memo: Memo,
-    scenario: Arc<Scenario>,
-    generation: u64,
-    requests: u64,
+    provider: RefCell<Provider>,
 }
 
 impl Server {
@@ -52,7 +42,7 @@ impl Server {
             thread,
             arrivals,
             stage,
-            local: RefCell::default(),
+            provider: RefCell::new(Provider::new(thread)),
         }
     }
 }
@@ -182,7 +172,7 @@ impl<'a, P: Peer> Connection<'a, P> {
     async fn refuse(&mut self, status: u16, reason: &str) -> Result<(), Over> {
         self.answer.clear();
         self.answer.close = true;
-        self.answer.json(status, openai_error(status, reason).as_slice());
+        self.answer.json(status, &plain_error(status, reason));
         // The connection ends either way.
         let _ = self.peer.write_all(&self.answer.bytes).await;
         Err(Over)
@@ -256,13 +246,8 @@ impl<'a, P: Peer> Connection<'a, P> {
             .server
             .arrivals
             .record(self.server.thread, self.number, head_bytes, body);
-        match (self.head.method, answer::dialect_of(view.path())) {
-            (Method::Post, Some(dialect)) => compose_chat(self.server, dialect, view, body, &mut self.answer),
-            (Method::Get | Method::Head, None) => compose_models(view, &mut self.answer),
-            _ => self
-                .answer
-                .json(404, &openai_error(404, "the sandbox has no such path")),
-        }
+        let mut provider = self.server.provider.borrow_mut();
+        provider.answer(&self.server.stage, view, body, &mut self.answer);
         if self.head.method == Method::Head {
             let end = self.answer.bytes.windows(4).position(|four| four == b"\r\n\r\n");
             self.answer.bytes.truncate(end.map_or(0, |end| end + 4));
@@ -345,81 +330,6 @@ impl<'a, P: Peer> Connection<'a, P> {
     }
 }
 
-fn compose_chat(server: &Server, dialect: Dialect, view: RequestView, body: &[u8], answer: &mut Answer) {
-    let mut local = server.local.borrow_mut();
-    let Local {
-        memo,
-        scenario,
-        generation,
-        requests,
-    } = &mut *local;
-    server.stage.refresh(generation, scenario);
-    *requests += 1;
-    let id = reply::hex((server.thread as u64) << 48 | *requests);
-    let is_plain = scenario.is_empty() && view.head.keep_alive && !view.head.http_1_0 && !has_wishes(view, dialect);
-    if is_plain && let Some((known, id_at)) = memo.get(dialect, body) {
-        answer.bytes.extend_from_slice(known);
-        answer.bytes[id_at..id_at + id.len()].copy_from_slice(&id);
-        return;
-    }
-    let ask = ask::read(dialect, body);
-    let ruled = ask.as_ref().map(|ask| scenario.wishes(&ask.model)).unwrap_or_default();
-    let mut wishes = match answer::wishes(ruled, view, &ask) {
-        Ok(wishes) => wishes,
-        Err(reason) => {
-            let call = Call {
-                dialect,
-                view,
-                wishes: &Wishes::default(),
-                request_id: &id,
-            };
-            return answer.error(&call, 400, &reason);
-        }
-    };
-    server.stage.count_failure(&mut wishes);
-    let is_valid = ask.is_ok();
-    answer.chat(
-        &Call {
-            dialect,
-            view,
-            wishes: &wishes,
-            request_id: &id,
-        },
-        ask,
-    );
-    if is_plain && is_valid && wishes == Wishes::default() {
-        memo.put(dialect, body, &answer.bytes, answer.id_at);
-    }
-}
-
-/// Whether headers may change the answer: wishes, or the absence of one that Anthropic requires.
-fn has_wishes(view: RequestView, dialect: Dialect) -> bool {
-    let asks = view.head.fields.lines.iter().any(|field| {
-        field.known == Known::Other
-            && field.name.len() > 10
-            && field.name.of(view.buf)[..10].eq_ignore_ascii_case(b"x-sandbox-")
-    });
-    asks || dialect == Dialect::Anthropic && view.get(Known::AnthropicVersion).is_none()
-}
-
-fn compose_models(view: RequestView, answer: &mut Answer) {
-    let mut body = Vec::new();
-    let path = view.path();
-    if path.ends_with(b"/models") {
-        openai::models(&mut body);
-        return answer.json(200, &body);
-    }
-    match path.windows(8).position(|eight| eight == b"/models/") {
-        Some(at) => {
-            let mut id = Vec::new();
-            edit::write_string(&mut id, &String::from_utf8_lossy(&path[at + 8..]));
-            openai::model(&mut body, &id);
-            answer.json(200, &body);
-        }
-        None => answer.json(404, &openai_error(404, "the sandbox has no such path")),
-    }
-}
-
 /// `/_sandbox/…`: what tests read and set.
 fn compose_own(server: &Server, view: RequestView, body: &[u8], answer: &mut Answer) {
     match (view.head.method, view.path()) {
@@ -428,20 +338,13 @@ fn compose_own(server: &Server, view: RequestView, body: &[u8], answer: &mut Ans
             server.arrivals.reset();
             answer.json(200, b"{}");
         }
-        (Method::Put, b"/_sandbox/scenario") => match Scenario::parse(body) {
+        (Method::Put, b"/_sandbox/scenario") => match Scenario::parse(body, Some(Path::new("."))) {
             Ok(scenario) => {
                 server.stage.replace(scenario);
                 answer.json(200, b"{}");
             }
-            Err(reason) => answer.json(400, &openai_error(400, &reason)),
+            Err(reason) => answer.json(400, &plain_error(400, &reason)),
         },
-        _ => answer.json(404, &openai_error(404, "the sandbox has arrivals, reset and scenario")),
+        _ => answer.json(404, &plain_error(404, "the sandbox has arrivals, reset and scenario")),
     }
-}
-
-fn openai_error(status: u16, message: &str) -> Vec<u8> {
-    let (mut message_json, mut body) = (Vec::new(), Vec::new());
-    edit::write_string(&mut message_json, message);
-    openai::error(&mut body, status, &message_json);
-    body
 }
