@@ -29,11 +29,15 @@ pub struct Member {
 }
 
 impl Document {
+    /// The error begins with `LINE:COLUMN: `.
     pub fn parse(text: &[u8]) -> Result<Self, String> {
-        let text = std::str::from_utf8(text).map_err(|bad| format!("the scenario is not UTF-8: {bad}"))?;
-        serde_saphyr::from_str(text).map_err(|bad| match bad.location() {
-            Some(at) => format!("{}: {}", place(at), bad.without_snippet()),
-            None => bad.without_snippet().to_string(),
+        let text = std::str::from_utf8(text).map_err(|bad| {
+            let line = 1 + memchr::memchr_iter(b'\n', &text[..bad.valid_up_to()]).count();
+            format!("{line}:1: a byte that is no UTF-8")
+        })?;
+        serde_saphyr::from_str(text).map_err(|bad| {
+            let at = bad.location().map_or("1:1".to_owned(), place);
+            format!("{at}: {}", bad.without_snippet())
         })
     }
 
@@ -88,7 +92,7 @@ impl Entry {
 }
 
 fn place(at: Location) -> String {
-    format!("line {}, column {}", at.line(), at.column())
+    format!("{}:{}", at.line(), at.column())
 }
 
 impl<'de> Deserialize<'de> for Entry {

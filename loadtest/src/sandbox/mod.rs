@@ -65,9 +65,7 @@ pub fn run(options: Options) -> Result<(), String> {
         .max(1);
     let stage = Arc::new(Stage::default());
     if let Some(path) = &options.scenario {
-        let text = std::fs::read(path).map_err(|bad| format!("{}: {bad}", path.display()))?;
-        let scenario = Scenario::parse(&text, path.parent());
-        stage.replace(scenario.map_err(|reason| format!("{}: {reason}", path.display()))?);
+        stage.replace(Scenario::read(path)?);
     }
     let acceptor = match (&options.tls_cert, &options.tls_key) {
         (Some(certificate), Some(key)) => Some(tls::acceptor(certificate, key, options.tls_client_ca.as_deref())?),

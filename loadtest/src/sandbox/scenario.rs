@@ -13,7 +13,10 @@
 //! `model` ends in at most one `*`, and absent matches any; `share` is of the matching requests, spread evenly. The other
 //! words of rules and incidents are those of [`Wishes`].
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use super::{
     document::{Document, Entry, Member, Wrong},
@@ -52,7 +55,14 @@ struct Incident {
 struct Pattern(Option<String>);
 
 impl Scenario {
-    /// Reads a document; the error says where it is wrong and how. Files it names are relative to `folder`.
+    /// Reads a file; the error is `FILE:LINE:COLUMN: /pointer: what is wrong`.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let name = path.display();
+        let text = std::fs::read(path).map_err(|bad| format!("{name}: {bad}"))?;
+        Self::parse(&text, path.parent()).map_err(|reason| format!("{name}:{reason}"))
+    }
+
+    /// Reads a document; the error begins with line and column. Files it names are relative to `folder`.
     pub fn parse(text: &[u8], folder: Folder) -> Result<Self, String> {
         let document = Document::parse(text)?;
         Ok(Self {
@@ -264,7 +274,7 @@ mod tests {
         ] {
             let reason = parse(text).unwrap_err();
             assert!(
-                reason.starts_with(&format!("line {line}, ")) && reason.contains(named),
+                reason.starts_with(&format!("{line}:")) && reason.contains(named),
                 "{text}: {reason}"
             );
         }

@@ -29,10 +29,10 @@ impl Api for OpenAi {
             ("/embeddings", &embeddings::Embeddings),
             ("/moderations", &moderations::Moderations),
         ];
-        if let Some(operation) = by_suffix(view, Method::Post, &POSTS) {
-            return Some(operation);
+        match is_get(view) {
+            true => models::find(view),
+            false => by_suffix(view, Method::Post, &POSTS),
         }
-        models::find(view).filter(|_| is_get(view))
     }
 
     fn request_id_header(&self) -> &'static str {

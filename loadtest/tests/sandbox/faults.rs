@@ -1,74 +1,11 @@
-//! The sandbox as a process: what it says when it is ready, and that each fault is on the wire what its name says.
+//! What the sandbox says when it is asked, and that each fault is on the wire what its name says.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
-    process::{Child, Command, Stdio},
+    io::{Read, Write},
     time::Duration,
 };
 
-const BODY: &str = r#"{"model":"sandbox-small","messages":[{"role":"user","content":"Hello there."}]}"#;
-const STREAM: &str = r#"{"model":"sandbox-small","messages":[{"role":"user","content":"Hello there."}],"stream":true}"#;
-
-struct Sandbox {
-    child: Child,
-    address: String,
-}
-
-impl Sandbox {
-    fn start(arguments: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate-loadtest"));
-        command
-            .args(["sandbox", "--threads", "2"])
-            .args(arguments)
-            .stdout(Stdio::piped());
-        let mut child = command.spawn().expect("the sandbox starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped"))
-            .read_line(&mut line)
-            .expect("a line");
-        let address = line
-            .strip_prefix("ready ")
-            .expect("'ready HOST:PORT'")
-            .trim()
-            .to_owned();
-        Self { child, address }
-    }
-
-    fn connect(&self) -> TcpStream {
-        let socket = TcpStream::connect(&self.address).expect("connected");
-        socket.set_read_timeout(Some(Duration::from_secs(10))).expect("set");
-        socket
-    }
-
-    /// Everything the sandbox sends until it closes, which a request with `connection: close` makes it do.
-    fn ask(&self, method: &str, path: &str, fields: &str, body: &str) -> Vec<u8> {
-        let mut socket = self.connect();
-        let head =
-            format!("{method} {path} HTTP/1.1\r\nhost: a\r\nanthropic-version: 1\r\nconnection: close\r\n{fields}");
-        write!(socket, "{head}content-length: {}\r\n\r\n{body}", body.len()).expect("sent");
-        let mut answer = Vec::new();
-        // A reset ends it, too.
-        let _ = socket.read_to_end(&mut answer);
-        answer
-    }
-
-    fn chat(&self, fields: &str, body: &str) -> String {
-        String::from_utf8_lossy(&self.ask("POST", "/v1/chat/completions", fields, body)).into_owned()
-    }
-
-    fn report(&self) -> serde_json::Value {
-        let answer = String::from_utf8(self.ask("GET", "/_sandbox/arrivals", "", "")).expect("text");
-        serde_json::from_str(answer.split_once("\r\n\r\n").expect("a body").1).expect("JSON")
-    }
-}
-
-impl Drop for Sandbox {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use crate::harness::{BODY, STREAM, Sandbox};
 
 #[test]
 fn the_same_request_gets_the_same_answer_and_its_tokens_are_counted() {
@@ -174,18 +111,6 @@ fn big_answers_have_the_size_asked_for() {
         answer.len()
     );
     assert!(answer.contains(r#""completion_tokens":1250000"#));
-}
-
-#[test]
-fn a_scenario_can_be_given_and_replaced() {
-    let file = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(file.path(), r#"{"rules":[{"model":"sandbox-small","status":503}]}"#).expect("written");
-    let sandbox = Sandbox::start(&["--scenario", &file.path().display().to_string()]);
-    assert!(sandbox.chat("", BODY).starts_with("HTTP/1.1 503 "));
-    sandbox.ask("PUT", "/_sandbox/scenario", "", r#"{"rules":[]}"#);
-    assert!(sandbox.chat("", BODY).starts_with("HTTP/1.1 200 "));
-    let wrong = sandbox.ask("PUT", "/_sandbox/scenario", "", r#"{"rules":[{"odd":1}]}"#);
-    assert!(String::from_utf8_lossy(&wrong).contains("/rules/0"));
 }
 
 #[test]

@@ -1,0 +1,7 @@
+//! The sandbox as a process: what providers' clients see of it.
+
+mod dialects;
+mod faults;
+mod harness;
+mod scenarios;
+mod sdk;
