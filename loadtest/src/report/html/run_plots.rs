@@ -200,6 +200,9 @@ pub fn over_time(report: &Report) -> Vec<Plot> {
         1 => String::new(),
         _ => format!(" Each point is {together} s."),
     };
+    if moments.is_empty() {
+        return Vec::new();
+    }
     let unit = unit(&moments);
     let mut plots = vec![
         rate_plot(report, &moments, unit, &merged),
