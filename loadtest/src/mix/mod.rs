@@ -3,16 +3,29 @@
 //! A [`Mix`] is read and checked once; each worker thread then composes from it with a [`Composer`] of its own. Knows
 //! no socket and no clock.
 
+mod bodies;
+mod check;
 mod compose;
+mod corpus;
 mod dice;
+mod distribution;
+mod file;
+mod plan;
+mod prose;
 pub mod schedule;
+mod schedule_file;
+mod template;
 pub mod units;
+mod weighted;
 
 use std::path::Path;
 
 pub use compose::{ComposeFor, Composed, Composer};
+use distribution::Distribution;
+use plan::{Keys, Plan, Wanted};
+use weighted::Weighted;
 
-use crate::dialect::Dialect;
+use crate::{dialect::Dialect, yaml};
 
 /// A checked mix: it has at least one class of positive weight, and every file it names has been read.
 #[derive(Debug)]
@@ -23,7 +36,25 @@ pub struct Mix {
     /// The load the mix is meant for, unless the command line says otherwise.
     pub schedule: Option<schedule::Schedule>,
     pub classes: Vec<Class>,
+    keys: Option<Keys>,
+    /// Draws a class by its weight.
+    pick: Weighted,
 }
+
+/// The mixes that come with the program.
+const BUILT_IN: [(&str, &str); 5] = [
+    ("chat", include_str!("../../../config/loadtest/chat.yaml")),
+    ("agent-loops", include_str!("../../../config/loadtest/agent-loops.yaml")),
+    (
+        "long-context",
+        include_str!("../../../config/loadtest/long-context.yaml"),
+    ),
+    ("embeddings", include_str!("../../../config/loadtest/embeddings.yaml")),
+    (
+        "abusive-client",
+        include_str!("../../../config/loadtest/abusive-client.yaml"),
+    ),
+];
 
 /// A class of requests that are alike.
 #[derive(Debug)]
@@ -39,6 +70,7 @@ pub struct Class {
     /// The statuses that are right for this class beside 2xx: a class of wrong keys is answered by a 401. An answer
     /// with one of them is `answered`, its content not verified.
     pub expect_status: Vec<u16>,
+    plan: Plan,
 }
 
 /// What a request asks for, and so what its answer looks like.
@@ -53,6 +85,29 @@ pub enum Kind {
     Models,
     /// Path and body are the mix's own; nothing is known of the answer.
     Other,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 6] = [
+        Kind::Chat,
+        Kind::Embeddings,
+        Kind::Rerank,
+        Kind::Moderations,
+        Kind::Models,
+        Kind::Other,
+    ];
+
+    /// As mixes write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Chat => "chat",
+            Kind::Embeddings => "embeddings",
+            Kind::Rerank => "rerank",
+            Kind::Moderations => "moderations",
+            Kind::Models => "models",
+            Kind::Other => "other",
+        }
+    }
 }
 
 /// How a client behaves on its connection.
@@ -104,45 +159,95 @@ impl Default for Single {
 }
 
 impl Single {
-    /// From the path of `--url`: a path that ends like one of a dialect's chat paths chooses the dialect, and what
-    /// stands before is the base path; any other path is the base path of every class (`/` is none).
-    /// Answers the class and the base path.
+    /// From the path of `--url`: one that ends like a dialect's chat path chooses the dialect, and what stands before
+    /// is the base path; any other but `/` is asked for as it is. Answers the class and the base path of mixes.
     pub fn of_url_path(path: &str) -> (Self, String) {
-        (Self::default(), path.trim_end_matches('/').to_owned())
+        let path = path.trim_end_matches('/');
+        for (ending, dialect) in bodies::CHAT_ENDINGS {
+            if let Some(base) = path.strip_suffix(ending) {
+                return (
+                    Self {
+                        dialect,
+                        ..Self::default()
+                    },
+                    base.to_owned(),
+                );
+            }
+        }
+        (Self::default(), path.to_owned())
     }
 }
 
 impl Mix {
     /// Reads and checks a mix. Files it names are relative to its folder. The error names file, line and remedy.
     pub fn read(path: &Path) -> Result<Self, String> {
-        Err(format!("{}: no mixes can be read yet", path.display()))
+        let folder = path.parent().unwrap_or(Path::new(""));
+        check::mix(yaml::read(path)?, &path.display().to_string(), folder)
     }
 
     /// One of the mixes that come with the program, or None.
-    pub fn built_in(_name: &str) -> Option<Self> {
-        None
+    pub fn built_in(name: &str) -> Option<Result<Self, String>> {
+        let (name, text) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name)?;
+        let file = format!("{name}.yaml");
+        Some(yaml::parse(&file, text).and_then(|read| check::mix(read, &file, Path::new(""))))
     }
 
     /// `--mix`: a file when there is one, else a built-in mix by name; the error lists the names.
     pub fn named(name: &str) -> Result<Self, String> {
-        Self::read(Path::new(name))
+        let path = Path::new(name);
+        if path.is_file() {
+            return Self::read(path);
+        }
+        Self::built_in(name).unwrap_or_else(|| {
+            let names: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+            Err(format!(
+                "--mix {name}: no such file, and no built-in mix; give a file or one of {}",
+                names.join(", ")
+            ))
+        })
     }
 
-    pub fn single(single: Single) -> Self {
-        Self {
+    pub fn single(single: Single) -> Result<Self, String> {
+        let mut wanted = Wanted::new(single.dialect, Kind::Chat);
+        wanted.model.clone_from(&single.model);
+        wanted.path = single.path;
+        wanted.max_tokens = single.max_tokens.map(|tokens| Distribution::Constant(tokens as f64));
+        wanted.prompt = Distribution::Constant(1.0);
+        let frame_bytes = wanted.made()?.plain_bytes() - 1;
+        wanted.prompt = Distribution::Constant(single.body_bytes.saturating_sub(frame_bytes).max(1) as f64);
+        let plan = Plan {
+            method: wanted.method(true)?,
+            paths: wanted.paths()?,
+            headers: Vec::new(),
+            content: wanted.made()?,
+            turns: None,
+            keys: None,
+            repeat: None,
+            think: Distribution::Constant(0.0),
+            drawn_stream_share: single.stream_share,
+            lines_stream: false,
+        };
+        let class = Class {
+            name: "chat".to_owned(),
+            weight: 1.0,
+            dialect: single.dialect,
+            kind: Kind::Chat,
+            model: single.model,
+            stream_share: single.stream_share,
+            manners: single.manners,
+            expect_status: Vec::new(),
+            plan,
+        };
+        Ok(Self {
             name: "single".to_owned(),
             seed: None,
             schedule: None,
-            classes: vec![Class {
-                name: "chat".to_owned(),
-                weight: 1.0,
-                dialect: single.dialect,
-                kind: Kind::Chat,
-                model: single.model,
-                stream_share: single.stream_share,
-                manners: single.manners,
-                expect_status: Vec::new(),
-            }],
-        }
+            classes: vec![class],
+            keys: None,
+            pick: Weighted::new(&[1.0]),
+        })
     }
 }
+
+#[cfg(test)]
+mod tests;

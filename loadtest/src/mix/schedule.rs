@@ -104,6 +104,18 @@ impl Schedule {
         schedule.checked().map_err(wrong)
     }
 
+    /// Of rates at the beginning and end of each step, and seconds; only the last may be without end.
+    pub fn of_steps(arrivals: Arrivals, steps: &[(f64, f64, Option<f64>)]) -> Result<Self, String> {
+        let mut schedule = Self {
+            arrivals,
+            pieces: Vec::new(),
+        };
+        for (from_rate, to_rate, seconds) in steps {
+            schedule.step(*from_rate, *to_rate, *seconds)?;
+        }
+        schedule.checked()
+    }
+
     fn push_text(&mut self, step: &str) -> Result<(), String> {
         let (rates, seconds) = match step.split_once('/') {
             Some((rates, duration)) => (rates, Some(units::duration_ns(duration)? as f64 / NS)),
@@ -236,7 +248,7 @@ impl Iterator for Due {
             Arrivals::Even => self.stride,
             Arrivals::Poisson => self.dice.exponential() * self.stride,
         };
-        Some((seconds * NS) as u64)
+        Some((seconds * NS).round() as u64)
     }
 }
 

@@ -219,7 +219,7 @@ impl Plan {
             Some(name) => Mix::named(name)?,
             None => {
                 options.single.apply(&mut single)?;
-                Mix::single(single)
+                Mix::single(single)?
             }
         };
         let schedule = match &options.rate {

@@ -20,15 +20,24 @@ use super::{
 #[derive(Debug, Default)]
 pub struct Answer {
     pub bytes: Vec<u8>,
-    /// Ends of the pieces to send `gap_us` apart; empty: all at once.
-    pub pieces: Vec<usize>,
-    pub gap_us: u64,
-    pub delay_ms: u64,
+    /// Empty: all at once. What comes after the last piece goes with it.
+    pub pieces: Vec<Piece>,
+    /// Before the first byte.
+    pub delay_ns: u64,
     pub stop: Option<(u64, Stop)>,
     pub close: bool,
     /// Where in `bytes` the request's id stands.
     pub id_at: usize,
     body: Vec<u8>,
+}
+
+/// A part of an answer that is sent by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Where in the answer's bytes it ends.
+    pub end: usize,
+    /// Due so long after the piece before it was due; the first counts from when the first byte was.
+    pub wait_ns: u64,
 }
 
 impl Answer {
@@ -40,7 +49,7 @@ impl Answer {
         self.bytes.clear();
         self.pieces.clear();
         self.body.clear();
-        (self.gap_us, self.delay_ms, self.stop, self.close) = (0, 0, None, false);
+        (self.delay_ns, self.stop, self.close) = (0, None, false);
     }
 
     /// An answer of our own, outside the dialects.
@@ -74,7 +83,7 @@ pub struct Call<'a> {
 impl Answer {
     /// Answers a chat request that `ask` read, or refuses it with what is missing.
     pub fn chat(&mut self, call: &Call, ask: Result<Ask, String>) {
-        self.delay_ms = call.wishes.latency_ms;
+        self.delay_ns = call.wishes.latency_ms.saturating_mul(1_000_000);
         self.stop = call.wishes.stop;
         if call.wishes.garbage {
             self.close = true;
@@ -105,7 +114,9 @@ impl Answer {
         write_buffered(&mut self.body, call.dialect, reply);
         if let Some(rate) = call.wishes.tokens_per_second.filter(|&rate| rate > 0) {
             // Nothing is sent before the last token is there.
-            self.delay_ms += reply.answer_tokens * 1000 / rate;
+            self.delay_ns = self
+                .delay_ns
+                .saturating_add(reply.answer_tokens.saturating_mul(1_000_000_000) / rate);
         }
         self.head(call, call.wishes.status.unwrap_or(200), b"application/json");
         self.whole_body(call.wishes.gzip);
@@ -138,7 +149,11 @@ impl Answer {
             reply,
         );
         match call.wishes.tokens_per_second.filter(|&rate| rate > 0) {
-            Some(rate) => self.gap_us = 1_000_000 / rate,
+            Some(rate) => self
+                .pieces
+                .iter_mut()
+                .skip(1)
+                .for_each(|piece| piece.wait_ns = 1_000_000_000 / rate),
             None => self.pieces.clear(),
         }
     }

@@ -1,5 +1,7 @@
 //! OpenAI's chat completions, as <https://platform.openai.com/docs/api-reference/chat> gives their shapes.
 
+use tollgate_wire::json::edit;
+
 use super::reply::{CREATED_UNIX_S, Events, Reply, digits, hex, put};
 
 /// Appends the body of a buffered answer.
@@ -114,6 +116,14 @@ pub fn error(out: &mut Vec<u8>, status: u16, message_json: &[u8]) {
             b"}}",
         ],
     );
+}
+
+/// The body of a refusal outside the dialects: the paths are OpenAI's where there is nothing else to go by.
+pub fn refusal(status: u16, message: &str) -> Vec<u8> {
+    let (mut message_json, mut body) = (Vec::new(), Vec::new());
+    edit::write_string(&mut message_json, message);
+    error(&mut body, status, &message_json);
+    body
 }
 
 /// Appends one model's object.

@@ -2,7 +2,7 @@
 
 use tollgate_wire::http1::chunked;
 
-use super::{ask::Ask, fault::Wishes, text::Tokens};
+use super::{answer::Piece, ask::Ask, fault::Wishes, text::Tokens};
 
 /// When every answer was made: a constant, so that the same request gives the same bytes.
 pub const CREATED_UNIX_S: u64 = 1_767_225_600;
@@ -72,15 +72,15 @@ impl<'a> Reply<'a> {
 /// Where a dialect writes its events: framed for the connection, with the end of each piece remembered for pacing.
 pub struct Events<'a> {
     pub out: &'a mut Vec<u8>,
-    /// Offsets in `out` where something paced ends: a token's event, and the answer.
-    pub pieces: &'a mut Vec<usize>,
+    /// What is paced: a token's event, and what ends the answer. Whoever knows the pace sets their waits.
+    pub pieces: &'a mut Vec<Piece>,
     scratch: Vec<u8>,
     chunked: bool,
 }
 
 impl<'a> Events<'a> {
     /// Unchunked events are for HTTP/1.0 clients and for compressing: they end with the connection or the buffer.
-    pub fn new(out: &'a mut Vec<u8>, pieces: &'a mut Vec<usize>, chunked: bool) -> Self {
+    pub fn new(out: &'a mut Vec<u8>, pieces: &'a mut Vec<Piece>, chunked: bool) -> Self {
         Self {
             out,
             pieces,
@@ -101,14 +101,20 @@ impl<'a> Events<'a> {
 
     /// What follows is sent one pace later.
     pub fn pace(&mut self) {
-        self.pieces.push(self.out.len());
+        self.pieces.push(Piece {
+            end: self.out.len(),
+            wait_ns: 0,
+        });
     }
 
     pub fn end(self) {
         if self.chunked {
             self.out.extend_from_slice(chunked::LAST_CHUNK);
         }
-        self.pieces.push(self.out.len());
+        self.pieces.push(Piece {
+            end: self.out.len(),
+            wait_ns: 0,
+        });
     }
 }
 
