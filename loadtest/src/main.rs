@@ -9,6 +9,7 @@ mod report;
 mod run;
 mod sandbox;
 mod signed_text;
+mod sweep;
 mod watch;
 mod yaml;
 

@@ -10,6 +10,7 @@ use super::{Load, Spec, Trust, Url, measure, reach};
 use crate::{
     mix::{Manners, Mix, Single, schedule::Schedule, units},
     report::Measured,
+    sweep,
 };
 
 /// Connections of a process; for more, start several.
@@ -81,6 +82,8 @@ pub struct Options {
     seed: Option<u64>,
     #[command(flatten)]
     single: SingleOptions,
+    #[command(flatten)]
+    sweep: sweep::Options,
     /// Write a report that opens in any browser, offline
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -156,6 +159,9 @@ fn carry_out(options: &Options) -> Result<u8, Refusal> {
     let failed = |reason| Refusal { code: FAILED, reason };
     let spec = plan.spec(options).map_err(failed)?;
     let stop = stop_on_signals().map_err(failed)?;
+    if options.sweep.is_wanted() {
+        return carry_out_sweep(options, &spec, &stop);
+    }
     let measured = measure(&spec, &mut |_| {}, &stop).map_err(failed)?;
     tell(options, &measured).map_err(failed)?;
     let report = &measured.report;
@@ -166,6 +172,29 @@ fn carry_out(options: &Options) -> Result<u8, Refusal> {
         true => FAILED,
         false => 0,
     })
+}
+
+fn carry_out_sweep(options: &Options, spec: &Spec, stop: &AtomicBool) -> Result<u8, Refusal> {
+    // Without a mix the rates are searched with whole answers or streams, as asked, and the streams with streams.
+    let stream_mix = match &options.mix {
+        Some(_) => None,
+        None => {
+            let (mut single, _) = Single::of_url_path(&spec.target.url.path);
+            options.single.apply(&mut single).map_err(bad_input)?;
+            single.stream_share = 1.0;
+            Some(Mix::single(single).map_err(bad_input)?)
+        }
+    };
+    let wanted = options.sweep.read(spec.connections, stream_mix).map_err(bad_input)?;
+    let output = sweep::Output {
+        json: options.output == Output::Json,
+        html: options.html.as_deref(),
+    };
+    match sweep::command(spec, &wanted, &output, stop) {
+        Ok(true) => Ok(0),
+        Ok(false) => Ok(NOT_VALID),
+        Err(reason) => Err(Refusal { code: FAILED, reason }),
+    }
 }
 
 /// The first SIGINT or SIGTERM ends the run with the results so far, the next one the program.
@@ -249,7 +278,7 @@ impl Plan {
             (None, false) => Trust::System,
         };
         Ok(Self {
-            connections: connections(options, schedule.is_some())?,
+            connections: connections(options, schedule.is_some() || options.sweep.is_wanted())?,
             seed: options.seed.or(mix.seed).unwrap_or(SEED),
             load: schedule.map_or(Load::Closed, Load::Open),
             url,
