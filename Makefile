@@ -47,7 +47,7 @@ instructions:
 	@.ci/tools build instructions
 	bench/instructions.py $(ARGS)
 
-# The gateway beside nginx, in one run on two cores; writes docs/performance.md.
+# The gateway beside nginx, HAProxy, Envoy, LiteLLM and Portkey, in one run on two cores; writes docs/performance.md.
 compare:
 	@.ci/tools build compare
 	cargo build --release --bins

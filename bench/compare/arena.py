@@ -15,7 +15,7 @@ from peers import PEERS
 from peers.peer import Absent, Site
 from rows import Row
 
-PLAIN = Row("plain", "a call by hand")
+PLAIN = Row("plain", "a call by hand", connections=8)
 
 
 def say(text):
@@ -28,6 +28,7 @@ class Arena:
     def __init__(self, names, folder, make_providers, generator):
         self.generator = generator
         self.standing, self.absent = [], {}
+        self.rough_rates = {}
         self.patience = measure.Patience(0)
         self.providers = make_providers(folder)
         try:
@@ -61,6 +62,8 @@ class Arena:
             try:
                 peer.wait()
                 self.check_until_right(peer)
+                self.rough_rates[peer.name] = self.generator.closed(peer, PLAIN, 1)["rate"]
+                measure.settle(peer)
                 say(f"{peer.name:12} stands after {time.monotonic() - began:.1f} s: {peer.version() or '–'}")
             except (RuntimeError, TimeoutError, WrongAnswer) as failed:
                 words = f"; its last words: {peer.running.last_words()}" if peer.running else ""
@@ -102,7 +105,7 @@ class Arena:
                 by_peer[peer.name] = []
                 if row.idle and peer.pids():
                     crowds[peer.name] = crowd.Crowd(peer, row, row.idle)
-            except (RuntimeError, TimeoutError, WrongAnswer) as failed:
+            except (Absent, RuntimeError, TimeoutError, WrongAnswer) as failed:
                 left_out[peer.name] = str(failed)[:300]
                 say(f"{row.name:11} {peer.name:12} left out: {failed}")
         try:
@@ -123,7 +126,9 @@ class Arena:
         idle = crowds.get(peer.name)
         try:
             opened = idle.fill() if idle else 0
+            seconds = measure.seconds_for(row, seconds, self.rough_rates[peer.name])
             one = measure.quiet_round_of(self.generator, peer, self.providers, row, seconds, self.patience)
+            measure.settle(peer)
             if idle:
                 one.update(idle_opened=opened, idle_standing=idle.drop_closed())
             by_peer[peer.name].append(one)
@@ -141,6 +146,7 @@ class Arena:
         found = {}
         for peer in self.standing:
             found[peer.name] = one = measure.highest_rate(self.generator, peer, seconds)
+            measure.settle(peer)
             say(f"highest     {peer.name:12} {one['rate']:.0f}/s")
         return found
 

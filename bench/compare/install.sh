@@ -10,6 +10,7 @@ cd "$(dirname "$0")/../.."
 ENVOY=1.40.0
 LITELLM=1.100.5
 PORTKEY=1.15.2
+HONO="@hono/node-server@1.11.5 @hono/node-ws@1.2.0" # with later ones Portkey answers every stream with 500 (its issue 1389)
 MOST_SECONDS=300 # for one peer
 
 folder=$PWD/.cache/compare
@@ -29,7 +30,8 @@ portkey() {
     if ! command -v npm >/dev/null; then
         as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nodejs npm
     fi
-    npm install --prefix "$folder/portkey" --ignore-scripts --no-audit --no-fund --loglevel=error "@portkey-ai/gateway@$PORTKEY"
+    npm install --prefix "$folder/portkey" --ignore-scripts --no-audit --no-fund --loglevel=error \
+        "@portkey-ai/gateway@$PORTKEY" $HONO
 }
 installed() {
     case "$1" in

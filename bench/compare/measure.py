@@ -16,6 +16,30 @@ WARM_S = 0.5
 P99_BOUND_US = 1000
 
 
+# A slow peer gets as long as it takes to answer each connection a few times, up to this.
+LONGEST_ROUND_S = 8
+ANSWERS_EACH = 3
+# After a round a peer may still work on what nobody waits for any more; the next one must not pay for that.
+SETTLED_SHARE = 0.05
+SETTLE_MOST_S = 12
+
+
+def seconds_for(row, seconds, rough_rate):
+    """How long a round of this row lasts for a peer that answers about so many calls a second."""
+    return max(seconds, min(LONGEST_ROUND_S, ANSWERS_EACH * row.connections / max(rough_rate, 0.1)))
+
+
+def settle(peer):
+    """Waits until a peer's processes do next to nothing, within bounds."""
+    until = time.monotonic() + SETTLE_MOST_S
+    pids = peer.pids()
+    while pids and time.monotonic() < until:
+        before = proc.cpu_seconds(pids)
+        time.sleep(0.2)
+        if proc.cpu_seconds(pids) - before <= SETTLED_SHARE * 0.2:
+            return
+
+
 class Patience:
     """Seconds left, over a whole comparison, for waiting and measuring again."""
 

@@ -44,6 +44,8 @@ class Peer:
     start_seconds = 20.0
     # A program that speaks either plain HTTP or TLS is started a second time for the rows with TLS.
     has_tls_twin = False
+    # Why it takes no part in rows with TLS, if so.
+    no_tls = None
 
     def __init__(self, site):
         self.site = site
@@ -62,6 +64,9 @@ class Peer:
         self.running.wait_for_port(self.ports["whole"], self.start_seconds)
 
     def before_row(self, row):
+        """Makes ready for a row; raises `Absent` when this peer cannot take part in it."""
+        if row.tls and self.no_tls:
+            raise Absent(self.no_tls)
         if row.tls and self.has_tls_twin:
             self.twin = self.launch(tls=True)
             self.twin.wait_for_port(self.tls_port, self.start_seconds)

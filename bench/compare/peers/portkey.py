@@ -2,6 +2,7 @@
 
 Settings and where they are documented (its README and docs/installation-deployments.md):
 - `--headless`: without its web console and the log stream that feeds it; one process for one core;
+- `NODE_ENV=production`, as for any server on Node;
 - the provider and its address come as headers with each call. It checks no key of its own.
 """
 
@@ -14,7 +15,7 @@ from peers.peer import Absent, Peer, first_line, installed
 class Portkey(Peer):
     name = title = "portkey"
     start_seconds = 60.0
-    has_tls_twin = True
+    no_tls = "it serves plain HTTP only"
 
     def __init__(self, site):
         super().__init__(site)
@@ -26,12 +27,8 @@ class Portkey(Peer):
         self.node = child.program("node")
         if not self.node or not os.path.exists(script):
             raise Absent("node, or the program in the package `@portkey-ai/gateway`, is missing")
-        environment = {"NODE_ENV": "production"}
-        if tls:
-            environment.update(TLS_KEY_PATH=self.site.key, TLS_CERT_PATH=self.site.certificate)
-        port = self.tls_port if tls else self.ports["whole"]
-        return child.Child(self.name + ("-tls" if tls else ""), child.PROXY_CORE,
-                           [self.node, script, f"--port={port}", "--headless"], self.site.folder, environment)
+        return child.Child(self.name, child.PROXY_CORE, [self.node, script, f"--port={self.ports['whole']}", "--headless"],
+                           self.site.folder, {"NODE_ENV": "production"})
 
     def headers(self, row):
         return {"x-portkey-provider": "openai",
