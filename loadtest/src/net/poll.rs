@@ -18,6 +18,9 @@ pub struct Ready {
     pub token: u64,
     pub readable: bool,
     pub writable: bool,
+    /// The peer will send no more. What it sent before is still to be read, and only a read that says so has reached
+    /// the end: a short one has not.
+    pub hung_up: bool,
 }
 
 pub struct Poller {
@@ -71,6 +74,7 @@ impl Poller {
                 token: event.data.u64(),
                 readable: ended || flags.intersects(Flags::IN | Flags::RDHUP),
                 writable: ended || flags.contains(Flags::OUT),
+                hung_up: ended || flags.contains(Flags::RDHUP),
             }
         }))
     }
