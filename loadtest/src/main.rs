@@ -3,11 +3,14 @@
 #![allow(dead_code)] // skeleton
 mod dialect;
 mod mapped;
+mod mix;
 mod net;
 mod plan;
 mod report;
+mod run;
 mod sandbox;
 mod signed_text;
+mod sweep;
 mod watch;
 mod yaml;
 
@@ -33,6 +36,7 @@ struct Arguments {
 enum Command {
     /// A provider that answers deterministically, at a chosen rate, with the faults asked for.
     Sandbox(sandbox::Options),
+    Run(Box<run::Options>),
     /// From a demand and measurements to machines: shards, nodes, memory, network, and what breaks first.
     Plan(plan::Options),
 }
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
+        Command::Run(options) => run::run(*options),
         Command::Plan(options) => plan::main(&options),
     }
 }

@@ -34,6 +34,14 @@ pub fn number(number: f64) -> String {
     format!("{number:.decimals$}")
 }
 
+/// A number that somebody chose, as they would write it: `1`, `0.5`, `25`.
+pub fn chosen(number: f64) -> String {
+    match number.is_finite() {
+        true => number.to_string(),
+        false => "–".to_owned(),
+    }
+}
+
 /// Milliseconds with the unit in which they are short: `85.0 µs`, `12.3 ms`, `4.50 s`.
 pub fn duration(ms: f64) -> String {
     match ms.abs() {

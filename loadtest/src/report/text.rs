@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::{
     Measured, Outcome, Percentiles, Report,
-    format::{bytes, clock, count, number, share, span},
+    format::{bytes, chosen, clock, count, number, share, span},
     frontier::{Frontier, Held},
     without_secrets,
 };
@@ -215,7 +215,7 @@ fn write_held(heads: &[&str], bounds: &[Held], to: &mut impl Write) -> io::Resul
     let rows = bounds.iter().map(|held| {
         let or_none = |value: Option<f64>| value.map_or("none".to_owned(), number);
         vec![
-            format!("{} ms", number(held.bound_ms)),
+            format!("{} ms", chosen(held.bound_ms)),
             or_none(held.median()),
             or_none(held.lowest()),
             or_none(held.highest()),

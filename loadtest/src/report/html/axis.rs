@@ -2,6 +2,9 @@
 
 use super::super::format;
 
+/// Values beyond are put here: no quantity of ours is so large, and twice as much is still a number.
+const MOST: f64 = 1e18;
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Scale {
     Linear,
@@ -47,7 +50,7 @@ impl Axis {
 
     /// From a little below the lowest value above zero to a little above the highest.
     pub fn log(label: &str, values: impl IntoIterator<Item = f64>) -> Self {
-        let (low, high) = bounds(values, |value| value > 0.0).unwrap_or((1.0, 10.0));
+        let (low, high) = bounds(values, |value| value > 1.0 / MOST).unwrap_or((1.0, 10.0));
         let middle = (low * high).sqrt();
         // Less than a third of a decade shows nothing but noise.
         let (low, high) = match high / low < 2.0 {
@@ -148,12 +151,18 @@ impl Axis {
 
     fn log_ticks(&self, most: f64) -> Vec<Tick> {
         let (first, last) = (self.low.log10().floor() as i32, self.high.log10().ceil() as i32);
-        let choices: [(&[f64], i32); 5] = [
+        let fine: &[f64] = match self.high / self.low < 12.0 {
+            true => &[1.0, 2.0, 3.0, 5.0, 7.0],
+            false => &[1.0, 2.0, 5.0],
+        };
+        let choices: [(&[f64], i32); 7] = [
+            (fine, 1),
             (&[1.0, 2.0, 5.0], 1),
             (&[1.0, 3.0], 1),
             (&[1.0], 1),
             (&[1.0], 2),
             (&[1.0], 4),
+            (&[1.0], 8),
         ];
         let mut ticks = Vec::new();
         for (times, stride) in choices {
@@ -203,6 +212,7 @@ fn bounds(values: impl IntoIterator<Item = f64>, wanted: impl Fn(f64) -> bool) -
     values
         .into_iter()
         .filter(|value| value.is_finite() && wanted(*value))
+        .map(|value| value.clamp(-MOST, MOST))
         .fold(None, |span, value| match span {
             None => Some((value, value)),
             Some((low, high)) => Some((value.min(low), value.max(high))),

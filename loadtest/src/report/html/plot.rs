@@ -213,7 +213,7 @@ impl<'a> Room<'a> {
         // At least as much as "1,000" takes, so that plots below one another are aligned.
         let left = 14.0 + DIGIT * longest.max(5) as f64;
         let right = width - RIGHT;
-        let x_ticks = plot.x.ticks(right - left, 72.0);
+        let x_ticks = plot.x.ticks(right - left, 60.0);
         Self {
             plot,
             left,

@@ -2,7 +2,7 @@
 
 use super::{
     super::{
-        format::{clock, count, duration, number, share},
+        format::{chosen, clock, count, duration, number, share},
         frontier::{Frontier, Held, Tried},
         without_secrets,
     },
@@ -17,6 +17,7 @@ struct Kind {
     load: &'static str,
     unit: &'static str,
     bound: &'static str,
+    short: &'static str,
 }
 
 const REQUESTS: Kind = Kind {
@@ -25,6 +26,7 @@ const REQUESTS: Kind = Kind {
     load: "requests/s",
     unit: "/s",
     bound: "p99 latency",
+    short: "p99",
 };
 
 const STREAMS: Kind = Kind {
@@ -33,6 +35,7 @@ const STREAMS: Kind = Kind {
     load: "streams",
     unit: "streams",
     bound: "p99 gap between tokens",
+    short: "p99 gap",
 };
 
 pub fn page(frontier: &Frontier) -> Page {
@@ -97,7 +100,7 @@ fn tile(held: &Held, kind: &Kind) -> Tile {
         _ => "not even the lowest load".to_owned(),
     };
     Tile {
-        label: format!("{} under {}", kind.bound, duration(held.bound_ms)),
+        label: format!("{} under {} ms", kind.short, chosen(held.bound_ms)),
         value: match held.median() {
             Some(median) if floor => format!("≥ {}", number(median)),
             Some(median) => number(median),
@@ -134,16 +137,12 @@ fn frontier_plot(bounds: &[Held], kind: &Kind) -> Plot {
         .add(Series::new("between the bounds", Shape::Line(line)).colour(1).dashed())
         .add(Series::new("median", Shape::Spreads(reached)).colour(1));
     bounds.iter().fold(plot, |plot, held| {
+        let bound = format!("{} under {} ms", kind.bound, chosen(held.bound_ms));
         let text = match (held.median(), held.spread()) {
-            (Some(median), Some(spread)) => format!(
-                "{} under {}\n{} {}, spread {}",
-                kind.bound,
-                duration(held.bound_ms),
-                number(median),
-                kind.load,
-                share(spread)
-            ),
-            _ => format!("{} under {}: never", kind.bound, duration(held.bound_ms)),
+            (Some(median), Some(spread)) => {
+                format!("{bound}\n{} {}, spread {}", number(median), kind.load, share(spread))
+            }
+            _ => format!("{bound}: never"),
         };
         plot.column(held.bound_ms, text)
     })
@@ -182,14 +181,15 @@ fn tried_plot(tried: &[&Tried], bounds: &[Held], kind: &Kind) -> Plot {
         ),
     ];
     let x = Axis::linear(kind.load, tried.iter().map(|tried| tried.load));
-    let bound_values = bounds.iter().map(|held| held.bound_ms);
+    // Room above the highest for its name.
+    let bound_values = bounds.iter().map(|held| held.bound_ms * 1.6);
     let y = Axis::log("p99, ms", tried.iter().map(|tried| tried.p99_ms).chain(bound_values));
     let plot = Plot::new(&format!("Every window: {}", kind.load), x, y)
         .about("The p99 that each load gave; the lines are the bounds. Logarithmic scale.")
         .height(340.0);
-    let plot = bounds
-        .iter()
-        .fold(plot, |plot, held| plot.level(held.bound_ms, &duration(held.bound_ms)));
+    let plot = bounds.iter().fold(plot, |plot, held| {
+        plot.level(held.bound_ms, &format!("{} ms", chosen(held.bound_ms)))
+    });
     let plot = sets
         .into_iter()
         .filter(|(_, _, points)| !points.is_empty())
@@ -222,7 +222,7 @@ fn held_table(bounds: &[Held], kind: &Kind) -> Table {
     for held in bounds {
         let or_none = |value: Option<f64>| value.map_or("none".to_owned(), number);
         table.row(vec![
-            duration(held.bound_ms),
+            format!("{} ms", chosen(held.bound_ms)),
             or_none(held.median()),
             or_none(held.lowest()),
             or_none(held.highest()),
