@@ -133,7 +133,7 @@ def idle(about):
     with open(COMPARED) as file:
         compared = json.load(file)
     found = compared.get("idle", {}).get("tollgate")
-    if not found:
+    if not found or not found.get("bytes_each"):
         return []
     return [{"idle_connections": found["connections"], "bytes_each": round(found["bytes_each"], 1),
              "machine": about["machine"], "about": {"command": "make compare", "date": compared.get("date")}}]

@@ -119,6 +119,7 @@ impl Legend {
                 Source::Default(what) => defaults.push(number_of(what, &mut self.defaults)),
             }
         }
+        demand.dedup();
         let demand = if demand.is_empty() {
             String::new()
         } else {
