@@ -3,10 +3,13 @@
 #![allow(dead_code)] // skeleton
 mod dialect;
 mod mapped;
+mod mix;
 mod net;
 mod report;
+mod run;
 mod sandbox;
 mod signed_text;
+mod watch;
 mod yaml;
 
 use std::process::ExitCode;
@@ -31,10 +34,14 @@ struct Arguments {
 enum Command {
     /// A provider that answers deterministically, at a chosen rate, with the faults asked for.
     Sandbox(sandbox::Options),
+    Run(Box<run::Options>),
 }
 
 fn main() -> ExitCode {
-    let Command::Sandbox(options) = Arguments::parse().command;
+    let options = match Arguments::parse().command {
+        Command::Sandbox(options) => options,
+        Command::Run(options) => return run::run(*options),
+    };
     match sandbox::run(options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {

@@ -19,8 +19,8 @@ pub struct Ready {
     pub readable: bool,
     pub writable: bool,
     /// The peer has sent its last byte. That is told once, with what came before it: whoever hears it reads until a
-    /// read says [`Closed`](super::socket::Read::Closed).
-    pub closing: bool,
+    /// read says [`Closed`](super::socket::Read::Closed); a short one has not reached the end.
+    pub hung_up: bool,
 }
 
 pub struct Poller {
@@ -79,7 +79,7 @@ impl Poller {
                 token: event.data.u64(),
                 readable: ended || flags.intersects(Flags::IN | Flags::RDHUP),
                 writable: ended || flags.contains(Flags::OUT),
-                closing: ended || flags.contains(Flags::RDHUP),
+                hung_up: ended || flags.contains(Flags::RDHUP),
             }
         }))
     }

@@ -48,7 +48,7 @@ struct Connection {
     /// There may be something to read.
     readable: bool,
     /// The peer has sent its last byte, which may not have been read yet, and: it has been.
-    closing: bool,
+    hung_up: bool,
     closed: bool,
 }
 
@@ -157,7 +157,7 @@ impl Server {
             exchange: None,
             wait: Wait::Nothing,
             readable: false,
-            closing: false,
+            hung_up: false,
             closed: false,
         });
         let connection = self.connections.get_mut(token);
@@ -189,14 +189,14 @@ impl Server {
             return;
         };
         connection.readable |= ready.readable;
-        connection.closing |= ready.closing;
+        connection.hung_up |= ready.hung_up;
         let is_flushed = !ready.writable || connection.socket.flush().unwrap_or(true);
         match connection.wait {
             Wait::Nothing => self.go_on(ready.token),
             Wait::Farewell if is_flushed => self.forget(ready.token),
             Wait::Farewell => {}
             // What it sends meanwhile is read later; that it leaves is known without reading.
-            Wait::Until(_) | Wait::ForEver if connection.closing => {
+            Wait::Until(_) | Wait::ForEver if connection.hung_up => {
                 self.end(ready.token, Want::Close, Some(Ending::ClientGone));
             }
             Wait::Until(_) | Wait::ForEver => {}
@@ -306,7 +306,7 @@ fn drive(connection: &mut Connection, exchange: &mut Exchange, provider: &mut Pr
                     return Pause::Socket;
                 }
             }
-            Want::Wait(_) | Want::Stall if connection.closing => {
+            Want::Wait(_) | Want::Stall if connection.hung_up => {
                 return Pause::Over(Want::Close, Some(Ending::ClientGone));
             }
             Want::Wait(due_ns) => return Pause::Wait(Wait::Until(due_ns)),
@@ -325,8 +325,8 @@ fn read(connection: &mut Connection, exchange: &mut Exchange) -> io::Result<usiz
     match read {
         Read::More => {}
         // The end that was told with these bytes is not told again.
-        Read::Drained => connection.readable = connection.closing && read_bytes > 0,
-        Read::Closed => (connection.readable, connection.closing, connection.closed) = (false, true, true),
+        Read::Drained => connection.readable = connection.hung_up && read_bytes > 0,
+        Read::Closed => (connection.readable, connection.hung_up, connection.closed) = (false, true, true),
     }
     Ok(read_bytes)
 }
