@@ -11,13 +11,16 @@ use rustix::{
 /// Events taken from the kernel by one call.
 const EVENTS: usize = 512;
 
-/// What became of a descriptor. Both flags may hold; an error or a hang-up shows as both, and is read by using it.
+/// What became of a descriptor. All flags may hold; an error or a hang-up shows as all, and is read by using it.
 #[derive(Clone, Copy, Debug)]
 pub struct Ready {
     /// As given to [`Poller::add`].
     pub token: u64,
     pub readable: bool,
     pub writable: bool,
+    /// The peer has sent its last byte. That is told once, with what came before it: whoever hears it reads until a
+    /// read says [`Closed`](super::socket::Read::Closed); a short one has not reached the end.
+    pub hung_up: bool,
 }
 
 pub struct Poller {
@@ -52,6 +55,11 @@ impl Poller {
         Ok(epoll::add(&self.epoll, descriptor, data, epoll::EventFlags::IN)?)
     }
 
+    /// Watches it no more, until it is added again.
+    pub fn remove(&self, descriptor: impl AsFd) -> io::Result<()> {
+        Ok(epoll::delete(&self.epoll, descriptor)?)
+    }
+
     /// Waits until something happens or the time is over; `None` waits for ever. An interrupted wait yields nothing.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<impl Iterator<Item = Ready> + '_> {
         self.events.clear();
@@ -71,6 +79,7 @@ impl Poller {
                 token: event.data.u64(),
                 readable: ended || flags.intersects(Flags::IN | Flags::RDHUP),
                 writable: ended || flags.contains(Flags::OUT),
+                hung_up: ended || flags.contains(Flags::RDHUP),
             }
         }))
     }

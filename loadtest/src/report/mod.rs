@@ -1,8 +1,15 @@
 //! What a run found, as data: the shape of `--output json`, which the planner reads back. Times in milliseconds.
 
+pub mod format;
+pub mod frontier;
+pub mod hgrm;
+pub mod html;
+pub mod json;
+pub mod progress;
+pub mod text;
 pub mod times;
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -137,4 +144,99 @@ pub struct Measured {
     pub total: times::Times,
     /// In the order of the mix.
     pub classes: Vec<(String, times::Times)>,
+}
+
+impl Report {
+    /// The loop in words, with what latency is counted from.
+    pub fn loop_in_words(&self) -> &'static str {
+        match self.load_loop.as_str() {
+            "closed" => "closed loop: latency counts from when a request was sent",
+            _ => "open loop: latency counts from when a request was due",
+        }
+    }
+
+    /// The one sentence a reader must not miss, when the generator was the bottleneck.
+    pub fn warning(&self) -> Option<String> {
+        let because = self.invalid_because.as_deref().unwrap_or("no reason was given");
+        (!self.valid).then(|| format!("results are not valid: {because}"))
+    }
+}
+
+impl Measured {
+    /// The classes in the order of the mix; then any of which there are no histograms.
+    pub fn outcomes(&self) -> Vec<(&str, &Outcome)> {
+        let classes = &self.report.classes;
+        let ordered = self.classes.iter().filter_map(|(name, _)| classes.get_key_value(name));
+        let others = classes
+            .iter()
+            .filter(|(name, _)| !self.classes.iter().any(|(known, _)| known == *name));
+        ordered
+            .chain(others)
+            .map(|(name, class)| (name.as_str(), class))
+            .collect()
+    }
+}
+
+impl Failed {
+    /// Each reason with its count, in the order in which reports say them.
+    pub fn by_reason(&self) -> [(&'static str, u64); 5] {
+        [
+            ("status", self.status),
+            ("connect", self.connect),
+            ("timeout", self.timeout),
+            ("cut", self.cut),
+            ("content", self.content),
+        ]
+    }
+}
+
+impl Outcome {
+    /// What was measured of it, by name, as tables show it; what never happened is left out.
+    pub fn times(&self) -> Vec<(&'static str, &Percentiles)> {
+        [
+            ("latency", &self.latency_ms),
+            ("first byte", &self.first_byte_ms),
+            ("first token", &self.first_token_ms),
+            ("token gap", &self.token_gap_ms),
+            ("gateway's share", &self.gateway_ms),
+        ]
+        .into_iter()
+        .filter(|(name, times)| *name == "latency" || times.count > 0)
+        .collect()
+    }
+
+    /// Failed of all that ended, from 0 to 1.
+    pub fn failed_share(&self) -> f64 {
+        let failed = self.failed.all();
+        match failed + self.answered {
+            0 => 0.0,
+            ended => failed as f64 / ended as f64,
+        }
+    }
+}
+
+/// A URL as a report may show it: a password or a `key=` in it is nobody's business.
+pub fn without_secrets(url: &str) -> Cow<'_, str> {
+    let (before, query) = url.split_once('?').unwrap_or((url, ""));
+    let (scheme, rest) = before.split_once("://").unwrap_or(("", before));
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let secret_query = query.split('&').any(|pair| pair.starts_with("key="));
+    if !secret_query && !authority.contains('@') {
+        return Cow::Borrowed(url);
+    }
+    let host = authority.rsplit('@').next().unwrap_or(authority);
+    let pairs: Vec<&str> = query
+        .split('&')
+        .map(|pair| if pair.starts_with("key=") { "key=…" } else { pair })
+        .collect();
+    let separators = (
+        if scheme.is_empty() { "" } else { "://" },
+        if query.is_empty() { "" } else { "?" },
+    );
+    Cow::Owned(format!(
+        "{scheme}{}{host}{path}{}{}",
+        separators.0,
+        separators.1,
+        pairs.join("&")
+    ))
 }

@@ -12,13 +12,18 @@ pub const STREAM: &str =
     r#"{"model":"sandbox-small","messages":[{"role":"user","content":"Hello there."}],"stream":true}"#;
 
 pub struct Sandbox {
-    child: Child,
+    pub child: Child,
     pub address: String,
 }
 
 impl Sandbox {
+    /// On two threads.
     pub fn start(arguments: &[&str]) -> Self {
-        let mut child = command(arguments)
+        Self::on_threads("2", arguments)
+    }
+
+    pub fn on_threads(threads: &str, arguments: &[&str]) -> Self {
+        let mut child = command(threads, arguments)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the sandbox starts");
@@ -72,10 +77,9 @@ impl Sandbox {
     }
 }
 
-/// The sandbox on two threads.
-pub fn command(arguments: &[&str]) -> Command {
+pub fn command(threads: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate-loadtest"));
-    command.args(["sandbox", "--threads", "2"]).args(arguments);
+    command.args(["sandbox", "--threads", threads]).args(arguments);
     command
 }
 

@@ -26,7 +26,7 @@ fn a_wrong_file_is_told_with_its_line() {
     )
     .expect("written");
     std::fs::write(&gaps, "5ms 10\n6ms ten\n").expect("written");
-    let output = command(&["--scenario", &scenario.display().to_string()])
+    let output = command("1", &["--scenario", &scenario.display().to_string()])
         .output()
         .expect("it ran");
     let said = String::from_utf8_lossy(&output.stderr);

@@ -1,0 +1,306 @@
+//! One run from its first request to its report: threads started, their seconds joined, their counts put together.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver, RecvTimeoutError},
+    },
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use super::{
+    Load, Spec, tally,
+    verdict::{self, Own},
+    worker::{Finished, Message, Plan, Worker},
+};
+use crate::{
+    net::clock::now_ns,
+    report::{
+        self, Generator, Measured, Outcome, Report, Watched,
+        times::{self, Times},
+    },
+};
+
+/// Threads begin together, this long after they were asked to.
+const START_NS: u64 = 20_000_000;
+const SECOND_NS: u64 = 1_000_000_000;
+/// How often the main thread looks at the clock while nothing is told.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Measures until the time is over and everything is answered, or `stop` is set; `each_second` sees each second after
+/// the warm-up once every thread has told of it.
+pub fn measure(
+    spec: &Spec,
+    each_second: &mut dyn FnMut(&report::Second),
+    stop: &AtomicBool,
+) -> Result<Measured, String> {
+    allow_descriptors(spec.connections as u64)?;
+    let start_ns = now_ns() + START_NS;
+    let count_from_ns = start_ns + spec.warm_up_ns;
+    let plan = Plan {
+        start_ns,
+        count_from_ns,
+        end_ns: count_from_ns.saturating_add(spec.duration_ns),
+    };
+    let began = rfc3339(SystemTime::now());
+    // A thread that fails ends the others.
+    let give_up = Arc::new(AtomicBool::new(false));
+    let (tell, told) = mpsc::channel();
+    let (finished, series) = thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for index in 0..spec.threads {
+            let (tell, give_up) = (tell.clone(), give_up.clone());
+            let work = move || {
+                let done = Worker::new(spec, plan, index).and_then(|worker| worker.run(&give_up, &tell));
+                if done.is_err() {
+                    give_up.store(true, Ordering::Relaxed);
+                }
+                done
+            };
+            threads.push(scope.spawn(work));
+        }
+        drop(tell);
+        let mut seconds = Seconds::new(spec.threads, plan, each_second);
+        seconds.listen(&told, stop, &give_up);
+        let finished: Vec<_> = threads.into_iter().map(thread::ScopedJoinHandle::join).collect();
+        (finished, seconds.series)
+    });
+    let mut all = Vec::with_capacity(finished.len());
+    for finished in finished {
+        let finished = finished.map_err(|_| "a thread of the generator broke off".to_owned())?;
+        all.push(finished.map_err(|bad| format!("the generator cannot wait for its sockets: {bad}"))?);
+    }
+    let ended_ns = now_ns();
+    let interrupted = stop.load(Ordering::Relaxed) && ended_ns < plan.end_ns;
+    let measured_ns = ended_ns.min(plan.end_ns).saturating_sub(count_from_ns);
+    let run = Run {
+        began,
+        seconds: measured_ns as f64 / 1e9,
+        interrupted,
+        series,
+        watched: None,
+    };
+    Ok(put_together(spec, run, &all))
+}
+
+/// What of a report the threads' counts do not hold.
+struct Run {
+    began: String,
+    seconds: f64,
+    interrupted: bool,
+    series: Vec<report::Second>,
+    watched: Option<Watched>,
+}
+
+/// Joins what the threads tell of each second.
+struct Seconds<'a> {
+    threads: usize,
+    plan: Plan,
+    each_second: &'a mut dyn FnMut(&report::Second),
+    /// Seconds that not every thread has told of.
+    open: BTreeMap<u64, (usize, tally::Second)>,
+    /// The last second of each thread that ended.
+    ended: Vec<u64>,
+    series: Vec<report::Second>,
+}
+
+impl<'a> Seconds<'a> {
+    fn new(threads: usize, plan: Plan, each_second: &'a mut dyn FnMut(&report::Second)) -> Self {
+        Self {
+            threads,
+            plan,
+            each_second,
+            open: BTreeMap::new(),
+            ended: Vec::new(),
+            series: Vec::new(),
+        }
+    }
+
+    fn listen(&mut self, told: &Receiver<Message>, stop: &AtomicBool, give_up: &AtomicBool) {
+        loop {
+            match told.recv_timeout(LOOK) {
+                Ok(Message::Second(at_s, second)) => {
+                    let (count, joined) = self.open.entry(at_s).or_insert_with(|| (0, tally::Second::new()));
+                    *count += 1;
+                    joined.add(&second);
+                }
+                Ok(Message::Ended(seconds)) => self.ended.push(seconds),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.close_what_is_whole();
+            if stop.load(Ordering::Relaxed) {
+                give_up.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn close_what_is_whole(&mut self) {
+        while let Some(first) = self.open.first_entry() {
+            let at_s = *first.key();
+            let silent = self.ended.iter().filter(|seconds| **seconds <= at_s).count();
+            if first.get().0 + silent < self.threads {
+                return;
+            }
+            let (_, second) = first.remove();
+            let is_empty = second.sent + second.answered + second.failed == 0;
+            if is_empty && self.plan.count_from_ns + at_s * SECOND_NS >= self.plan.end_ns {
+                continue;
+            }
+            let second = second.report(at_s);
+            (self.each_second)(&second);
+            self.series.push(second);
+        }
+    }
+}
+
+fn put_together(spec: &Spec, run: Run, all: &[Finished]) -> Measured {
+    let mut tally = tally::Tally::new(spec.mix.classes.len());
+    for finished in all {
+        tally.add(&finished.tally);
+    }
+    let mut total = tally::Class::new();
+    for class in &tally.classes {
+        total.add(class);
+    }
+    let busy = |finished: &Finished| finished.cpu_ns as f64 / (finished.wall_ns.max(1)) as f64;
+    let cpu_ns: u64 = all.iter().map(|finished| finished.cpu_ns).sum();
+    let generator = Generator {
+        threads: all.len() as u64,
+        cpu_us_per_request: cpu_ns as f64 / 1e3 / total.answered_in_time.max(1) as f64,
+        busiest_thread: all.iter().map(busy).fold(0.0, f64::max),
+    };
+    let open_loop = matches!(spec.load, Load::Open(_));
+    let late_send = times::percentiles(&tally.late_send);
+    let late_read = times::percentiles(&tally.late_read);
+    let outcome = outcome(&total, run.seconds);
+    let invalid_because = verdict::invalid_because(&Own {
+        open_loop,
+        late_send_p99_ms: late_send.p99,
+        late_read_p99_ms: late_read.p99,
+        busiest_thread: generator.busiest_thread,
+        latency_p99_ms: outcome.latency_ms.p99,
+    });
+    let names = spec.mix.classes.iter().map(|class| class.name.clone());
+    let outcomes = tally.classes.iter().map(|class| self::outcome(class, run.seconds));
+    let report = Report {
+        valid: invalid_because.is_none(),
+        invalid_because,
+        load_loop: if open_loop { "open" } else { "closed" }.to_owned(),
+        url: spec.target.url.text.clone(),
+        mix: spec.mix.name.clone(),
+        began: run.began,
+        seconds: run.seconds,
+        wanted_rate: wanted_rate(spec),
+        connections: spec.connections as u64,
+        total: outcome,
+        classes: names.clone().zip(outcomes).collect(),
+        late_ms: if open_loop { late_send } else { late_read },
+        generator,
+        watched: run.watched,
+        series: run.series,
+        interrupted: run.interrupted,
+    };
+    let times: Vec<Times> = tally.classes.into_iter().map(|class| class.times).collect();
+    Measured {
+        report,
+        total: total.times,
+        classes: names.zip(times).collect(),
+    }
+}
+
+/// Requests a second that the schedule asks for while it is counted.
+fn wanted_rate(spec: &Spec) -> Option<f64> {
+    match &spec.load {
+        Load::Closed => None,
+        Load::Open(schedule) => {
+            let until_ns = spec.warm_up_ns.saturating_add(spec.duration_ns);
+            let count = schedule.count_until(until_ns) - schedule.count_until(spec.warm_up_ns);
+            Some(count / (spec.duration_ns.max(1) as f64 / 1e9))
+        }
+    }
+}
+
+fn outcome(class: &tally::Class, seconds: f64) -> Outcome {
+    Outcome {
+        sent: class.sent,
+        answered: class.answered,
+        verified: class.verified,
+        streams: class.streams,
+        failed: class.failed,
+        rate: if seconds > 0.0 {
+            class.answered_in_time as f64 / seconds
+        } else {
+            0.0
+        },
+        latency_ms: times::percentiles(&class.times.latency),
+        first_byte_ms: times::percentiles(&class.times.first_byte),
+        first_token_ms: times::percentiles(&class.times.first_token),
+        token_gap_ms: times::percentiles(&class.times.token_gap),
+        gateway_ms: times::percentiles(&class.times.gateway),
+        stream_events: class.stream_events,
+        bytes_sent: class.bytes_sent,
+        bytes_received: class.bytes_received,
+    }
+}
+
+/// Descriptors beside those of the connections.
+const OTHER_DESCRIPTORS: u64 = 64;
+
+/// Raises the limit of open files to what the connections need.
+fn allow_descriptors(connections: u64) -> Result<(), String> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let needed = connections + OTHER_DESCRIPTORS;
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= needed) {
+        return Ok(());
+    }
+    let raised = Rlimit {
+        current: Some(needed.max(limit.current.unwrap_or_default())),
+        maximum: limit.maximum,
+    };
+    let is_allowed = limit.maximum.is_none_or(|maximum| maximum >= needed);
+    if !is_allowed || setrlimit(Resource::Nofile, raised).is_err() {
+        return Err(format!(
+            "{connections} connections need {needed} open files, and the limit is {}; raise it (ulimit -n {needed}) or \
+             ask for fewer --connections",
+            limit.maximum.unwrap_or_default()
+        ));
+    }
+    Ok(())
+}
+
+/// A time as RFC 3339 writes it, in UTC.
+fn rfc3339(time: SystemTime) -> String {
+    let unix_s = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let (days, second) = (unix_s / 86_400, unix_s % 86_400);
+    // Days since 1970 to a date, by way of years that begin in March, so that the leap day is a year's last.
+    let shifted = days + 719_468;
+    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = year + era * 400 + next;
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        let at = |unix_s| rfc3339(UNIX_EPOCH + Duration::from_secs(unix_s));
+        assert_eq!(at(0), "1970-01-01T00:00:00Z");
+        assert_eq!(at(951_782_399), "2000-02-28T23:59:59Z");
+        assert_eq!(at(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(at(4_102_444_799), "2099-12-31T23:59:59Z");
+        assert_eq!(at(1_709_251_200), "2024-03-01T00:00:00Z");
+    }
+}

@@ -1,0 +1,355 @@
+//! The command line of `run`, and what becomes of a run's result.
+
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use super::{Load, Spec, Trust, Url, measure, reach};
+use crate::{
+    mix::{Manners, Mix, Single, schedule::Schedule, units},
+    report::Measured,
+    sweep,
+};
+
+/// Connections of a process; for more, start several.
+const CONNECTIONS_MOST: usize = 8000;
+/// Open loop without `--connections`.
+const CONNECTIONS_OPEN: usize = CONNECTIONS_MOST;
+/// Closed loop without `--connections`.
+const CONNECTIONS_CLOSED: usize = 64;
+const SEED: u64 = 1;
+const DURATION_NS: u64 = 10_000_000_000;
+
+const FAILED: u8 = 1;
+const BAD_INPUT: u8 = 2;
+const NOT_VALID: u8 = 4;
+
+/// Send requests and measure what comes of them.
+///
+/// With --rate the loop is open: requests are sent when they are due, and latency counts from then, so that a stall of
+/// the target is not hidden. Without, it is closed: each of --connections sends its next request after the answer.
+///
+/// Exit codes: 0 measured (failed requests are in the result; --fail-on-errors makes them count), 1 the target cannot
+/// be reached, 2 bad input, 4 the results are not valid because the generator, not the target, was the bottleneck.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Options {
+    /// Where to: http://HOST:PORT or https://HOST[:PORT], with a path before every request's own if need be
+    #[arg(long)]
+    url: String,
+    /// What to send: a YAML file or the name of a built-in mix; without, chat requests of 1.2 KB, all of a kind
+    #[arg(long, value_name = "FILE|NAME")]
+    mix: Option<String>,
+    /// Open loop: requests a second, as 1000, poisson:1000, ramp:0-5000/30s or steps:100/10s,200/10s
+    #[arg(long, value_name = "SCHEDULE")]
+    rate: Option<String>,
+    /// Connections: as many as this in closed loop (default 64), at most this in open loop (default 8000)
+    #[arg(long, value_name = "N")]
+    connections: Option<usize>,
+    /// How long to count, as 30s or 5m; default: the schedule's own, else 10s
+    #[arg(long, value_name = "TIME")]
+    duration: Option<String>,
+    /// Send for this long before counting begins; the schedule begins with it
+    #[arg(long, value_name = "TIME", default_value = "0s")]
+    warm_up: String,
+    /// Threads, each a loop over its share of the connections
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    threads: usize,
+    /// The key that requests carry, in their dialect's header
+    #[arg(long, env = "TOLLGATE_KEY", hide_env_values = true)]
+    key: Option<String>,
+    /// When a request without its whole answer has failed, counted from when it was due (open) or sent (closed)
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    timeout: String,
+    /// Use each connection for one request
+    #[arg(long)]
+    no_keep_alive: bool,
+    /// Take any whole answer of the right status; for targets whose answers do not come from the sandbox
+    #[arg(long)]
+    no_verify: bool,
+    /// PEM roots to believe instead of the system's
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    ca: Option<PathBuf>,
+    /// Believe any certificate
+    #[arg(long)]
+    insecure: bool,
+    /// Measure CPU and memory of this process and its children
+    #[arg(long, value_name = "PID")]
+    watch_pid: Option<u32>,
+    /// Where all draws begin: the same seed sends the same requests
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    #[command(flatten)]
+    single: SingleOptions,
+    #[command(flatten)]
+    sweep: sweep::Options,
+    /// Write a report that opens in any browser, offline
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write the latency's percentiles in HdrHistogram's text form
+    #[arg(long, value_name = "FILE")]
+    hgrm: Option<PathBuf>,
+    #[arg(long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+    /// Exit 1 when any request failed
+    #[arg(long)]
+    fail_on_errors: bool,
+}
+
+/// What to send without a mix.
+#[derive(clap::Args, Clone, Debug)]
+#[group(id = "single", multiple = true, conflicts_with = "mix")]
+struct SingleOptions {
+    /// Without a mix: the model asked for
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// Without a mix: how long a request's body is, about
+    #[arg(long, value_name = "SIZE")]
+    body_bytes: Option<String>,
+    /// Without a mix: ask for streams
+    #[arg(long)]
+    stream: bool,
+    /// Without a mix: the most tokens an answer may have
+    #[arg(long, value_name = "N")]
+    max_tokens: Option<u64>,
+    /// Without a mix: read answers no faster than this many bytes a second
+    #[arg(long, value_name = "BYTES")]
+    slow_read: Option<u64>,
+    /// Without a mix: close the connection after this many bytes of the answer
+    #[arg(long, value_name = "BYTES")]
+    leave_after: Option<u64>,
+    /// Without a mix: send each byte of a request on its own
+    #[arg(long)]
+    byte_at_a_time: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Output {
+    Text,
+    Json,
+}
+
+/// Why there is no result.
+struct Refusal {
+    code: u8,
+    reason: String,
+}
+
+fn bad_input(reason: String) -> Refusal {
+    Refusal {
+        code: BAD_INPUT,
+        reason,
+    }
+}
+
+/// The command. Its result goes to standard output, everything else to standard error.
+pub fn run(options: Options) -> ExitCode {
+    match carry_out(&options) {
+        Ok(code) => ExitCode::from(code),
+        Err(refusal) => {
+            eprintln!("tollgate-loadtest run: {}", refusal.reason);
+            ExitCode::from(refusal.code)
+        }
+    }
+}
+
+fn carry_out(options: &Options) -> Result<u8, Refusal> {
+    let plan = Plan::of(options).map_err(bad_input)?;
+    let failed = |reason| Refusal { code: FAILED, reason };
+    let spec = plan.spec(options).map_err(failed)?;
+    let stop = stop_on_signals().map_err(failed)?;
+    if options.sweep.is_wanted() {
+        return carry_out_sweep(options, &spec, &stop);
+    }
+    let measured = measure(&spec, &mut |_| {}, &stop).map_err(failed)?;
+    tell(options, &measured).map_err(failed)?;
+    let report = &measured.report;
+    if !report.valid {
+        return Ok(NOT_VALID);
+    }
+    Ok(match options.fail_on_errors && report.total.failed.all() > 0 {
+        true => FAILED,
+        false => 0,
+    })
+}
+
+fn carry_out_sweep(options: &Options, spec: &Spec, stop: &AtomicBool) -> Result<u8, Refusal> {
+    // Without a mix the rates are searched with whole answers or streams, as asked, and the streams with streams.
+    let stream_mix = match &options.mix {
+        Some(_) => None,
+        None => {
+            let (mut single, _) = Single::of_url_path(&spec.target.url.path);
+            options.single.apply(&mut single).map_err(bad_input)?;
+            single.stream_share = 1.0;
+            Some(Mix::single(single).map_err(bad_input)?)
+        }
+    };
+    let wanted = options.sweep.read(spec.connections, stream_mix).map_err(bad_input)?;
+    let output = sweep::Output {
+        json: options.output == Output::Json,
+        html: options.html.as_deref(),
+    };
+    match sweep::command(spec, &wanted, &output, stop) {
+        Ok(true) => Ok(0),
+        Ok(false) => Ok(NOT_VALID),
+        Err(reason) => Err(Refusal { code: FAILED, reason }),
+    }
+}
+
+/// The first SIGINT or SIGTERM ends the run with the results so far, the next one the program.
+fn stop_on_signals() -> Result<Arc<AtomicBool>, String> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stop.clone())
+            .and_then(|_| signal_hook::flag::register(signal, stop.clone()))
+            .map_err(|bad| format!("cannot listen for signals: {bad}"))?;
+    }
+    Ok(stop)
+}
+
+fn tell(options: &Options, measured: &Measured) -> Result<(), String> {
+    let report = &measured.report;
+    match options.output {
+        Output::Json => println!(
+            "{}",
+            serde_json::to_string_pretty(report).map_err(|bad| bad.to_string())?
+        ),
+        Output::Text => println!("{report:#?}"),
+    }
+    if let Some(because) = &report.invalid_because {
+        eprintln!("results are not valid: {because}");
+    }
+    if report.total.failed.content > 0 && report.total.verified == 0 {
+        eprintln!("no answer had the sandbox's checksum: if the target does not answer from it, say --no-verify");
+    }
+    Ok(())
+}
+
+/// The options, read and checked.
+struct Plan {
+    url: Url,
+    trust: Trust,
+    base_path: String,
+    mix: Mix,
+    load: Load,
+    connections: usize,
+    warm_up_ns: u64,
+    duration_ns: u64,
+    timeout_ns: u64,
+    seed: u64,
+}
+
+impl Plan {
+    fn of(options: &Options) -> Result<Self, String> {
+        let url = Url::parse(&options.url)?;
+        let (mut single, base_path) = Single::of_url_path(&url.path);
+        let mix = match &options.mix {
+            Some(name) => Mix::named(name)?,
+            None => {
+                options.single.apply(&mut single)?;
+                Mix::single(single)?
+            }
+        };
+        let schedule = match &options.rate {
+            Some(rate) => Some(Schedule::parse(rate).map_err(|why| format!("--rate: {why}"))?),
+            // Whoever names connections only wants the closed loop.
+            None if options.connections.is_some() => None,
+            None => mix.schedule.clone(),
+        };
+        let time = |flag: &str, text: &str| units::duration_ns(text).map_err(|why| format!("{flag}: {why}"));
+        let warm_up_ns = time("--warm-up", &options.warm_up)?;
+        let of_schedule = schedule.as_ref().and_then(Schedule::duration_ns);
+        let duration_ns = match (&options.duration, of_schedule) {
+            (Some(duration), _) => time("--duration", duration)?,
+            (None, Some(of_schedule)) => of_schedule.saturating_sub(warm_up_ns),
+            (None, None) => DURATION_NS,
+        };
+        if duration_ns == 0 {
+            return Err("--duration: nothing would be counted; say how long, as in 10s".to_owned());
+        }
+        let timeout_ns = time("--timeout", &options.timeout)?;
+        if timeout_ns == 0 {
+            return Err("--timeout: every request would have failed at once; say how long, as in 60s".to_owned());
+        }
+        let trust = match (&options.ca, options.insecure) {
+            (Some(path), _) => Trust::File(path.clone()),
+            (None, true) => Trust::Anyone,
+            (None, false) => Trust::System,
+        };
+        Ok(Self {
+            connections: connections(options, schedule.is_some() || options.sweep.is_wanted())?,
+            seed: options.seed.or(mix.seed).unwrap_or(SEED),
+            load: schedule.map_or(Load::Closed, Load::Open),
+            url,
+            trust,
+            base_path,
+            mix,
+            warm_up_ns,
+            duration_ns,
+            timeout_ns,
+        })
+    }
+
+    /// Reaches the target.
+    fn spec(self, options: &Options) -> Result<Spec, String> {
+        Ok(Spec {
+            target: reach(&self.url, &self.trust)?,
+            base_path: self.base_path,
+            key: options.key.clone(),
+            mix: Arc::new(self.mix),
+            load: self.load,
+            connections: self.connections,
+            threads: options.threads.min(self.connections),
+            warm_up_ns: self.warm_up_ns,
+            duration_ns: self.duration_ns,
+            timeout_ns: self.timeout_ns,
+            keep_alive: !options.no_keep_alive,
+            verify: !options.no_verify,
+            watch_pid: options.watch_pid,
+            seed: self.seed,
+        })
+    }
+}
+
+fn connections(options: &Options, open_loop: bool) -> Result<usize, String> {
+    if options.threads == 0 {
+        return Err("--threads: 0 send nothing; say 1 or more".to_owned());
+    }
+    let otherwise = if open_loop {
+        CONNECTIONS_OPEN
+    } else {
+        CONNECTIONS_CLOSED
+    };
+    match options.connections.unwrap_or(otherwise) {
+        0 => Err("--connections: 0 carry nothing; say 1 or more".to_owned()),
+        count if count > CONNECTIONS_MOST => Err(format!(
+            "--connections {count}: a process holds at most {CONNECTIONS_MOST}; start several beside each other"
+        )),
+        count => Ok(count),
+    }
+}
+
+impl SingleOptions {
+    fn apply(&self, single: &mut Single) -> Result<(), String> {
+        if let Some(model) = &self.model {
+            single.model.clone_from(model);
+        }
+        if let Some(size) = &self.body_bytes {
+            single.body_bytes = units::size_bytes(size).map_err(|why| format!("--body-bytes: {why}"))?;
+        }
+        if self.stream {
+            single.stream_share = 1.0;
+        }
+        single.max_tokens = self.max_tokens.or(single.max_tokens);
+        single.manners = Manners {
+            read_bytes_per_second: self.slow_read,
+            leave: self.leave_after.map(|after_bytes| crate::mix::Leave {
+                share: 1.0,
+                after_bytes,
+            }),
+            send_byte_at_a_time: self.byte_at_a_time,
+        };
+        Ok(())
+    }
+}
