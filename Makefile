@@ -5,7 +5,7 @@ export TOLLGATE_TEST_PYTHON := $(CURDIR)/.cache/venv/bin/python
 FUZZ_SECONDS ?= 60
 SOAK_HOURS ?= 1
 
-.PHONY: run build test check fmt deny advisories bench instructions compare fuzz soak docs
+.PHONY: run build test check fmt deny advisories bench bench-check bench-scale compare fuzz soak docs
 
 run: build
 	@exec target/release/tollgate up $(ARGS)
@@ -42,12 +42,18 @@ bench:
 	@.ci/tools build
 	cargo bench -p tollgate-bench $(ARGS)
 
-# Instructions a call takes inside the engine: for what must not regress on a noisy machine.
-instructions:
-	@.ci/tools build instructions
-	bench/instructions.py $(ARGS)
+# Instructions and shared writes, counted beside the committed baseline (ARGS=--write renews it): no noise reaches them.
+bench-check:
+	@.ci/tools build bench-check
+	bench/check.py $(ARGS)
 
-# The gateway beside nginx, in one run on two cores; writes docs/performance.md.
+# System calls and ring operations of the real data plane by shards: a measurement, which needs root for its tracepoints.
+bench-scale:
+	@.ci/tools build bench-scale
+	cargo build --release --bins
+	bench/scale/syscalls.py $(ARGS)
+
+# The gateway beside nginx, HAProxy, Envoy, LiteLLM and Portkey, in one run on two cores; writes docs/performance.md.
 compare:
 	@.ci/tools build compare
 	cargo build --release --bins

@@ -147,8 +147,8 @@ impl Shard {
     fn turns(&mut self) -> io::Result<()> {
         while !self.stopped {
             let slept_from = self.clock.now();
-            let timeout = self.wheel.sleep(slept_from);
-            self.ring.turn(timeout)?;
+            let wake_at_ns = self.wheel.wake_at().map(|at| at.0);
+            self.ring.turn(slept_from.0, wake_at_ns)?;
             let woke = self.clock.turn();
             self.metrics.slept(woke.ns_since(slept_from));
             while let Some(event) = self.ring.next() {

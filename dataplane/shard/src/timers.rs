@@ -1,8 +1,6 @@
 //! One coarse timer wheel per shard. O(1) to arm and to fire; deadlines may fire up to one slot late, never early.
 //! Owners keep their own deadline and re-arm when an entry fires before it: moving a deadline later costs nothing.
 
-use std::time::Duration;
-
 use tollgate_engine::Tick;
 
 /// Fine enough for timeouts in milliseconds, coarse enough that a busy shard turns the wheel rarely.
@@ -38,15 +36,15 @@ impl<T> Wheel<T> {
         self.entries += 1;
     }
 
-    /// How long until the wheel needs turning; `None` when nothing is armed.
-    pub fn sleep(&self, now: Tick) -> Option<Duration> {
+    /// When the wheel needs turning; `None` when nothing is armed.
+    pub fn wake_at(&self) -> Option<Tick> {
         if self.entries == 0 {
             return None;
         }
         let start = (self.turned + 1) as usize % SLOTS;
         let distance = self.distance_to_filled(start);
         let number = self.turned + 1 + distance as u64;
-        Some(Duration::from_nanos((number * SLOT_NS).saturating_sub(now.0)))
+        Some(Tick(number * SLOT_NS))
     }
 
     /// Slots from `start` to the next one with entries.
@@ -127,8 +125,8 @@ mod tests {
         }
         let mut now = ms(0);
         let mut seen = Vec::new();
-        while let Some(sleep) = wheel.sleep(now) {
-            now = Tick(now.0 + sleep.as_nanos().max(1) as u64);
+        while let Some(at) = wheel.wake_at() {
+            now = now.max(at);
             let mut fired = Vec::new();
             wheel.turn(now, &mut fired);
             for due in fired {
@@ -149,6 +147,6 @@ mod tests {
         let mut fired = Vec::new();
         wheel.turn(ms(1_004), &mut fired);
         assert_eq!(fired.len(), 1);
-        assert_eq!(wheel.sleep(ms(1_004)), None);
+        assert_eq!(wheel.wake_at(), None);
     }
 }

@@ -4,6 +4,8 @@
 //! loop 10.5), and needs no `unsafe` of ours.
 
 pub mod clock;
+pub mod listener;
 pub mod poll;
+pub mod slots;
 pub mod socket;
 pub mod timers;

@@ -11,15 +11,15 @@ use rustix::{
 /// Events taken from the kernel by one call.
 const EVENTS: usize = 512;
 
-/// What became of a descriptor. Both flags may hold; an error or a hang-up shows as both, and is read by using it.
+/// What became of a descriptor. All flags may hold; an error or a hang-up shows as all, and is read by using it.
 #[derive(Clone, Copy, Debug)]
 pub struct Ready {
     /// As given to [`Poller::add`].
     pub token: u64,
     pub readable: bool,
     pub writable: bool,
-    /// The peer will send no more. What it sent before is still to be read, and only a read that says so has reached
-    /// the end: a short one has not.
+    /// The peer has sent its last byte. That is told once, with what came before it: whoever hears it reads until a
+    /// read says [`Closed`](super::socket::Read::Closed); a short one has not reached the end.
     pub hung_up: bool,
 }
 
@@ -53,6 +53,11 @@ impl Poller {
     pub fn add_listener(&self, descriptor: impl AsFd, token: u64) -> io::Result<()> {
         let data = epoll::EventData::new_u64(token);
         Ok(epoll::add(&self.epoll, descriptor, data, epoll::EventFlags::IN)?)
+    }
+
+    /// Watches it no more, until it is added again.
+    pub fn remove(&self, descriptor: impl AsFd) -> io::Result<()> {
+        Ok(epoll::delete(&self.epoll, descriptor)?)
     }
 
     /// Waits until something happens or the time is over; `None` waits for ever. An interrupted wait yields nothing.

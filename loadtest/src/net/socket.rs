@@ -140,35 +140,35 @@ impl Socket {
         let Some(tls) = self.tls.as_mut() else {
             return send(&self.descriptor, bytes);
         };
-        let taken = match tls.writer().write(bytes) {
-            Ok(taken) => taken,
-            Err(bad) if bad.kind() == io::ErrorKind::WouldBlock => 0,
-            Err(bad) => return Err(bad),
-        };
-        self.flush()?;
-        Ok(taken)
+        let mut taken = 0;
+        loop {
+            // TLS takes no more than its own bound at once, however much the socket would.
+            match tls.writer().write(&bytes[taken..]) {
+                Ok(more) => taken += more,
+                Err(bad) if bad.kind() == io::ErrorKind::WouldBlock => {}
+                Err(bad) => return Err(bad),
+            }
+            if !flush(&self.descriptor, tls)? || taken == bytes.len() {
+                return Ok(taken);
+            }
+        }
     }
 
     /// Sends what TLS holds back; true when nothing is left of it.
     pub fn flush(&mut self) -> io::Result<bool> {
-        let Some(tls) = self.tls.as_mut() else { return Ok(true) };
-        let mut wire = Wire(&self.descriptor);
-        while tls.wants_write() {
-            match tls.write_tls(&mut wire) {
-                Ok(_) => {}
-                Err(bad) if bad.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(bad) => return Err(bad),
-            }
+        match self.tls.as_mut() {
+            Some(tls) => flush(&self.descriptor, tls),
+            None => Ok(true),
         }
-        Ok(true)
     }
 
-    /// Says goodbye in TLS, as far as the socket takes it now; a peer that is gone does not mind.
-    pub fn say_goodbye(&mut self) {
+    /// Says goodbye in TLS, as far as the socket takes it now; a peer that is gone does not mind. False: something is
+    /// left to [`Socket::flush`] before it is closed.
+    pub fn say_goodbye(&mut self) -> bool {
         if let Some(tls) = self.tls.as_mut() {
             tls.send_close_notify();
         }
-        let _ = self.flush();
+        self.flush().unwrap_or(true)
     }
 
     /// Closing it from here on resets the connection.
@@ -190,6 +190,19 @@ fn send(descriptor: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
         Err(rustix::io::Errno::AGAIN) => Ok(0),
         Err(bad) => Err(bad.into()),
     }
+}
+
+fn flush(descriptor: &OwnedFd, tls: &mut rustls::Connection) -> io::Result<bool> {
+    let mut wire = Wire(descriptor);
+    while tls.wants_write() {
+        match tls.write_tls(&mut wire) {
+            Ok(_) => {}
+            Err(bad) if bad.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Err(bad) if bad.kind() == io::ErrorKind::Interrupted => {}
+            Err(bad) => return Err(bad),
+        }
+    }
+    Ok(true)
 }
 
 /// The socket below TLS.

@@ -1,30 +1,39 @@
-//! The sandbox provider: OpenAI chat completions and Anthropic messages, deterministic, with faults on request.
+//! The sandbox provider: six chat dialects, embeddings, rerank and moderations, deterministic, with faults on request.
 //!
-//! Every thread has its own listening socket (SO_REUSEPORT), its own runtime and its own memory of answers, so that it
+//! Every thread has its own listening socket (SO_REUSEPORT), its own epoll loop and its own memory of answers, so that it
 //! is not what a benchmark measures. It must never know the gateway: tests and people use it as any provider.
 
 mod answer;
-mod anthropic;
+mod api;
 mod arrivals;
 mod ask;
+mod document;
+mod event_stream;
+mod exchange;
 mod fault;
+mod limits;
 mod memo;
-mod openai;
+mod provider;
 mod reply;
 mod scenario;
 mod serve;
+mod server;
+mod spread;
+mod stage;
 mod text;
 mod tls;
 
-use std::{io::Write as _, net::SocketAddr, path::PathBuf, sync::Arc, thread};
+use std::{io::Write as _, net::SocketAddr, num::NonZeroU64, path::PathBuf, sync::Arc, thread};
 
-use tokio::net::{TcpListener, TcpSocket};
-use tokio_rustls::TlsAcceptor;
+use rustix::process::{Resource, Rlimit};
 
-use scenario::{Scenario, Stage};
+use crate::net::listener::Listener;
+
+use scenario::Scenario;
+use stage::Stage;
 
 /// Connections that wait to be accepted, per thread.
-const BACKLOG: u32 = 4096;
+const BACKLOG: i32 = 4096;
 
 #[derive(clap::Args, Clone, Debug)]
 pub struct Options {
@@ -34,7 +43,7 @@ pub struct Options {
     /// Threads, each with its own socket; default: one per core
     #[arg(long)]
     threads: Option<usize>,
-    /// Faults by model, as JSON: {"rules":[{"model":"gpt-*","share":0.1,"status":529}]}
+    /// Faults, pace, incidents and limits by model, YAML or JSON: 'rules: [{ model: gpt-*, share: 0.1, status: 529 }]'
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
     /// Listen and never accept
@@ -59,28 +68,25 @@ pub fn run(options: Options) -> Result<(), String> {
         .max(1);
     let stage = Arc::new(Stage::default());
     if let Some(path) = &options.scenario {
-        let json = std::fs::read(path).map_err(|bad| format!("{}: {bad}", path.display()))?;
-        stage.replace(Scenario::parse(&json).map_err(|reason| format!("{}: {reason}", path.display()))?);
+        stage.replace(Scenario::read(path)?);
     }
-    let acceptor = match (&options.tls_cert, &options.tls_key) {
-        (Some(certificate), Some(key)) => Some(tls::acceptor(certificate, key, options.tls_client_ca.as_deref())?),
+    let tls = match (&options.tls_cert, &options.tls_key) {
+        (Some(certificate), Some(key)) => Some(tls::config(certificate, key, options.tls_client_ca.as_deref())?),
         _ => None,
     };
     if options.never_accept {
         return never_accept(options.address);
     }
     let arrivals = Arc::new(arrivals::Arrivals::new(threads));
-    let sockets = bind_all(options.address, threads)?;
-    let address = sockets[0].local_addr().map_err(|bad| bad.to_string())?;
-    let servers: Vec<_> = sockets
-        .into_iter()
-        .enumerate()
-        .map(|(index, socket)| {
-            let server = serve::Server::new(index, arrivals.clone(), stage.clone());
-            let acceptor = acceptor.clone();
-            thread::spawn(move || serve_thread(socket, server, acceptor))
-        })
-        .collect();
+    allow_many_descriptors();
+    let listeners = bind_all(options.address, threads)?;
+    let address = listeners[0].address().map_err(|bad| bad.to_string())?;
+    let mut servers = Vec::new();
+    for (index, listener) in listeners.into_iter().enumerate() {
+        let server = server::Server::new(index, arrivals.clone(), stage.clone());
+        let tls = tls.clone();
+        servers.push(thread::spawn(move || serve_thread(listener, tls, server)));
+    }
     say_ready(address)?;
     for server in servers {
         server
@@ -90,58 +96,47 @@ pub fn run(options: Options) -> Result<(), String> {
     Ok(())
 }
 
-fn serve_thread(socket: std::net::TcpListener, server: serve::Server, tls: Option<TlsAcceptor>) -> Result<(), String> {
-    runtime()?.block_on(async move {
-        let listener = TcpListener::from_std(socket).map_err(|bad| bad.to_string())?;
-        tokio::task::LocalSet::new()
-            .run_until(serve::accept(listener, server, tls))
-            .await;
-        Ok(())
-    })
+fn serve_thread(
+    listener: Listener,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    server: server::Server,
+) -> Result<(), String> {
+    // By default the kernel wakes a thread up to 50 us late, to wake several at once; failing that, it does so here.
+    let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
+    serve::Loop::new(listener, tls, server)
+        .and_then(serve::Loop::run)
+        .map_err(|bad| format!("cannot wait for connections: {bad}"))
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, String> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|bad| bad.to_string())
+/// A connection is a descriptor, and the soft limit is often a thousand; failing that, accepting pauses sooner.
+fn allow_many_descriptors() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    let _ = rustix::process::setrlimit(Resource::Nofile, raised);
 }
 
 /// Binds a socket per thread to the same port.
-fn bind_all(address: SocketAddr, threads: usize) -> Result<Vec<std::net::TcpListener>, String> {
-    // A socket needs a runtime to be registered with, for as long as it takes to hand it over.
-    let runtime = runtime()?;
-    let _inside = runtime.enter();
-    let mut address = address;
-    let mut sockets = Vec::new();
+fn bind_all(mut address: SocketAddr, threads: usize) -> Result<Vec<Listener>, String> {
+    let mut listeners = Vec::new();
     for _ in 0..threads {
-        let bound = bind(address, BACKLOG).and_then(|listener| {
-            address = listener.local_addr()?;
-            listener.into_std()
-        });
-        sockets.push(bound.map_err(|bad| format!("cannot listen on {address}: {bad}"))?);
+        let listener = bind(address, BACKLOG)?;
+        address = listener.address().map_err(|bad| bad.to_string())?;
+        listeners.push(listener);
     }
-    Ok(sockets)
+    Ok(listeners)
 }
 
-fn bind(address: SocketAddr, backlog: u32) -> std::io::Result<TcpListener> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()?
-    } else {
-        TcpSocket::new_v6()?
-    };
-    socket.set_reuseaddr(true)?;
-    socket.set_reuseport(true)?;
-    socket.bind(address)?;
-    socket.listen(backlog)
+fn bind(address: SocketAddr, backlog: i32) -> Result<Listener, String> {
+    Listener::bind(address, backlog).map_err(|bad| format!("cannot listen on {address}: {bad}"))
 }
 
 /// Listens with the shortest queue there is: after it is full, connecting times out as with a dead host.
 fn never_accept(address: SocketAddr) -> Result<(), String> {
-    let runtime = runtime()?;
-    let _inside = runtime.enter();
-    let listener = bind(address, 1).map_err(|bad| format!("cannot listen on {address}: {bad}"))?;
-    say_ready(listener.local_addr().map_err(|bad| bad.to_string())?)?;
+    let listener = bind(address, 1)?;
+    say_ready(listener.address().map_err(|bad| bad.to_string())?)?;
     loop {
         thread::park();
     }

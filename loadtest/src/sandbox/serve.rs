@@ -1,446 +1,332 @@
-//! A thread's connections: reads requests, has answers composed, sends them as planned.
+//! A thread's connections on its own epoll loop: sockets are read, written and timed as their exchanges want it.
+//! Knows nothing of what is asked and answered.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    time::Instant,
-};
-use tokio_rustls::{TlsAcceptor, server::TlsStream};
-use tollgate_wire::{
-    head::{Framing, Known, Method, RequestHead, RequestView},
-    http1::{chunked, read},
-    json::edit,
+use crate::net::{
+    clock,
+    listener::Listener,
+    poll::{Poller, Ready},
+    slots::{self, Slots},
+    socket::{Read, Socket},
+    timers::Timers,
 };
 
 use super::{
-    answer::{self, Answer, Call},
-    arrivals::{Arrivals, Ending, Ticket},
-    ask::{self, Dialect},
-    fault::{Stop, Wishes},
-    memo::Memo,
-    openai, reply,
-    scenario::{Scenario, Stage},
+    arrivals::Ending,
+    server::Server,
+    exchange::{Exchange, Want},
 };
 
-/// A request body over this is refused.
-const MAX_BODY_BYTES: u64 = 64 * 1024 * 1024;
-const READ_BYTES: usize = 8 * 1024;
-/// A read buffer that has grown over this is given back between requests.
-const KEPT_BYTES: usize = 256 * 1024;
+/// Epoll's and the timers' word for the listening socket.
+const LISTENER: u64 = slots::RESERVED;
+/// Connections accepted before others have their turn.
+const ACCEPTS: usize = 64;
+/// When the process has no descriptor left and none of this thread's own connections ends.
+const ACCEPT_PAUSE_NS: u64 = 100_000_000;
+/// Bytes one connection may move before others have their turn.
+const TURN_BYTES: usize = 1024 * 1024;
+/// Exchanges kept for connections to come.
+const SPARE_EXCHANGES: usize = 64;
 
-/// What a thread serves from.
-pub struct Server {
-    thread: usize,
-    arrivals: Arc<Arrivals>,
-    stage: Arc<Stage>,
-    local: RefCell<Local>,
+/// What a connection waits for besides its socket.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    Nothing,
+    Until(u64),
+    ForEver,
+    /// TLS holds its last bytes; it ends when they are sent.
+    Farewell,
 }
 
-#[derive(Default)]
-struct Local {
-    memo: Memo,
-    scenario: Arc<Scenario>,
-    generation: u64,
-    requests: u64,
-}
-
-impl Server {
-    pub fn new(thread: usize, arrivals: Arc<Arrivals>, stage: Arc<Stage>) -> Self {
-        Self {
-            thread,
-            arrivals,
-            stage,
-            local: RefCell::default(),
-        }
-    }
-}
-
-/// Accepts for as long as the process lives.
-pub async fn accept(listener: TcpListener, server: Server, tls: Option<TlsAcceptor>) {
-    let server = Rc::new(server);
-    loop {
-        let Ok((socket, _)) = listener.accept().await else {
-            // Out of descriptors, most likely: one of ours has to close first.
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            continue;
-        };
-        let server = server.clone();
-        let tls = tls.clone();
-        tokio::task::spawn_local(async move {
-            let number = server.arrivals.connection_opened();
-            // Unset, the last small write of a stream waits for an acknowledgement; failing that it is only slower.
-            let _ = socket.set_nodelay(true);
-            match tls {
-                None => Connection::new(socket, &server, number).run().await,
-                Some(tls) => {
-                    if let Ok(socket) = tls.accept(socket).await {
-                        Connection::new(socket, &server, number).run().await;
-                    }
-                }
-            }
-            server.arrivals.connection_closed();
-        });
-    }
-}
-
-/// A connection that can be ended by a reset.
-trait Peer: AsyncRead + AsyncWrite + Unpin {
-    fn reset_on_close(&self);
-}
-
-impl Peer for TcpStream {
-    fn reset_on_close(&self) {
-        // Refused only for a socket that is gone already.
-        let _ = self.set_zero_linger();
-    }
-}
-
-impl Peer for TlsStream<TcpStream> {
-    fn reset_on_close(&self) {
-        self.get_ref().0.reset_on_close();
-    }
-}
-
-/// The connection is over: the peer left, or we do.
-struct Over;
-
-struct Connection<'a, P> {
-    peer: P,
-    server: &'a Server,
+struct Connection {
+    socket: Socket,
     number: u64,
-    buf: Vec<u8>,
-    head: RequestHead,
-    /// A chunked body, decoded.
-    body: Vec<u8>,
-    answer: Answer,
+    /// None between requests: an idle connection costs little more than its socket.
+    exchange: Option<Box<Exchange>>,
+    wait: Wait,
+    /// There may be something to read.
+    readable: bool,
+    /// The peer has sent its last byte, which may not have been read yet, and: it has been.
+    hung_up: bool,
+    closed: bool,
 }
 
-impl<'a, P: Peer> Connection<'a, P> {
-    fn new(peer: P, server: &'a Server, number: u64) -> Self {
-        Self {
-            peer,
+/// Why a connection's turn is over.
+enum Pause {
+    Idle,
+    /// Until its socket has news.
+    Socket,
+    Wait(Wait),
+    /// It had enough for now.
+    Others,
+    /// The peer left, or we do.
+    Over(Want, Option<Ending>),
+}
+
+pub struct Loop {
+    poller: Poller,
+    listener: Listener,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    server: Server,
+    connections: Slots<Connection>,
+    timers: Timers,
+    #[expect(clippy::vec_box, reason = "they move between here and the connections as pointers")]
+    spare: Vec<Box<Exchange>>,
+    /// Those that had enough before they were done.
+    again: Vec<u64>,
+    is_accepting: bool,
+    now_ns: u64,
+}
+
+impl Loop {
+    pub fn new(listener: Listener, tls: Option<Arc<rustls::ServerConfig>>, server: Server) -> io::Result<Self> {
+        let poller = Poller::new()?;
+        poller.add_listener(&listener, LISTENER)?;
+        Ok(Self {
+            poller,
+            listener,
+            tls,
             server,
+            connections: Slots::default(),
+            timers: Timers::default(),
+            spare: Vec::new(),
+            again: Vec::new(),
+            is_accepting: true,
+            now_ns: clock::now_ns(),
+        })
+    }
+
+    /// Serves for as long as the process lives.
+    pub fn run(mut self) -> io::Result<()> {
+        let (mut news, mut turns): (Vec<Ready>, Vec<u64>) = Default::default();
+        loop {
+            let timeout = self.timeout();
+            news.extend(self.poller.wait(timeout)?);
+            self.now_ns = clock::now_ns();
+            std::mem::swap(&mut turns, &mut self.again);
+            for ready in news.drain(..) {
+                match ready.token {
+                    LISTENER => self.accept(),
+                    _ => self.socket_has_news(ready),
+                }
+            }
+            while let Some(token) = self.timers.expired(self.now_ns) {
+                match token {
+                    LISTENER => self.resume_accepting(),
+                    _ => self.time_has_come(token),
+                }
+            }
+            for token in turns.drain(..) {
+                self.go_on(token);
+            }
+        }
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        if !self.again.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let next_ns = self.timers.next_ns()?;
+        Some(Duration::from_nanos(next_ns.saturating_sub(clock::now_ns())))
+    }
+
+    fn accept(&mut self) {
+        for _ in 0..ACCEPTS {
+            match self.listener.accept() {
+                Ok(Some(socket)) => self.admit(socket),
+                Ok(None) => return,
+                // Out of descriptors, most likely: one has to close first.
+                Err(_) => return self.pause_accepting(),
+            }
+        }
+    }
+
+    fn admit(&mut self, socket: Socket) {
+        let number = self.server.arrivals.connection_opened();
+        let socket = match &self.tls {
+            Some(config) => socket.with_tls_server(config.clone()),
+            None => Ok(socket),
+        };
+        let Ok(socket) = socket else {
+            return self.server.arrivals.connection_closed();
+        };
+        let token = self.connections.insert(Connection {
+            socket,
             number,
-            buf: Vec::new(),
-            head: RequestHead::default(),
-            body: Vec::new(),
-            answer: Answer::default(),
+            exchange: None,
+            wait: Wait::Nothing,
+            readable: false,
+            hung_up: false,
+            closed: false,
+        });
+        let connection = self.connections.get_mut(token);
+        if connection.is_some_and(|connection| self.poller.add(&connection.socket, token).is_err()) {
+            self.forget(token);
         }
     }
 
-    async fn run(mut self) {
-        while self.exchange().await.is_ok() {}
-        // Says goodbye in TLS; a peer that is gone does not mind.
-        let _ = self.peer.shutdown().await;
-    }
-
-    /// One request and its answer.
-    async fn exchange(&mut self) -> Result<(), Over> {
-        self.read_head().await?;
-        let used = self.read_body().await?;
-        self.answer.clear();
-        self.answer.close = !self.head.keep_alive;
-        let ticket = self.compose();
-        let ending = self.send().await;
-        if let Some(ticket) = ticket {
-            self.server.arrivals.ended(ticket, ending);
-        }
-        if ending != Ending::Answered || self.answer.close {
-            return Err(Over);
-        }
-        self.buf.drain(..used);
-        if self.buf.capacity() > KEPT_BYTES {
-            self.buf.shrink_to(READ_BYTES);
-        }
-        Ok(())
-    }
-
-    async fn read_more(&mut self) -> Result<(), Over> {
-        self.buf.reserve(READ_BYTES);
-        match self.peer.read_buf(&mut self.buf).await {
-            Ok(0) | Err(_) => Err(Over),
-            Ok(_) => Ok(()),
+    /// Level-triggered, a listener that cannot be served would wake the loop for ever.
+    fn pause_accepting(&mut self) {
+        if self.is_accepting && self.poller.remove(&self.listener).is_ok() {
+            self.is_accepting = false;
+            self.timers.arm(self.now_ns + ACCEPT_PAUSE_NS, LISTENER);
         }
     }
 
-    async fn read_head(&mut self) -> Result<(), Over> {
-        let limits = read::Limits::default();
-        loop {
-            if !self.buf.is_empty() {
-                match read::request(&self.buf, &limits, &mut self.head) {
-                    Ok(read::Progress::Complete) => return Ok(()),
-                    Ok(read::Progress::Incomplete) => {}
-                    Err(bad) => return self.refuse(bad.status, bad.reason).await,
-                }
-            }
-            self.read_more().await?;
+    fn resume_accepting(&mut self) {
+        if self.is_accepting {
+            return;
+        }
+        match self.poller.add_listener(&self.listener, LISTENER) {
+            Ok(()) => self.is_accepting = true,
+            Err(_) => self.timers.arm(self.now_ns + ACCEPT_PAUSE_NS, LISTENER),
         }
     }
 
-    async fn refuse(&mut self, status: u16, reason: &str) -> Result<(), Over> {
-        self.answer.clear();
-        self.answer.close = true;
-        self.answer.json(status, openai_error(status, reason).as_slice());
-        // The connection ends either way.
-        let _ = self.peer.write_all(&self.answer.bytes).await;
-        Err(Over)
-    }
-
-    /// Reads the body, and answers where the request ends in `buf`.
-    async fn read_body(&mut self) -> Result<usize, Over> {
-        self.body.clear();
-        let start = self.head.len;
-        if self.head.expect_continue && self.buf.len() == start {
-            self.peer
-                .write_all(b"HTTP/1.1 100 Continue\r\n\r\n")
-                .await
-                .map_err(|_| Over)?;
-        }
-        match self.head.framing {
-            Framing::None | Framing::UntilClose => Ok(start),
-            Framing::Length(length) if length > MAX_BODY_BYTES => {
-                self.refuse(413, "the body is too large").await.map(|()| start)
-            }
-            Framing::Length(length) => {
-                let end = start + length as usize;
-                self.buf.reserve(end.saturating_sub(self.buf.len()));
-                while self.buf.len() < end {
-                    self.read_more().await?;
-                }
-                Ok(end)
-            }
-            Framing::Chunked => self.read_chunks(start).await,
-        }
-    }
-
-    async fn read_chunks(&mut self, start: usize) -> Result<usize, Over> {
-        let mut decoder = chunked::Decoder::default();
-        let mut at = start;
-        loop {
-            match decoder.step(&self.buf[at..]) {
-                Ok(chunked::Step::Data { data, consumed }) => {
-                    self.body.extend_from_slice(data.of(&self.buf[at..]));
-                    at += consumed;
-                }
-                Ok(chunked::Step::End { consumed }) => return Ok(at + consumed),
-                Ok(chunked::Step::More) => {
-                    at = self.buf.len();
-                    self.read_more().await?;
-                }
-                Err(bad) => return self.refuse(400, bad.0).await.map(|()| at),
-            }
-            if self.body.len() as u64 > MAX_BODY_BYTES {
-                return self.refuse(413, "the body is too large").await.map(|()| at);
-            }
-        }
-    }
-
-    /// Composes the answer; requests about the sandbox itself are not recorded.
-    fn compose(&mut self) -> Option<Ticket> {
-        let body = match self.head.framing {
-            Framing::Length(length) => &self.buf[self.head.len..self.head.len + length as usize],
-            _ => &self.body[..],
+    fn socket_has_news(&mut self, ready: Ready) {
+        let Some(connection) = self.connections.get_mut(ready.token) else {
+            return;
         };
-        let view = RequestView {
-            head: &self.head,
-            buf: &self.buf,
+        connection.readable |= ready.readable;
+        connection.hung_up |= ready.hung_up;
+        let is_flushed = !ready.writable || connection.socket.flush().unwrap_or(true);
+        match connection.wait {
+            Wait::Nothing => self.go_on(ready.token),
+            Wait::Farewell if is_flushed => self.forget(ready.token),
+            Wait::Farewell => {}
+            // What it sends meanwhile is read later; that it leaves is known without reading.
+            Wait::Until(_) | Wait::ForEver if connection.hung_up => {
+                self.end(ready.token, Want::Close, Some(Ending::ClientGone));
+            }
+            Wait::Until(_) | Wait::ForEver => {}
+        }
+    }
+
+    fn time_has_come(&mut self, token: u64) {
+        let Some(connection) = self.connections.get_mut(token) else {
+            return;
         };
-        if view.path().starts_with(b"/_sandbox/") {
-            compose_own(self.server, view, body, &mut self.answer);
-            return None;
-        }
-        let head_bytes = &self.buf[..self.head.len];
-        let ticket = self
-            .server
-            .arrivals
-            .record(self.server.thread, self.number, head_bytes, body);
-        match (self.head.method, answer::dialect_of(view.path())) {
-            (Method::Post, Some(dialect)) => compose_chat(self.server, dialect, view, body, &mut self.answer),
-            (Method::Get | Method::Head, None) => compose_models(view, &mut self.answer),
-            _ => self
-                .answer
-                .json(404, &openai_error(404, "the sandbox has no such path")),
-        }
-        if self.head.method == Method::Head {
-            let end = self.answer.bytes.windows(4).position(|four| four == b"\r\n\r\n");
-            self.answer.bytes.truncate(end.map_or(0, |end| end + 4));
-        }
-        Some(ticket)
-    }
-
-    async fn send(&mut self) -> Ending {
-        if self.answer.delay_ms > 0 {
-            let due = Instant::now() + Duration::from_millis(self.answer.delay_ms);
-            if self.wait(Some(due)).await.is_err() {
-                return Ending::ClientGone;
-            }
-        }
-        let length = self.answer.bytes.len();
-        let limit = self.answer.stop.map_or(length, |(bytes, _)| length.min(bytes as usize));
-        if self.send_pieces(limit).await.is_err() {
-            return Ending::ClientGone;
-        }
-        match self.answer.stop {
-            // An answer shorter than the fault's offset is whole.
-            Some((bytes, _)) if bytes as usize > length => Ending::Answered,
-            None => Ending::Answered,
-            Some((_, Stop::Stall)) => {
-                // Ends only by the peer's leaving.
-                let _ = self.wait(None).await;
-                Ending::ClientGone
-            }
-            Some((_, Stop::Close)) => Ending::Faulted,
-            Some((_, Stop::Reset)) => {
-                self.peer.reset_on_close();
-                Ending::Faulted
-            }
+        if matches!(connection.wait, Wait::Until(due_ns) if due_ns <= self.now_ns) {
+            connection.wait = Wait::Nothing;
+            self.go_on(token);
         }
     }
 
-    async fn send_pieces(&mut self, limit: usize) -> Result<(), Over> {
-        let start = Instant::now();
-        let mut sent = 0;
-        for index in 0..self.answer.pieces.len() {
-            let due = start + Duration::from_micros(self.answer.gap_us * index as u64);
-            if due > Instant::now() {
-                self.wait(Some(due)).await?;
-            }
-            let end = self.answer.pieces[index].min(limit);
-            self.peer
-                .write_all(&self.answer.bytes[sent..end])
-                .await
-                .map_err(|_| Over)?;
-            self.peer.flush().await.map_err(|_| Over)?;
-            sent = end;
-            if sent == limit {
-                return Ok(());
-            }
+    fn go_on(&mut self, token: u64) {
+        let Some(connection) = self.connections.get_mut(token) else {
+            return;
+        };
+        if connection.exchange.is_none() && !connection.readable {
+            return;
         }
-        self.peer
-            .write_all(&self.answer.bytes[sent..limit])
-            .await
-            .map_err(|_| Over)?;
-        self.peer.flush().await.map_err(|_| Over)
-    }
-
-    /// Waits until `due`, or for ever; `Over` as soon as the peer leaves. What it sends meanwhile is kept.
-    async fn wait(&mut self, due: Option<Instant>) -> Result<(), Over> {
-        loop {
-            self.buf.reserve(READ_BYTES);
-            let read = self.peer.read_buf(&mut self.buf);
-            let Some(due) = due else {
-                match read.await {
-                    Ok(0) | Err(_) => return Err(Over),
-                    Ok(_) => continue,
+        let mut exchange = match connection.exchange.take() {
+            Some(exchange) => exchange,
+            None => self.spare.pop().unwrap_or_default(),
+        };
+        match drive(connection, &mut exchange, &mut self.server, self.now_ns) {
+            Pause::Idle => {
+                if self.spare.len() < SPARE_EXCHANGES {
+                    exchange.rest();
+                    self.spare.push(exchange);
                 }
-            };
-            tokio::select! {
-                read = read => if matches!(read, Ok(0) | Err(_)) { return Err(Over) },
-                () = tokio::time::sleep_until(due) => return Ok(()),
+            }
+            Pause::Socket => connection.exchange = Some(exchange),
+            Pause::Wait(wait) => {
+                exchange.slim_down();
+                connection.exchange = Some(exchange);
+                connection.wait = wait;
+                if let Wait::Until(due_ns) = wait {
+                    self.timers.arm(due_ns, token);
+                }
+            }
+            Pause::Others => {
+                connection.exchange = Some(exchange);
+                self.again.push(token);
+            }
+            Pause::Over(how, ending) => {
+                connection.exchange = Some(exchange);
+                self.end(token, how, ending);
             }
         }
     }
-}
 
-fn compose_chat(server: &Server, dialect: Dialect, view: RequestView, body: &[u8], answer: &mut Answer) {
-    let mut local = server.local.borrow_mut();
-    let Local {
-        memo,
-        scenario,
-        generation,
-        requests,
-    } = &mut *local;
-    server.stage.refresh(generation, scenario);
-    *requests += 1;
-    let id = reply::hex((server.thread as u64) << 48 | *requests);
-    let is_plain = scenario.is_empty() && view.head.keep_alive && !view.head.http_1_0 && !has_wishes(view, dialect);
-    if is_plain && let Some((known, id_at)) = memo.get(dialect, body) {
-        answer.bytes.extend_from_slice(known);
-        answer.bytes[id_at..id_at + id.len()].copy_from_slice(&id);
-        return;
-    }
-    let ask = ask::read(dialect, body);
-    let ruled = ask.as_ref().map(|ask| scenario.wishes(&ask.model)).unwrap_or_default();
-    let mut wishes = match answer::wishes(ruled, view, &ask) {
-        Ok(wishes) => wishes,
-        Err(reason) => {
-            let call = Call {
-                dialect,
-                view,
-                wishes: &Wishes::default(),
-                request_id: &id,
-            };
-            return answer.error(&call, 400, &reason);
+    /// Ends a connection, its call with it.
+    fn end(&mut self, token: u64, how: Want, ending: Option<Ending>) {
+        let Some(connection) = self.connections.get_mut(token) else {
+            return;
+        };
+        if let (Some(exchange), Some(ending)) = (connection.exchange.as_mut(), ending) {
+            exchange.note(&self.server, ending, self.now_ns);
         }
-    };
-    server.stage.count_failure(&mut wishes);
-    let is_valid = ask.is_ok();
-    answer.chat(
-        &Call {
-            dialect,
-            view,
-            wishes: &wishes,
-            request_id: &id,
-        },
-        ask,
-    );
-    if is_plain && is_valid && wishes == Wishes::default() {
-        memo.put(dialect, body, &answer.bytes, answer.id_at);
-    }
-}
-
-/// Whether headers may change the answer: wishes, or the absence of one that Anthropic requires.
-fn has_wishes(view: RequestView, dialect: Dialect) -> bool {
-    let asks = view.head.fields.lines.iter().any(|field| {
-        field.known == Known::Other
-            && field.name.len() > 10
-            && field.name.of(view.buf)[..10].eq_ignore_ascii_case(b"x-sandbox-")
-    });
-    asks || dialect == Dialect::Anthropic && view.get(Known::AnthropicVersion).is_none()
-}
-
-fn compose_models(view: RequestView, answer: &mut Answer) {
-    let mut body = Vec::new();
-    let path = view.path();
-    if path.ends_with(b"/models") {
-        openai::models(&mut body);
-        return answer.json(200, &body);
-    }
-    match path.windows(8).position(|eight| eight == b"/models/") {
-        Some(at) => {
-            let mut id = Vec::new();
-            edit::write_string(&mut id, &String::from_utf8_lossy(&path[at + 8..]));
-            openai::model(&mut body, &id);
-            answer.json(200, &body);
+        connection.exchange = None;
+        if how == Want::Reset {
+            connection.socket.reset_on_close();
+        } else if !connection.socket.say_goodbye() {
+            connection.wait = Wait::Farewell;
+            return;
         }
-        None => answer.json(404, &openai_error(404, "the sandbox has no such path")),
+        self.forget(token);
+    }
+
+    fn forget(&mut self, token: u64) {
+        if self.connections.remove(token).is_some() {
+            self.server.arrivals.connection_closed();
+            self.resume_accepting();
+        }
     }
 }
 
-/// `/_sandbox/…`: what tests read and set.
-fn compose_own(server: &Server, view: RequestView, body: &[u8], answer: &mut Answer) {
-    match (view.head.method, view.path()) {
-        (Method::Get, b"/_sandbox/arrivals") => answer.json(200, server.arrivals.report().to_string().as_bytes()),
-        (Method::Post, b"/_sandbox/reset") => {
-            server.arrivals.reset();
-            answer.json(200, b"{}");
+/// Does what the exchange wants for as long as the socket and the turn allow.
+fn drive(connection: &mut Connection, exchange: &mut Exchange, server: &mut Server, now_ns: u64) -> Pause {
+    let mut left = TURN_BYTES;
+    loop {
+        if left == 0 {
+            return Pause::Others;
         }
-        (Method::Put, b"/_sandbox/scenario") => match Scenario::parse(body) {
-            Ok(scenario) => {
-                server.stage.replace(scenario);
-                answer.json(200, b"{}");
+        match exchange.advance(server, connection.number, now_ns) {
+            Want::Read if connection.closed => return Pause::Over(Want::Close, None),
+            Want::Read if !connection.readable && exchange.is_idle() => return Pause::Idle,
+            Want::Read if !connection.readable => return Pause::Socket,
+            Want::Read => match read(connection, exchange) {
+                Ok(read) => left = left.saturating_sub(read),
+                Err(_) => return Pause::Over(Want::Close, None),
+            },
+            Want::Send => {
+                let unsent = exchange.unsent();
+                let now = &unsent[..unsent.len().min(left)];
+                let Ok(sent) = connection.socket.write(now) else {
+                    return Pause::Over(Want::Close, Some(Ending::ClientGone));
+                };
+                let is_blocked = sent < now.len();
+                left -= sent;
+                exchange.sent(sent);
+                if is_blocked {
+                    exchange.note(server, Ending::InFlight, now_ns);
+                    return Pause::Socket;
+                }
             }
-            Err(reason) => answer.json(400, &openai_error(400, &reason)),
-        },
-        _ => answer.json(404, &openai_error(404, "the sandbox has arrivals, reset and scenario")),
+            Want::Wait(_) | Want::Stall if connection.hung_up => {
+                return Pause::Over(Want::Close, Some(Ending::ClientGone));
+            }
+            Want::Wait(due_ns) => return Pause::Wait(Wait::Until(due_ns)),
+            Want::Stall => return Pause::Wait(Wait::ForEver),
+            end @ (Want::Close | Want::Reset) => return Pause::Over(end, None),
+        }
     }
 }
 
-fn openai_error(status: u16, message: &str) -> Vec<u8> {
-    let (mut message_json, mut body) = (Vec::new(), Vec::new());
-    edit::write_string(&mut message_json, message);
-    openai::error(&mut body, status, &message_json);
-    body
+/// Reads once; the bytes read.
+fn read(connection: &mut Connection, exchange: &mut Exchange) -> io::Result<usize> {
+    let (input, room) = exchange.room();
+    let had = input.len();
+    let read = connection.socket.read(input, room)?;
+    let read_bytes = input.len() - had;
+    match read {
+        Read::More => {}
+        // The end that was told with these bytes is not told again.
+        Read::Drained => connection.readable = connection.hung_up && read_bytes > 0,
+        Read::Closed => (connection.readable, connection.hung_up, connection.closed) = (false, true, true),
+    }
+    Ok(read_bytes)
 }

@@ -6,10 +6,9 @@ use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
-use tokio_rustls::TlsAcceptor;
 
 /// Loads a PEM chain and key; with `client_ca`, clients must show a certificate that it signed.
-pub fn acceptor(certificate: &Path, key: &Path, client_ca: Option<&Path>) -> Result<TlsAcceptor, String> {
+pub fn config(certificate: &Path, key: &Path, client_ca: Option<&Path>) -> Result<Arc<ServerConfig>, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
@@ -30,7 +29,7 @@ pub fn acceptor(certificate: &Path, key: &Path, client_ca: Option<&Path>) -> Res
         .with_single_cert(chain(certificate)?, key)
         .map_err(|bad| bad.to_string())?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    Ok(Arc::new(config))
 }
 
 fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {

@@ -13,7 +13,11 @@ use std::{
 use tollgate_engine::{Exchange, Tick, outputs::AttemptId};
 use tollgate_wire::{head::RequestHead, http1::chunked};
 
-use crate::{shard::slab::Id, sys::SendName, tls::session::TlsSession};
+use crate::{
+    shard::slab::Id,
+    sys::{OnSent, SendName},
+    tls::session::TlsSession,
+};
 
 /// What a client may send ahead of its turn before we stop reading it.
 pub const MAX_AHEAD_BYTES: usize = 64 * 1024;
@@ -192,6 +196,16 @@ impl Down {
     /// Bytes that wait for the client.
     pub fn pending_bytes(&self) -> usize {
         self.out.len() + self.sending.map_or(0, |(_, bytes)| bytes)
+    }
+
+    /// What the end of a send begun now leads to.
+    pub fn on_sent(&self) -> OnSent {
+        let pipelined = self.phase == Phase::Idle && self.active.is_some();
+        let paused = self.active.as_deref().is_some_and(|active| active.paused);
+        match self.close_when_flushed || pipelined || paused {
+            true => OnSent::Act,
+            false => OnSent::Nothing,
+        }
     }
 
     /// The earliest of the phase's and the exchange's deadlines.

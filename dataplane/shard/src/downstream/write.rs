@@ -118,6 +118,8 @@ impl Shard {
         let Some(down) = self.downs.get_mut(id) else { return };
         down.dirty = false;
         if down.sending.is_some() {
+            // What came up since that send began waits for its end.
+            self.ring.await_sends();
             return;
         }
         let spare = self.spare_buffers.pop().unwrap_or_default();
@@ -139,9 +141,13 @@ impl Shard {
             return;
         }
         let len = bytes.len();
-        let name = self
-            .ring
-            .send(down.socket.as_raw_fd(), Message::of(bytes), Self::down_token(id));
+        let on_sent = down.on_sent();
+        let name = self.ring.send(
+            down.socket.as_raw_fd(),
+            Message::of(bytes),
+            Self::down_token(id),
+            on_sent,
+        );
         down.sending = Some((name, len));
     }
 

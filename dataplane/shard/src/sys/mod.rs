@@ -12,5 +12,5 @@ pub mod socket;
 #[cfg(test)]
 mod tests;
 
-pub use ring::{Event, Ring, SendName, Token, UnderWay};
+pub use ring::{Event, OnSent, Ring, SendName, Token, UnderWay};
 pub use sends::{Message, Shared};

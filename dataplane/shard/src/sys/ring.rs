@@ -104,6 +104,16 @@ const OP_SEND: u64 = 3;
 const OP_CONNECT: u64 = 4;
 const OP_WAKE: u64 = 5;
 const OP_IGNORE: u64 = 6;
+const OP_TIMER: u64 = 7;
+
+/// What a send's end means to its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnSent {
+    /// Something waits for it: the turn that submits it does not sleep.
+    Act,
+    /// Nothing follows from success but bookkeeping, which may wait until the shard wakes for something else.
+    Nothing,
+}
 
 fn name(op: u64, token: Token) -> u64 {
     op << OP_SHIFT | token.0
@@ -117,8 +127,14 @@ pub struct Ring {
     /// Where connects of this turn go: the kernel copies an address when it takes the entry. Boxed: the vector moves.
     #[expect(clippy::vec_box)]
     addresses: Vec<Box<RawAddress>>,
-    /// Sends were queued since the last turn.
-    sends_queued: bool,
+    /// Sends were queued since the last turn whose outcome somebody waits for.
+    sends_awaited: bool,
+    /// Sends queued since the last turn that need no answer when they succeed.
+    sends_quiet: usize,
+    /// When the timeout armed in the kernel fires, in the caller's nanoseconds. It stands from turn to turn.
+    timer_ns: Option<u64>,
+    /// Read by the kernel when it takes the timeout's entry. Boxed: the ring may move before that.
+    timer: Box<types::Timespec>,
     wake: Option<(RawFd, &'static mut [u8; 8])>,
 }
 
@@ -137,7 +153,10 @@ impl Ring {
             buffers,
             sends: Sends::default(),
             addresses: Vec::new(),
-            sends_queued: false,
+            sends_awaited: false,
+            sends_quiet: 0,
+            timer_ns: None,
+            timer: Box::default(),
             wake: None,
         })
     }
@@ -187,16 +206,46 @@ impl Ring {
     }
 
     /// Sends all of `message`. One send at a time per socket; its name is what `close` wants to know.
-    pub fn send(&mut self, fd: RawFd, message: Message, token: Token) -> SendName {
+    pub fn send(&mut self, fd: RawFd, message: Message, token: Token, on_sent: OnSent) -> SendName {
         let index = self.sends.insert(token, fd, message);
         // The first try completes while it is submitted, nearly always with everything sent.
-        self.push_send(index, libc::MSG_DONTWAIT);
-        self.sends_queued = true;
+        let flags = libc::MSG_DONTWAIT | libc::MSG_WAITALL;
+        let Some(entry) = self.send_entry(index, flags) else {
+            return SendName(index);
+        };
+        match on_sent {
+            OnSent::Act => {
+                self.push(entry);
+                self.sends_awaited = true;
+            }
+            OnSent::Nothing => {
+                // The turn sleeps for one event more than these sends, so that their own do not end its sleep. One
+                // that did not send everything breaks its link, and the link's end reports that: the event more.
+                let link = opcode::Nop::new()
+                    .build()
+                    .flags(squeue::Flags::SKIP_SUCCESS)
+                    .user_data(OP_IGNORE << OP_SHIFT);
+                self.push_linked([entry.flags(squeue::Flags::IO_LINK), link]);
+                self.sends_quiet += 1;
+            }
+        }
         SendName(index)
     }
 
-    fn push_send(&mut self, index: u32, flags: i32) {
-        let Some(send) = self.sends.get(index) else { return };
+    /// Somebody waits for the end of a send queued since the last turn after all.
+    pub fn await_sends(&mut self) {
+        self.sends_awaited = true;
+    }
+
+    /// Sends what is left of a message, when the socket has room.
+    fn push_rest(&mut self, index: u32) {
+        if let Some(entry) = self.send_entry(index, 0) {
+            self.push(entry);
+        }
+    }
+
+    fn send_entry(&mut self, index: u32, flags: i32) -> Option<squeue::Entry> {
+        let send = self.sends.get(index)?;
         let flags = flags | libc::MSG_NOSIGNAL;
         let fd = types::Fd(send.fd);
         let entry = if send.message.shared.is_none() {
@@ -207,7 +256,7 @@ impl Ring {
         } else {
             opcode::SendMsg::new(fd, send.point()).flags(flags as u32).build()
         };
-        self.push(entry.user_data(OP_SEND << OP_SHIFT | u64::from(index)));
+        Some(entry.user_data(OP_SEND << OP_SHIFT | u64::from(index)))
     }
 
     /// Ends what is under way on the socket and closes it, in that order. Its events may still come.
@@ -242,32 +291,36 @@ impl Ring {
     }
 
     fn push(&mut self, entry: squeue::Entry) {
+        self.push_linked([entry]);
+    }
+
+    /// Queues entries that must be submitted together.
+    fn push_linked<const N: usize>(&mut self, entries: [squeue::Entry; N]) {
         loop {
-            // SAFETY: every pointer in `entry` stays valid as long as the kernel reads it: sends are owned by
-            // `self.sends` (leaked on drop) until they complete, connect addresses by `self.addresses` until they are
-            // submitted, the wake target is leaked, provided buffers outlive the ring.
-            if unsafe { self.inner.submission().push(&entry) }.is_ok() {
+            // SAFETY: every pointer in `entries` stays valid as long as the kernel reads it: sends are owned by
+            // `self.sends` (leaked on drop) until they complete, connect addresses by `self.addresses` and the timeout
+            // by `self.timer` until they are submitted, the wake target is leaked, provided buffers outlive the ring.
+            if unsafe { self.inner.submission().push_multiple(&entries) }.is_ok() {
                 return;
             }
             // A full queue is submitted without waiting. An error here would be our own mistake or ENOMEM: the next
-            // turn reports it.
+            // turn reports it. What the sends among it came to may be read before that turn: it must not count them.
             let _ = self.inner.submit();
+            self.sends_awaited = true;
         }
     }
 
-    /// Submits what was queued and sleeps until something happens or `timeout` passes (`None`: forever). Does not sleep
-    /// when sends were queued: their outcome is there at once and may be that more must be queued.
-    pub fn turn(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        let sends_queued = std::mem::take(&mut self.sends_queued);
-        let result = match timeout {
-            _ if sends_queued => self.look(),
-            Some(Duration::ZERO) => self.look(),
-            None => self.inner.submit_and_wait(1),
-            Some(timeout) => {
-                let timespec = types::Timespec::from(timeout);
-                let arguments = types::SubmitArgs::new().timespec(&timespec);
-                self.inner.submitter().submit_with_args(1, &arguments)
-            }
+    /// Submits what was queued and sleeps until something happens or `wake_at_ns` comes (`None`: never); both times are
+    /// of one clock of the caller's. Does not sleep when somebody waits for the outcome of a send: it is there at once.
+    pub fn turn(&mut self, now_ns: u64, wake_at_ns: Option<u64>) -> io::Result<()> {
+        let quiet = std::mem::take(&mut self.sends_quiet);
+        let awaited = std::mem::take(&mut self.sends_awaited);
+        let is_due = wake_at_ns.is_some_and(|at_ns| at_ns <= now_ns);
+        let result = if awaited || is_due {
+            self.look()
+        } else {
+            self.stand_timer(now_ns, wake_at_ns);
+            self.inner.submit_and_wait(1 + quiet)
         };
         if self.inner.submission().is_empty() {
             self.addresses.clear();
@@ -279,6 +332,27 @@ impl Ring {
                 _ => Err(error),
             },
         }
+    }
+
+    /// Makes sure that the kernel wakes us no later than `wake_at_ns`. A timeout that stands already and is earlier is
+    /// left as it is: waking once for nothing costs less than arming a timer at every sleep.
+    fn stand_timer(&mut self, now_ns: u64, wake_at_ns: Option<u64>) {
+        let Some(at_ns) = wake_at_ns else { return };
+        if self.timer_ns.is_some_and(|standing_ns| standing_ns <= at_ns) {
+            return;
+        }
+        *self.timer = types::Timespec::from(Duration::from_nanos(at_ns - now_ns));
+        let timer: *const types::Timespec = &*self.timer;
+        let entry = match self.timer_ns {
+            None => opcode::Timeout::new(timer).build().user_data(OP_TIMER << OP_SHIFT),
+            // Should it fire meanwhile, its own event says so.
+            Some(_) => opcode::TimeoutUpdate::new(OP_TIMER << OP_SHIFT, timer)
+                .build()
+                .flags(squeue::Flags::SKIP_SUCCESS)
+                .user_data(OP_IGNORE << OP_SHIFT),
+        };
+        self.timer_ns = Some(at_ns);
+        self.push(entry);
     }
 
     /// Submits and collects without sleeping. The flag is what makes the kernel run deferred completions.
@@ -323,6 +397,10 @@ impl Ring {
                 self.arm_wake();
                 Some(Event::Woken)
             }
+            OP_TIMER => {
+                self.timer_ns = None;
+                None
+            }
             _ => None,
         }
     }
@@ -358,7 +436,7 @@ impl Ring {
             Ok(sent) => {
                 send.sent += sent as usize;
                 if send.sent < send.message.len() {
-                    self.push_send(index, 0);
+                    self.push_rest(index);
                     return Some(Event::Sending { token });
                 }
                 let (token, message) = self.sends.remove(index)?;
@@ -369,7 +447,7 @@ impl Ring {
                 })
             }
             Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => {
-                self.push_send(index, 0);
+                self.push_rest(index);
                 Some(Event::Sending { token })
             }
             Err(error) => {

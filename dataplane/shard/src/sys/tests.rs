@@ -7,10 +7,9 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     os::fd::{AsRawFd, OwnedFd},
     rc::Rc,
-    time::Duration,
 };
 
-use super::{Event, Message, Ring, Shared, Token, UnderWay, buffers::BUFFER_BYTES, socket};
+use super::{Event, Message, OnSent, Ring, Shared, Token, UnderWay, buffers::BUFFER_BYTES, socket};
 
 fn pair() -> (OwnedFd, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -21,7 +20,7 @@ fn pair() -> (OwnedFd, TcpStream) {
 /// Turns until `pick` takes an event; every turn waits for something to happen.
 fn until<T>(ring: &mut Ring, mut pick: impl FnMut(&mut Ring, Event) -> Option<T>) -> T {
     for _ in 0..1_000 {
-        ring.turn(Some(Duration::from_secs(10))).unwrap();
+        ring.turn(0, Some(10_000_000_000)).unwrap();
         while let Some(event) = ring.next() {
             if let Some(found) = pick(ring, event) {
                 return found;
@@ -66,7 +65,12 @@ fn connects_accepts_receives_and_sends() {
     });
     assert!(socket::accepted(&server).unwrap().ip().is_loopback());
     ring.receive(server.as_raw_fd(), Token::new(1, 0, 1));
-    ring.send(client.as_raw_fd(), Message::of(b"hello".to_vec()), Token::new(2, 0, 9));
+    ring.send(
+        client.as_raw_fd(),
+        Message::of(b"hello".to_vec()),
+        Token::new(2, 0, 9),
+        OnSent::Act,
+    );
     let heard = until(&mut ring, |_, event| match event {
         Event::Received { data, .. } => Some(data.to_vec()),
         _ => None,
@@ -98,7 +102,7 @@ fn a_message_of_shared_pieces_arrives_whole_at_a_slow_reader() {
         client.read_exact(&mut all).unwrap();
         assert!(all == expected);
     });
-    ring.send(server.as_raw_fd(), message, Token::new(1, 0, 0));
+    ring.send(server.as_raw_fd(), message, Token::new(1, 0, 0), OnSent::Act);
     let mut partial = 0;
     until(&mut ring, |_, event| match event {
         Event::Sending { .. } => {
@@ -114,6 +118,60 @@ fn a_message_of_shared_pieces_arrives_whole_at_a_slow_reader() {
     reader.join().unwrap();
     assert!(partial > 0, "8 MiB cannot fit the socket at once");
     assert_eq!(Rc::strong_count(&body), 1, "the message came back");
+}
+
+#[test]
+fn a_send_nobody_waits_for_ends_a_sleep_only_when_it_did_not_fit() {
+    let mut ring = Ring::new().unwrap();
+    let (server, mut client) = pair();
+    let token = Token::new(1, 0, 0);
+    // It fits: the next event is the answer to it, and its own end is told in the same turn.
+    ring.receive(server.as_raw_fd(), token);
+    ring.send(
+        server.as_raw_fd(),
+        Message::of(b"ping".to_vec()),
+        token,
+        OnSent::Nothing,
+    );
+    let echo = std::thread::spawn(move || {
+        let mut heard = [0; 4];
+        client.read_exact(&mut heard).unwrap();
+        client.write_all(&heard).unwrap();
+        client
+    });
+    ring.turn(0, None).unwrap();
+    let events: Vec<Event> = std::iter::from_fn(|| ring.next()).collect();
+    let told = matches!(&events[..], [Event::Sent { .. }, Event::Received { .. }]);
+    assert!(told, "{events:?}");
+    // Nobody reads: the turn must end although nothing else ever happens.
+    let client = echo.join().unwrap();
+    ring.send(
+        server.as_raw_fd(),
+        Message::of(vec![7; 16 << 20]),
+        token,
+        OnSent::Nothing,
+    );
+    ring.turn(0, None).unwrap();
+    assert!(matches!(ring.next(), Some(Event::Sending { .. })));
+    drop(client);
+}
+
+#[test]
+fn the_timer_stands_from_turn_to_turn_and_moves_earlier() {
+    let mut ring = Ring::new().unwrap();
+    let (server, mut client) = pair();
+    let token = Token::new(1, 0, 0);
+    ring.receive(server.as_raw_fd(), token);
+    client.write_all(b"x").unwrap();
+    // An hour: what was received ends this turn.
+    ring.turn(0, Some(3_600_000_000_000)).unwrap();
+    assert!(matches!(ring.next(), Some(Event::Received { .. })));
+    // A millisecond: ends although the hour stood.
+    ring.turn(0, Some(1_000_000)).unwrap();
+    assert!(ring.next().is_none());
+    // Armed anew after it fired.
+    ring.turn(2_000_000, Some(3_000_000)).unwrap();
+    assert!(ring.next().is_none());
 }
 
 #[test]
@@ -178,15 +236,15 @@ fn what_is_left_of_a_closed_connections_send_reaches_nobody() {
     let mut ring = Ring::new().unwrap();
     let (server, client) = pair();
     let (number, token) = (server.as_raw_fd(), Token::new(1, 0, 0));
-    let send = ring.send(number, Message::of(vec![7; 16 << 20]), token);
+    let send = ring.send(number, Message::of(vec![7; 16 << 20]), token, OnSent::Act);
     // The socket took a part; its completion waits unread while the connection is closed.
-    ring.turn(Some(Duration::ZERO)).unwrap();
+    ring.turn(0, Some(0)).unwrap();
     let under_way = UnderWay {
         send: Some(send),
         ..UnderWay::default()
     };
     ring.close(server, token, under_way);
-    ring.turn(Some(Duration::ZERO)).unwrap();
+    ring.turn(0, Some(0)).unwrap();
     drop(client);
     let (stranger, mut other_end) = pair();
     // The lowest free number from there on: that of the closed connection.
@@ -196,7 +254,7 @@ fn what_is_left_of_a_closed_connections_send_reaches_nobody() {
         _ => None,
     });
     assert!(result.is_err());
-    ring.turn(Some(Duration::ZERO)).unwrap();
+    ring.turn(0, Some(0)).unwrap();
     other_end.set_nonblocking(true).unwrap();
     let heard = other_end.read(&mut [0; 16]).map_err(|error| error.kind());
     assert_eq!(heard, Err(std::io::ErrorKind::WouldBlock));

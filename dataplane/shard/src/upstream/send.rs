@@ -8,7 +8,7 @@ use tollgate_wire::head::Framing;
 use crate::{
     downstream::Active,
     shard::{Shard, slab::Id},
-    sys::{Message, Shared},
+    sys::{Message, OnSent, Shared},
 };
 
 /// Smaller pieces are copied behind the head: that costs less than another vector in the kernel.
@@ -65,15 +65,21 @@ impl Shard {
             body: Rc::clone(body),
             cuts,
         });
-        up.sending = Some(
-            self.ring
-                .send(socket.as_raw_fd(), Message { own, shared }, Self::up_token(id)),
-        );
+        up.sending = Some(self.ring.send(
+            socket.as_raw_fd(),
+            Message { own, shared },
+            Self::up_token(id),
+            OnSent::Nothing,
+        ));
     }
 
     pub fn flush_up(&mut self, id: Id) {
         let Some(up) = self.ups.get_mut(id) else { return };
-        if up.sending.is_some() || up.socket.is_none() {
+        if up.sending.is_some() {
+            self.ring.await_sends();
+            return;
+        }
+        if up.socket.is_none() {
             return;
         }
         let mut bytes = std::mem::take(&mut up.out);
@@ -90,10 +96,12 @@ impl Shard {
         let Some(socket) = up.socket.as_ref().filter(|_| !bytes.is_empty()) else {
             return;
         };
-        up.sending = Some(
-            self.ring
-                .send(socket.as_raw_fd(), Message::of(bytes), Self::up_token(id)),
-        );
+        up.sending = Some(self.ring.send(
+            socket.as_raw_fd(),
+            Message::of(bytes),
+            Self::up_token(id),
+            OnSent::Nothing,
+        ));
     }
 
     /// Part of a request is on its way.

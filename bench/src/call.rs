@@ -1,0 +1,89 @@
+//! A call as bytes: what the client sends, and what the provider answers in the reads that bring it.
+
+/// The secret of the key `known-NUMBER`.
+pub(crate) fn secret(number: usize) -> String {
+    format!("tg-bench-{number:032}")
+}
+
+pub struct Call {
+    pub(crate) head: Vec<u8>,
+    pub(crate) body: Vec<u8>,
+    /// None: the gateway answers by itself.
+    pub(crate) answer: Option<Answer>,
+}
+
+pub(crate) struct Answer {
+    pub head: Vec<u8>,
+    pub reads: Vec<Vec<u8>>,
+}
+
+impl Call {
+    /// A question of 1.2 KB and an answer in one read. `key` is below `KNOWN_KEYS`.
+    pub fn buffered(key: usize) -> Self {
+        let body = question(br#"{"model":"smart","temperature":0.2,"messages":["#);
+        let answer = format!(
+            r#"{{"id":"chatcmpl-1","object":"chat.completion","created":1767225600,"model":"gpt-5.4-mini","choices":[{{"index":0,"message":{{"role":"assistant","content":"{}"}},"finish_reason":"stop"}}],"usage":{{"prompt_tokens":231,"completion_tokens":84,"total_tokens":315,"prompt_tokens_details":{{"cached_tokens":128}}}}}}"#,
+            "It checks, forwards and counts. ".repeat(18)
+        );
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            answer.len()
+        );
+        Self {
+            head: chat_head(key, body.len()),
+            body,
+            answer: Some(Answer {
+                head: head.into_bytes(),
+                reads: vec![answer.into_bytes()],
+            }),
+        }
+    }
+
+    /// The same question, answered by 100 events, each in a read of its own, and usage.
+    pub fn streamed(key: usize) -> Self {
+        let body = question(br#"{"model":"smart","stream":true,"stream_options":{"include_usage":true},"messages":["#);
+        let event = |rest: &str| {
+            format!(
+                "data: {{\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1767225600,\"model\":\"gpt-5.4-mini\",{rest}}}\n\n"
+            )
+        };
+        let word = event(r#""choices":[{"index":0,"delta":{"content":" word"},"finish_reason":null}],"usage":null"#);
+        let last = event(r#""choices":[],"usage":{"prompt_tokens":231,"completion_tokens":100,"total_tokens":331}"#);
+        let mut reads = vec![word.into_bytes(); 100];
+        reads.push((last + "data: [DONE]\n\n").into_bytes());
+        let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+        Self {
+            head: chat_head(key, body.len()),
+            body,
+            answer: Some(Answer { head, reads }),
+        }
+    }
+
+    /// The least that needs the snapshot: the key is looked up, then the model, and both are judged.
+    pub fn model(key: usize) -> Self {
+        let secret = secret(key);
+        let head =
+            format!("GET /v1/models/smart HTTP/1.1\r\nHost: gateway.example\r\nAuthorization: Bearer {secret}\r\n\r\n");
+        Self {
+            head: head.into_bytes(),
+            body: Vec::new(),
+            answer: None,
+        }
+    }
+}
+
+fn question(before: &[u8]) -> Vec<u8> {
+    let message = br#"{"role":"user","content":"What does a gateway do between a program and a model, in one line?"}"#;
+    let messages = [&message[..]; 11].join(&b","[..]);
+    [before, &messages, b"]}"].concat()
+}
+
+fn chat_head(key: usize, body_bytes: usize) -> Vec<u8> {
+    let secret = secret(key);
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: gateway.example\r\nAuthorization: Bearer {secret}\r\n\
+         Accept: application/json\r\nContent-Type: application/json\r\nUser-Agent: OpenAI/Python 2.1.0\r\n\
+         Content-Length: {body_bytes}\r\n\r\n"
+    );
+    head.into_bytes()
+}

@@ -1,0 +1,20 @@
+//! All cases, in the order they are told.
+
+mod heads;
+mod json;
+mod keys;
+mod streams;
+mod whole;
+
+use crate::Case;
+
+pub fn cases() -> Vec<Case> {
+    [
+        &heads::CASES[..],
+        &streams::CASES,
+        &json::CASES,
+        &whole::CASES,
+        &keys::CASES,
+    ]
+    .concat()
+}

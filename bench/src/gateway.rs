@@ -1,0 +1,111 @@
+//! What all shards share: one compiled configuration and one table of keys.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use tollgate_config::{
+    check,
+    document::{Document, Reference},
+    link::StoredKey,
+    parse,
+};
+use tollgate_engine::{
+    Snapshot,
+    exchange::Pinned,
+    identity::KeyTable,
+    snapshot::{Secrets, compile},
+};
+
+use crate::call::secret;
+
+/// Keys whose secrets calls know (`call::secret`); the others of a table only make it large.
+pub const KNOWN_KEYS: usize = 64;
+
+/// Two pointers, which every shard holds.
+#[derive(Clone)]
+pub struct Gateway {
+    snapshot: Arc<Snapshot>,
+    keys: Arc<KeyTable>,
+}
+
+impl Gateway {
+    /// With this many keys, at least `KNOWN_KEYS`, each of which may use the model `smart`.
+    pub fn of_keys(keys: usize) -> Self {
+        let document = document(0);
+        let secrets = secrets();
+        let stored = stored_keys(keys.saturating_sub(KNOWN_KEYS));
+        let keys = KeyTable::build(&document, &secrets, &stored).expect("every key is another");
+        let snapshot = compile(1, document, &secrets).expect("the document compiles");
+        Self {
+            snapshot: Arc::new(snapshot),
+            keys: Arc::new(keys),
+        }
+    }
+
+    pub(crate) fn pinned(&self) -> Pinned {
+        Pinned {
+            snapshot: Arc::clone(&self.snapshot),
+            keys: Arc::clone(&self.keys),
+        }
+    }
+
+    pub(crate) fn keys(&self) -> &KeyTable {
+        &self.keys
+    }
+}
+
+/// The model `smart`, `more_models` others, and the known keys.
+pub(crate) fn document(more_models: usize) -> Document {
+    let mut text = r#"{
+      "version": 1,
+      "listeners": { "public": { "address": "127.0.0.1:8080" } },
+      "providers": { "mock": { "dialect": "openai", "base_url": "http://127.0.0.1:9" } },
+      "models": { "smart": { "targets": [ { "provider": "mock", "model": "gpt-5.4-mini" } ] }"#
+        .to_owned();
+    for number in 0..more_models {
+        write_to(
+            &mut text,
+            format_args!(r#", "model-{number}": {{ "targets": [ {{ "provider": "mock", "model": "m-{number}" }} ] }}"#),
+        );
+    }
+    text.push_str(r#" }, "keys": { "#);
+    for number in 0..KNOWN_KEYS {
+        let comma = if number == 0 { "" } else { ", " };
+        write_to(
+            &mut text,
+            format_args!(r#"{comma}"known-{number}": {{ "secret": "env:KEY_{number}", "models": [ "smart" ] }}"#),
+        );
+    }
+    text.push_str(" } }");
+    check::check(&parse::parse(&text).expect("the document is JSON")).expect("the document is right")
+}
+
+fn write_to(text: &mut String, more: std::fmt::Arguments<'_>) {
+    text.write_fmt(more).expect("a string takes everything");
+}
+
+/// What the references of the known keys resolve to.
+pub(crate) fn secrets() -> Secrets {
+    (0..KNOWN_KEYS)
+        .map(|number| (Reference::Env(format!("KEY_{number}")), secret(number).into_bytes()))
+        .collect()
+}
+
+/// Keys that no call uses. Their digests are drawn, not made of secrets: a table cannot tell.
+pub(crate) fn stored_keys(count: usize) -> Vec<StoredKey> {
+    let mut state: u64 = 0x9E37_79B9_7F4A_7C15;
+    let mut draw = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state
+    };
+    (0..count)
+        .map(|number| StoredKey {
+            name: format!("stored-{number}"),
+            sha256: format!("{:016x}{:016x}{:016x}{:016x}", draw(), draw(), draw(), draw()),
+            previous: None,
+            team: None,
+            user: None,
+            models: vec!["smart".to_owned()],
+            expires_unix_s: None,
+        })
+        .collect()
+}
