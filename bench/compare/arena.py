@@ -1,4 +1,4 @@
-"""The comparison itself: starts every peer, tries it by hand, lets them take turns row by row, and ends what it started."""
+"""The comparison itself: starts every peer, tries it by hand, lets them take turns row by row, ends what it started."""
 
 import ssl
 import subprocess
@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 
 import crowd
+import highest
 import measure
 import payloads
 import profile_cpu
@@ -118,16 +119,17 @@ class Arena:
                 idle.close()
             for peer in self.standing:
                 peer.after_row(row)
-        return {"name": row.name, "title": row.title, "stream": row.stream, "connections": row.connections,
-                "peers": by_peer, "left_out": left_out}
+        return {"name": row.name, "title": row.title, "stream": row.stream, "tls": row.tls,
+                "connections": row.connections, "peers": by_peer, "left_out": left_out}
 
     def round(self, row, number, seconds, peer, by_peer, left_out, crowds):
         """One round of one peer. One that cannot be measured is left out of this row, and the others go on."""
         idle = crowds.get(peer.name)
         try:
             opened = idle.fill() if idle else 0
-            seconds = measure.seconds_for(row, seconds, self.rough_rates[peer.name])
-            one = measure.quiet_round_of(self.generator, peer, self.providers, row, seconds, self.patience)
+            rough_rate = self.rough_rates[peer.name]
+            seconds = measure.seconds_for(row, seconds, rough_rate)
+            one = measure.quiet_round_of(self.generator, peer, self.providers, row, seconds, rough_rate, self.patience)
             measure.settle(peer)
             if idle:
                 one.update(idle_opened=opened, idle_standing=idle.drop_closed())
@@ -138,14 +140,23 @@ class Arena:
             left_out[peer.name] = f"round {number + 1} failed: {failed}"[:300]
             say(f"{row.name:11} {peer.name:12} left out: {failed}")
 
+    def cross_check(self, other, rounds, seconds):
+        """Rates of two generators on the provider alone, in turns: ours must not be what limits the peers."""
+        direct = next((peer for peer in self.standing if peer.name == "direct"), None)
+        row, rates = Row("check64", "cross-check"), {self.generator.name: [], other.name: []}
+        for _ in range(max(rounds, 2) if direct else 0):
+            for generator in (self.generator, other):
+                rates[generator.name].append(round(generator.closed(direct, row, seconds)["rate"]))
+        return rates
+
     def idle(self, count):
         return {peer.name: measure.idle_connections(peer, count, PLAIN) for peer in self.proxies()}
 
-    def highest(self, seconds):
+    def highest_rates(self, seconds):
         """The highest rate under the bound, by peer."""
         found = {}
         for peer in self.standing:
-            found[peer.name] = one = measure.highest_rate(self.generator, peer, seconds)
+            found[peer.name] = one = highest.highest_rate(self.generator, peer, seconds)
             measure.settle(peer)
             say(f"highest     {peer.name:12} {one['rate']:.0f}/s")
         return found
