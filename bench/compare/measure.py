@@ -119,12 +119,19 @@ def quiet_round_of(generator, peer, providers, row, seconds, rough_rate, patienc
 
 def rss_mib(pids):
     """Resident memory of a tree now."""
-    return sum(proc.memory_kib(pid).get("now", 0) for pid in pids) / 1024
+    return sum(memory_kib(pid).get("now", 0) for pid in pids) / 1024
 
 
 def peak_mib(pids):
     """The highest resident memory that each process of a tree has had, added up."""
-    return sum(proc.memory_kib(pid).get("peak", 0) for pid in pids) / 1024
+    return sum(memory_kib(pid).get("peak", 0) for pid in pids) / 1024
+
+
+def memory_kib(pid):
+    try:
+        return proc.memory_kib(pid)
+    except OSError:
+        return {}  # it ended meanwhile
 
 
 def idle_connections(peer, count, row):

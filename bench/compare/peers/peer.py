@@ -7,7 +7,7 @@ import child
 import payloads
 
 
-class Absent(Exception):
+class Absent(RuntimeError):
     """Why a peer takes no part. The report prints it."""
 
 
