@@ -21,6 +21,7 @@ import providers
 import publish
 import report
 from arena import Arena
+from load_ours import Ours
 from load_wrk import Wrk
 from peers import PEERS, USUAL
 from rows import ROWS
@@ -38,6 +39,8 @@ def options():
     parser.add_argument("--push-keys", type=int, default=100_000, help="keys of the pushed document; 0 leaves it out")
     parser.add_argument("--profile", action="store_true", help="add a `perf` profile of each proxy, 6 s each")
     parser.add_argument("--patience", type=int, default=90, help="seconds for repeating rounds that others disturbed")
+    parser.add_argument("--generator", choices=["ours", "wrk"], default="ours",
+                        help="ours: tollgate-loadtest loads and provides; wrk: wrk loads, nginx provides")
     parser.add_argument("--output", help="write the raw figures here, and leave the documents alone")
     chosen = parser.parse_args()
     chosen.peers, chosen.rows = chosen.peers.split(","), chosen.rows.split(",")
@@ -64,18 +67,21 @@ def machine():
 def compare(chosen, folder):
     """Everything that was chosen, as one result for the report."""
     rows = [row for row in ROWS if row.name in chosen.rows]
-    generator = Wrk(folder)
+    generator, provider = {"ours": (Ours, providers.Sandbox), "wrk": (Wrk, providers.Mocks)}[chosen.generator]
+    generator = generator(folder)
     result = {
         "command": "make compare" + (" ARGS=--quick" if chosen.quick else ""), "machine": machine(),
         "date": datetime.date.today().isoformat(), "rounds": chosen.rounds, "seconds": chosen.seconds,
         "features": list(profiles.FEATURES),
     }
-    with Arena(chosen.peers, folder, providers.Mocks, generator) as arena:
+    with Arena(chosen.peers, folder, provider, generator) as arena:
         arena.patience = measure.Patience(chosen.patience)
         result["absent"] = arena.absent
         result["peers"] = {peer.name: {"title": peer.title, "version": peer.version()} for peer in arena.standing}
         result["tools"] = [generator.version()]
         cold = arena.memory(measure.rss_mib)
+        if chosen.generator == "ours" and "direct" in chosen.peers:
+            result["cross_check"] = arena.cross_check(Wrk(folder), chosen.rounds, chosen.seconds)
         if chosen.idle:
             result["idle"] = arena.idle(chosen.idle)
         result["rows"] = []
@@ -83,7 +89,7 @@ def compare(chosen, folder):
             seconds = chosen.seconds * 3 if row.stream else chosen.seconds
             result["rows"].append(arena.row(row, chosen.rounds, seconds))
         if chosen.highest_seconds:
-            result["highest"] = arena.highest(chosen.highest_seconds)
+            result["highest"] = arena.highest_rates(chosen.highest_seconds)
         loaded, after = arena.memory(measure.peak_mib), arena.memory(measure.rss_mib)
         result["memory"] = {name: {"cold": cold[name], "loaded": loaded[name], "idle": after[name]} for name in after}
         if chosen.profile:
