@@ -12,7 +12,10 @@ use super::{
     Options, measure,
     options::{Output, Plan},
 };
-use crate::report::{Measured, hgrm, html, json, progress::Progress, text};
+use crate::{
+    report::{Measured, hgrm, html, json, progress::Progress, text},
+    sweep,
+};
 
 const FAILED: u8 = 1;
 const BAD_INPUT: u8 = 2;
@@ -48,6 +51,9 @@ pub fn run(options: Options) -> ExitCode {
 
 fn carry_out(options: &Options) -> Result<u8, Refusal> {
     let plan = Plan::of(options).map_err(bad_input)?;
+    if options.sweep.is_wanted() {
+        return carry_out_sweep(options, plan);
+    }
     // Before the run: who waited for it shall not lose it to a folder that is not there.
     let files = Files::create(options).map_err(bad_input)?;
     let spec = plan.spec(options).map_err(failed)?;
@@ -66,6 +72,21 @@ fn carry_out(options: &Options) -> Result<u8, Refusal> {
         true => FAILED,
         false => 0,
     })
+}
+
+fn carry_out_sweep(options: &Options, plan: Plan) -> Result<u8, Refusal> {
+    let spec = plan.spec(options).map_err(failed)?;
+    let stream_mix = options.stream_mix(&spec).map_err(bad_input)?;
+    let wanted = options.sweep.read(spec.connections, stream_mix).map_err(bad_input)?;
+    let stop = stop_on_signals().map_err(failed)?;
+    let output = sweep::Output {
+        json: options.output == Output::Json,
+        html: options.html.as_deref(),
+    };
+    match sweep::command(&spec, &wanted, &output, &stop).map_err(failed)? {
+        true => Ok(0),
+        false => Ok(NOT_VALID),
+    }
 }
 
 /// The first SIGINT or SIGTERM ends the run with the results so far, the next one the program.

@@ -3,7 +3,10 @@
 use std::{path::PathBuf, sync::Arc};
 
 use super::{Load, Spec, Trust, Url, reach};
-use crate::mix::{Manners, Mix, Single, schedule::Schedule, units};
+use crate::{
+    mix::{Manners, Mix, Single, schedule::Schedule, units},
+    sweep,
+};
 
 /// Connections of a process; for more, start several.
 const CONNECTIONS_MOST: usize = 8000;
@@ -70,6 +73,8 @@ pub struct Options {
     seed: Option<u64>,
     #[command(flatten)]
     single: SingleOptions,
+    #[command(flatten)]
+    pub(super) sweep: sweep::Options,
     /// Write a report that opens in any browser, offline
     #[arg(long, value_name = "FILE")]
     pub(super) html: Option<PathBuf>,
@@ -168,7 +173,7 @@ impl Plan {
             (None, false) => Trust::System,
         };
         Ok(Self {
-            connections: connections(options, schedule.is_some())?,
+            connections: connections(options, schedule.is_some() || options.sweep.is_wanted())?,
             seed: options.seed.or(mix.seed).unwrap_or(SEED),
             load: schedule.map_or(Load::Closed, Load::Open),
             url,
@@ -217,6 +222,20 @@ fn connections(options: &Options, open_loop: bool) -> Result<usize, String> {
             "--connections {count}: a process holds at most {CONNECTIONS_MOST}; start several beside each other"
         )),
         count => Ok(count),
+    }
+}
+
+impl Options {
+    /// Without a mix the rates of a sweep are searched with whole answers or streams, as asked, and the streams with
+    /// streams.
+    pub(super) fn stream_mix(&self, spec: &Spec) -> Result<Option<Mix>, String> {
+        if self.mix.is_some() {
+            return Ok(None);
+        }
+        let (mut single, _) = Single::of_url_path(&spec.target.url.path);
+        self.single.apply(&mut single)?;
+        single.stream_share = 1.0;
+        Mix::single(single).map(Some)
     }
 }
 

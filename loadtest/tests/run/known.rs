@@ -16,7 +16,9 @@ const STALL_MS: f64 = 2000.0;
 
 /// When a server that stalls from these moments on lets something go that would be ready at `at_ms`.
 fn released_ms(at_ms: f64, stalls_ms: &[f64]) -> f64 {
-    let hit = stalls_ms.iter().find(|from| (**from..**from + STALL_MS).contains(&at_ms));
+    let hit = stalls_ms
+        .iter()
+        .find(|from| (**from..**from + STALL_MS).contains(&at_ms));
     hit.map_or(at_ms, |from| from + STALL_MS)
 }
 
@@ -60,7 +62,10 @@ fn open_loop_is_exact(seconds: u64, delay_ms: fn(u64) -> f64, stalls_ms: &'stati
     let (rate, duration) = (RATE.to_string(), format!("{seconds}s"));
     let report = report(&["--url", &server.url(), "--rate", &rate, "--duration", &duration]);
     let count = RATE * seconds;
-    assert_eq!((&report["sent"], &report["answered"], &report["verified"]), (&count.into(), &count.into(), &count.into()));
+    assert_eq!(
+        (&report["sent"], &report["answered"], &report["verified"]),
+        (&count.into(), &count.into(), &count.into())
+    );
     assert_eq!(report["loop"], "open");
     let mut right: Vec<f64> = (0..count)
         .map(|index| {
@@ -69,10 +74,21 @@ fn open_loop_is_exact(seconds: u64, delay_ms: fn(u64) -> f64, stalls_ms: &'stati
         })
         .collect();
     right.sort_by(f64::total_cmp);
-    for (name, quantile) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999), ("p9999", 0.9999), ("max", 1.0)] {
+    for (name, quantile) in [
+        ("p50", 0.5),
+        ("p90", 0.9),
+        ("p99", 0.99),
+        ("p999", 0.999),
+        ("p9999", 0.9999),
+        ("max", 1.0),
+    ] {
         assert_near(name, measured_ms(&report, name), percentile(&right, quantile));
     }
-    assert_near("mean", measured_ms(&report, "mean"), right.iter().sum::<f64>() / count as f64);
+    assert_near(
+        "mean",
+        measured_ms(&report, "mean"),
+        right.iter().sum::<f64>() / count as f64,
+    );
     report
 }
 
@@ -80,7 +96,10 @@ fn open_loop_is_exact(seconds: u64, delay_ms: fn(u64) -> f64, stalls_ms: &'stati
 fn open_loop_measures_a_known_distribution() {
     let report = open_loop_is_exact(10, delay_ms, &[]);
     assert_eq!(report["gateway_ms"]["count"], 1000);
-    assert_eq!(report["gateway_ms"]["p50"].as_f64().map(|ms| (ms * 1000.0).round()), Some(125.0));
+    assert_eq!(
+        report["gateway_ms"]["p50"].as_f64().map(|ms| (ms * 1000.0).round()),
+        Some(125.0)
+    );
     let seconds = report["series"].as_array().expect("a series");
     let sum = |name: &str| seconds.iter().filter_map(|second| second[name].as_u64()).sum::<u64>();
     assert_eq!((sum("sent"), sum("answered"), sum("failed")), (1000, 1000, 0));
@@ -103,7 +122,14 @@ fn closed_loop_hides_a_stall_as_theory_says() {
     let open = open_loop_is_exact(12, even, &[5000.0]);
     let server = server(even, &[5000.0]);
     let connections = CONNECTIONS.to_string();
-    let closed = report(&["--url", &server.url(), "--connections", &connections, "--duration", "12s"]);
+    let closed = report(&[
+        "--url",
+        &server.url(),
+        "--connections",
+        &connections,
+        "--duration",
+        "12s",
+    ]);
     assert_eq!(closed["loop"], "closed");
     // Each connection: ten requests a second, but for the two seconds in which it waits.
     let answered = closed["answered"].as_f64().expect("a count");
@@ -114,5 +140,8 @@ fn closed_loop_hides_a_stall_as_theory_says() {
     let max = measured_ms(&closed, "max");
     assert!((STALL_MS..STALL_MS + 105.0).contains(&max), "{max}");
     let open_p90 = measured_ms(&open, "p90");
-    assert!(open_p90 > 7.0 * measured_ms(&closed, "p90"), "open loop shows what closed loop hides: {open_p90}");
+    assert!(
+        open_p90 > 7.0 * measured_ms(&closed, "p90"),
+        "open loop shows what closed loop hides: {open_p90}"
+    );
 }

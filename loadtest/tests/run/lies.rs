@@ -117,7 +117,8 @@ fn failures_are_an_error_for_whoever_asks() {
 
 #[test]
 fn answers_of_others_than_the_sandbox_are_taken_when_told_so() {
-    let server = Server::start(|_, socket| put(socket, &whole(200, &chat("I have been a good assistant, have I not?"))));
+    let server =
+        Server::start(|_, socket| put(socket, &whole(200, &chat("I have been a good assistant, have I not?"))));
     let url = server.url();
     let arguments = [&["--url", &url], &HUNDRED[..], &["--output", "json"]].concat();
     let (_, out, err) = run(&arguments);

@@ -20,7 +20,15 @@ fn a_byte_at_a_time_is_a_byte_at_a_time() {
         put(socket, &right)
     });
     let report = report(&[
-        "--url", &server.url(), "--rate", "10", "--duration", "1s", "--byte-at-a-time", "--body-bytes", "200",
+        "--url",
+        &server.url(),
+        "--rate",
+        "10",
+        "--duration",
+        "1s",
+        "--byte-at-a-time",
+        "--body-bytes",
+        "200",
     ]);
     assert_eq!(counts(&report), ([10, 10, 10], [0; 5]));
 }
@@ -30,7 +38,16 @@ fn slow_readers_take_their_time() {
     const LENGTH: usize = 40_000;
     let right = whole(200, &chat(&signed(&"quiet rain, ".repeat(LENGTH / 12))));
     let server = Server::start(move |_, socket| put(socket, &right));
-    let report = report(&["--url", &server.url(), "--rate", "10", "--duration", "1s", "--slow-read", "80000"]);
+    let report = report(&[
+        "--url",
+        &server.url(),
+        "--rate",
+        "10",
+        "--duration",
+        "1s",
+        "--slow-read",
+        "80000",
+    ]);
     assert_eq!(counts(&report), ([10, 10, 10], [0; 5]));
     let p50 = report["latency_ms"]["p50"].as_f64().expect("p50");
     assert!(p50 > 450.0, "40 kB at 80 kB/s take half a second, not {p50} ms");
@@ -49,7 +66,16 @@ fn who_leaves_is_neither_answered_nor_failed() {
         told.send(()).expect("somebody listens");
         false
     });
-    let report = report(&["--url", &server.url(), "--rate", "20", "--duration", "1s", "--leave-after", "5000"]);
+    let report = report(&[
+        "--url",
+        &server.url(),
+        "--rate",
+        "20",
+        "--duration",
+        "1s",
+        "--leave-after",
+        "5000",
+    ]);
     assert_eq!(counts(&report), ([20, 0, 0], [0; 5]));
     assert_eq!(report["left"], 20);
     assert_eq!(gone.iter().take(20).count(), 20);
@@ -89,8 +115,22 @@ fn files_are_written_and_text_is_for_people() {
     let [html, hgrm] = ["r.html", "r.hgrm"].map(|name| folder.path().join(name).display().to_string());
     let pid = std::process::id().to_string();
     let (code, out, err) = run(&[
-        "--url", &server.url(), "--rate", "poisson:50", "--duration", "1s", "--warm-up", "200ms", "--threads", "2", "--html", &html,
-        "--hgrm", &hgrm, "--watch-pid", &pid,
+        "--url",
+        &server.url(),
+        "--rate",
+        "poisson:50",
+        "--duration",
+        "1s",
+        "--warm-up",
+        "200ms",
+        "--threads",
+        "2",
+        "--html",
+        &html,
+        "--hgrm",
+        &hgrm,
+        "--watch-pid",
+        &pid,
     ]);
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
     assert!(out.contains("open loop") && out.contains("p99.9"), "{out}");
@@ -129,7 +169,10 @@ fn an_unreachable_target_is_named_at_once() {
     drop(listener);
     let (code, out, err) = run(&["--url", &format!("http://{address}")]);
     assert_eq!((code, out.as_str()), (1, ""));
-    assert!(err.contains(&address.to_string()) && err.contains("is the target running"), "{err}");
+    assert!(
+        err.contains(&address.to_string()) && err.contains("is the target running"),
+        "{err}"
+    );
 }
 
 /// The sandbox, with a certificate of its own.
@@ -157,7 +200,11 @@ impl Sandbox {
         let mut line = String::new();
         let mut out = std::io::BufReader::new(child.stdout.take().expect("piped"));
         std::io::BufRead::read_line(&mut out, &mut line).expect("a line");
-        let address = line.strip_prefix("ready ").expect("'ready HOST:PORT'").trim().to_owned();
+        let address = line
+            .strip_prefix("ready ")
+            .expect("'ready HOST:PORT'")
+            .trim()
+            .to_owned();
         Self { child, address, folder }
     }
 }
@@ -175,13 +222,33 @@ fn https_is_spoken_and_certificates_are_believed_only_when_told_so() {
     let url = format!("https://{}", sandbox.address);
     let ca = sandbox.folder.path().join("certificate.pem").display().to_string();
     let hundred = ["--rate", "100", "--duration", "1s"];
-    let believers: [&[&str]; 4] = [&["--ca", &ca], &["--insecure"], &["--insecure", "--no-keep-alive"], &["--ca", &ca, "--stream"]];
+    let believers: [&[&str]; 4] = [
+        &["--ca", &ca],
+        &["--insecure"],
+        &["--insecure", "--no-keep-alive"],
+        &["--ca", &ca, "--stream"],
+    ];
     for trust in believers {
         let report = report(&[&["--url", &url], &hundred[..], trust].concat());
         assert_eq!(counts(&report), ([100, 100, 100], [0; 5]), "{trust:?}");
     }
-    let long = report(&["--url", &url, "--ca", &ca, "--rate", "10", "--duration", "1s", "--body-bytes", "300KiB"]);
-    assert_eq!(counts(&long), ([10, 10, 10], [0; 5]), "more than TLS keeps while hands are shaken");
+    let long = report(&[
+        "--url",
+        &url,
+        "--ca",
+        &ca,
+        "--rate",
+        "10",
+        "--duration",
+        "1s",
+        "--body-bytes",
+        "300KiB",
+    ]);
+    assert_eq!(
+        counts(&long),
+        ([10, 10, 10], [0; 5]),
+        "more than TLS keeps while hands are shaken"
+    );
     let (code, _, err) = run(&["--url", &url]);
     assert_eq!(code, 1);
     assert!(err.contains("--ca") && err.contains("--insecure"), "{err}");

@@ -89,13 +89,18 @@ fn converse(mut socket: TcpStream, requests: &AtomicU64, answer: &dyn Fn(&Asked,
 fn end_of_request(bytes: &[u8]) -> Option<usize> {
     let text = std::str::from_utf8(bytes).expect("text");
     let head = text.find("\r\n\r\n")? + 4;
-    let length = text[..head].lines().find_map(|line| line.strip_prefix("content-length: "));
+    let length = text[..head]
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: "));
     let end = head + length.map_or(0, |length| length.parse::<usize>().expect("a length"));
     (end <= bytes.len()).then_some(end)
 }
 
 pub fn signed(text: &str) -> String {
-    format!("{text} {}", signed_text::check_words(crc32fast::hash(text.as_bytes())).join(" "))
+    format!(
+        "{text} {}",
+        signed_text::check_words(crc32fast::hash(text.as_bytes())).join(" ")
+    )
 }
 
 /// A chat answer with this text.
@@ -139,7 +144,11 @@ pub fn spawn(arguments: &[&str]) -> Child {
 
 pub fn said(output: Output) -> (i32, String, String) {
     let text = |bytes| String::from_utf8(bytes).expect("text");
-    (output.status.code().expect("not killed"), text(output.stdout), text(output.stderr))
+    (
+        output.status.code().expect("not killed"),
+        text(output.stdout),
+        text(output.stderr),
+    )
 }
 
 /// Runs it with `--output json`; the report, which must be valid.
@@ -154,6 +163,13 @@ pub fn counts(report: &Value) -> ([u64; 3], [u64; 5]) {
     let at = |pointer: &str| report.pointer(pointer).and_then(Value::as_u64).expect(pointer);
     (
         ["/sent", "/answered", "/verified"].map(at),
-        ["/failed/status", "/failed/connect", "/failed/timeout", "/failed/cut", "/failed/content"].map(at),
+        [
+            "/failed/status",
+            "/failed/connect",
+            "/failed/timeout",
+            "/failed/cut",
+            "/failed/content",
+        ]
+        .map(at),
     )
 }
