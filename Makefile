@@ -53,7 +53,7 @@ bench-scale:
 	cargo build --release --bins
 	bench/scale/syscalls.py $(ARGS)
 
-# The gateway beside nginx, in one run on two cores; writes docs/performance.md.
+# The gateway beside nginx, HAProxy, Envoy, LiteLLM and Portkey, in one run on two cores; writes docs/performance.md.
 compare:
 	@.ci/tools build compare
 	cargo build --release --bins

@@ -1,145 +1,154 @@
-"""One measurement each: a round of load, idle connections, memory, a large configuration push."""
+"""One measurement each: a round of load, memory, idle connections."""
 
-import http.client
-import json
 import resource
-import socket
-import threading
 import time
 
-import payloads
+import child
+import crowd
 import proc
 
-# A round in which others took more of either core is run again.
+# A round in which others took more of either core is run again, as long as there is patience.
 MOST_OTHERS = 0.08
-DISTURBED_TRIES = 4
-DISTURBED_WAIT_S = 3
+DISTURBED_TRIES = 3
+DISTURBED_WAIT_S = 2
+WARM_S = 0.3
+CALM_S = 0.7
 
 
-def round_of(peer, providers, row, seconds):
-    """Loads one peer with one row. Adds CPU µs per completed request (`cpu_us`, the whole process tree) and `others`:
-    the larger share of a core that processes outside this comparison took meanwhile."""
-    port = peer.port(row.stream)
-    row.run(port, 0.5 if row.stream else 1)  # connections, caches and pools as in steady state
-    pids, began = peer.pids(), time.monotonic()
-    before = {pid: proc.cpu_seconds([pid]) for pid in pids}
-    cores = [proc.core_seconds(core) for core in (0, 1)]
-    loaders = proc.cpu_seconds(providers.pids()) + children_seconds()
-    result = row.run(port, seconds)
-    spent = {pid: proc.cpu_seconds([pid]) - before[pid] for pid in pids}
-    cores = [proc.core_seconds(core) - cores[core] for core in (0, 1)]
-    loaders = proc.cpu_seconds(providers.pids()) + children_seconds() - loaders
-    others = max(cores[0] - sum(spent.values()), cores[1] - loaders)
-    result["others"] = max(0.0, others / (time.monotonic() - began))
+# A slow peer gets as long as it takes to answer each connection a few times, up to this.
+LONGEST_ROUND_S = 8
+ANSWERS_EACH = 3
+# After a round a peer may still work on what nobody waits for any more; the next one must not pay for that.
+SETTLED_SHARE = 0.05
+SETTLE_MOST_S = 12
+# A peer that cannot hold a row's calm rate gets this share of what it can.
+CALM_SHARE = 0.4
+
+
+def seconds_for(row, seconds, rough_rate):
+    """How long a round of this row lasts for a peer that answers about so many calls a second."""
+    return max(seconds, min(LONGEST_ROUND_S, ANSWERS_EACH * row.connections / max(rough_rate, 0.1)))
+
+
+def settle(peer):
+    """Waits until a peer's processes do next to nothing, within bounds."""
+    until = time.monotonic() + SETTLE_MOST_S
+    pids = peer.pids()
+    while pids and time.monotonic() < until:
+        before = proc.cpu_seconds(pids)
+        time.sleep(0.2)
+        if proc.cpu_seconds(pids) - before <= SETTLED_SHARE * 0.2:
+            return
+
+
+class Patience:
+    """Seconds left, over a whole comparison, for waiting and measuring again."""
+
+    def __init__(self, seconds):
+        self.left = seconds
+
+    def take(self, seconds):
+        self.left -= seconds
+        return self.left > 0
+
+
+def round_of(generator, peer, providers, row, seconds, rough_rate):
+    """Loads one peer with one row, first gently, then as much as it takes. Adds `cpu_us` of its process tree for each
+    completed request, `rss_mib`, and `others`: the larger share of a core that strangers' processes took meanwhile."""
+    calm = calm_round_of(generator, peer, row, rough_rate)
+    if not calm and not row.stream:
+        generator.closed(peer, row, WARM_S)  # connections, caches and pools as in steady state
+    pids = peer.pids()
+    spent = Spent(pids, providers)
+    result = {**generator.closed(peer, row, seconds), **calm}
+    by_pid, result["others"] = spent.since()
     if pids and result["requests"]:
-        result["cpu_us"] = sum(spent.values()) * 1e6 / result["requests"]
-        result["cpu_us_by_process"] = {}
-        for pid, seconds_spent in spent.items():
-            name = proc.name_of(pid)
-            by = result["cpu_us_by_process"]
-            by[name] = by.get(name, 0.0) + seconds_spent * 1e6 / result["requests"]
-    result["rate"] = result["requests"] / result["seconds"]
+        # A stream's cost is counted by its chunks, where rounds cut streams at both ends.
+        done = result["chunks"] / result["chunks_each"] if "chunks" in result else result["requests"]
+        result["cpu_us"] = sum(by_pid.values()) * 1e6 / done
+        result["rss_mib"] = rss_mib(pids)
     return result
 
 
-def children_seconds():
-    """CPU time of children that have ended: the load generators'."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def calm_round_of(generator, peer, row, rough_rate):
+    """Latency at a rate that leaves the peer at ease: `calm_…` fields, or none where the closed loop tells it."""
+    if not generator.has_open_loop or row.calm_rate is None:
+        return {}
+    rate = min(row.calm_rate, CALM_SHARE * rough_rate)
+    calm = generator.open(peer, row, CALM_S, rate)
+    return {"calm_rate": rate, "calm_p50_us": calm["p50_us"], "calm_p99_us": calm["p99_us"],
+            "calm_failed": calm["failed"], "calm_valid": calm["valid"]}
 
 
-def quiet_round_of(peer, providers, row, seconds):
+class Spent:
+    """CPU time of a peer's processes since a moment, and what others than us took of both cores meanwhile."""
+
+    def __init__(self, pids, providers):
+        self.providers, self.began = providers, time.monotonic()
+        self.before = {pid: proc.cpu_seconds([pid]) for pid in pids}
+        self.cores = self.cores_now()
+        self.loaders = self.loaders_now()
+
+    @staticmethod
+    def cores_now():
+        return {core: proc.core_seconds(core) for core in (child.PROXY_CORE, child.LOAD_CORE)}
+
+    def loaders_now(self):
+        """The providers, this program, and children that have ended: the load generators."""
+        ours = resource.getrusage(resource.RUSAGE_SELF)
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return (proc.cpu_seconds(self.providers.pids()) + ours.ru_utime + ours.ru_stime + ended.ru_utime
+                + ended.ru_stime)
+
+    def since(self):
+        by_pid = {pid: proc.cpu_seconds([pid]) - before for pid, before in self.before.items()}
+        cores = {core: now - self.cores[core] for core, now in self.cores_now().items()}
+        others = max(cores[child.PROXY_CORE] - sum(by_pid.values()),
+                     cores[child.LOAD_CORE] - (self.loaders_now() - self.loaders))
+        return by_pid, max(0.0, others / (time.monotonic() - self.began))
+
+
+def quiet_round_of(generator, peer, providers, row, seconds, rough_rate, patience):
     """A round that nobody else disturbed; after `DISTURBED_TRIES`, the least disturbed one."""
     tries = []
     for _ in range(DISTURBED_TRIES):
-        tries.append(round_of(peer, providers, row, seconds))
-        if tries[-1]["others"] <= MOST_OTHERS:
-            return tries[-1]
+        tries.append(round_of(generator, peer, providers, row, seconds, rough_rate))
+        if tries[-1]["others"] <= MOST_OTHERS or not patience.take(seconds + WARM_S + DISTURBED_WAIT_S):
+            break
         time.sleep(DISTURBED_WAIT_S)
     return min(tries, key=lambda one: one["others"])
 
 
-def memory(peer):
-    """Resident KiB of each process of a peer: now, peak and its own pages."""
-    return {proc.name_of(pid): proc.memory_kib(pid) for pid in sorted(peer.pids(), reverse=True)}
+def rss_mib(pids):
+    """Resident memory of a tree now."""
+    return sum(memory_kib(pid).get("now", 0) for pid in pids) / 1024
 
 
-def raise_descriptor_limit(wanted=65536):
-    """For this process and what it starts, as far as it may; returns the limit."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft >= wanted:
-        return soft
-    for limit in ((wanted, max(hard, wanted)), (min(wanted, hard), hard)):
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, limit)
-            break
-        except (ValueError, OSError):
-            continue  # only root may raise the hard limit
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+def peak_mib(pids):
+    """The highest resident memory that each process of a tree has had, added up."""
+    return sum(memory_kib(pid).get("peak", 0) for pid in pids) / 1024
 
 
-def idle_connections(peer, count):
-    """Bytes of RSS that each of `count` kept connections costs after one answered call, and the CPU of 5 idle seconds."""
+def memory_kib(pid):
+    try:
+        return proc.memory_kib(pid)
+    except OSError:
+        return {}  # it ended meanwhile
+
+
+def idle_connections(peer, count, row):
+    """Bytes of RSS that each of `count` kept connections costs after one answered call, and the CPU of idle seconds."""
     # Tollgate keeps half of its descriptors for providers.
-    count = min(count, raise_descriptor_limit() // 2 - 500)
-    body = payloads.chat_request(1200)
-    request = payloads.request_head("/v1/chat/completions", len(body)) + body
-    before = sum(proc.memory_kib(pid)["now"] for pid in peer.pids())
-    connections = []
+    count = min(count, crowd.raise_descriptor_limit() // 2 - 500)
+    before = rss_mib(peer.pids())
+    idle = crowd.Crowd(peer, row, count)
     try:
-        for _ in range(count):
-            connection = socket.create_connection(("127.0.0.1", peer.port(False)), timeout=20)
-            connection.sendall(request)
-            if b" 200 " not in connection.recv(65536)[:16]:
-                raise RuntimeError(f"{peer.name}: connection {len(connections)} was refused")
-            connections.append(connection)
-        time.sleep(2)
-        after = sum(proc.memory_kib(pid)["now"] for pid in peer.pids())
-        cpu = proc.cpu_seconds(peer.pids())
-        time.sleep(5)
-        cpu = proc.cpu_seconds(peer.pids()) - cpu
-    finally:
-        for connection in connections:
-            connection.close()
-    return {"connections": count, "bytes_each": (after - before) * 1024 / count, "idle_cpu_ms_per_s": cpu * 1000 / 5}
-
-
-class OverUnixSocket(http.client.HTTPConnection):
-    """HTTP over the control socket."""
-
-    def __init__(self, path):
-        super().__init__("localhost", timeout=120)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-
-def push(tollgate, keys, row, seconds=6):
-    """Time of a document with `keys` keys from PUT to the last shard's word, while `row` runs; p99 with and without."""
-    quiet = row.run(tollgate.port(False), seconds)
-    document = json.dumps(tollgate.document(more_keys=keys))
-    loaded = {}
-    load = threading.Thread(target=lambda: loaded.update(row.run(tollgate.port(False), seconds)))
-    took = []
-    load.start()
-    try:
+        opened = idle.fill()
         time.sleep(1)
-        # The second push changes one key among many: what a rotation costs when the document is large.
-        changed = document.replace(f'"key-{keys - 1:06}"', '"key-renamed"')
-        for body in (document, changed):
-            connection = OverUnixSocket(tollgate.socket)
-            began = time.monotonic()
-            connection.request("PUT", "/v1/config", body, {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            told = answer.read()
-            took.append((time.monotonic() - began) * 1000)
-            connection.close()
-            if answer.status != 200:
-                raise RuntimeError(f"PUT /v1/config answered {answer.status}: {told[:500]!r}")
+        after, cpu = rss_mib(peer.pids()), proc.cpu_seconds(peer.pids())
+        time.sleep(2)
+        cpu = proc.cpu_seconds(peer.pids()) - cpu
+        return {"connections": opened, "standing": idle.drop_closed(), "why_fewer": idle.why_fewer,
+                "bytes_each": (after - before) * 1024 * 1024 / max(opened, 1), "cpu_ms_per_s": cpu * 1000 / 2}
     finally:
-        load.join()
-    return {"keys": keys, "document_bytes": len(document), "first_ms": took[0], "one_key_ms": took[1],
-            "p99_us_quiet": quiet["p99_us"], "p99_us_during": loaded.get("p99_us"), "failed": loaded.get("failed")}
+        idle.close()

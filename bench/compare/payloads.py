@@ -2,11 +2,18 @@
 
 import json
 
-KEY = "tg-bench-key"
-CLIENT_MODEL = "smart"  # another name than the provider's, so that the gateway has to edit the request
-STREAM_MODEL = "smart-stream"  # routed to the provider that streams
-PROVIDER_MODEL = "gpt-5.4-mini"
+KEY = "sk-bench-0123456789abcdef"  # LiteLLM takes only keys that begin so
 CHUNKS = 100
+CHUNKS_PER_SECOND = 50
+LARGE_ANSWER_BYTES = 16384
+# By route: the model that clients ask for and the provider's name of it. They differ, so that a gateway has to edit the
+# request; both say the same to the sandbox provider, so that a proxy that edits nothing is answered alike.
+MODELS = {
+    "whole": ("sandbox-small-tokens-64", "sandbox-large-tokens-64"),
+    "large": (f"sandbox-small-bytes-{LARGE_ANSWER_BYTES}", f"sandbox-large-bytes-{LARGE_ANSWER_BYTES}"),
+    "events": (f"sandbox-small-tokens-{CHUNKS}-rate-{CHUNKS_PER_SECOND}",
+               f"sandbox-large-tokens-{CHUNKS}-rate-{CHUNKS_PER_SECOND}"),
+}
 
 WORDS = "the gateway reads a head, finds the model, checks a key, asks a provider and hands the answer back ".split()
 
@@ -21,19 +28,17 @@ def text_of(size):
     return " ".join(words)[:size]
 
 
-def chat_request(size, stream=False):
-    """A chat body of exactly `size` bytes."""
+def chat_request(size, route="whole"):
+    """A chat body of exactly `size` bytes that the given route answers."""
     document = {
-        "model": CLIENT_MODEL,
+        "model": MODELS[route][0],
         "messages": [
             {"role": "system", "content": "You are a terse assistant. Answer in one short paragraph."},
             {"role": "user", "content": ""},
         ],
         "temperature": 0.2,
-        "max_tokens": 256,
     }
-    if stream:
-        document["model"] = STREAM_MODEL
+    if route == "events":
         document["stream"] = True
         document["stream_options"] = {"include_usage": True}
     missing = size - len(json.dumps(document))
@@ -41,16 +46,16 @@ def chat_request(size, stream=False):
     return json.dumps(document).encode()
 
 
-def chat_answer():
-    """About 0.9 KB in OpenAI's shape, with usage. No single quote and no `$`: nginx's `return` takes it as it is."""
+def chat_answer(text_bytes=400):
+    """About 0.5 KB around the text, in OpenAI's shape, with usage. No single quote and no `$`, for nginx's `return`."""
     return json.dumps({
         "id": "chatcmpl-0123456789abcdef",
         "object": "chat.completion",
         "created": 1767225600,
-        "model": PROVIDER_MODEL,
+        "model": "sandbox-large",
         "choices": [{
             "index": 0,
-            "message": {"role": "assistant", "content": text_of(400), "refusal": None, "annotations": []},
+            "message": {"role": "assistant", "content": text_of(text_bytes), "refusal": None, "annotations": []},
             "logprobs": None,
             "finish_reason": "stop",
         }],
@@ -70,7 +75,7 @@ def stream_event(content):
     """One event of an OpenAI chat stream around `content`, about 220 bytes."""
     document = {
         "id": "chatcmpl-0123456789abcdef", "object": "chat.completion.chunk", "created": 1767225600,
-        "model": PROVIDER_MODEL, "system_fingerprint": "fp_bench",
+        "model": "sandbox-large", "system_fingerprint": "fp_bench",
         "choices": [{"index": 0, "delta": {"content": content}, "logprobs": None, "finish_reason": None}],
         "usage": None,
     }
@@ -81,14 +86,29 @@ def stream_end():
     """The usage event and the end mark."""
     document = {
         "id": "chatcmpl-0123456789abcdef", "object": "chat.completion.chunk", "created": 1767225600,
-        "model": PROVIDER_MODEL, "system_fingerprint": "fp_bench", "choices": [],
+        "model": "sandbox-large", "system_fingerprint": "fp_bench", "choices": [],
         "usage": {"prompt_tokens": 231, "completion_tokens": CHUNKS, "total_tokens": 231 + CHUNKS},
     }
     return b"data: " + json.dumps(document).encode() + b"\n\ndata: [DONE]\n\n"
 
 
-def request_head(path, length):
-    """An HTTP/1.1 head as the SDKs send it, host left to the caller's format."""
-    return (f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {KEY}\r\n"
-            f"Content-Type: application/json\r\nAccept: application/json\r\n"
-            f"User-Agent: compare/1\r\nContent-Length: {length}\r\n\r\n").encode()
+def request_head(headers, length):
+    """An HTTP/1.1 head as the SDKs send it; `headers` are what the peer wants beside the usual ones."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return (f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {KEY}\r\n"
+            f"Content-Type: application/json\r\nAccept: application/json\r\nUser-Agent: compare/1\r\n{lines}"
+            f"Content-Length: {length}\r\n\r\n").encode()
+
+
+def content_of(route, answer):
+    """The text of a whole answer or of a whole stream; raises ValueError when it is neither."""
+    if route != "events":
+        return json.loads(answer)["choices"][0]["message"]["content"]
+    events = [line[6:] for line in answer.decode().splitlines() if line.startswith("data: ")]
+    if not events or events[-1] != "[DONE]":
+        raise ValueError("the stream has no end mark")
+    pieces = []
+    for event in events[:-1]:
+        for choice in json.loads(event)["choices"]:
+            pieces.append(choice["delta"].get("content") or "")
+    return "".join(pieces)

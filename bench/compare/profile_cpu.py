@@ -61,10 +61,10 @@ def busiest_of(pids):
     return max(pids, key=lambda pid: proc.cpu_seconds([pid]) - before[pid])
 
 
-def profile(peer, row, folder, seconds=6):
+def profile(generator, peer, row, folder, seconds=6):
     """One peer's busiest process under one row: {"peer", "row", "layers", "symbols"} or {"why_none"}."""
     result = {"peer": peer.name, "row": row.name}
-    load = threading.Thread(target=lambda: row.run(peer.port(row.stream), seconds))
+    load = threading.Thread(target=lambda: generator.closed(peer, row, seconds))
     load.start()
     try:
         time.sleep(1)

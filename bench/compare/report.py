@@ -1,79 +1,20 @@
-"""Turns measurements into the tables of docs/performance.md. Reads and writes nothing else."""
+"""Turns measurements into the written part of docs/performance.md and its plots. Reads and writes nothing else."""
 
 import statistics
 
 import measure
+import plot
+import tables
 
 BEGIN, END = "<!-- compare:begin (written by `make compare`) -->", "<!-- compare:end -->"
-
-
-def median(rounds, field):
-    values = [one[field] for one in rounds if one.get(field) is not None]
-    return statistics.median(values) if values else None
-
-
-def number(value, digits=1):
-    return "–" if value is None else f"{value:,.{digits}f}"
-
-
-def row_table(row, by_peer):
-    """One row of the comparison: a line per peer, medians over its rounds, ratio to nginx."""
-    streamed = any("first_p50_us" in one for rounds in by_peer.values() for one in rounds)
-    head = ["peer", "CPU µs/request", "× nginx"]
-    head += ["chunk delay p50 µs", "p99 µs", "first byte p50 µs", "p99 µs"] if streamed else ["p50 µs", "p99 µs"]
-    head += ["requests/s", "requests", "failed"]
-    lines = [f"**{row['title']}**", "", "| " + " | ".join(head) + " |", "|---" + "|--:" * (len(head) - 1) + "|"]
-    base = median(by_peer.get("nginx", []), "cpu_us")
-    for peer, rounds in by_peer.items():
-        cpu = median(rounds, "cpu_us")
-        cells = [peer, number(cpu), number(cpu / base, 2) if cpu and base else "–"]
-        fields = ["p50_us", "p99_us"] + (["first_p50_us", "first_p99_us"] if streamed else [])
-        cells += [number(median(rounds, field), 0) for field in fields]
-        cells += [number(median(rounds, "rate"), 0), number(sum(one["requests"] for one in rounds), 0),
-                  str(sum(one["failed"] for one in rounds))]
-        lines.append("| " + " | ".join(cells) + " |")
-    return lines + [""]
-
-
-def memory_table(memory):
-    """Resident memory by peer, process and moment, in MiB."""
-    lines = ["| process | cold MiB | loaded (peak) MiB | idle after load MiB | own pages MiB |", "|---|--:|--:|--:|--:|"]
-    for peer, moments in memory.items():
-        for name, cold in moments["cold"].items():
-            idle = moments.get("idle", {}).get(name, cold)
-            cells = [cold["now"], idle["peak"], idle["now"], idle["own"]]
-            lines.append(f"| {peer}: {name} | " + " | ".join(number(kib / 1024) for kib in cells) + " |")
-    return lines + [""]
-
-
-def idle_lines(idle):
-    lines = ["| peer | idle connections | bytes each | CPU ms per idle second |", "|---|--:|--:|--:|"]
-    for peer, one in idle.items():
-        lines.append(f"| {peer} | {one['connections']:,} | {number(one['bytes_each'], 0)} | "
-                     f"{number(one['idle_cpu_ms_per_s'])} |")
-    return lines + [""]
-
-
-def push_line(push):
-    return [
-        f"A document with {push['keys']:,} keys ({push['document_bytes'] / 1e6:.1f} MB) was in force on every shard "
-        f"{number(push['first_ms'], 0)} ms after `PUT /v1/config` began, a second one that differs in one key "
-        f"{number(push['one_key_ms'], 0)} ms after. Under load all the while: {push['failed']} failed requests, p99 "
-        f"{number(push['p99_us_during'], 0)} µs with the pushes, {number(push['p99_us_quiet'], 0)} µs without.", ""]
-
-
-def profile_lines(profile, rows):
-    """Where each µs of a peer's request goes: by layer, then the ten dearest symbols."""
-    row = next(row for row in rows if row["name"] == profile["row"])
-    cpu = median(row["peers"][profile["peer"]], "cpu_us")
-    lines = [f"**Profile: {profile['peer']}, {row['title']}**", ""]
-    if profile.get("why_none"):
-        return lines + [f"No profile: {profile['why_none']}", ""]
-    lines += ["| layer | share | µs/request |", "|---|--:|--:|"]
-    for layer, share in profile["layers"].items():
-        lines.append(f"| {layer} | {share:.1f} % | {number(cpu and cpu * share / 100, 2)} |")
-    dearest = ", ".join(f"`{symbol}` {share:.1f} %" for symbol, share in profile["symbols"][:10])
-    return lines + ["", f"Dearest symbols: {dearest}.", ""]
+OURS = ("tollgate", "tollgate-all")
+PLOTS = {
+    "cpu": "CPU per request beside the bare proxies, as a multiple of nginx's",
+    "cpu-gateways": "CPU per request beside the AI gateways, as a multiple of nginx's",
+    "highest": "Highest rate with a p99 under 1 ms and no failure",
+    "added": "Latency added at one connection, p50 to p99",
+    "memory": "Resident memory under load",
+}
 
 
 def disturbed(rows):
@@ -86,24 +27,119 @@ def disturbed(rows):
             f"{measure.MOST_OTHERS:.0%} of a core, {max(noisy):.0%} at most: latencies suffer, ratios less.")
 
 
+def colours(result):
+    """By title, always the same for the same peer."""
+    order = ["direct", "nginx", "haproxy", "envoy", "litellm", "portkey", "tollgate", "tollgate-all", "dataplane"]
+    return {peer["title"]: plot.COLOURS[order.index(name)] for name, peer in result["peers"].items()}
+
+
+def plots(result):
+    """SVG texts by name; a plot without figures is left out."""
+    titles = {name: peer["title"] for name, peer in result["peers"].items()}
+    of, lines = colours(result), []
+    for row in result["rows"]:
+        base = tables.median(row["peers"].get("nginx", []), "cpu_us")
+        by_title = {titles[name]: tables.median(rounds, "cpu_us") for name, rounds in row["peers"].items()
+                    if name != "direct"}
+        if base:
+            lines.append((row["name"], {title: cpu / base for title, cpu in by_title.items() if cpu}))
+    highest = [(titles[name], one["rate"], "none: p99 was over 1 ms at every rate that was tried")
+               for name, one in result.get("highest", {}).items()]
+    first = next((row for row in result["rows"] if row["connections"] == 1), None)
+    spans = [(titles[name], tables.added(first, name, "p50_us"), tables.added(first, name, "p99_us"))
+             for name in (first["peers"] if first else ()) if name != "direct"]
+    memory = [(titles[name], one["loaded"], "") for name, one in result["memory"].items()]
+    note = "logarithmic; left of 1 is less CPU than nginx"
+    drawn = {
+        "cpu": plot.dots(PLOTS["cpu"], note, without(lines, "litellm", "portkey"), of),
+        "cpu-gateways": plot.dots(PLOTS["cpu-gateways"], note, without(lines, "haproxy", "envoy"), of),
+        "highest": plot.bars(PLOTS["highest"], "requests a second on one core, logarithmic", highest, of),
+        "added": plot.ranges(PLOTS["added"], "µs over the direct call, logarithmic; dot: p50, mark: p99", spans, of),
+        "memory": plot.bars(PLOTS["memory"], "MiB, the process tree at its peak, logarithmic", memory, of),
+    }
+    return {name: svg for name, svg in drawn.items() if svg}
+
+
+def without(lines, *titles):
+    """The same lines with some peers left out."""
+    return [(label, {title: number for title, number in by_title.items() if title not in titles})
+            for label, by_title in lines]
+
+
+# Better is less, except for rates.
+JUDGED = [("cpu_us", "CPU"), ("calm_p50_us", "p50"), ("calm_p99_us", "p99"), ("p50_us", "p50"), ("p99_us", "p99"),
+          ("first_p50_us", "first token p50"), ("first_p99_us", "first token p99"), ("gap_p99_us", "gap p99")]
+CLEAR = 1.03  # a smaller lead than this is noise
+
+
+def where_others_lead(result):
+    """Each figure in which another proxy is clearly ahead of bare Tollgate, by how much."""
+    lines = []
+    for row in result["rows"]:
+        ours, leads = row["peers"].get("tollgate", []), []
+        is_calm = any("calm_p50_us" in one for one in ours)
+        for field, words in JUDGED:
+            if field in ("p50_us", "p99_us") and (is_calm or row["stream"]):
+                continue  # of a closed loop at its limit, or of whole streams: not a latency a client asks for
+            own = tables.median(ours, field)
+            others = {name: tables.median(rounds, field) for name, rounds in row["peers"].items()
+                      if name not in OURS + ("direct",)}
+            ahead = sorted((value, name) for name, value in others.items() if value and own and own / value > CLEAR)
+            if ahead:
+                leads.append(f"{words}: " + ", ".join(
+                    f"{result['peers'][name]['title']} ({own / value:.2f}×)" for value, name in ahead))
+        if leads:
+            lines.append(f"- {row['title']}: " + "; ".join(leads) + ".")
+    highest = result.get("highest", {})
+    own = highest.get("tollgate", {}).get("rate")
+    ahead = [(one["rate"], name) for name, one in highest.items()
+             if name not in OURS + ("direct",) and own and one["rate"] / own > CLEAR]
+    if ahead:
+        lines.append("- highest rate at p99 < 1 ms: " + ", ".join(
+            f"{result['peers'][name]['title']} ({rate / own:.2f}×)"
+            for rate, name in sorted(ahead, reverse=True)) + ".")
+    if "tollgate" not in result["peers"]:
+        return []
+    if not lines:
+        return ["No other proxy is ahead of bare Tollgate by more than 3 % in any figure of this run.", ""]
+    return ["Figures in which another proxy is ahead of bare Tollgate by more than 3 %, and how many times larger ours "
+            "is (for the rate: theirs):", ""] + lines + [""]
+
+
+def cross_check_line(result):
+    """Our generator beside wrk on the same target, as the claim that it is not the bottleneck needs."""
+    rates = {name: statistics.median(rates) for name, rates in result.get("cross_check", {}).items() if rates}
+    if len(rates) < 2:
+        return []
+    (ours, own), (other, its) = rates.items()
+    return [f"Cross-check on the provider alone, closed loop of 64 connections, generator and provider on one core: "
+            f"{ours} {own:,.0f} requests/s (every answer's checksum verified), {other} {its:,.0f} (statuses only): "
+            f"{own / its:.2f}×.", ""]
+
+
 def render(result):
     """The part of the document between the markers."""
     machine = result["machine"]
     lines = [BEGIN, "",
              f"`{result['command']}` on {result['date']}: {machine['cpu']}, {machine['cores']} cores, Linux "
-             f"{machine['kernel']}. {', '.join(result['versions'])}. Proxy on core 0; load and providers on core 1; "
-             f"{result['rounds']} interleaved rounds of {result['seconds']} s, medians."
-             f"{disturbed(result['rows'])}", ""]
+             f"{machine['kernel']}; load by {', '.join(result['tools'])}. Proxy on core 0, load and providers on core 1; "
+             f"{result['rounds']} interleaved rounds of {result['seconds']:g} s, medians.{disturbed(result['rows'])}", ""]
+    lines += tables.peers_table(result)
+    lines += ["`tollgate, everything on` has, beside bare: " + "; ".join(result["features"]) + ".", ""]
+    lines += cross_check_line(result)
+    lines += ["### At a glance", ""] + tables.glance_table(result)
+    drawn = plots(result)
+    for name in drawn:
+        lines += [f"![{PLOTS[name]}](performance/{name}.svg)", ""]
+    lines += ["### Where others are ahead", ""] + where_others_lead(result)
+    lines += ["### Row by row", ""]
     for row in result["rows"]:
-        lines += row_table(row, row["peers"])
-    if result.get("memory"):
-        lines += ["**Memory**", ""] + memory_table(result["memory"])
-    if result.get("idle"):
-        lines += ["**Idle connections** (each had one call answered)", ""] + idle_lines(result["idle"])
+        lines += tables.row_table(row, result)
+    lines += ["### Memory", ""] + tables.memory_table(result)
     if result.get("push"):
-        lines += ["**Configuration push**", ""] + push_line(result["push"])
+        lines += ["### Configuration push", ""] + tables.push_line(result["push"])
     for one in result.get("profiles", []):
-        lines += profile_lines(one, result["rows"])
+        lines += tables.profile_lines(one, result["rows"], result)
     return "\n".join(lines + [END])
 
 

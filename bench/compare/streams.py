@@ -2,7 +2,7 @@
 
 Every chunk carries the provider's monotonic clock, so the client knows how long each was on its way. Streams are
 spread over the milliseconds of a period; a proxy gets no help from all chunks arriving at once.
-Run as `streams.py provider PORT` or `streams.py client PORT CONNECTIONS SECONDS` (JSON on stdout).
+Run as `streams.py provider PORT` or `streams.py client PORT CONNECTIONS SECONDS HEADERS` (JSON on stdout).
 """
 
 import json
@@ -14,7 +14,7 @@ import time
 
 import payloads
 
-PERIOD_MS = 5
+PERIOD_MS = 1000 // payloads.CHUNKS_PER_SECOND
 MARK = re.compile(rb"t=(\d{10,})")
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -107,10 +107,10 @@ class Provider:
 class Client:
     """Keeps `connections` streams open for `seconds`; a stream that is not exactly right is a failure."""
 
-    def __init__(self, port, connections, seconds):
+    def __init__(self, port, connections, seconds, headers):
         self.port, self.connections, self.seconds = port, connections, seconds
-        body = payloads.chat_request(1200, stream=True)
-        self.request = payloads.request_head("/v1/chat/completions", len(body)) + body
+        body = payloads.chat_request(1200, "events")
+        self.request = payloads.request_head(headers, len(body)) + body
         self.delays_us, self.first_us, self.done, self.failed = [], [], 0, 0
         self.epoll, self.open = select.epoll(), {}
 
@@ -186,7 +186,7 @@ class Client:
             "requests": self.done, "failed": self.failed, "seconds": took,
             "p50_us": at(self.delays_us, 0.50), "p99_us": at(self.delays_us, 0.99),
             "first_p50_us": at(self.first_us, 0.50), "first_p99_us": at(self.first_us, 0.99),
-            "chunks": len(self.delays_us),
+            "chunks": len(self.delays_us), "chunks_each": payloads.CHUNKS,
         }
 
 
@@ -194,7 +194,7 @@ def main():
     if sys.argv[1] == "provider":
         Provider(int(sys.argv[2])).serve()
     else:
-        client = Client(int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))
+        client = Client(int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), json.loads(sys.argv[5]))
         print(json.dumps(client.run()))
 
 

@@ -5,10 +5,12 @@ mod dialect;
 mod mapped;
 mod mix;
 mod net;
+mod plan;
 mod report;
 mod run;
 mod sandbox;
 mod signed_text;
+mod sweep;
 mod watch;
 mod yaml;
 
@@ -35,18 +37,20 @@ enum Command {
     /// A provider that answers deterministically, at a chosen rate, with the faults asked for.
     Sandbox(sandbox::Options),
     Run(Box<run::Options>),
+    /// From a demand and measurements to machines: shards, nodes, memory, network, and what breaks first.
+    Plan(plan::Options),
 }
 
 fn main() -> ExitCode {
-    let options = match Arguments::parse().command {
-        Command::Sandbox(options) => options,
-        Command::Run(options) => return run::run(*options),
-    };
-    match sandbox::run(options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(reason) => {
-            eprintln!("tollgate-loadtest sandbox: {reason}");
-            ExitCode::FAILURE
-        }
+    match Arguments::parse().command {
+        Command::Sandbox(options) => match sandbox::run(options) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(reason) => {
+                eprintln!("tollgate-loadtest sandbox: {reason}");
+                ExitCode::FAILURE
+            }
+        },
+        Command::Run(options) => run::run(*options),
+        Command::Plan(options) => plan::main(&options),
     }
 }

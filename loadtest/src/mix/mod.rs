@@ -7,7 +7,7 @@ mod bodies;
 mod check;
 mod compose;
 mod corpus;
-mod dice;
+pub mod dice;
 mod distribution;
 mod file;
 mod plan;

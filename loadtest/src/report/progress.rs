@@ -13,8 +13,8 @@ use super::{
 };
 
 /// Seconds that the sparkline shows, and cells of the bar.
-const SPARKS: usize = 30;
-const CELLS: u64 = 30;
+const SPARKS: usize = 20;
+const CELLS: usize = 20;
 
 /// The state of the display.
 pub struct Progress {
@@ -111,7 +111,7 @@ impl State {
         };
         let share = (self.elapsed_s as f64 / total).min(1.0);
         let full = (share * CELLS as f64).round() as usize;
-        let bar = format!("{}{}", "━".repeat(full), "╌".repeat(CELLS as usize - full));
+        let bar = format!("{}{}", "━".repeat(full), "╌".repeat(CELLS - full));
         let left = total - self.elapsed_s as f64;
         match left <= -1.0 {
             true => format!("{bar} {elapsed}, waiting for the last answers"),

@@ -27,10 +27,10 @@ pub fn invalid_because(own: &Own) -> Option<String> {
         (own.late_send_p99_ms, "to send what was due", own.open_loop),
         (own.late_read_p99_ms, "to read what had arrived", true),
     ];
-    for (late_ms, what, _) in late
+    let worst = late
         .into_iter()
-        .filter(|(late_ms, _, counts)| *counts && matters(*late_ms))
-    {
+        .find(|(late_ms, _, counts)| *counts && matters(*late_ms));
+    if let Some((late_ms, what, _)) = worst {
         return Some(format!(
             "the generator was late by {late_ms:.1} ms (p99) {what}, beside a p99 latency of {:.1} ms; {REMEDY}",
             own.latency_p99_ms

@@ -1,26 +1,26 @@
-//! Composes a whole answer as bytes with a plan of how to send them. Knows no socket.
+//! Composes a whole answer as bytes with a plan of how to send them. Knows no socket and no provider's words.
 
 use std::io::Write as _;
 
 use tollgate_wire::{
     head::{Known, RequestView},
     http1::{chunked, write},
-    json::edit,
 };
 
 use super::{
-    anthropic,
-    ask::{self, Ask, Dialect},
+    api::{Api, Failure, Operation, Request},
+    ask::Ask,
     fault::{Framing, Stop, Wishes},
-    openai,
+    limits::{Cost, Standing},
     reply::{Events, Reply},
+    spread::Dice,
 };
 
 /// Bytes to send and how. Reused from request to request.
 #[derive(Debug, Default)]
 pub struct Answer {
     pub bytes: Vec<u8>,
-    /// Empty: all at once. What comes after the last piece goes with it.
+    /// Sent one after the other, each when it is due; empty: all at once.
     pub pieces: Vec<Piece>,
     /// Before the first byte.
     pub delay_ns: u64,
@@ -32,11 +32,11 @@ pub struct Answer {
 }
 
 /// A part of an answer that is sent by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Piece {
-    /// Where in the answer's bytes it ends.
+    /// Offset in the answer's bytes.
     pub end: usize,
-    /// Due so long after the piece before it was due; the first counts from when the first byte was.
+    /// After the piece before it was due; the first counts from when the first byte was due.
     pub wait_ns: u64,
 }
 
@@ -73,17 +73,30 @@ const KEPT_BYTES: usize = 256 * 1024;
 
 /// What an answer is composed from.
 pub struct Call<'a> {
-    pub dialect: Dialect,
-    pub view: RequestView<'a>,
+    pub api: &'static dyn Api,
+    pub operation: &'static dyn Operation,
+    pub request: Request<'a>,
     pub wishes: &'a Wishes,
-    /// Goes into the dialect's request-id header.
+    /// Goes into the provider's request-id header.
     pub request_id: &'a [u8],
+    /// Decides latencies and gaps.
+    pub dice: Dice,
 }
 
 impl Answer {
-    /// Answers a chat request that `ask` read, or refuses it with what is missing.
-    pub fn chat(&mut self, call: &Call, ask: Result<Ask, String>) {
-        self.delay_ns = call.wishes.latency_ms.saturating_mul(1_000_000);
+    /// Answers what `ask` read, or refuses it with what is missing. `admit` is asked what the limits say, once the call
+    /// is known to be right and what it costs.
+    pub fn compose(
+        &mut self,
+        call: &mut Call,
+        ask: Result<Ask, String>,
+        admit: impl FnOnce(&Ask, Cost) -> Option<Standing>,
+    ) {
+        self.delay_ns = call
+            .wishes
+            .latency
+            .as_ref()
+            .map_or(0, |spread| spread.draw(&mut call.dice));
         self.stop = call.wishes.stop;
         if call.wishes.garbage {
             self.close = true;
@@ -92,47 +105,59 @@ impl Answer {
                 .extend_from_slice(b"\x15\x03\x01 this is not HTTP\r\n\0\xff\xfe garbage\n\n");
         }
         let ask = match (call.wishes.status, ask) {
-            (Some(status), _) if status >= 300 => return self.error(call, status, "the sandbox was asked to fail"),
-            (_, Err(reason)) => return self.error(call, 400, &reason),
+            (Some(status), ask) if status >= 300 => {
+                let in_array = ask.is_ok_and(|ask| ask.stream && !is_events(call.operation));
+                return self.error(
+                    call,
+                    &Failure {
+                        in_array,
+                        ..Failure::new(status, "the sandbox was asked to fail")
+                    },
+                );
+            }
+            (_, Err(reason)) => return self.error(call, &Failure::new(400, &reason)),
             (_, Ok(ask)) => ask,
         };
-        if call.dialect == Dialect::Anthropic && call.view.get(Known::AnthropicVersion).is_none() {
-            return self.error(call, 400, "anthropic-version: header is required");
+        if let Some(reason) = call.api.refusal(call.request.view) {
+            return self.error(call, &Failure::new(400, reason));
         }
         let reply = Reply::new(&ask, call.wishes);
         if let Some(framing) = call.wishes.framing {
-            write_buffered(&mut self.body, call.dialect, &reply);
+            call.operation.write(&mut self.body, &call.request, &reply);
             return self.framed_badly(framing);
         }
-        match ask.stream {
-            true => self.stream(call, &ask, &reply),
-            false => self.buffered(call, &reply),
+        let cost = Cost {
+            input_tokens: reply.prompt_tokens,
+            output_tokens: reply.answer_tokens,
+        };
+        let standing = admit(&ask, cost);
+        match (&standing, ask.stream) {
+            (Some(standing), _) if standing.exceeded.is_some() => self.over_limit(call, &ask, standing),
+            (standing, true) => self.stream(call, &ask, &reply, standing.as_ref()),
+            (standing, false) => self.buffered(call, &reply, standing.as_ref()),
         }
     }
 
-    fn buffered(&mut self, call: &Call, reply: &Reply) {
-        write_buffered(&mut self.body, call.dialect, reply);
-        if let Some(rate) = call.wishes.tokens_per_second.filter(|&rate| rate > 0) {
+    fn buffered(&mut self, call: &mut Call, reply: &Reply, standing: Option<&Standing>) {
+        call.operation.write(&mut self.body, &call.request, reply);
+        if let Some(gap) = &call.wishes.gap {
             // Nothing is sent before the last token is there.
-            self.delay_ns = self
-                .delay_ns
-                .saturating_add(reply.answer_tokens.saturating_mul(1_000_000_000) / rate);
+            let spoken_ns = gap.draw_sum(reply.answer_tokens, &mut call.dice);
+            self.delay_ns = self.delay_ns.saturating_add(spoken_ns);
         }
         self.head(call, call.wishes.status.unwrap_or(200), b"application/json");
+        self.limit_head(call, standing);
         self.whole_body(call.wishes.gzip);
     }
 
-    fn stream(&mut self, call: &Call, ask: &Ask, reply: &Reply) {
-        self.head(call, 200, b"text/event-stream; charset=utf-8");
+    fn stream(&mut self, call: &mut Call, ask: &Ask, reply: &Reply, standing: Option<&Standing>) {
+        self.head(call, 200, call.operation.stream_type().as_bytes());
         write::header(&mut self.bytes, b"cache-control", b"no-cache");
-        let is_chunked = !call.view.head.http_1_0;
+        self.limit_head(call, standing);
+        let is_chunked = !call.request.view.head.http_1_0;
         if call.wishes.gzip {
-            write_events(
-                Events::new(&mut self.body, &mut self.pieces, false),
-                call.dialect,
-                ask,
-                reply,
-            );
+            let events = Events::new(&mut self.body, &mut self.pieces, false);
+            call.operation.stream(events, &call.request, ask, reply);
             self.pieces.clear();
             return self.whole_body(true);
         }
@@ -142,34 +167,52 @@ impl Answer {
             self.close = true;
         }
         self.end_head();
-        write_events(
-            Events::new(&mut self.bytes, &mut self.pieces, is_chunked),
-            call.dialect,
-            ask,
-            reply,
-        );
-        match call.wishes.tokens_per_second.filter(|&rate| rate > 0) {
-            Some(rate) => self
-                .pieces
-                .iter_mut()
-                .skip(1)
-                .for_each(|piece| piece.wait_ns = 1_000_000_000 / rate),
+        let events = Events::new(&mut self.bytes, &mut self.pieces, is_chunked);
+        call.operation.stream(events, &call.request, ask, reply);
+        match &call.wishes.gap {
+            Some(gap) => {
+                let waited = self.pieces.iter_mut().skip(1);
+                waited.for_each(|piece| piece.wait_ns = gap.draw(&mut call.dice));
+            }
             None => self.pieces.clear(),
         }
     }
 
-    /// Refuses in the dialect's shape.
-    pub fn error(&mut self, call: &Call, status: u16, message: &str) {
-        let mut message_json = Vec::new();
-        edit::write_string(&mut message_json, message);
-        match call.dialect {
-            Dialect::OpenAi => openai::error(&mut self.body, status, &message_json),
-            Dialect::Anthropic => anthropic::error(&mut self.body, status, &message_json),
-        }
-        self.head(call, status, b"application/json");
-        if let Some(seconds) = call.wishes.retry_after_s {
-            write::header_u64(&mut self.bytes, b"retry-after", seconds);
-        }
+    fn over_limit(&mut self, call: &Call, ask: &Ask, standing: &Standing) {
+        let Some(exceeded) = standing.exceeded else { return };
+        let message = call.api.limit_message(&exceeded, &ask.model);
+        let failure = Failure {
+            model: &ask.model,
+            retry_after_ns: Some(exceeded.wait_ns),
+            exceeded: Some(exceeded),
+            in_array: ask.stream && !is_events(call.operation),
+            ..Failure::new(429, &message)
+        };
+        self.refuse(call, failure, Some(standing));
+    }
+
+    /// Refuses in the provider's shape.
+    pub fn error(&mut self, call: &Call, failure: &Failure) {
+        let retry_after_ns = call
+            .wishes
+            .retry_after_s
+            .map(|seconds| seconds.saturating_mul(1_000_000_000));
+        let failure = Failure {
+            retry_after_ns,
+            ..*failure
+        };
+        self.refuse(call, failure, None);
+    }
+
+    fn refuse(&mut self, call: &Call, failure: Failure, standing: Option<&Standing>) {
+        let failure = Failure {
+            request_id: call.request_id,
+            ..failure
+        };
+        call.api.error(&mut self.body, &failure);
+        self.head(call, failure.status, b"application/json");
+        call.api.error_head(&mut self.bytes, &failure);
+        self.limit_head(call, standing);
         self.whole_body(call.wishes.gzip);
     }
 
@@ -177,16 +220,19 @@ impl Answer {
     fn head(&mut self, call: &Call, status: u16, content_type: &[u8]) {
         write::status_line(&mut self.bytes, status);
         write::header(&mut self.bytes, b"content-type", content_type);
-        let name: &[u8] = match call.dialect {
-            Dialect::OpenAi => b"x-request-id",
-            Dialect::Anthropic => b"request-id",
-        };
+        let name = call.api.request_id_header().as_bytes();
         self.id_at = self.bytes.len() + name.len() + b": ".len();
         write::header(&mut self.bytes, name, call.request_id);
         if call.wishes.provider_headers {
             for (name, value) in PROVIDER_HEADERS {
                 write::header(&mut self.bytes, name.as_bytes(), value.as_bytes());
             }
+        }
+    }
+
+    fn limit_head(&mut self, call: &Call, standing: Option<&Standing>) {
+        if let Some(standing) = standing {
+            call.api.limit_head(&mut self.bytes, standing);
         }
     }
 
@@ -256,18 +302,9 @@ const PROVIDER_HEADERS: [(&str, &str); 8] = [
     ("server", "sandbox"),
 ];
 
-fn write_buffered(out: &mut Vec<u8>, dialect: Dialect, reply: &Reply) {
-    match dialect {
-        Dialect::OpenAi => openai::buffered(out, reply),
-        Dialect::Anthropic => anthropic::buffered(out, reply),
-    }
-}
-
-fn write_events(events: Events, dialect: Dialect, ask: &Ask, reply: &Reply) {
-    match dialect {
-        Dialect::OpenAi => openai::stream(events, reply, ask.include_usage),
-        Dialect::Anthropic => anthropic::stream(events, reply),
-    }
+/// A stream of events is refused by an error alone, a stream in an array by one within an array.
+fn is_events(operation: &dyn Operation) -> bool {
+    !operation.stream_type().starts_with("application/json")
 }
 
 fn gzipped(body: &[u8]) -> Vec<u8> {
@@ -298,13 +335,5 @@ pub fn wishes(mut wishes: Wishes, view: RequestView, ask: &Result<Ask, String>) 
     Ok(wishes)
 }
 
-const PREFIX: &[u8] = b"x-sandbox-";
-
-/// Which dialect a path speaks; any base prefix is accepted.
-pub fn dialect_of(path: &[u8]) -> Option<ask::Dialect> {
-    match path {
-        _ if path.ends_with(b"/chat/completions") => Some(Dialect::OpenAi),
-        _ if path.ends_with(b"/messages") => Some(Dialect::Anthropic),
-        _ => None,
-    }
-}
+/// Of the headers that carry wishes.
+pub const PREFIX: &[u8] = b"x-sandbox-";

@@ -11,9 +11,9 @@ use tollgate_wire::{
 use super::{
     answer::Answer,
     arrivals::{Ending, Ticket},
-    compose::{self, Provider},
     fault::Stop,
-    openai,
+    provider::plain_error,
+    server::{self, Server},
 };
 
 /// A request body over this is refused.
@@ -90,13 +90,13 @@ pub struct Exchange {
 
 impl Exchange {
     /// Goes as far as it can without anything from outside.
-    pub fn advance(&mut self, provider: &mut Provider, connection: u64, now_ns: u64) -> Want {
+    pub fn advance(&mut self, server: &mut Server, connection: u64, now_ns: u64) -> Want {
         loop {
             match self.phase {
                 Phase::Head | Phase::Body => match self.assemble() {
                     Ok(Assembled::No) => return Want::Read,
                     Ok(Assembled::ToldToContinue) => self.tell_to_continue(now_ns),
-                    Ok(Assembled::Whole(length)) => self.compose(provider, connection, length, now_ns),
+                    Ok(Assembled::Whole(length)) => self.compose(server, connection, length, now_ns),
                     Err(Refusal(status, reason)) => self.refuse(status, reason, now_ns),
                 },
                 Phase::Answer | Phase::Continue => {
@@ -110,7 +110,7 @@ impl Exchange {
                         self.release(now_ns);
                     } else if self.phase == Phase::Continue {
                         self.phase = Phase::Body;
-                    } else if let Some(want) = self.finish(provider, now_ns) {
+                    } else if let Some(want) = self.finish(server, now_ns) {
                         return want;
                     }
                 }
@@ -162,11 +162,11 @@ impl Exchange {
     }
 
     /// Writes to the record how the call ends, or that it has not ended yet.
-    pub fn note(&mut self, provider: &Provider, ending: Ending, now_ns: u64) {
+    pub fn note(&mut self, server: &Server, ending: Ending, now_ns: u64) {
         if let Some(ticket) = self.ticket
             && self.ending != Some(ending)
         {
-            provider.arrivals.ended(ticket, ending, now_ns);
+            server.arrivals.ended(ticket, ending, now_ns);
             self.ending = Some(ending);
         }
     }
@@ -234,7 +234,7 @@ impl Exchange {
         }
     }
 
-    fn compose(&mut self, provider: &mut Provider, connection: u64, length: usize, now_ns: u64) {
+    fn compose(&mut self, server: &mut Server, connection: u64, length: usize, now_ns: u64) {
         let request = &self.input[self.start..self.start + length];
         let (head, body) = match self.head.framing {
             Framing::Chunked => (&request[..self.head.len], &self.body[..]),
@@ -246,12 +246,12 @@ impl Exchange {
         };
         self.answer.clear();
         self.answer.close = !self.head.keep_alive;
-        provider.compose(view, body, &mut self.answer);
-        if !compose::is_own(view) {
+        server.compose(view, body, &mut self.answer);
+        if !server::is_own(view) {
             // Recorded before it is sent: whoever has read the answer finds its request there, answered.
             let is_quick = self.answer.delay_ns == 0 && self.answer.pieces.is_empty() && self.answer.stop.is_none();
             let ending = if is_quick { Ending::Answered } else { Ending::InFlight };
-            self.ticket = Some(provider.record(connection, head, body, ending, now_ns));
+            self.ticket = Some(server.record(connection, head, body, ending, now_ns));
             self.ending = Some(ending);
         }
         self.start += length;
@@ -271,7 +271,7 @@ impl Exchange {
     fn refuse(&mut self, status: u16, reason: &str, now_ns: u64) {
         self.answer.clear();
         self.answer.close = true;
-        self.answer.json(status, &openai::refusal(status, reason));
+        self.answer.json(status, &plain_error(status, reason));
         self.begin(Phase::Answer, now_ns);
     }
 
@@ -304,7 +304,7 @@ impl Exchange {
     }
 
     /// All that will ever be sent has been: what now, unless it is the next request's turn.
-    fn finish(&mut self, provider: &Provider, now_ns: u64) -> Option<Want> {
+    fn finish(&mut self, server: &Server, now_ns: u64) -> Option<Want> {
         let length = self.answer.bytes.len();
         // An answer shorter than the fault's offset is whole.
         let stop = self.answer.stop.filter(|&(bytes, _)| bytes as usize <= length);
@@ -318,7 +318,7 @@ impl Exchange {
                 return Some(Want::Stall);
             }
         };
-        self.note(provider, ending, now_ns);
+        self.note(server, ending, now_ns);
         (self.ticket, self.ending) = (None, None);
         self.phase = Phase::Head;
         want
@@ -330,14 +330,14 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::sandbox::{arrivals::Arrivals, scenario::Stage};
+    use crate::sandbox::{arrivals::Arrivals, stage::Stage};
 
     const MS: u64 = 1_000_000;
 
     /// A connection without a socket, on a clock that jumps to what is waited for.
     struct Peer {
         exchange: Exchange,
-        provider: Provider,
+        server: Server,
         now_ns: u64,
         /// What was sent, and when.
         got: Vec<(u64, Vec<u8>)>,
@@ -347,7 +347,7 @@ mod tests {
         fn new() -> Self {
             Self {
                 exchange: Exchange::default(),
-                provider: Provider::new(0, Arc::new(Arrivals::new(1)), Arc::new(Stage::default())),
+                server: Server::new(0, Arc::new(Arrivals::new(1)), Arc::new(Stage::default())),
                 now_ns: 0,
                 got: Vec::new(),
             }
@@ -356,7 +356,7 @@ mod tests {
         /// Takes `most` bytes of every send, and waits `late_ns` longer than told; what it wants in the end.
         fn run(&mut self, most: usize, late_ns: u64) -> Want {
             loop {
-                match self.exchange.advance(&mut self.provider, 0, self.now_ns) {
+                match self.exchange.advance(&mut self.server, 0, self.now_ns) {
                     Want::Send => {
                         let unsent = self.exchange.unsent();
                         let sent = unsent[..unsent.len().min(most)].to_vec();
@@ -379,7 +379,7 @@ mod tests {
         }
 
         fn ending(&self) -> String {
-            let report = self.provider.arrivals.report();
+            let report = self.server.arrivals.report();
             let last = report["arrivals"].as_array().and_then(|all| all.last().cloned());
             last.map_or_else(String::new, |last| last["ending"].to_string())
         }

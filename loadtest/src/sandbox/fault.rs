@@ -5,20 +5,23 @@
 //! |---|---|---|
 //! | `status` | 529 | answer with this status and the dialect's error |
 //! | `retry-after` | 2 | seconds, sent with an error status |
-//! | `latency` | `250ms` (bare: ms) | wait before the first byte |
+//! | `latency` | `250ms` (bare: ms), or a [`Spread`] | wait before the first byte |
+//! | `gap` | the same | wait between two tokens; streams send each token by itself, buffered answers wait for the last |
 //! | `stall-after` / `stall` | N | send N bytes of the answer, its head included, then nothing more |
 //! | `cut-after` / `cut` | `N` or `N rst` | send N bytes, then close; `rst` (`rst-N` in a name) resets instead |
 //! | `garbage` | 1 | answer with bytes that are no HTTP |
 //! | `framing` | see [`Framing`] | answer with framing that a strict reader refuses |
 //! | `answer-bytes` / `bytes` | N | an answer whose text has about N bytes |
 //! | `tokens` | N | an answer of N tokens |
-//! | `tokens-per-second` / `rate` | N | pace; streams send each token by itself |
+//! | `tokens-per-second` / `rate` | N | a `gap` of 1/N s |
 //! | `gzip` | 1 | a compressed answer, asked for or not |
 //! | `provider-headers` | 1 | add the headers a provider sends that a gateway must keep to itself |
 //! | `fail-first` | N | faults hold only for the first N requests of the same `id` |
 //! | `id` | text | what `fail-first` counts by |
 //!
 //! In a model's name the words follow `sandbox-`, each with its value: `sandbox-status-529`, `sandbox-small-cut-120`.
+
+use super::spread::{Folder, Spread};
 
 /// How an answer is cut short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,14 +80,15 @@ const FRAMINGS: [(&str, Framing); 12] = [
 pub struct Wishes {
     pub status: Option<u16>,
     pub retry_after_s: Option<u64>,
-    pub latency_ms: u64,
+    pub latency: Option<Spread>,
+    /// Between two tokens.
+    pub gap: Option<Spread>,
     /// After how many bytes of the answer, its head included, and how it stops.
     pub stop: Option<(u64, Stop)>,
     pub garbage: bool,
     pub framing: Option<Framing>,
     pub answer_bytes: Option<u64>,
     pub tokens: Option<u64>,
-    pub tokens_per_second: Option<u64>,
     pub gzip: bool,
     pub provider_headers: bool,
     pub fail_first: Option<u64>,
@@ -95,22 +99,29 @@ impl Wishes {
     /// Takes one word with its value; an unknown word or a value out of shape is told back, so that a test that
     /// misspells its fault fails instead of passing.
     pub fn set(&mut self, word: &str, value: &str) -> Result<(), String> {
+        self.set_in(None, word, value)
+    }
+
+    /// `set`, where files may be named relative to a folder.
+    pub fn set_in(&mut self, folder: Folder, word: &str, value: &str) -> Result<(), String> {
         let value = value.trim();
         let number = || {
             value
                 .parse::<u64>()
                 .map_err(|_| format!("{word}: '{value}' is not a number"))
         };
+        let spread = || Spread::parse(value, folder).map_err(|bad| format!("{word}: {bad}"));
         match word {
             "status" => {
-                let status = number()? as u16;
+                let status = number()?;
                 if !(200..=599).contains(&status) {
                     return Err(format!("status: '{value}' is not between 200 and 599"));
                 }
-                self.status = Some(status);
+                self.status = Some(status as u16);
             }
             "retry-after" | "retry" => self.retry_after_s = Some(number()?),
-            "latency" => self.latency_ms = duration_ms(value).ok_or(format!("latency: '{value}' is not like 250ms"))?,
+            "latency" => self.latency = Some(spread()?),
+            "gap" => self.gap = Some(spread()?),
             "stall-after" | "stall" => self.stop = Some((number()?, Stop::Stall)),
             "rst" => self.stop = Some((number()?, Stop::Reset)),
             "cut-after" | "cut" => {
@@ -123,7 +134,8 @@ impl Wishes {
             }
             "answer-bytes" | "bytes" => self.answer_bytes = Some(number()?),
             "tokens" => self.tokens = Some(number()?),
-            "tokens-per-second" | "rate" => self.tokens_per_second = Some(number()?),
+            // Zero is no pace at all.
+            "tokens-per-second" | "rate" => self.gap = 1_000_000_000u64.checked_div(number()?).map(Spread::Constant),
             "gzip" => self.gzip = value != "0",
             "provider-headers" => self.provider_headers = value != "0",
             "fail-first" => self.fail_first = Some(number()?),
@@ -153,9 +165,9 @@ impl Wishes {
 
     /// `sandbox-large` thinks before it speaks, and speaks at a pace people know; headers may say otherwise.
     fn be_large(&mut self) {
-        self.latency_ms = self.latency_ms.max(150);
-        self.tokens = self.tokens.or(Some(200));
-        self.tokens_per_second = self.tokens_per_second.or(Some(200));
+        self.latency.get_or_insert(Spread::Constant(150_000_000));
+        self.tokens.get_or_insert(200);
+        self.gap.get_or_insert(Spread::Constant(5_000_000));
     }
 
     /// Takes back every fault and keeps size and pace: what `fail-first` does once its count is used up.
@@ -164,7 +176,29 @@ impl Wishes {
         self.stop = None;
         self.garbage = false;
         self.framing = None;
-        self.latency_ms = 0;
+        self.latency = None;
+    }
+
+    /// Adds what another wishes; where both wish, the other's holds.
+    pub fn overlay(&mut self, over: &Wishes) {
+        fn take<T: Clone>(mine: &mut Option<T>, over: &Option<T>) {
+            if over.is_some() {
+                mine.clone_from(over);
+            }
+        }
+        take(&mut self.status, &over.status);
+        take(&mut self.retry_after_s, &over.retry_after_s);
+        take(&mut self.latency, &over.latency);
+        take(&mut self.gap, &over.gap);
+        take(&mut self.stop, &over.stop);
+        take(&mut self.framing, &over.framing);
+        take(&mut self.answer_bytes, &over.answer_bytes);
+        take(&mut self.tokens, &over.tokens);
+        take(&mut self.fail_first, &over.fail_first);
+        take(&mut self.id, &over.id);
+        self.garbage |= over.garbage;
+        self.gzip |= over.gzip;
+        self.provider_headers |= over.provider_headers;
     }
 }
 
@@ -173,17 +207,6 @@ fn cut(value: &str) -> Option<(u64, Stop)> {
         None => Some((value.parse().ok()?, Stop::Close)),
         Some((bytes, "rst")) => Some((bytes.parse().ok()?, Stop::Reset)),
         Some(_) => None,
-    }
-}
-
-/// `250ms`, `2s`, or a bare number of milliseconds.
-fn duration_ms(value: &str) -> Option<u64> {
-    if let Some(ms) = value.strip_suffix("ms") {
-        return ms.parse().ok();
-    }
-    match value.strip_suffix('s') {
-        Some(seconds) => seconds.parse::<u64>().ok()?.checked_mul(1000),
-        None => value.parse().ok(),
     }
 }
 
@@ -203,7 +226,10 @@ mod tests {
         assert_eq!(from_model("sandbox-cut-120").unwrap().stop, Some((120, Stop::Close)));
         assert_eq!(from_model("sandbox-small-rst-7").unwrap().stop, Some((7, Stop::Reset)));
         assert_eq!(from_model("sandbox-status-529-latency-20").unwrap().status, Some(529));
-        assert_eq!(from_model("sandbox-status-529-latency-20").unwrap().latency_ms, 20);
+        assert_eq!(
+            from_model("sandbox-status-529-latency-20").unwrap().latency,
+            Some(Spread::Constant(20_000_000))
+        );
         assert_eq!(
             from_model("sandbox-framing-bad-length").unwrap().framing,
             Some(Framing::BadLength)
@@ -222,7 +248,7 @@ mod tests {
         ] {
             wishes.set(word, value).unwrap();
         }
-        assert_eq!(wishes.latency_ms, 2000);
+        assert_eq!(wishes.latency, Some(Spread::Constant(2_000_000_000)));
         assert_eq!(wishes.stop, Some((10, Stop::Reset)));
         wishes.forgive();
         assert_eq!(wishes, Wishes::default());
@@ -236,6 +262,9 @@ mod tests {
             ("status", "x"),
             ("cut-after", "1 fin"),
             ("framing", "odd"),
+            ("status", "66000"),
+            ("latency", "soon"),
+            ("gap", "histogram:file-of-the-server"),
         ] {
             assert!(Wishes::default().set(word, value).is_err(), "{word} {value}");
         }

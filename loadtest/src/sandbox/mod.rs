@@ -1,20 +1,25 @@
-//! The sandbox provider: OpenAI chat completions and Anthropic messages, deterministic, with faults on request.
+//! The sandbox provider: six chat dialects, embeddings, rerank and moderations, deterministic, with faults on request.
 //!
 //! Every thread has its own listening socket (SO_REUSEPORT), its own epoll loop and its own memory of answers, so that it
 //! is not what a benchmark measures. It must never know the gateway: tests and people use it as any provider.
 
 mod answer;
-mod anthropic;
+mod api;
 mod arrivals;
 mod ask;
-mod compose;
+mod document;
+mod event_stream;
 mod exchange;
 mod fault;
+mod limits;
 mod memo;
-mod openai;
+mod provider;
 mod reply;
 mod scenario;
 mod serve;
+mod server;
+mod spread;
+mod stage;
 mod text;
 mod tls;
 
@@ -24,7 +29,8 @@ use rustix::process::{Resource, Rlimit};
 
 use crate::net::listener::Listener;
 
-use scenario::{Scenario, Stage};
+use scenario::Scenario;
+use stage::Stage;
 
 /// Connections that wait to be accepted, per thread.
 const BACKLOG: i32 = 4096;
@@ -37,7 +43,7 @@ pub struct Options {
     /// Threads, each with its own socket; default: one per core
     #[arg(long)]
     threads: Option<usize>,
-    /// Faults by model, as JSON: {"rules":[{"model":"gpt-*","share":0.1,"status":529}]}
+    /// Faults, pace, incidents and limits by model, YAML or JSON: 'rules: [{ model: gpt-*, share: 0.1, status: 529 }]'
     #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
     /// Listen and never accept
@@ -62,8 +68,7 @@ pub fn run(options: Options) -> Result<(), String> {
         .max(1);
     let stage = Arc::new(Stage::default());
     if let Some(path) = &options.scenario {
-        let json = std::fs::read(path).map_err(|bad| format!("{}: {bad}", path.display()))?;
-        stage.replace(Scenario::parse(&json).map_err(|reason| format!("{}: {reason}", path.display()))?);
+        stage.replace(Scenario::read(path)?);
     }
     let tls = match (&options.tls_cert, &options.tls_key) {
         (Some(certificate), Some(key)) => Some(tls::config(certificate, key, options.tls_client_ca.as_deref())?),
@@ -78,9 +83,9 @@ pub fn run(options: Options) -> Result<(), String> {
     let address = listeners[0].address().map_err(|bad| bad.to_string())?;
     let mut servers = Vec::new();
     for (index, listener) in listeners.into_iter().enumerate() {
-        let provider = compose::Provider::new(index, arrivals.clone(), stage.clone());
+        let server = server::Server::new(index, arrivals.clone(), stage.clone());
         let tls = tls.clone();
-        servers.push(thread::spawn(move || serve_thread(listener, tls, provider)));
+        servers.push(thread::spawn(move || serve_thread(listener, tls, server)));
     }
     say_ready(address)?;
     for server in servers {
@@ -94,12 +99,12 @@ pub fn run(options: Options) -> Result<(), String> {
 fn serve_thread(
     listener: Listener,
     tls: Option<Arc<rustls::ServerConfig>>,
-    provider: compose::Provider,
+    server: server::Server,
 ) -> Result<(), String> {
     // By default the kernel wakes a thread up to 50 us late, to wake several at once; failing that, it does so here.
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
-    serve::Server::new(listener, tls, provider)
-        .and_then(serve::Server::run)
+    serve::Loop::new(listener, tls, server)
+        .and_then(serve::Loop::run)
         .map_err(|bad| format!("cannot wait for connections: {bad}"))
 }
 

@@ -1,14 +1,20 @@
 //! What the sandbox says, before a dialect gives it a shape: the tokens, why they end, and where events go.
+//!
+//! A text of more than four tokens ends with the four words of its checksum (`crate::signed_text`), which are tokens
+//! of it like any other.
 
 use tollgate_wire::http1::chunked;
 
 use super::{answer::Piece, ask::Ask, fault::Wishes, text::Tokens};
+use crate::signed_text::{CHECK_WORDS, check_words};
 
 /// When every answer was made: a constant, so that the same request gives the same bytes.
 pub const CREATED_UNIX_S: u64 = 1_767_225_600;
+/// The same as people write it.
+pub const CREATED_RFC_3339: &str = "2026-01-01T00:00:00Z";
 
-/// One token of a bulk answer.
-const BULK_TOKEN: &str = "sandbox ";
+/// One token of a bulk answer; the first goes without the space.
+const BULK_TOKEN: &str = " sandbox";
 /// Tokens that one event of a bulk stream carries.
 const BULK_TOKENS_PER_EVENT: u64 = 128;
 
@@ -18,13 +24,14 @@ pub struct Reply<'a> {
     pub seed: u64,
     pub prompt_tokens: u64,
     pub answer_tokens: u64,
-    /// `max_tokens` ended it.
+    pub max_tokens: Option<u64>,
+    /// The request's limit ended it.
     pub cut_by_limit: bool,
     bulk: bool,
 }
 
 impl<'a> Reply<'a> {
-    pub fn new(ask: &Ask<'a>, wishes: &Wishes) -> Self {
+    pub fn new(ask: &'a Ask, wishes: &Wishes) -> Self {
         let seed = ask.prompt.seed;
         let wanted = match wishes.answer_bytes {
             Some(bytes) => bytes.div_ceil(BULK_TOKEN.len() as u64),
@@ -32,10 +39,11 @@ impl<'a> Reply<'a> {
         };
         let allowed = ask.max_tokens.unwrap_or(u64::MAX);
         Self {
-            model_json: ask.model_json,
+            model_json: &ask.model_json,
             seed,
             prompt_tokens: ask.prompt.tokens,
             answer_tokens: wanted.min(allowed),
+            max_tokens: ask.max_tokens,
             cut_by_limit: allowed < wanted,
             bulk: wishes.answer_bytes.is_some(),
         }
@@ -43,37 +51,74 @@ impl<'a> Reply<'a> {
 
     /// Appends the whole text; it needs no JSON escape.
     pub fn write_text(&self, out: &mut Vec<u8>) {
+        let start = out.len();
         if self.bulk {
-            out.extend_from_slice(BULK_TOKEN.repeat(self.answer_tokens as usize).as_bytes());
-            return;
+            let text = BULK_TOKEN.repeat(self.unsigned_tokens() as usize);
+            out.extend_from_slice(text.trim_start().as_bytes());
+        } else {
+            for (space, word) in Tokens::new(self.seed, self.unsigned_tokens()) {
+                out.extend_from_slice(space.as_bytes());
+                out.extend_from_slice(word.as_bytes());
+            }
         }
-        for (space, word) in Tokens::new(self.seed, self.answer_tokens) {
-            out.extend_from_slice(space.as_bytes());
-            out.extend_from_slice(word.as_bytes());
+        if self.is_signed() {
+            for word in check_words(crc32fast::hash(&out[start..])) {
+                put(out, &[b" ", word.as_bytes()]);
+            }
         }
     }
 
-    /// Calls `each` with the text of every event of a stream: one token, or 128 of a bulk answer.
+    /// Calls `each` with the text of every event of a stream: the white space before it, and one token; of a bulk
+    /// answer 128 tokens.
     pub fn each_piece(&self, mut each: impl FnMut(&str, &str)) {
-        if !self.bulk {
-            Tokens::new(self.seed, self.answer_tokens).for_each(|(space, word)| each(space, word));
-            return;
+        let mut crc = crc32fast::Hasher::new();
+        let mut both = |space: &str, text: &str| {
+            crc.update(space.as_bytes());
+            crc.update(text.as_bytes());
+            each(space, text);
+        };
+        if self.bulk {
+            let piece = BULK_TOKEN.repeat(BULK_TOKENS_PER_EVENT as usize);
+            let mut left = self.unsigned_tokens();
+            while left > 0 {
+                let tokens = left.min(BULK_TOKENS_PER_EVENT);
+                let text = &piece[..tokens as usize * BULK_TOKEN.len()];
+                both(
+                    "",
+                    if left == self.unsigned_tokens() {
+                        text.trim_start()
+                    } else {
+                        text
+                    },
+                );
+                left -= tokens;
+            }
+        } else {
+            Tokens::new(self.seed, self.unsigned_tokens()).for_each(|(space, word)| both(space, word));
         }
-        let piece = BULK_TOKEN.repeat(BULK_TOKENS_PER_EVENT as usize);
-        let mut left = self.answer_tokens;
-        while left > 0 {
-            let tokens = left.min(BULK_TOKENS_PER_EVENT);
-            each("", &piece[..tokens as usize * BULK_TOKEN.len()]);
-            left -= tokens;
+        if self.is_signed() {
+            check_words(crc.finalize()).iter().for_each(|word| each(" ", word));
+        }
+    }
+
+    fn is_signed(&self) -> bool {
+        self.answer_tokens > CHECK_WORDS as u64
+    }
+
+    /// Tokens before the checksum.
+    fn unsigned_tokens(&self) -> u64 {
+        match self.is_signed() {
+            true => self.answer_tokens - CHECK_WORDS as u64,
+            false => self.answer_tokens,
         }
     }
 }
 
 /// Where a dialect writes its events: framed for the connection, with the end of each piece remembered for pacing.
 pub struct Events<'a> {
-    pub out: &'a mut Vec<u8>,
-    /// What is paced: a token's event, and what ends the answer. Whoever knows the pace sets their waits.
-    pub pieces: &'a mut Vec<Piece>,
+    out: &'a mut Vec<u8>,
+    /// Where something paced ends: a token's event, and the answer.
+    pieces: &'a mut Vec<Piece>,
     scratch: Vec<u8>,
     chunked: bool,
 }
@@ -107,14 +152,11 @@ impl<'a> Events<'a> {
         });
     }
 
-    pub fn end(self) {
+    pub fn end(mut self) {
         if self.chunked {
             self.out.extend_from_slice(chunked::LAST_CHUNK);
         }
-        self.pieces.push(Piece {
-            end: self.out.len(),
-            wait_ns: 0,
-        });
+        self.pace();
     }
 }
 
@@ -137,4 +179,59 @@ pub fn hex(number: u64) -> [u8; 16] {
         *digit = b"0123456789abcdef"[(number >> (60 - 4 * index)) as usize & 15];
     }
     text
+}
+
+/// An id in the shape of a UUID.
+pub fn uuid(seed: u64) -> [u8; 36] {
+    let (high, low) = (hex(seed), hex(seed.rotate_left(32) ^ 0x9e37_79b9_7f4a_7c15));
+    let mut text = [b'-'; 36];
+    text[..8].copy_from_slice(&high[..8]);
+    text[9..13].copy_from_slice(&high[8..12]);
+    text[14..18].copy_from_slice(&high[12..]);
+    text[19..23].copy_from_slice(&low[..4]);
+    text[24..].copy_from_slice(&low[4..]);
+    (text[14], text[19]) = (b'4', b'8');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signed_text::{Verdict, judge};
+
+    fn reply(tokens: u64, bytes: Option<u64>) -> Reply<'static> {
+        Reply {
+            model_json: b"\"m\"",
+            seed: 7919,
+            prompt_tokens: 1,
+            answer_tokens: tokens,
+            max_tokens: None,
+            cut_by_limit: false,
+            bulk: bytes.is_some(),
+        }
+    }
+
+    #[test]
+    fn texts_are_signed_and_streams_say_the_same() {
+        for (tokens, bulk, verdict) in [
+            (0, None, Verdict::Unsigned),
+            (4, None, Verdict::Unsigned),
+            (5, None, Verdict::Right),
+            (40, None, Verdict::Right),
+            (4, Some(32), Verdict::Unsigned),
+            (1000, Some(8000), Verdict::Right),
+        ] {
+            let reply = reply(tokens, bulk);
+            let (mut whole, mut streamed) = (Vec::new(), String::new());
+            reply.write_text(&mut whole);
+            reply.each_piece(|space, text| streamed += &format!("{space}{text}"));
+            assert_eq!(String::from_utf8_lossy(&whole), streamed);
+            assert_eq!(judge(&whole), verdict, "{streamed}");
+            assert_eq!(
+                super::super::text::PromptCount::of(&streamed).tokens,
+                tokens,
+                "{streamed}"
+            );
+        }
+    }
 }

@@ -14,8 +14,8 @@ use crate::net::{
 
 use super::{
     arrivals::Ending,
-    compose::Provider,
     exchange::{Exchange, Want},
+    server::Server,
 };
 
 /// Epoll's and the timers' word for the listening socket.
@@ -64,11 +64,11 @@ enum Pause {
     Over(Want, Option<Ending>),
 }
 
-pub struct Server {
+pub struct Loop {
     poller: Poller,
     listener: Listener,
     tls: Option<Arc<rustls::ServerConfig>>,
-    provider: Provider,
+    server: Server,
     connections: Slots<Connection>,
     timers: Timers,
     #[expect(clippy::vec_box, reason = "they move between here and the connections as pointers")]
@@ -79,15 +79,15 @@ pub struct Server {
     now_ns: u64,
 }
 
-impl Server {
-    pub fn new(listener: Listener, tls: Option<Arc<rustls::ServerConfig>>, provider: Provider) -> io::Result<Self> {
+impl Loop {
+    pub fn new(listener: Listener, tls: Option<Arc<rustls::ServerConfig>>, server: Server) -> io::Result<Self> {
         let poller = Poller::new()?;
         poller.add_listener(&listener, LISTENER)?;
         Ok(Self {
             poller,
             listener,
             tls,
-            provider,
+            server,
             connections: Slots::default(),
             timers: Timers::default(),
             spare: Vec::new(),
@@ -143,13 +143,13 @@ impl Server {
     }
 
     fn admit(&mut self, socket: Socket) {
-        let number = self.provider.arrivals.connection_opened();
+        let number = self.server.arrivals.connection_opened();
         let socket = match &self.tls {
             Some(config) => socket.with_tls_server(config.clone()),
             None => Ok(socket),
         };
         let Ok(socket) = socket else {
-            return self.provider.arrivals.connection_closed();
+            return self.server.arrivals.connection_closed();
         };
         let token = self.connections.insert(Connection {
             socket,
@@ -225,7 +225,7 @@ impl Server {
             Some(exchange) => exchange,
             None => self.spare.pop().unwrap_or_default(),
         };
-        match drive(connection, &mut exchange, &mut self.provider, self.now_ns) {
+        match drive(connection, &mut exchange, &mut self.server, self.now_ns) {
             Pause::Idle => {
                 if self.spare.len() < SPARE_EXCHANGES {
                     exchange.rest();
@@ -258,7 +258,7 @@ impl Server {
             return;
         };
         if let (Some(exchange), Some(ending)) = (connection.exchange.as_mut(), ending) {
-            exchange.note(&self.provider, ending, self.now_ns);
+            exchange.note(&self.server, ending, self.now_ns);
         }
         connection.exchange = None;
         if how == Want::Reset {
@@ -272,20 +272,20 @@ impl Server {
 
     fn forget(&mut self, token: u64) {
         if self.connections.remove(token).is_some() {
-            self.provider.arrivals.connection_closed();
+            self.server.arrivals.connection_closed();
             self.resume_accepting();
         }
     }
 }
 
 /// Does what the exchange wants for as long as the socket and the turn allow.
-fn drive(connection: &mut Connection, exchange: &mut Exchange, provider: &mut Provider, now_ns: u64) -> Pause {
+fn drive(connection: &mut Connection, exchange: &mut Exchange, server: &mut Server, now_ns: u64) -> Pause {
     let mut left = TURN_BYTES;
     loop {
         if left == 0 {
             return Pause::Others;
         }
-        match exchange.advance(provider, connection.number, now_ns) {
+        match exchange.advance(server, connection.number, now_ns) {
             Want::Read if connection.closed => return Pause::Over(Want::Close, None),
             Want::Read if !connection.readable && exchange.is_idle() => return Pause::Idle,
             Want::Read if !connection.readable => return Pause::Socket,
@@ -303,7 +303,7 @@ fn drive(connection: &mut Connection, exchange: &mut Exchange, provider: &mut Pr
                 left -= sent;
                 exchange.sent(sent);
                 if is_blocked {
-                    exchange.note(provider, Ending::InFlight, now_ns);
+                    exchange.note(server, Ending::InFlight, now_ns);
                     return Pause::Socket;
                 }
             }

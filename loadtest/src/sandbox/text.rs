@@ -3,15 +3,9 @@
 //! A token is a run of letters, digits and bytes over 127, or one other visible character; white space belongs to
 //! the token after it. So the tokens of a text are countable in one pass and the same wherever it is cut at tokens.
 
-/// Words the answers are made of: 64, so that six bits of the seed choose one.
-const WORDS: [&str; 64] = [
-    "amber", "anchor", "autumn", "beacon", "birch", "bridge", "bright", "canal", "cedar", "clear", "cloud", "copper",
-    "coral", "delta", "dune", "early", "ember", "fern", "field", "flint", "forest", "garden", "gentle", "glass",
-    "granite", "harbor", "hazel", "island", "ivory", "juniper", "lake", "lantern", "linen", "maple", "marble",
-    "meadow", "mellow", "mist", "morning", "north", "oak", "ocean", "olive", "open", "orchard", "pebble", "pine",
-    "plain", "quiet", "rain", "ridge", "river", "saffron", "shore", "silver", "slate", "spring", "stone", "summer",
-    "timber", "valley", "velvet", "willow", "winter",
-];
+use tollgate_wire::json::edit;
+
+use crate::signed_text::WORDS;
 
 /// A running hash and token count over a prompt that arrives as raw JSON string contents.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +24,15 @@ impl Default for PromptCount {
 }
 
 impl PromptCount {
+    /// The count of one text.
+    pub fn of(text: &str) -> Self {
+        let mut quoted = Vec::with_capacity(text.len() + 2);
+        edit::write_string(&mut quoted, text);
+        let mut count = Self::default();
+        count.add_json_string(&quoted[1..quoted.len() - 1]);
+        count
+    }
+
     /// Adds the content of one JSON string, without its quotes and with its escapes.
     pub fn add_json_string(&mut self, raw: &[u8]) {
         let mut in_word = false;

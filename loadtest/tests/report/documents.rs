@@ -184,7 +184,8 @@ fn every_place_of_a_drawing_is_on_it() {
                 assert!((0.0..=width).contains(&x), "{what}: <{}> at {x} of {width}", tag.name);
             }
         }
-        assert!(width > 0.0 || what == "empty sweep", "{what}: no drawing");
+        let empty = ["nothing", "empty sweep"].contains(&what);
+        assert_eq!(width == 0.0, empty, "{what}: drawings where there is something to draw");
     }
 }
 
@@ -238,7 +239,9 @@ fn shows_what_there_is_and_nothing_else() {
         assert!(!single.contains(absent), "{absent}");
     }
     assert!(single.contains("Closed loop:"));
+    assert!(page(&sample::nothing()).contains("No request was answered."));
     let extreme = page(&sample::extreme());
+    assert!(extreme.contains("hours since the start"));
     assert!(extreme.contains("The 7 busiest of 12 classes"));
     assert!(extreme.contains("Each point is 360 s."));
 }

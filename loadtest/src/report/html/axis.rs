@@ -151,7 +151,12 @@ impl Axis {
 
     fn log_ticks(&self, most: f64) -> Vec<Tick> {
         let (first, last) = (self.low.log10().floor() as i32, self.high.log10().ceil() as i32);
-        let choices: [(&[f64], i32); 6] = [
+        let fine: &[f64] = match self.high / self.low < 12.0 {
+            true => &[1.0, 2.0, 3.0, 5.0, 7.0],
+            false => &[1.0, 2.0, 5.0],
+        };
+        let choices: [(&[f64], i32); 7] = [
+            (fine, 1),
             (&[1.0, 2.0, 5.0], 1),
             (&[1.0, 3.0], 1),
             (&[1.0], 1),

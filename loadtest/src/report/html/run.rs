@@ -15,14 +15,17 @@ pub fn page(measured: &Measured) -> Page {
     let mut page = Page::new(&without_secrets(&report.url), "Load test", &facts(report));
     banners(report, &mut page);
     page.tiles(&tiles(report));
-    page.heading("Latency");
-    page.plot(&run_plots::latency(measured));
-    page.plot(&run_plots::parts(measured));
-    page.table(&times_table(&report.total));
-    page.heading("Over time");
-    for plot in run_plots::over_time(report) {
-        page.plot(&plot);
+    if !measured.total.latency.is_empty() {
+        page.heading("Latency");
+        page.plot(&run_plots::latency(measured));
+        page.plot(&run_plots::parts(measured));
+        page.table(&times_table(&report.total));
     }
+    let over_time = run_plots::over_time(report);
+    if !over_time.is_empty() {
+        page.heading("Over time");
+    }
+    over_time.iter().for_each(|plot| page.plot(plot));
     if let Some(plot) = run_plots::gaps(measured) {
         page.heading("Streams");
         page.plot(&plot);
@@ -78,6 +81,9 @@ fn banners(report: &Report, page: &mut Page) {
                 duration(report.late_ms.max)
             ),
         ),
+    }
+    if report.total.answered == 0 {
+        page.banner(Tone::Bad, "No request was answered.", "There are no times to show.");
     }
     if report.interrupted {
         page.banner(

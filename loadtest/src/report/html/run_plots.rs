@@ -200,25 +200,47 @@ pub fn over_time(report: &Report) -> Vec<Plot> {
         1 => String::new(),
         _ => format!(" Each point is {together} s."),
     };
-    let mut plots = vec![rate_plot(report, &moments, &merged), latency_plot(&moments, &merged)];
-    if report.total.failed.all() > 0 {
-        plots.insert(1, failures_plot(&moments, &merged));
+    if moments.is_empty() {
+        return Vec::new();
     }
-    plots.into_iter().map(|plot| told(plot, &moments)).collect()
+    let unit = unit(&moments);
+    let mut plots = vec![
+        rate_plot(report, &moments, unit, &merged),
+        latency_plot(&moments, unit, &merged),
+    ];
+    if report.total.failed.all() > 0 {
+        plots.insert(1, failures_plot(&moments, unit, &merged));
+    }
+    plots.into_iter().map(|plot| told(plot, &moments, unit.1)).collect()
 }
 
-fn seconds_axis(moments: &[Moment]) -> Axis {
+/// The unit in which a run is neither a fraction nor a crowd of digits: its name, and its seconds.
+fn unit(moments: &[Moment]) -> (&'static str, f64) {
+    match moments.last().map_or(0.0, |moment| moment.to) {
+        end if end > 18_000.0 => ("hours", 3_600.0),
+        end if end > 600.0 => ("minutes", 60.0),
+        _ => ("seconds", 1.0),
+    }
+}
+
+fn time_axis(moments: &[Moment], unit: (&str, f64)) -> Axis {
     let end = moments.last().map_or(1.0, |moment| moment.to);
     let begin = moments.first().map_or(0.0, |moment| moment.from);
-    Axis::between("seconds since the start", begin, end)
+    let label = format!("{} since the start", unit.0);
+    Axis::between(&label, begin / unit.1, end / unit.1).whole()
 }
 
-fn rate_plot(report: &Report, moments: &[Moment], merged: &str) -> Plot {
+fn rate_plot(report: &Report, moments: &[Moment], unit: (&str, f64), merged: &str) -> Plot {
     let rates = moments.iter().map(|moment| moment.rate);
-    let y = Axis::linear("answered a second", rates.chain(report.wanted_rate));
-    let steps = moments.iter().map(|moment| (moment.from, moment.rate)).collect();
-    let end = moments.last().map_or(0.0, |moment| moment.to);
-    let plot = Plot::new("Rate", seconds_axis(moments), y)
+    // Room above for the name of the wanted rate.
+    let wanted = report.wanted_rate.map(|rate| rate * 1.15);
+    let y = Axis::linear("answered a second", rates.chain(wanted));
+    let steps = moments
+        .iter()
+        .map(|moment| (moment.from / unit.1, moment.rate))
+        .collect();
+    let end = moments.last().map_or(0.0, |moment| moment.to / unit.1);
+    let plot = Plot::new("Rate", time_axis(moments, unit), y)
         .about(&format!("Answers that came in each second.{merged}"))
         .height(240.0)
         .add(Series::new("answered", Shape::Steps(steps, end)).colour(1));
@@ -228,21 +250,24 @@ fn rate_plot(report: &Report, moments: &[Moment], merged: &str) -> Plot {
     }
 }
 
-fn failures_plot(moments: &[Moment], merged: &str) -> Plot {
+fn failures_plot(moments: &[Moment], unit: (&str, f64), merged: &str) -> Plot {
     let y = Axis::linear("failed", moments.iter().map(|moment| moment.failed as f64)).whole();
     let bars = moments
         .iter()
-        .map(|moment| (moment.from, moment.to, moment.failed as f64))
+        .map(|moment| (moment.from / unit.1, moment.to / unit.1, moment.failed as f64))
         .collect();
-    Plot::new("Failures", seconds_axis(moments), y)
+    Plot::new("Failures", time_axis(moments, unit), y)
         .about(&format!("Requests that failed, by when they did.{merged}"))
         .height(190.0)
         .add(Series::new("failed", Shape::Bars(bars)).colour(2))
 }
 
-fn latency_plot(moments: &[Moment], merged: &str) -> Plot {
+fn latency_plot(moments: &[Moment], unit: (&str, f64), merged: &str) -> Plot {
     let line = |value: fn(&Moment) -> f64| -> Vec<(f64, f64)> {
-        moments.iter().map(|moment| (moment.middle(), value(moment))).collect()
+        moments
+            .iter()
+            .map(|moment| (moment.middle() / unit.1, value(moment)))
+            .collect()
     };
     let lines = [
         ("longest", line(|moment| moment.max_ms), 2, true),
@@ -255,7 +280,7 @@ fn latency_plot(moments: &[Moment], merged: &str) -> Plot {
         .collect();
     let y = Axis::fitting("ms", &values);
     let scale = if y.is_log() { " Logarithmic scale." } else { "" };
-    let plot = Plot::new("Latency over time", seconds_axis(moments), y)
+    let plot = Plot::new("Latency over time", time_axis(moments, unit), y)
         .about(&format!(
             "Of the answers of each second; a gap where none came.{scale}{merged}"
         ))
@@ -266,7 +291,7 @@ fn latency_plot(moments: &[Moment], merged: &str) -> Plot {
     })
 }
 
-fn told(plot: Plot, moments: &[Moment]) -> Plot {
+fn told(plot: Plot, moments: &[Moment], unit_s: f64) -> Plot {
     moments.iter().fold(plot, |plot, moment| {
         let text = format!(
             "at {}\nanswered {}/s, failed {}\np50 {}, p99 {}, longest {}",
@@ -277,7 +302,7 @@ fn told(plot: Plot, moments: &[Moment]) -> Plot {
             duration(moment.p99_ms),
             duration(moment.max_ms)
         );
-        plot.column(moment.middle(), text)
+        plot.column(moment.middle() / unit_s, text)
     })
 }
 

@@ -137,20 +137,12 @@ fn frontier_plot(bounds: &[Held], kind: &Kind) -> Plot {
         .add(Series::new("between the bounds", Shape::Line(line)).colour(1).dashed())
         .add(Series::new("median", Shape::Spreads(reached)).colour(1));
     bounds.iter().fold(plot, |plot, held| {
+        let bound = format!("{} under {} ms", kind.bound, chosen(held.bound_ms));
         let text = match (held.median(), held.spread()) {
-            (Some(median), Some(spread)) => format!(
-                "{} under {}\n{} {}, spread {}",
-                kind.bound,
-                format!("{} ms", chosen(held.bound_ms)),
-                number(median),
-                kind.load,
-                share(spread)
-            ),
-            _ => format!(
-                "{} under {}: never",
-                kind.bound,
-                format!("{} ms", chosen(held.bound_ms))
-            ),
+            (Some(median), Some(spread)) => {
+                format!("{bound}\n{} {}, spread {}", number(median), kind.load, share(spread))
+            }
+            _ => format!("{bound}: never"),
         };
         plot.column(held.bound_ms, text)
     })

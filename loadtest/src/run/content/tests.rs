@@ -114,7 +114,7 @@ fn a_buffered_answer_is_verified_in_every_dialect() {
         };
         let body = buffered(dialect, &right);
         assert_eq!(judged(&body), Judgement::Verified, "{dialect:?}");
-        assert_eq!(judged(&body.replace("rain", "lake")), Judgement::Wrong, "{dialect:?}");
+        assert_eq!(judged(&body.replace("mist", "lake")), Judgement::Wrong, "{dialect:?}");
         assert_eq!(judged(&body[..body.len() - 1]), Judgement::Wrong, "{dialect:?}");
         assert_eq!(
             judged(&body.replace("quiet", r"\u0071uiet")),

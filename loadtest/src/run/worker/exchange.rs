@@ -45,6 +45,8 @@ impl Worker<'_> {
         let connection = &mut self.connections[slot];
         connection.answer.begin(request.expect);
         connection.request = Some(request);
+        // What a slow reader before it left unread was nothing: its answer was whole.
+        connection.unread = false;
         connection.forget_out();
         if connection.socket.is_some() && !request.byte_at_a_time {
             connection.phase = Phase::Busy;

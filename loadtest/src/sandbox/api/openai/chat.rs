@@ -1,11 +1,49 @@
-//! OpenAI's chat completions, as <https://platform.openai.com/docs/api-reference/chat> gives their shapes.
+//! Chat completions: `types/chat/chat_completion.py`, `chat_completion_chunk.py` and `completion_usage.py`.
 
-use tollgate_wire::json::edit;
+use crate::sandbox::{
+    api::{Operation, Request},
+    ask::{self, Ask, Dialect},
+    reply::{CREATED_UNIX_S, Events, Reply, digits, hex, put},
+};
 
-use super::reply::{CREATED_UNIX_S, Events, Reply, digits, hex, put};
+pub struct Chat;
+
+impl Operation for Chat {
+    fn read<'a>(&self, request: &Request<'a>) -> Result<Ask<'a>, String> {
+        const PATHS: [&str; 6] = [
+            "model",
+            "messages",
+            "stream",
+            "stream_options.include_usage",
+            "max_tokens",
+            "max_completion_tokens",
+        ];
+        let body = request.body;
+        let found = ask::find(body, &PATHS)?;
+        Ok(Ask {
+            prompt: ask::prompt(body, &[Some(ask::filled(found[1], PATHS[1])?)]),
+            stream: ask::flag(found[2], PATHS[2])?,
+            include_usage: ask::flag(found[3], PATHS[3])?,
+            max_tokens: ask::positive(body, found[5], PATHS[5])?.or(ask::positive(body, found[4], PATHS[4])?),
+            ..Ask::named(body, found[0])?
+        })
+    }
+
+    fn write(&self, out: &mut Vec<u8>, _request: &Request, reply: &Reply) {
+        buffered(out, reply);
+    }
+
+    fn stream(&self, events: Events, _request: &Request, ask: &Ask, reply: &Reply) {
+        stream(events, reply, ask.include_usage);
+    }
+
+    fn remembered_as(&self) -> Option<Dialect> {
+        Some(Dialect::OpenAi)
+    }
+}
 
 /// Appends the body of a buffered answer.
-pub fn buffered(out: &mut Vec<u8>, reply: &Reply) {
+fn buffered(out: &mut Vec<u8>, reply: &Reply) {
     put(
         out,
         &[
@@ -36,7 +74,7 @@ pub fn buffered(out: &mut Vec<u8>, reply: &Reply) {
 }
 
 /// Adds the events of a stream; with usage asked for, each chunk says `"usage":null` and one more carries it.
-pub fn stream(mut events: Events, reply: &Reply, include_usage: bool) {
+fn stream(mut events: Events, reply: &Reply, include_usage: bool) {
     let mut opening = Vec::with_capacity(256);
     put(
         &mut opening,
@@ -94,61 +132,6 @@ pub fn stream(mut events: Events, reply: &Reply, include_usage: bool) {
     events.end();
 }
 
-/// Appends an error's body.
-pub fn error(out: &mut Vec<u8>, status: u16, message_json: &[u8]) {
-    let (kind, code): (&[u8], &[u8]) = match status {
-        401 => (b"invalid_request_error", b"\"invalid_api_key\""),
-        403 => (b"permission_error", b"null"),
-        404 => (b"invalid_request_error", b"\"not_found\""),
-        429 => (b"requests", b"\"rate_limit_exceeded\""),
-        400..=499 => (b"invalid_request_error", b"null"),
-        _ => (b"server_error", b"null"),
-    };
-    put(
-        out,
-        &[
-            b"{\"error\":{\"message\":",
-            message_json,
-            b",\"type\":\"",
-            kind,
-            b"\",\"param\":null,\"code\":",
-            code,
-            b"}}",
-        ],
-    );
-}
-
-/// The body of a refusal outside the dialects: the paths are OpenAI's where there is nothing else to go by.
-pub fn refusal(status: u16, message: &str) -> Vec<u8> {
-    let (mut message_json, mut body) = (Vec::new(), Vec::new());
-    edit::write_string(&mut message_json, message);
-    error(&mut body, status, &message_json);
-    body
-}
-
-/// Appends one model's object.
-pub fn model(out: &mut Vec<u8>, id_json: &[u8]) {
-    put(
-        out,
-        &[
-            b"{\"id\":",
-            id_json,
-            b",\"object\":\"model\",\"created\":",
-            &digits(CREATED_UNIX_S),
-            b",\"owned_by\":\"sandbox\"}",
-        ],
-    );
-}
-
-/// Appends the list of models.
-pub fn models(out: &mut Vec<u8>) {
-    put(out, &[b"{\"object\":\"list\",\"data\":["]);
-    model(out, b"\"sandbox-small\"");
-    put(out, &[b","]);
-    model(out, b"\"sandbox-large\"");
-    put(out, &[b"]}"]);
-}
-
 fn finish(reply: &Reply) -> &'static [u8] {
     if reply.cut_by_limit { b"length" } else { b"stop" }
 }
@@ -173,4 +156,38 @@ fn usage(out: &mut Vec<u8>, reply: &Reply) {
         out,
         &[b",\"completion_tokens_details\":{\"reasoning_tokens\":0,\"audio_tokens\":0}}"],
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sandbox::api::tests::{read, refused};
+
+    #[test]
+    fn a_request_is_read() {
+        let body = br#"{"model":"sandbox-small","messages":[{"role":"user","content":"Say \"hi\", twice."},
+            {"role":"user","content":[{"type":"text","text":"please"}]}],"max_tokens":7,
+            "stream":true,"stream_options":{"include_usage":true}}"#;
+        read("/v1/chat/completions", body, |ask| {
+            assert_eq!(
+                (&*ask.model, &*ask.model_json),
+                ("sandbox-small", &b"\"sandbox-small\""[..])
+            );
+            assert_eq!((ask.stream, ask.include_usage, ask.max_tokens), (true, true, Some(7)));
+            // Say " hi " , twice . please
+            assert_eq!(ask.prompt.tokens, 8);
+        });
+    }
+
+    #[test]
+    fn a_missing_field_is_named() {
+        for (body, name) in [
+            (r#"{"messages":[{}]}"#, "model"),
+            (r#"{"model":"m"}"#, "messages"),
+            (r#"{"model":"m","messages":[]}"#, "messages"),
+            (r#"{"model":"m","messages":[{}],"stream":1}"#, "stream"),
+            (r#"{"model":"m","messages":[{}]"#, "JSON"),
+        ] {
+            refused("/v1/chat/completions", body.as_bytes(), name);
+        }
+    }
 }
