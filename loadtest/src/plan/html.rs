@@ -118,10 +118,11 @@ fn tiles(plan: &Plan) -> Vec<Tile> {
 /// Utilisation of each resource, with the redundant nodes lost, against the demand.
 fn growth_plot(plan: &Plan) -> Plot {
     const STEPS: u32 = 24;
+    const HIGHEST: f64 = 120.0;
     let until = (plan.breaks_first.times_peak * 1.5).clamp(1.5, 100.0);
     let at = |step: u32| until * f64::from(step) / f64::from(STEPS);
     let x = Axis::between("times the planned peak", 0.0, until);
-    let y = Axis::between("% used, redundant nodes lost", 0.0, 120.0);
+    let y = Axis::between("% used, redundant nodes lost", 0.0, HIGHEST);
     let mut plot = Plot::new("What is used of a node", x, y)
         .about("Each line is a resource; where the first of them crosses 100 %, the fleet has reached its end.")
         .level(100.0, "exhausted")

@@ -82,6 +82,15 @@ impl Utilisation {
     pub fn at(&self, times: f64) -> f64 {
         self.fixed + times * self.fleet
     }
+
+    /// Times the peak at which so much of it is used.
+    pub fn reaches(&self, utilisation: f64) -> f64 {
+        if self.fleet > 0.0 {
+            (utilisation - self.fixed) / self.fleet
+        } else {
+            f64::INFINITY
+        }
+    }
 }
 
 /// What breaks first as the demand grows.
@@ -148,6 +157,7 @@ mod tests {
             prop_assert!(peak.utilisation_degraded <= target + 1e-6);
             prop_assert!(peak.utilisation <= peak.utilisation_degraded + 1e-12);
             prop_assert!((peak.at(peak.exhausted_at) - 1.0).abs() < 1e-9);
+            prop_assert!((peak.reaches(1.0) / peak.exhausted_at - 1.0).abs() < 1e-9);
             prop_assert!((peak.at(1.0) - peak.utilisation_degraded).abs() < 1e-9);
             if nodes > 1.0 {
                 prop_assert!(one.at_peak(nodes - 1.0, 0.0).utilisation > target - 1e-6);

@@ -76,7 +76,7 @@ pub fn sections(plan: &Plan, legend: &mut Legend) -> Vec<Section> {
             table: figures(plan, legend),
         },
         Section {
-            title: "At peak, a node",
+            title: "Utilisation of a node at peak",
             table: utilisation(plan, legend),
         },
         Section {
@@ -114,7 +114,7 @@ impl Legend {
         let (mut demand, mut runs, mut defaults) = (Vec::new(), Vec::new(), Vec::new());
         for source in sources.iter() {
             match source {
-                Source::Demand(key) => demand.push(key.as_str()),
+                Source::Demand(key) => demand.push(key.split('.').next().unwrap_or(key)),
                 Source::Measured(run) => runs.push(number_of(run, &mut self.runs)),
                 Source::Default(what) => defaults.push(number_of(what, &mut self.defaults)),
             }
@@ -191,22 +191,30 @@ fn figures(plan: &Plan, legend: &mut Legend) -> Vec<Vec<String>> {
 }
 
 fn utilisation(plan: &Plan, legend: &mut Legend) -> Vec<Vec<String>> {
-    let mut table = vec![row([
+    let head = [
         "resource",
         "used",
         "of",
-        "utilisation",
+        "all up",
         "redundant lost",
         "exhausted at",
         "source",
-    ])];
+    ];
+    let mut table = vec![row(head)];
     let mut resources: Vec<&Utilisation> = plan.resources.iter().collect();
     resources.sort_by(|left, right| left.exhausted_at.total_cmp(&right.exhausted_at));
     for one in resources {
+        // Of what is counted, the row's name says what.
+        let counted = ["descriptors", "ports", "shards"].contains(&one.unit);
+        let told = |value: f64| match counted {
+            true if value < 100.0 => format!("{value:.2}"),
+            true => number(value),
+            false => with_unit(value, one.unit),
+        };
         table.push(vec![
             one.name.to_owned(),
-            with_unit(one.used, one.unit),
-            with_unit(one.capacity, one.unit),
+            told(one.used),
+            told(one.capacity),
             percent(one.utilisation),
             percent(one.utilisation_degraded),
             times(one.exhausted_at),
