@@ -138,7 +138,8 @@ def memory_table(result):
         idle = result.get("idle", {}).get(name)
         cells = [result["peers"][name]["title"]] + [number(one[moment]) for moment in ("cold", "idle", "loaded")]
         if idle:
-            cells += [f"{idle['connections']:,}", number(idle["bytes_each"], 0), number(idle["cpu_ms_per_s"])]
+            kept = "" if idle["standing"] == idle["connections"] else f" ({idle['standing']:,} kept)"
+            cells += [f"{idle['connections']:,}{kept}", number(idle["bytes_each"], 0), number(idle["cpu_ms_per_s"])]
         lines.append(cells + ["–"] * (7 - len(cells)))
     return table(["peer", "RSS cold MiB", "idle after load MiB", "loaded (peak) MiB", "idle connections", "bytes each",
                   "CPU ms per idle second"], lines)
