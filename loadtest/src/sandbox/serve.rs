@@ -14,8 +14,8 @@ use crate::net::{
 
 use super::{
     arrivals::Ending,
-    server::Server,
     exchange::{Exchange, Want},
+    server::Server,
 };
 
 /// Epoll's and the timers' word for the listening socket.
