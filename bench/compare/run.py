@@ -10,6 +10,7 @@ import datetime
 import os
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -113,6 +114,7 @@ def main():
         if not shutil.which(name):
             raise SystemExit(f"{name} is not installed: `make compare` installs it from Debian ({package})")
     os.sched_setaffinity(0, {child.LOAD_CORE})
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # so that what was started is ended too
     crowd.raise_descriptor_limit()
     folder = tempfile.mkdtemp(prefix="tollgate-compare-")
     os.chmod(folder, 0o755)
