@@ -139,6 +139,15 @@ def peak_mib(pids):
     return sum(memory_kib(pid).get("peak", 0) for pid in pids) / 1024
 
 
+def by_process(pids):
+    """Resident MiB now of each process of a tree, by its name."""
+    found = {}
+    for pid in pids:
+        name = proc.name_of(pid)
+        found[name] = found.get(name, 0) + memory_kib(pid).get("now", 0) / 1024
+    return found
+
+
 def memory_kib(pid):
     try:
         return proc.memory_kib(pid)

@@ -99,6 +99,7 @@ def compare(chosen, folder):
             result["highest"] = arena.highest_rates(chosen.highest_seconds)
         loaded, after = arena.memory(measure.peak_mib), arena.memory(measure.rss_mib)
         result["memory"] = {name: {"cold": cold[name], "loaded": loaded[name], "idle": after[name]} for name in after}
+        result["processes"] = arena.memory(measure.by_process)
         if chosen.profile:
             result["profiles"] = arena.profiles([row for row in rows if not row.tls])
         if chosen.push_keys:
