@@ -124,9 +124,28 @@ def rss_mib(pids):
     return sum(memory_kib(pid).get("now", 0) for pid in pids) / 1024
 
 
+def steady_rss_mib(pids):
+    """Resident memory once it has stopped falling from what a start took, within bounds."""
+    last, now = None, rss_mib(pids)
+    until = time.monotonic() + 6
+    while time.monotonic() < until and (last is None or abs(now - last) > 0.003 * now):
+        time.sleep(0.7)
+        last, now = now, rss_mib(pids)
+    return now
+
+
 def peak_mib(pids):
     """The highest resident memory that each process of a tree has had, added up."""
     return sum(memory_kib(pid).get("peak", 0) for pid in pids) / 1024
+
+
+def by_process(pids):
+    """Resident MiB now of each process of a tree, by its name."""
+    found = {}
+    for pid in pids:
+        name = proc.name_of(pid)
+        found[name] = found.get(name, 0) + memory_kib(pid).get("now", 0) / 1024
+    return found
 
 
 def memory_kib(pid):
@@ -140,7 +159,7 @@ def idle_connections(peer, count, row):
     """Bytes of RSS that each of `count` kept connections costs after one answered call, and the CPU of idle seconds."""
     # Tollgate keeps half of its descriptors for providers.
     count = min(count, crowd.raise_descriptor_limit() // 2 - 500)
-    before = rss_mib(peer.pids())
+    before = steady_rss_mib(peer.pids())
     idle = crowd.Crowd(peer, row, count)
     try:
         opened = idle.fill()

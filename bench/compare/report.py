@@ -21,10 +21,15 @@ def disturbed(rows):
     """Says so when other processes took their part of the cores all the while."""
     rounds = [one for row in rows for ones in row["peers"].values() for one in ones]
     noisy = [one["others"] for one in rounds if one["others"] > measure.MOST_OTHERS]
-    if not noisy:
-        return ""
-    return (f" In {len(noisy)} of {len(rounds)} rounds other processes took more than "
-            f"{measure.MOST_OTHERS:.0%} of a core, {max(noisy):.0%} at most: latencies suffer, ratios less.")
+    words = ""
+    if noisy:
+        words = (f" In {len(noisy)} of {len(rounds)} rounds other processes took more than "
+                 f"{measure.MOST_OTHERS:.0%} of a core, {max(noisy):.0%} at most: latencies suffer, ratios less.")
+    late = [one for one in rounds if not one.get("valid", True) or not one.get("calm_valid", True)]
+    if late:
+        words += (f" In {len(late)} of {len(rounds)} rounds the generator says that it was late itself (it shares core 1 "
+                  "with the provider): their latencies are too high for every peer alike.")
+    return words
 
 
 def colours(result):

@@ -10,6 +10,7 @@ import datetime
 import os
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 
@@ -98,6 +99,7 @@ def compare(chosen, folder):
             result["highest"] = arena.highest_rates(chosen.highest_seconds)
         loaded, after = arena.memory(measure.peak_mib), arena.memory(measure.rss_mib)
         result["memory"] = {name: {"cold": cold[name], "loaded": loaded[name], "idle": after[name]} for name in after}
+        result["processes"] = arena.memory(measure.by_process)
         if chosen.profile:
             result["profiles"] = arena.profiles([row for row in rows if not row.tls])
         if chosen.push_keys:
@@ -113,6 +115,7 @@ def main():
         if not shutil.which(name):
             raise SystemExit(f"{name} is not installed: `make compare` installs it from Debian ({package})")
     os.sched_setaffinity(0, {child.LOAD_CORE})
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # so that what was started is ended too
     crowd.raise_descriptor_limit()
     folder = tempfile.mkdtemp(prefix="tollgate-compare-")
     os.chmod(folder, 0o755)
