@@ -40,6 +40,7 @@ const WARM_UP_SHARE: u64 = 10;
 
 /// The command line of a sweep, beside that of a run: `--duration` is a window's length, `--rate` has no place.
 #[derive(clap::Args, Clone, Debug)]
+#[group(id = "sweep_options", multiple = true)]
 pub struct Options {
     /// Find the highest rate that keeps the p99 under each bound with no failure; --duration is a window's length
     #[arg(long, conflicts_with = "rate")]

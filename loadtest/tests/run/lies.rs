@@ -1,6 +1,10 @@
 //! Servers that lie: every request is counted once, under the right reason, to the last one.
 
-use std::{net::TcpListener, thread};
+use std::{
+    net::TcpListener,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+};
 
 use super::server::{Asked, Server, chat, counts, event, put, report, run, signed, whole};
 
@@ -116,15 +120,25 @@ fn failures_are_an_error_for_whoever_asks() {
 }
 
 #[test]
-fn answers_of_others_than_the_sandbox_are_taken_when_told_so() {
-    let server =
-        Server::start(|_, socket| put(socket, &whole(200, &chat("I have been a good assistant, have I not?"))));
-    let url = server.url();
-    let arguments = [&["--url", &url], &HUNDRED[..], &["--output", "json"]].concat();
-    let (_, out, err) = run(&arguments);
-    let refused: serde_json::Value = serde_json::from_str(&out).expect("JSON");
-    assert_eq!(counts(&refused), ([100, 0, 0], [0, 0, 0, 0, 100]));
-    assert!(err.contains("--no-verify"), "{err}");
-    let taken = report(&[&arguments[..arguments.len() - 2], &["--no-verify"]].concat());
-    assert_eq!(counts(&taken), ([100, 100, 0], [0; 5]));
+fn answers_of_others_than_the_sandbox_are_taken_unless_it_answered_too() {
+    let other = chat("I have been a good assistant, have I not?");
+    let server = Server::start({
+        let other = other.clone();
+        move |_, socket| put(socket, &whole(200, &other))
+    });
+    assert_eq!(counts(&against(&server, &[])), ([100, 100, 0], [0; 5]));
+    let right = chat(&signed("early mist, quiet rain."));
+    let asked = AtomicU64::new(0);
+    let server = Server::start(move |_, socket| {
+        let number = asked.fetch_add(1, Ordering::Relaxed);
+        put(socket, &whole(200, if number < 50 { &right } else { &other }))
+    });
+    assert_eq!(
+        counts(&against(&server, &["--connections", "1"])),
+        ([100, 50, 50], [0, 0, 0, 0, 50])
+    );
+    assert_eq!(
+        counts(&against(&server, &["--connections", "1", "--no-verify"])),
+        ([100, 100, 0], [0; 5])
+    );
 }
