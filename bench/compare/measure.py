@@ -11,7 +11,8 @@ import proc
 MOST_OTHERS = 0.08
 DISTURBED_TRIES = 3
 DISTURBED_WAIT_S = 2
-WARM_S = 0.5
+WARM_S = 0.3
+CALM_S = 0.7
 
 
 # A slow peer gets as long as it takes to answer each connection a few times, up to this.
@@ -54,8 +55,9 @@ class Patience:
 def round_of(generator, peer, providers, row, seconds, rough_rate):
     """Loads one peer with one row, first gently, then as much as it takes. Adds `cpu_us` of its process tree for each
     completed request, `rss_mib`, and `others`: the larger share of a core that strangers' processes took meanwhile."""
-    generator.closed(peer, row, 2.1 if row.stream else WARM_S)  # connections, caches and pools as in steady state
-    calm = calm_round_of(generator, peer, row, seconds / 2, rough_rate)
+    calm = calm_round_of(generator, peer, row, rough_rate)
+    if not calm and not row.stream:
+        generator.closed(peer, row, WARM_S)  # connections, caches and pools as in steady state
     pids = peer.pids()
     spent = Spent(pids, providers)
     result = {**generator.closed(peer, row, seconds), **calm}
@@ -68,12 +70,12 @@ def round_of(generator, peer, providers, row, seconds, rough_rate):
     return result
 
 
-def calm_round_of(generator, peer, row, seconds, rough_rate):
+def calm_round_of(generator, peer, row, rough_rate):
     """Latency at a rate that leaves the peer at ease: `calm_…` fields, or none where the closed loop tells it."""
     if not generator.has_open_loop or row.calm_rate is None:
         return {}
     rate = min(row.calm_rate, CALM_SHARE * rough_rate)
-    calm = generator.open(peer, row, max(1.0, seconds), rate)
+    calm = generator.open(peer, row, CALM_S, rate)
     return {"calm_rate": rate, "calm_p50_us": calm["p50_us"], "calm_p99_us": calm["p99_us"],
             "calm_failed": calm["failed"], "calm_valid": calm["valid"]}
 
@@ -122,9 +124,28 @@ def rss_mib(pids):
     return sum(memory_kib(pid).get("now", 0) for pid in pids) / 1024
 
 
+def steady_rss_mib(pids):
+    """Resident memory once it has stopped falling from what a start took, within bounds."""
+    last, now = None, rss_mib(pids)
+    until = time.monotonic() + 6
+    while time.monotonic() < until and (last is None or abs(now - last) > 0.003 * now):
+        time.sleep(0.7)
+        last, now = now, rss_mib(pids)
+    return now
+
+
 def peak_mib(pids):
     """The highest resident memory that each process of a tree has had, added up."""
     return sum(memory_kib(pid).get("peak", 0) for pid in pids) / 1024
+
+
+def by_process(pids):
+    """Resident MiB now of each process of a tree, by its name."""
+    found = {}
+    for pid in pids:
+        name = proc.name_of(pid)
+        found[name] = found.get(name, 0) + memory_kib(pid).get("now", 0) / 1024
+    return found
 
 
 def memory_kib(pid):
@@ -138,7 +159,7 @@ def idle_connections(peer, count, row):
     """Bytes of RSS that each of `count` kept connections costs after one answered call, and the CPU of idle seconds."""
     # Tollgate keeps half of its descriptors for providers.
     count = min(count, crowd.raise_descriptor_limit() // 2 - 500)
-    before = rss_mib(peer.pids())
+    before = steady_rss_mib(peer.pids())
     idle = crowd.Crowd(peer, row, count)
     try:
         opened = idle.fill()

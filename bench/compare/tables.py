@@ -138,10 +138,14 @@ def memory_table(result):
         idle = result.get("idle", {}).get(name)
         cells = [result["peers"][name]["title"]] + [number(one[moment]) for moment in ("cold", "idle", "loaded")]
         if idle:
-            cells += [f"{idle['connections']:,}", number(idle["bytes_each"], 0), number(idle["cpu_ms_per_s"])]
+            kept = "" if idle["standing"] == idle["connections"] else f" ({idle['standing']:,} kept)"
+            cells += [f"{idle['connections']:,}{kept}", number(idle["bytes_each"], 0), number(idle["cpu_ms_per_s"])]
         lines.append(cells + ["–"] * (7 - len(cells)))
+    trees = [f"{result['peers'][name]['title']}: " + ", ".join(f"`{one}` {number(mib)}" for one, mib in parts.items())
+             for name, parts in result.get("processes", {}).items() if len(parts) > 1]
+    told = [f"By process, idle after load, in MiB. {'; '.join(trees)}.", ""] if trees else []
     return table(["peer", "RSS cold MiB", "idle after load MiB", "loaded (peak) MiB", "idle connections", "bytes each",
-                  "CPU ms per idle second"], lines)
+                  "CPU ms per idle second"], lines) + told
 
 
 def push_line(push):

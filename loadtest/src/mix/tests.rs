@@ -281,7 +281,7 @@ fn keys_come_from_the_class_then_the_command_line_then_the_mix() {
             let (composed, request) = next(&mut composer);
             *seen[composed.class]
                 .entry(request.headers["authorization"].clone())
-                .or_insert(0_i64) += 1;
+                .or_insert(0) += 1;
         }
         seen
     };

@@ -142,8 +142,8 @@ fn tell(options: &Options, files: Files, measured: &Measured) -> Result<(), Stri
         write_file(&name, file, |to| hgrm::write(measured, to))?;
     }
     let total = &measured.report.total;
-    if total.failed.content > 0 && total.verified == 0 {
-        eprintln!("no answer had the sandbox's checksum: if the target does not answer from it, say --no-verify");
+    if total.verified == 0 && total.failed.content > 0 {
+        eprintln!("no answer was the sandbox's: if the target does not answer from it, say --no-verify");
     }
     Ok(())
 }

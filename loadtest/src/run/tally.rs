@@ -171,7 +171,7 @@ impl Tally {
             }
             End::Answer(answer::Outcome::Status) => &mut class.failed.status,
             End::Answer(answer::Outcome::Cut) => &mut class.failed.cut,
-            End::Answer(answer::Outcome::Content) => &mut class.failed.content,
+            End::Answer(answer::Outcome::Foreign | answer::Outcome::Content) => &mut class.failed.content,
             End::Connect => &mut class.failed.connect,
             End::Timeout => &mut class.failed.timeout,
         };

@@ -440,8 +440,22 @@ impl Worker<'_> {
         }
     }
 
+    /// A text that is not the sandbox's is an answer like any other of a target that never gave one that is, and wrong
+    /// from a target that did.
+    fn told_apart(&mut self, end: End) -> End {
+        match end {
+            End::Answer(Outcome::Answered { verified: true }) => self.is_sandbox = true,
+            End::Answer(Outcome::Foreign) if !self.is_sandbox => {
+                return End::Answer(Outcome::Answered { verified: false });
+            }
+            _ => {}
+        }
+        end
+    }
+
     /// The request is over. The connection goes on to its next one, or waits for it, or is left.
     fn settle(&mut self, slot: usize, end: End, now: u64) {
+        let end = self.told_apart(end);
         let connection = &mut self.connections[slot];
         let Some(request) = connection.request.take() else {
             return;

@@ -89,6 +89,8 @@ pub struct Worker<'a> {
     connecting: usize,
     tally: Tally,
     shared: Shared,
+    /// Some answer had the sandbox's checksum.
+    is_sandbox: bool,
     /// Room for what is composed and for what is read.
     out: Vec<u8>,
     scratch: Vec<u8>,
@@ -131,6 +133,7 @@ impl<'a> Worker<'a> {
             connecting: 0,
             tally: Tally::new(spec.mix.classes.len()),
             shared: Shared::new(),
+            is_sandbox: false,
             out: Vec::with_capacity(READ_BYTES),
             scratch: Vec::with_capacity(READ_BYTES),
             arrived_ns: 0,
