@@ -117,14 +117,8 @@ fn failures_are_an_error_for_whoever_asks() {
 
 #[test]
 fn answers_of_others_than_the_sandbox_are_taken_when_told_so() {
-    let server =
-        Server::start(|_, socket| put(socket, &whole(200, &chat("I have been a good assistant, have I not?"))));
-    let url = server.url();
-    let arguments = [&["--url", &url], &HUNDRED[..], &["--output", "json"]].concat();
-    let (_, out, err) = run(&arguments);
-    let refused: serde_json::Value = serde_json::from_str(&out).expect("JSON");
-    assert_eq!(counts(&refused), ([100, 0, 0], [0, 0, 0, 0, 100]));
-    assert!(err.contains("--no-verify"), "{err}");
-    let taken = report(&[&arguments[..arguments.len() - 2], &["--no-verify"]].concat());
-    assert_eq!(counts(&taken), ([100, 100, 0], [0; 5]));
+    let others = whole(200, &chat("I have been a good assistant, have I not?"));
+    let server = Server::start(move |_, socket| put(socket, &others));
+    let report = against(&server, &["--no-verify"]);
+    assert_eq!(counts(&report), ([100, 100, 0], [0; 5]));
 }

@@ -4,6 +4,7 @@ use std::{
     io::Write as _,
     process::{Child, Command, Stdio},
     sync::{atomic::Ordering, mpsc},
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -96,7 +97,7 @@ fn sigint_ends_with_the_results_so_far() {
         let arguments = [&["--url", &url, "--duration", "10m", "--output", "json"], load].concat();
         server.requests.store(0, Ordering::Relaxed);
         let child = spawn(&arguments);
-        heard.recv().expect("150 requests");
+        heard.recv_timeout(Duration::from_secs(60)).expect("150 requests");
         kill_process(Pid::from_child(&child), Signal::INT).expect("it runs");
         let (code, out, err) = said(child.wait_with_output().expect("it ends"));
         let report: Value = serde_json::from_str(&out).expect("JSON");
