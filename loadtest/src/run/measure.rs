@@ -77,12 +77,12 @@ pub fn measure(
         all.push(finished.map_err(|bad| format!("the generator cannot wait for its sockets: {bad}"))?);
     }
     let ended_ns = now_ns();
-    let interrupted = stop.load(Ordering::Relaxed) && ended_ns < plan.end_ns;
     let measured_ns = ended_ns.min(plan.end_ns).saturating_sub(count_from_ns);
     let run = Run {
         began,
         seconds: measured_ns as f64 / 1e9,
-        interrupted,
+        stopped: stop.load(Ordering::Relaxed),
+        ended_early: ended_ns < plan.end_ns,
         series,
         watched,
     };
@@ -93,7 +93,8 @@ pub fn measure(
 struct Run {
     began: String,
     seconds: f64,
-    interrupted: bool,
+    stopped: bool,
+    ended_early: bool,
     series: Vec<report::Second>,
     watched: Option<Watched>,
 }
@@ -224,6 +225,7 @@ fn put_together(spec: &Spec, run: Run, all: &[Finished]) -> Measured {
         busiest_thread: generator.busiest_thread,
         latency_p99_ms: outcome.latency_ms.p99,
     });
+    let is_unfinished = total.sent > total.answered + total.left + total.failed.all();
     let names = spec.mix.classes.iter().map(|class| class.name.clone());
     let outcomes = tally.classes.iter().map(|class| self::outcome(class, run.seconds));
     let report = Report {
@@ -245,7 +247,7 @@ fn put_together(spec: &Spec, run: Run, all: &[Finished]) -> Measured {
             ..watched
         }),
         series: run.series,
-        interrupted: run.interrupted,
+        interrupted: run.stopped && (run.ended_early || is_unfinished),
     };
     let times: Vec<Times> = tally.classes.into_iter().map(|class| class.times).collect();
     Measured {

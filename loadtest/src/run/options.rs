@@ -25,6 +25,7 @@ const DURATION_NS: u64 = 10_000_000_000;
 /// Exit codes: 0 measured (failed requests are in the result; --fail-on-errors makes them count), 1 the target cannot
 /// be reached, 2 bad input, 4 the results are not valid because the generator, not the target, was the bottleneck.
 #[derive(clap::Args, Clone, Debug)]
+#[group(id = "run")]
 pub struct Options {
     /// Where to: http://HOST:PORT or https://HOST[:PORT], with a path before every request's own if need be
     #[arg(long)]

@@ -12,7 +12,7 @@ use crate::report::{
 pub struct Class {
     pub sent: u64,
     pub answered: u64,
-    /// Of those, before sending stopped: the rate is theirs.
+    /// Of those, in the time that the rate is taken over.
     pub answered_in_time: u64,
     pub verified: u64,
     pub streams: u64,

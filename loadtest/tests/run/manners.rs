@@ -4,6 +4,7 @@ use std::{
     io::Write as _,
     process::{Child, Command, Stdio},
     sync::{atomic::Ordering, mpsc},
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -96,7 +97,7 @@ fn sigint_ends_with_the_results_so_far() {
         let arguments = [&["--url", &url, "--duration", "10m", "--output", "json"], load].concat();
         server.requests.store(0, Ordering::Relaxed);
         let child = spawn(&arguments);
-        heard.recv().expect("150 requests");
+        heard.recv_timeout(Duration::from_secs(60)).expect("150 requests");
         kill_process(Pid::from_child(&child), Signal::INT).expect("it runs");
         let (code, out, err) = said(child.wait_with_output().expect("it ends"));
         let report: Value = serde_json::from_str(&out).expect("JSON");
@@ -132,7 +133,7 @@ fn files_are_written_and_text_is_for_people() {
         "--watch-pid",
         &pid,
     ]);
-    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!((code, err.as_str()) == (0, "") || code == 4, "{code} {err}: {out}");
     assert!(out.contains("open loop") && out.contains("p99.9"), "{out}");
     let read = |path: &str| std::fs::read_to_string(path).expect("written");
     assert!(read(&html).starts_with("<!"), "a page");

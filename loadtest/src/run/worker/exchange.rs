@@ -468,7 +468,8 @@ impl Worker<'_> {
         connection.forget_out();
         connection.reused = true;
         if request.counted {
-            let in_time = now <= self.plan.end_ns;
+            let counting_ns = self.plan.end_ns - self.plan.count_from_ns;
+            let in_time = now <= *self.rate_until_ns.get_or_insert(now.saturating_add(counting_ns));
             if let (End::Answer(Outcome::Answered { .. }), Some(first_byte_ns)) = (end, request.first_byte_ns) {
                 let times = &mut self.tally.classes[request.class].times;
                 times.first_byte.saturating_record(first_byte_ns - request.start_ns);

@@ -97,6 +97,9 @@ pub struct Worker<'a> {
     /// Since when what is now read may have waited here.
     arrived_ns: u64,
     seconds: u64,
+    /// Answers until then make the rate: from the first one on, for as long as requests were sent. So an answer's own
+    /// length does not count against it, nor a backlog for it.
+    rate_until_ns: Option<u64>,
     /// CPU time when counting began and ended.
     cpu_from_ns: Option<u64>,
     cpu_end_ns: Option<u64>,
@@ -135,6 +138,7 @@ impl<'a> Worker<'a> {
             scratch: Vec::with_capacity(READ_BYTES),
             arrived_ns: 0,
             seconds: 0,
+            rate_until_ns: None,
             cpu_from_ns: None,
             cpu_end_ns: None,
         })
