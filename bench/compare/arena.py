@@ -1,4 +1,4 @@
-"""The comparison itself: starts every peer, tries it by hand, lets them take turns row by row, and ends what it started."""
+"""The comparison itself: starts every peer, tries it by hand, lets them take turns row by row, ends what it started."""
 
 import ssl
 import subprocess
@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 
 import crowd
+import highest
 import measure
 import payloads
 import profile_cpu
@@ -15,6 +16,8 @@ from peers import PEERS
 from peers.peer import Absent, Site
 from rows import Row
 
+# What a peer or a generator may do to one measurement: it is told, and the comparison goes on.
+FAILURES = (OSError, RuntimeError, ValueError, LookupError, subprocess.SubprocessError)
 PLAIN = Row("plain", "a call by hand", connections=8)
 
 
@@ -65,7 +68,7 @@ class Arena:
                 self.rough_rates[peer.name] = self.generator.closed(peer, PLAIN, 1)["rate"]
                 measure.settle(peer)
                 say(f"{peer.name:12} stands after {time.monotonic() - began:.1f} s: {peer.version() or '–'}")
-            except (RuntimeError, TimeoutError, WrongAnswer) as failed:
+            except FAILURES as failed:
                 words = f"; its last words: {peer.running.last_words()}" if peer.running else ""
                 self.leave(peer, f"does not start: {failed}{words}"[:400])
 
@@ -105,7 +108,7 @@ class Arena:
                 by_peer[peer.name] = []
                 if row.idle and peer.pids():
                     crowds[peer.name] = crowd.Crowd(peer, row, row.idle)
-            except (Absent, RuntimeError, TimeoutError, WrongAnswer) as failed:
+            except FAILURES as failed:
                 left_out[peer.name] = str(failed)[:300]
                 say(f"{row.name:11} {peer.name:12} left out: {failed}")
         try:
@@ -118,36 +121,54 @@ class Arena:
                 idle.close()
             for peer in self.standing:
                 peer.after_row(row)
-        return {"name": row.name, "title": row.title, "stream": row.stream, "connections": row.connections,
-                "peers": by_peer, "left_out": left_out}
+        return {"name": row.name, "title": row.title, "stream": row.stream, "tls": row.tls,
+                "connections": row.connections, "peers": by_peer, "left_out": left_out}
 
     def round(self, row, number, seconds, peer, by_peer, left_out, crowds):
         """One round of one peer. One that cannot be measured is left out of this row, and the others go on."""
         idle = crowds.get(peer.name)
         try:
             opened = idle.fill() if idle else 0
-            seconds = measure.seconds_for(row, seconds, self.rough_rates[peer.name])
-            one = measure.quiet_round_of(self.generator, peer, self.providers, row, seconds, self.patience)
+            rough_rate = self.rough_rates[peer.name]
+            seconds = measure.seconds_for(row, seconds, rough_rate)
+            one = measure.quiet_round_of(self.generator, peer, self.providers, row, seconds, rough_rate, self.patience)
             measure.settle(peer)
             if idle:
                 one.update(idle_opened=opened, idle_standing=idle.drop_closed())
             by_peer[peer.name].append(one)
             say(told(row, number, peer, one))
-        except (OSError, RuntimeError, ValueError, LookupError, subprocess.SubprocessError) as failed:
+        except FAILURES as failed:
             del by_peer[peer.name]
             left_out[peer.name] = f"round {number + 1} failed: {failed}"[:300]
             say(f"{row.name:11} {peer.name:12} left out: {failed}")
 
-    def idle(self, count):
-        return {peer.name: measure.idle_connections(peer, count, PLAIN) for peer in self.proxies()}
+    def cross_check(self, other, rounds, seconds):
+        """Rates of two generators on the provider alone, in turns: ours must not be what limits the peers."""
+        direct = next((peer for peer in self.standing if peer.name == "direct"), None)
+        row, rates = Row("check64", "cross-check"), {self.generator.name: [], other.name: []}
+        for _ in range(max(rounds, 2) if direct else 0):
+            for generator in (self.generator, other):
+                rates[generator.name].append(round(generator.closed(direct, row, seconds)["rate"]))
+        return rates
 
-    def highest(self, seconds):
+    def idle(self, count):
+        return self.of_each(self.proxies(), "idle", lambda peer: measure.idle_connections(peer, count, PLAIN))
+
+    def highest_rates(self, seconds):
         """The highest rate under the bound, by peer."""
+        return self.of_each(self.standing, "highest", lambda peer: highest.highest_rate(self.generator, peer, seconds))
+
+    @staticmethod
+    def of_each(peers, what, measured):
+        """One figure or more of each peer, by name; who fails has none."""
         found = {}
-        for peer in self.standing:
-            found[peer.name] = one = measure.highest_rate(self.generator, peer, seconds)
+        for peer in peers:
+            try:
+                found[peer.name] = measured(peer)
+                say(f"{what:11} {peer.name:12} {found[peer.name]}")
+            except FAILURES as failed:
+                say(f"{what:11} {peer.name:12} not measured: {failed}")
             measure.settle(peer)
-            say(f"highest     {peer.name:12} {one['rate']:.0f}/s")
         return found
 
     def profiles(self, rows):
@@ -156,10 +177,9 @@ class Arena:
 
     def push(self, keys):
         """A large push to bare Tollgate, if it stands."""
-        for peer in self.standing:
-            if peer.name == "tollgate":
-                return push.push(self.generator, peer, keys, PLAIN)
-        return None
+        bare = [peer for peer in self.standing if peer.name == "tollgate"]
+        measured = self.of_each(bare, "push", lambda peer: push.push(self.generator, peer, keys, PLAIN))
+        return measured.get("tollgate")
 
 
 def told(row, number, peer, one):
@@ -168,7 +188,7 @@ def told(row, number, peer, one):
             f"p99 {one['p99_us'] or 0:.0f}  {one['rate']:.0f}/s  failed {one['failed']}  others {one['others']:.0%}")
 
 
-class WrongAnswer(Exception):
+class WrongAnswer(RuntimeError):
     """A peer that cannot be measured with a row: its answer is not the provider's."""
 
 

@@ -8,7 +8,7 @@ import time
 import payloads
 
 AT_ONCE = 64
-MOST_SECONDS = 15
+MOST_SECONDS = 10
 
 
 class Crowd:

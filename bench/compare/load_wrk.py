@@ -36,7 +36,7 @@ class Wrk:
         return told[0].split(" [")[0].strip() if told else "wrk"
 
     def closed(self, peer, row, seconds, connections=None):
-        """Loads a peer from `connections` that each wait for their answer: requests, failed, seconds, rate, p50_us…"""
+        """Loads a peer from connections that each wait for their answer: requests, failed, seconds, rate, p50_us…"""
         connections = connections or row.connections
         seconds = max(1, round(seconds))  # wrk takes whole ones
         if row.stream:

@@ -1,4 +1,4 @@
-"""One measurement each: a round of load, memory, idle connections, the highest rate under a bound."""
+"""One measurement each: a round of load, memory, idle connections."""
 
 import resource
 import time
@@ -6,14 +6,13 @@ import time
 import child
 import crowd
 import proc
-from rows import Row
 
 # A round in which others took more of either core is run again, as long as there is patience.
 MOST_OTHERS = 0.08
 DISTURBED_TRIES = 3
 DISTURBED_WAIT_S = 2
-WARM_S = 0.5
-P99_BOUND_US = 1000
+WARM_S = 0.3
+CALM_S = 0.7
 
 
 # A slow peer gets as long as it takes to answer each connection a few times, up to this.
@@ -22,6 +21,8 @@ ANSWERS_EACH = 3
 # After a round a peer may still work on what nobody waits for any more; the next one must not pay for that.
 SETTLED_SHARE = 0.05
 SETTLE_MOST_S = 12
+# A peer that cannot hold a row's calm rate gets this share of what it can.
+CALM_SHARE = 0.4
 
 
 def seconds_for(row, seconds, rough_rate):
@@ -51,20 +52,32 @@ class Patience:
         return self.left > 0
 
 
-def round_of(generator, peer, providers, row, seconds):
-    """Loads one peer with one row. Adds `cpu_us` of its process tree for each completed request, the part of each
-    process in it, and `others`: the larger share of a core that processes outside this comparison took meanwhile."""
-    generator.closed(peer, row, 2.1 if row.stream else WARM_S)  # connections, caches and pools as in steady state
+def round_of(generator, peer, providers, row, seconds, rough_rate):
+    """Loads one peer with one row, first gently, then as much as it takes. Adds `cpu_us` of its process tree for each
+    completed request, `rss_mib`, and `others`: the larger share of a core that strangers' processes took meanwhile."""
+    calm = calm_round_of(generator, peer, row, rough_rate)
+    if not calm and not row.stream:
+        generator.closed(peer, row, WARM_S)  # connections, caches and pools as in steady state
     pids = peer.pids()
     spent = Spent(pids, providers)
-    result = generator.closed(peer, row, seconds)
+    result = {**generator.closed(peer, row, seconds), **calm}
     by_pid, result["others"] = spent.since()
     if pids and result["requests"]:
-        # A stream's cost is counted by its chunks: rounds cut streams at both ends.
-        done = result["chunks"] / result["chunks_each"] if row.stream else result["requests"]
+        # A stream's cost is counted by its chunks, where rounds cut streams at both ends.
+        done = result["chunks"] / result["chunks_each"] if "chunks" in result else result["requests"]
         result["cpu_us"] = sum(by_pid.values()) * 1e6 / done
         result["rss_mib"] = rss_mib(pids)
     return result
+
+
+def calm_round_of(generator, peer, row, rough_rate):
+    """Latency at a rate that leaves the peer at ease: `calm_…` fields, or none where the closed loop tells it."""
+    if not generator.has_open_loop or row.calm_rate is None:
+        return {}
+    rate = min(row.calm_rate, CALM_SHARE * rough_rate)
+    calm = generator.open(peer, row, CALM_S, rate)
+    return {"calm_rate": rate, "calm_p50_us": calm["p50_us"], "calm_p99_us": calm["p99_us"],
+            "calm_failed": calm["failed"], "calm_valid": calm["valid"]}
 
 
 class Spent:
@@ -95,11 +108,11 @@ class Spent:
         return by_pid, max(0.0, others / (time.monotonic() - self.began))
 
 
-def quiet_round_of(generator, peer, providers, row, seconds, patience):
+def quiet_round_of(generator, peer, providers, row, seconds, rough_rate, patience):
     """A round that nobody else disturbed; after `DISTURBED_TRIES`, the least disturbed one."""
     tries = []
     for _ in range(DISTURBED_TRIES):
-        tries.append(round_of(generator, peer, providers, row, seconds))
+        tries.append(round_of(generator, peer, providers, row, seconds, rough_rate))
         if tries[-1]["others"] <= MOST_OTHERS or not patience.take(seconds + WARM_S + DISTURBED_WAIT_S):
             break
         time.sleep(DISTURBED_WAIT_S)
@@ -108,19 +121,45 @@ def quiet_round_of(generator, peer, providers, row, seconds, patience):
 
 def rss_mib(pids):
     """Resident memory of a tree now."""
-    return sum(proc.memory_kib(pid).get("now", 0) for pid in pids) / 1024
+    return sum(memory_kib(pid).get("now", 0) for pid in pids) / 1024
+
+
+def steady_rss_mib(pids):
+    """Resident memory once it has stopped falling from what a start took, within bounds."""
+    last, now = None, rss_mib(pids)
+    until = time.monotonic() + 6
+    while time.monotonic() < until and (last is None or abs(now - last) > 0.003 * now):
+        time.sleep(0.7)
+        last, now = now, rss_mib(pids)
+    return now
 
 
 def peak_mib(pids):
     """The highest resident memory that each process of a tree has had, added up."""
-    return sum(proc.memory_kib(pid).get("peak", 0) for pid in pids) / 1024
+    return sum(memory_kib(pid).get("peak", 0) for pid in pids) / 1024
+
+
+def by_process(pids):
+    """Resident MiB now of each process of a tree, by its name."""
+    found = {}
+    for pid in pids:
+        name = proc.name_of(pid)
+        found[name] = found.get(name, 0) + memory_kib(pid).get("now", 0) / 1024
+    return found
+
+
+def memory_kib(pid):
+    try:
+        return proc.memory_kib(pid)
+    except OSError:
+        return {}  # it ended meanwhile
 
 
 def idle_connections(peer, count, row):
     """Bytes of RSS that each of `count` kept connections costs after one answered call, and the CPU of idle seconds."""
     # Tollgate keeps half of its descriptors for providers.
     count = min(count, crowd.raise_descriptor_limit() // 2 - 500)
-    before = rss_mib(peer.pids())
+    before = steady_rss_mib(peer.pids())
     idle = crowd.Crowd(peer, row, count)
     try:
         opened = idle.fill()
@@ -132,19 +171,3 @@ def idle_connections(peer, count, row):
                 "bytes_each": (after - before) * 1024 * 1024 / max(opened, 1), "cpu_ms_per_s": cpu * 1000 / 2}
     finally:
         idle.close()
-
-
-def highest_rate(generator, peer, seconds):
-    """The highest rate whose p99 stays under the bound with no failed request, from a closed loop of ever more
-    connections: {"rate", "p99_us", "connections"}; rate 0 when not even one connection stays under it."""
-    row = Row("highest", "highest rate")
-    best = {"rate": 0.0, "p99_us": None, "connections": 0}
-    connections = 1
-    while connections <= 256:
-        one = generator.closed(peer, row, seconds, connections)
-        if one["failed"] or one["p99_us"] >= P99_BOUND_US:
-            break
-        if one["rate"] > best["rate"]:
-            best = {"rate": one["rate"], "p99_us": one["p99_us"], "connections": connections}
-        connections *= 2
-    return best

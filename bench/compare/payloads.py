@@ -9,10 +9,10 @@ LARGE_ANSWER_BYTES = 16384
 # By route: the model that clients ask for and the provider's name of it. They differ, so that a gateway has to edit the
 # request; both say the same to the sandbox provider, so that a proxy that edits nothing is answered alike.
 MODELS = {
-    "whole": ("sandbox-small-tokens-64", "sandbox-large-tokens-64"),
-    "large": (f"sandbox-small-bytes-{LARGE_ANSWER_BYTES}", f"sandbox-large-bytes-{LARGE_ANSWER_BYTES}"),
+    "whole": ("sandbox-small-tokens-64", "sandbox-tokens-64"),
+    "large": (f"sandbox-small-bytes-{LARGE_ANSWER_BYTES}", f"sandbox-bytes-{LARGE_ANSWER_BYTES}"),
     "events": (f"sandbox-small-tokens-{CHUNKS}-rate-{CHUNKS_PER_SECOND}",
-               f"sandbox-large-tokens-{CHUNKS}-rate-{CHUNKS_PER_SECOND}"),
+               f"sandbox-tokens-{CHUNKS}-rate-{CHUNKS_PER_SECOND}"),
 }
 
 WORDS = "the gateway reads a head, finds the model, checks a key, asks a provider and hands the answer back ".split()

@@ -14,9 +14,8 @@ class Canvas:
 
     def __init__(self, title, note, lines, low, high):
         self.height = TOP + lines * LINE + 46
-        self.low, self.high = 10 ** math.floor(math.log10(low)), 10 ** math.ceil(math.log10(high))
-        if self.low == self.high:
-            self.high *= 10
+        self.steps = steps_from(low, high)
+        self.low, self.high = self.steps[0], self.steps[-1]
         self.parts = [f'<rect width="{WIDTH}" height="{self.height}" fill="{PAPER}"/>']
         self.text(16, 22, title, size=15, weight="bold")
         self.text(16, 40, note, size=12, fill="#5b6270")
@@ -28,12 +27,10 @@ class Canvas:
         return LEFT + share * (WIDTH - LEFT - RIGHT)
 
     def grid(self, bottom):
-        value = self.low
-        while value <= self.high * 1.001:
+        for value in self.steps:
             at = self.x(value)
             self.parts.append(f'<line x1="{at:.1f}" y1="{TOP - 4}" x2="{at:.1f}" y2="{bottom}" stroke="{FAINT}"/>')
             self.text(at, bottom + 16, short(value), size=11, anchor="middle", fill="#5b6270")
-            value *= 10
 
     def text(self, x, y, words, size=12, anchor="start", weight="normal", fill=INK):
         self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" text-anchor="{anchor}" '
@@ -48,6 +45,18 @@ class Canvas:
     def svg(self):
         return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {self.height}" width="{WIDTH}" '
                 f'height="{self.height}" font-family="system-ui, sans-serif">\n' + "\n".join(self.parts) + "\n</svg>\n")
+
+
+def steps_from(low, high):
+    """The ticks of a logarithmic axis around two numbers: 1, 2, 5 a decade, or whole decades over a long span."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    units = (1,) if last - first > 3 else (1, 2, 5)
+    ticks = [unit * 10.0 ** power for power in range(first, last + 1) for unit in units]
+    start = max((tick for tick in ticks if tick <= low), default=ticks[0])
+    end = min((tick for tick in ticks if tick >= high), default=ticks[-1])
+    if start == end:
+        end = ticks[min(ticks.index(end) + 1, len(ticks) - 1)]
+    return [tick for tick in ticks if start <= tick <= end]
 
 
 def short(value):
@@ -99,9 +108,10 @@ def dots(title, note, lines, colours):
     if not numbers:
         return None
     names = list(dict.fromkeys(name for _, by_name in lines for name in by_name))
-    canvas = Canvas(title, note, len(lines) + 1 + (len(names) + 3) // 4, min(numbers), max(numbers))
+    legend = (len(names) + 3) // 4
+    canvas = Canvas(title, note, len(lines) + legend, min(numbers), max(numbers))
     for line, (label, by_name) in enumerate(lines):
-        y = TOP + line * LINE + 9
+        y = TOP + (line + legend) * LINE + 9
         canvas.text(LEFT - 8, y + 4, label, anchor="end")
         canvas.parts.append(f'<line x1="{LEFT}" y1="{y}" x2="{WIDTH - RIGHT}" y2="{y}" stroke="#eef0f4"/>')
         for name, number in by_name.items():
@@ -109,8 +119,8 @@ def dots(title, note, lines, colours):
                 canvas.parts.append(f'<circle cx="{canvas.x(number):.1f}" cy="{y}" r="6" fill="{colours[name]}" '
                                     f'fill-opacity="0.85"><title>{escape(name)}: {short(number)}</title></circle>')
     for place, name in enumerate(names):
-        x, y = 30 + place % 4 * 180, TOP + (len(lines) + 1 + place // 4) * LINE
-        canvas.parts.append(f'<rect x="{x - 10}" y="{y - 6}" width="170" height="{LINE}" fill="{PAPER}"/>')
+        x, y = 30 + place % 4 * 180, TOP + place // 4 * LINE - 2
+        canvas.parts.append(f'<rect x="{x - 10}" y="{y - 6}" width="185" height="{LINE}" fill="{PAPER}"/>')
         canvas.parts.append(f'<circle cx="{x}" cy="{y + 5}" r="6" fill="{colours[name]}"/>')
         canvas.text(x + 12, y + 9, name)
     return canvas.svg()

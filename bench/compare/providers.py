@@ -1,6 +1,7 @@
-"""The providers behind every peer, on the load's core: nginx with fixed answers, and paced event streams."""
+"""The providers behind every peer, on the load's core: the sandbox, or mocks (nginx's fixed answers, paced streams)."""
 
 import os
+import re
 import sys
 
 import child
@@ -73,3 +74,28 @@ class Mocks:
     def stop(self):
         for running in self.children:
             running.stop()
+
+
+class Sandbox:
+    """`tollgate-loadtest sandbox` on one port: what it answers follows from the model's name, and is signed."""
+
+    def __init__(self, folder):
+        program = os.path.join(child.ROOT, "target", "release", "tollgate-loadtest")
+        if not os.path.exists(program):
+            raise SystemExit("target/release/tollgate-loadtest is missing: `cargo build --release --bins`")
+        self.ports = dict.fromkeys(payloads.MODELS, child.free_port())
+        self.child = child.Child("sandbox", child.LOAD_CORE, [
+            program, "sandbox", "--threads", "1", "--address", f"127.0.0.1:{self.ports['whole']}"], folder)
+        self.child.wait_for_port(self.ports["whole"])
+
+    def pids(self):
+        return self.child.pids()
+
+    def is_right(self, route, content):
+        """Whether an answer is as long as was asked for; the generator verifies each one's checksum."""
+        if route == "large":
+            return abs(len(content) - payloads.LARGE_ANSWER_BYTES) < 256
+        return len(re.findall(r"\w+|[^\w\s]", content)) == (payloads.CHUNKS if route == "events" else 64)
+
+    def stop(self):
+        self.child.stop()

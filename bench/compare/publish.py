@@ -4,6 +4,7 @@ import json
 import os
 
 import child
+import measurements
 import report
 
 DOCUMENT = os.path.join(child.ROOT, "docs", "performance.md")
@@ -13,6 +14,10 @@ FOLDER = os.path.join(child.ROOT, "docs", "performance")
 def publish(result):
     os.makedirs(FOLDER, exist_ok=True)
     write_raw(result, os.path.join(FOLDER, "compare.json"))
+    planned = measurements.documents(result)
+    if planned:
+        with open(os.path.join(FOLDER, "measurements.json"), "w") as file:
+            file.write("[\n" + ",\n".join(json.dumps(rounded(one)) for one in planned) + "\n]\n")
     for name, svg in report.plots(result).items():
         with open(os.path.join(FOLDER, f"{name}.svg"), "w") as file:
             file.write(svg)
@@ -24,11 +29,27 @@ def publish(result):
 
 def write_raw(result, path):
     with open(path, "w") as file:
-        file.write(raw(result) + "\n")
+        file.write(raw(without_reports(result)) + "\n")
+
+
+def without_reports(result):
+    """The generator's own reports of each round are the planner's, and too long for a line."""
+    rows = [{**row, "peers": {name: [{key: value for key, value in one.items() if key != "report"} for one in rounds]
+                              for name, rounds in row["peers"].items()}} for row in result["rows"]]
+    return {**result, "rows": rows}
+
+
+def rounded(value):
+    """Figures cut to what they can tell."""
+    if isinstance(value, float):
+        return round(value, 4)
+    if isinstance(value, dict):
+        return {key: rounded(below) for key, below in value.items()}
+    return [rounded(below) for below in value] if isinstance(value, list) else value
 
 
 def raw(value, depth=0):
-    """JSON in which a map or list without maps below it takes one line, figures rounded to what they can tell."""
+    """JSON in which a map or list without maps below it takes one line."""
     if isinstance(value, float):
         return repr(round(value, 3))
     if not isinstance(value, (dict, list)) or not value:

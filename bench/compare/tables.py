@@ -23,7 +23,22 @@ def added(row, peer, field):
 
 
 def failed(rounds):
-    return sum(one["failed"] for one in rounds)
+    return sum(one["failed"] + one.get("calm_failed", 0) for one in rounds)
+
+
+def latency_fields(row):
+    """The fields that tell a row's latency: of the first token, at a calm rate, or of the closed loop."""
+    rounds = [one for rounds in row["peers"].values() for one in rounds]
+    for fields in (("first_p50_us", "first_p99_us"), ("calm_p50_us", "calm_p99_us")):
+        if any(fields[0] in one for one in rounds):
+            return fields
+    return "p50_us", "p99_us"
+
+
+def between_fields(row):
+    """What tells how evenly a stream's chunks come: the generator's gaps, or the mock's delays; and its name."""
+    has_gaps = any("gap_p99_us" in one for rounds in row["peers"].values() for one in rounds)
+    return ("gap_p99_us", "gap between tokens") if has_gaps else ("p99_us", "chunk delay")
 
 
 def table(head, rows):
@@ -40,11 +55,12 @@ def peers_table(result):
 
 def row_table(row, result):
     """One row of the comparison: a line per peer, medians over its rounds."""
-    first, tail = ("first_p50_us", "first_p99_us") if row["stream"] else ("p50_us", "p99_us")
+    first, tail = latency_fields(row)
     unit = "stream" if row["stream"] else "request"
     head = ["peer", f"CPU µs/{unit}", "× nginx"]
-    head += ["added first byte p50 µs", "added p99 µs", "added chunk delay p50 µs", "added p99 µs"] if row["stream"] \
-        else ["added p50 µs", "added p99 µs", "requests/s"]
+    gap, delay = between_fields(row)
+    head += ["added to first token p50 µs", "added p99 µs", f"added {delay} p99 µs"] if row["stream"] \
+        else ["added p50 µs", "added p99 µs", "requests/s", "p99 then, ms"]
     head += [f"{unit}s", "RSS MiB", "failed"]
     base, lines = median(row["peers"].get("nginx", []), "cpu_us"), []
     for name, rounds in row["peers"].items():
@@ -55,17 +71,32 @@ def row_table(row, result):
         else:
             cells += [number(added(row, name, field), 0) for field in (first, tail)]
         if row["stream"]:
-            cells += [f"({number(median(rounds, field), 0)} in all)" if name == "direct"
-                      else number(added(row, name, field), 0) for field in ("p50_us", "p99_us")]
+            cells.append(f"({number(median(rounds, gap), 0)} in all)" if name == "direct"
+                         else number(added(row, name, gap), 0))
         else:
-            cells.append(number(median(rounds, "rate"), 0))
-        cells += [number(sum(one["requests"] for one in rounds), 0), number(median(rounds, "rss_mib"), 0),
-                  str(failed(rounds))]
+            cells += [number(median(rounds, "rate"), 0), number((median(rounds, "p99_us") or 0) / 1000, 2)]
+        cells += [number(sum(one["requests"] for one in rounds), 0), number(median(rounds, "rss_mib"), 0)]
+        cells.append(str(failed(rounds)))
         lines.append(cells)
     out = [f"**{row['title'][0].upper()}{row['title'][1:]}**", ""] + table(head, lines)
+    out += calm_note(row, result)
     for name, reason in row["left_out"].items():
         out += [f"{result['peers'][name]['title']} is left out of this row: {reason}.", ""]
     return out + idle_note(row, result)
+
+
+def calm_note(row, result):
+    """Says at which rate latency was measured, and for whom at another."""
+    rates = {name: median(rounds, "calm_rate") for name, rounds in row["peers"].items()}
+    rates = {name: rate for name, rate in rates.items() if rate}
+    if not rates:
+        return ["Latencies of a closed loop.", ""] if not row["stream"] else []
+    usual = max(rates.values())
+    others = [f"{result['peers'][name]['title']} at {number(rate, 0)}/s" for name, rate in rates.items()
+              if rate < usual]
+    slower = f" ({', '.join(others)}, as it cannot hold that)" if others else ""
+    return [f"Added latency at {number(usual, 0)} requests/s in open loop{slower}; requests/s and the p99 beside it, in "
+            "a closed loop.", ""]
 
 
 def idle_note(row, result):
@@ -107,10 +138,14 @@ def memory_table(result):
         idle = result.get("idle", {}).get(name)
         cells = [result["peers"][name]["title"]] + [number(one[moment]) for moment in ("cold", "idle", "loaded")]
         if idle:
-            cells += [f"{idle['connections']:,}", number(idle["bytes_each"], 0), number(idle["cpu_ms_per_s"])]
+            kept = "" if idle["standing"] == idle["connections"] else f" ({idle['standing']:,} kept)"
+            cells += [f"{idle['connections']:,}{kept}", number(idle["bytes_each"], 0), number(idle["cpu_ms_per_s"])]
         lines.append(cells + ["–"] * (7 - len(cells)))
+    trees = [f"{result['peers'][name]['title']}: " + ", ".join(f"`{one}` {number(mib)}" for one, mib in parts.items())
+             for name, parts in result.get("processes", {}).items() if len(parts) > 1]
+    told = [f"By process, idle after load, in MiB. {'; '.join(trees)}.", ""] if trees else []
     return table(["peer", "RSS cold MiB", "idle after load MiB", "loaded (peak) MiB", "idle connections", "bytes each",
-                  "CPU ms per idle second"], lines)
+                  "CPU ms per idle second"], lines) + told
 
 
 def push_line(push):

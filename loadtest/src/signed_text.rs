@@ -28,6 +28,8 @@ pub enum Verdict {
     Wrong,
     /// Too short to carry a checksum: [`CHECK_WORDS`] words or fewer.
     Unsigned,
+    /// It does not end with words that a checksum is made of: somebody else's, or changed at its very end.
+    Foreign,
 }
 
 /// Judges a whole text, which ends with ` w1 w2 w3 w4`.
@@ -42,9 +44,11 @@ pub fn judge(text: &[u8]) -> Verdict {
         end = space;
     }
     let right = check_words(crc32fast::hash(&text[..end]));
+    let is_known = |said: &&[u8]| WORDS.iter().any(|word| word.as_bytes() == *said);
     match said.iter().zip(right).all(|(said, right)| *said == right.as_bytes()) {
         true => Verdict::Right,
-        false => Verdict::Wrong,
+        false if said.iter().all(is_known) => Verdict::Wrong,
+        false => Verdict::Foreign,
     }
 }
 
@@ -61,9 +65,15 @@ mod tests {
         let text = signed("quiet rain, early mist.");
         assert_eq!(judge(text.as_bytes()), Verdict::Right);
         assert_eq!(judge(&text.as_bytes()[1..]), Verdict::Wrong);
-        assert_eq!(judge(&text.as_bytes()[..text.len() - 1]), Verdict::Wrong);
+        assert_eq!(judge(&text.as_bytes()[..text.len() - 1]), Verdict::Foreign);
         assert_eq!(judge(format!("{text}{text}").as_bytes()), Verdict::Wrong);
         assert_eq!(judge(text.replace("rain", "lake").as_bytes()), Verdict::Wrong);
+    }
+
+    #[test]
+    fn a_text_of_somebody_elses_is_told_from_a_wrong_one() {
+        assert_eq!(judge(b"The answer to your question is forty-two."), Verdict::Foreign);
+        assert_eq!(judge(b"rain amber birch cedar dune"), Verdict::Wrong);
     }
 
     #[test]

@@ -7,7 +7,7 @@ import child
 import payloads
 
 
-class Absent(Exception):
+class Absent(RuntimeError):
     """Why a peer takes no part. The report prints it."""
 
 
@@ -89,6 +89,11 @@ class Peer:
     def version(self):
         """The program's own words about its version."""
         raise NotImplementedError
+
+    def root_pid(self, row):
+        """The process to watch while a row runs: its tree is the peer."""
+        one = self.twin if row.tls and self.twin else self.running
+        return one.process.pid if one else None
 
     def pids(self):
         return [pid for one in (self.running, self.twin) if one for pid in one.pids()]

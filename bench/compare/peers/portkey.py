@@ -27,8 +27,8 @@ class Portkey(Peer):
         self.node = child.program("node")
         if not self.node or not os.path.exists(script):
             raise Absent("node, or the program in the package `@portkey-ai/gateway`, is missing")
-        return child.Child(self.name, child.PROXY_CORE, [self.node, script, f"--port={self.ports['whole']}", "--headless"],
-                           self.site.folder, {"NODE_ENV": "production"})
+        command = [self.node, script, f"--port={self.ports['whole']}", "--headless"]
+        return child.Child(self.name, child.PROXY_CORE, command, self.site.folder, {"NODE_ENV": "production"})
 
     def headers(self, row):
         return {"x-portkey-provider": "openai",

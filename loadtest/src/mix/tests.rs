@@ -281,14 +281,14 @@ fn keys_come_from_the_class_then_the_command_line_then_the_mix() {
             let (composed, request) = next(&mut composer);
             *seen[composed.class]
                 .entry(request.headers["authorization"].clone())
-                .or_insert(0_i64) += 1;
+                .or_insert(0) += 1;
         }
         seen
     };
     let keyless = ComposeFor { key: None, ..target() };
     let [shared, own] = seen(&keyless);
     // 1, 1/4, 1/9, 1/16 of their sum, 1.42.
-    let right = [("one", 702), ("two", 176), ("three", 78), ("four", 44)];
+    let right = [("one", 702i32), ("two", 176), ("three", 78), ("four", 44)];
     for (name, count) in right {
         assert!((shared[&format!("Bearer k-{name}")] - count).abs() < 60, "{shared:?}");
     }

@@ -144,6 +144,11 @@ impl Socket {
         loop {
             // TLS takes no more than its own bound at once, however much the socket would.
             match tls.writer().write(&bytes[taken..]) {
+                // While hands are shaken it keeps so much and no more, and there is nothing to flush that would help.
+                Ok(0) => {
+                    flush(&self.descriptor, tls)?;
+                    return Ok(taken);
+                }
                 Ok(more) => taken += more,
                 Err(bad) if bad.kind() == io::ErrorKind::WouldBlock => {}
                 Err(bad) => return Err(bad),

@@ -54,6 +54,8 @@ pub struct Outcome {
     /// Answers whose text was verified by its checksum; the rest were too short, or not the sandbox's.
     pub verified: u64,
     pub streams: u64,
+    /// Clients of the mix that left on purpose before their answer was whole: neither answered nor failed.
+    pub left: u64,
     pub failed: Failed,
     /// Answered a second.
     pub rate: f64,

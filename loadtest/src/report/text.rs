@@ -66,6 +66,9 @@ fn write_totals(total: &Outcome, seconds: f64, to: &mut impl Write) -> io::Resul
             field("failed", &format!("{all:<14} {}", reasons.join(", ")), to)?;
         }
     }
+    if total.left > 0 {
+        field("left", &format!("{} clients, on purpose", count(total.left)), to)?;
+    }
     field("verified", &format!("{} by checksum", count(total.verified)), to)?;
     if total.streams > 0 {
         let streams = format!("{:<14} {} events", count(total.streams), count(total.stream_events));

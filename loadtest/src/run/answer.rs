@@ -21,6 +21,8 @@ pub enum Outcome {
     Status,
     /// It is not whole, or no HTTP.
     Cut,
+    /// Whole, with a text that does not end as the sandbox's do.
+    Foreign,
     /// Whole, and not what it should say.
     Content,
 }
@@ -243,6 +245,7 @@ impl Answer {
                 match judgement {
                     Judgement::Verified => Outcome::Answered { verified: true },
                     Judgement::Unverified => Outcome::Answered { verified: false },
+                    Judgement::Foreign => Outcome::Foreign,
                     Judgement::Wrong => Outcome::Content,
                 }
             }

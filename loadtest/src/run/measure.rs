@@ -22,6 +22,7 @@ use crate::{
         self, Generator, Measured, Outcome, Report, Watched,
         times::{self, Times},
     },
+    watch::Watch,
 };
 
 /// Threads begin together, this long after they were asked to.
@@ -38,6 +39,7 @@ pub fn measure(
     stop: &AtomicBool,
 ) -> Result<Measured, String> {
     allow_descriptors(spec.connections as u64)?;
+    let watch = spec.watch_pid.map(Watch::start).transpose()?;
     let start_ns = now_ns() + START_NS;
     let count_from_ns = start_ns + spec.warm_up_ns;
     let plan = Plan {
@@ -49,7 +51,7 @@ pub fn measure(
     // A thread that fails ends the others.
     let give_up = Arc::new(AtomicBool::new(false));
     let (tell, told) = mpsc::channel();
-    let (finished, series) = thread::scope(|scope| {
+    let (finished, series, watched) = thread::scope(|scope| {
         let mut threads = Vec::new();
         for index in 0..spec.threads {
             let (tell, give_up) = (tell.clone(), give_up.clone());
@@ -63,25 +65,26 @@ pub fn measure(
             threads.push(scope.spawn(work));
         }
         drop(tell);
-        let mut seconds = Seconds::new(spec.threads, plan, each_second);
+        let mut seconds = Seconds::new(spec.threads, plan, each_second, watch.as_ref());
         seconds.listen(&told, stop, &give_up);
         let finished: Vec<_> = threads.into_iter().map(thread::ScopedJoinHandle::join).collect();
-        (finished, seconds.series)
+        (finished, seconds.series, seconds.watched)
     });
+    let watched = watched.or_else(|| watch.map(|watch| watch.watched(0)));
     let mut all = Vec::with_capacity(finished.len());
     for finished in finished {
         let finished = finished.map_err(|_| "a thread of the generator broke off".to_owned())?;
         all.push(finished.map_err(|bad| format!("the generator cannot wait for its sockets: {bad}"))?);
     }
     let ended_ns = now_ns();
-    let interrupted = stop.load(Ordering::Relaxed) && ended_ns < plan.end_ns;
     let measured_ns = ended_ns.min(plan.end_ns).saturating_sub(count_from_ns);
     let run = Run {
         began,
         seconds: measured_ns as f64 / 1e9,
-        interrupted,
+        stopped: stop.load(Ordering::Relaxed),
+        ended_early: ended_ns < plan.end_ns,
         series,
-        watched: None,
+        watched,
     };
     Ok(put_together(spec, run, &all))
 }
@@ -90,7 +93,8 @@ pub fn measure(
 struct Run {
     began: String,
     seconds: f64,
-    interrupted: bool,
+    stopped: bool,
+    ended_early: bool,
     series: Vec<report::Second>,
     watched: Option<Watched>,
 }
@@ -105,11 +109,23 @@ struct Seconds<'a> {
     /// The last second of each thread that ended.
     ended: Vec<u64>,
     series: Vec<report::Second>,
+    watch: Option<&'a Watch>,
+    watch_began: bool,
+    /// What was watched until nothing more was sent.
+    watched: Option<Watched>,
 }
 
 impl<'a> Seconds<'a> {
-    fn new(threads: usize, plan: Plan, each_second: &'a mut dyn FnMut(&report::Second)) -> Self {
+    fn new(
+        threads: usize,
+        plan: Plan,
+        each_second: &'a mut dyn FnMut(&report::Second),
+        watch: Option<&'a Watch>,
+    ) -> Self {
         Self {
+            watch,
+            watch_began: false,
+            watched: None,
             threads,
             plan,
             each_second,
@@ -121,7 +137,9 @@ impl<'a> Seconds<'a> {
 
     fn listen(&mut self, told: &Receiver<Message>, stop: &AtomicBool, give_up: &AtomicBool) {
         loop {
-            match told.recv_timeout(LOOK) {
+            let now = now_ns();
+            self.keep_watch(now);
+            match told.recv_timeout(self.until_watch(now)) {
                 Ok(Message::Second(at_s, second)) => {
                     let (count, joined) = self.open.entry(at_s).or_insert_with(|| (0, tally::Second::new()));
                     *count += 1;
@@ -135,6 +153,29 @@ impl<'a> Seconds<'a> {
             if stop.load(Ordering::Relaxed) {
                 give_up.store(true, Ordering::Relaxed);
             }
+        }
+    }
+
+    /// The watched process is counted over the same time as the requests.
+    fn keep_watch(&mut self, now: u64) {
+        let Some(watch) = self.watch else { return };
+        if !self.watch_began && now >= self.plan.count_from_ns {
+            watch.begin();
+            self.watch_began = true;
+        }
+        if self.watched.is_none() && now >= self.plan.end_ns {
+            self.watched = Some(watch.watched(0));
+        }
+    }
+
+    fn until_watch(&self, now: u64) -> Duration {
+        let mark_ns = match self.watch_began {
+            true => self.plan.end_ns,
+            false => self.plan.count_from_ns,
+        };
+        match mark_ns.checked_sub(now) {
+            Some(left_ns) => LOOK.min(Duration::from_nanos(left_ns)),
+            None => LOOK,
         }
     }
 
@@ -184,6 +225,7 @@ fn put_together(spec: &Spec, run: Run, all: &[Finished]) -> Measured {
         busiest_thread: generator.busiest_thread,
         latency_p99_ms: outcome.latency_ms.p99,
     });
+    let is_unfinished = total.sent > total.answered + total.left + total.failed.all();
     let names = spec.mix.classes.iter().map(|class| class.name.clone());
     let outcomes = tally.classes.iter().map(|class| self::outcome(class, run.seconds));
     let report = Report {
@@ -200,9 +242,12 @@ fn put_together(spec: &Spec, run: Run, all: &[Finished]) -> Measured {
         classes: names.clone().zip(outcomes).collect(),
         late_ms: if open_loop { late_send } else { late_read },
         generator,
-        watched: run.watched,
+        watched: run.watched.map(|watched| Watched {
+            cpu_us_per_request: watched.cpu_seconds * 1e6 / total.answered_in_time.max(1) as f64,
+            ..watched
+        }),
         series: run.series,
-        interrupted: run.interrupted,
+        interrupted: run.stopped && (run.ended_early || is_unfinished),
     };
     let times: Vec<Times> = tally.classes.into_iter().map(|class| class.times).collect();
     Measured {
@@ -230,6 +275,7 @@ fn outcome(class: &tally::Class, seconds: f64) -> Outcome {
         answered: class.answered,
         verified: class.verified,
         streams: class.streams,
+        left: class.left,
         failed: class.failed,
         rate: if seconds > 0.0 {
             class.answered_in_time as f64 / seconds

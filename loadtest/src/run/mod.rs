@@ -2,6 +2,7 @@
 //! connections, and what came of them.
 
 mod answer;
+mod command;
 mod content;
 mod measure;
 mod options;
@@ -13,8 +14,9 @@ mod worker;
 
 use std::sync::Arc;
 
+pub use command::run;
 pub use measure::measure;
-pub use options::{Options, run};
+pub use options::Options;
 pub use target::{Target, Url, reach};
 pub use trust::Trust;
 

@@ -1,15 +1,10 @@
-//! The command line of `run`, and what becomes of a run's result.
+//! The command line of `run`, read and checked into a [`Spec`].
 
-use std::{
-    path::PathBuf,
-    process::ExitCode,
-    sync::{Arc, atomic::AtomicBool},
-};
+use std::{path::PathBuf, sync::Arc};
 
-use super::{Load, Spec, Trust, Url, measure, reach};
+use super::{Load, Spec, Trust, Url, reach};
 use crate::{
     mix::{Manners, Mix, Single, schedule::Schedule, units},
-    report::Measured,
     sweep,
 };
 
@@ -22,10 +17,6 @@ const CONNECTIONS_CLOSED: usize = 64;
 const SEED: u64 = 1;
 const DURATION_NS: u64 = 10_000_000_000;
 
-const FAILED: u8 = 1;
-const BAD_INPUT: u8 = 2;
-const NOT_VALID: u8 = 4;
-
 /// Send requests and measure what comes of them.
 ///
 /// With --rate the loop is open: requests are sent when they are due, and latency counts from then, so that a stall of
@@ -34,6 +25,7 @@ const NOT_VALID: u8 = 4;
 /// Exit codes: 0 measured (failed requests are in the result; --fail-on-errors makes them count), 1 the target cannot
 /// be reached, 2 bad input, 4 the results are not valid because the generator, not the target, was the bottleneck.
 #[derive(clap::Args, Clone, Debug)]
+#[group(id = "run")]
 pub struct Options {
     /// Where to: http://HOST:PORT or https://HOST[:PORT], with a path before every request's own if need be
     #[arg(long)]
@@ -83,18 +75,18 @@ pub struct Options {
     #[command(flatten)]
     single: SingleOptions,
     #[command(flatten)]
-    sweep: sweep::Options,
+    pub(super) sweep: sweep::Options,
     /// Write a report that opens in any browser, offline
     #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
+    pub(super) html: Option<PathBuf>,
     /// Write the latency's percentiles in HdrHistogram's text form
     #[arg(long, value_name = "FILE")]
-    hgrm: Option<PathBuf>,
+    pub(super) hgrm: Option<PathBuf>,
     #[arg(long, value_enum, default_value_t = Output::Text)]
-    output: Output,
+    pub(super) output: Output,
     /// Exit 1 when any request failed
     #[arg(long)]
-    fail_on_errors: bool,
+    pub(super) fail_on_errors: bool,
 }
 
 /// What to send without a mix.
@@ -125,109 +117,13 @@ struct SingleOptions {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
+pub(super) enum Output {
     Text,
     Json,
 }
 
-/// Why there is no result.
-struct Refusal {
-    code: u8,
-    reason: String,
-}
-
-fn bad_input(reason: String) -> Refusal {
-    Refusal {
-        code: BAD_INPUT,
-        reason,
-    }
-}
-
-/// The command. Its result goes to standard output, everything else to standard error.
-pub fn run(options: Options) -> ExitCode {
-    match carry_out(&options) {
-        Ok(code) => ExitCode::from(code),
-        Err(refusal) => {
-            eprintln!("tollgate-loadtest run: {}", refusal.reason);
-            ExitCode::from(refusal.code)
-        }
-    }
-}
-
-fn carry_out(options: &Options) -> Result<u8, Refusal> {
-    let plan = Plan::of(options).map_err(bad_input)?;
-    let failed = |reason| Refusal { code: FAILED, reason };
-    let spec = plan.spec(options).map_err(failed)?;
-    let stop = stop_on_signals().map_err(failed)?;
-    if options.sweep.is_wanted() {
-        return carry_out_sweep(options, &spec, &stop);
-    }
-    let measured = measure(&spec, &mut |_| {}, &stop).map_err(failed)?;
-    tell(options, &measured).map_err(failed)?;
-    let report = &measured.report;
-    if !report.valid {
-        return Ok(NOT_VALID);
-    }
-    Ok(match options.fail_on_errors && report.total.failed.all() > 0 {
-        true => FAILED,
-        false => 0,
-    })
-}
-
-fn carry_out_sweep(options: &Options, spec: &Spec, stop: &AtomicBool) -> Result<u8, Refusal> {
-    // Without a mix the rates are searched with whole answers or streams, as asked, and the streams with streams.
-    let stream_mix = match &options.mix {
-        Some(_) => None,
-        None => {
-            let (mut single, _) = Single::of_url_path(&spec.target.url.path);
-            options.single.apply(&mut single).map_err(bad_input)?;
-            single.stream_share = 1.0;
-            Some(Mix::single(single).map_err(bad_input)?)
-        }
-    };
-    let wanted = options.sweep.read(spec.connections, stream_mix).map_err(bad_input)?;
-    let output = sweep::Output {
-        json: options.output == Output::Json,
-        html: options.html.as_deref(),
-    };
-    match sweep::command(spec, &wanted, &output, stop) {
-        Ok(true) => Ok(0),
-        Ok(false) => Ok(NOT_VALID),
-        Err(reason) => Err(Refusal { code: FAILED, reason }),
-    }
-}
-
-/// The first SIGINT or SIGTERM ends the run with the results so far, the next one the program.
-fn stop_on_signals() -> Result<Arc<AtomicBool>, String> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, stop.clone())
-            .and_then(|_| signal_hook::flag::register(signal, stop.clone()))
-            .map_err(|bad| format!("cannot listen for signals: {bad}"))?;
-    }
-    Ok(stop)
-}
-
-fn tell(options: &Options, measured: &Measured) -> Result<(), String> {
-    let report = &measured.report;
-    match options.output {
-        Output::Json => println!(
-            "{}",
-            serde_json::to_string_pretty(report).map_err(|bad| bad.to_string())?
-        ),
-        Output::Text => println!("{report:#?}"),
-    }
-    if let Some(because) = &report.invalid_because {
-        eprintln!("results are not valid: {because}");
-    }
-    if report.total.failed.content > 0 && report.total.verified == 0 {
-        eprintln!("no answer had the sandbox's checksum: if the target does not answer from it, say --no-verify");
-    }
-    Ok(())
-}
-
 /// The options, read and checked.
-struct Plan {
+pub(super) struct Plan {
     url: Url,
     trust: Trust,
     base_path: String,
@@ -241,7 +137,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn of(options: &Options) -> Result<Self, String> {
+    pub(super) fn of(options: &Options) -> Result<Self, String> {
         let url = Url::parse(&options.url)?;
         let (mut single, base_path) = Single::of_url_path(&url.path);
         let mix = match &options.mix {
@@ -292,7 +188,7 @@ impl Plan {
     }
 
     /// Reaches the target.
-    fn spec(self, options: &Options) -> Result<Spec, String> {
+    pub(super) fn spec(self, options: &Options) -> Result<Spec, String> {
         Ok(Spec {
             target: reach(&self.url, &self.trust)?,
             base_path: self.base_path,
@@ -327,6 +223,20 @@ fn connections(options: &Options, open_loop: bool) -> Result<usize, String> {
             "--connections {count}: a process holds at most {CONNECTIONS_MOST}; start several beside each other"
         )),
         count => Ok(count),
+    }
+}
+
+impl Options {
+    /// Without a mix the rates of a sweep are searched with whole answers or streams, as asked, and the streams with
+    /// streams.
+    pub(super) fn stream_mix(&self, spec: &Spec) -> Result<Option<Mix>, String> {
+        if self.mix.is_some() {
+            return Ok(None);
+        }
+        let (mut single, _) = Single::of_url_path(&spec.target.url.path);
+        self.single.apply(&mut single)?;
+        single.stream_share = 1.0;
+        Mix::single(single).map(Some)
     }
 }
 

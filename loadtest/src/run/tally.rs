@@ -12,7 +12,7 @@ use crate::report::{
 pub struct Class {
     pub sent: u64,
     pub answered: u64,
-    /// Of those, before sending stopped: the rate is theirs.
+    /// Of those, in the time that the rate is taken over.
     pub answered_in_time: u64,
     pub verified: u64,
     pub streams: u64,
@@ -171,7 +171,7 @@ impl Tally {
             }
             End::Answer(answer::Outcome::Status) => &mut class.failed.status,
             End::Answer(answer::Outcome::Cut) => &mut class.failed.cut,
-            End::Answer(answer::Outcome::Content) => &mut class.failed.content,
+            End::Answer(answer::Outcome::Foreign | answer::Outcome::Content) => &mut class.failed.content,
             End::Connect => &mut class.failed.connect,
             End::Timeout => &mut class.failed.timeout,
         };

@@ -24,6 +24,7 @@ pub struct Reply<'a> {
     pub seed: u64,
     pub prompt_tokens: u64,
     pub answer_tokens: u64,
+    pub max_tokens: Option<u64>,
     /// The request's limit ended it.
     pub cut_by_limit: bool,
     bulk: bool,
@@ -42,6 +43,7 @@ impl<'a> Reply<'a> {
             seed,
             prompt_tokens: ask.prompt.tokens,
             answer_tokens: wanted.min(allowed),
+            max_tokens: ask.max_tokens,
             cut_by_limit: allowed < wanted,
             bulk: wishes.answer_bytes.is_some(),
         }
@@ -203,6 +205,7 @@ mod tests {
             seed: 7919,
             prompt_tokens: 1,
             answer_tokens: tokens,
+            max_tokens: None,
             cut_by_limit: false,
             bulk: bytes.is_some(),
         }

@@ -14,8 +14,8 @@ use crate::net::{
 
 use super::{
     arrivals::Ending,
-    server::Server,
     exchange::{Exchange, Want},
+    server::Server,
 };
 
 /// Epoll's and the timers' word for the listening socket.
@@ -190,7 +190,8 @@ impl Loop {
         };
         connection.readable |= ready.readable;
         connection.hung_up |= ready.hung_up;
-        let is_flushed = !ready.writable || connection.socket.flush().unwrap_or(true);
+        // An error shows again when the socket is used.
+        let is_flushed = ready.writable && connection.socket.flush().unwrap_or(true);
         match connection.wait {
             Wait::Nothing => self.go_on(ready.token),
             Wait::Farewell if is_flushed => self.forget(ready.token),

@@ -40,6 +40,7 @@ const WARM_UP_SHARE: u64 = 10;
 
 /// The command line of a sweep, beside that of a run: `--duration` is a window's length, `--rate` has no place.
 #[derive(clap::Args, Clone, Debug)]
+#[group(id = "sweep_options", multiple = true)]
 pub struct Options {
     /// Find the highest rate that keeps the p99 under each bound with no failure; --duration is a window's length
     #[arg(long, conflicts_with = "rate")]
@@ -268,6 +269,9 @@ impl Sweep<'_> {
         if self.stop.load(Ordering::Relaxed) {
             return Err(End::Stopped);
         }
+        if self.tried.is_empty() {
+            something_is_answered(&report).map_err(End::Failed)?;
+        }
         if self.streams && report.total.streams == 0 && report.total.failed.all() == 0 {
             return Err(End::Failed(
                 "--sweep-streams: no answer was a stream; say --stream, or give a --mix whose classes stream"
@@ -281,9 +285,10 @@ impl Sweep<'_> {
         let tried = Tried {
             streams: self.streams,
             load,
-            p99_ms: trial.p99_ms,
+            // A figure for the record all the same: it took as long as the window, at least.
+            p99_ms: trial.p99_ms.min(spec.duration_ns as f64 / 1e6),
             failed: trial.failed,
-            valid: trial.valid,
+            valid: report.valid,
         };
         (self.tell)(Told::Tried(&tried));
         self.tried.push(tried);
@@ -314,6 +319,23 @@ impl Sweep<'_> {
     }
 }
 
+/// A target that answers nothing right, ever, is not to be searched for its limit.
+fn something_is_answered(report: &Report) -> Result<(), String> {
+    let (total, wrong) = (&report.total, answered_wrong(report));
+    if wrong == 0 || wrong < total.sent {
+        return Ok(());
+    }
+    let failed = &total.failed;
+    let remedy = match failed.content {
+        0 => "see with a plain run what is wrong: the key, the models, the path",
+        _ => "if the answers do not come from the sandbox, say --no-verify",
+    };
+    Err(format!(
+        "all {} requests of the first window failed (status {}, cut {}, content {}); {remedy}",
+        total.sent, failed.status, failed.cut, failed.content
+    ))
+}
+
 /// Whether this second alone puts the window's p99 over the bound: half of its requests are over, and a second is more
 /// than a fiftieth of the window.
 fn is_decided(second: &Second, bound_ms: f64, window_ns: u64) -> bool {
@@ -329,10 +351,16 @@ fn judged(report: &Report, load: f64, streams: bool) -> Trial {
     Trial {
         load,
         // A window without an answer kept no bound.
-        p99_ms: if times.count == 0 { f64::MAX } else { times.p99 },
+        p99_ms: if times.count == 0 { f64::INFINITY } else { times.p99 },
         failed: report.total.failed.all(),
-        valid: report.valid,
+        // A wrong or broken answer is the target's own, however late the generator was.
+        valid: report.valid || answered_wrong(report) > 0,
     }
+}
+
+fn answered_wrong(report: &Report) -> u64 {
+    let failed = &report.total.failed;
+    failed.status + failed.cut + failed.content
 }
 
 fn held(found: Found) -> Held {

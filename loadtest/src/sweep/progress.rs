@@ -74,7 +74,7 @@ mod tests {
             line("window 2: 400 requests/s", &Told::Tried(&tried))
         };
         assert!(
-            ended(0, true).ends_with("window 2: 400 requests/s: p99 3 ms\n"),
+            ended(0, true).ends_with("window 2: 400 requests/s: p99 3.00 ms\n"),
             "{}",
             ended(0, true)
         );

@@ -216,7 +216,7 @@ fn counts_are_whole_and_small_ones_exact() {
 #[test]
 fn an_end_keeps_the_windows_that_were_whole() {
     let mut target = queue(20_000.0);
-    let mut left = 45;
+    let mut left = 30;
     let (found, ended) = search(&settings(), &mut |load| {
         left -= 1;
         match left {

@@ -91,7 +91,7 @@ fn a_window_without_an_answer_keeps_no_bound() {
         valid: true,
         ..Report::default()
     };
-    assert_eq!(judged(&report, 5.0, false).p99_ms, f64::MAX);
+    assert_eq!(judged(&report, 5.0, false).p99_ms, f64::INFINITY);
     let mut answered = report;
     answered.total.latency_ms.count = 3;
     answered.total.latency_ms.p99 = 2.0;
@@ -106,4 +106,29 @@ fn a_window_without_an_answer_keeps_no_bound() {
     };
     assert_eq!(judged(&answered, 5.0, false), right);
     assert_eq!(judged(&answered, 5.0, true).p99_ms, 7.0);
+}
+
+#[test]
+fn a_wrong_answer_is_the_targets_and_a_late_one_the_generators() {
+    let mut report = Report::default();
+    report.total.failed.timeout = 5;
+    assert!(!judged(&report, 5.0, false).valid);
+    report.total.failed.status = 1;
+    assert!(judged(&report, 5.0, false).valid);
+}
+
+#[test]
+fn a_target_that_answers_nothing_right_is_not_searched() {
+    let mut report = Report::default();
+    report.total.sent = 10;
+    report.total.failed.content = 10;
+    let said = something_is_answered(&report).unwrap_err();
+    assert!(said.contains("--no-verify"), "{said}");
+    report.total.failed = crate::report::Failed {
+        status: 10,
+        ..Default::default()
+    };
+    assert!(something_is_answered(&report).unwrap_err().contains("the key"));
+    report.total.failed.status = 9;
+    assert_eq!(something_is_answered(&report), Ok(()));
 }

@@ -63,6 +63,7 @@ fn outcome(times: &Times, failed: Failed, seconds: f64) -> Outcome {
         answered,
         verified: answered - answered / 20,
         streams: times.first_token.len(),
+        left: 0,
         failed,
         rate: if seconds > 0.0 { answered as f64 / seconds } else { 0.0 },
         latency_ms: percentiles(&times.latency),

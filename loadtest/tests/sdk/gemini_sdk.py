@@ -8,12 +8,11 @@ from google.genai import errors, types
 import provider
 
 
-def client():
-    return genai.Client(api_key="k", http_options=types.HttpOptions(base_url=provider.URL))
+CLIENT = genai.Client(api_key="k", http_options=types.HttpOptions(base_url=provider.URL))
 
 
 def ask(model="sandbox-tokens-30", **config):
-    return client().models.generate_content(model=model, contents=provider.PROMPT, config=types.GenerateContentConfig(**config))
+    return CLIENT.models.generate_content(model=model, contents=provider.PROMPT, config=types.GenerateContentConfig(**config))
 
 
 def check_generate():
@@ -28,7 +27,7 @@ def check_generate():
 
 
 def check_streamed():
-    chunks = list(client().models.generate_content_stream(model="sandbox-tokens-30", contents=provider.PROMPT))
+    chunks = list(CLIENT.models.generate_content_stream(model="sandbox-tokens-30", contents=provider.PROMPT))
     assert "".join(chunk.text or "" for chunk in chunks) == ask().text
     assert [chunk.candidates[0].finish_reason for chunk in chunks] == [None] * 30 + [types.FinishReason.STOP]
     assert chunks[-1].usage_metadata == ask().usage_metadata
@@ -41,11 +40,11 @@ def check_streamed_as_an_array():
 
 
 def check_token_counts():
-    assert client().models.count_tokens(model="m", contents=provider.PROMPT).total_tokens == provider.PROMPT_TOKENS
+    assert CLIENT.models.count_tokens(model="m", contents=provider.PROMPT).total_tokens == provider.PROMPT_TOKENS
 
 
 def check_embeddings():
-    answer = client().models.embed_content(
+    answer = CLIENT.models.embed_content(
         model="gemini-embedding-001", contents=["quiet rain", "river"], config=types.EmbedContentConfig(output_dimensionality=64)
     )
     assert [len(embedding.values) for embedding in answer.embeddings] == [64, 64]
@@ -55,8 +54,8 @@ def check_embeddings():
 
 
 def check_models():
-    assert [model.name for model in client().models.list()] == ["models/sandbox-small", "models/sandbox-large"]
-    assert client().models.get(model="gemini-x").name == "models/gemini-x"
+    assert [model.name for model in CLIENT.models.list()] == ["models/sandbox-small", "models/sandbox-large"]
+    assert CLIENT.models.get(model="gemini-x").name == "models/gemini-x"
 
 
 def check_error_classes():
@@ -67,7 +66,7 @@ def check_error_classes():
     for status, name in {500: "INTERNAL", 503: "UNAVAILABLE"}.items():
         error = provider.raises(errors.ServerError, lambda: ask(f"sandbox-status-{status}"))
         assert (error.code, error.status) == (status, name)
-        stream = client().models.generate_content_stream(model=f"sandbox-status-{status}", contents="a")
+        stream = CLIENT.models.generate_content_stream(model=f"sandbox-status-{status}", contents="a")
         assert provider.raises(errors.ServerError, lambda: list(stream)).status == name
 
 

@@ -36,6 +36,7 @@ def check_responses():
     Response.model_validate(raw, strict=True)
     cut = client().responses.create(model="sandbox-tokens-30", input=[{"role": "user", "content": provider.PROMPT}], max_output_tokens=16)
     assert (cut.status, cut.incomplete_details.reason, cut.usage.output_tokens) == ("incomplete", "max_output_tokens", 16)
+    assert cut.max_output_tokens == 16 and answer.max_output_tokens is None
 
 
 def check_responses_streamed():
@@ -57,10 +58,10 @@ def check_responses_streamed():
     ], kinds
     assert "".join(event.delta for event in events if event.type == "response.output_text.delta") == whole.output_text
     assert events[-1].response == whole
-    with client().responses.stream(model="sandbox-tokens-30", input=provider.PROMPT, max_output_tokens=20) as stream:
-        for _ in stream:
-            pass
-        assert stream.get_final_response().status == "incomplete"
+    with client().responses.stream(model="sandbox-tokens-30", input=provider.PROMPT) as stream:
+        assert stream.get_final_response().output_text == whole.output_text
+    cut = client().responses.create(model="sandbox-tokens-30", input=provider.PROMPT, stream=True, max_output_tokens=20)
+    assert list(cut)[-1].type == "response.incomplete"
 
 
 def check_embeddings():

@@ -32,6 +32,8 @@ pub enum Judgement {
     Verified,
     /// Too short for a checksum, or of no kind that carries one.
     Unverified,
+    /// It does not end as the sandbox's texts do.
+    Foreign,
     Wrong,
 }
 
@@ -154,6 +156,7 @@ fn judgement(text: &[u8], verify: bool) -> Judgement {
         Verdict::Right => Judgement::Verified,
         Verdict::Wrong => Judgement::Wrong,
         Verdict::Unsigned => Judgement::Unverified,
+        Verdict::Foreign => Judgement::Foreign,
     }
 }
 

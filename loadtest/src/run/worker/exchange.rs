@@ -45,6 +45,8 @@ impl Worker<'_> {
         let connection = &mut self.connections[slot];
         connection.answer.begin(request.expect);
         connection.request = Some(request);
+        // What a slow reader before it left unread was nothing: its answer was whole.
+        connection.unread = false;
         connection.forget_out();
         if connection.socket.is_some() && !request.byte_at_a_time {
             connection.phase = Phase::Busy;
@@ -438,8 +440,22 @@ impl Worker<'_> {
         }
     }
 
+    /// A text that is not the sandbox's is an answer like any other of a target that never gave one that is, and wrong
+    /// from a target that did.
+    fn told_apart(&mut self, end: End) -> End {
+        match end {
+            End::Answer(Outcome::Answered { verified: true }) => self.is_sandbox = true,
+            End::Answer(Outcome::Foreign) if !self.is_sandbox => {
+                return End::Answer(Outcome::Answered { verified: false });
+            }
+            _ => {}
+        }
+        end
+    }
+
     /// The request is over. The connection goes on to its next one, or waits for it, or is left.
     fn settle(&mut self, slot: usize, end: End, now: u64) {
+        let end = self.told_apart(end);
         let connection = &mut self.connections[slot];
         let Some(request) = connection.request.take() else {
             return;
@@ -452,7 +468,8 @@ impl Worker<'_> {
         connection.forget_out();
         connection.reused = true;
         if request.counted {
-            let in_time = now <= self.plan.end_ns;
+            let counting_ns = self.plan.end_ns - self.plan.count_from_ns;
+            let in_time = now <= *self.rate_until_ns.get_or_insert(now.saturating_add(counting_ns));
             if let (End::Answer(Outcome::Answered { .. }), Some(first_byte_ns)) = (end, request.first_byte_ns) {
                 let times = &mut self.tally.classes[request.class].times;
                 times.first_byte.saturating_record(first_byte_ns - request.start_ns);

@@ -89,12 +89,17 @@ pub struct Worker<'a> {
     connecting: usize,
     tally: Tally,
     shared: Shared,
+    /// Some answer had the sandbox's checksum.
+    is_sandbox: bool,
     /// Room for what is composed and for what is read.
     out: Vec<u8>,
     scratch: Vec<u8>,
     /// Since when what is now read may have waited here.
     arrived_ns: u64,
     seconds: u64,
+    /// Answers until then make the rate: from the first one on, for as long as requests were sent. So an answer's own
+    /// length does not count against it, nor a backlog for it.
+    rate_until_ns: Option<u64>,
     /// CPU time when counting began and ended.
     cpu_from_ns: Option<u64>,
     cpu_end_ns: Option<u64>,
@@ -128,10 +133,12 @@ impl<'a> Worker<'a> {
             connecting: 0,
             tally: Tally::new(spec.mix.classes.len()),
             shared: Shared::new(),
+            is_sandbox: false,
             out: Vec::with_capacity(READ_BYTES),
             scratch: Vec::with_capacity(READ_BYTES),
             arrived_ns: 0,
             seconds: 0,
+            rate_until_ns: None,
             cpu_from_ns: None,
             cpu_end_ns: None,
         })

@@ -80,10 +80,9 @@ fn response(out: &mut Vec<u8>, reply: &Reply, stage: Stage) {
             false => b"null",
         }],
     );
-    put(
-        out,
-        &[b",\"instructions\":null,\"max_output_tokens\":null,\"max_tool_calls\":null,\"model\":"],
-    );
+    let limit = reply.max_tokens.map_or(b"null".to_vec(), digits);
+    put(out, &[b",\"instructions\":null,\"max_output_tokens\":", &limit]);
+    put(out, &[b",\"max_tool_calls\":null,\"model\":"]);
     put(out, &[reply.model_json, b",\"output\":["]);
     if stage == Stage::Ended {
         item(out, reply, Stage::Ended);
