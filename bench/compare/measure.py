@@ -162,12 +162,12 @@ def idle_connections(peer, count, row):
     before = steady_rss_mib(peer.pids())
     idle = crowd.Crowd(peer, row, count)
     try:
-        opened = idle.fill()
+        opened, why_fewer = idle.fill(), idle.why_fewer
         time.sleep(1)
         after, cpu = rss_mib(peer.pids()), proc.cpu_seconds(peer.pids())
         time.sleep(2)
         cpu = proc.cpu_seconds(peer.pids()) - cpu
-        return {"connections": opened, "standing": idle.drop_closed(), "why_fewer": idle.why_fewer,
+        return {"connections": opened, "standing": idle.drop_closed(), "why_fewer": why_fewer,
                 "bytes_each": (after - before) * 1024 * 1024 / max(opened, 1), "cpu_ms_per_s": cpu * 1000 / 2}
     finally:
         idle.close()
