@@ -54,7 +54,7 @@ class Patience:
 
 def round_of(generator, peer, providers, row, seconds, rough_rate):
     """Loads one peer with one row, first gently, then as much as it takes. Adds `cpu_us` of its process tree for each
-    completed request, `rss_mib`, and `others`: the larger share of a core that strangers' processes took meanwhile."""
+    completed request, `rss_mib`, and `others`: the larger share of a core that strangers took meanwhile."""
     calm = calm_round_of(generator, peer, row, rough_rate)
     if not calm and not row.stream:
         generator.closed(peer, row, WARM_S)  # connections, caches and pools as in steady state

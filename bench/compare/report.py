@@ -23,8 +23,8 @@ def disturbed(rows):
     noisy = [one["others"] for one in rounds if one["others"] > measure.MOST_OTHERS]
     words = ""
     if noisy:
-        words = (f" In {len(noisy)} of {len(rounds)} rounds other processes took more than "
-                 f"{measure.MOST_OTHERS:.0%} of a core, {max(noisy):.0%} at most: latencies suffer, ratios less.")
+        words = (f" In {len(noisy)} of {len(rounds)} rounds other processes, or other machines on the same host, took "
+                 f"more than {measure.MOST_OTHERS:.0%} of a core, {max(noisy):.0%} at most: latencies suffer, ratios less.")
     late = [one for one in rounds if not one.get("valid", True) or not one.get("calm_valid", True)]
     if late:
         words += (f" In {len(late)} of {len(rounds)} rounds the generator says that it was late itself (it shares core 1 "
