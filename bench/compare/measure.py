@@ -16,7 +16,7 @@ CALM_S = 0.7
 
 
 # A slow peer gets as long as it takes to answer each connection a few times, up to this.
-LONGEST_ROUND_S = 8
+LONGEST_ROUND_S = 6
 ANSWERS_EACH = 3
 # After a round a peer may still work on what nobody waits for any more; the next one must not pay for that.
 SETTLED_SHARE = 0.05

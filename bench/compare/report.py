@@ -128,7 +128,8 @@ def render(result):
     lines = [BEGIN, "",
              f"`{result['command']}` on {result['date']}: {machine['cpu']}, {machine['cores']} cores, Linux "
              f"{machine['kernel']}; load by {', '.join(result['tools'])}. Proxy on core 0, load and providers on core 1; "
-             f"{result['rounds']} interleaved rounds of {result['seconds']:g} s, medians.{disturbed(result['rows'])}", ""]
+             f"{result['rounds']} interleaved rounds of {result['seconds']:g} s, medians; a peer too slow to answer each "
+             f"connection a few times in that has one longer round.{disturbed(result['rows'])}", ""]
     lines += tables.peers_table(result)
     lines += ["`tollgate, everything on` has, beside bare: " + "; ".join(result["features"]) + ".", ""]
     lines += cross_check_line(result)
