@@ -410,7 +410,7 @@ mod tests {
         }
         let outcome = |expect| read(expect, [&answer(201), b""]).over.map(|over| over.outcome);
         assert_eq!(outcome(EXPECTS[2]), Some(Outcome::Content), "a stream without its end");
-        assert_eq!(outcome(EXPECTS[1]), Some(Outcome::Answered { verified: false }));
+        assert_eq!(outcome(EXPECTS[1]), Some(Outcome::Foreign), "nothing is said");
     }
 
     #[test]

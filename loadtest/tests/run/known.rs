@@ -133,7 +133,7 @@ fn closed_loop_hides_a_stall_as_theory_says() {
     assert_eq!(closed["loop"], "closed");
     // Each connection: ten requests a second, but for the two seconds in which it waits.
     let answered = closed["answered"].as_f64().expect("a count");
-    assert!((answered / (CONNECTIONS * 100) as f64 - 1.0).abs() < 0.02, "{answered}");
+    assert!((answered / (CONNECTIONS * 100) as f64 - 1.0).abs() < 0.04, "{answered}");
     for name in ["p50", "p90"] {
         assert_near(name, measured_ms(&closed, name), 100.0);
     }

@@ -153,7 +153,7 @@ fn bad_input_is_told_with_its_remedy() {
         (&[url[0], url[1], "--timeout", "0s"], "60s"),
         (&[url[0], url[1], "--connections", "0"], "1 or more"),
         (&[url[0], url[1], "--connections", "8001"], "at most 8000"),
-        (&[url[0], url[1], "--threads", "0"], "1 or more"),
+        (&[url[0], url[1], "--threads", "0"], "1 to 256"),
         (&[url[0], url[1], "--html", "/no/such/folder/r.html"], "/no/such/folder"),
     ];
     for (arguments, remedy) in cases {
