@@ -366,8 +366,8 @@ fn answered_wrong(report: &Report) -> u64 {
 fn held(found: Found) -> Held {
     Held {
         bound_ms: found.bound_ms,
-        windows: found.loads,
-        limited_by: found.limited_by.map_or("", search::Limit::name).to_owned(),
+        limited_by: found.limited_by().map_or("", Limit::name).to_owned(),
+        windows: found.loads(),
     }
 }
 

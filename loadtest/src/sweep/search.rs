@@ -1,7 +1,8 @@
 //! The search for the highest load under each of several bounds. Pure: it asks for trials and judges them.
 //!
 //! It rises by doubling until the loosest bound breaks, then halves the gap (in ratio) between the highest load that
-//! kept each bound and the next that did not. Every trial counts for every bound. Then it does so again, from where
+//! kept each bound and the next that did not. Every trial counts for every bound, and a load that breaks one is tried
+//! twice before it counts. Then it does so again, from where
 //! it ended, for as many windows as are wanted: what they found apart from each other is the spread.
 
 /// What is searched for, and how closely.
@@ -64,10 +65,29 @@ impl Trial {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Found {
     pub bound_ms: f64,
-    /// The highest load that kept it, in each window; empty when none did.
-    pub loads: Vec<f64>,
-    /// What ended the search above; the generator if it did so in any window.
-    pub limited_by: Option<Limit>,
+    /// Of each window in which the bound was kept: the highest load that kept it, and what ended the search above.
+    pub held: Vec<(f64, Limit)>,
+    /// What broke the lowest load tried, where not even that kept the bound.
+    pub never: Option<Limit>,
+}
+
+impl Found {
+    pub fn loads(&self) -> Vec<f64> {
+        self.held.iter().map(|(load, _)| *load).collect()
+    }
+
+    /// What ended the search of the window that the median is of; of the two in the middle the generator, if it was
+    /// one of them.
+    pub fn limited_by(&self) -> Option<Limit> {
+        let mut held = self.held.clone();
+        held.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let middle = match held.len() {
+            0 => return self.never,
+            count => &held[(count - 1) / 2..=count / 2],
+        };
+        let generator = middle.iter().find(|(_, limit)| *limit == Limit::Generator);
+        generator.or(middle.first()).map(|(_, limit)| *limit)
+    }
 }
 
 /// Searches until all is found, or a trial cannot be made; answers what was found until then, and why it ended.
@@ -91,11 +111,10 @@ pub fn search<E>(settings: &Settings, trial: &mut dyn FnMut(f64) -> Result<Trial
             }
         }
         for (found, (load, limit)) in all.iter_mut().rev().zip(ends) {
-            found.loads.extend(load);
-            found.limited_by = match (found.limited_by, limit) {
-                (Some(Limit::Generator), _) => Some(Limit::Generator),
-                (_, limit) => Some(limit),
-            };
+            match load {
+                Some(load) => found.held.push((load, limit)),
+                None => found.never = Some(limit),
+            }
         }
     }
     (all, None)
@@ -125,13 +144,15 @@ impl Window<'_> {
         } = *self.settings;
         let bound_ms = before.bound_ms;
         // The first time in strides, later in steps that grow.
-        let (start, mut stride) = match before.loads.last() {
-            Some(load) => (*load, 1.0 + 2.0 * precision),
+        let (start, mut stride) = match before.held.last() {
+            Some((load, _)) => (*load, 1.0 + 2.0 * precision),
             None => (self.settings.start, 2.0),
         };
         loop {
             let bracket = self.bracket(bound_ms);
             let next = match (bracket.kept, bracket.broken) {
+                // A hiccup of the machine is not to decide: what breaks a bound is tried once more before it counts.
+                (_, Some((broken, _))) if self.times_tried(broken) < 2 => broken,
                 (None, None) => start,
                 (Some(kept), None) if kept >= most => return Ok((Some(kept), Limit::Generator)),
                 (Some(kept), None) => self.rounded(kept * stride).max(self.above(kept)).min(most),
@@ -140,29 +161,16 @@ impl Window<'_> {
                 (Some(kept), Some((broken, limit))) if self.is_close(kept, broken) => return Ok((Some(kept), limit)),
                 (Some(kept), Some((broken, _))) => self.between(kept, broken),
             };
-            if bracket.kept.is_none() != bracket.broken.is_none() {
+            let again = bracket.broken.is_some_and(|(broken, _)| broken == next);
+            if !again && bracket.kept.is_none() != bracket.broken.is_none() {
                 stride = (stride * stride).min(2.0);
             }
-            self.try_load(next, bound_ms, bracket.broken.is_none(), trial)?;
+            self.trials.push(trial(next)?);
         }
     }
 
-    /// On the way up a load that breaks the bound is tried once more: a hiccup of the machine is not to end it there.
-    fn try_load<E>(
-        &mut self,
-        load: f64,
-        bound_ms: f64,
-        rising: bool,
-        trial: &mut dyn FnMut(f64) -> Result<Trial, E>,
-    ) -> Result<(), E> {
-        for _ in 0..if rising { 2 } else { 1 } {
-            let made = trial(load)?;
-            self.trials.push(made);
-            if made.judge(bound_ms).is_ok() {
-                break;
-            }
-        }
-        Ok(())
+    fn times_tried(&self, load: f64) -> usize {
+        self.trials.iter().filter(|trial| trial.load == load).count()
     }
 
     fn bracket(&self, bound_ms: f64) -> Bracket {
