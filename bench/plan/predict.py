@@ -87,7 +87,10 @@ class Bench:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=seconds + 120)
         if done.returncode not in (0, 4):
             raise SystemExit(f"{name}: the generator ended with {done.returncode}")
-        return json.loads(done.stdout)
+        report = json.loads(done.stdout)
+        if not report["answered"] or (watched and not report["watched"]):
+            raise SystemExit(f"{name}: no answered call, or no CPU time of process {self.served.pid}:\n{done.stdout[:2000]}")
+        return report
 
     def rate_for(self, name, shapes):
         """The rate that keeps the shard as busy as `BUSY`: calls get cheaper as it gets busier, so in two steps."""
