@@ -1,6 +1,5 @@
 //! `tollgate-loadtest`: the command line, and nothing else.
 
-#![allow(dead_code)] // skeleton
 mod dialect;
 mod mapped;
 mod mix;

@@ -66,6 +66,7 @@ impl Watch {
     }
 
     /// User and system time of the tree since it began, that of ended children included.
+    #[cfg(test)]
     pub fn cpu_seconds(&self) -> f64 {
         let mut tree = locked(&self.tree);
         look(&mut tree);
@@ -73,6 +74,7 @@ impl Watch {
     }
 
     /// Resident memory of the tree now.
+    #[cfg(test)]
     pub fn rss_mib(&self) -> f64 {
         let mut tree = locked(&self.tree);
         look(&mut tree);
@@ -80,6 +82,7 @@ impl Watch {
     }
 
     /// The most resident memory that was seen since it began.
+    #[cfg(test)]
     pub fn rss_mib_peak(&self) -> f64 {
         mib(locked(&self.tree).peak_kib)
     }

@@ -215,8 +215,6 @@ fn class(site: &Site, name: &str, class: &Spanned<ClassFile>) -> Result<Class, S
         weight: read.weight.value,
         dialect: wanted.dialect,
         kind: wanted.kind,
-        model: wanted.model,
-        stream_share,
         manners,
         expect_status: expected(site, name, read)?,
         plan,

@@ -50,6 +50,7 @@ impl Distribution {
     }
 
     /// The mean, bounds left out of account.
+    #[cfg(test)]
     pub fn mean(&self) -> f64 {
         match *self {
             Self::Constant(value) => value,
@@ -76,14 +77,6 @@ impl Distribution {
                 mean: mean * by,
                 max: max * by,
             },
-        }
-    }
-
-    /// None is ever drawn above this.
-    pub fn most(&self) -> f64 {
-        match *self {
-            Self::Constant(value) => value,
-            Self::Uniform { max, .. } | Self::LogNormal { max, .. } | Self::Exponential { max, .. } => max,
         }
     }
 }

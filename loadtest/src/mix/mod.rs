@@ -63,9 +63,6 @@ pub struct Class {
     pub weight: f64,
     pub dialect: Dialect,
     pub kind: Kind,
-    pub model: String,
-    /// Share of the requests that ask for a stream, 0 to 1.
-    pub stream_share: f64,
     pub manners: Manners,
     /// The statuses that are right for this class beside 2xx: a class of wrong keys is answered by a 401. An answer
     /// with one of them is `answered`, its content not verified.
@@ -232,8 +229,6 @@ impl Mix {
             weight: 1.0,
             dialect: single.dialect,
             kind: Kind::Chat,
-            model: single.model,
-            stream_share: single.stream_share,
             manners: single.manners,
             expect_status: Vec::new(),
             plan,

@@ -178,10 +178,6 @@ impl Schedule {
         }
     }
 
-    pub fn arrivals(&self) -> Arrivals {
-        self.arrivals
-    }
-
     /// Until the last request may be due; None for a rate without end.
     pub fn duration_ns(&self) -> Option<u64> {
         let seconds: f64 = self.pieces.iter().map(|piece| piece.seconds).sum();
@@ -196,6 +192,7 @@ impl Schedule {
     }
 
     /// Requests a second over its whole duration; the last rate of a schedule without end.
+    #[cfg(test)]
     pub fn mean_rate(&self) -> f64 {
         match self.duration_ns() {
             Some(duration_ns) => self.count_until(duration_ns) / (duration_ns as f64 / NS),

@@ -89,10 +89,10 @@ fn every_built_in_mix_composes_requests_that_are_http_and_json() {
             let class = &mix.classes[composed.class];
             sent[composed.class] += 1;
             assert_eq!(composed.dialect, class.dialect);
-            assert!(composed.stream as u64 as f64 <= class.stream_share.ceil());
             assert_eq!(request.headers["host"], "127.0.0.1:8080");
             assert_eq!(request.body["stream"].as_bool().unwrap_or(false), composed.stream);
-            assert_eq!(request.body["model"], class.model);
+            let model = request.body["model"].as_str().unwrap();
+            assert!(["sandbox-small", "sandbox-large"].contains(&model), "{name}: {model}");
             assert!(request.body_bytes < 5 * 1024 * 1024, "{name}: {}", request.body_bytes);
         }
         let weights: f64 = mix.classes.iter().map(|class| class.weight).sum();
@@ -312,7 +312,6 @@ fn bodies_come_from_a_file() {
     let path = folder.path().join("m.yaml");
     std::fs::write(&path, "classes: { a: { weight: 1, bodies: b.jsonl } }").unwrap();
     let mix = Arc::new(Mix::read(&path).unwrap());
-    assert_eq!(mix.classes[0].stream_share, 0.5);
     let mut composer = Composer::new(mix, &target(), 3, 0, 1);
     let mut ids = HashSet::new();
     for _ in 0..50 {

@@ -84,6 +84,7 @@ impl Utilisation {
     }
 
     /// Times the peak at which so much of it is used.
+    #[cfg(test)]
     pub fn reaches(&self, utilisation: f64) -> f64 {
         if self.fleet > 0.0 {
             (utilisation - self.fixed) / self.fleet

@@ -33,7 +33,8 @@ pub struct Options {
     /// What to send: a YAML file or the name of a built-in mix; without, chat requests of 1.2 KB, all of a kind
     #[arg(long, value_name = "FILE|NAME")]
     mix: Option<String>,
-    /// Open loop: requests a second, as 1000, poisson:1000, ramp:0-5000/30s or steps:100/10s,200/10s
+    /// Open loop: requests a second, as 1000, poisson:1000, ramp:0-5000/30s or steps:100/10s,200/10s, or a file that
+    /// says so
     #[arg(long, value_name = "SCHEDULE")]
     rate: Option<String>,
     /// Connections: as many as this in closed loop (default 64), at most this in open loop (default 8000)
@@ -148,7 +149,7 @@ impl Plan {
             }
         };
         let schedule = match &options.rate {
-            Some(rate) => Some(Schedule::parse(rate).map_err(|why| format!("--rate: {why}"))?),
+            Some(rate) => Some(Schedule::named(rate).map_err(|why| format!("--rate: {why}"))?),
             // Whoever names connections only wants the closed loop.
             None if options.connections.is_some() => None,
             None => mix.schedule.clone(),

@@ -314,10 +314,6 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn is_open_loop(&self) -> bool {
-        self.due.is_some()
-    }
-
     /// The connection waits for a request; in the list, so that it can be found and taken out at once.
     fn now_idle(&mut self, slot: usize) {
         self.connections[slot].phase = Phase::Idle;
