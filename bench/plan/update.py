@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the worked example of docs/src/capacity.md anew from what the planner prints, and the prediction's line.
+"""Writes the worked example of docs/capacity.md anew from what the planner prints, and the prediction's line.
 
     bench/plan/update.py [--program target/release/tollgate-loadtest]
 
@@ -13,7 +13,7 @@ import os
 import subprocess
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-DOCUMENT = os.path.join(ROOT, "docs", "src", "capacity.md")
+DOCUMENT = os.path.join(ROOT, "docs", "capacity.md")
 PREDICTION = os.path.join(ROOT, "docs", "performance", "prediction.json")
 DEMAND = "config/loadtest/demand/billion.yaml"
 MEASUREMENTS = "docs/performance/plan-measurements.json"

@@ -315,7 +315,7 @@ fn every_ready_demand_can_be_planned() {
 /// `bench/plan/update.py` writes it anew.
 #[test]
 fn the_document_shows_what_the_planner_prints() {
-    let document = fs::read_to_string(root().join("docs/src/capacity.md")).expect("the document");
+    let document = fs::read_to_string(root().join("docs/capacity.md")).expect("the document");
     let (_, rest) = document.split_once("<!-- plan:begin").expect("a begin mark");
     let (_, rest) = rest.split_once("-->\n\n").expect("the mark's end");
     let (shown, _) = rest.split_once("\n<!-- plan:end -->").expect("an end mark");

@@ -14,6 +14,8 @@ const CONNECTIONS_MOST: usize = 8000;
 const CONNECTIONS_OPEN: usize = CONNECTIONS_MOST;
 /// Closed loop without `--connections`.
 const CONNECTIONS_CLOSED: usize = 64;
+/// What most servers refuse is longer by far; each connection may hold one.
+const BODY_MOST_BYTES: u64 = 64 << 20;
 const SEED: u64 = 1;
 const DURATION_NS: u64 = 10_000_000_000;
 
@@ -247,7 +249,11 @@ impl SingleOptions {
             single.model.clone_from(model);
         }
         if let Some(size) = &self.body_bytes {
-            single.body_bytes = units::size_bytes(size).map_err(|why| format!("--body-bytes: {why}"))?;
+            let bytes = units::size_bytes(size).map_err(|why| format!("--body-bytes: {why}"))?;
+            if bytes > BODY_MOST_BYTES {
+                return Err(format!("--body-bytes {size}: at most {} MiB", BODY_MOST_BYTES >> 20));
+            }
+            single.body_bytes = bytes;
         }
         if self.stream {
             single.stream_share = 1.0;
