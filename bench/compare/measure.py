@@ -16,7 +16,7 @@ CALM_S = 0.7
 
 
 # A slow peer gets as long as it takes to answer each connection a few times, up to this.
-LONGEST_ROUND_S = 8
+LONGEST_ROUND_S = 6
 ANSWERS_EACH = 3
 # After a round a peer may still work on what nobody waits for any more; the next one must not pay for that.
 SETTLED_SHARE = 0.05
@@ -54,7 +54,7 @@ class Patience:
 
 def round_of(generator, peer, providers, row, seconds, rough_rate):
     """Loads one peer with one row, first gently, then as much as it takes. Adds `cpu_us` of its process tree for each
-    completed request, `rss_mib`, and `others`: the larger share of a core that strangers' processes took meanwhile."""
+    completed request, `rss_mib`, and `others`: the larger share of a core that strangers took meanwhile."""
     calm = calm_round_of(generator, peer, row, rough_rate)
     if not calm and not row.stream:
         generator.closed(peer, row, WARM_S)  # connections, caches and pools as in steady state
@@ -162,12 +162,12 @@ def idle_connections(peer, count, row):
     before = steady_rss_mib(peer.pids())
     idle = crowd.Crowd(peer, row, count)
     try:
-        opened = idle.fill()
+        opened, why_fewer = idle.fill(), idle.why_fewer
         time.sleep(1)
         after, cpu = rss_mib(peer.pids()), proc.cpu_seconds(peer.pids())
         time.sleep(2)
         cpu = proc.cpu_seconds(peer.pids()) - cpu
-        return {"connections": opened, "standing": idle.drop_closed(), "why_fewer": idle.why_fewer,
+        return {"connections": opened, "standing": idle.drop_closed(), "why_fewer": why_fewer,
                 "bytes_each": (after - before) * 1024 * 1024 / max(opened, 1), "cpu_ms_per_s": cpu * 1000 / 2}
     finally:
         idle.close()

@@ -40,12 +40,14 @@ def cpu_seconds(pids):
 
 
 def core_seconds(core):
-    """Time that `core` spent in processes so far (user, nice, system), whoever's they were."""
+    """Time that `core` spent so far in processes (user, nice, system), whoever's they were, or that the host of this
+    virtual machine gave to others (steal)."""
     with open("/proc/stat") as stat:
         for line in stat:
             if line.startswith(f"cpu{core} "):
-                user, nice, system = line.split()[1:4]
-                return (int(user) + int(nice) + int(system)) / TICKS_PER_SECOND
+                times = [int(ticks) for ticks in line.split()[1:]]
+                stolen = times[7] if len(times) > 7 else 0
+                return (sum(times[:3]) + stolen) / TICKS_PER_SECOND
     raise ValueError(f"no core {core}")
 
 

@@ -23,8 +23,8 @@ def disturbed(rows):
     noisy = [one["others"] for one in rounds if one["others"] > measure.MOST_OTHERS]
     words = ""
     if noisy:
-        words = (f" In {len(noisy)} of {len(rounds)} rounds other processes took more than "
-                 f"{measure.MOST_OTHERS:.0%} of a core, {max(noisy):.0%} at most: latencies suffer, ratios less.")
+        words = (f" In {len(noisy)} of {len(rounds)} rounds other processes, or other machines on the same host, took "
+                 f"more than {measure.MOST_OTHERS:.0%} of a core, {max(noisy):.0%} at most: latencies suffer, ratios less.")
     late = [one for one in rounds if not one.get("valid", True) or not one.get("calm_valid", True)]
     if late:
         words += (f" In {len(late)} of {len(rounds)} rounds the generator says that it was late itself (it shares core 1 "
@@ -128,7 +128,8 @@ def render(result):
     lines = [BEGIN, "",
              f"`{result['command']}` on {result['date']}: {machine['cpu']}, {machine['cores']} cores, Linux "
              f"{machine['kernel']}; load by {', '.join(result['tools'])}. Proxy on core 0, load and providers on core 1; "
-             f"{result['rounds']} interleaved rounds of {result['seconds']:g} s, medians.{disturbed(result['rows'])}", ""]
+             f"{result['rounds']} interleaved rounds of {result['seconds']:g} s, medians; a peer too slow to answer each "
+             f"connection a few times in that has one longer round.{disturbed(result['rows'])}", ""]
     lines += tables.peers_table(result)
     lines += ["`tollgate, everything on` has, beside bare: " + "; ".join(result["features"]) + ".", ""]
     lines += cross_check_line(result)

@@ -143,7 +143,10 @@ def memory_table(result):
         lines.append(cells + ["–"] * (7 - len(cells)))
     trees = [f"{result['peers'][name]['title']}: " + ", ".join(f"`{one}` {number(mib)}" for one, mib in parts.items())
              for name, parts in result.get("processes", {}).items() if len(parts) > 1]
-    told = [f"By process, idle after load, in MiB. {'; '.join(trees)}.", ""] if trees else []
+    fewer = [f"{result['peers'][name]['title']} has fewer idle connections: {one['why_fewer']}."
+             for name, one in result.get("idle", {}).items() if one["why_fewer"]]
+    told = [" ".join(fewer), ""] if fewer else []
+    told += [f"By process, idle after load, in MiB. {'; '.join(trees)}.", ""] if trees else []
     return table(["peer", "RSS cold MiB", "idle after load MiB", "loaded (peak) MiB", "idle connections", "bytes each",
                   "CPU ms per idle second"], lines) + told
 

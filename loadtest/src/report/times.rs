@@ -5,7 +5,7 @@ use hdrhistogram::Histogram;
 use super::Percentiles;
 
 /// Longest time told apart: ten minutes. Longer ones count as this.
-const MOST_NS: u64 = 600_000_000_000;
+pub const MOST_NS: u64 = 600_000_000_000;
 
 /// Times of a class of requests, or of all.
 #[derive(Clone)]

@@ -13,6 +13,7 @@ use super::{
     options::{Output, Plan},
 };
 use crate::{
+    mix::Kind,
     report::{Measured, hgrm, html, json, progress::Progress, text},
     sweep,
 };
@@ -63,6 +64,13 @@ fn carry_out(options: &Options) -> Result<u8, Refusal> {
     progress.finish();
     drop(progress);
     tell(options, files, &measured).map_err(failed)?;
+    let verifies = spec.verify && spec.mix.classes.iter().any(|class| class.kind == Kind::Chat);
+    let total = &measured.report.total;
+    if verifies && total.verified == 0 && total.answered + total.failed.content > 0 {
+        eprintln!(
+            "no answer had the sandbox's checksum, so no content was verified; --no-verify says that this is meant"
+        );
+    }
     let report = &measured.report;
     if let Some(warning) = report.warning() {
         eprintln!("{warning}");
@@ -140,10 +148,6 @@ fn tell(options: &Options, files: Files, measured: &Measured) -> Result<(), Stri
     }
     if let Some((name, file)) = files.hgrm {
         write_file(&name, file, |to| hgrm::write(measured, to))?;
-    }
-    let total = &measured.report.total;
-    if total.verified == 0 && total.failed.content > 0 {
-        eprintln!("no answer was the sandbox's: if the target does not answer from it, say --no-verify");
     }
     Ok(())
 }

@@ -211,19 +211,26 @@ fn put_together(spec: &Spec, run: Run, all: &[Finished]) -> Measured {
     let cpu_ns: u64 = all.iter().map(|finished| finished.cpu_ns).sum();
     let generator = Generator {
         threads: all.len() as u64,
-        cpu_us_per_request: cpu_ns as f64 / 1e3 / total.answered_in_time.max(1) as f64,
+        cpu_us_per_request: each_us(cpu_ns as f64 / 1e3, total.answered_in_time),
         busiest_thread: all.iter().map(busy).fold(0.0, f64::max),
     };
     let open_loop = matches!(spec.load, Load::Open(_));
     let late_send = times::percentiles(&tally.late_send);
     let late_read = times::percentiles(&tally.late_read);
     let outcome = outcome(&total, run.seconds);
-    let invalid_because = verdict::invalid_because(&Own {
-        open_loop,
-        late_send_p99_ms: late_send.p99,
-        late_read_p99_ms: late_read.p99,
-        busiest_thread: generator.busiest_thread,
-        latency_p99_ms: outcome.latency_ms.p99,
+    let answering = tally.classes.iter().filter(|class| class.answered > 0);
+    let smallest_p99_ms = answering
+        .map(|class| times::percentiles(&class.times.latency).p99)
+        .reduce(f64::min);
+    // Where nothing was answered there is no time to falsify.
+    let invalid_because = smallest_p99_ms.and_then(|latency_p99_ms| {
+        verdict::invalid_because(&Own {
+            open_loop,
+            late_send_p99_ms: late_send.p99,
+            late_read_p99_ms: late_read.p99,
+            busiest_thread: generator.busiest_thread,
+            latency_p99_ms,
+        })
     });
     let is_unfinished = total.sent > total.answered + total.left + total.failed.all();
     let names = spec.mix.classes.iter().map(|class| class.name.clone());
@@ -243,7 +250,7 @@ fn put_together(spec: &Spec, run: Run, all: &[Finished]) -> Measured {
         late_ms: if open_loop { late_send } else { late_read },
         generator,
         watched: run.watched.map(|watched| Watched {
-            cpu_us_per_request: watched.cpu_seconds * 1e6 / total.answered_in_time.max(1) as f64,
+            cpu_us_per_request: each_us(watched.cpu_seconds * 1e6, total.answered_in_time),
             ..watched
         }),
         series: run.series,
@@ -255,6 +262,11 @@ fn put_together(spec: &Spec, run: Run, all: &[Finished]) -> Measured {
         total: total.times,
         classes: names.zip(times).collect(),
     }
+}
+
+/// A share of each request; none where none was answered.
+fn each_us(all_us: f64, answered: u64) -> f64 {
+    if answered == 0 { 0.0 } else { all_us / answered as f64 }
 }
 
 /// Requests a second that the schedule asks for while it is counted.

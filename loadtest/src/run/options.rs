@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use super::{Load, Spec, Trust, Url, reach};
 use crate::{
     mix::{Manners, Mix, Single, schedule::Schedule, units},
+    report::times,
     sweep,
 };
 
@@ -16,6 +17,9 @@ const CONNECTIONS_OPEN: usize = CONNECTIONS_MOST;
 const CONNECTIONS_CLOSED: usize = 64;
 /// What most servers refuse is longer by far; each connection may hold one.
 const BODY_MOST_BYTES: u64 = 64 << 20;
+/// A month: longer runs are several.
+const RUN_MOST_NS: u64 = 31 * 86_400 * 1_000_000_000;
+const THREADS_MOST: usize = 256;
 const SEED: u64 = 1;
 const DURATION_NS: u64 = 10_000_000_000;
 
@@ -156,18 +160,26 @@ impl Plan {
             None if options.connections.is_some() => None,
             None => mix.schedule.clone(),
         };
-        let time = |flag: &str, text: &str| units::duration_ns(text).map_err(|why| format!("{flag}: {why}"));
-        let warm_up_ns = time("--warm-up", &options.warm_up)?;
+        let time = |flag: &str, text: &str, most_ns: u64| match units::duration_ns(text) {
+            Ok(ns) if ns <= most_ns => Ok(ns),
+            Ok(_) => Err(format!("{flag} {text}: at most {}s", most_ns / 1_000_000_000)),
+            Err(why) => Err(format!("{flag}: {why}")),
+        };
+        let refused = |key: &&String| key.bytes().any(|byte| byte.is_ascii_control());
+        if options.key.as_ref().filter(refused).is_some() {
+            return Err("--key: a key has no line breaks or other control characters".to_owned());
+        }
+        let warm_up_ns = time("--warm-up", &options.warm_up, RUN_MOST_NS)?;
         let of_schedule = schedule.as_ref().and_then(Schedule::duration_ns);
         let duration_ns = match (&options.duration, of_schedule) {
-            (Some(duration), _) => time("--duration", duration)?,
+            (Some(duration), _) => time("--duration", duration, RUN_MOST_NS)?,
             (None, Some(of_schedule)) => of_schedule.saturating_sub(warm_up_ns),
             (None, None) => DURATION_NS,
         };
         if duration_ns == 0 {
             return Err("--duration: nothing would be counted; say how long, as in 10s".to_owned());
         }
-        let timeout_ns = time("--timeout", &options.timeout)?;
+        let timeout_ns = time("--timeout", &options.timeout, times::MOST_NS)?;
         if timeout_ns == 0 {
             return Err("--timeout: every request would have failed at once; say how long, as in 60s".to_owned());
         }
@@ -212,8 +224,8 @@ impl Plan {
 }
 
 fn connections(options: &Options, open_loop: bool) -> Result<usize, String> {
-    if options.threads == 0 {
-        return Err("--threads: 0 send nothing; say 1 or more".to_owned());
+    if !(1..=THREADS_MOST).contains(&options.threads) {
+        return Err(format!("--threads {}: say 1 to {THREADS_MOST}", options.threads));
     }
     let otherwise = if open_loop {
         CONNECTIONS_OPEN
@@ -257,6 +269,9 @@ impl SingleOptions {
         }
         if self.stream {
             single.stream_share = 1.0;
+        }
+        if self.slow_read == Some(0) {
+            return Err("--slow-read 0: nothing would ever be read; say how many bytes a second".to_owned());
         }
         single.max_tokens = self.max_tokens.or(single.max_tokens);
         single.manners = Manners {

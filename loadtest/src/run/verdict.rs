@@ -8,6 +8,7 @@ pub struct Own {
     pub late_read_p99_ms: f64,
     /// The busiest thread's share of a core.
     pub busiest_thread: f64,
+    /// The smallest of the classes': a slow class does not excuse what a quick one suffers.
     pub latency_p99_ms: f64,
 }
 

@@ -121,7 +121,11 @@ impl Content {
         };
         // Plain text, an empty body: an answer of somebody who is no provider.
         if !matches!(body.trim_ascii_start().first(), Some(b'{' | b'[')) {
-            return Judgement::Unverified;
+            return if verify {
+                Judgement::Foreign
+            } else {
+                Judgement::Unverified
+            };
         }
         let mut only: &[u8] = b"";
         let mut texts = 0;
@@ -153,6 +157,8 @@ fn judgement(text: &[u8], verify: bool) -> Judgement {
         return Judgement::Unverified;
     }
     match judge(text) {
+        // Where nothing is said, something was lost.
+        _ if text.is_empty() => Judgement::Foreign,
         Verdict::Right => Judgement::Verified,
         Verdict::Wrong => Judgement::Wrong,
         Verdict::Unsigned => Judgement::Unverified,

@@ -121,8 +121,8 @@ fn a_buffered_answer_is_verified_in_every_dialect() {
             Judgement::Verified,
             "{dialect:?}"
         );
-        assert_eq!(judged(r#"{"id":"no text"}"#), Judgement::Unverified);
-        assert_eq!(judged("hello"), Judgement::Unverified);
+        assert_eq!(judged(r#"{"id":"no text"}"#), Judgement::Foreign);
+        assert_eq!(judged("hello"), Judgement::Foreign);
     }
 }
 

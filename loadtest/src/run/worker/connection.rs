@@ -85,6 +85,15 @@ impl Connection {
         }
     }
 
+    /// How much to read at once: whoever leaves after some bytes takes no more of the answer.
+    pub fn room_bytes(&self, most: usize) -> usize {
+        let left = self.request.and_then(|request| {
+            let after_bytes = request.leave_after_bytes?;
+            Some(after_bytes.saturating_sub(request.received))
+        });
+        left.map_or(most, |left| (left as usize).clamp(1, most))
+    }
+
     pub fn has_out(&self) -> bool {
         self.out_at < self.out.len()
     }

@@ -85,13 +85,21 @@ impl Worker<'_> {
 
     /// A request that no connection was found for in time. It is composed all the same: it belongs to a class.
     pub(super) fn never_sent(&mut self, due_ns: u64) {
-        self.out.clear();
-        let class = self.composer.compose(&mut self.out).class;
-        if due_ns >= self.plan.count_from_ns {
-            self.tally.second.sent += 1;
-            self.tally.classes[class].sent += 1;
+        if let Some(class) = self.sent_or_due(due_ns) {
             self.tally.ended(class, End::Timeout, self.spec.timeout_ns, false);
         }
+    }
+
+    /// Counts a request that was due as sent; its class, when it counts.
+    pub(super) fn sent_or_due(&mut self, due_ns: u64) -> Option<usize> {
+        self.out.clear();
+        let class = self.composer.compose(&mut self.out).class;
+        if due_ns < self.plan.count_from_ns {
+            return None;
+        }
+        self.tally.second.sent += 1;
+        self.tally.classes[class].sent += 1;
+        Some(class)
     }
 
     fn connect(&mut self, slot: usize, now: u64) {
@@ -295,8 +303,9 @@ impl Worker<'_> {
         loop {
             let mut scratch = std::mem::take(&mut self.scratch);
             scratch.clear();
+            let room = self.connections[slot].room_bytes(super::READ_BYTES);
             let read = match self.connections[slot].socket.as_mut() {
-                Some(socket) => socket.read(&mut scratch, super::READ_BYTES),
+                Some(socket) => socket.read(&mut scratch, room),
                 None => return self.scratch = scratch,
             };
             let now = now_ns();
@@ -348,6 +357,11 @@ impl Worker<'_> {
         if !bytes.is_empty() {
             let part = self.connections[slot].answer.feed(bytes, &asked, &mut self.shared);
             self.note(slot, bytes.len(), &part, now);
+            let received = request.received + bytes.len() as u64;
+            if request.leave_after_bytes.is_some_and(|most| received >= most) {
+                self.hang_up(slot);
+                return self.settle(slot, End::Left, now);
+            }
             if let Some(over) = part.over {
                 let connection = &self.connections[slot];
                 // A client that is still sending cannot send the next request.
@@ -356,13 +370,6 @@ impl Worker<'_> {
                     self.hang_up(slot);
                 }
                 return self.settle(slot, End::Answer(over.outcome), now);
-            }
-            if request
-                .leave_after_bytes
-                .is_some_and(|most| request.received + bytes.len() as u64 >= most)
-            {
-                self.hang_up(slot);
-                return self.settle(slot, End::Left, now);
             }
         }
         let end = match read {
@@ -469,7 +476,8 @@ impl Worker<'_> {
         connection.reused = true;
         if request.counted {
             let counting_ns = self.plan.end_ns - self.plan.count_from_ns;
-            let in_time = now <= *self.rate_until_ns.get_or_insert(now.saturating_add(counting_ns));
+            let until_ns = self.rate_until_ns[request.class].get_or_insert(now.saturating_add(counting_ns));
+            let in_time = now <= *until_ns;
             if let (End::Answer(Outcome::Answered { .. }), Some(first_byte_ns)) = (end, request.first_byte_ns) {
                 let times = &mut self.tally.classes[request.class].times;
                 times.first_byte.saturating_record(first_byte_ns - request.start_ns);

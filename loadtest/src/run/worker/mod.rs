@@ -97,9 +97,9 @@ pub struct Worker<'a> {
     /// Since when what is now read may have waited here.
     arrived_ns: u64,
     seconds: u64,
-    /// Answers until then make the rate: from the first one on, for as long as requests were sent. So an answer's own
-    /// length does not count against it, nor a backlog for it.
-    rate_until_ns: Option<u64>,
+    /// Answers until then make the rate, for each class: from its first one on, for as long as requests were sent. So
+    /// an answer's own length does not count against it, nor a backlog for it.
+    rate_until_ns: Vec<Option<u64>>,
     /// CPU time when counting began and ended.
     cpu_from_ns: Option<u64>,
     cpu_end_ns: Option<u64>,
@@ -138,7 +138,7 @@ impl<'a> Worker<'a> {
             scratch: Vec::with_capacity(READ_BYTES),
             arrived_ns: 0,
             seconds: 0,
-            rate_until_ns: None,
+            rate_until_ns: vec![None; spec.mix.classes.len()],
             cpu_from_ns: None,
             cpu_end_ns: None,
         })
@@ -179,6 +179,10 @@ impl<'a> Worker<'a> {
 
     fn finish(mut self, told: &Sender<Message>) -> Finished {
         let now = now_ns();
+        // An end before its time: what was due and still waited is not made to vanish.
+        while let Some(due_ns) = self.waiting.pop_front() {
+            self.sent_or_due(due_ns);
+        }
         self.keep_time(now, told);
         self.publish(told);
         // Whoever listened may be gone.
