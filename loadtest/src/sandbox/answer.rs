@@ -131,7 +131,8 @@ impl Answer {
             output_tokens: reply.answer_tokens,
         };
         let standing = admit(&ask, cost);
-        match (&standing, ask.stream) {
+        let is_streamed = ask.stream && call.wishes.status.is_none_or(has_body);
+        match (&standing, is_streamed) {
             (Some(standing), _) if standing.exceeded.is_some() => self.over_limit(call, &ask, standing),
             (standing, true) => self.stream(call, &ask, &reply, standing.as_ref()),
             (standing, false) => self.buffered(call, &reply, standing.as_ref()),
@@ -145,13 +146,15 @@ impl Answer {
             let spoken_ns = gap.draw_sum(reply.answer_tokens, &mut call.dice);
             self.delay_ns = self.delay_ns.saturating_add(spoken_ns);
         }
-        self.head(call, call.wishes.status.unwrap_or(200), b"application/json");
+        let status = call.wishes.status.unwrap_or(200);
+        self.head(call, status, b"application/json");
         self.limit_head(call, standing);
-        self.whole_body(call.wishes.gzip);
+        self.whole_body(status, call.wishes.gzip);
     }
 
     fn stream(&mut self, call: &mut Call, ask: &Ask, reply: &Reply, standing: Option<&Standing>) {
-        self.head(call, 200, call.operation.stream_type().as_bytes());
+        let status = call.wishes.status.unwrap_or(200);
+        self.head(call, status, call.operation.stream_type().as_bytes());
         write::header(&mut self.bytes, b"cache-control", b"no-cache");
         self.limit_head(call, standing);
         let is_chunked = !call.request.view.head.http_1_0;
@@ -159,7 +162,7 @@ impl Answer {
             let events = Events::new(&mut self.body, &mut self.pieces, false);
             call.operation.stream(events, &call.request, ask, reply);
             self.pieces.clear();
-            return self.whole_body(true);
+            return self.whole_body(status, true);
         }
         if is_chunked {
             write::header(&mut self.bytes, b"transfer-encoding", b"chunked");
@@ -213,13 +216,15 @@ impl Answer {
         self.head(call, failure.status, b"application/json");
         call.api.error_head(&mut self.bytes, &failure);
         self.limit_head(call, standing);
-        self.whole_body(call.wishes.gzip);
+        self.whole_body(failure.status, call.wishes.gzip);
     }
 
     /// The head up to the headers that frame the body.
     fn head(&mut self, call: &Call, status: u16, content_type: &[u8]) {
         write::status_line(&mut self.bytes, status);
-        write::header(&mut self.bytes, b"content-type", content_type);
+        if has_body(status) {
+            write::header(&mut self.bytes, b"content-type", content_type);
+        }
         let name = call.api.request_id_header().as_bytes();
         self.id_at = self.bytes.len() + name.len() + b": ".len();
         write::header(&mut self.bytes, name, call.request_id);
@@ -236,7 +241,14 @@ impl Answer {
         }
     }
 
-    fn whole_body(&mut self, gzip: bool) {
+    fn whole_body(&mut self, status: u16, gzip: bool) {
+        if !has_body(status) {
+            // 204 and 304 end with their head and say no length; 205 has the length zero.
+            if status == 205 {
+                write::header_u64(&mut self.bytes, b"content-length", 0);
+            }
+            return self.end_head();
+        }
         let mut body = std::mem::take(&mut self.body);
         if gzip {
             body = gzipped(&body);
@@ -301,6 +313,11 @@ const PROVIDER_HEADERS: [(&str, &str); 8] = [
     ("openai-processing-ms", "12"),
     ("server", "sandbox"),
 ];
+
+/// RFC 9110 lets these answers have none; what came behind one would be read as the next answer.
+fn has_body(status: u16) -> bool {
+    !matches!(status, 100..=199 | 204 | 205 | 304)
+}
 
 /// A stream of events is refused by an error alone, a stream in an array by one within an array.
 fn is_events(operation: &dyn Operation) -> bool {

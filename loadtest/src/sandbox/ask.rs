@@ -36,15 +36,18 @@ impl<'a> Ask<'a> {
         })
     }
 
-    /// For a model that the path named.
-    pub fn of_model(model: &str) -> Self {
+    /// For a model named outside the cursor's reach: by the path, or by default.
+    pub fn of_model(model: &str) -> Result<Self, String> {
+        if model.is_empty() {
+            return Err("model: a name is required".to_owned());
+        }
         let mut model_json = Vec::with_capacity(model.len() + 2);
         edit::write_string(&mut model_json, model);
-        Self {
+        Ok(Self {
             model: Cow::Owned(model.to_owned()),
             model_json: Cow::Owned(model_json),
             ..Self::default()
-        }
+        })
     }
 
     /// Says that the answer holds no text, however long the wishes want it.

@@ -19,9 +19,25 @@
 //! | `fail-first` | N | faults hold only for the first N requests of the same `id` |
 //! | `id` | text | what `fail-first` counts by |
 //!
+//! Every number has an upper limit, the `MAX_…` below; a duration's is a day.
+//!
 //! In a model's name the words follow `sandbox-`, each with its value: `sandbox-status-529`, `sandbox-small-cut-120`.
 
 use super::spread::{Folder, Spread};
+
+/// An answer is composed whole in memory before it is sent, and these two decide how large it is.
+const MAX_ANSWER_BYTES: u64 = 64 * 1024 * 1024;
+/// A streamed token takes some hundred bytes.
+const MAX_TOKENS: u64 = 100_000;
+/// More would leave less than a nanosecond between two.
+const MAX_TOKENS_PER_SECOND: u64 = 1_000_000_000;
+/// A year.
+const MAX_RETRY_AFTER_S: u64 = 365 * 86_400;
+/// Where an answer is cut: beyond the end of any.
+const MAX_STOP_BYTES: u64 = 1 << 30;
+const MAX_FAIL_FIRST: u64 = 1_000_000;
+/// Ids are kept to count by.
+const MAX_ID_BYTES: u64 = 256;
 
 /// How an answer is cut short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,40 +121,43 @@ impl Wishes {
     /// `set`, where files may be named relative to a folder.
     pub fn set_in(&mut self, folder: Folder, word: &str, value: &str) -> Result<(), String> {
         let value = value.trim();
-        let number = || {
-            value
-                .parse::<u64>()
-                .map_err(|_| format!("{word}: '{value}' is not a number"))
-        };
+        let number = |most: u64| bounded(word, value, most);
         let spread = || Spread::parse(value, folder).map_err(|bad| format!("{word}: {bad}"));
         match word {
             "status" => {
-                let status = number()?;
+                let status = number(599)?;
                 if !(200..=599).contains(&status) {
                     return Err(format!("status: '{value}' is not between 200 and 599"));
                 }
                 self.status = Some(status as u16);
             }
-            "retry-after" | "retry" => self.retry_after_s = Some(number()?),
+            "retry-after" | "retry" => self.retry_after_s = Some(number(MAX_RETRY_AFTER_S)?),
             "latency" => self.latency = Some(spread()?),
             "gap" => self.gap = Some(spread()?),
-            "stall-after" | "stall" => self.stop = Some((number()?, Stop::Stall)),
-            "rst" => self.stop = Some((number()?, Stop::Reset)),
-            "cut-after" | "cut" => {
-                self.stop = Some(cut(value).ok_or(format!("{word}: '{value}' is not 'N' or 'N rst'"))?)
-            }
+            "stall-after" | "stall" => self.stop = Some((number(MAX_STOP_BYTES)?, Stop::Stall)),
+            "rst" => self.stop = Some((number(MAX_STOP_BYTES)?, Stop::Reset)),
+            "cut-after" | "cut" => self.stop = Some(cut(word, value)?),
             "garbage" => self.garbage = value != "0",
             "framing" => {
                 let known = FRAMINGS.iter().find(|(name, _)| *name == value);
                 self.framing = Some(known.ok_or(format!("framing: '{value}' is not known"))?.1);
             }
-            "answer-bytes" | "bytes" => self.answer_bytes = Some(number()?),
-            "tokens" => self.tokens = Some(number()?),
+            "answer-bytes" | "bytes" => self.answer_bytes = Some(number(MAX_ANSWER_BYTES)?),
+            "tokens" => self.tokens = Some(number(MAX_TOKENS)?),
             // Zero is no pace at all.
-            "tokens-per-second" | "rate" => self.gap = 1_000_000_000u64.checked_div(number()?).map(Spread::Constant),
+            "tokens-per-second" | "rate" => {
+                let each_ns = 1_000_000_000u64.checked_div(number(MAX_TOKENS_PER_SECOND)?);
+                self.gap = each_ns.map(Spread::Constant);
+            }
             "gzip" => self.gzip = value != "0",
             "provider-headers" => self.provider_headers = value != "0",
-            "fail-first" => self.fail_first = Some(number()?),
+            "fail-first" => self.fail_first = Some(number(MAX_FAIL_FIRST)?),
+            "id" if value.len() as u64 > MAX_ID_BYTES => {
+                return Err(format!(
+                    "id: {} bytes are over the limit of {MAX_ID_BYTES}",
+                    value.len()
+                ));
+            }
             "id" => self.id = Some(value.to_owned()),
             _ => return Err(format!("'{word}' is not a word the sandbox knows")),
         }
@@ -202,12 +221,23 @@ impl Wishes {
     }
 }
 
-fn cut(value: &str) -> Option<(u64, Stop)> {
-    match value.split_once(' ') {
-        None => Some((value.parse().ok()?, Stop::Close)),
-        Some((bytes, "rst")) => Some((bytes.parse().ok()?, Stop::Reset)),
-        Some(_) => None,
+fn cut(word: &str, value: &str) -> Result<(u64, Stop), String> {
+    let (bytes, stop) = match value.split_once(' ') {
+        None => (value, Stop::Close),
+        Some((bytes, "rst")) => (bytes, Stop::Reset),
+        Some(_) => return Err(format!("{word}: '{value}' is not 'N' or 'N rst'")),
+    };
+    Ok((bounded(word, bytes, MAX_STOP_BYTES)?, stop))
+}
+
+/// A whole number of at most `most`.
+fn bounded(word: &str, value: &str, most: u64) -> Result<u64, String> {
+    if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!("{word}: '{value}' is not a number"));
     }
+    // Too many digits for 64 bits are over every limit.
+    let number = value.parse::<u64>().ok().filter(|number| *number <= most);
+    number.ok_or_else(|| format!("{word}: '{value}' is over the limit of {most}"))
 }
 
 #[cfg(test)]

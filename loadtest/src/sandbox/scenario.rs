@@ -62,7 +62,8 @@ impl Scenario {
         Self::parse(&text, path.parent()).map_err(|reason| format!("{name}:{reason}"))
     }
 
-    /// Reads a document; the error begins with line and column. Files it names are relative to `folder`.
+    /// Reads a document; the error begins with line and column. Files it names are relative to `folder`; without
+    /// one it may name none.
     pub fn parse(text: &[u8], folder: Folder) -> Result<Self, String> {
         let document = Document::parse(text)?;
         Ok(Self {
@@ -153,12 +154,13 @@ impl Incident {
         let (mut at_ns, mut for_ns) = (None, None);
         let mut rule = Rule::default();
         entry.each(|member| {
-            let duration = || {
-                spread::duration_ns(&member.value).ok_or(format!("{}: '{}' is not like 30s", member.word, member.value))
-            };
+            let duration = || spread::duration_ns(&member.value);
             match member.word.as_str() {
                 "at" => at_ns = Some(duration()?),
-                "for" => for_ns = Some(duration()?),
+                "for" => match duration()? {
+                    0 => return Err("for: an incident lasts longer than nothing, as in 'for: 20s'".to_owned()),
+                    ns => for_ns = Some(ns),
+                },
                 _ => rule.set(member, folder)?,
             }
             Ok(())

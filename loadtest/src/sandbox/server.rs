@@ -1,7 +1,7 @@
 //! What a thread serves from: the provider that answers, the record of what arrived, the sandbox's own pages. Knows no
 //! socket; the record and the scenario are shared by the threads, the rest is the thread's alone.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use tollgate_wire::head::{Method, RequestView};
 
@@ -56,7 +56,7 @@ impl Server {
                 self.arrivals.reset();
                 answer.json(200, b"{}");
             }
-            (Method::Put, b"/_sandbox/scenario") => match Scenario::parse(body, Some(Path::new("."))) {
+            (Method::Put, b"/_sandbox/scenario") => match Scenario::parse(body, None) {
                 Ok(scenario) => {
                     self.stage.replace(scenario);
                     answer.json(200, b"{}");

@@ -5,12 +5,18 @@
 
 use std::{
     f64::consts::TAU,
+    fs::File,
+    io::Read as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 /// The longest that may be asked for: a day.
 const MAX_NS: f64 = 86_400e9;
+/// A histogram of 100000 lines is smaller.
+const MAX_HISTOGRAM_BYTES: u64 = 4 * 1024 * 1024;
+/// Of a file's text, in a message about it.
+const MAX_QUOTED_CHARS: usize = 16;
 /// The standard normal distribution's 99th percentile.
 const P99: f64 = 2.326_347_874_040_841;
 
@@ -25,32 +31,35 @@ pub enum Spread {
 #[derive(Debug, PartialEq)]
 pub struct Counted(Vec<(u64, u64)>);
 
-/// Where a file may be named: in a scenario, relative to its folder; not in a request.
+/// Where a file may be named: in a scenario that is itself a file, relative to its folder. Not in a request, nor in a
+/// scenario that came with one: whoever reaches the sandbox would read its machine's files.
 pub type Folder<'a> = Option<&'a Path>;
 
 impl Spread {
     pub fn parse(text: &str, folder: Folder) -> Result<Self, String> {
         if let Some(name) = text.strip_prefix("histogram:") {
-            let folder = folder.ok_or("a histogram can be named in a scenario only")?;
+            let folder = folder.ok_or("a file can be named only in a scenario that --scenario gives")?;
             return Counted::read(&folder.join(name.trim())).map(|counted| Self::Counted(Arc::new(counted)));
         }
         let pair = text.strip_prefix("lognormal(").and_then(|rest| rest.strip_suffix(')'));
         let Some(pair) = pair else {
-            let constant = duration_ns(text);
-            return constant
-                .map(Self::Constant)
-                .ok_or(format!("'{text}' is not like {FORMS}"));
+            let ns = unbounded_ns(text).ok_or_else(|| format!("'{text}' is not like {FORMS}"))?;
+            return at_most_a_day(text, ns).map(Self::Constant);
         };
         let parsed = pair
             .split_once(',')
-            .map(|(median, p99)| (duration_ns(median.trim()), duration_ns(p99.trim())));
-        match parsed {
-            Some((Some(median), Some(p99))) if median > 0 && p99 >= median => Ok(Self::LogNormal {
+            .map(|(median, p99)| (unbounded_ns(median.trim()), unbounded_ns(p99.trim())));
+        let Some((Some(median), Some(p99))) = parsed else {
+            return Err(format!("'{text}' is not like {FORMS}"));
+        };
+        match (at_most_a_day(text, median)?, at_most_a_day(text, p99)?) {
+            (median, p99) if median > 0 && p99 >= median => Ok(Self::LogNormal {
                 median_ns: median as f64,
                 sigma: (p99 as f64 / median as f64).ln() / P99,
             }),
-            Some((Some(_), Some(_))) => Err(format!("'{text}': the 99th percentile is not below a median over zero")),
-            _ => Err(format!("'{text}' is not like {FORMS}")),
+            _ => Err(format!(
+                "'{text}': a median over zero and a 99th percentile not below it are required"
+            )),
         }
     }
 
@@ -76,7 +85,16 @@ const FORMS: &str = "'250ms', 'lognormal(20ms, 200ms)' (median, 99th percentile)
 impl Counted {
     fn read(path: &PathBuf) -> Result<Self, String> {
         let name = path.display();
-        let text = std::fs::read_to_string(path).map_err(|bad| format!("{name}: {bad}"))?;
+        let mut bytes = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(MAX_HISTOGRAM_BYTES + 1).read_to_end(&mut bytes))
+            .map_err(|bad| format!("{name}: {bad}"))?;
+        if bytes.len() as u64 > MAX_HISTOGRAM_BYTES {
+            return Err(format!(
+                "{name}: larger than {MAX_HISTOGRAM_BYTES} bytes, the most a histogram may have"
+            ));
+        }
+        let text = String::from_utf8(bytes).map_err(|_| format!("{name}: not a text in UTF-8"))?;
         Self::parse(&text).map_err(|(line, reason)| match line {
             0 => format!("{name}: {reason}"),
             line => format!("{name}:{line}: {reason}"),
@@ -100,10 +118,12 @@ impl Counted {
             };
             let mut columns = line.split([' ', '\t', ',']).filter(|column| !column.is_empty());
             let (Some(value), Some(count), None) = (columns.next(), columns.next(), columns.next()) else {
-                return Err(wrong(&format!("'{line}' has not two columns")));
+                return Err(wrong(&format!("'{}' has not two columns", quoted(line))));
             };
-            let value = duration_ns(value).ok_or_else(|| wrong(&format!("'{value}' is no duration")))?;
-            let count: u64 = count.parse().map_err(|_| wrong(&format!("'{count}' is no count")))?;
+            let value = duration_ns(value).map_err(|bad| wrong(&bad))?;
+            let count: u64 = count
+                .parse()
+                .map_err(|_| wrong(&format!("'{}' is no count", quoted(count))))?;
             total = total
                 .checked_add(count)
                 .ok_or_else(|| wrong("the counts are too many"))?;
@@ -130,7 +150,27 @@ impl Counted {
 }
 
 /// `250ms`, `1.5s`, `20us`, `2m`, or a bare number of milliseconds; a day at most.
-pub fn duration_ns(text: &str) -> Option<u64> {
+pub fn duration_ns(text: &str) -> Result<u64, String> {
+    let ns = unbounded_ns(text).ok_or_else(|| format!("'{}' is not like 30s", quoted(text)))?;
+    at_most_a_day(text, ns)
+}
+
+fn at_most_a_day(text: &str, ns: f64) -> Result<u64, String> {
+    match ns <= MAX_NS {
+        true => Ok(ns.round() as u64),
+        false => Err(format!("'{}' is over the limit of a day (24h)", quoted(text))),
+    }
+}
+
+/// The beginning of a text: enough to find it by, not enough to hand out what a file says.
+fn quoted(text: &str) -> String {
+    match text.char_indices().nth(MAX_QUOTED_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+fn unbounded_ns(text: &str) -> Option<f64> {
     const UNITS: [(&str, f64); 6] = [
         ("ms", 1e6),
         ("us", 1e3),
@@ -144,8 +184,7 @@ pub fn duration_ns(text: &str) -> Option<u64> {
         .find_map(|(unit, ns)| Some((text.strip_suffix(unit)?, *ns)));
     let (number, ns) = unit.unwrap_or((text, 1e6));
     let is_plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let ns = number.trim_end().parse::<f64>().ok().filter(|_| is_plain)? * ns;
-    (ns <= MAX_NS).then_some(ns.round() as u64)
+    Some(number.parse::<f64>().ok().filter(|_| is_plain)? * ns)
 }
 
 /// Chance that a seed decides.

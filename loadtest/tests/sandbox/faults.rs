@@ -114,6 +114,89 @@ fn big_answers_have_the_size_asked_for() {
 }
 
 #[test]
+fn a_number_over_its_limit_is_refused_and_the_limit_named() {
+    let sandbox = Sandbox::start(&[]);
+    for (word, value, limit) in [
+        ("tokens", "1000000000", "100000"),
+        ("tokens", "100001", "100000"),
+        ("tokens", "99999999999999999999999999", "100000"),
+        ("answer-bytes", "1000000000000", "67108864"),
+        ("latency", "86401s", "a day"),
+        ("gap", "lognormal(1ms, 25h)", "a day"),
+        ("tokens-per-second", "1000000001", "1000000000"),
+        ("retry-after", "31536001", "31536000"),
+        ("stall-after", "1073741825", "1073741824"),
+        ("cut-after", "1073741825 rst", "1073741824"),
+        ("fail-first", "1000001", "1000000"),
+        ("status", "600", "599"),
+        ("id", &"i".repeat(257), "256"),
+    ] {
+        let answer = sandbox.chat(&format!("x-sandbox-{word}: {value}\r\n"), BODY);
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{word}: {answer}");
+        assert!(
+            answer.contains(&format!("over the limit of {limit}")),
+            "{word}: {answer}"
+        );
+    }
+    let named = sandbox.chat("", &BODY.replace("sandbox-small", "sandbox-tokens-1000000000"));
+    assert!(named.contains("over the limit of 100000"), "{named}");
+    // At its limit, and with the sandbox still there.
+    let most = sandbox.chat("x-sandbox-tokens: 100000\r\n", BODY);
+    assert!(most.contains(r#""completion_tokens":100000"#), "{} bytes", most.len());
+}
+
+#[test]
+fn a_status_without_a_body_has_none() {
+    let sandbox = Sandbox::start(&[]);
+    for (status, length) in [(204, None), (205, Some("0")), (304, None)] {
+        for (body, more) in [(BODY, ""), (STREAM, ""), (BODY, "x-sandbox-gzip: 1\r\n")] {
+            let mut socket = sandbox.connect();
+            let one = |fields: &str| {
+                format!(
+                    "POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\n{fields}content-length: {}\r\n\r\n{body}",
+                    body.len()
+                )
+            };
+            let failing = one(&format!("x-sandbox-status: {status}\r\n{more}"));
+            write!(socket, "{failing}{}", one("connection: close\r\n")).expect("sent");
+            let mut answers = String::new();
+            socket.read_to_string(&mut answers).expect("text");
+            let (head, next) = answers.split_once("\r\n\r\n").expect("a head");
+            assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{answers}");
+            let told = head
+                .split("\r\n")
+                .find_map(|line| line.strip_prefix("content-length: "));
+            assert_eq!(told, length, "{head}");
+            assert!(
+                !head.contains("transfer-encoding") && !head.contains("content-encoding"),
+                "{head}"
+            );
+            assert!(next.starts_with("HTTP/1.1 200 "), "{status}: {answers}");
+        }
+    }
+    let interim = sandbox.chat("x-sandbox-status: 103\r\n", BODY);
+    assert!(interim.starts_with("HTTP/1.1 400 "), "{interim}");
+}
+
+#[test]
+fn a_path_without_a_model_is_refused() {
+    let sandbox = Sandbox::start(&[]);
+    let body = r#"{"messages":[{"role":"user","content":[{"text":"Hello."}]}]}"#;
+    for (path, status) in [
+        ("/model//converse", "400"),
+        ("/model//converse-stream", "400"),
+        ("/model/converse", "404"),
+        ("/model/m/converse", "200"),
+    ] {
+        let answer = String::from_utf8_lossy(&sandbox.ask("POST", path, "", body)).into_owned();
+        assert_eq!(&answer[9..12], status, "{path}: {answer}");
+    }
+    let body = r#"{"contents":[{"role":"user","parts":[{"text":"Hello."}]}]}"#;
+    let answer = sandbox.ask("POST", "/v1beta/models/:generateContent", "", body);
+    assert!(answer.starts_with(b"HTTP/1.1 400 "));
+}
+
+#[test]
 fn requests_behind_one_another_are_answered_in_order() {
     let sandbox = Sandbox::start(&[]);
     let mut socket = sandbox.connect();

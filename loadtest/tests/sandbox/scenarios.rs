@@ -40,19 +40,103 @@ fn a_wrong_file_is_told_with_its_line() {
 
 #[test]
 fn pace_is_drawn_and_the_answer_is_whole() {
-    let mut file = tempfile::NamedTempFile::new().expect("a file");
-    writeln!(file, "1ms 3\n2ms 1").expect("written");
-    let sandbox = Sandbox::start(&[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let scenario = folder.path().join("scenario.yaml");
+    std::fs::write(folder.path().join("gaps.txt"), "1ms 3\n2ms 1\n").expect("written");
+    std::fs::write(
+        &scenario,
+        "seed: 5\nrules:\n  - latency: lognormal(1ms, 5ms)\n    gap: histogram:gaps.txt\n",
+    )
+    .expect("written");
+    let sandbox = Sandbox::start(&["--scenario", &scenario.display().to_string()]);
+    let paced = sandbox.chat("", STREAM);
+    sandbox.put_scenario("{}");
     let plain = sandbox.chat("", STREAM);
-    let gaps = file.path().display();
-    sandbox.put_scenario(&format!(
-        "seed: 5\nrules:\n  - latency: lognormal(1ms, 5ms)\n    gap: histogram:{gaps}\n"
-    ));
     let text = |answer: &str| answer.split("x-request-id").nth(1).expect("a head")[18..].to_owned();
-    assert_eq!(text(&sandbox.chat("", STREAM)), text(&plain));
-    // Files are the scenario's to name, not the client's.
-    let named = sandbox.chat(&format!("x-sandbox-gap: histogram:{gaps}\r\n"), STREAM);
-    assert!(named.starts_with("HTTP/1.1 400 "), "{named}");
+    assert_eq!(text(&paced), text(&plain));
+}
+
+#[test]
+fn whoever_reaches_the_sandbox_reads_no_file_of_its_machine() {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    writeln!(file, "secret of the machine").expect("written");
+    let sandbox = Sandbox::start(&[]);
+    let path = file.path().display().to_string();
+    for name in [&path, "../Cargo.toml", "Cargo.toml", "/dev/zero"] {
+        for word in ["gap", "latency"] {
+            let put = format!("rules:\n  - {word}: histogram:{name}\n");
+            let put = String::from_utf8_lossy(&sandbox.ask("PUT", "/_sandbox/scenario", "", &put)).into_owned();
+            let named = sandbox.chat(&format!("x-sandbox-{word}: histogram:{name}\r\n"), STREAM);
+            for answer in [put, named] {
+                assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+                assert!(answer.contains("only in a scenario that --scenario gives"), "{answer}");
+                assert!(!answer.contains("secret"), "{answer}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_histogram_is_bounded_and_little_of_it_is_quoted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (scenario, gaps) = (folder.path().join("scenario.yaml"), folder.path().join("gaps.txt"));
+    std::fs::write(&scenario, "rules:\n  - gap: histogram:gaps.txt\n").expect("written");
+    for (text, said, unsaid) in [
+        (
+            "password is hunter-two\n".to_owned(),
+            "gaps.txt:1: 'password is hunt…'",
+            "hunter",
+        ),
+        (
+            "5ms verylongandsecretcount\n".to_owned(),
+            "gaps.txt:1: 'verylongandsecre…'",
+            "secret",
+        ),
+        (
+            "verylongandsecretvalue 5\n".to_owned(),
+            "gaps.txt:1: 'verylongandsecre…'",
+            "secret",
+        ),
+        ("5ms 1\n".repeat(700_000), "larger than 4194304 bytes", "5ms"),
+    ] {
+        std::fs::write(&gaps, text).expect("written");
+        let output = command("1", &["--scenario", &scenario.display().to_string()])
+            .output()
+            .expect("it ran");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success());
+        assert!(told.contains(said) && !told.contains(unsaid), "{told}");
+    }
+}
+
+#[test]
+fn a_number_over_its_limit_and_an_incident_of_no_length_are_told_with_their_place() {
+    let sandbox = Sandbox::start(&[]);
+    for (document, said) in [
+        (
+            "rules:\n  - tokens: 1000000000\n",
+            "2:13: /rules/0/tokens: '1000000000' is over the limit of 100000",
+        ),
+        (
+            "rules:\n  - latency: 25h\n",
+            "2:14: /rules/0/latency: '25h' is over the limit of a day",
+        ),
+        (
+            "incidents:\n  - at: 0s\n    for: 0s\n    status: 500\n",
+            "3:10: /incidents/0/for: an incident lasts longer",
+        ),
+        (
+            "incidents:\n  - at: 0s\n    for: 25h\n",
+            "3:10: /incidents/0/for: '25h' is over the limit of a day",
+        ),
+        (
+            "incidents:\n  - at: soon\n    for: 1s\n",
+            "2:9: /incidents/0/at: 'soon' is not like 30s",
+        ),
+    ] {
+        let answer = String::from_utf8_lossy(&sandbox.ask("PUT", "/_sandbox/scenario", "", document)).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains(said), "{answer}");
+    }
 }
 
 #[test]

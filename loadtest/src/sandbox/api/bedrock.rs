@@ -24,7 +24,9 @@ impl Api for Bedrock {
             ("/converse-stream", &ConverseStream),
             ("/count-tokens", &CountTokens),
         ];
-        by_suffix(view, Method::Post, &POSTS).filter(|_| memchr::memmem::find(view.path(), b"/model/").is_some())
+        let path = view.path();
+        let named = memchr::memmem::find(path, MODEL).map(|at| &path[at + MODEL.len()..])?;
+        by_suffix(view, Method::Post, &POSTS).filter(|_| named.contains(&b'/'))
     }
 
     fn request_id_header(&self) -> &'static str {
@@ -71,9 +73,12 @@ fn exception(status: u16) -> &'static str {
     }
 }
 
+/// What stands before a model's name in a path.
+const MODEL: &[u8] = b"/model/";
+
 /// The model's id or ARN between `/model/` and the operation.
-fn model_of<'a>(request: &Request<'a>) -> Ask<'a> {
-    Ask::of_model(&request.named_in_path(b"/model/", b"/"))
+fn model_of<'a>(request: &Request<'a>) -> Result<Ask<'a>, String> {
+    Ask::of_model(&request.named_in_path(MODEL, b"/"))
 }
 
 fn read<'a>(request: &Request<'a>, stream: bool) -> Result<Ask<'a>, String> {
@@ -84,7 +89,7 @@ fn read<'a>(request: &Request<'a>, stream: bool) -> Result<Ask<'a>, String> {
         prompt: ask::prompt(request.body, &[Some(messages), found[1]]),
         stream,
         max_tokens: ask::positive(request.body, found[2], PATHS[2])?,
-        ..model_of(request)
+        ..model_of(request)?
     })
 }
 
@@ -204,7 +209,7 @@ impl Operation for CountTokens {
         let found = ask::find(request.body, &PATHS)?;
         let messages = ask::filled(found[0], PATHS[0])?;
         let prompt = ask::prompt(request.body, &[Some(messages), found[1]]);
-        Ok(model_of(request).without_text(prompt))
+        Ok(model_of(request)?.without_text(prompt))
     }
 
     fn write(&self, out: &mut Vec<u8>, _request: &Request, reply: &Reply) {

@@ -139,7 +139,7 @@ fn wants_events(view: RequestView) -> bool {
 }
 
 /// The model between `models/` and the verb.
-fn model_of<'a>(request: &Request<'a>) -> Ask<'a> {
+fn model_of<'a>(request: &Request<'a>) -> Result<Ask<'a>, String> {
     Ask::of_model(&request.named_in_path(b"/models/", b":"))
 }
 
@@ -158,7 +158,7 @@ fn read<'a>(request: &Request<'a>, stream: bool) -> Result<Ask<'a>, String> {
         prompt: ask::prompt(body, &[Some(contents), found[1].or(found[2])]),
         stream,
         max_tokens: ask::positive(body, found[3].or(found[4]), PATHS[3])?,
-        ..model_of(request)
+        ..model_of(request)?
     })
 }
 
@@ -306,7 +306,7 @@ impl Operation for CountTokens {
         let found = ask::find(request.body, &PATHS)?;
         let contents = ask::filled(found[0].or(found[1]), PATHS[0])?;
         let prompt = ask::prompt(request.body, &[Some(contents), found[2]]);
-        Ok(model_of(request).without_text(prompt))
+        Ok(model_of(request)?.without_text(prompt))
     }
 
     fn write(&self, out: &mut Vec<u8>, _request: &Request, reply: &Reply) {
@@ -328,7 +328,7 @@ struct Embed;
 impl Operation for Embed {
     fn read<'a>(&self, request: &Request<'a>) -> Result<Ask<'a>, String> {
         let input = input(&json::read(request.body)?)?;
-        Ok(model_of(request).without_text(input.count))
+        Ok(model_of(request)?.without_text(input.count))
     }
 
     fn write(&self, out: &mut Vec<u8>, request: &Request, _reply: &Reply) {
@@ -356,7 +356,7 @@ impl BatchEmbed {
 impl Operation for BatchEmbed {
     fn read<'a>(&self, request: &Request<'a>) -> Result<Ask<'a>, String> {
         let counts: Vec<_> = Self::inputs(request)?.iter().map(|input| input.count).collect();
-        Ok(model_of(request).without_text(json::total(&counts)))
+        Ok(model_of(request)?.without_text(json::total(&counts)))
     }
 
     fn write(&self, out: &mut Vec<u8>, request: &Request, _reply: &Reply) {

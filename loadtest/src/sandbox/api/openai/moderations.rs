@@ -49,7 +49,7 @@ impl Operation for Moderations {
             return Err("input: a text, or a list of texts, is required".to_owned());
         }
         let counts: Vec<_> = texts.iter().map(|text| PromptCount::of(text)).collect();
-        Ok(Ask::of_model(&body.model).without_text(json::total(&counts)))
+        Ok(Ask::of_model(&body.model)?.without_text(json::total(&counts)))
     }
 
     fn write(&self, out: &mut Vec<u8>, request: &Request, reply: &Reply) {
