@@ -13,6 +13,8 @@ pub struct Settings {
     pub start: f64,
     pub least: f64,
     pub most: f64,
+    /// Whose limit `most` is.
+    pub most_is: Limit,
     /// Loads this close to each other (0.05: five hundredths) are not told apart.
     pub precision: f64,
     /// Loads are whole numbers.
@@ -36,6 +38,8 @@ pub enum Limit {
     P99,
     Failures,
     Generator,
+    /// The `--connections` that was given.
+    Connections,
 }
 
 impl Limit {
@@ -44,6 +48,7 @@ impl Limit {
             Limit::P99 => "p99",
             Limit::Failures => "failures",
             Limit::Generator => "generator",
+            Limit::Connections => "--connections",
         }
     }
 }
@@ -66,7 +71,7 @@ pub struct Found {
     pub bound_ms: f64,
     /// The highest load that kept it, in each window; empty when none did.
     pub loads: Vec<f64>,
-    /// What ended the search above; the generator if it did so in any window.
+    /// What ended the search above; the generator if it did so in any window, else the connections if they did.
     pub limited_by: Option<Limit>,
 }
 
@@ -93,7 +98,8 @@ pub fn search<E>(settings: &Settings, trial: &mut dyn FnMut(f64) -> Result<Trial
         for (found, (load, limit)) in all.iter_mut().rev().zip(ends) {
             found.loads.extend(load);
             found.limited_by = match (found.limited_by, limit) {
-                (Some(Limit::Generator), _) => Some(Limit::Generator),
+                (Some(floor @ Limit::Generator), _) => Some(floor),
+                (Some(floor @ Limit::Connections), limit) if limit != Limit::Generator => Some(floor),
                 (_, limit) => Some(limit),
             };
         }
@@ -121,7 +127,11 @@ impl Window<'_> {
         trial: &mut dyn FnMut(f64) -> Result<Trial, E>,
     ) -> Result<(Option<f64>, Limit), E> {
         let Settings {
-            least, most, precision, ..
+            least,
+            most,
+            most_is,
+            precision,
+            ..
         } = *self.settings;
         let bound_ms = before.bound_ms;
         // The first time in strides, later in steps that grow.
@@ -133,7 +143,7 @@ impl Window<'_> {
             let bracket = self.bracket(bound_ms);
             let next = match (bracket.kept, bracket.broken) {
                 (None, None) => start,
-                (Some(kept), None) if kept >= most => return Ok((Some(kept), Limit::Generator)),
+                (Some(kept), None) if kept >= most => return Ok((Some(kept), most_is)),
                 (Some(kept), None) => self.rounded(kept * stride).max(self.above(kept)).min(most),
                 (None, Some((broken, limit))) if broken <= least => return Ok((None, limit)),
                 (None, Some((broken, _))) => self.rounded(broken / stride).max(least),
