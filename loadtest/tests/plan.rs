@@ -205,6 +205,153 @@ fn sweeps_at_four_shard_counts_give_the_law() {
     );
 }
 
+fn sweeps_up_to(most: u32) -> String {
+    let sweep = |shards: u32| {
+        let rate = 40_000.0 * f64::from(shards);
+        json!({"shards": shards, "sweep": {"requests": [{"bound_ms": 1.0, "windows": [rate], "limited_by": "p99"}]}})
+    };
+    (1..=most).map(|shards| sweep(shards).to_string()).collect()
+}
+
+#[test]
+fn a_node_of_many_shards_is_not_planned_from_sweeps_of_few() {
+    let files = Files::new();
+    let demand = DEMAND.replace("cores: 4", "cores: 257").replace("16GiB", "256GiB");
+    let told = refused(&files.plan(&demand, Some(&sweeps_up_to(4)), &[]));
+    assert!(
+        told.contains("shards on a node: 256.0 asked, 4.0 measured at most (measured.json run 4): 64.0 times"),
+        "{told}"
+    );
+    planned(&files.plan(&demand, Some(&sweeps_up_to(4)), &["--extrapolate"]));
+    // Eight times four, and without streams in a sweep none is missed.
+    let within = DEMAND.replace("cores: 4", "cores: 33").replace("16GiB", "64GiB");
+    planned(&files.plan(&within, Some(&sweeps_up_to(4)), &[]));
+}
+
+#[test]
+fn numbers_out_of_the_ordinary_are_refused_with_line_and_bounds() {
+    let more = |text: &str| {
+        (
+            "target_utilisation: 60%".to_owned(),
+            format!("target_utilisation: 60%\n{text}"),
+        )
+    };
+    let instead = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+    for ((from, to), line, said) in [
+        (instead("1e8", "1e30"), 1, "calls_per_day is 1e30; 1 to 1e15"),
+        (instead("peak_factor: 4", "peak_factor: 1e9"), 2, "1 to 1000"),
+        (
+            instead("2000 tokens", "1e300 tokens"),
+            4,
+            "class 'chat': prompt is 1e300; 0 to 1e8 tokens",
+        ),
+        (
+            instead("duration: 2s", "duration: 1e20s"),
+            4,
+            "duration is 1e20; 0 to 1d",
+        ),
+        (
+            instead("prompt: 4KiB", "prompt: 1e300TiB"),
+            5,
+            "prompt is inf; 0 to 1GiB",
+        ),
+        (instead("p99: 20s", "p99: 1e300s"), 5, "class 'talk': duration"),
+        (instead("cores: 4", "cores: 4000000000"), 6, "1 to 4096 cores"),
+        (instead("16GiB", "1e200GiB"), 6, "node.memory"),
+        (instead("network_gbit: 10", "network_gbit: 1e300"), 6, "1e5 Gbit/s"),
+        (instead("descriptors: 1e6", "descriptors: 1e300"), 6, "node.descriptors"),
+        (instead("100GiB", "1e300TiB"), 6, "node.disk is inf"),
+        (instead("60%", "0.001%"), 8, "1% to 100%"),
+        (
+            more("growth: { per_year: 1000000%, years: 1000 }"),
+            9,
+            "growth.per_year is 10000.0; 0% to 10000%",
+        ),
+        (more("growth: { per_year: 10%, years: 1000 }"), 9, "0 to 20 years"),
+        (
+            more("growth: { per_year: 10000%, years: 20 }"),
+            9,
+            "calls_per_day with its growth",
+        ),
+        (
+            more("spool: { hours: 1e20 }"),
+            9,
+            "spool.hours is 1e20; 0 to 8784 hours",
+        ),
+        (more("spool: { hours: 1, record: 1e9GiB }"), 9, "spool.record"),
+        (more("keys: 1e30"), 9, "keys is 1e30; 0 to 1e9 keys"),
+        (more("idle_client_connections: 1e30"), 9, "0 to 1e10 connections"),
+        (more("provider_addresses: 1e30"), 9, "1 to 1e6 addresses"),
+        (more("cache: { hits: 10%, size: 1e30GiB }"), 9, "cache.size"),
+        (
+            more("tls: { calls_per_connection: 1e30 }"),
+            9,
+            "tls.calls_per_connection",
+        ),
+        (more("scale_margin: 99.9999%"), 9, "0% to 99%"),
+    ] {
+        assert!(DEMAND.contains(&from), "{from}");
+        let told = refused(&Files::new().plan(&DEMAND.replacen(&from, &to, 1), None, &[]));
+        assert!(
+            told.contains(&format!("demand.yaml:{line}:")) && told.contains(said) && told.contains("would be right"),
+            "{to} at {line}: {told}"
+        );
+    }
+}
+
+#[test]
+fn measurements_out_of_the_ordinary_are_named_and_passed_over() {
+    let with = |key: &str, value: Value| {
+        let mut one = run("odd", 0, 20.0);
+        one["report"][key] = value;
+        one
+    };
+    let mut resident = run("odd", 0, 20.0);
+    resident["report"]["watched"]["rss_mib_before"] = json!(-40.0);
+    let mut anew = run("odd", 0, 20.0);
+    anew["new_connections_per_call"] = json!(-0.5);
+    let swept = |shards: u32, rate: f64| json!({"shards": shards, "sweep": {"requests": [{"bound_ms": 1.0, "windows": [rate], "limited_by": "p99"}]}});
+    let odd = [
+        (
+            json!({"idle_connections": 10, "bytes_each": -1e9}),
+            "\"bytes_each\" is -1000000000.0; 0 to 64MiB",
+        ),
+        (
+            json!({"idle_connections": 10, "bytes_each": 1e300}),
+            "\"bytes_each\" is 1e300",
+        ),
+        (
+            json!({"idle_connections": 0, "bytes_each": 640.0}),
+            "\"idle_connections\" is 0.0",
+        ),
+        (run("odd", 0, 1e300), "\"cpu_us_per_request\" is 1e300"),
+        (with("rate", json!(1e300)), "\"rate\" is 1e300"),
+        (with("seconds", json!(1e-300)), "its CPU time"),
+        (with("bytes_sent", json!(u64::MAX)), "\"bytes_sent\" by its calls"),
+        (
+            with("failed", json!({"status": u64::MAX, "cut": u64::MAX})),
+            "100.0% of its calls failed",
+        ),
+        (resident, "\"rss_mib_before\" is -40.0"),
+        (anew, "\"new_connections_per_call\" is -0.5"),
+        (swept(1, -5.0), "a rate in \"windows\" is -5.0"),
+        (swept(0, 5.0), "\"shards\" is 0.0; 1 to 4096"),
+    ];
+    for (document, why) in odd {
+        let files = Files::new();
+        let told = planned(&files.plan(DEMAND, Some(&format!("{document}\n{}", runs())), &[]));
+        assert!(
+            told.contains(&format!("measured.json run 1 passed over: {why}")),
+            "{why}\n{told}"
+        );
+        let told = refused(&files.plan(DEMAND, Some(&document.to_string()), &[]));
+        assert!(
+            told.contains("nothing a plan can use") && told.contains(why),
+            "{why}\n{told}"
+        );
+    }
+}
+
 #[test]
 fn documents_that_are_of_no_use_are_named_and_passed_over() {
     let mut invalid = run("late", 0, 500.0);

@@ -52,6 +52,10 @@ impl Work {
     pub fn kb_out(&self) -> f64 {
         self.0[3]
     }
+
+    pub fn new_connections(&self) -> f64 {
+        self.0[4]
+    }
 }
 
 /// The cost of one kind of work.

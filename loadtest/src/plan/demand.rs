@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_saphyr::{Location, Spanned};
 
 use super::{
-    defaults,
+    bounds, defaults,
     figure::Sources,
     quantity::{Amount, Bytes, Count, Ratio, Seconds, Spread},
 };
@@ -18,7 +18,7 @@ pub struct Demand {
     /// The busiest minute's rate, divided by the day's mean.
     pub peak_factor: Spanned<Count>,
     #[serde(default)]
-    pub growth: Option<Growth>,
+    pub growth: Option<Spanned<Growth>>,
     pub classes: Spanned<BTreeMap<String, Spanned<Class>>>,
     #[serde(default)]
     pub tls: Option<Spanned<Tls>>,
@@ -31,15 +31,15 @@ pub struct Demand {
     pub translated: Option<Spanned<Ratio>>,
     /// Keys in the configuration.
     #[serde(default)]
-    pub keys: Option<Count>,
+    pub keys: Option<Spanned<Count>>,
     /// Client connections that wait, at peak, beside those with a call in flight.
     #[serde(default)]
-    pub idle_client_connections: Option<Count>,
+    pub idle_client_connections: Option<Spanned<Count>>,
     /// Different addresses (IP and port) that provider connections go to.
     #[serde(default)]
     pub provider_addresses: Option<Spanned<Count>>,
     #[serde(default)]
-    pub spool: Option<Spool>,
+    pub spool: Option<Spanned<Spool>>,
     pub node: Spanned<Node>,
     pub redundancy: Redundancy,
     /// Of each resource of a node, at peak, with the redundant nodes lost.
@@ -183,7 +183,8 @@ impl Demand {
     pub fn grown_calls_per_day(&self) -> f64 {
         let growth = self
             .growth
-            .map_or(1.0, |growth| (1.0 + growth.per_year.0).powf(growth.years.0));
+            .as_ref()
+            .map_or(1.0, |growth| (1.0 + growth.value.per_year.0).powf(growth.value.years.0));
         self.calls_per_day.value.0 * growth
     }
 
@@ -231,6 +232,7 @@ impl Demand {
             .or_else(|| ((shares - 1.0).abs() > 0.001).then_some((classes.referenced, told)))
             .or_else(|| self.fault_of_numbers())
             .or_else(|| self.fault_of_node())
+            .or_else(|| bounds::fault(self))
     }
 
     fn fault_of_numbers(&self) -> Option<(Location, String)> {
@@ -310,7 +312,7 @@ impl Demand {
             node.cores
         );
         let nothing = node.network_gbit.0 <= 0.0 || node.descriptors.0 <= 0.0 || node.memory.0 <= 0.0;
-        let spools = self.spool.is_some_and(|spool| spool.hours.0 > 0.0);
+        let spools = self.spool.as_ref().is_some_and(|spool| spool.value.hours.0 > 0.0);
         first_of([
             (at, node.cores <= reserved, no_shard.as_str()),
             (

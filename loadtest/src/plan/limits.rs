@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::{
     demand::Demand,
-    load::Load,
-    measured::{Measurements, Run},
+    load::{ClassLoad, Load},
+    measured::{Idle, Measurements, Run},
 };
 
 /// Times what was measured, beyond which nothing is planned without `--extrapolate`.
@@ -43,50 +43,26 @@ impl Beyond {
     }
 }
 
-/// What goes beyond `MOST_TIMES`: work in a call of each class, calls and connections a shard, shards a node. Without a
-/// run there is nothing to go beyond: every cost is a default then, and says so.
+/// What goes beyond `MOST_TIMES`: work in a call of each class, calls and connections a shard, shards a node. What no
+/// document measured has a default, which says so itself: there is nothing to go beyond.
 pub fn beyond(demand: &Demand, load: &Load, nodes: f64, measured: &Measurements) -> Vec<Beyond> {
-    if measured.runs.is_empty() {
-        return Vec::new();
-    }
-    let mut asked = Vec::new();
-    for class in &load.classes {
-        let of = |what: &str| format!("{what} a call (class {})", class.name);
-        asked.push((
-            of("stream events"),
-            class.work.events(),
-            most(measured, |run| run.work.events()),
-        ));
-        asked.push((of("KB in"), class.work.kb_in(), most(measured, |run| run.work.kb_in())));
-        asked.push((
-            of("KB out"),
-            class.work.kb_out(),
-            most(measured, |run| run.work.kb_out()),
-        ));
-    }
     let shards = f64::from(demand.shards_per_node());
-    let per_shard = |run: &Run| f64::from(run.shards);
-    let rate = most(measured, |run| run.rate / per_shard(run));
-    asked.push(("calls a second on a shard".to_owned(), load.rate / nodes / shards, rate));
-    let mut connections = most(measured, |run| run.connections / per_shard(run));
-    for (label, idle) in &measured.idle {
-        let each = idle.idle_connections as f64 / f64::from(idle.shards.max(1));
-        if each > connections.0 {
-            connections = (each, label.clone());
-        }
+    let mut asked = Vec::new();
+    if !measured.runs.is_empty() {
+        asked.extend(work(load, measured));
     }
-    asked.push((
-        "client connections on a shard".to_owned(),
-        load.client_connections / nodes / shards,
-        connections,
-    ));
-    let mut counts = most(measured, per_shard);
-    for point in &measured.scale {
-        if f64::from(point.shards) > counts.0 {
-            counts = (point.shards.into(), point.label.clone());
-        }
+    if !measured.runs.is_empty() || !measured.scale.is_empty() {
+        let rate = load.rate / nodes / shards;
+        asked.push(("calls a second on a shard".to_owned(), rate, most_rate(measured)));
+        asked.push(("shards on a node".to_owned(), shards, most_shards(measured)));
     }
-    asked.push(("shards on a node".to_owned(), shards, counts));
+    if !measured.runs.is_empty() || !measured.idle.is_empty() {
+        asked.push((
+            "client connections on a shard".to_owned(),
+            load.client_connections / nodes / shards,
+            most_connections(measured),
+        ));
+    }
     asked
         .into_iter()
         .filter(|(_, asked, (measured, _))| *asked > MOST_TIMES * measured)
@@ -97,6 +73,54 @@ pub fn beyond(demand: &Demand, load: &Load, nodes: f64, measured: &Measurements)
             measured_in,
         })
         .collect()
+}
+
+/// What is asked, how much of it, and the most that was measured and where.
+type Asked = (String, f64, (f64, String));
+
+fn work(load: &Load, measured: &Measurements) -> Vec<Asked> {
+    let events = most(measured, |run| run.work.events());
+    let kb_in = most(measured, |run| run.work.kb_in());
+    let kb_out = most(measured, |run| run.work.kb_out());
+    let of_class = |class: &ClassLoad| {
+        let of = |what: &str| format!("{what} a call (class {})", class.name);
+        [
+            (of("stream events"), class.work.events(), events.clone()),
+            (of("KB in"), class.work.kb_in(), kb_in.clone()),
+            (of("KB out"), class.work.kb_out(), kb_out.clone()),
+        ]
+    };
+    load.classes.iter().flat_map(of_class).collect()
+}
+
+fn most_rate(measured: &Measurements) -> (f64, String) {
+    let runs = most(measured, |run| run.rate / f64::from(run.shards));
+    let swept = measured
+        .scale
+        .iter()
+        .map(|point| (point.rate / f64::from(point.shards), &point.label));
+    larger(runs, swept)
+}
+
+fn most_shards(measured: &Measurements) -> (f64, String) {
+    let runs = most(measured, |run| f64::from(run.shards));
+    let swept = measured.scale.iter().map(|point| (point.shards.into(), &point.label));
+    larger(runs, swept)
+}
+
+fn most_connections(measured: &Measurements) -> (f64, String) {
+    let runs = most(measured, |run| run.connections / f64::from(run.shards));
+    let each = |idle: &Idle| idle.idle_connections as f64 / f64::from(idle.shards.max(1));
+    larger(runs, measured.idle.iter().map(|(label, idle)| (each(idle), label)))
+}
+
+fn larger<'a>(first: (f64, String), others: impl Iterator<Item = (f64, &'a String)>) -> (f64, String) {
+    others.fold(
+        first,
+        |most, (value, label)| {
+            if value > most.0 { (value, label.clone()) } else { most }
+        },
+    )
 }
 
 fn most(measured: &Measurements, of: impl Fn(&Run) -> f64) -> (f64, String) {

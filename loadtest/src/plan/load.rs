@@ -61,7 +61,7 @@ impl Load {
             cores: 0.0,
             cores_sources: demand.rate_sources(),
             in_flight: 0.0,
-            client_connections: demand.idle_client_connections.map_or(0.0, |idle| idle.0),
+            client_connections: demand.idle_client_connections.as_ref().map_or(0.0, |idle| idle.value.0),
             provider_connections: 0.0,
             bits_in: 0.0,
             bits_out: 0.0,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::cost::Work;
+use super::{bounds, cost::Work};
 use crate::report::{Report, frontier::Frontier};
 
 /// A run's report with what the report itself cannot know. Only `report` must be there:
@@ -200,8 +200,13 @@ impl Measurements {
             );
         } else if has("idle_connections") {
             let idle: Idle = typed(document)?;
-            self.machines.extend(idle.machine.clone());
-            self.idle.push((label.to_owned(), idle));
+            match bounds::fault_of_idle(&idle) {
+                Some(why) => self.notes.push(format!("{label} passed over: {why}")),
+                None => {
+                    self.machines.extend(idle.machine.clone());
+                    self.idle.push((label.to_owned(), idle));
+                }
+            }
         } else if has("latency_ms") && has("answered") {
             self.notes.push(format!(
                 "{label} is a bare report: taken as measured on 1 shard, pass-through"
@@ -230,11 +235,15 @@ impl Measurements {
 
     /// Each bound is a point; one at which the generator gave out says nothing of the gateway's scale.
     fn take_sweep(&mut self, label: &str, swept: Swept) {
+        if let Some(why) = bounds::fault_of_sweep(&swept) {
+            self.notes.push(format!("{label} passed over: {why}"));
+            return;
+        }
         self.machines.extend(swept.machine);
         for held in &swept.sweep.requests {
             let bound_ms = held.bound_ms;
             match held.median() {
-                Some(rate) if held.limited_by != "generator" && swept.shards > 0 => {
+                Some(rate) if held.limited_by != "generator" => {
                     self.scale.push(ScalePoint {
                         label: label.to_owned(),
                         shards: swept.shards,
@@ -251,7 +260,11 @@ impl Measurements {
 
     fn take_run(&mut self, label: &str, run: Annotated) {
         self.machines.extend(run.machine.clone());
-        match usable(label, &run) {
+        let used = usable(label, &run).and_then(|run| match bounds::fault_of_run(&run) {
+            None => Ok(run),
+            Some(why) => Err(why),
+        });
+        match used {
             Ok(run) => self.runs.push(run),
             Err(why) => self.notes.push(format!("{label} passed over: {why}")),
         }
@@ -283,7 +296,19 @@ fn usable(label: &str, run: &Annotated) -> Result<Run, String> {
     if total.answered == 0 || report.seconds <= 0.0 {
         return Err("it has no answered call".to_owned());
     }
-    let failed = total.failed.all() as f64 / (total.answered + total.failed.all()) as f64;
+    let failed = &total.failed;
+    // As floating numbers: counts in a file may be any, and their sum overflow.
+    let failed: f64 = [
+        failed.status,
+        failed.connect,
+        failed.timeout,
+        failed.cut,
+        failed.content,
+    ]
+    .iter()
+    .map(|count| *count as f64)
+    .sum();
+    let failed = failed / (total.answered as f64 + failed);
     if failed > MOST_FAILED {
         return Err(format!("{:.1}% of its calls failed", failed * 100.0));
     }

@@ -55,7 +55,7 @@ fn fixed(demand: &Demand, measured: &Measurements) -> Vec<Figure> {
     let shard = assumed(defaults::SHARD_MEMORY);
     let system = assumed(defaults::SYSTEM_MEMORY);
     let cache = demand.cache.as_ref().map_or(Bytes(0.0), |cache| cache.value.size);
-    let keys = demand.keys.map_or(0.0, |keys| keys.0);
+    let keys = demand.keys.as_ref().map_or(0.0, |keys| keys.value.0);
     let key = assumed(defaults::KEY_BYTES);
     vec![
         Figure::new("operating system", system.0, "bytes a node", system.1),

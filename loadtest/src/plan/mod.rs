@@ -1,10 +1,12 @@
 //! `tollgate-loadtest plan`: from a demand and measurements to machines. Files in, a plan out; it must never know the
 //! gateway, nor measure anything itself.
 
+mod bounds;
 mod cost;
 mod defaults;
 mod demand;
 mod figure;
+mod finite;
 mod growth;
 mod html;
 mod least_squares;
@@ -110,6 +112,9 @@ fn plan(demand_file: &Path, files: &[PathBuf], extrapolate: bool) -> Result<Plan
         measured_files: files.iter().map(|file| file.display().to_string()).collect(),
     };
     let plan = sizing::plan(given).map_err(|why| Refusal::BadInput(format!("{demand_name}: {why}")))?;
+    if let Some(fault) = finite::fault(&plan) {
+        return Err(Refusal::Failed(format!("{demand_name}: {fault}")));
+    }
     if plan.beyond.is_empty() || extrapolate {
         return Ok(plan);
     }

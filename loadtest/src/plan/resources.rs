@@ -78,6 +78,11 @@ impl Resource {
 }
 
 impl Utilisation {
+    /// Whether the demand takes any of it, beside what is always taken.
+    pub fn is_used(&self) -> bool {
+        self.fleet > 0.0
+    }
+
     /// With the redundant nodes lost, at so many times the peak.
     pub fn at(&self, times: f64) -> f64 {
         self.fixed + times * self.fleet

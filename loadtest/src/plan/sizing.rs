@@ -241,6 +241,7 @@ fn provider_addresses(demand: &Demand) -> (f64, Sources) {
 fn client_sources(demand: &Demand) -> Sources {
     let idle = demand
         .idle_client_connections
+        .as_ref()
         .map(|_| Sources::demand("idle_client_connections"));
     demand
         .rate_sources()
@@ -258,7 +259,7 @@ fn provider_sources(demand: &Demand) -> Sources {
 
 /// Bytes of the whole fleet's records: of a peak while it can last, never more than a day's calls in a day.
 fn spool(demand: &Demand) -> Option<(f64, Sources)> {
-    let spool = demand.spool?;
+    let spool = &demand.spool.as_ref()?.value;
     let hours = spool.hours.0;
     let day = demand.grown_calls_per_day() * (hours / 24.0).max(1.0);
     let records = (demand.peak_rate() * hours * 3600.0).min(day);

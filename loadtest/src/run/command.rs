@@ -83,15 +83,13 @@ fn carry_out(options: &Options) -> Result<u8, Refusal> {
 }
 
 fn carry_out_sweep(options: &Options, plan: Plan) -> Result<u8, Refusal> {
+    sweep::refuse_options_of_a_run(options.hgrm.is_some(), options.fail_on_errors).map_err(bad_input)?;
     let spec = plan.spec(options).map_err(failed)?;
     let stream_mix = options.stream_mix(&spec).map_err(bad_input)?;
     let wanted = options.sweep.read(spec.connections, stream_mix).map_err(bad_input)?;
     let stop = stop_on_signals().map_err(failed)?;
-    let output = sweep::Output {
-        json: options.output == Output::Json,
-        html: options.html.as_deref(),
-    };
-    match sweep::command(&spec, &wanted, &output, &stop).map_err(failed)? {
+    let output = sweep::Output::open(options.output == Output::Json, options.html.as_deref()).map_err(bad_input)?;
+    match sweep::command(&spec, &wanted, output, &stop).map_err(failed)? {
         true => Ok(0),
         false => Ok(NOT_VALID),
     }

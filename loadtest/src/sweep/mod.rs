@@ -7,7 +7,7 @@ mod search;
 use std::{
     fs::File,
     io::{self, BufWriter, Write},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -32,6 +32,8 @@ const START_RATE: f64 = 200.0;
 /// Above any generator's own limit, which ends a sweep before.
 const MOST_RATE: f64 = 1e7;
 const START_STREAMS: f64 = 16.0;
+/// What `run` takes for `--connections` at most, and without it: so many are the process's own limit, fewer the user's.
+const MOST_STREAMS: usize = 8000;
 /// A request that takes this many times the loosest bound has decided its window; no need to wait for it any longer.
 const TIMEOUT_BOUNDS: f64 = 20.0;
 const LEAST_TIMEOUT_NS: u64 = 2_000_000_000;
@@ -96,6 +98,11 @@ impl Options {
             start: start.min(most),
             least,
             most,
+            most_is: if whole && most_streams < MOST_STREAMS {
+                Limit::Connections
+            } else {
+                Limit::Generator
+            },
             precision: self.sweep_precision,
             whole,
             windows: self.sweep_windows,
@@ -140,34 +147,71 @@ fn bounds_ms(flag: &str, texts: &[String]) -> Result<Vec<f64>, String> {
     Ok(bounds_ns.into_iter().map(|bound_ns| bound_ns as f64 / 1e6).collect())
 }
 
-/// Where the result goes: as text or JSON to standard output, and to a page.
-pub struct Output<'a> {
-    pub json: bool,
-    pub html: Option<&'a Path>,
+/// Options of a run that a sweep has no answer to; silence would pass for one.
+pub fn refuse_options_of_a_run(hgrm: bool, fail_on_errors: bool) -> Result<(), String> {
+    if hgrm {
+        return Err("--hgrm: a sweep has many windows and no one histogram; give it to a run at one --rate".to_owned());
+    }
+    if fail_on_errors {
+        return Err(
+            "--fail-on-errors: a sweep looks for the load at which requests fail; give it to a run at one --rate"
+                .to_owned(),
+        );
+    }
+    Ok(())
 }
 
-/// The command. Answers whether any bound was limited by the target, and not by the generator.
-pub fn command(spec: &Spec, wanted: &Wanted, output: &Output, stop: &AtomicBool) -> Result<bool, String> {
+/// Where the result goes: as text or JSON to standard output, and to a page.
+pub struct Output {
+    json: bool,
+    html: Option<(PathBuf, File)>,
+}
+
+impl Output {
+    /// Before the sweep: who waited for it shall not lose it to a folder that is not there.
+    pub fn open(json: bool, html: Option<&Path>) -> Result<Self, String> {
+        let open = |path: &Path| match File::create(path) {
+            Ok(file) => Ok((path.to_owned(), file)),
+            Err(bad) => Err(format!(
+                "--html {}: {bad}; name a file in a folder that may be written to",
+                path.display()
+            )),
+        };
+        let html = html.map(open).transpose()?;
+        Ok(Self { json, html })
+    }
+
+    /// The page first: it is not to be lost with a reader of standard output that has seen enough.
+    fn write(self, frontier: &Frontier, to: &mut dyn Write) -> Result<(), String> {
+        if let Some((path, file)) = self.html {
+            let mut page = BufWriter::new(file);
+            html::write_frontier(frontier, &mut page)
+                .and_then(|()| page.flush())
+                .map_err(|bad| format!("--html {}: {bad}", path.display()))?;
+        }
+        let mut text = Vec::new();
+        let written = match self.json {
+            true => json::write_frontier(frontier, &mut text),
+            false => text::write_frontier(frontier, &mut text),
+        };
+        match written.and_then(|()| to.write_all(&text)).and_then(|()| to.flush()) {
+            Err(bad) if bad.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written.map_err(|bad| format!("cannot write the result: {bad}")),
+        }
+    }
+}
+
+/// The command. Answers whether any bound was limited by the target or the user, and not by the generator.
+pub fn command(spec: &Spec, wanted: &Wanted, output: Output, stop: &AtomicBool) -> Result<bool, String> {
     let mut progress = Progress::new();
     let frontier = sweep(spec, wanted, &mut |told| progress.tell(&told), stop)?;
-    write(&frontier, output)?;
-    let all = frontier.requests.iter().chain(&frontier.streams);
-    Ok(frontier.interrupted || all.into_iter().any(|held| held.limited_by != Limit::Generator.name()))
+    output.write(&frontier, &mut io::stdout().lock())?;
+    Ok(is_of_use(&frontier))
 }
 
-fn write(frontier: &Frontier, output: &Output) -> Result<(), String> {
-    let mut to = io::stdout().lock();
-    let written = match output.json {
-        true => json::write_frontier(frontier, &mut to),
-        false => text::write_frontier(frontier, &mut to),
-    };
-    written.map_err(|bad| format!("cannot write the result: {bad}"))?;
-    let Some(path) = output.html else { return Ok(()) };
-    let page = File::create(path).map(BufWriter::new).and_then(|mut page| {
-        html::write_frontier(frontier, &mut page)?;
-        page.flush()
-    });
-    page.map_err(|bad| format!("--html {}: {bad}", path.display()))
+fn is_of_use(frontier: &Frontier) -> bool {
+    let mut all = frontier.requests.iter().chain(&frontier.streams);
+    frontier.interrupted || all.any(|held| held.limited_by != Limit::Generator.name())
 }
 
 /// Why a sweep went no further.

@@ -14,6 +14,8 @@ pub struct Settings {
     pub start: f64,
     pub least: f64,
     pub most: f64,
+    /// Whose limit `most` is.
+    pub most_is: Limit,
     /// Loads this close to each other (0.05: five hundredths) are not told apart.
     pub precision: f64,
     /// Loads are whole numbers.
@@ -37,6 +39,8 @@ pub enum Limit {
     P99,
     Failures,
     Generator,
+    /// The `--connections` that was given.
+    Connections,
 }
 
 impl Limit {
@@ -45,6 +49,7 @@ impl Limit {
             Limit::P99 => "p99",
             Limit::Failures => "failures",
             Limit::Generator => "generator",
+            Limit::Connections => "--connections",
         }
     }
 }
@@ -140,7 +145,11 @@ impl Window<'_> {
         trial: &mut dyn FnMut(f64) -> Result<Trial, E>,
     ) -> Result<(Option<f64>, Limit), E> {
         let Settings {
-            least, most, precision, ..
+            least,
+            most,
+            most_is,
+            precision,
+            ..
         } = *self.settings;
         let bound_ms = before.bound_ms;
         // The first time in strides, later in steps that grow.
@@ -154,7 +163,7 @@ impl Window<'_> {
                 // A hiccup of the machine is not to decide: what breaks a bound is tried once more before it counts.
                 (_, Some((broken, _))) if self.times_tried(broken) < 2 => broken,
                 (None, None) => start,
-                (Some(kept), None) if kept >= most => return Ok((Some(kept), Limit::Generator)),
+                (Some(kept), None) if kept >= most => return Ok((Some(kept), most_is)),
                 (Some(kept), None) => self.rounded(kept * stride).max(self.above(kept)).min(most),
                 (None, Some((broken, limit))) if broken <= least => return Ok((None, limit)),
                 (None, Some((broken, _))) => self.rounded(broken / stride).max(least),

@@ -15,6 +15,7 @@ fn settings() -> Settings {
         start: 100.0,
         least: 1.0,
         most: 1e6,
+        most_is: Limit::Generator,
         precision: 0.05,
         whole: false,
         windows: 3,
@@ -305,4 +306,22 @@ proptest! {
             prop_assert!(pair[1].held[0].0 >= pair[0].held[0].0);
         }
     }
+}
+
+#[test]
+fn who_set_the_highest_load_is_named_for_what_is_held_there() {
+    let capped = Settings {
+        most: 2.0,
+        most_is: Limit::Connections,
+        start: 2.0,
+        whole: true,
+        ..settings()
+    };
+    let (found, _) = all_found(&capped, queue(1e6));
+    assert!(
+        found
+            .iter()
+            .all(|found| found.loads() == [2.0; 3] && found.limited_by() == Some(Limit::Connections)),
+        "{found:?}"
+    );
 }

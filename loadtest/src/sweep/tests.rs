@@ -132,3 +132,91 @@ fn a_target_that_answers_nothing_right_is_not_searched() {
     report.total.failed.status = 9;
     assert_eq!(something_is_answered(&report), Ok(()));
 }
+
+/// Standard output whose reader has gone.
+struct Gone;
+
+impl Write for Gone {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+/// Standard output on a disk that is full.
+struct Full;
+
+impl Write for Full {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_reader_that_has_gone_costs_no_page_and_is_no_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("r.html");
+    for as_json in [false, true] {
+        let output = Output::open(as_json, Some(&path)).unwrap();
+        assert_eq!(output.write(&Frontier::default(), &mut Gone), Ok(()));
+        assert!(std::fs::read_to_string(&path).unwrap().contains("</html>"));
+    }
+    let output = Output::open(false, Some(&path)).unwrap();
+    assert!(output.write(&Frontier::default(), &mut Full).is_err());
+    assert!(std::fs::read_to_string(&path).unwrap().contains("</html>"));
+}
+
+#[test]
+fn a_page_that_cannot_be_written_is_known_before_the_sweep() {
+    let said = Output::open(false, Some(Path::new("/nosuch/x.html"))).err().unwrap();
+    assert!(
+        said.contains("--html /nosuch/x.html") && said.contains("name a file"),
+        "{said}"
+    );
+}
+
+#[test]
+fn options_of_a_run_are_refused_with_their_reason() {
+    assert_eq!(refuse_options_of_a_run(false, false), Ok(()));
+    let said = refuse_options_of_a_run(true, false).unwrap_err();
+    assert!(said.starts_with("--hgrm: ") && said.contains("--rate"), "{said}");
+    let said = refuse_options_of_a_run(false, true).unwrap_err();
+    assert!(
+        said.starts_with("--fail-on-errors: ") && said.contains("--rate"),
+        "{said}"
+    );
+}
+
+#[test]
+fn fewer_connections_than_a_process_holds_are_the_users_limit() {
+    let most_is = |most| {
+        let wanted = options().read(most, None).unwrap();
+        (wanted.rates.unwrap().most_is, wanted.streams.unwrap().most_is)
+    };
+    assert_eq!(most_is(2), (Limit::Generator, Limit::Connections));
+    assert_eq!(most_is(MOST_STREAMS), (Limit::Generator, Limit::Generator));
+}
+
+#[test]
+fn only_what_the_generator_limits_is_of_no_use() {
+    let limited_by = |limits: &[&str]| Frontier {
+        streams: limits
+            .iter()
+            .map(|limit| Held {
+                limited_by: (*limit).to_owned(),
+                ..Held::default()
+            })
+            .collect(),
+        ..Frontier::default()
+    };
+    assert!(is_of_use(&limited_by(&["--connections"])));
+    assert!(is_of_use(&limited_by(&["generator", "p99"])));
+    assert!(!is_of_use(&limited_by(&["generator"])));
+}
