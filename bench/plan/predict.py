@@ -25,22 +25,19 @@ import update
 MEASUREMENTS = os.path.join(update.ROOT, update.MEASUREMENTS)
 COMPARED = os.path.join(update.ROOT, "docs", "performance", "compare.json")
 
-# How busy the gateway's shard shall be: near what is planned for, and far from both asleep and full.
-BUSY = 0.4
 # Tokens a second of a stream. The longest must end within the warm-up: until then, CPU is spent on streams that nobody
 # has counted as answered.
 PROVIDER_PACE = 400
 WARM_UP_S = 1
 CONNECTIONS = 2000  # at most; open loop takes what it needs
-# A round in which the generator was late is run again.
-TRIES = 4
 
 
 class Shape:
     """Calls that are alike: a body of so many bytes, answered with so many tokens at once or as a stream."""
 
-    def __init__(self, name, body_bytes, tokens, stream=False, weight=1):
+    def __init__(self, name, body_bytes, tokens, rate=0, stream=False, weight=1):
         self.name, self.body_bytes, self.tokens, self.stream, self.weight = name, body_bytes, tokens, stream, weight
+        self.rate = rate
         # The sandbox reads size and pace of its answer in the model's name.
         self.provider_model = f"sandbox-tokens-{tokens}" + (f"-rate-{PROVIDER_PACE}" if stream else "")
 
@@ -49,14 +46,15 @@ class Shape:
                 "prompt": {"bytes": self.body_bytes}, "max_tokens": self.tokens, "stream": 1 if self.stream else 0}
 
 
-# More runs than the four kinds of work they tell apart, so that the fit has an error to show.
+# More runs than the four kinds of work they tell apart, so that the fit has an error to show. Each comes so often a second
+# that a shard of the machine this was written on is busy for some 40 %; `--load` is for others.
 SHAPES = [
-    Shape("chat", 1200, 100),
-    Shape("prompt-16k", 16 * 1024, 100),
-    Shape("prompt-128k", 128 * 1024, 100),
-    Shape("answer-3000", 1200, 3000),
-    Shape("stream-20", 1200, 20, stream=True),
-    Shape("stream-200", 1200, 200, stream=True),
+    Shape("chat", 1200, 100, rate=7000),
+    Shape("prompt-16k", 16 * 1024, 100, rate=2500),
+    Shape("prompt-128k", 128 * 1024, 100, rate=800),
+    Shape("answer-3000", 1200, 3000, rate=3000),
+    Shape("stream-20", 1200, 20, rate=900, stream=True),
+    Shape("stream-200", 1200, 200, rate=250, stream=True),
 ]
 
 # None of its classes has a measured run's sizes.
@@ -65,6 +63,7 @@ MIX = [
     Shape("talk", 2500, 90, stream=True, weight=30),
     Shape("document", 48 * 1024, 50, weight=10),
 ]
+MIX_RATE = 1000
 MIX_NAME = "60 % questions of 4 KB, 30 % streams of 90 events, 10 % documents of 48 KB"
 
 
@@ -98,36 +97,21 @@ class Bench:
             raise SystemExit(f"{name}: no answered call, or no CPU time of process {self.served.pid}:\n{done.stdout[:2000]}")
         return report
 
-    def rate_for(self, name, shapes):
-        """The rate that keeps the shard as busy as `BUSY`: calls get cheaper as it gets busier, so in two steps."""
-        rate = 100.0
-        for _ in range(3):
-            cost = self.report(f"{name}-probe", shapes, self.open(rate), 2)["watched"]["cpu_us_per_request"]
-            # Never fewer than what a probe can count.
-            rate = max(BUSY * 1e6 / cost, 20.0)
-        return rate
-
     @staticmethod
     def open(rate):
         return ["--rate", f"poisson:{rate:.0f}", "--connections", str(CONNECTIONS)]
 
     def measured(self, name, shapes, rate):
-        """A round in which the generator was not late, or the last of `TRIES`."""
-        for _ in range(TRIES):
-            report = self.report(name, shapes, self.open(rate), self.seconds)
-            cost = report["watched"]["cpu_us_per_request"]
-            print(f"{name:12} {cost:9.1f} µs a call, {report['rate']:8.0f}/s, shard {cost * report['rate'] / 1e6:.0%} busy, "
-                  f"failed {sum(report['failed'].values())}{'' if report['valid'] else ' (late)'}", flush=True)
-            if report["valid"]:
-                break
+        report = self.report(name, shapes, self.open(rate), self.seconds)
+        cost = report["watched"]["cpu_us_per_request"]
+        # Late or not, the calls that were sent cost what they cost; only their latencies are void.
+        print(f"{name:12} {cost:9.1f} µs a call, {report['rate']:8.0f}/s, shard {cost * report['rate'] / 1e6:.0%} busy, "
+              f"failed {sum(report['failed'].values())}{'' if report['valid'] else ' (generator late)'}", flush=True)
         return report
 
 
 def median_by_cost(reports):
-    valid = [report for report in reports if report["valid"]]
-    if not valid:
-        raise SystemExit("no valid round: the generator was the bottleneck in each; is another process busy?")
-    ordered = sorted(valid, key=lambda report: report["watched"]["cpu_us_per_request"])
+    ordered = sorted(reports, key=lambda report: report["watched"]["cpu_us_per_request"])
     return ordered[len(ordered) // 2]
 
 
@@ -193,22 +177,18 @@ def measure(chosen, folder):
     models = {f"plan-{shape.name}": shape.provider_model for shape in SHAPES + MIX}
     with gateway.Served(folder, models) as served:
         bench = Bench(folder, served, chosen.seconds)
-        rates = {shape.name: bench.rate_for(shape.name, [shape]) for shape in SHAPES}
         rounds = {shape.name: [] for shape in SHAPES}
         for _ in range(chosen.rounds):
             for shape in SHAPES:
-                rounds[shape.name].append(bench.measured(shape.name, [shape], rates[shape.name]))
+                rounds[shape.name].append(bench.measured(shape.name, [shape], shape.rate * chosen.load))
         runs = [annotated(name, median_by_cost(reports), about) for name, reports in rounds.items()]
         # The sizes of the mix's calls are its own; what they cost is what is to be predicted.
-        sizes = bench.report("mix-sizes", MIX, bench.open(200), 3, watched=False)
+        sizes = bench.report("mix-sizes", MIX, bench.open(200), 2, watched=False)
         demand = demand_of(sizes)
         cost, plan = predicted(folder, runs, demand)
         print(f"predicted: {cost:.1f} µs a call of the mix", flush=True)
-        mixed = [bench.measured("mix", MIX, BUSY * 1e6 / cost) for _ in range(chosen.rounds)]
-    valid = [report for report in mixed if report["valid"]]
-    costs = [report["watched"]["cpu_us_per_request"] for report in valid]
-    if not costs:
-        raise SystemExit("no valid round of the mix: the generator was the bottleneck in each")
+        mixed = [bench.measured("mix", MIX, MIX_RATE * chosen.load) for _ in range(chosen.rounds)]
+    costs = [report["watched"]["cpu_us_per_request"] for report in mixed]
     measured = statistics.median(costs)
     outcome = {
         **about, "mix": MIX_NAME, "predicted_us": cost, "measured_us": measured, "error": cost / measured - 1,
@@ -225,6 +205,7 @@ def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--seconds", type=int, default=5, help="of each round")
     options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--load", type=float, default=1.0, help="times the rates that are written in this file")
     options.add_argument("--quick", action="store_true", help="one short round, nothing written")
     options.add_argument("--output", help="write runs and outcome into this folder, and leave the documents alone")
     chosen = options.parse_args()

@@ -354,18 +354,17 @@ fn measurements_out_of_the_ordinary_are_named_and_passed_over() {
 
 #[test]
 fn documents_that_are_of_no_use_are_named_and_passed_over() {
-    let mut invalid = run("late", 0, 500.0);
-    invalid["report"]["valid"] = json!(false);
-    invalid["report"]["invalid_because"] = json!("the generator was late by 3 s");
+    let mut unanswered = run("unanswered", 0, 500.0);
+    unanswered["report"]["answered"] = json!(0);
     let mut failing = run("failing", 0, 500.0);
     failing["report"]["failed"] = json!({"status": 5_000});
     let mut unwatched = run("unwatched", 0, 500.0);
     unwatched["report"]["watched"] = Value::Null;
-    let others = [invalid, failing, unwatched, json!({"hello": "world"})];
+    let others = [unanswered, failing, unwatched, json!({"hello": "world"})];
     let text = format!("[{}] {}", others.map(|one| one.to_string()).join(","), runs());
     let told = planned(&Files::new().plan(DEMAND, Some(&text), &[]));
     for said in [
-        "run 1 passed over: its results are not valid: the generator was late by 3 s",
+        "run 1 passed over: it has no answered call",
         "run 2 passed over: 4.8% of its calls failed",
         "run 3 passed over: it has no CPU time of the gateway: run with --watch-pid",
         "run 4 passed over: it is neither a report",
@@ -373,6 +372,20 @@ fn documents_that_are_of_no_use_are_named_and_passed_over() {
     ] {
         assert!(told.contains(said), "{said}\n{told}");
     }
+}
+
+#[test]
+fn a_late_generator_voids_latencies_and_not_what_calls_cost() {
+    let mut late = run("small", 0, 20.0);
+    late["report"]["valid"] = json!(false);
+    late["report"]["invalid_because"] = json!("the generator was late by 3 ms");
+    let text = format!("{late}\n{}", run("streamed", 100, 820.0));
+    let told = planned(&Files::new().plan(DEMAND, Some(&text), &[]));
+    assert!(
+        told.contains("the latencies of measured.json run 1 are void (the generator was late by 3 ms)"),
+        "{told}"
+    );
+    assert!(told.contains("measured in measured.json run 1 (small)"), "{told}");
 }
 
 #[test]

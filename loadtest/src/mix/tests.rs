@@ -92,7 +92,10 @@ fn every_built_in_mix_composes_requests_that_are_http_and_json() {
             assert_eq!(request.headers["host"], "127.0.0.1:8080");
             assert_eq!(request.body["stream"].as_bool().unwrap_or(false), composed.stream);
             let model = request.body["model"].as_str().unwrap();
-            assert!(["sandbox-small", "sandbox-large", "no-such-model"].contains(&model), "{name}: {model}");
+            assert!(
+                ["sandbox-small", "sandbox-large", "no-such-model"].contains(&model),
+                "{name}: {model}"
+            );
             assert!(request.body_bytes < 5 * 1024 * 1024, "{name}: {}", request.body_bytes);
         }
         let weights: f64 = mix.classes.iter().map(|class| class.weight).sum();

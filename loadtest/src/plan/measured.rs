@@ -260,12 +260,20 @@ impl Measurements {
 
     fn take_run(&mut self, label: &str, run: Annotated) {
         self.machines.extend(run.machine.clone());
-        let used = usable(label, &run).and_then(|run| match bounds::fault_of_run(&run) {
-            None => Ok(run),
+        let used = usable(label, &run).and_then(|usable| match bounds::fault_of_run(&usable) {
+            None => Ok(usable),
             Some(why) => Err(why),
         });
         match used {
-            Ok(run) => self.runs.push(run),
+            Ok(usable) => {
+                if !run.report.valid {
+                    let why = run.report.invalid_because.as_deref().unwrap_or("it does not say why");
+                    self.notes.push(format!(
+                        "the latencies of {label} are void ({why}); what its calls cost is counted all the same"
+                    ));
+                }
+                self.runs.push(usable);
+            }
             Err(why) => self.notes.push(format!("{label} passed over: {why}")),
         }
     }
@@ -279,10 +287,6 @@ fn typed<T: DeserializeOwned>(document: Value) -> Result<T, String> {
 fn usable(label: &str, run: &Annotated) -> Result<Run, String> {
     let report = &run.report;
     let total = &report.total;
-    if !report.valid {
-        let why = report.invalid_because.as_deref().unwrap_or("it does not say why");
-        return Err(format!("its results are not valid: {why}"));
-    }
     let Some(watched) = report
         .watched
         .as_ref()
