@@ -1,5 +1,6 @@
 //! `tollgate-loadtest`: the command line, and nothing else.
 
+mod calendar;
 mod dialect;
 mod mapped;
 mod mix;

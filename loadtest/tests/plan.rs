@@ -379,7 +379,8 @@ fn a_late_generator_voids_latencies_and_not_what_calls_cost() {
     let mut late = run("small", 0, 20.0);
     late["report"]["valid"] = json!(false);
     late["report"]["invalid_because"] = json!("the generator was late by 3 ms");
-    let text = format!("{late}\n{}", run("streamed", 100, 820.0));
+    let idle = json!({"idle_connections": 9500, "bytes_each": 640.0, "machine": "test"});
+    let text = format!("{late}\n{}\n{idle}", run("streamed", 100, 820.0));
     let told = planned(&Files::new().plan(DEMAND, Some(&text), &[]));
     assert!(
         told.contains("the latencies of measured.json run 1 are void (the generator was late by 3 ms)"),

@@ -17,6 +17,7 @@ use super::{
     worker::{Finished, Message, Plan, Worker},
 };
 use crate::{
+    calendar,
     net::clock::now_ns,
     report::{
         self, Generator, Measured, Outcome, Report, Watched,
@@ -47,7 +48,8 @@ pub fn measure(
         count_from_ns,
         end_ns: count_from_ns.saturating_add(spec.duration_ns),
     };
-    let began = rfc3339(SystemTime::now());
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+    let began = calendar::rfc_3339(since_1970.map_or(0, |since| since.as_secs()));
     // A thread that fails ends the others.
     let give_up = Arc::new(AtomicBool::new(false));
     let (tell, told) = mpsc::channel();
@@ -329,36 +331,4 @@ fn allow_descriptors(connections: u64) -> Result<(), String> {
         ));
     }
     Ok(())
-}
-
-/// A time as RFC 3339 writes it, in UTC.
-fn rfc3339(time: SystemTime) -> String {
-    let unix_s = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let (days, second) = (unix_s / 86_400, unix_s % 86_400);
-    // Days since 1970 to a date, by way of years that begin in March, so that the leap day is a year's last.
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let year = year + era * 400 + next;
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        let at = |unix_s| rfc3339(UNIX_EPOCH + Duration::from_secs(unix_s));
-        assert_eq!(at(0), "1970-01-01T00:00:00Z");
-        assert_eq!(at(951_782_399), "2000-02-28T23:59:59Z");
-        assert_eq!(at(951_782_400), "2000-02-29T00:00:00Z");
-        assert_eq!(at(4_102_444_799), "2099-12-31T23:59:59Z");
-        assert_eq!(at(1_709_251_200), "2024-03-01T00:00:00Z");
-    }
 }

@@ -224,6 +224,9 @@ impl<'a> Worker<'a> {
 
     fn nap(&mut self, now: u64) -> Duration {
         let mut until = (now + NAP_NS).min(self.second_end_ns());
+        if now < self.plan.start_ns {
+            until = until.min(self.plan.start_ns);
+        }
         until = until.min(self.timers.next_ns().unwrap_or(NEVER));
         if let Some(due) = self.next_due_ns() {
             until = until.min(due);
@@ -312,7 +315,7 @@ impl<'a> Worker<'a> {
 
     /// Closed loop: every connection is opened at the beginning, some at a time.
     fn open_closed_loop(&mut self, now: u64) {
-        while now < self.plan.end_ns && self.connecting < CONNECTING_MOST {
+        while now >= self.plan.start_ns && now < self.plan.end_ns && self.connecting < CONNECTING_MOST {
             let Some(slot) = self.vacant.pop() else { return };
             self.begin(slot, now, now);
         }

@@ -9,11 +9,14 @@ use tollgate_wire::{
 };
 
 use super::{Api, Failure, Operation, Request, by_suffix, is_get};
-use crate::sandbox::{
-    ask::{self, Ask, Dialect},
-    limits::{Exceeded, Meter, Standing, rfc_3339},
-    reply::{CREATED_RFC_3339, Events, Reply, digits, hex, put},
-    text::PromptCount,
+use crate::{
+    calendar,
+    sandbox::{
+        ask::{self, Ask, Dialect},
+        limits::{Exceeded, Meter, Standing},
+        reply::{CREATED_RFC_3339, Events, Reply, digits, hex, put},
+        text::PromptCount,
+    },
 };
 
 pub struct Anthropic;
@@ -79,7 +82,7 @@ impl Api for Anthropic {
                 format!("anthropic-ratelimit-{name}-remaining").as_bytes(),
                 state.remaining,
             );
-            let reset = rfc_3339(standing.at_unix_s + state.reset_ns.div_ceil(1_000_000_000));
+            let reset = calendar::rfc_3339(standing.at_unix_s + state.reset_ns.div_ceil(1_000_000_000));
             write::header(
                 out,
                 format!("anthropic-ratelimit-{name}-reset").as_bytes(),
