@@ -21,6 +21,8 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.append(os.path.join(ROOT, "bench", "compare"))
+import proc  # noqa: E402
 SERVER_CORE, LOAD_CORE = "0", "1"
 CONNECTIONS = 64
 GOAL_RATE = 150_000
@@ -102,31 +104,15 @@ def start_nginx(folder, body):
             time.sleep(0.05)
 
 
-def cpu_seconds(pid):
-    """User and system time of a process and its children so far: nginx serves from a child."""
-    ticks = 0
-    for name in os.listdir("/proc"):
-        if not name.isdigit():
-            continue
-        try:
-            with open(f"/proc/{name}/stat") as stat:
-                fields = stat.read().rpartition(")")[2].split()
-        except OSError:
-            continue  # ended between listing and reading
-        if int(name) == pid or int(fields[1]) == pid:
-            ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
 class Round:
     """One load of one server."""
 
     def __init__(self, server, script, seconds):
         port = server.port
         command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", script, f"http://127.0.0.1:{port}{PATH}"]
-        cpu_before = cpu_seconds(server.pid)
+        cpu_before = proc.cpu_seconds(proc.tree(server.pid))
         out = pinned(LOAD_CORE, command, stdout=subprocess.PIPE, text=True).communicate(timeout=seconds + 30)[0]
-        cpu = cpu_seconds(server.pid) - cpu_before
+        cpu = proc.cpu_seconds(proc.tree(server.pid)) - cpu_before
         result = re.search(r"RESULT (\d+) (\d+) ([\d.]+) ([\d.]+)", out)
         if result is None:
             raise SystemExit(f"wrk said:\n{out}")

@@ -1,11 +1,13 @@
-"""What the SDKs' checks share: the sandbox's address and scenario, its checksum, and a runner."""
+"""What the SDKs' checks share: the sandbox's address and scenario, its checksum, and the runner."""
 
 import json
 import os
 import sys
-import traceback
 import urllib.request
 import zlib
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../controlplane/tests/sdk"))
+from checks import raises, run  # noqa: E402, F401, for the scripts
 
 URL = os.environ["SANDBOX_URL"]
 PROMPT = "Hello there, gate."
@@ -44,28 +46,3 @@ class scenario:
 
     def __exit__(self, *_):
         call("PUT", "/_sandbox/scenario", {})
-
-
-def raises(kind, ask):
-    """Calls, expects exactly that class of exception, and answers it."""
-    try:
-        ask()
-    except Exception as raised:
-        assert type(raised) is kind, f"expected {kind.__name__}, got {type(raised).__name__}: {raised}"
-        return raised
-    raise AssertionError(f"expected {kind.__name__}, nothing was raised")
-
-
-def run(module):
-    """Runs every check of the module in order of definition; exits 1 when one failed."""
-    failed = 0
-    checks = [(name, check) for name, check in vars(module).items() if name.startswith("check_")]
-    for name, check in checks:
-        try:
-            check()
-            print(f"ok      {name}", flush=True)
-        except Exception:
-            failed += 1
-            print(f"FAILED  {name}\n{traceback.format_exc()}", flush=True)
-    print(f"{len(checks) - failed} of {len(checks)} checks passed")
-    sys.exit(1 if failed else 0)
