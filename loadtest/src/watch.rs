@@ -33,11 +33,7 @@ pub struct Watch {
 impl Watch {
     pub fn start(pid: u32) -> Result<Self, String> {
         let processes = processes();
-        let root = processes.iter().find(|process| process.pid == pid && !process.ended);
-        let root = root.ok_or_else(|| {
-            format!("no process {pid} is running: give --watch-pid the id of one that is, as `pidof NAME` says it")
-        })?;
-        let mut tree = Tree::new(*root);
+        let mut tree = Tree::new(running(&processes, pid)?);
         tree.take(&processes, detail);
         tree.begin();
         let tree = Arc::new(Mutex::new(tree));
@@ -104,6 +100,18 @@ impl Watch {
             rss_mib_after: mib(tree.rss_kib),
         }
     }
+}
+
+/// Refuses the id of a process that is not there.
+pub fn check(pid: u32) -> Result<(), String> {
+    running(&processes(), pid).map(drop)
+}
+
+fn running(processes: &[Process], pid: u32) -> Result<Process, String> {
+    let root = processes.iter().find(|process| process.pid == pid && !process.ended);
+    root.copied().ok_or_else(|| {
+        format!("no process {pid} is running: give --watch-pid the id of one that is, as `pidof NAME` says it")
+    })
 }
 
 impl Drop for Watch {

@@ -1,7 +1,7 @@
 //! The command `run` from its options to its exit code: measure, then write what was asked for where it was asked for.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io::{self, BufWriter, Write},
     path::Path,
     process::ExitCode,
@@ -116,7 +116,8 @@ impl Files {
     fn create(options: &Options) -> Result<Self, String> {
         let create = |flag: &str, path: &Path| {
             let name = format!("{flag} {}", path.display());
-            match File::create(path) {
+            // What an earlier run left stays until this one has something to put in its place.
+            match OpenOptions::new().write(true).create(true).truncate(false).open(path) {
                 Ok(file) => Ok((name, file)),
                 Err(bad) => Err(format!("{name}: {bad}; name a file in a folder that may be written to")),
             }
@@ -155,6 +156,8 @@ fn write_file(
     file: File,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> Result<(), String> {
+    // Refused for what is no regular file, where nothing is to be cut.
+    let _ = file.set_len(0);
     let mut to = BufWriter::new(file);
     write(&mut to)
         .and_then(|()| to.flush())

@@ -52,13 +52,14 @@ pub fn measure(
     let began = calendar::rfc_3339(since_1970.map_or(0, |since| since.as_secs()));
     // A thread that fails ends the others.
     let give_up = Arc::new(AtomicBool::new(false));
+    let is_sandbox = &AtomicBool::new(false);
     let (tell, told) = mpsc::channel();
     let (finished, series, watched) = thread::scope(|scope| {
         let mut threads = Vec::new();
         for index in 0..spec.threads {
             let (tell, give_up) = (tell.clone(), give_up.clone());
             let work = move || {
-                let done = Worker::new(spec, plan, index).and_then(|worker| worker.run(&give_up, &tell));
+                let done = Worker::new(spec, plan, is_sandbox, index).and_then(|worker| worker.run(&give_up, &tell));
                 if done.is_err() {
                     give_up.store(true, Ordering::Relaxed);
                 }

@@ -18,7 +18,6 @@ pub use command::run;
 pub use measure::measure;
 pub use options::Options;
 pub use target::{Target, Url, reach};
-pub use trust::Trust;
 
 use crate::mix::{Mix, schedule::Schedule};
 

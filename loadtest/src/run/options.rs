@@ -2,11 +2,17 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::{Load, Spec, Trust, Url, reach};
+use rustls::ClientConfig;
+
+use super::{
+    Load, Spec, Url, reach,
+    trust::{self, Trust},
+};
 use crate::{
     mix::{Manners, Mix, Single, schedule::Schedule, units},
     report::times,
     sweep,
+    watch,
 };
 
 /// Connections of a process; for more, start several.
@@ -132,7 +138,8 @@ pub(super) enum Output {
 /// The options, read and checked.
 pub(super) struct Plan {
     url: Url,
-    trust: Trust,
+    /// Of an https target.
+    tls: Option<Arc<ClientConfig>>,
     base_path: String,
     mix: Mix,
     load: Load,
@@ -188,12 +195,16 @@ impl Plan {
             (None, true) => Trust::Anyone,
             (None, false) => Trust::System,
         };
+        let tls = url.secure.then(|| trust::client(&trust)).transpose()?;
+        if let Some(pid) = options.watch_pid {
+            watch::check(pid)?;
+        }
         Ok(Self {
             connections: connections(options, schedule.is_some() || options.sweep.is_wanted())?,
             seed: options.seed.or(mix.seed).unwrap_or(SEED),
             load: schedule.map_or(Load::Closed, Load::Open),
             url,
-            trust,
+            tls,
             base_path,
             mix,
             warm_up_ns,
@@ -205,7 +216,7 @@ impl Plan {
     /// Reaches the target.
     pub(super) fn spec(self, options: &Options) -> Result<Spec, String> {
         Ok(Spec {
-            target: reach(&self.url, &self.trust)?,
+            target: reach(&self.url, self.tls)?,
             base_path: self.base_path,
             key: options.key.clone(),
             mix: Arc::new(self.mix),

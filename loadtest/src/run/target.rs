@@ -9,7 +9,7 @@ use std::{
 
 use rustls::{ClientConfig, pki_types::ServerName};
 
-use super::trust::{self, Trust};
+use super::trust;
 
 /// How long the first connection may take.
 const FIRST_CONNECT: Duration = Duration::from_secs(5);
@@ -93,8 +93,8 @@ pub struct Target {
     pub tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
 }
 
-/// Finds the target and connects once.
-pub fn reach(url: &Url, trust: &Trust) -> Result<Target, String> {
+/// Finds the target and connects once; `tls` is the client of an https target.
+pub fn reach(url: &Url, tls: Option<Arc<ClientConfig>>) -> Result<Target, String> {
     let resolved = (url.name.as_str(), url.port).to_socket_addrs();
     let addresses = resolved.map_err(|bad| format!("cannot find the host of {}: {bad}; check the name", url.text))?;
     let mut refused = None;
@@ -118,10 +118,9 @@ pub fn reach(url: &Url, trust: &Trust) -> Result<Target, String> {
         }
         (None, None) => return Err(format!("{}: the host has no address", url.text)),
     };
-    let tls = match url.secure {
-        false => None,
-        true => {
-            let config = trust::client(trust)?;
+    let tls = match tls {
+        None => None,
+        Some(config) => {
             let name = ServerName::try_from(url.name.clone())
                 .map_err(|_| format!("{}: '{}' is no name that TLS can verify", url.text, url.name))?;
             trust::shake_hands(socket, config.clone(), name.clone(), FIRST_CONNECT)

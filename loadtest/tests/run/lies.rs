@@ -90,8 +90,14 @@ fn a_connection_closed_between_requests_is_nobodys_fault() {
         // Without having said so.
         false
     });
-    let report = against(&server, &[]);
-    assert_eq!(counts(&report), ([100, 100, 100], [0; 5]));
+    let open = against(&server, &[]);
+    assert_eq!(counts(&open), ([100, 100, 100], [0; 5]));
+    for manners in [&[][..], &["--slow-read", "100000"]] {
+        let url = server.url();
+        let closed = [&["--url", &url, "--connections", "2", "--duration", "1s"], manners].concat();
+        let ([sent, answered, _], failed) = counts(&report(&closed));
+        assert!(sent > 2 && answered == sent && failed == [0; 5], "{answered} of {sent}: {failed:?}");
+    }
 }
 
 #[test]

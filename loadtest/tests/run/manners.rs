@@ -143,7 +143,7 @@ fn files_are_written_and_text_is_for_people() {
 #[test]
 fn bad_input_is_told_with_its_remedy() {
     let url = ["--url", "http://127.0.0.1:9"];
-    let cases: [(&[&str], &str); 11] = [
+    let cases: [(&[&str], &str); 15] = [
         (&["--url", "127.0.0.1:9"], "http://127.0.0.1:8080"),
         (&[url[0], url[1], "--rate", "fast"], "--rate"),
         (&[url[0], url[1], "--rate", "ramp:0-100"], "ramp"),
@@ -154,6 +154,10 @@ fn bad_input_is_told_with_its_remedy() {
         (&[url[0], url[1], "--connections", "0"], "1 or more"),
         (&[url[0], url[1], "--connections", "8001"], "at most 8000"),
         (&[url[0], url[1], "--threads", "0"], "1 to 256"),
+        (&[url[0], "https://127.0.0.1:9", "--ca", "/no/such.pem"], "PEM file"),
+        (&[url[0], url[1], "--watch-pid", "4294967295"], "pidof"),
+        (&[url[0], url[1], "--key", "a\r\nx: b"], "line breaks"),
+        (&[url[0], url[1], "--timeout", "5124095h"], "at most 600s"),
         (&[url[0], url[1], "--html", "/no/such/folder/r.html"], "/no/such/folder"),
     ];
     for (arguments, remedy) in cases {
@@ -254,6 +258,6 @@ fn https_is_spoken_and_certificates_are_believed_only_when_told_so() {
     assert_eq!(code, 1);
     assert!(err.contains("--ca") && err.contains("--insecure"), "{err}");
     let (code, _, err) = run(&["--url", &url, "--ca", "/no/such/file"]);
-    assert_eq!(code, 1);
+    assert_eq!(code, 2);
     assert!(err.contains("/no/such/file"), "{err}");
 }

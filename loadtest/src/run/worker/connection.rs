@@ -30,6 +30,8 @@ pub struct Request {
     /// Latency counts from here: when it was due, or sent.
     pub start_ns: u64,
     pub deadline_ns: u64,
+    /// It went out a second time, on another connection.
+    pub sent_again: bool,
     pub first_byte_ns: Option<u64>,
     pub last_text_ns: Option<u64>,
     /// Bytes of the answer.
@@ -49,9 +51,11 @@ pub struct Connection {
     pub phase: Phase,
     /// Set while connecting and busy.
     pub request: Option<Request>,
-    /// What of the request the socket has not taken yet.
+    /// The request, or of a long one what the socket has not taken at once; from `out_at` on it is still to be sent.
     pub out: Vec<u8>,
     pub out_at: usize,
+    /// All of the request is in `out`.
+    pub whole: bool,
     /// Some request was answered on it: it may have been closed meanwhile, which is nobody's fault.
     pub reused: bool,
     pub answer: Answer,
@@ -66,6 +70,9 @@ pub struct Connection {
     pub idle_at: usize,
 }
 
+/// Room kept for a request between requests; more is given back.
+const KEPT_BYTES: usize = 16 << 10;
+
 impl Connection {
     pub fn vacant() -> Self {
         Self {
@@ -75,6 +82,7 @@ impl Connection {
             request: None,
             out: Vec::new(),
             out_at: 0,
+            whole: false,
             reused: false,
             answer: Answer::new(),
             read_from_ns: 0,
@@ -107,10 +115,21 @@ impl Connection {
         self.next_byte_ns = NEVER;
     }
 
+    /// Keeps what was composed: `sent` bytes of it are on their way.
+    pub fn keep_out(&mut self, composed: &[u8], sent: usize) {
+        // A long request is not copied for the rare case that it must go out again.
+        let (kept, out_at) = match composed.len() <= KEPT_BYTES {
+            true => (composed, sent),
+            false => (&composed[sent..], 0),
+        };
+        self.out.extend_from_slice(kept);
+        self.out_at = out_at;
+        self.whole = kept.len() == composed.len();
+    }
+
     pub fn forget_out(&mut self) {
-        /// Room kept for the next request; more is given back.
-        const KEPT_BYTES: usize = 16 << 10;
         self.out.clear();
+        self.whole = false;
         self.out.shrink_to(KEPT_BYTES);
         self.out_at = 0;
     }

@@ -1,6 +1,6 @@
 //! The life of a request on a connection: composed, sent, answered or not, counted.
 
-use std::io;
+use std::{io, sync::atomic::Ordering};
 
 use super::{
     Worker,
@@ -52,7 +52,7 @@ impl Worker<'_> {
             connection.phase = Phase::Busy;
             self.send_composed(slot, now);
         } else {
-            connection.out.extend_from_slice(&self.out);
+            connection.keep_out(&self.out, 0);
             match connection.socket.is_some() {
                 true => self.start_sending(slot, now),
                 false => self.connect(slot, now),
@@ -72,6 +72,7 @@ impl Worker<'_> {
             },
             start_ns,
             deadline_ns: start_ns.saturating_add(self.spec.timeout_ns),
+            sent_again: false,
             first_byte_ns: None,
             last_text_ns: None,
             received: 0,
@@ -143,7 +144,7 @@ impl Worker<'_> {
         self.send_rest(slot, now);
     }
 
-    /// Sends what was just composed; only what the socket does not take is copied.
+    /// Sends what was just composed, from where it lies.
     fn send_composed(&mut self, slot: usize, now: u64) {
         let connection = &mut self.connections[slot];
         let Some(socket) = connection.socket.as_mut() else {
@@ -151,11 +152,11 @@ impl Worker<'_> {
         };
         match socket.write(&self.out) {
             Ok(sent) => {
-                connection.out.extend_from_slice(&self.out[sent..]);
+                connection.keep_out(&self.out, sent);
                 self.count_sent(slot, sent);
             }
             Err(_) => {
-                connection.out.extend_from_slice(&self.out);
+                connection.keep_out(&self.out, 0);
                 self.send_failed(slot, now);
             }
         }
@@ -191,16 +192,31 @@ impl Worker<'_> {
         }
     }
 
-    /// The peer takes no more. Where it closed a connection that had been idle, the request goes to a new one; else it
-    /// may have answered before it closed.
+    /// The peer takes no more; it may have answered before it closed.
     fn send_failed(&mut self, slot: usize, now: u64) {
-        let connection = &mut self.connections[slot];
-        if connection.reused && connection.out_at == 0 {
-            return self.connect(slot, now);
+        if self.send_again(slot, now) {
+            return;
         }
+        let connection = &mut self.connections[slot];
         connection.forget_out();
         connection.next_byte_ns = NEVER;
         self.receive(slot, true);
+    }
+
+    /// A peer may close a connection between two requests, and whoever is just sending the next one hears of it late
+    /// (RFC 9112 section 9.3.1): a request that met such an end and no answer goes out once more, on a new connection.
+    fn send_again(&mut self, slot: usize, now: u64) -> bool {
+        let connection = &mut self.connections[slot];
+        let Some(request) = connection.request.as_mut() else {
+            return false;
+        };
+        let may = connection.reused && connection.whole && request.received == 0 && !request.sent_again;
+        if may {
+            request.sent_again = true;
+            connection.out_at = 0;
+            self.connect(slot, now);
+        }
+        may
     }
 
     pub(super) fn event(&mut self, ready: Ready) {
@@ -230,6 +246,7 @@ impl Worker<'_> {
         if self.due.is_none()
             && self.spec.keep_alive
             && let Some(request) = connection.request.as_mut()
+            && !request.sent_again
         {
             request.start_ns = now;
             request.deadline_ns = now.saturating_add(self.spec.timeout_ns);
@@ -372,6 +389,9 @@ impl Worker<'_> {
                 return self.settle(slot, End::Answer(over.outcome), now);
             }
         }
+        if matches!(read, Ok(Read::Closed) | Err(_)) && self.send_again(slot, now) {
+            return;
+        }
         let end = match read {
             Ok(Read::More | Read::Drained) => return,
             Ok(Read::Closed) => self.connections[slot]
@@ -451,8 +471,8 @@ impl Worker<'_> {
     /// from a target that did.
     fn told_apart(&mut self, end: End) -> End {
         match end {
-            End::Answer(Outcome::Answered { verified: true }) => self.is_sandbox = true,
-            End::Answer(Outcome::Foreign) if !self.is_sandbox => {
+            End::Answer(Outcome::Answered { verified: true }) => self.is_sandbox.store(true, Ordering::Relaxed),
+            End::Answer(Outcome::Foreign) if !self.is_sandbox.load(Ordering::Relaxed) => {
                 return End::Answer(Outcome::Answered { verified: false });
             }
             _ => {}

@@ -89,8 +89,8 @@ pub struct Worker<'a> {
     connecting: usize,
     tally: Tally,
     shared: Shared,
-    /// Some answer had the sandbox's checksum.
-    is_sandbox: bool,
+    /// Some answer had the sandbox's checksum: the threads' common knowledge.
+    is_sandbox: &'a AtomicBool,
     /// Room for what is composed and for what is read.
     out: Vec<u8>,
     scratch: Vec<u8>,
@@ -106,7 +106,7 @@ pub struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    pub fn new(spec: &'a Spec, plan: Plan, index: usize) -> io::Result<Self> {
+    pub fn new(spec: &'a Spec, plan: Plan, is_sandbox: &'a AtomicBool, index: usize) -> io::Result<Self> {
         let connections = spec.connections / spec.threads + usize::from(index < spec.connections % spec.threads);
         let target = ComposeFor {
             host: spec.target.url.host.clone(),
@@ -133,7 +133,7 @@ impl<'a> Worker<'a> {
             connecting: 0,
             tally: Tally::new(spec.mix.classes.len()),
             shared: Shared::new(),
-            is_sandbox: false,
+            is_sandbox,
             out: Vec::with_capacity(READ_BYTES),
             scratch: Vec::with_capacity(READ_BYTES),
             arrived_ns: 0,
