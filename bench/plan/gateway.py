@@ -2,23 +2,17 @@
 
 import json
 import os
-import socket
-import subprocess
-import time
+import sys
 import urllib.error
 import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.append(os.path.join(ROOT, "bench", "compare"))
+from child import LOAD_CORE, PROXY_CORE, Child, free_port  # noqa: E402
+
 PROGRAMS = os.environ.get("TOLLGATE_PROGRAMS", os.path.join(ROOT, "target", "release"))
 LOADTEST = os.path.join(PROGRAMS, "tollgate-loadtest")
-GATEWAY_CORE, LOAD_CORE = "0", "1"
 KEY = "tg-plan-key"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Served:
@@ -35,17 +29,19 @@ class Served:
             for program in ("tollgate", "tollgate-dataplane", "tollgate-loadtest"):
                 if not os.path.exists(os.path.join(PROGRAMS, program)):
                     raise SystemExit(f"{os.path.join(PROGRAMS, program)} is missing: cargo build --release --bins")
-            provider = self.start(LOAD_CORE, [LOADTEST, "sandbox", "--threads", "1"], stdout=subprocess.PIPE)
-            address = provider.stdout.readline().split()[-1]
+            provider_port = free_port()
+            provider = self.start("sandbox", LOAD_CORE, [
+                LOADTEST, "sandbox", "--threads", "1", "--address", f"127.0.0.1:{provider_port}"])
+            provider.wait_for_port(provider_port)
             config = os.path.join(self.folder, "tollgate.json")
             with open(config, "w") as file:
-                json.dump(self.document(address), file)
-            up = self.start(GATEWAY_CORE, [
+                json.dump(self.document(provider_port), file)
+            up = self.start("tollgate", PROXY_CORE, [
                 os.path.join(PROGRAMS, "tollgate"), "up", "--config", config, "--state-dir",
                 os.path.join(self.folder, "state"), "--control-socket", os.path.join(self.folder, "control.sock"),
-                "--shards", "1"], stdout=subprocess.DEVNULL)
-            self.pid = up.pid
-            self.wait_until_ready(up)
+                "--shards", "1"])
+            self.pid = up.process.pid
+            up.wait_until(self.is_ready, "/readyz answers", 20)
         except BaseException:
             self.__exit__()
             raise
@@ -53,41 +49,28 @@ class Served:
 
     def __exit__(self, *_):
         for child in reversed(self.children):
-            child.terminate()
-            try:
-                child.wait(20)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+            child.stop()
 
-    def start(self, core, command, stdout):
-        environment = {**os.environ, "TOLLGATE_PLAN_KEY": KEY, "TOLLGATE_PLAN_CREDENTIAL": "sk-sandbox"}
-        with open(os.path.join(self.folder, "log"), "ab") as log:
-            child = subprocess.Popen(["taskset", "-c", core] + command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=log,
-                                     env=environment, text=True)
+    def start(self, name, core, command):
+        environment = {"TOLLGATE_PLAN_KEY": KEY, "TOLLGATE_PLAN_CREDENTIAL": "sk-sandbox"}
+        child = Child(name, core, command, self.folder, environment)
         self.children.append(child)
         return child
 
-    def document(self, provider):
+    def document(self, provider_port):
         models = {name: {"targets": [{"provider": "sandbox", "model": model}]} for name, model in self.models.items()}
         return {
             "version": 1, "access_log": "off", "admin": {"address": f"127.0.0.1:{self.admin}"},
             "listeners": {"public": {"address": f"127.0.0.1:{self.port}"}},
-            "providers": {"sandbox": {"dialect": "openai", "base_url": f"http://{provider}",
+            "providers": {"sandbox": {"dialect": "openai", "base_url": f"http://127.0.0.1:{provider_port}",
                                       "credential": "env:TOLLGATE_PLAN_CREDENTIAL",
                                       "connections": {"max_idle": 2048, "idle_timeout": "600s"}}},
             "models": models,
             "keys": {"plan": {"secret": "env:TOLLGATE_PLAN_KEY", "models": list(models)}},
         }
 
-    def wait_until_ready(self, child):
-        until = time.monotonic() + 20
-        while True:
-            try:
-                with urllib.request.urlopen(f"{self.url}/readyz", timeout=2):
-                    return
-            except (urllib.error.URLError, OSError):
-                if child.poll() is not None or time.monotonic() > until:
-                    with open(os.path.join(self.folder, "log"), errors="replace") as log:
-                        raise SystemExit(f"the gateway is not ready:\n{log.read()[-2000:]}")
-            time.sleep(0.02)
+    def is_ready(self):
+        try:
+            return urllib.request.urlopen(f"{self.url}/readyz", timeout=2).status == 200
+        except (urllib.error.URLError, OSError):
+            return False

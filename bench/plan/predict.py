@@ -84,7 +84,7 @@ class Bench:
         mix = os.path.join(self.folder, f"{name}.yaml")
         with open(mix, "w") as file:
             json.dump({"name": name, "classes": {shape.name: shape.of_mix() for shape in shapes}}, file)  # JSON is YAML
-        command = ["taskset", "-c", gateway.LOAD_CORE, gateway.LOADTEST, "run", "--url", self.served.url, "--mix", mix,
+        command = ["taskset", "-c", str(gateway.LOAD_CORE), gateway.LOADTEST, "run", "--url", self.served.url, "--mix", mix,
                    "--key", gateway.KEY, "--duration", f"{seconds}s", "--warm-up", f"{WARM_UP_S}s", "--output", "json"] + more
         if watched:
             command += ["--watch-pid", str(self.served.pid)]

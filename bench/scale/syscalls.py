@@ -13,7 +13,6 @@ import os
 import platform
 import re
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -23,6 +22,10 @@ import urllib.error
 import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.append(os.path.join(ROOT, "bench", "compare"))
+import proc  # noqa: E402
+from child import free_port  # noqa: E402
+
 PROGRAMS = os.path.join(ROOT, "target", "release")
 DOCUMENT = os.path.join(ROOT, "docs", "src", "benchmarks.md")
 BEGIN, END = "<!-- scale:begin (written by `make bench-scale ARGS=--write`) -->", "<!-- scale:end -->"
@@ -31,14 +34,7 @@ KEY = "tg-scale"
 EVENTS = {"system calls": "raw_syscalls:sys_enter", "io_uring_enter": "syscalls:sys_enter_io_uring_enter",
           "ring operations": "io_uring:io_uring_submit_req"}
 COLUMNS = [*EVENTS, "CPU µs"]
-TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 READY_SECONDS = 20
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def start(command, folder, environment=None):
@@ -100,25 +96,19 @@ def load(port, connections, seconds, lua):
     return int(re.search(r"(\d+) requests in", said).group(1))
 
 
-def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat") as stat:
-        fields = stat.read().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
-
-
 def round_of(process, port, connections, seconds, lua):
     load(port, connections, 1, lua)  # connections and pools as in steady state
     with tempfile.NamedTemporaryFile("r", suffix=".csv") as counted:
         command = ["perf", "stat", "-x,", "-o", counted.name, "-p", str(process.pid)]
         for event in EVENTS.values():
             command += ["-e", event]
-        before = cpu_seconds(process.pid)
+        before = proc.cpu_seconds([process.pid])
         counting = subprocess.Popen([*command, "--", "sleep", str(seconds + 1)], stderr=subprocess.PIPE, text=True)
         time.sleep(0.3)
         requests = load(port, connections, seconds, lua)
         if counting.communicate()[1] or counting.returncode:
             raise SystemExit("perf cannot count tracepoints: run as root, with tracefs mounted")
-        spent = cpu_seconds(process.pid) - before
+        spent = proc.cpu_seconds([process.pid]) - before
         counts = dict(reversed(row.split(",")[0:3:2]) for row in counted if row[0].isdigit())
     found = {name: int(counts[event]) / requests for name, event in EVENTS.items()}
     return {**found, "CPU µs": spent * 1e6 / requests, "requests": requests}
