@@ -11,8 +11,7 @@ use super::{
 use crate::{
     mix::{Manners, Mix, Single, schedule::Schedule, units},
     report::times,
-    sweep,
-    watch,
+    sweep, watch,
 };
 
 /// Connections of a process; for more, start several.

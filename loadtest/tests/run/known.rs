@@ -139,7 +139,10 @@ fn closed_loop_hides_a_stall_as_theory_says() {
         at_ms = released_ms(at_ms + EVEN_MS, &[5000.0]);
         right += CONNECTIONS;
     }
-    assert!((answered / right as f64 - 1.0).abs() < 0.04, "{answered}, and it is {right}");
+    assert!(
+        (answered / right as f64 - 1.0).abs() < 0.04,
+        "{answered}, and it is {right}"
+    );
     for name in ["p50", "p90"] {
         assert_near(name, measured_ms(&closed, name), EVEN_MS);
     }

@@ -96,7 +96,10 @@ fn a_connection_closed_between_requests_is_nobodys_fault() {
         let url = server.url();
         let closed = [&["--url", &url, "--connections", "2", "--duration", "1s"], manners].concat();
         let ([sent, answered, _], failed) = counts(&report(&closed));
-        assert!(sent > 2 && answered == sent && failed == [0; 5], "{answered} of {sent}: {failed:?}");
+        assert!(
+            sent > 2 && answered == sent && failed == [0; 5],
+            "{answered} of {sent}: {failed:?}"
+        );
     }
 }
 
