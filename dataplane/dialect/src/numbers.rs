@@ -50,7 +50,7 @@ fn token(bytes: &[u8], at: &mut usize) -> Option<u8> {
 }
 
 /// Behind the value at `at`, whatever it is.
-fn value_end(bytes: &[u8], mut at: usize) -> usize {
+pub(crate) fn value_end(bytes: &[u8], mut at: usize) -> usize {
     match bytes.get(at) {
         Some(b'"') => string_end(bytes, at + 1) + 1,
         Some(b'{' | b'[') => container_end(bytes, at),

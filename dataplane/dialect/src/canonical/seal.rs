@@ -1,0 +1,64 @@
+//! A provider's own matter on its way through another dialect: signatures and sealed thinking are handed to the client
+//! with the name of who issued them, and handed back to that provider alone, byte for byte.
+//!
+//! A sealed text is base64 (Gemini's clients decode the field) of `tg1`, NUL, provider, NUL, what came. It is no secret
+//! and carries no MAC: a client that forges one only sends its own bytes to a provider it may call anyway.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+const MARK: &[u8] = b"tg1\0";
+/// What every sealed text begins with: base64 of `tg1`, which is three bytes and so four characters of its own.
+const BEGINS: &str = "dGcx";
+
+/// What a sealed text holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// Name of the provider in the configuration.
+    pub provider: String,
+    pub raw: String,
+}
+
+pub fn seal(provider: &str, raw: &str) -> String {
+    let mut bytes = Vec::with_capacity(MARK.len() + provider.len() + 1 + raw.len());
+    bytes.extend_from_slice(MARK);
+    bytes.extend_from_slice(provider.as_bytes());
+    bytes.push(0);
+    bytes.extend_from_slice(raw.as_bytes());
+    STANDARD.encode(bytes)
+}
+
+/// `None` for what was never sealed: the matter of a provider of the caller's own dialect.
+pub fn open(text: &str) -> Option<Sealed> {
+    if !text.starts_with(BEGINS) {
+        return None;
+    }
+    let bytes = STANDARD.decode(text).ok()?;
+    let (provider, raw) = str::from_utf8(bytes.strip_prefix(MARK)?).ok()?.split_once('\0')?;
+    Some(Sealed {
+        provider: provider.to_owned(),
+        raw: raw.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_was_sealed_opens_as_it_was(provider in "[a-z0-9.-]{1,40}", raw in any::<String>()) {
+            let sealed = seal(&provider, &raw);
+            prop_assert!(sealed.starts_with(BEGINS));
+            prop_assert_eq!(open(&sealed), Some(Sealed { provider, raw }));
+        }
+
+        #[test]
+        fn nothing_else_opens(text in "[A-Za-z0-9+/=]{0,60}") {
+            if let Some(sealed) = open(&text) {
+                prop_assert_eq!(seal(&sealed.provider, &sealed.raw), text);
+            }
+        }
+    }
+}
