@@ -1,14 +1,14 @@
 //! A provider's own matter on its way through another dialect: signatures and sealed thinking are handed to the client
 //! with the name of who issued them, and handed back to that provider alone, byte for byte.
 //!
-//! A sealed text is base64 (Gemini's clients decode the field) of `tg1`, NUL, provider, NUL, what came. It is no secret
+//! A sealed text is base64 (Gemini's clients decode the field) of `tgate`, NUL, provider, NUL, what came. It is no secret
 //! and carries no MAC: a client that forges one only sends its own bytes to a provider it may call anyway.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-const MARK: &[u8] = b"tg1\0";
-/// What every sealed text begins with: base64 of `tg1`, which is three bytes and so four characters of its own.
-const BEGINS: &str = "dGcx";
+const MARK: &[u8] = b"tgate\0";
+/// What every sealed text begins with: base64 of the mark, whose six bytes are eight characters of their own.
+pub const BEGINS: &str = "dGdhdGUA";
 
 /// What a sealed text holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
