@@ -57,8 +57,10 @@ pub fn row(kind: &str) -> Option<&'static Row> {
 /// not asked for more than the client asks.
 pub fn bare(dialect: Dialect) -> Row {
     let auth = match dialect {
-        Dialect::OpenAi => Auth::Bearer,
         Dialect::Anthropic => Auth::XApiKey,
+        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Gemini | Dialect::Cohere | Dialect::Bedrock => {
+            Auth::Bearer
+        }
     };
     Row {
         kind: "",
@@ -72,6 +74,9 @@ pub fn bare(dialect: Dialect) -> Row {
 /// The prefix of a dialect's paths, for addresses given without one.
 pub fn prefix(dialect: Dialect) -> &'static str {
     match dialect {
-        Dialect::OpenAi | Dialect::Anthropic => "/v1",
+        Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Anthropic => "/v1",
+        Dialect::Gemini => "/v1beta",
+        Dialect::Cohere => "/v2",
+        Dialect::Bedrock => "",
     }
 }

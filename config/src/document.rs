@@ -144,10 +144,39 @@ pub enum Reference {
     File(String),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dialect {
+    /// Chat completions.
     OpenAi,
+    OpenAiResponses,
     Anthropic,
+    Gemini,
+    Cohere,
+    /// Amazon Bedrock's Converse.
+    Bedrock,
+}
+
+impl Dialect {
+    pub const ALL: [Self; 6] = [
+        Self::OpenAi,
+        Self::OpenAiResponses,
+        Self::Anthropic,
+        Self::Gemini,
+        Self::Cohere,
+        Self::Bedrock,
+    ];
+
+    /// As the document, metrics and logs have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::OpenAiResponses => "openai-responses",
+            Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
+            Self::Cohere => "cohere",
+            Self::Bedrock => "bedrock",
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -43,16 +43,8 @@ const PROVIDER_FAULTS: &[(&str, &str)] = &[
         "/dialect: `kind` and `dialect` are both given; one of them: `kind` implies its dialect",
     ),
     (
-        "dialect: gemini, base_url: 'https://a'",
-        "/dialect: `gemini` is not supported yet; openai or anthropic",
-    ),
-    (
-        "dialect: openai-responses, base_url: 'https://a'",
-        "/dialect: `openai-responses` is not supported yet; openai or anthropic",
-    ),
-    (
         "dialect: soap, base_url: 'https://a'",
-        "/dialect: `soap` is not a dialect; openai or anthropic",
+        "/dialect: `soap` is not a dialect; openai, openai-responses, anthropic, gemini, cohere or bedrock",
     ),
     (
         "kind: openai, base_url: 'ftp://a'",

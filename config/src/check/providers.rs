@@ -13,8 +13,6 @@ use crate::{
     keys,
 };
 
-const DIALECTS: &[(&str, Dialect)] = &[("openai", Dialect::OpenAi), ("anthropic", Dialect::Anthropic)];
-const DIALECTS_NOT_YET: &[&str] = &["openai-responses", "gemini", "cohere", "bedrock"];
 const MAX_CREDENTIALS: usize = 64;
 const MAX_HEADERS: usize = 32;
 
@@ -90,15 +88,12 @@ fn kind_row(node: &Node) -> Option<Row> {
 }
 
 fn dialect_of(node: &Node) -> Option<Dialect> {
-    const RIGHT: &str = "openai or anthropic";
+    const RIGHT: &str = "openai, openai-responses, anthropic, gemini, cohere or bedrock";
     let Value::String(word) = node.value else {
         return node.expected("a dialect", RIGHT);
     };
-    match DIALECTS.iter().find(|(name, _)| name == word) {
-        Some((_, dialect)) => Some(*dialect),
-        None if DIALECTS_NOT_YET.contains(&word.as_str()) => node.not_yet(word, RIGHT),
-        None => node.expected("a dialect", RIGHT),
-    }
+    let dialect = Dialect::ALL.into_iter().find(|dialect| dialect.name() == word);
+    dialect.or_else(|| node.expected("a dialect", RIGHT))
 }
 
 fn base_url(node: &Node, fields: &Fields, row: &Row) -> Option<BaseUrl> {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tollgate_config::{
     catalogue::{self, Row},
-    document::{Auth, Dialect},
+    document::Auth,
 };
 
 use super::{Output, print, table};
@@ -18,7 +18,9 @@ pub fn run(output: Output) {
             let mut rows = vec![["KIND", "DIALECT", "ADDRESS", "CREDENTIAL"].map(str::to_owned).to_vec()];
             rows.extend(catalogue::ROWS.iter().map(|row| {
                 let address = row.base_url.unwrap_or("(base_url must be given)");
-                [row.kind, dialect(row), address, auth(row)].map(str::to_owned).to_vec()
+                [row.kind, row.dialect.name(), address, auth(row)]
+                    .map(str::to_owned)
+                    .to_vec()
             }));
             print(&table(&rows));
         }
@@ -26,14 +28,7 @@ pub fn run(output: Output) {
 }
 
 fn row_json(row: &Row) -> Value {
-    json!({"kind": row.kind, "dialect": dialect(row), "base_url": row.base_url, "auth": auth(row)})
-}
-
-fn dialect(row: &Row) -> &'static str {
-    match row.dialect {
-        Dialect::OpenAi => "openai",
-        Dialect::Anthropic => "anthropic",
-    }
+    json!({"kind": row.kind, "dialect": row.dialect.name(), "base_url": row.base_url, "auth": auth(row)})
 }
 
 fn auth(row: &Row) -> &'static str {

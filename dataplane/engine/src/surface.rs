@@ -158,9 +158,5 @@ pub(crate) fn allows(allow: &str, method: Method) -> bool {
 
 /// The dialect's name as metrics and logs have it.
 pub(crate) fn dialect_name(dialect: Option<Dialect>) -> &'static str {
-    match dialect {
-        Some(Dialect::OpenAi) => "openai",
-        Some(Dialect::Anthropic) => "anthropic",
-        None => "",
-    }
+    dialect.map_or("", Dialect::name)
 }

@@ -28,7 +28,7 @@ pub(crate) fn write_body(out: &mut Vec<u8>, exchange: &Exchange, failure: &Failu
             edit::write_string(out, &exchange.facts.request_id);
             out.push(b'}');
         }
-        Some(Dialect::OpenAi) | None => {
+        _ => {
             out.extend_from_slice(b"{\"error\":{\"message\":");
             edit::write_string(out, &message);
             out.extend_from_slice(b",\"type\":");

@@ -121,7 +121,7 @@ fn read_events(relay: &mut Relay, dialect: Option<Dialect>, strips: bool, events
             Some(Dialect::Anthropic) => {
                 anthropic::read_event(event.data, usage);
             }
-            Some(Dialect::OpenAi) | None => read_chunk(events, event, strips, usage, cuts),
+            _ => read_chunk(events, event, strips, usage, cuts),
         }
     });
     if read.is_err() {

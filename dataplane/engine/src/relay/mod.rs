@@ -162,5 +162,6 @@ fn usage_of_answer(dialect: Option<Dialect>, body: &[u8]) -> Option<Usage> {
     match dialect? {
         Dialect::OpenAi => openai_chat::usage_of_answer(body),
         Dialect::Anthropic => anthropic::usage_of_answer(body),
+        _ => None,
     }
 }

@@ -67,5 +67,6 @@ fn usage_of_tap(dialect: Option<Dialect>, tap: &Tap) -> Option<Usage> {
     match dialect? {
         Dialect::OpenAi => openai_chat::usage_of_object(object),
         Dialect::Anthropic => anthropic::usage_of_object(object),
+        _ => None,
     }
 }

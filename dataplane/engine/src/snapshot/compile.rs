@@ -71,6 +71,8 @@ fn compile_upstream(name: &str, provider: &Provider, secrets: &Secrets, problems
     let path = match provider.dialect {
         Dialect::OpenAi => "/chat/completions",
         Dialect::Anthropic => "/messages",
+        // No surface speaks these yet, so nothing is sent to them.
+        Dialect::OpenAiResponses | Dialect::Gemini | Dialect::Cohere | Dialect::Bedrock => "",
     };
     let mut shared = b" HTTP/1.1\r\n".to_vec();
     write::header(&mut shared, b"host", authority(provider).as_bytes());

@@ -156,7 +156,7 @@ fn find_fields(exchange: &mut Exchange, raw: &[u8]) -> Result<(), Kind> {
             let [model, stream] = cursor::find_watched(body, &ANTHROPIC).map_err(Kind::BadJson)?;
             (admitted.model, admitted.stream) = (model, stream);
         }
-        Some(Dialect::OpenAi) | None => {
+        _ => {
             let [model, stream, options, include] = cursor::find_watched(body, &OPENAI).map_err(Kind::BadJson)?;
             (admitted.model, admitted.stream) = (model, stream);
             (admitted.stream_options, admitted.include_usage) = (options, include);
