@@ -12,9 +12,59 @@ pub(crate) struct Surface {
     pub name: &'static str,
     /// The dialect of its bodies and errors; `None` for paths of no dialect.
     pub dialect: Option<Dialect>,
+    /// Where a call names its model.
+    pub names_model: NamesModel,
     /// Value of `allow` in a 405.
     pub allow: &'static str,
     pub stages: &'static [Stage],
+}
+
+/// Where a call says which model it wants, and whether it wants a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NamesModel {
+    /// `model` and `stream` of the body.
+    InBody,
+    /// The path has the model, percent-encoded, between these two; the body may still ask for a stream.
+    InPath {
+        before: &'static [u8],
+        after: &'static [u8],
+    },
+    /// The same, and it is the path that asks for a stream, or for none.
+    AllInPath {
+        before: &'static [u8],
+        after: &'static [u8],
+        stream: bool,
+    },
+}
+
+impl Surface {
+    /// The model's name in the path, still percent-encoded.
+    pub fn model_in_path<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
+        let (NamesModel::InPath { before, after } | NamesModel::AllInPath { before, after, .. }) = self.names_model
+        else {
+            return None;
+        };
+        between(path, before, after)
+    }
+
+    /// Whether a stream is asked for, where the path says so.
+    pub fn stream_in_path(&self) -> Option<bool> {
+        match self.names_model {
+            NamesModel::AllInPath { stream, .. } => Some(stream),
+            NamesModel::InBody | NamesModel::InPath { .. } => None,
+        }
+    }
+
+    const fn with_model(mut self, names_model: NamesModel) -> Surface {
+        self.names_model = names_model;
+        self
+    }
+}
+
+/// What stands between `before`, wherever it first occurs, and `after` at the end; never empty.
+fn between<'a>(path: &'a [u8], before: &[u8], after: &[u8]) -> Option<&'a [u8]> {
+    let start = memchr::memmem::find(path, before)? + before.len();
+    path[start..].strip_suffix(after).filter(|name| !name.is_empty())
 }
 
 const fn surface(
@@ -26,9 +76,21 @@ const fn surface(
     Surface {
         name,
         dialect,
+        names_model: NamesModel::InBody,
         allow,
         stages,
     }
+}
+
+/// A chat call whose path has both the model and whether it streams.
+const fn chat_in_path(
+    name: &'static str,
+    dialect: Dialect,
+    (before, after): (&'static [u8], &'static [u8]),
+    stream: bool,
+) -> Surface {
+    let names_model = NamesModel::AllInPath { before, after, stream };
+    surface(name, Some(dialect), "POST", stage::MODEL_CALL).with_model(names_model)
 }
 
 const OPENAI: Option<Dialect> = Some(Dialect::OpenAi);
@@ -36,6 +98,28 @@ const ANTHROPIC: Option<Dialect> = Some(Dialect::Anthropic);
 
 pub(crate) static CHAT_COMPLETIONS: Surface = surface("chat_completions", OPENAI, "POST", stage::MODEL_CALL);
 pub(crate) static MESSAGES: Surface = surface("messages", ANTHROPIC, "POST", stage::MODEL_CALL);
+static AZURE_CHAT: Surface =
+    surface("chat_completions", OPENAI, "POST", stage::MODEL_CALL).with_model(NamesModel::InPath {
+        before: b"/deployments/",
+        after: b"/chat/completions",
+    });
+static RESPONSES: Surface = surface("responses", Some(Dialect::OpenAiResponses), "POST", stage::MODEL_CALL);
+static COHERE_CHAT: Surface = surface("cohere_chat", Some(Dialect::Cohere), "POST", stage::MODEL_CALL);
+const GEMINI_MODELS: &[u8] = b"/v1beta/models/";
+static GENERATE_CONTENT: Surface = chat_in_path(
+    "generate_content",
+    Dialect::Gemini,
+    (GEMINI_MODELS, b":generateContent"),
+    false,
+);
+static STREAM_GENERATE_CONTENT: Surface = chat_in_path(
+    "generate_content",
+    Dialect::Gemini,
+    (GEMINI_MODELS, b":streamGenerateContent"),
+    true,
+);
+static CONVERSE: Surface = chat_in_path("converse", Dialect::Bedrock, (b"/model/", b"/converse"), false);
+static CONVERSE_STREAM: Surface = chat_in_path("converse", Dialect::Bedrock, (b"/model/", b"/converse-stream"), true);
 static OPENAI_MODELS: Surface = surface("models", OPENAI, "GET, HEAD", stage::LIST_MODELS);
 static ANTHROPIC_MODELS: Surface = surface("models", ANTHROPIC, "GET, HEAD", stage::LIST_MODELS);
 static OPENAI_MODEL: Surface = surface("model", OPENAI, "GET, HEAD", stage::SHOW_MODEL);
@@ -45,6 +129,9 @@ static READYZ: Surface = surface("readyz", None, "GET, HEAD", stage::READYZ);
 /// Paths of the contract that no feature serves yet, and what no path names.
 static OPENAI_LATER: Surface = surface("unsupported", OPENAI, "", &[]);
 static ANTHROPIC_LATER: Surface = surface("unsupported", ANTHROPIC, "", &[]);
+static GEMINI_LATER: Surface = surface("unsupported", Some(Dialect::Gemini), "", &[]);
+static BEDROCK_LATER: Surface = surface("unsupported", Some(Dialect::Bedrock), "", &[]);
+static COHERE_LATER: Surface = surface("unsupported", Some(Dialect::Cohere), "", &[]);
 static LATER: Surface = surface("unsupported", None, "", &[]);
 pub(crate) static UNKNOWN: Surface = surface("unknown", None, "", &[]);
 
@@ -67,22 +154,33 @@ pub(crate) fn find(path: &[u8], anthropic_version: bool) -> Found {
         b"/readyz" => return Found::Surface(&READYZ),
         _ => {}
     }
-    if let Some(rest) = below(path, b"/openai") {
-        return find_openai(rest).unwrap_or(Found::Nowhere);
-    }
-    if let Some(rest) = below(path, b"/anthropic") {
-        return find_anthropic(rest).unwrap_or(Found::Nowhere);
+    type Find = fn(&[u8]) -> Option<Found>;
+    const BASES: [(&[u8], Find); 5] = [
+        (b"/openai", find_openai),
+        (b"/anthropic", find_anthropic),
+        (b"/gemini", find_gemini),
+        (b"/bedrock", find_bedrock),
+        (b"/cohere", find_cohere),
+    ];
+    for (base, find) in BASES {
+        if let Some(rest) = below(path, base) {
+            return find(rest).unwrap_or(Found::Nowhere);
+        }
     }
     let shared = below(path, b"/v1/models").is_some() || below(path, b"/v1/files").is_some();
-    let found = match shared && anthropic_version {
-        true => find_anthropic(path),
-        false => find_openai(path).or_else(|| find_anthropic(path)),
+    let first: &[Find] = match shared && anthropic_version {
+        true => &[find_anthropic],
+        false => &[find_openai, find_anthropic],
     };
+    let found = first
+        .iter()
+        .chain(&[find_gemini as Find, find_bedrock, find_cohere])
+        .find_map(|find| find(path));
     found.or_else(|| find_later(path)).unwrap_or(Found::Nowhere)
 }
 
 fn find_openai(path: &[u8]) -> Option<Found> {
-    const LATER: [&[u8]; 10] = [
+    const LATER: [&[u8]; 11] = [
         b"/v1/completions",
         b"/v1/embeddings",
         b"/v1/moderations",
@@ -93,12 +191,16 @@ fn find_openai(path: &[u8]) -> Option<Found> {
         b"/v1/responses",
         b"/v1/uploads",
         b"/v1/conversations",
+        b"/deployments",
     ];
     match path {
         b"/v1/chat/completions" => Some(Found::Surface(&CHAT_COMPLETIONS)),
         b"/v1/models" => Some(Found::Surface(&OPENAI_MODELS)),
         _ if model_id(path).is_some() => Some(Found::Surface(&OPENAI_MODEL)),
-        _ if below(path, b"/deployments").is_some() => Some(Found::Later(&OPENAI_LATER)),
+        b"/v1/responses" => Some(Found::Surface(&RESPONSES)),
+        _ if AZURE_CHAT.model_in_path(path).is_some() && below(path, b"/deployments").is_some() => {
+            Some(Found::Surface(&AZURE_CHAT))
+        }
         _ => LATER
             .iter()
             .any(|base| below(path, base).is_some())
@@ -118,19 +220,40 @@ fn find_anthropic(path: &[u8]) -> Option<Found> {
     }
 }
 
-fn find_later(path: &[u8]) -> Option<Found> {
-    const LATER_PREFIXES: [&[u8]; 8] = [
+fn find_gemini(path: &[u8]) -> Option<Found> {
+    chat_or_later(
+        path,
         b"/v1beta",
-        b"/gemini",
-        b"/model",
-        b"/bedrock",
-        b"/v2/chat",
-        b"/v2/rerank",
-        b"/v2/embed",
-        b"/cohere",
-    ];
-    let later = LATER_PREFIXES.iter().any(|base| below(path, base).is_some()) || below(path, b"/providers").is_some();
-    later.then_some(Found::Later(&LATER))
+        &[&GENERATE_CONTENT, &STREAM_GENERATE_CONTENT],
+        &GEMINI_LATER,
+    )
+}
+
+fn find_bedrock(path: &[u8]) -> Option<Found> {
+    chat_or_later(path, b"/model", &[&CONVERSE, &CONVERSE_STREAM], &BEDROCK_LATER)
+}
+
+fn find_cohere(path: &[u8]) -> Option<Found> {
+    let later = || {
+        [&b"/v2/rerank"[..], b"/v2/embed"]
+            .iter()
+            .any(|base| below(path, base).is_some())
+    };
+    match path {
+        b"/v2/chat" => Some(Found::Surface(&COHERE_CHAT)),
+        _ => later().then_some(Found::Later(&COHERE_LATER)),
+    }
+}
+
+/// Below `base`: one of `surfaces` where its model stands in the path, else something that comes later.
+fn chat_or_later(path: &[u8], base: &[u8], surfaces: &[&'static Surface], later: &'static Surface) -> Option<Found> {
+    below(path, base)?;
+    let found = surfaces.iter().find(|surface| surface.model_in_path(path).is_some());
+    Some(found.map_or(Found::Later(later), |surface| Found::Surface(surface)))
+}
+
+fn find_later(path: &[u8]) -> Option<Found> {
+    below(path, b"/providers").map(|_| Found::Later(&LATER))
 }
 
 /// The rest of `path` when it is `base` or lies below it.

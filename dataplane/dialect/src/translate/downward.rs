@@ -71,6 +71,7 @@ impl Answering {
                 call,
                 forced_tool,
                 forced: Vec::new(),
+                called: Vec::new(),
                 sealed: Vec::new(),
                 usage: None,
                 failed: false,
@@ -150,8 +151,9 @@ struct Homeward {
     provider: String,
     call: CallFacts,
     forced_tool: bool,
-    /// Parts that are the forced tool: (choice, part).
-    forced: Vec<(u32, u32)>,
+    /// Choices that called the forced tool, and choices that called another.
+    forced: Vec<u32>,
+    called: Vec<u32>,
     /// Sealed parts under way, each with what came of it.
     sealed: Vec<((u32, u32), String)>,
     usage: Option<Usage>,
@@ -193,13 +195,19 @@ impl Homeward {
     fn begin(&mut self, choice: u32, part: u32, what: &Began<'_>, out: &mut Vec<u8>) {
         let what = match what {
             Began::ToolCall { name, .. } if self.forced_tool && name.is(schema::TOOL) => {
-                self.forced.push((choice, part));
+                self.forced.push(choice);
                 Began::Text
             }
-            Began::ToolCall { id: None, name } => Began::ToolCall {
-                id: Some(Text::from(self.call.call_id(choice, part))),
-                name: name.clone(),
-            },
+            Began::ToolCall { id, name } => {
+                if self.forced_tool {
+                    self.called.push(choice);
+                }
+                let id = id.clone().unwrap_or_else(|| Text::from(self.call.call_id(choice, part)));
+                Began::ToolCall {
+                    id: Some(id),
+                    name: name.clone(),
+                }
+            }
             Began::Sealed { .. } => {
                 self.sealed.push(((choice, part), String::new()));
                 what.clone()
@@ -224,7 +232,7 @@ impl Homeward {
 
     /// Every tool call of the choice was the forced one: to the client that is no tool call.
     fn only_forced(&self, choice: u32) -> bool {
-        self.forced.iter().any(|(of, _)| *of == choice)
+        self.forced.contains(&choice) && !self.called.contains(&choice)
     }
 
     fn put(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {

@@ -107,8 +107,11 @@ fn last_boundary(bytes: &[u8]) -> usize {
 
 /// Reads usage from whole events, and notes in `cuts` what of them must not reach the client.
 fn read_events(relay: &mut Relay, dialect: Option<Dialect>, strips: bool, events: &[u8]) {
+    relay.cuts.clear();
+    if let Some(listener) = &mut relay.listener {
+        return listener.take(events, &mut relay.usage);
+    }
     let Relay { cuts, usage, .. } = relay;
-    cuts.clear();
     if !mentions_usage(events) {
         return;
     }

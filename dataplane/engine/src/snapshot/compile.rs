@@ -6,14 +6,15 @@ use hashbrown::HashMap;
 use sha2::{Digest as _, Sha256};
 use tollgate_config::{
     Document, Problem,
-    document::{Auth, Cors, Dialect, Model, Provider, Reference},
+    document::{Auth, Cors, Model, Provider, Reference},
 };
+use tollgate_dialect::quirks::Quirks;
 use tollgate_wire::{http1::write, json::edit};
 
 use super::{
     CorsLines, Endpoint, ModelNames, Route, Secrets, Snapshot, Target, Upstream,
     references::{credential_pointer, pointer, secret_text},
-    upstream::TargetModel,
+    upstream::{CallPath, TargetModel},
 };
 use crate::{names::header, visible};
 
@@ -68,12 +69,6 @@ pub fn compile(revision: u64, document: Document, secrets: &Secrets) -> Result<S
 }
 
 fn compile_upstream(name: &str, provider: &Provider, secrets: &Secrets, problems: &mut Vec<Problem>) -> Upstream {
-    let path = match provider.dialect {
-        Dialect::OpenAi => "/chat/completions",
-        Dialect::Anthropic => "/messages",
-        // No surface speaks these yet, so nothing is sent to them.
-        Dialect::OpenAiResponses | Dialect::Gemini | Dialect::Cohere | Dialect::Bedrock => "",
-    };
     let mut shared = b" HTTP/1.1\r\n".to_vec();
     write::header(&mut shared, b"host", authority(provider).as_bytes());
     // Bytes that must be read are never read compressed.
@@ -82,7 +77,7 @@ fn compile_upstream(name: &str, provider: &Provider, secrets: &Secrets, problems
         write_configured(&mut shared, name, (header, value), problems);
     }
     Upstream {
-        request_line: format!("POST {}{path}", provider.base_url.prefix).into_bytes().into(),
+        call_path: CallPath::new(provider.dialect, &provider.base_url.prefix),
         lines: credential_lines(name, provider, &shared, secrets, problems),
         header_names: provider
             .headers
@@ -234,7 +229,15 @@ fn compile_route(
             problems.push(Problem::new(at, wrong, "the name of an entry of 'providers'"));
             continue;
         };
-        let dialect = document.providers[provider].1.dialect;
+        let Provider {
+            dialect,
+            may_ask_stream_usage,
+            ..
+        } = document.providers[provider].1;
+        let quirks = Quirks {
+            stream_usage: may_ask_stream_usage,
+            ..Quirks::default()
+        };
         let model = match target.model.split_once('*') {
             Some((before, after)) if name.ends_with('*') => TargetModel::Star {
                 before: before.into(),
@@ -245,6 +248,7 @@ fn compile_route(
         targets.push(Target {
             provider,
             dialect,
+            quirks,
             model,
         });
     }
@@ -260,6 +264,7 @@ fn fixed(provider: &str, model: &str) -> TargetModel {
     let mut answer_lines = Vec::new();
     write_target_lines(&mut answer_lines, provider, model);
     TargetModel::Fixed {
+        name: model.into(),
         json: json.into(),
         answer_lines: answer_lines.into(),
     }

@@ -1,4 +1,6 @@
-//! The request as it goes up: the client's bytes, with the model's name, the credentials and the wish for usage edited.
+//! The request as it goes up. Where the target speaks the client's dialect: the client's bytes, with the model's name, the credentials and the wish for usage edited.
+
+mod translated;
 
 use std::ops::Range;
 
@@ -20,6 +22,8 @@ use crate::{
     stages::admit::Admitted,
 };
 
+pub(crate) use translated::{dropped, is_needed, max_translated_bytes, prepare};
+
 /// Bytes of the request that something else is sent for: an empty range inserts.
 struct Edit {
     instead_of: Range<usize>,
@@ -37,7 +41,10 @@ pub(crate) fn send(exchange: &mut Exchange, io: &mut Io<'_>) {
     let route = route_index(exchange);
     let target = &pinned.snapshot.routes[route].targets[live.target];
     let upstream = &pinned.snapshot.upstreams[target.provider];
-    set_sent_model(exchange, route, live.target, target);
+    if exchange.call.translated.is_some() {
+        translated::send(exchange, io, upstream, target);
+        return exchange.facts.wait_begins(io.now);
+    }
     let body = exchange.admitted.body(io.body);
 
     let model = edit_model(exchange, target, body, io.out);
@@ -52,6 +59,11 @@ pub(crate) fn send(exchange: &mut Exchange, io: &mut Io<'_>) {
     let length = edited_length(&edits, body.len());
 
     let lines_start = io.out.arena.len();
+    upstream.call_path.write(
+        &mut io.out.arena,
+        exchange.call.sent_model_name(&target.model),
+        exchange.facts.stream,
+    );
     write_lines(&mut io.out.arena, upstream, io.request, io.local.sequence, length);
     let lines = io.out.written_since(lines_start);
     let pieces = write_pieces(io.out, &edits, body, exchange.admitted.decoded.is_some());
@@ -65,8 +77,8 @@ pub(crate) fn send(exchange: &mut Exchange, io: &mut Io<'_>) {
     exchange.facts.wait_begins(io.now);
 }
 
-/// Notes which name is sent; one with a star is put together.
-fn set_sent_model(exchange: &mut Exchange, route: usize, index: usize, target: &Target) {
+/// Notes which name will be sent; one with a star is put together.
+pub(crate) fn set_sent_model(exchange: &mut Exchange, route: usize, index: usize, target: &Target) {
     let (call, facts) = (&mut exchange.call, &exchange.facts);
     match &target.model {
         TargetModel::Fixed { .. } => call.sent_model = SentModel::Target { route, target: index },
@@ -83,17 +95,41 @@ fn set_sent_model(exchange: &mut Exchange, route: usize, index: usize, target: &
 
 /// The provider's name in place of the one the client used; nothing when they are the same.
 fn edit_model(exchange: &Exchange, target: &Target, body: &[u8], out: &mut Outputs) -> Option<Edit> {
-    let span = exchange.admitted.model.expect("a model was admitted").span;
     let start = out.arena.len();
+    let instead_of = match (exchange.admitted.model, &target.model) {
+        (Some(named), TargetModel::Fixed { json, .. }) if **json == *named.span.of(body) => return None,
+        (Some(named), _) => named.span.range(),
+        // The path names it to us; where it does to the provider too, the body stays.
+        (None, _) if !names_model_in_body(target.dialect) => return None,
+        (None, _) => {
+            let inside = body.iter().position(|&byte| byte == b'{')? + 1;
+            let is_empty = body[inside..].trim_ascii_start().first() == Some(&b'}');
+            out.arena.extend_from_slice(b"\"model\":");
+            write_model(exchange, target, out);
+            out.arena.extend_from_slice(if is_empty { b"" } else { b"," });
+            let text = out.written_since(start);
+            return Some(Edit {
+                instead_of: inside..inside,
+                text,
+            });
+        }
+    };
+    write_model(exchange, target, out);
+    Some(Edit {
+        instead_of,
+        text: out.written_since(start),
+    })
+}
+
+fn names_model_in_body(dialect: Dialect) -> bool {
+    !matches!(dialect, Dialect::Gemini | Dialect::Bedrock)
+}
+
+fn write_model(exchange: &Exchange, target: &Target, out: &mut Outputs) {
     match &target.model {
-        TargetModel::Fixed { json, .. } if **json == *span.of(body) => return None,
         TargetModel::Fixed { json, .. } => out.arena.extend_from_slice(json),
         TargetModel::Star { .. } => edit::write_string(&mut out.arena, &exchange.call.star_model),
     }
-    Some(Edit {
-        instead_of: span.range(),
-        text: out.written_since(start),
-    })
 }
 
 /// Does the gateway ask for the stream's usage because the client did not?
@@ -166,11 +202,10 @@ fn push_body(out: &mut Outputs, body: &[u8], range: Range<usize>, decoded: bool)
     }
 }
 
-/// `turn` spreads the load over the provider's credentials.
+/// All behind the path. `turn` spreads the load over the provider's credentials.
 fn write_lines(out: &mut Vec<u8>, upstream: &Upstream, request: RequestView<'_>, turn: u64, length: usize) {
-    let mine = &upstream.lines[turn as usize % upstream.lines.len()];
-    out.reserve(upstream.request_line.len() + mine.len() + request.buf.len() + 64);
-    out.extend_from_slice(&upstream.request_line);
+    let mine = upstream.credential_lines(turn);
+    out.reserve(mine.len() + request.buf.len() + 64);
     if !request.head.query.is_empty() {
         percent::write_query_without(out, request.query(), b"key");
     }
