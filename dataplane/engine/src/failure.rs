@@ -82,6 +82,8 @@ pub enum Kind {
     /// Said in the target's words it is longer than may be held.
     TranslatedTooLarge,
     CacheMiss,
+    /// No target of the model has what the path asks for.
+    NotOffered,
     NoTarget,
     Upstream(UpstreamFault),
     /// An answer that is not what its dialect says it is.
@@ -143,7 +145,7 @@ impl Kind {
             Kind::ModelNotAllowed => 403,
             Kind::ModelNotFound | Kind::NoSuchPath => 404,
             Kind::WrongMethod => 405,
-            Kind::NotServedYet | Kind::Websocket => 501,
+            Kind::NotServedYet | Kind::Websocket | Kind::NotOffered => 501,
             Kind::CacheMiss | Kind::UpstreamTimeout(_) => 504,
             Kind::NoTarget => 503,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => 502,
@@ -170,7 +172,7 @@ impl Kind {
             Kind::ModelNotFound => code::MODEL_NOT_FOUND,
             Kind::NoSuchPath => code::NOT_FOUND,
             Kind::WrongMethod => code::METHOD_NOT_ALLOWED,
-            Kind::NotServedYet | Kind::Websocket => code::NOT_SUPPORTED,
+            Kind::NotServedYet | Kind::Websocket | Kind::NotOffered => code::NOT_SUPPORTED,
             Kind::CacheMiss => code::CACHE_MISS,
             Kind::UpstreamTimeout(_) => code::UPSTREAM_TIMEOUT,
             Kind::NoTarget => code::NO_HEALTHY_TARGET,
@@ -184,7 +186,7 @@ impl Kind {
         match self {
             Kind::Field { name, .. } => Some(name),
             Kind::Untranslatable { field, .. } => Some(field),
-            Kind::ModelNotFound | Kind::ModelNotAllowed => Some("model"),
+            Kind::ModelNotFound | Kind::ModelNotAllowed | Kind::NotOffered => Some("model"),
             _ => None,
         }
     }

@@ -12,11 +12,34 @@ pub(crate) struct Surface {
     pub name: &'static str,
     /// The dialect of its bodies and errors; `None` for paths of no dialect.
     pub dialect: Option<Dialect>,
+    pub operation: Operation,
     /// Where a call names its model.
     pub names_model: NamesModel,
     /// Value of `allow` in a 405.
     pub allow: &'static str,
     pub stages: &'static [Stage],
+}
+
+/// What a call wants of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// Any target serves it: it is translated where the target speaks another dialect.
+    Chat,
+    /// Goes as it is to a target of the same family, at this path behind the provider's prefix (and the model's name,
+    /// where the dialect has that in the path).
+    Other(&'static [u8]),
+}
+
+impl Operation {
+    /// May it go to a target of this dialect?
+    pub fn reaches(self, client: Option<Dialect>, target: Dialect) -> bool {
+        // OpenAI's two chat dialects are two paths of one API.
+        let family = |dialect| match dialect {
+            Dialect::OpenAiResponses => Dialect::OpenAi,
+            dialect => dialect,
+        };
+        self == Operation::Chat || client.map(family) == Some(family(target))
+    }
 }
 
 /// Where a call says which model it wants, and whether it wants a stream.
@@ -55,6 +78,12 @@ impl Surface {
         }
     }
 
+    /// The model of a call that names none.
+    pub fn default_model(&self) -> Option<&'static str> {
+        // Source: OpenAI API reference, "Create moderation".
+        (self.operation == Operation::Other(b"/moderations")).then_some("omni-moderation-latest")
+    }
+
     const fn with_model(mut self, names_model: NamesModel) -> Surface {
         self.names_model = names_model;
         self
@@ -76,6 +105,7 @@ const fn surface(
     Surface {
         name,
         dialect,
+        operation: Operation::Chat,
         names_model: NamesModel::InBody,
         allow,
         stages,
@@ -120,10 +150,55 @@ static STREAM_GENERATE_CONTENT: Surface = chat_in_path(
 );
 static CONVERSE: Surface = chat_in_path("converse", Dialect::Bedrock, (b"/model/", b"/converse"), false);
 static CONVERSE_STREAM: Surface = chat_in_path("converse", Dialect::Bedrock, (b"/model/", b"/converse-stream"), true);
+/// A call of something else than a chat.
+const fn other(name: &'static str, dialect: Dialect, path: &'static [u8]) -> Surface {
+    let mut other = surface(name, Some(dialect), "POST", stage::MODEL_CALL);
+    other.operation = Operation::Other(path);
+    other
+}
+
+/// Calls whose bodies are JSON, by their path behind `/v1`.
+static OPENAI_OTHERS: [Surface; 5] = [
+    other("completions", Dialect::OpenAi, b"/completions"),
+    other("embeddings", Dialect::OpenAi, b"/embeddings"),
+    other("moderations", Dialect::OpenAi, b"/moderations"),
+    other("images", Dialect::OpenAi, b"/images/generations"),
+    other("speech", Dialect::OpenAi, b"/audio/speech"),
+];
+static COHERE_OTHERS: [Surface; 2] = [
+    other("rerank", Dialect::Cohere, b"/rerank"),
+    other("embed", Dialect::Cohere, b"/embed"),
+];
+static COUNT_TOKENS: Surface = other("count_tokens", Dialect::Anthropic, b"/messages/count_tokens");
+static GEMINI_OTHERS: [Surface; 3] = [
+    gemini_other("count_tokens", b":countTokens"),
+    gemini_other("embed_content", b":embedContent"),
+    gemini_other("batch_embed_contents", b":batchEmbedContents"),
+];
+
+const fn gemini_other(name: &'static str, path: &'static [u8]) -> Surface {
+    other(name, Dialect::Gemini, path).with_model(NamesModel::AllInPath {
+        before: GEMINI_MODELS,
+        after: path,
+        stream: false,
+    })
+}
+
+/// The one of `surfaces` whose path, behind `version`, this is.
+fn other_at(path: &[u8], version: &[u8], surfaces: &'static [Surface]) -> Option<Found> {
+    let rest = path.strip_prefix(version)?;
+    let found = surfaces
+        .iter()
+        .find(|surface| surface.operation == Operation::Other(rest));
+    found.map(Found::Surface)
+}
+
 static OPENAI_MODELS: Surface = surface("models", OPENAI, "GET, HEAD", stage::LIST_MODELS);
 static ANTHROPIC_MODELS: Surface = surface("models", ANTHROPIC, "GET, HEAD", stage::LIST_MODELS);
 static OPENAI_MODEL: Surface = surface("model", OPENAI, "GET, HEAD", stage::SHOW_MODEL);
 static ANTHROPIC_MODEL: Surface = surface("model", ANTHROPIC, "GET, HEAD", stage::SHOW_MODEL);
+static GEMINI_MODELS_LIST: Surface = surface("models", Some(Dialect::Gemini), "GET, HEAD", stage::LIST_MODELS);
+static GEMINI_MODEL: Surface = surface("model", Some(Dialect::Gemini), "GET, HEAD", stage::SHOW_MODEL);
 static HEALTHZ: Surface = surface("healthz", None, "GET, HEAD", stage::HEALTHZ);
 static READYZ: Surface = surface("readyz", None, "GET, HEAD", stage::READYZ);
 /// Paths of the contract that no feature serves yet, and what no path names.
@@ -131,7 +206,6 @@ static OPENAI_LATER: Surface = surface("unsupported", OPENAI, "", &[]);
 static ANTHROPIC_LATER: Surface = surface("unsupported", ANTHROPIC, "", &[]);
 static GEMINI_LATER: Surface = surface("unsupported", Some(Dialect::Gemini), "", &[]);
 static BEDROCK_LATER: Surface = surface("unsupported", Some(Dialect::Bedrock), "", &[]);
-static COHERE_LATER: Surface = surface("unsupported", Some(Dialect::Cohere), "", &[]);
 static LATER: Surface = surface("unsupported", None, "", &[]);
 pub(crate) static UNKNOWN: Surface = surface("unknown", None, "", &[]);
 
@@ -196,23 +270,24 @@ fn find_openai(path: &[u8]) -> Option<Found> {
     match path {
         b"/v1/chat/completions" => Some(Found::Surface(&CHAT_COMPLETIONS)),
         b"/v1/models" => Some(Found::Surface(&OPENAI_MODELS)),
-        _ if model_id(path).is_some() => Some(Found::Surface(&OPENAI_MODEL)),
+        _ if names_model(path) => Some(Found::Surface(&OPENAI_MODEL)),
         b"/v1/responses" => Some(Found::Surface(&RESPONSES)),
         _ if AZURE_CHAT.model_in_path(path).is_some() && below(path, b"/deployments").is_some() => {
             Some(Found::Surface(&AZURE_CHAT))
         }
-        _ => LATER
-            .iter()
-            .any(|base| below(path, base).is_some())
-            .then_some(Found::Later(&OPENAI_LATER)),
+        _ => other_at(path, b"/v1", &OPENAI_OTHERS).or_else(|| {
+            let later = LATER.iter().any(|base| below(path, base).is_some());
+            later.then_some(Found::Later(&OPENAI_LATER))
+        }),
     }
 }
 
 fn find_anthropic(path: &[u8]) -> Option<Found> {
     match path {
         b"/v1/messages" => Some(Found::Surface(&MESSAGES)),
+        b"/v1/messages/count_tokens" => Some(Found::Surface(&COUNT_TOKENS)),
         b"/v1/models" => Some(Found::Surface(&ANTHROPIC_MODELS)),
-        _ if model_id(path).is_some() => Some(Found::Surface(&ANTHROPIC_MODEL)),
+        _ if names_model(path) => Some(Found::Surface(&ANTHROPIC_MODEL)),
         _ if below(path, b"/v1/messages").is_some() || below(path, b"/v1/files").is_some() => {
             Some(Found::Later(&ANTHROPIC_LATER))
         }
@@ -221,12 +296,26 @@ fn find_anthropic(path: &[u8]) -> Option<Found> {
 }
 
 fn find_gemini(path: &[u8]) -> Option<Found> {
-    chat_or_later(
-        path,
-        b"/v1beta",
-        &[&GENERATE_CONTENT, &STREAM_GENERATE_CONTENT],
-        &GEMINI_LATER,
-    )
+    if path == b"/v1beta/models" {
+        return Some(Found::Surface(&GEMINI_MODELS_LIST));
+    }
+    // A verb follows a colon; a name without one is asked about.
+    let named = path.strip_prefix(GEMINI_MODELS).filter(|id| !id.is_empty());
+    if named.is_some_and(|id| !id.contains(&b':')) {
+        return Some(Found::Surface(&GEMINI_MODEL));
+    }
+    let other = GEMINI_OTHERS
+        .iter()
+        .find(|surface| surface.model_in_path(path).is_some());
+    let chat = || {
+        chat_or_later(
+            path,
+            b"/v1beta",
+            &[&GENERATE_CONTENT, &STREAM_GENERATE_CONTENT],
+            &GEMINI_LATER,
+        )
+    };
+    other.map(Found::Surface).or_else(chat)
 }
 
 fn find_bedrock(path: &[u8]) -> Option<Found> {
@@ -234,14 +323,9 @@ fn find_bedrock(path: &[u8]) -> Option<Found> {
 }
 
 fn find_cohere(path: &[u8]) -> Option<Found> {
-    let later = || {
-        [&b"/v2/rerank"[..], b"/v2/embed"]
-            .iter()
-            .any(|base| below(path, base).is_some())
-    };
     match path {
         b"/v2/chat" => Some(Found::Surface(&COHERE_CHAT)),
-        _ => later().then_some(Found::Later(&COHERE_LATER)),
+        _ => other_at(path, b"/v2", &COHERE_OTHERS),
     }
 }
 
@@ -262,12 +346,18 @@ fn below<'a>(path: &'a [u8], base: &[u8]) -> Option<&'a [u8]> {
         .filter(|rest| rest.is_empty() || rest[0] == b'/')
 }
 
-/// The id in `/v1/models/{id}`, still percent-encoded, whatever base prefix stands before it.
+fn names_model(path: &[u8]) -> bool {
+    path.strip_prefix(b"/v1/models/").is_some_and(|id| !id.is_empty())
+}
+
+/// The id in `/v1/models/{id}` and `/v1beta/models/{id}`, still percent-encoded, whatever base prefix stands before it.
 pub(crate) fn model_id(path: &[u8]) -> Option<&[u8]> {
-    let path = below(path, b"/openai")
-        .or_else(|| below(path, b"/anthropic"))
-        .unwrap_or(path);
-    path.strip_prefix(b"/v1/models/").filter(|id| !id.is_empty())
+    let bases: [&[u8]; 3] = [b"/openai", b"/anthropic", b"/gemini"];
+    let path = bases.iter().find_map(|base| below(path, base)).unwrap_or(path);
+    let id = path
+        .strip_prefix(b"/v1/models/")
+        .or_else(|| path.strip_prefix(GEMINI_MODELS));
+    id.filter(|id| !id.is_empty())
 }
 
 /// May this method be used where `allow` says what may?

@@ -23,10 +23,11 @@ fn paths_methods_and_what_is_not_served_yet() {
         ("GET /nowhere HTTP/1.1", 404, "not_found"),
         ("GET /v1/chat/completions HTTP/1.1", 405, "method_not_allowed"),
         ("DELETE /v1/models HTTP/1.1", 405, "method_not_allowed"),
-        ("POST /v1/embeddings HTTP/1.1", 501, "not_supported"),
+        ("GET /v1/embeddings HTTP/1.1", 405, "method_not_allowed"),
+        ("POST /v1/audio/transcriptions HTTP/1.1", 501, "not_supported"),
         ("GET /openai/v1/responses HTTP/1.1", 405, "method_not_allowed"),
         ("GET /v1/responses/resp_1 HTTP/1.1", 501, "not_supported"),
-        ("POST /v1/messages/count_tokens HTTP/1.1", 501, "not_supported"),
+        ("POST /v1/messages/batches HTTP/1.1", 501, "not_supported"),
         ("POST /openai/deployments/x/embeddings HTTP/1.1", 501, "not_supported"),
         (
             "GET /openai/deployments/x/chat/completions HTTP/1.1",

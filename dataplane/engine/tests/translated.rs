@@ -38,7 +38,10 @@ fn a_buffered_call_is_said_in_the_targets_words_and_its_answer_in_the_clients() 
     let mut rig = Rig::new(document());
     let did = rig.messages(ASKS);
     let (head, up) = send(&mut rig, &did);
-    assert!(head.starts_with("POST /v1/chat/completions HTTP/1.1\r\nhost: one.test:8000\r\n"), "{head}");
+    assert!(
+        head.starts_with("POST /v1/chat/completions HTTP/1.1\r\nhost: one.test:8000\r\n"),
+        "{head}"
+    );
     assert_eq!(header(&head, "authorization"), Some("Bearer credential-KEY_one"));
     assert_eq!(header(&head, "anthropic-version"), None);
     assert!(!head.contains("secret-all"));
@@ -78,7 +81,16 @@ fn a_stream_goes_on_event_by_event() {
     let (_, up) = send(&mut rig, &did);
     assert_eq!(up["stream_options"]["include_usage"], true);
     let did = rig.answer(1, STREAM_HEAD);
-    let [Did::Head { status: 200, lines, framing: ReplyFraming::Stream }] = &did[..] else { panic!("{did:?}") };
+    let [
+        Did::Head {
+            status: 200,
+            lines,
+            framing: ReplyFraming::Stream,
+        },
+    ] = &did[..]
+    else {
+        panic!("{did:?}")
+    };
     assert_eq!(header(lines, "content-type"), Some("text/event-stream"));
     assert_eq!(header(lines, "x-tollgate-dropped"), Some("top_k"));
     let chunk = |delta: Value, finish: Value| {
@@ -114,14 +126,25 @@ fn a_providers_error_comes_in_the_clients_words_with_its_status() {
     send(&mut rig, &did);
     let head = "HTTP/1.1 429 Too Many\ncontent-type: application/json\ncontent-length: 99\nretry-after: 7\n";
     assert_eq!(rig.answer(1, head), []);
-    rig.body(1, r#"{"error":{"message":"Rate limit reached.","type":"requests","code":"rate_limit_exceeded"}}"#);
+    rig.body(
+        1,
+        r#"{"error":{"message":"Rate limit reached.","type":"requests","code":"rate_limit_exceeded"}}"#,
+    );
     let (status, lines, body) = reply(&rig.end(1));
     assert_eq!(status, 429);
     assert_eq!(header(&lines, "retry-after"), Some("7"));
     assert_eq!(header(&lines, "x-tollgate-provider"), Some("one"));
     let down = tree(&body);
-    assert_eq!((&down["type"], &down["error"]["type"]), (&json!("error"), &json!("rate_limit_error")));
-    assert!(down["error"]["message"].as_str().is_some_and(|text| text.contains("Rate limit reached.")), "{body}");
+    assert_eq!(
+        (&down["type"], &down["error"]["type"]),
+        (&json!("error"), &json!("rate_limit_error"))
+    );
+    assert!(
+        down["error"]["message"]
+            .as_str()
+            .is_some_and(|text| text.contains("Rate limit reached.")),
+        "{body}"
+    );
 }
 
 #[test]
@@ -130,7 +153,10 @@ fn a_stream_that_breaks_ends_with_the_clients_own_error_event() {
     let did = rig.messages(&ASKS.replacen('{', r#"{"stream":true,"#, 1));
     send(&mut rig, &did);
     rig.answer(1, STREAM_HEAD);
-    rig.body(1, "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\ndata: {\"cho");
+    rig.body(
+        1,
+        "data: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\ndata: {\"cho",
+    );
     let did = rig.failed(1, UpstreamFault::Cut);
     assert!(body_of(&did).contains("event: error\n"), "{did:?}");
     assert_eq!(did[did.len() - 2..], [Did::Settle, Did::End]);
@@ -159,7 +185,10 @@ fn an_answer_in_no_dialect_is_a_502_that_says_so() {
 fn what_is_wrong_in_the_clients_dialect_costs_no_connection() {
     for (body, says) in [
         (r#"{"model":"gpt","max_tokens":1,"messages":3}"#, "messages"),
-        (r#"{"model":"gpt","max_tokens":1,"messages":[{"role":"user","content":[{"type":"text","text":7}]}]}"#, "text"),
+        (
+            r#"{"model":"gpt","max_tokens":1,"messages":[{"role":"user","content":[{"type":"text","text":7}]}]}"#,
+            "text",
+        ),
     ] {
         let mut rig = Rig::new(document());
         let did = rig.messages(body);
@@ -180,7 +209,9 @@ fn six() -> Document {
         document.providers.push(provider(name, dialect));
         document.models.push(model(name, &[(name, "real-model")]));
     }
-    document.models.push(model("any", &[("openai", "real-model"), ("gemini", "other-model")]));
+    document
+        .models
+        .push(model("any", &[("openai", "real-model"), ("gemini", "other-model")]));
     document.keys.retain(|(name, _)| name == "all");
     document
 }
@@ -195,7 +226,11 @@ fn calls(model: &str) -> [(Dialect, String, String); 6] {
             path("/v1/chat/completions"),
             body(r#"{"model":"MODEL","messages":[{"role":"user","content":"hi"}]}"#),
         ),
-        (Dialect::OpenAiResponses, path("/v1/responses"), body(r#"{"model":"MODEL","input":"hi"}"#)),
+        (
+            Dialect::OpenAiResponses,
+            path("/v1/responses"),
+            body(r#"{"model":"MODEL","input":"hi"}"#),
+        ),
         (
             Dialect::Anthropic,
             path("/v1/messages"),
@@ -255,7 +290,10 @@ fn what_a_provider_signed_goes_back_to_it_and_nowhere_else() {
     let mut rig = Rig::new(six());
     let did = rig.messages(&body.to_string());
     let (head, up) = send(&mut rig, &did);
-    assert!(head.starts_with("POST /v1/models/other-model:generateContent "), "{head}");
+    assert!(
+        head.starts_with("POST /v1/models/other-model:generateContent "),
+        "{head}"
+    );
     assert_eq!(up["contents"][1]["parts"][0]["thoughtSignature"], "c2lnbmVk", "{up}");
     // The first target was never tried: the second failing is the end.
     let (status, _, text) = reply(&rig.failed(1, UpstreamFault::Connect));

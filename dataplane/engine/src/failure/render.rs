@@ -166,6 +166,11 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
         .into(),
         Kind::TranslatedTooLarge => "The request body is too large in the dialect of the provider.".into(),
         Kind::CacheMiss => "The answer is not in the cache, and 'x-tollgate-cache: only' forbids to ask for it.".into(),
+        Kind::NotOffered => format!(
+            "No target of the model '{asked}' serves this path: it goes only to providers of the same API. GET /v1/models \
+             lists the models this API key may use."
+        )
+        .into(),
         Kind::NoTarget => format!("The model '{asked}' has no target that could be tried.").into(),
         Kind::Upstream(_)
         | Kind::BadStatus(_)

@@ -78,6 +78,9 @@ fn mode(exchange: &Exchange, answer: ResponseView<'_>) -> Mode {
         return Mode::Binary;
     }
     let events = answer.get(Known::ContentType).is_some_and(is_server_sent);
+    if !events && answer.get(Known::ContentType).is_some_and(is_media) {
+        return Mode::Unread;
+    }
     match (events, coded) {
         (true, false) => Mode::Events,
         (false, false) => Mode::Whole,
@@ -85,6 +88,13 @@ fn mode(exchange: &Exchange, answer: ResponseView<'_>) -> Mode {
         (false, true) if is(Known::ContentEncoding, b"gzip") && !exchange.facts.stream => Mode::WholeGzip,
         (_, true) => Mode::Unread,
     }
+}
+
+/// Sounds, pictures and films hold no usage.
+fn is_media(content_type: &[u8]) -> bool {
+    let media: [&[u8]; 4] = [b"audio/", b"image/", b"video/", b"application/octet-stream"];
+    let kind = kind(content_type).to_ascii_lowercase();
+    media.iter().any(|begins| kind.starts_with(begins))
 }
 
 const AWS_EVENT_STREAM: &[u8] = b"application/vnd.amazon.eventstream";

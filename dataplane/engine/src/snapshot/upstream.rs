@@ -3,7 +3,7 @@
 use tollgate_config::document::{Dialect, Retry, Timeouts};
 use tollgate_dialect::quirks::Quirks;
 
-use crate::percent;
+use crate::{percent, surface::Operation};
 
 /// A provider, ready to be written to.
 pub(crate) struct Upstream {
@@ -23,55 +23,59 @@ impl Upstream {
     }
 }
 
-/// The request line of a chat call, up to the query.
+/// The request lines of calls to a provider, up to the query.
 pub(crate) struct CallPath {
-    /// `POST <prefix>/chat/completions`, or up to the model's name where the dialect has that in the path.
-    pub before: Box<[u8]>,
-    pub model_in_path: bool,
-    /// What follows the model's name.
-    pub buffered: &'static [u8],
-    pub streamed: &'static [u8],
+    /// `<method> <prefix>` without the method: what every path begins with.
+    prefix: Box<[u8]>,
+    /// What stands before the model's name in paths that have it.
+    model_behind: Option<&'static [u8]>,
+    chat: &'static [u8],
+    chat_streamed: &'static [u8],
     /// The query that asks for a stream of events, where the request is ours to write.
     pub streamed_query: &'static [u8],
 }
 
 impl CallPath {
     pub fn new(dialect: Dialect, prefix: &str) -> CallPath {
-        let fixed = |path: &str| CallPath {
-            before: format!("POST {prefix}{path}").into_bytes().into(),
-            model_in_path: false,
-            buffered: b"",
-            streamed: b"",
+        let fixed = |chat: &'static [u8]| CallPath {
+            prefix: prefix.as_bytes().into(),
+            model_behind: None,
+            chat,
+            chat_streamed: chat,
             streamed_query: b"",
         };
         match dialect {
-            Dialect::OpenAi => fixed("/chat/completions"),
-            Dialect::OpenAiResponses => fixed("/responses"),
-            Dialect::Anthropic => fixed("/messages"),
-            Dialect::Cohere => fixed("/chat"),
+            Dialect::OpenAi => fixed(b"/chat/completions"),
+            Dialect::OpenAiResponses => fixed(b"/responses"),
+            Dialect::Anthropic => fixed(b"/messages"),
+            Dialect::Cohere => fixed(b"/chat"),
             Dialect::Gemini => CallPath {
-                model_in_path: true,
-                buffered: b":generateContent",
-                streamed: b":streamGenerateContent",
+                model_behind: Some(b"/models/"),
+                chat_streamed: b":streamGenerateContent",
                 streamed_query: b"?alt=sse",
-                ..fixed("/models/")
+                ..fixed(b":generateContent")
             },
             Dialect::Bedrock => CallPath {
-                model_in_path: true,
-                buffered: b"/converse",
-                streamed: b"/converse-stream",
-                ..fixed("/model/")
+                model_behind: Some(b"/model/"),
+                chat_streamed: b"/converse-stream",
+                ..fixed(b"/converse")
             },
         }
     }
 
-    /// Appends method and path.
-    pub fn write(&self, out: &mut Vec<u8>, model: &str, stream: bool) {
-        out.extend_from_slice(&self.before);
-        if self.model_in_path {
+    /// Appends method and path of a model call.
+    pub fn write(&self, out: &mut Vec<u8>, operation: Operation, model: &str, stream: bool) {
+        out.extend_from_slice(b"POST ");
+        out.extend_from_slice(&self.prefix);
+        if let Some(behind) = self.model_behind {
+            out.extend_from_slice(behind);
             percent::encode_segment(out, model);
         }
-        out.extend_from_slice(if stream { self.streamed } else { self.buffered });
+        out.extend_from_slice(match (operation, stream) {
+            (Operation::Chat, false) => self.chat,
+            (Operation::Chat, true) => self.chat_streamed,
+            (Operation::Other(path), _) => path,
+        });
     }
 }
 

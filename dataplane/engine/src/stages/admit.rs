@@ -123,10 +123,11 @@ fn read_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
     let body = admitted.body(io.body);
     let facts = &mut exchange.facts;
     let in_path = facts.surface.model_in_path(io.request.path()).map(percent::decode);
-    let asked = match (&in_path, admitted.model) {
-        (Some(name), _) => String::from_utf8_lossy(name),
-        (None, Some(value)) => name_of(body, value)?,
-        (None, None) => {
+    let asked = match (&in_path, admitted.model, facts.surface.default_model()) {
+        (Some(name), ..) => String::from_utf8_lossy(name),
+        (None, Some(value), _) => name_of(body, value)?,
+        (None, None, Some(default)) => Cow::Borrowed(default),
+        (None, None, None) => {
             return Err(Kind::Field {
                 name: "model",
                 wrong: "is missing",

@@ -6,7 +6,7 @@
 use crate::{
     exchange::{Exchange, Io},
     failure::{Failure, Kind},
-    snapshot::Route,
+    snapshot::{Route, Target},
     stage::Verdict,
 };
 
@@ -29,15 +29,17 @@ pub(crate) fn enter(exchange: &mut Exchange, _: &mut Io<'_>) -> Verdict {
     }
     match next_target(exchange, route, 0) {
         Some(_) => Verdict::Next,
-        None => Verdict::Refuse(Failure::client(Kind::NoTarget)),
+        None if route.targets.is_empty() => Verdict::Refuse(Failure::client(Kind::NoTarget)),
+        None => Verdict::Refuse(Failure::client(Kind::NotOffered)),
     }
 }
 
 /// The first target from `from` on that can be tried.
 pub(crate) fn next_target(exchange: &Exchange, route: &Route, from: usize) -> Option<usize> {
-    let only = exchange.call.only_provider;
-    let rest = route.targets.iter().enumerate().skip(from);
-    rest.filter(|(_, target)| only.is_none_or(|only| only == target.provider))
-        .map(|(i, _)| i)
-        .next()
+    let (surface, only) = (exchange.facts.surface, exchange.call.only_provider);
+    let serves = |target: &Target| {
+        surface.operation.reaches(surface.dialect, target.dialect) && only.is_none_or(|only| only == target.provider)
+    };
+    let mut rest = route.targets.iter().enumerate().skip(from);
+    rest.find(|(_, target)| serves(target)).map(|(i, _)| i)
 }

@@ -20,6 +20,7 @@ use crate::{
     percent,
     snapshot::{Target, TargetModel, Upstream},
     stages::admit::Admitted,
+    surface::Operation,
 };
 
 pub(crate) use translated::{dropped, is_needed, max_translated_bytes, prepare};
@@ -59,11 +60,8 @@ pub(crate) fn send(exchange: &mut Exchange, io: &mut Io<'_>) {
     let length = edited_length(&edits, body.len());
 
     let lines_start = io.out.arena.len();
-    upstream.call_path.write(
-        &mut io.out.arena,
-        exchange.call.sent_model_name(&target.model),
-        exchange.facts.stream,
-    );
+    let (operation, model) = (exchange.facts.surface.operation, exchange.call.sent_model_name(&target.model));
+    upstream.call_path.write(&mut io.out.arena, operation, model, exchange.facts.stream);
     write_lines(&mut io.out.arena, upstream, io.request, io.local.sequence, length);
     let lines = io.out.written_since(lines_start);
     let pieces = write_pieces(io.out, &edits, body, exchange.admitted.decoded.is_some());
@@ -134,7 +132,9 @@ fn write_model(exchange: &Exchange, target: &Target, out: &mut Outputs) {
 
 /// Does the gateway ask for the stream's usage because the client did not?
 fn wants_usage(exchange: &Exchange, upstream: &Upstream) -> bool {
-    let openai = exchange.facts.surface.dialect == Some(Dialect::OpenAi);
+    let surface = exchange.facts.surface;
+    let reports = matches!(surface.operation, Operation::Chat | Operation::Other(b"/completions"));
+    let openai = surface.dialect == Some(Dialect::OpenAi) && reports;
     openai && exchange.facts.stream && upstream.may_ask_stream_usage && !exchange.admitted.asked_stream_usage()
 }
 

@@ -23,6 +23,7 @@ use crate::{
     percent,
     snapshot::{Target, Upstream},
     speaks,
+    surface::Operation,
 };
 
 /// What another dialect makes of a body at most: strings that become strings within strings may double, and a few
@@ -34,7 +35,9 @@ pub(crate) const fn max_translated_bytes(body_bytes: usize) -> usize {
 /// Must the request be said in other words for this target? Also where it is its own dialect, but carries what a
 /// provider signed and the gateway sealed.
 pub(crate) fn is_needed(exchange: &Exchange, target: &Target) -> bool {
-    exchange.facts.surface.dialect != Some(target.dialect) || exchange.admitted.issued_by.is_some()
+    let surface = exchange.facts.surface;
+    surface.operation == Operation::Chat
+        && (surface.dialect != Some(target.dialect) || exchange.admitted.issued_by.is_some())
 }
 
 /// Writes the request for a target, before it is dialled.
@@ -90,7 +93,7 @@ pub(super) fn send(exchange: &mut Exchange, io: &mut Io<'_>, upstream: &Upstream
     let model = exchange.call.sent_model_name(&target.model);
     let stream = exchange.facts.stream;
     let out = &mut io.out.arena;
-    upstream.call_path.write(out, model, stream);
+    upstream.call_path.write(out, Operation::Chat, model, stream);
     if stream {
         out.extend_from_slice(upstream.call_path.streamed_query);
     }
