@@ -31,7 +31,6 @@ pub(crate) mod header {
     pub const ANTHROPIC_VERSION: &[u8] = b"anthropic-version";
     pub const RETRY_AFTER: &[u8] = b"retry-after";
     pub const AMZN_REQUEST_ID: &[u8] = b"x-amzn-requestid";
-    pub const AMZN_ERROR_TYPE: &[u8] = b"x-amzn-errortype";
     pub const CONTENT_TYPE: &[u8] = b"content-type";
     pub const CONTENT_LENGTH: &[u8] = b"content-length";
     pub const ALLOW: &[u8] = b"allow";

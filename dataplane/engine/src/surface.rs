@@ -189,7 +189,7 @@ fn other_at(path: &[u8], version: &[u8], surfaces: &'static [Surface]) -> Option
     let rest = path.strip_prefix(version)?;
     let found = surfaces
         .iter()
-        .find(|surface| surface.operation == Operation::Other(rest));
+        .find(|surface| matches!(surface.operation, Operation::Other(path) if path == rest));
     found.map(Found::Surface)
 }
 

@@ -18,7 +18,7 @@ pub fn force(request: &mut Request<'_>) -> bool {
     let tool = Tool {
         name: Text::from(TOOL),
         description: Some(description.clone().unwrap_or_else(usual)),
-        schema: Some(schema),
+        schema: Some(schema.clone()),
         strict: None,
         cache: None,
     };

@@ -93,8 +93,8 @@ fn mode(exchange: &Exchange, answer: ResponseView<'_>) -> Mode {
 /// Sounds, pictures and films hold no usage.
 fn is_media(content_type: &[u8]) -> bool {
     let media: [&[u8]; 4] = [b"audio/", b"image/", b"video/", b"application/octet-stream"];
-    let kind = kind(content_type).to_ascii_lowercase();
-    media.iter().any(|begins| kind.starts_with(begins))
+    let begins = |with: &&[u8]| content_type.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    media.iter().any(begins)
 }
 
 const AWS_EVENT_STREAM: &[u8] = b"application/vnd.amazon.eventstream";

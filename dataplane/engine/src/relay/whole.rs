@@ -55,7 +55,7 @@ pub(super) fn finish(exchange: &mut Exchange) {
         (Mode::WholeGzip, _) => {
             decode::gzip_answer(&relay.held, MAX_DECODED_BYTES).and_then(|body| usage_of_answer(dialect, &body))
         }
-        (Mode::Unread | Mode::Events | Mode::EventsGzip, _) => None,
+        (Mode::Unread | Mode::Events | Mode::EventsGzip | Mode::Binary | Mode::Translated, _) => None,
     };
     relay.held.clear();
 }
