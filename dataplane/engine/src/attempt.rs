@@ -62,13 +62,13 @@ fn next_target(exchange: &Exchange, route: &Route) -> Option<usize> {
 }
 
 pub(crate) fn route_index(exchange: &Exchange) -> usize {
-    exchange
-        .facts
-        .model
-        .as_ref()
-        .expect("a call is begun for a model that was found")
-        .model
-        .0 as usize
+    let facts = &exchange.facts;
+    match (&facts.model, facts.direct) {
+        (Some(found), _) => found.model.0 as usize,
+        // Behind the models' routes stands one for each provider.
+        (None, Some(provider)) => exchange.pin().snapshot.document.models.len() + provider,
+        (None, None) => unreachable!("a call is begun for a model or a provider that was found"),
+    }
 }
 
 /// May the connection come from the pool?

@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, rc::Rc, sync::Arc};
 
+use tollgate_config::document::Dialect;
 use tollgate_wire::head::{RequestView, ResponseView};
 use tollgate_wire::http1::read::BadHead;
 
@@ -262,6 +263,12 @@ impl Exchange {
     /// The revision it began with; none before `begin` and after `rest`.
     pub fn pinned(&self) -> Option<&Pinned> {
         self.pinned.as_deref()
+    }
+
+    /// The dialect that the answer to pass on is in: the client's, which the target speaks too, or the provider's.
+    pub(crate) fn answer_dialect(&self) -> Option<Dialect> {
+        let direct = || Some(self.pinned()?.snapshot.document.providers[self.facts.direct?].1.dialect);
+        self.facts.surface.dialect.or_else(direct)
     }
 
     pub(crate) fn phase(&self) -> Phase {

@@ -206,8 +206,11 @@ static OPENAI_LATER: Surface = surface("unsupported", OPENAI, "", &[]);
 static ANTHROPIC_LATER: Surface = surface("unsupported", ANTHROPIC, "", &[]);
 static GEMINI_LATER: Surface = surface("unsupported", Some(Dialect::Gemini), "", &[]);
 static BEDROCK_LATER: Surface = surface("unsupported", Some(Dialect::Bedrock), "", &[]);
-static LATER: Surface = surface("unsupported", None, "", &[]);
+static DIRECT: Surface = surface("provider", None, ANY_METHOD, stage::DIRECT);
 pub(crate) static UNKNOWN: Surface = surface("unknown", None, "", &[]);
+
+/// `Surface::allow` of what takes every method; HEAD is not among them, as its answers are framed like no others.
+const ANY_METHOD: &str = "GET, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug)]
@@ -250,7 +253,7 @@ pub(crate) fn find(path: &[u8], anthropic_version: bool) -> Found {
         .iter()
         .chain(&[find_gemini as Find, find_bedrock, find_cohere])
         .find_map(|find| find(path));
-    found.or_else(|| find_later(path)).unwrap_or(Found::Nowhere)
+    found.or_else(|| find_direct(path)).unwrap_or(Found::Nowhere)
 }
 
 fn find_openai(path: &[u8]) -> Option<Found> {
@@ -336,8 +339,15 @@ fn chat_or_later(path: &[u8], base: &[u8], surfaces: &[&'static Surface], later:
     Some(found.map_or(Found::Later(later), |surface| Found::Surface(surface)))
 }
 
-fn find_later(path: &[u8]) -> Option<Found> {
-    below(path, b"/providers").map(|_| Found::Later(&LATER))
+fn find_direct(path: &[u8]) -> Option<Found> {
+    provider_path(path).map(|_| Found::Surface(&DIRECT))
+}
+
+/// The provider's name in `/providers/{name}/…`, percent-encoded, and the path behind it.
+pub(crate) fn provider_path(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    let rest = path.strip_prefix(b"/providers/")?;
+    let end = memchr::memchr(b'/', rest)?;
+    (end > 0).then(|| rest.split_at(end))
 }
 
 /// The rest of `path` when it is `base` or lies below it.
@@ -363,6 +373,7 @@ pub(crate) fn model_id(path: &[u8]) -> Option<&[u8]> {
 /// May this method be used where `allow` says what may?
 pub(crate) fn allows(allow: &str, method: Method) -> bool {
     match method {
+        _ if allow == ANY_METHOD => !matches!(method, Method::Head | Method::Other),
         Method::Post => allow == "POST",
         Method::Get | Method::Head => allow == "GET, HEAD",
         _ => false,

@@ -148,6 +148,10 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
         Kind::ExpiredKey => "This API key has expired; ask for a new one.".into(),
         Kind::RemoteKey => "This API key works only from the machine the gateway runs on.".into(),
         Kind::ModelNotAllowed => format!("This API key may not use the model '{asked}'.").into(),
+        Kind::PassThroughNotAllowed => {
+            "This API key may not call providers directly; ask for one with pass_through: true.".into()
+        }
+        Kind::NoSuchProvider => "There is no provider of the name that stands behind /providers/ in this path.".into(),
         Kind::ModelNotFound => model_not_found(exchange).into(),
         Kind::NoSuchPath => "There is nothing at this path; see GET /v1/models, POST /v1/chat/completions and POST \
                              /v1/messages."

@@ -22,7 +22,7 @@ use crate::{
 pub(super) fn pass(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
     let first = io.out.pieces.len() as u32;
     let strips = exchange.call.added_usage;
-    let dialect = exchange.facts.surface.dialect;
+    let dialect = exchange.answer_dialect();
     let relay = &mut exchange.relay;
     if relay.held.is_empty() {
         let boundary = last_boundary(bytes);
@@ -56,7 +56,7 @@ pub(super) fn pass(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
 pub(super) fn listen(exchange: &mut Exchange, bytes: &[u8]) {
     /// One byte can inflate to a thousand: what is decoded at a time stays small.
     const INFLATE_BYTES: usize = 1024;
-    let dialect = exchange.facts.surface.dialect;
+    let dialect = exchange.answer_dialect();
     let relay = &mut exchange.relay;
     for slice in bytes.chunks(INFLATE_BYTES) {
         let inflate = relay

@@ -49,7 +49,7 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
 
 /// The dialects that are read for usage as they pass, other than by a look for one member.
 fn listener(exchange: &Exchange) -> Option<Listener> {
-    let dialect = exchange.facts.surface.dialect?;
+    let dialect = exchange.answer_dialect()?;
     let looks = matches!(dialect, Dialect::OpenAi | Dialect::Anthropic);
     let streams = matches!(exchange.relay.mode, Mode::Events | Mode::Binary);
     (streams && !looks).then(|| Listener::new(dialect))
@@ -93,7 +93,11 @@ fn mode(exchange: &Exchange, answer: ResponseView<'_>) -> Mode {
 /// Sounds, pictures and films hold no usage.
 fn is_media(content_type: &[u8]) -> bool {
     let media: [&[u8]; 4] = [b"audio/", b"image/", b"video/", b"application/octet-stream"];
-    let begins = |with: &&[u8]| content_type.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    let begins = |with: &&[u8]| {
+        content_type
+            .get(..with.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(with))
+    };
     media.iter().any(begins)
 }
 

@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 use sha2::{Digest as _, Sha256};
 use tollgate_config::{
     Document, Problem,
-    document::{Auth, Cors, Model, Provider, Reference},
+    document::{Auth, Cors, Model, Provider, Reference, Retry},
 };
 use tollgate_dialect::quirks::Quirks;
 use tollgate_wire::{http1::write, json::edit};
@@ -48,6 +48,8 @@ pub fn compile(revision: u64, document: Document, secrets: &Secrets) -> Result<S
         routes.push(compile_route(name, model, &providers, &document, &mut problems));
     }
     drop(providers);
+    // For `/providers/{name}/…`: each provider is its own only target, behind the models' routes.
+    routes.extend(document.providers.iter().enumerate().map(direct_route));
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -255,6 +257,29 @@ fn compile_route(
     Route {
         targets,
         retry: model.retry.clone(),
+    }
+}
+
+fn direct_route((index, (name, provider)): (usize, &(String, Provider))) -> Route {
+    let mut answer_lines = Vec::new();
+    visible::header(&mut answer_lines, header::PROVIDER, name.as_bytes());
+    let target = Target {
+        provider: index,
+        dialect: provider.dialect,
+        quirks: Quirks::default(),
+        model: TargetModel::Fixed {
+            name: "".into(),
+            json: Box::default(),
+            answer_lines: answer_lines.into(),
+        },
+    };
+    Route {
+        targets: vec![target],
+        retry: Retry {
+            // What is sent may not bear being sent twice.
+            attempts: 1,
+            ..Retry::default()
+        },
     }
 }
 

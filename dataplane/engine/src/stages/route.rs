@@ -38,7 +38,9 @@ pub(crate) fn enter(exchange: &mut Exchange, _: &mut Io<'_>) -> Verdict {
 pub(crate) fn next_target(exchange: &Exchange, route: &Route, from: usize) -> Option<usize> {
     let (surface, only) = (exchange.facts.surface, exchange.call.only_provider);
     let serves = |target: &Target| {
-        surface.operation.reaches(surface.dialect, target.dialect) && only.is_none_or(|only| only == target.provider)
+        exchange.facts.direct.is_some()
+            || surface.operation.reaches(surface.dialect, target.dialect)
+                && only.is_none_or(|only| only == target.provider)
     };
     let mut rest = route.targets.iter().enumerate().skip(from);
     rest.find(|(_, target)| serves(target)).map(|(i, _)| i)

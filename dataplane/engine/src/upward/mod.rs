@@ -1,5 +1,6 @@
 //! The request as it goes up. Where the target speaks the client's dialect: the client's bytes, with the model's name, the credentials and the wish for usage edited.
 
+mod direct;
 mod translated;
 
 use std::ops::Range;
@@ -42,6 +43,10 @@ pub(crate) fn send(exchange: &mut Exchange, io: &mut Io<'_>) {
     let route = route_index(exchange);
     let target = &pinned.snapshot.routes[route].targets[live.target];
     let upstream = &pinned.snapshot.upstreams[target.provider];
+    if exchange.facts.direct.is_some() {
+        direct::send(exchange, io, upstream);
+        return exchange.facts.wait_begins(io.now);
+    }
     if exchange.call.translated.is_some() {
         translated::send(exchange, io, upstream, target);
         return exchange.facts.wait_begins(io.now);
@@ -60,8 +65,13 @@ pub(crate) fn send(exchange: &mut Exchange, io: &mut Io<'_>) {
     let length = edited_length(&edits, body.len());
 
     let lines_start = io.out.arena.len();
-    let (operation, model) = (exchange.facts.surface.operation, exchange.call.sent_model_name(&target.model));
-    upstream.call_path.write(&mut io.out.arena, operation, model, exchange.facts.stream);
+    let (operation, model) = (
+        exchange.facts.surface.operation,
+        exchange.call.sent_model_name(&target.model),
+    );
+    upstream
+        .call_path
+        .write(&mut io.out.arena, operation, model, exchange.facts.stream);
     write_lines(&mut io.out.arena, upstream, io.request, io.local.sequence, length);
     let lines = io.out.written_since(lines_start);
     let pieces = write_pieces(io.out, &edits, body, exchange.admitted.decoded.is_some());
@@ -78,6 +88,9 @@ pub(crate) fn send(exchange: &mut Exchange, io: &mut Io<'_>) {
 /// Notes which name will be sent; one with a star is put together.
 pub(crate) fn set_sent_model(exchange: &mut Exchange, route: usize, index: usize, target: &Target) {
     let (call, facts) = (&mut exchange.call, &exchange.facts);
+    if facts.direct.is_some() {
+        return;
+    }
     match &target.model {
         TargetModel::Fixed { .. } => call.sent_model = SentModel::Target { route, target: index },
         TargetModel::Star { before, after } => {

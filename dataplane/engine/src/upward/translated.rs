@@ -36,7 +36,8 @@ pub(crate) const fn max_translated_bytes(body_bytes: usize) -> usize {
 /// provider signed and the gateway sealed.
 pub(crate) fn is_needed(exchange: &Exchange, target: &Target) -> bool {
     let surface = exchange.facts.surface;
-    surface.operation == Operation::Chat
+    exchange.facts.direct.is_none()
+        && surface.operation == Operation::Chat
         && (surface.dialect != Some(target.dialect) || exchange.admitted.issued_by.is_some())
 }
 
