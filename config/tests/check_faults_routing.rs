@@ -24,7 +24,7 @@ fn with(section: &str) -> String {
 const PROVIDER_FAULTS: &[(&str, &str)] = &[
     (
         "base_url: 'https://a'",
-        ": `kind` is missing; kind: openai or anthropic; or dialect: and base_url:",
+        ": `kind` is missing; kind: openai, or another that `tollgate providers` lists; or dialect: and base_url:",
     ),
     (
         "kind: openia, credential: env:A",
@@ -92,7 +92,7 @@ const PROVIDER_FAULTS: &[(&str, &str)] = &[
     ),
     (
         "kind: openai, credential: env:A, region: x",
-        "/region: `region` is not supported yet; remove `region`",
+        "/region: `region` has no meaning for openai; remove `region`",
     ),
     (
         "kind: openai, credential: env:A, proxy: {}",
@@ -289,8 +289,8 @@ const KEY_FAULTS: &[(&str, Option<&str>)] = &[
         ),
     ),
     (
-        "k: { hash: 'HASH', pass_through: true }",
-        Some("/keys/k/pass_through: `pass_through` is not supported yet; remove `pass_through`"),
+        "k: { hash: 'HASH', priority: 1 }",
+        Some("/keys/k/priority: `priority` is not supported yet; remove `priority`"),
     ),
     (
         "k: { hash: 'HASH' }, l: { hash: 'HASH' }",

@@ -13,6 +13,7 @@ mod numbers;
 pub mod openai_chat;
 pub mod openai_responses;
 pub mod quirks;
+pub mod sign;
 pub mod speak;
 pub mod translate;
 pub mod usage;

@@ -104,7 +104,8 @@ fn credential_lines(
     }
     let mut all = Vec::with_capacity(count);
     for (i, reference) in provider.credentials.iter().enumerate() {
-        let secret = match secret_text(secrets, reference, &credential_pointer(name, i, count)) {
+        let at = credential_pointer(name, i, count);
+        let secret = match secret_text(secrets, reference, &at) {
             Ok(secret) => secret,
             Err(problem) => {
                 problems.push(problem);
@@ -112,10 +113,21 @@ fn credential_lines(
             }
         };
         let mut lines = shared.to_vec();
-        match provider.auth {
+        match &provider.auth {
             Auth::None => {}
             Auth::Bearer => write::header(&mut lines, b"authorization", &[b"Bearer ", secret].concat()),
             Auth::XApiKey => write::header(&mut lines, b"x-api-key", secret),
+            Auth::Header(header) => write::header(&mut lines, header.as_bytes(), secret),
+            Auth::Aws { .. } if !secret.contains(&b':') => {
+                write::header(&mut lines, b"authorization", &[b"Bearer ", secret].concat());
+            }
+            Auth::Query(_) | Auth::Aws { .. } | Auth::Google { .. } | Auth::AzureAd { .. } => {
+                problems.push(Problem::new(
+                    at,
+                    "this way to authenticate is not supported yet",
+                    "a bearer token or a key in a header",
+                ));
+            }
         }
         all.push(lines.into());
     }
