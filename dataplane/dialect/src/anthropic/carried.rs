@@ -1,6 +1,6 @@
 //! A signature on a text or a tool call (Gemini's) has no place in this dialect. It goes to the client in a
-//! `redacted_thinking` block right behind its part, which clients hand back unchanged, and is put in its place again when
-//! it comes back.
+//! `redacted_thinking` block right behind its part, which clients hand back unchanged, and is put in its place again
+//! when it comes back.
 
 use crate::{
     canonical::request::{Content, Part},

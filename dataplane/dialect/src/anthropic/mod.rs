@@ -1,8 +1,9 @@
 //! Anthropic messages: requests, answers, streams and errors, both ways.
 //!
-//! Shapes are those of the official Python SDK `anthropic` 2.13.0 (`types/message_create_params.py`, `content_block*.py`,
-//! `raw_message_*_event.py`, `shared/error_*.py`); `temperature`, `top_p` and `top_k`, which that version no longer
-//! names, those of 0.7x. What only Anthropic can run (server tools, MCP servers, containers) is not carried.
+//! Shapes are those of the official Python SDK `anthropic` 2.13.0 (`types/message_create_params.py`,
+//! `types/content_block*.py`, `types/raw_message_*_event.py`, `types/shared/error_*.py`). `temperature`, `top_p` and
+//! `top_k`, which that version no longer names, are as older models take them. What only Anthropic can run (server
+//! tools, MCP servers, containers) is not carried.
 
 mod answer;
 mod blocks;

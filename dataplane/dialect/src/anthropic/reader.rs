@@ -1,10 +1,12 @@
 //! A client's request, read. What stands in its messages is `blocks`' affair, its tools are `tools`', the rest of its
 //! settings `settings`'.
 
+use std::borrow::Cow;
+
 use crate::{
     canonical::{
         bad::BadRequest,
-        request::{Content, Owned, Request, Role, Turn},
+        request::{CacheMark, Content, Owned, Request, Role, Turn},
     },
     json::Node,
     speak::PathFacts,
@@ -78,14 +80,7 @@ pub(super) fn read<'a>(body: &'a [u8], path: PathFacts<'a>) -> Result<Request<'a
         stream: path.stream,
         ..Request::default()
     };
-    request.model = match (model, path.model) {
-        (None, Some(model)) => model.into(),
-        (model, _) => {
-            let node = top.required("model", model)?;
-            top.member("model").name(node)?;
-            top.member("model").word(node)?
-        }
-    };
+    request.model = read_model(model, path)?;
     if let Some(node) = stream {
         request.stream |= top.member("stream").boolean(node)?;
     }
@@ -117,6 +112,19 @@ pub(super) fn read<'a>(body: &'a [u8], path: PathFacts<'a>) -> Result<Request<'a
     request.owned = reader.owned;
     request.unread = reader.unread.names;
     Ok(request)
+}
+
+/// Some hosts of Anthropic's models have the name in the path.
+fn read_model<'a>(model: Option<Node<'a>>, path: PathFacts<'a>) -> Result<Cow<'a, str>, BadRequest> {
+    let top = Path::TOP;
+    match (model, path.model) {
+        (None, Some(model)) => Ok(model.into()),
+        (model, _) => {
+            let node = top.required("model", model)?;
+            top.member("model").name(node)?;
+            top.member("model").word(node)
+        }
+    }
 }
 
 impl<'a> Reader<'a> {
@@ -169,7 +177,7 @@ impl<'a> Reader<'a> {
 }
 
 /// `cache_control` at the top marks the last block that can be marked.
-fn mark_last(turns: &mut [Turn<'_>], mark: crate::canonical::request::CacheMark) {
+fn mark_last(turns: &mut [Turn<'_>], mark: CacheMark) {
     let markable = |content: &Content<'_>| !matches!(content, Content::Thinking(_) | Content::Sealed { .. });
     let last = turns
         .iter_mut()

@@ -216,12 +216,23 @@ fn the_start_waits_for_usage_and_the_end_for_all() {
         Event::Ended,
     ];
     let expected = [
-        r#"{"type":"message_start","message":{"id":"msg_5f0c","type":"message","role":"assistant","model":"the-alias","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":7,"output_tokens":0}}}"#,
-        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
-        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a"}}"#,
-        r#"{"type":"content_block_stop","index":0}"#,
-        r#"{"type":"message_delta","delta":{"stop_reason":"max_tokens","stop_sequence":null},"usage":{"input_tokens":7,"cache_creation_input_tokens":9,"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":9},"output_tokens":4,"output_tokens_details":{"thinking_tokens":1}}}"#,
-        r#"{"type":"message_stop"}"#,
+        [
+            r#"{"type":"message_start","message":{"id":"msg_5f0c","type":"message","role":"assistant","#,
+            r#""model":"the-alias","content":[],"stop_reason":null,"stop_sequence":null,"#,
+            r#""usage":{"input_tokens":7,"output_tokens":0}}}"#,
+        ]
+        .concat(),
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#.to_owned(),
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a"}}"#.to_owned(),
+        r#"{"type":"content_block_stop","index":0}"#.to_owned(),
+        [
+            r#"{"type":"message_delta","delta":{"stop_reason":"max_tokens","stop_sequence":null},"#,
+            r#""usage":{"input_tokens":7,"cache_creation_input_tokens":9,"#,
+            r#""cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":9},"#,
+            r#""output_tokens":4,"output_tokens_details":{"thinking_tokens":1}}}"#,
+        ]
+        .concat(),
+        r#"{"type":"message_stop"}"#.to_owned(),
     ];
     let mut whole = String::new();
     for data in expected {
