@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use proptest::prelude::*;
+use proptest::{prelude::*, sample::Index};
 use tollgate_dialect::{gemini::SPEAKS, speak::Speaks};
 
 use crate::rig::{answer, call, golden, read, rewritten, stream};
@@ -332,8 +332,8 @@ proptest! {
 
     #[test]
     fn no_mutation_of_the_corpus_makes_it_panic(
-        case in any::<prop::sample::Index>(),
-        edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        case in any::<Index>(),
+        edits in proptest::collection::vec((any::<Index>(), any::<Index>(), any::<u8>()), 1..6),
     ) {
         let mut bytes = CORPUS[case.index(CORPUS.len())].clone();
         for (one, two, byte) in edits {

@@ -99,7 +99,8 @@ fn both_spellings_and_one_for_a_list_are_the_same() {
     let lists = br#"{"contents":[{"role":"user","parts":[{"inlineData":{"mimeType":"image/png","data":"AA=="}}]}],
         "generationConfig":{"maxOutputTokens":64,"stopSequences":["END"],"thinkingConfig":{"thinkingBudget":7}}}"#;
     let other = br#"{"contents":{"parts":{"inline_data":{"mime_type":"image/png","data":"AA=="}}},
-        "generation_config":{"max_output_tokens":"64","stop_sequences":"END","thinking_config":{"thinking_budget":"7"}}}"#;
+        "generation_config":{"max_output_tokens":"64","stop_sequences":"END",
+        "thinking_config":{"thinking_budget":"7"}}}"#;
     assert_eq!(read(lists), read(other));
 }
 
