@@ -451,10 +451,10 @@ impl Choice {
             }
             sink(&Event::Citation { choice, part, citation });
         };
-        if let Some(metadata) = Node::document(&self.grounding).ok() {
+        if let Ok(metadata) = Node::document(&self.grounding) {
             citations::grounded(metadata, &mut tell);
         }
-        if let Some(metadata) = Node::document(&self.recitation).ok() {
+        if let Ok(metadata) = Node::document(&self.recitation) {
             citations::recited(metadata, &mut tell);
         }
     }
