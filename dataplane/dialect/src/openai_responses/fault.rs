@@ -3,7 +3,7 @@
 
 use crate::{
     canonical::fault::{Fault, FaultKind},
-    json::{Node, Out, Text},
+    json::{Node, Out},
 };
 
 /// A provider's error answer. Azure and compatible servers write it in other ways, too: a string as `error`, `message`
@@ -184,18 +184,21 @@ pub(super) fn write(fault: &Fault, out: &mut Vec<u8>) -> u16 {
     json.open().key("error").open();
     json.key("message").string(&fault.message);
     json.key("type").string(words(fault.kind).0);
-    details(fault, &mut json);
+    details(fault, code(fault), &mut json);
     json.close().close();
     fault.kind.status()
 }
 
+/// In a stream no status tells the kind, so there is always a code.
+const UNNAMED: &str = "invalid_request_error";
+
 /// The members of an `error` event.
 pub(super) fn write_event(fault: &Fault, json: &mut Out<'_>) {
     json.key("message").string(&fault.message);
-    details(fault, json);
+    details(fault, Some(code(fault).unwrap_or(UNNAMED)), json);
 }
 
-fn details(fault: &Fault, json: &mut Out<'_>) {
+fn details(fault: &Fault, code: Option<&str>, json: &mut Out<'_>) {
     let optional = |json: &mut Out<'_>, name: &str, word: Option<&str>| {
         json.key(name);
         match word {
@@ -204,13 +207,12 @@ fn details(fault: &Fault, json: &mut Out<'_>) {
         };
     };
     optional(json, "param", fault.param.as_deref());
-    optional(json, "code", code(fault));
+    optional(json, "code", code);
 }
 
 /// The `error` of a response that failed; its code is never absent.
 pub(super) fn write_response_error(fault: &Fault, json: &mut Out<'_>) {
-    let code = Text::from(code(fault).unwrap_or("invalid_request_error"));
-    json.open().key("code").text(&code);
+    json.open().key("code").string(code(fault).unwrap_or(UNNAMED));
     json.key("message").string(&fault.message);
     if let Some(param) = &fault.param {
         json.key("param").string(param);

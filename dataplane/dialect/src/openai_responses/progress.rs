@@ -430,18 +430,19 @@ fn identities(item: Node<'_>) -> impl Iterator<Item = u64> + '_ {
 }
 
 fn tokens(list: Node<'_>) -> Vec<TokenLogprob<'_>> {
-    let token = |node: Node<'_>, top| {
-        Some(TokenLogprob {
-            token: node.get("token")?.text()?,
-            logprob: node.get("logprob")?.number()?,
-            bytes: node.get("bytes").filter(|bytes| bytes.is_array()).map(Node::raw),
-            top,
-        })
-    };
     list.elements()
         .filter_map(|node| {
             let top = node.get("top_logprobs").into_iter().flat_map(Node::elements);
             token(node, top.filter_map(|node| token(node, Vec::new())).collect())
         })
         .collect()
+}
+
+fn token<'a>(node: Node<'a>, top: Vec<TokenLogprob<'a>>) -> Option<TokenLogprob<'a>> {
+    Some(TokenLogprob {
+        token: node.get("token")?.text()?,
+        logprob: node.get("logprob")?.number()?,
+        bytes: node.get("bytes").filter(|bytes| bytes.is_array()).map(Node::raw),
+        top,
+    })
 }

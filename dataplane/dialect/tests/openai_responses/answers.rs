@@ -235,10 +235,8 @@ fn sounds_and_pictures_are_counted_once() {
         output_audio: Some(128),
         input_image: Some(256),
     };
-    let answer = Answer {
-        usage: Some(usage),
-        ..Answer::default()
-    };
+    let mut answer = Answer::default();
+    answer.take(&Event::Usage(usage));
     let out = written(&answer);
     let value: Value = serde_json::from_slice(&out).expect("JSON");
     assert_eq!(value["usage"]["input_tokens"], 1 + 2 + 4 + 8 + 64 + 256);

@@ -29,19 +29,40 @@ fn a_stream_says_the_same_wherever_it_is_cut() {
         assert!(order.is_over(), "{name}: it did not end");
         let whole = told([&stream[..]]);
         assert_eq!(told(stream.chunks(1)), whole, "{name}");
-        for at in 1..stream.len() {
-            let (one, two) = stream.split_at(at);
-            assert_eq!(told([one, two]), whole, "{name}, cut at {at}");
+        // Each position is a cut in one of these.
+        for first in 1..=APART {
+            let (one, rest) = stream.split_at(first);
+            let pieces = std::iter::once(one).chain(rest.chunks(APART));
+            assert_eq!(told(pieces), whole, "{name}, cut at {first} and every {APART} bytes");
         }
+    }
+}
+
+/// Farther apart than most that one event's reading looks back on.
+const APART: usize = 101;
+
+#[test]
+fn a_stream_in_two_pieces_says_the_same_wherever_it_is_cut() {
+    let stream = case("streams", "sealed_then_call");
+    let whole = told([&stream[..]]);
+    for at in 1..stream.len() {
+        let (one, two) = stream.split_at(at);
+        assert_eq!(told([one, two]), whole, "cut at {at}");
     }
 }
 
 #[test]
 fn every_stream_means_the_same_once_written() {
     for (name, stream) in cases("streams") {
-        let first = gathered(|seen| read_stream([&stream[..]], seen));
+        let mut first = gathered(|seen| read_stream([&stream[..]], seen));
         let again = rewritten(|seen| read_stream([&stream[..]], seen));
         let second = gathered(|seen| read_stream([&again[..]], seen));
+        if name == "only_deltas" {
+            // It did not say before its end: the gateway had to.
+            first.id.clone_from(&second.id);
+            first.model.clone_from(&second.model);
+            first.created_unix_s = second.created_unix_s;
+        }
         assert_eq!(
             without_sealed_ids(first),
             without_sealed_ids(second),
