@@ -16,7 +16,7 @@ use crate::{
     speak::Sink,
 };
 
-/// Parts of one answer; items without parts count as well.
+/// Parts of one answer, and items.
 const MAX_PARTS: usize = 65_536;
 
 #[derive(Debug, Default)]
@@ -152,39 +152,51 @@ impl Progress {
         });
     }
 
+    fn item(&mut self, number: u64) -> Result<&mut Item, BadAnswer> {
+        match self.items.len() < MAX_PARTS {
+            true => Ok(self.items.entry(number).or_default()),
+            false => Err(BadAnswer::new("it has too many items")),
+        }
+    }
+
     /// The part at a place, begun where it was not.
     fn part(&mut self, item: u64, slot: Slot, what: Began<'_>, sink: &mut Sink<'_>) -> Result<&mut Part, BadAnswer> {
-        if self.parts as usize + self.items.len() >= MAX_PARTS {
+        self.start(None, sink);
+        if self.parts as usize >= MAX_PARTS {
             return Err(BadAnswer::new("it has too many parts"));
         }
-        self.start(None, sink);
-        let item = self.items.entry(item).or_default();
-        if item.parts.contains_key(&slot) {
-            return item.parts.get_mut(&slot).ok_or(BadAnswer::new("a part is lost"));
+        self.item(item)?;
+        let Progress {
+            items,
+            parts,
+            called,
+            refused,
+            ..
+        } = self;
+        let item = items.entry(item).or_default();
+        let follows_thought = slot.is_thinking() || slot == Slot::Sealed;
+        if follows_thought && !item.parts.contains_key(&slot) {
+            let thought = item.thought.take().and_then(|thought| item.parts.get_mut(&thought));
+            thought.into_iter().for_each(|thought| thought.close(sink));
+            item.thought = Some(slot).filter(|slot| slot.is_thinking());
         }
-        if (slot.is_thinking() || slot == Slot::Sealed)
-            && let Some(thought) = item.thought.take().and_then(|thought| item.parts.get_mut(&thought))
-        {
-            thought.close(sink);
-        }
-        if slot.is_thinking() {
-            item.thought = Some(slot);
-        }
-        self.called |= matches!(what, Began::ToolCall { .. });
-        self.refused |= what == Began::Refusal;
-        let number = self.parts;
-        self.parts += 1;
-        sink(&Event::Began {
-            choice: 0,
-            part: number,
-            what,
-        });
-        Ok(item.parts.entry(slot).or_insert(Part {
-            number,
-            open: true,
-            pieces: false,
-            logprobs: false,
-            annotations: 0,
+        Ok(item.parts.entry(slot).or_insert_with(|| {
+            *called |= matches!(what, Began::ToolCall { .. });
+            *refused |= what == Began::Refusal;
+            let number = *parts;
+            *parts += 1;
+            sink(&Event::Began {
+                choice: 0,
+                part: number,
+                what,
+            });
+            Part {
+                number,
+                open: true,
+                pieces: false,
+                logprobs: false,
+                annotations: 0,
+            }
         }))
     }
 
@@ -288,7 +300,7 @@ impl Progress {
         if item.get("type").is_some_and(|kind| kind.is("function_call")) && !self.is_done(number) {
             self.call(number, item, sink)?;
         } else {
-            self.items.entry(number).or_default();
+            self.item(number)?;
         }
         Ok(())
     }
@@ -324,10 +336,7 @@ impl Progress {
             "reasoning" => self.reasoning(number, item, sink)?,
             _ => {}
         }
-        if self.items.len() >= MAX_PARTS {
-            return Err(BadAnswer::new("it has too many items"));
-        }
-        let known = self.items.entry(number).or_default();
+        let known = self.item(number)?;
         known.parts.values_mut().for_each(|part| part.close(sink));
         known.parts.clear();
         known.done = true;

@@ -94,7 +94,8 @@ fn sampling<'a>(members: &Top<'a>) -> Result<Sampling<'a>, BadRequest> {
         max_tokens: members.unsigned("max_output_tokens", &top)?,
         temperature: members.number("temperature", &top)?,
         top_p: members.number("top_p", &top)?,
-        top_logprobs: members.unsigned("top_logprobs", &top)?,
+        // None is what is so anyway.
+        top_logprobs: members.unsigned("top_logprobs", &top)?.filter(|top| *top > 0),
         ..Sampling::default()
     })
 }

@@ -382,3 +382,25 @@ fn a_request_needs_something_to_say() {
         assert!(write_request(&request, &Quirks::default()).is_err());
     }
 }
+
+#[test]
+fn a_result_needs_its_call() {
+    let result = |stored: &str| {
+        format!(
+            r#"{{"model":"m",{stored}"input":[{{"role":"user","content":"x"}},
+            {{"type":"function_call_output","call_id":"c","output":"y"}}]}}"#
+        )
+    };
+    let body = result("");
+    let request = read_request(body.as_bytes()).expect("valid");
+    let bad = write_request(&request, &Quirks::default())
+        .expect_err("no call")
+        .to_string();
+    assert!(
+        bad.contains("'input[].call_id' is of a call that is not in the request"),
+        "{bad}"
+    );
+    let body = result(r#""previous_response_id":"resp_1","#);
+    let request = read_request(body.as_bytes()).expect("valid");
+    assert!(write_request(&request, &Quirks::default()).is_ok());
+}

@@ -314,12 +314,9 @@ impl Writer<'_> {
         let id = id
             .as_ref()
             .ok_or_else(|| BadRequest::missing("input[].call_id", "is missing: a call without an id has no result"))?;
-        self.out
-            .open()
-            .key("type")
-            .string("function_call")
-            .key("call_id")
-            .text(id);
+        self.calls.insert(id.plain().unwrap_or_default().into_owned());
+        self.out.open().key("type").string("function_call");
+        self.out.key("call_id").text(id);
         self.out.key("name").text(name).key("arguments");
         match arguments {
             // Models call tools without parameters that way; the API wants JSON.
@@ -332,6 +329,11 @@ impl Writer<'_> {
         self.out.close();
         self.drops.note_if(Feature::Cache, part.cache.is_some());
         Ok(())
+    }
+
+    /// Where the provider keeps a conversation, the call may be there.
+    fn has_made(&self, call_id: &Text<'_>) -> bool {
+        self.is_continued || call_id.plain().is_some_and(|id| self.calls.contains(&*id))
     }
 
     fn result(&mut self, part: &Part<'_>) -> Result<(), BadRequest> {
@@ -347,6 +349,10 @@ impl Writer<'_> {
         let id = call_id
             .as_ref()
             .ok_or_else(|| BadRequest::missing("input[].call_id", "is missing: a result needs the id of its call"))?;
+        if !self.has_made(id) {
+            let wrong = "is of a call that is not in the request: the result of a call must follow it";
+            return Err(BadRequest::missing("input[].call_id", wrong));
+        }
         self.out.open().key("type").string("function_call_output");
         self.out.key("call_id").text(id).key("output");
         let kept = self.kept(parts, Role::User);
