@@ -272,7 +272,7 @@ fn what_cannot_be_said_is_dropped_by_name() {
     let expected = json!({"model": "m", "store": false, "input": [
             {"type": "message", "role": "user", "content": [
                 {"type": "input_text", "text": "Line."}, {"type": "input_text", "text": "Go."}]},
-            {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Calling."}]},
+            {"type": "message", "role": "assistant", "content": "Calling."},
             {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{\"a\": \"\\u00e9\"}"},
             {"type": "function_call_output", "call_id": "c1", "output": "{\"b\":[1]}"}],
         "tools": [{"type": "function", "name": "f", "parameters": null, "strict": false}],
