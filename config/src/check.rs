@@ -1,5 +1,6 @@
 //! A JSON tree → a `Document`, or every fault in it (not only the first).
 
+mod auth;
 mod client_side;
 mod date;
 mod identities;

@@ -13,7 +13,9 @@ mod numbers;
 pub mod openai_chat;
 pub mod openai_responses;
 pub mod quirks;
+pub mod sign;
 pub mod speak;
+pub mod translate;
 pub mod usage;
 
 pub use locate::mentions_usage;

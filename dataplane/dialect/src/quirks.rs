@@ -14,6 +14,8 @@ pub struct Quirks {
     pub prefill: bool,
     /// The model takes sampling parameters (reasoning models refuse them).
     pub sampling: bool,
+    /// Anthropic: how the model is told to think.
+    pub thinking_form: ThinkingForm,
     /// OpenAI chat: system text has the role `developer`.
     pub developer_role: bool,
     /// `stream_options.include_usage` may be asked for.
@@ -29,6 +31,16 @@ pub enum MaxTokensField {
     MaxCompletionTokens,
 }
 
+/// Claude 4.5 and older know budgets alone, 4.6 knows both forms, 5 knows `adaptive` (with an effort) alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ThinkingForm {
+    /// A budget as a budget, all else as `adaptive`.
+    #[default]
+    AsAsked,
+    Budget,
+    Adaptive,
+}
+
 impl Default for Quirks {
     fn default() -> Self {
         Quirks {
@@ -38,6 +50,7 @@ impl Default for Quirks {
             native_schema: true,
             prefill: true,
             sampling: true,
+            thinking_form: ThinkingForm::default(),
             developer_role: false,
             stream_usage: true,
             drop: Vec::new(),

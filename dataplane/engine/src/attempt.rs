@@ -33,8 +33,25 @@ fn begin_next(exchange: &mut Exchange, io: &mut Io<'_>) -> bool {
     exchange.call.next_target = target + 1;
     exchange.call.tried += 1;
     exchange.call.provider = Some(provider);
-    dial(exchange, io, target, Freshness::Pooled);
+    match prepare(exchange, io, target) {
+        Ok(()) => dial(exchange, io, target, Freshness::Pooled),
+        Err(failure) => exchange.refuse(failure, io),
+    }
     true
+}
+
+/// What can be known of the request to a target before there is a connection.
+fn prepare(exchange: &mut Exchange, io: &Io<'_>, index: usize) -> Result<(), Failure> {
+    let pinned = exchange.pin();
+    let route = route_index(exchange);
+    let target = &pinned.snapshot.routes[route].targets[index];
+    upward::set_sent_model(exchange, route, index, target);
+    if !upward::is_needed(exchange, target) {
+        exchange.call.forget_translated();
+        return Ok(());
+    }
+    let provider = &pinned.snapshot.endpoints[target.provider].provider;
+    upward::prepare(exchange, io, target, provider)
 }
 
 fn next_target(exchange: &Exchange, route: &Route) -> Option<usize> {
@@ -45,13 +62,13 @@ fn next_target(exchange: &Exchange, route: &Route) -> Option<usize> {
 }
 
 pub(crate) fn route_index(exchange: &Exchange) -> usize {
-    exchange
-        .facts
-        .model
-        .as_ref()
-        .expect("a call is begun for a model that was found")
-        .model
-        .0 as usize
+    let facts = &exchange.facts;
+    match (&facts.model, facts.direct) {
+        (Some(found), _) => found.model.0 as usize,
+        // Behind the models' routes stands one for each provider.
+        (None, Some(provider)) => exchange.pin().snapshot.document.models.len() + provider,
+        (None, None) => unreachable!("a call is begun for a model or a provider that was found"),
+    }
 }
 
 /// May the connection come from the pool?
@@ -132,7 +149,7 @@ pub(crate) fn failed(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, fa
 
 /// `Exchange::deadline` has come, or the shell's timer was early.
 pub(crate) fn timer(exchange: &mut Exchange, io: &mut Io<'_>) {
-    if !matches!(exchange.phase(), Phase::Calling | Phase::Relaying) {
+    if !matches!(exchange.phase(), Phase::Calling | Phase::Gathering | Phase::Relaying) {
         return;
     }
     let Some(waited) = exchange.call.expired(io.now) else {

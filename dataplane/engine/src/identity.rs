@@ -32,6 +32,8 @@ pub(crate) struct KeyEntry {
     pub user: Option<Box<str>>,
     pub models: Patterns,
     pub loopback_only: bool,
+    /// It may use `/providers/…`.
+    pub pass_through: bool,
     /// Of the configuration document: the identity store cannot change it.
     of_document: bool,
 }
@@ -232,6 +234,7 @@ fn add_of_document(
         user: key.user.as_deref().map(Into::into),
         models: Patterns::new(&key.models),
         loopback_only: key.loopback_only,
+        pass_through: key.pass_through,
         of_document: true,
     };
     let until_unix_ms = key.expires_unix_s.map_or(u64::MAX, |s| s.saturating_mul(1000));
@@ -261,6 +264,7 @@ fn add_stored(keys: &mut Keys, teams: &HashMap<Box<str>, Box<str>>, key: &Stored
         user: key.user.as_deref().map(Into::into),
         models: Patterns::new(&key.models),
         loopback_only: false,
+        pass_through: false,
         of_document: false,
     };
     insert(keys, entry, &digests, &at, problems);

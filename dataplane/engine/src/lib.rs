@@ -21,6 +21,7 @@ pub mod record;
 mod relay;
 mod reply;
 pub mod snapshot;
+mod speaks;
 mod stage;
 mod stages;
 mod surface;

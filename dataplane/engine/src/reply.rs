@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use tollgate_config::document::Dialect;
 use tollgate_wire::http1::write;
 
 use crate::{
@@ -91,8 +92,10 @@ pub(crate) fn write_common_lines(exchange: &Exchange, io: &mut Io<'_>) {
     let facts = &exchange.facts;
     let out = &mut io.out.arena;
     write::header(out, header::X_REQUEST_ID, facts.request_id.as_bytes());
-    if facts.surface.dialect == Some(tollgate_config::document::Dialect::Anthropic) {
-        write::header(out, header::REQUEST_ID, facts.request_id.as_bytes());
+    match facts.surface.dialect {
+        Some(Dialect::Anthropic) => write::header(out, header::REQUEST_ID, facts.request_id.as_bytes()),
+        Some(Dialect::Bedrock) => write::header(out, header::AMZN_REQUEST_ID, facts.request_id.as_bytes()),
+        _ => {}
     }
     write_server_timing(out, facts.gateway_ns(io.now));
     cors::write_lines(out, exchange, io.request);

@@ -6,7 +6,7 @@ use crate::{
     exchange::{Exchange, Io},
     failure::Failure,
     stages::{admit, authorize, cache, identify, route},
-    terminal::{health, list, model},
+    terminal::{direct, health, list, model},
 };
 
 /// One step. It sees the exchange and what came in, and says how it goes on.
@@ -63,6 +63,13 @@ const CALL: Stage = Stage {
 };
 
 pub(crate) const MODEL_CALL: &[Stage] = &[IDENTIFY, ADMIT, AUTHORIZE, LIMIT, GUARD, CACHE, ROUTE, CALL];
+pub(crate) const DIRECT: &[Stage] = &[
+    IDENTIFY,
+    Stage {
+        name: "direct",
+        enter: direct::enter,
+    },
+];
 pub(crate) const LIST_MODELS: &[Stage] = &[
     IDENTIFY,
     Stage {

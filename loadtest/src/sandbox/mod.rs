@@ -8,7 +8,6 @@ mod api;
 mod arrivals;
 mod ask;
 mod document;
-mod event_stream;
 mod exchange;
 mod fault;
 mod limits;

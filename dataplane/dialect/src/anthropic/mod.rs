@@ -1,67 +1,124 @@
-//! Anthropic messages: where an answer and its stream say what they used.
+//! Anthropic messages: requests, answers, streams and errors, both ways.
 //!
-//! Source: Anthropic API reference, "Messages" and "Streaming messages". Tokens read from or written to the prompt
-//! cache stand beside `input_tokens`, not inside it. `message_delta` repeats totals: they replace, they do not add.
-//! `output_tokens` includes thinking, which is not reported apart.
+//! Shapes are those of the official Python SDK `anthropic` 2.13.0 (`types/message_create_params.py`,
+//! `types/content_block*.py`, `types/raw_message_*_event.py`, `types/shared/error_*.py`). `temperature`, `top_p` and
+//! `top_k`, which that version no longer names, are as older models take them. What only Anthropic can run (server
+//! tools, MCP servers, containers) is not carried.
 
-use tollgate_wire::json::{cursor, watch::Watch};
+mod answer;
+mod blocks;
+mod carried;
+mod citation;
+mod document;
+mod fault;
+mod path;
+mod plan;
+mod reader;
+mod settings;
+mod stream;
+mod stream_writer;
+mod tools;
+mod turns;
+mod usage;
+mod writer;
 
-use crate::{locate, numbers, usage::Usage};
+pub use usage::{read_event, usage_of_answer, usage_of_object};
 
-/// The usage of a whole answer; `None` when it reports none or is no JSON object.
-pub fn usage_of_answer(body: &[u8]) -> Option<Usage> {
-    usage_of_object(locate::find(body)?.span.of(body))
-}
+use crate::{
+    canonical::{
+        answer::Answer,
+        bad::{BadAnswer, BadRequest},
+        fault::Fault,
+        feature::{Drops, Feature},
+        request::Request,
+    },
+    speak::{CallFacts, PathFacts, ReadStream, Sink, Speaks, TargetFacts, WriteStream},
+};
 
-/// Reads the bytes of a `usage` value; `None` when it is no object, or says nothing.
-pub fn usage_of_object(object: &[u8]) -> Option<Usage> {
-    let mut total = Usage::default();
-    merge_object(object, &mut total).then_some(total)
-}
+/// `POST /v1/messages`.
+#[derive(Clone, Copy, Debug)]
+pub struct Anthropic;
 
-/// Takes what one event of a stream (`message_start`, `message_delta`) says into `total`; true when it said something.
-/// Call it only for events that contain `"usage"`.
-pub fn read_event(data: &[u8], total: &mut Usage) -> bool {
-    const EVENT: Watch<'static, 2> = Watch::new(&["message.usage", "usage"]);
-    let Ok([started, later]) = cursor::find_watched(data, &EVENT) else {
-        return false;
-    };
-    match started.or(later) {
-        Some(value) => merge_object(value.span.of(data), total),
-        None => false,
+pub static SPEAKS: Anthropic = Anthropic;
+
+impl Speaks for Anthropic {
+    fn read_request<'a>(&self, body: &'a [u8], path: PathFacts<'a>) -> Result<Request<'a>, BadRequest> {
+        reader::read(body, path)
     }
-}
 
-fn merge_object(object: &[u8], total: &mut Usage) -> bool {
-    if object.first() != Some(&b'{') {
-        return false;
+    fn write_request(
+        &self,
+        request: &Request<'_>,
+        to: &TargetFacts<'_>,
+        drops: &mut Drops,
+        out: &mut Vec<u8>,
+    ) -> Result<(), BadRequest> {
+        writer::write(request, to, drops, out)
     }
-    let (mut said, mut written) = (false, None);
-    let (mut five_minutes, mut one_hour) = (None, None);
-    numbers::each(object, |outer, key, count| {
-        let class = match (outer, key) {
-            (b"", b"input_tokens") => &mut total.input,
-            (b"", b"output_tokens") => &mut total.output,
-            (b"", b"cache_read_input_tokens") => &mut total.cache_read,
-            (b"", b"cache_creation_input_tokens") => &mut written,
-            (b"cache_creation", b"ephemeral_5m_input_tokens") => &mut five_minutes,
-            (b"cache_creation", b"ephemeral_1h_input_tokens") => &mut one_hour,
-            _ => return,
-        };
-        *class = Some(count);
-        said = true;
-    });
-    if five_minutes.is_none() && one_hour.is_none() {
-        merge_written(total, written);
-    }
-    total.cache_write_5m = five_minutes.or(total.cache_write_5m);
-    total.cache_write_1h = one_hour.or(total.cache_write_1h);
-    said
-}
 
-/// Only the sum of what was written: what was said of one hour before stays, the rest lives five minutes (the default).
-fn merge_written(total: &mut Usage, written: Option<u64>) {
-    if let Some(written) = written {
-        total.cache_write_5m = Some(written.saturating_sub(total.cache_write_1h.unwrap_or(0)));
+    fn read_answer(&self, body: &[u8], sink: &mut Sink<'_>) -> Result<(), BadAnswer> {
+        answer::read(body, sink)
+    }
+
+    fn write_answer(&self, answer: &Answer, call: &CallFacts, out: &mut Vec<u8>) {
+        answer::write(answer, call, out);
+    }
+
+    fn stream_reader(&self) -> Box<dyn ReadStream> {
+        Box::new(stream::Reader::new())
+    }
+
+    fn stream_writer(&self, call: &CallFacts) -> Box<dyn WriteStream> {
+        Box::new(stream_writer::Writer::new(call))
+    }
+
+    fn read_fault(&self, status: u16, body: &[u8]) -> Fault {
+        fault::read(status, body)
+    }
+
+    fn write_fault(&self, fault: &Fault, call: &CallFacts, out: &mut Vec<u8>) -> u16 {
+        fault::write(fault, call, out)
+    }
+
+    fn field(&self, feature: Feature) -> &'static str {
+        match feature {
+            Feature::MaxTokens => "max_tokens",
+            Feature::Temperature => "temperature",
+            Feature::TopP => "top_p",
+            Feature::TopK => "top_k",
+            Feature::FrequencyPenalty => "frequency_penalty",
+            Feature::PresencePenalty => "presence_penalty",
+            Feature::Seed => "seed",
+            Feature::Stop => "stop_sequences",
+            Feature::N => "n",
+            Feature::Logprobs => "logprobs",
+            Feature::TopLogprobs => "top_logprobs",
+            Feature::LogitBias => "logit_bias",
+            Feature::ParallelTools => "tool_choice.disable_parallel_tool_use",
+            Feature::ToolChoice => "tool_choice",
+            Feature::ToolStrict => "tools.strict",
+            Feature::ToolResultError => "messages.content.is_error",
+            Feature::Tools => "tools",
+            Feature::Format => "output_config.format",
+            Feature::Thinking => "thinking",
+            Feature::Signature => "messages.content.signature",
+            Feature::Image => "messages.content.image",
+            Feature::ImageUrl => "messages.content.source.url",
+            Feature::ImageDetail => "messages.content.image.detail",
+            Feature::Document => "messages.content.document",
+            Feature::DocumentUrl => "messages.content.document.source.url",
+            Feature::Audio => "messages.content.audio",
+            Feature::Video => "messages.content.video",
+            Feature::ToolResultMedia => "messages.content.tool_result.content",
+            Feature::Cache => "cache_control",
+            Feature::Cite => "messages.content.citations",
+            Feature::Refusal => "messages.content.refusal",
+            Feature::ParticipantName => "messages.name",
+            Feature::Prefill => "messages.role",
+            Feature::User => "metadata.user_id",
+            Feature::Metadata => "metadata",
+            Feature::ServiceTier => "service_tier",
+            Feature::Owned => "messages.content.source.file_id",
+        }
     }
 }

@@ -1,14 +1,17 @@
 //! A provider's own matter on its way through another dialect: signatures and sealed thinking are handed to the client
 //! with the name of who issued them, and handed back to that provider alone, byte for byte.
 //!
-//! A sealed text is base64 (Gemini's clients decode the field) of `tg1`, NUL, provider, NUL, what came. It is no secret
+//! A sealed text is base64 (Gemini's clients decode the field) of `tgate`, NUL, provider, NUL, what came. It is no secret
 //! and carries no MAC: a client that forges one only sends its own bytes to a provider it may call anyway.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use std::sync::LazyLock;
 
-const MARK: &[u8] = b"tg1\0";
-/// What every sealed text begins with: base64 of `tg1`, which is three bytes and so four characters of its own.
-const BEGINS: &str = "dGcx";
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use memchr::memmem::FinderRev;
+
+const MARK: &[u8] = b"tgate\0";
+/// What every sealed text begins with: base64 of the mark, whose six bytes are eight characters of their own.
+pub const BEGINS: &str = "dGdhdGUA";
 
 /// What a sealed text holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +43,22 @@ pub fn open(text: &str) -> Option<Sealed> {
     })
 }
 
+/// The provider that sealed what stands last in `document`, found without reading it.
+pub fn last_issuer(document: &[u8]) -> Option<String> {
+    static FINDER: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new(BEGINS.as_bytes()));
+    let start = FINDER.rfind(document)?;
+    let coded = document[start..].iter().take(MAX_ISSUER_CHARACTERS);
+    let coded: Vec<u8> = coded.copied().take_while(|&byte| byte != b'"').collect();
+    // Whole groups of four: the name ends long before what it sealed does.
+    let bytes = STANDARD.decode(&coded[..coded.len() / 4 * 4]).ok()?;
+    let rest = bytes.strip_prefix(MARK)?;
+    let end = memchr::memchr(0, rest)?;
+    str::from_utf8(&rest[..end]).ok().map(str::to_owned)
+}
+
+/// Enough for the longest name of a provider.
+const MAX_ISSUER_CHARACTERS: usize = 1024;
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -51,6 +70,8 @@ mod tests {
         fn what_was_sealed_opens_as_it_was(provider in "[a-z0-9.-]{1,40}", raw in any::<String>()) {
             let sealed = seal(&provider, &raw);
             prop_assert!(sealed.starts_with(BEGINS));
+            let document = format!("{{\"a\":\"{sealed}\",\"b\":1}}");
+            prop_assert_eq!(last_issuer(document.as_bytes()), Some(provider.clone()));
             prop_assert_eq!(open(&sealed), Some(Sealed { provider, raw }));
         }
 

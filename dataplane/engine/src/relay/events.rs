@@ -22,7 +22,7 @@ use crate::{
 pub(super) fn pass(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
     let first = io.out.pieces.len() as u32;
     let strips = exchange.call.added_usage;
-    let dialect = exchange.facts.surface.dialect;
+    let dialect = exchange.answer_dialect();
     let relay = &mut exchange.relay;
     if relay.held.is_empty() {
         let boundary = last_boundary(bytes);
@@ -56,7 +56,7 @@ pub(super) fn pass(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
 pub(super) fn listen(exchange: &mut Exchange, bytes: &[u8]) {
     /// One byte can inflate to a thousand: what is decoded at a time stays small.
     const INFLATE_BYTES: usize = 1024;
-    let dialect = exchange.facts.surface.dialect;
+    let dialect = exchange.answer_dialect();
     let relay = &mut exchange.relay;
     for slice in bytes.chunks(INFLATE_BYTES) {
         let inflate = relay
@@ -107,8 +107,11 @@ fn last_boundary(bytes: &[u8]) -> usize {
 
 /// Reads usage from whole events, and notes in `cuts` what of them must not reach the client.
 fn read_events(relay: &mut Relay, dialect: Option<Dialect>, strips: bool, events: &[u8]) {
+    relay.cuts.clear();
+    if let Some(listener) = &mut relay.listener {
+        return listener.take(events, &mut relay.usage);
+    }
     let Relay { cuts, usage, .. } = relay;
-    cuts.clear();
     if !mentions_usage(events) {
         return;
     }
@@ -121,7 +124,7 @@ fn read_events(relay: &mut Relay, dialect: Option<Dialect>, strips: bool, events
             Some(Dialect::Anthropic) => {
                 anthropic::read_event(event.data, usage);
             }
-            Some(Dialect::OpenAi) | None => read_chunk(events, event, strips, usage, cuts),
+            _ => read_chunk(events, event, strips, usage, cuts),
         }
     });
     if read.is_err() {

@@ -16,7 +16,7 @@ const MAX_USAGE_BYTES: usize = 16 * 1024;
 const MAX_DECODED_BYTES: u64 = 4 * 1024 * 1024;
 
 pub(super) fn read(exchange: &mut Exchange, bytes: &[u8]) {
-    let dialect = exchange.facts.surface.dialect;
+    let dialect = exchange.answer_dialect();
     let relay = &mut exchange.relay;
     if relay.framing == Some(ReplyFraming::Length(bytes.len() as u64)) {
         exchange.facts.usage = usage_of_answer(dialect, bytes);
@@ -47,7 +47,7 @@ pub(super) fn keep(relay: &mut Relay, bytes: &[u8]) {
 }
 
 pub(super) fn finish(exchange: &mut Exchange) {
-    let dialect = exchange.facts.surface.dialect;
+    let dialect = exchange.answer_dialect();
     let relay = &mut exchange.relay;
     exchange.facts.usage = match (relay.mode, relay.tap.take()) {
         (Mode::Whole, Some(tap)) => usage_of_tap(dialect, &tap),
@@ -55,7 +55,7 @@ pub(super) fn finish(exchange: &mut Exchange) {
         (Mode::WholeGzip, _) => {
             decode::gzip_answer(&relay.held, MAX_DECODED_BYTES).and_then(|body| usage_of_answer(dialect, &body))
         }
-        (Mode::Unread | Mode::Events | Mode::EventsGzip, _) => None,
+        (Mode::Unread | Mode::Events | Mode::EventsGzip | Mode::Binary | Mode::Translated, _) => None,
     };
     relay.held.clear();
 }
@@ -67,5 +67,6 @@ fn usage_of_tap(dialect: Option<Dialect>, tap: &Tap) -> Option<Usage> {
     match dialect? {
         Dialect::OpenAi => openai_chat::usage_of_object(object),
         Dialect::Anthropic => anthropic::usage_of_object(object),
+        _ => None,
     }
 }

@@ -6,14 +6,15 @@ use hashbrown::HashMap;
 use sha2::{Digest as _, Sha256};
 use tollgate_config::{
     Document, Problem,
-    document::{Auth, Cors, Dialect, Model, Provider, Reference},
+    document::{Auth, Cors, Model, Provider, Reference, Retry},
 };
+use tollgate_dialect::quirks::Quirks;
 use tollgate_wire::{http1::write, json::edit};
 
 use super::{
     CorsLines, Endpoint, ModelNames, Route, Secrets, Snapshot, Target, Upstream,
     references::{credential_pointer, pointer, secret_text},
-    upstream::TargetModel,
+    upstream::{CallPath, TargetModel},
 };
 use crate::{names::header, visible};
 
@@ -47,6 +48,8 @@ pub fn compile(revision: u64, document: Document, secrets: &Secrets) -> Result<S
         routes.push(compile_route(name, model, &providers, &document, &mut problems));
     }
     drop(providers);
+    // For `/providers/{name}/…`: each provider is its own only target, behind the models' routes.
+    routes.extend(document.providers.iter().enumerate().map(direct_route));
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -68,10 +71,6 @@ pub fn compile(revision: u64, document: Document, secrets: &Secrets) -> Result<S
 }
 
 fn compile_upstream(name: &str, provider: &Provider, secrets: &Secrets, problems: &mut Vec<Problem>) -> Upstream {
-    let path = match provider.dialect {
-        Dialect::OpenAi => "/chat/completions",
-        Dialect::Anthropic => "/messages",
-    };
     let mut shared = b" HTTP/1.1\r\n".to_vec();
     write::header(&mut shared, b"host", authority(provider).as_bytes());
     // Bytes that must be read are never read compressed.
@@ -80,7 +79,7 @@ fn compile_upstream(name: &str, provider: &Provider, secrets: &Secrets, problems
         write_configured(&mut shared, name, (header, value), problems);
     }
     Upstream {
-        request_line: format!("POST {}{path}", provider.base_url.prefix).into_bytes().into(),
+        call_path: CallPath::new(provider.dialect, &provider.base_url.prefix),
         lines: credential_lines(name, provider, &shared, secrets, problems),
         header_names: provider
             .headers
@@ -105,7 +104,8 @@ fn credential_lines(
     }
     let mut all = Vec::with_capacity(count);
     for (i, reference) in provider.credentials.iter().enumerate() {
-        let secret = match secret_text(secrets, reference, &credential_pointer(name, i, count)) {
+        let at = credential_pointer(name, i, count);
+        let secret = match secret_text(secrets, reference, &at) {
             Ok(secret) => secret,
             Err(problem) => {
                 problems.push(problem);
@@ -113,10 +113,21 @@ fn credential_lines(
             }
         };
         let mut lines = shared.to_vec();
-        match provider.auth {
+        match &provider.auth {
             Auth::None => {}
             Auth::Bearer => write::header(&mut lines, b"authorization", &[b"Bearer ", secret].concat()),
             Auth::XApiKey => write::header(&mut lines, b"x-api-key", secret),
+            Auth::Header(header) => write::header(&mut lines, header.as_bytes(), secret),
+            Auth::Aws { .. } if !secret.contains(&b':') => {
+                write::header(&mut lines, b"authorization", &[b"Bearer ", secret].concat());
+            }
+            Auth::Query(_) | Auth::Aws { .. } | Auth::Google { .. } | Auth::AzureAd { .. } => {
+                problems.push(Problem::new(
+                    at,
+                    "this way to authenticate is not supported yet",
+                    "a bearer token or a key in a header",
+                ));
+            }
         }
         all.push(lines.into());
     }
@@ -232,7 +243,15 @@ fn compile_route(
             problems.push(Problem::new(at, wrong, "the name of an entry of 'providers'"));
             continue;
         };
-        let dialect = document.providers[provider].1.dialect;
+        let Provider {
+            dialect,
+            may_ask_stream_usage,
+            ..
+        } = document.providers[provider].1;
+        let quirks = Quirks {
+            stream_usage: may_ask_stream_usage,
+            ..Quirks::default()
+        };
         let model = match target.model.split_once('*') {
             Some((before, after)) if name.ends_with('*') => TargetModel::Star {
                 before: before.into(),
@@ -243,6 +262,7 @@ fn compile_route(
         targets.push(Target {
             provider,
             dialect,
+            quirks,
             model,
         });
     }
@@ -252,12 +272,36 @@ fn compile_route(
     }
 }
 
+fn direct_route((index, (name, provider)): (usize, &(String, Provider))) -> Route {
+    let mut answer_lines = Vec::new();
+    visible::header(&mut answer_lines, header::PROVIDER, name.as_bytes());
+    let target = Target {
+        provider: index,
+        dialect: provider.dialect,
+        quirks: Quirks::default(),
+        model: TargetModel::Fixed {
+            name: "".into(),
+            json: Box::default(),
+            answer_lines: answer_lines.into(),
+        },
+    };
+    Route {
+        targets: vec![target],
+        retry: Retry {
+            // What is sent may not bear being sent twice.
+            attempts: 1,
+            ..Retry::default()
+        },
+    }
+}
+
 fn fixed(provider: &str, model: &str) -> TargetModel {
     let mut json = Vec::new();
     edit::write_string(&mut json, model);
     let mut answer_lines = Vec::new();
     write_target_lines(&mut answer_lines, provider, model);
     TargetModel::Fixed {
+        name: model.into(),
         json: json.into(),
         answer_lines: answer_lines.into(),
     }

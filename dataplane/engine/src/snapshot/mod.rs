@@ -42,7 +42,7 @@ pub struct Snapshot {
     pub document: Document,
     pub endpoints: Vec<Endpoint>,
     pub(crate) models: ModelNames,
-    /// Per model of the document.
+    /// Per model of the document, and behind those per provider.
     pub(crate) routes: Vec<Route>,
     /// Per provider of the document.
     pub(crate) upstreams: Vec<Upstream>,

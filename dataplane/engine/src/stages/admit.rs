@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use tollgate_config::document::Dialect;
+use tollgate_dialect::canonical::seal;
 use tollgate_wire::{
     head::{Framing, Known},
     json::{
@@ -17,6 +18,7 @@ use crate::{
     facts::MAX_MODEL_NAME_BYTES,
     failure::{Failure, Kind},
     outputs::Action,
+    percent,
     stage::Verdict,
     visible,
 };
@@ -35,6 +37,8 @@ pub(crate) struct Admitted {
     pub stream: Option<Value>,
     pub stream_options: Option<Value>,
     pub include_usage: Option<Value>,
+    /// The provider whose sealed signature or thinking came last.
+    pub issued_by: Option<String>,
 }
 
 impl Admitted {
@@ -118,9 +122,12 @@ fn read_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
     let admitted = &exchange.admitted;
     let body = admitted.body(io.body);
     let facts = &mut exchange.facts;
-    let asked = match admitted.model {
-        Some(value) => name_of(body, value)?,
-        None => {
+    let in_path = facts.surface.model_in_path(io.request.path()).map(percent::decode);
+    let asked = match (&in_path, admitted.model, facts.surface.default_model()) {
+        (Some(name), ..) => String::from_utf8_lossy(name),
+        (None, Some(value), _) => name_of(body, value)?,
+        (None, None, Some(default)) => Cow::Borrowed(default),
+        (None, None, None) => {
             return Err(Kind::Field {
                 name: "model",
                 wrong: "is missing",
@@ -129,14 +136,18 @@ fn read_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
         }
     };
     push_bounded(&mut facts.model_asked, &asked, MAX_MODEL_NAME_BYTES);
-    facts.stream = match admitted.stream {
-        None => false,
-        Some(Value { kind: Json::True, .. }) => true,
-        Some(Value {
-            kind: Json::False | Json::Null,
-            ..
-        }) => false,
-        Some(value) => return Err(field("stream", "must be true or false", value)),
+    facts.stream = match (facts.surface.stream_in_path(), admitted.stream) {
+        (Some(stream), _) => stream,
+        (None, None) => false,
+        (None, Some(Value { kind: Json::True, .. })) => true,
+        (
+            None,
+            Some(Value {
+                kind: Json::False | Json::Null,
+                ..
+            }),
+        ) => false,
+        (None, Some(value)) => return Err(field("stream", "must be true or false", value)),
     };
     facts.model = pinned.snapshot.models.find(&asked);
     match facts.model {
@@ -148,13 +159,20 @@ fn read_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
 fn find_fields(exchange: &mut Exchange, raw: &[u8]) -> Result<(), Kind> {
     const OPENAI: Watch<'static, 4> =
         Watch::new(&["model", "stream", "stream_options", "stream_options.include_usage"]);
-    const ANTHROPIC: Watch<'static, 2> = Watch::new(&["model", "stream"]);
+    const MODEL_AND_STREAM: Watch<'static, 2> = Watch::new(&["model", "stream"]);
+    const NOTHING: Watch<'static, 0> = Watch::new(&[]);
     let admitted = &mut exchange.admitted;
     let body = admitted.decoded.as_deref().unwrap_or(raw);
     match exchange.facts.surface.dialect {
-        Some(Dialect::Anthropic) => {
-            let [model, stream] = cursor::find_watched(body, &ANTHROPIC).map_err(Kind::BadJson)?;
+        Some(Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Cohere) => {
+            let [model, stream] = cursor::find_watched(body, &MODEL_AND_STREAM).map_err(Kind::BadJson)?;
             (admitted.model, admitted.stream) = (model, stream);
+        }
+        // Both are in the path.
+        Some(Dialect::Gemini | Dialect::Bedrock) => {
+            cursor::find_watched(body, &NOTHING)
+                .map(|[]| ())
+                .map_err(Kind::BadJson)?;
         }
         Some(Dialect::OpenAi) | None => {
             let [model, stream, options, include] = cursor::find_watched(body, &OPENAI).map_err(Kind::BadJson)?;
@@ -162,6 +180,8 @@ fn find_fields(exchange: &mut Exchange, raw: &[u8]) -> Result<(), Kind> {
             (admitted.stream_options, admitted.include_usage) = (options, include);
         }
     }
+    // A provider's own matter that went through another dialect: who issued it, gets it back (`route`).
+    admitted.issued_by = seal::last_issuer(body);
     Ok(())
 }
 

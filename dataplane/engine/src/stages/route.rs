@@ -1,11 +1,12 @@
-//! route: the model's targets in order of priority, those that speak the dialect that was called.
+//! route: the model's targets in order of priority.
 //!
-//! The strategy is fixed (priority); translation between dialects comes later, so other targets are passed over.
+//! The strategy is fixed (priority). A request that carries what a provider signed goes to that provider alone, where the
+//! model has it as a target: nobody else can read it.
 
 use crate::{
     exchange::{Exchange, Io},
     failure::{Failure, Kind},
-    snapshot::Route,
+    snapshot::{Route, Target},
     stage::Verdict,
 };
 
@@ -17,22 +18,30 @@ pub(crate) fn enter(exchange: &mut Exchange, _: &mut Io<'_>) -> Verdict {
         )));
     };
     let route = &pinned.snapshot.routes[model.model.0 as usize];
-    if next_target(exchange, route, 0).is_some() {
-        return Verdict::Next;
+    if let Some(name) = &exchange.admitted.issued_by {
+        let provider = pinned
+            .snapshot
+            .endpoints
+            .iter()
+            .position(|endpoint| endpoint.provider == *name);
+        exchange.call.only_provider =
+            provider.filter(|&issuer| route.targets.iter().any(|target| target.provider == issuer));
     }
-    let kind = if route.targets.is_empty() {
-        Kind::NoTarget
-    } else {
-        Kind::Untranslated
-    };
-    Verdict::Refuse(Failure::client(kind))
+    match next_target(exchange, route, 0) {
+        Some(_) => Verdict::Next,
+        None if route.targets.is_empty() => Verdict::Refuse(Failure::client(Kind::NoTarget)),
+        None => Verdict::Refuse(Failure::client(Kind::NotOffered)),
+    }
 }
 
 /// The first target from `from` on that can be tried.
 pub(crate) fn next_target(exchange: &Exchange, route: &Route, from: usize) -> Option<usize> {
-    let dialect = exchange.facts.surface.dialect;
-    let rest = route.targets.iter().enumerate().skip(from);
-    rest.filter(|(_, target)| Some(target.dialect) == dialect)
-        .map(|(i, _)| i)
-        .next()
+    let (surface, only) = (exchange.facts.surface, exchange.call.only_provider);
+    let serves = |target: &Target| {
+        exchange.facts.direct.is_some()
+            || surface.operation.reaches(surface.dialect, target.dialect)
+                && only.is_none_or(|only| only == target.provider)
+    };
+    let mut rest = route.targets.iter().enumerate().skip(from);
+    rest.find(|(_, target)| serves(target)).map(|(i, _)| i)
 }

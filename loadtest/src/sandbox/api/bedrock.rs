@@ -2,6 +2,7 @@
 //! (`data/bedrock-runtime/2023-09-30/service-2.json`): names of errors, their statuses, the events of the stream.
 
 use tollgate_wire::{
+    eventstream,
     head::{Method, RequestView},
     http1::write,
     json::edit,
@@ -10,7 +11,6 @@ use tollgate_wire::{
 use super::{Api, Failure, Operation, Request, by_suffix};
 use crate::sandbox::{
     ask::{self, Ask},
-    event_stream,
     limits::{Exceeded, Meter},
     reply::{Events, Reply, digits, put},
 };
@@ -129,11 +129,8 @@ impl Operation for ConverseStream {
     }
 
     fn stream(&self, mut events: Events, _request: &Request, _ask: &Ask, reply: &Reply) {
-        let mut payload = Vec::with_capacity(256);
-        let mut event = |events: &mut Events, kind: &str, parts: &[&[u8]]| {
-            payload.clear();
-            put(&mut payload, parts);
-            events.event(|out| event_stream::write(out, kind, &payload));
+        let event = |events: &mut Events, kind: &str, parts: &[&[u8]]| {
+            events.event(|out| eventstream::write_event(out, kind, |out| put(out, parts)));
         };
         event(
             &mut events,

@@ -1,4 +1,7 @@
-//! The request as it goes up: the client's bytes, with the model's name, the credentials and the wish for usage edited.
+//! The request as it goes up. Where the target speaks the client's dialect: the client's bytes, with the model's name, the credentials and the wish for usage edited.
+
+mod direct;
+mod translated;
 
 use std::ops::Range;
 
@@ -18,7 +21,10 @@ use crate::{
     percent,
     snapshot::{Target, TargetModel, Upstream},
     stages::admit::Admitted,
+    surface::Operation,
 };
+
+pub(crate) use translated::{dropped, is_needed, max_translated_bytes, prepare};
 
 /// Bytes of the request that something else is sent for: an empty range inserts.
 struct Edit {
@@ -37,7 +43,14 @@ pub(crate) fn send(exchange: &mut Exchange, io: &mut Io<'_>) {
     let route = route_index(exchange);
     let target = &pinned.snapshot.routes[route].targets[live.target];
     let upstream = &pinned.snapshot.upstreams[target.provider];
-    set_sent_model(exchange, route, live.target, target);
+    if exchange.facts.direct.is_some() {
+        direct::send(exchange, io, upstream);
+        return exchange.facts.wait_begins(io.now);
+    }
+    if exchange.call.translated.is_some() {
+        translated::send(exchange, io, upstream, target);
+        return exchange.facts.wait_begins(io.now);
+    }
     let body = exchange.admitted.body(io.body);
 
     let model = edit_model(exchange, target, body, io.out);
@@ -52,6 +65,13 @@ pub(crate) fn send(exchange: &mut Exchange, io: &mut Io<'_>) {
     let length = edited_length(&edits, body.len());
 
     let lines_start = io.out.arena.len();
+    let (operation, model) = (
+        exchange.facts.surface.operation,
+        exchange.call.sent_model_name(&target.model),
+    );
+    upstream
+        .call_path
+        .write(&mut io.out.arena, operation, model, exchange.facts.stream);
     write_lines(&mut io.out.arena, upstream, io.request, io.local.sequence, length);
     let lines = io.out.written_since(lines_start);
     let pieces = write_pieces(io.out, &edits, body, exchange.admitted.decoded.is_some());
@@ -65,9 +85,12 @@ pub(crate) fn send(exchange: &mut Exchange, io: &mut Io<'_>) {
     exchange.facts.wait_begins(io.now);
 }
 
-/// Notes which name is sent; one with a star is put together.
-fn set_sent_model(exchange: &mut Exchange, route: usize, index: usize, target: &Target) {
+/// Notes which name will be sent; one with a star is put together.
+pub(crate) fn set_sent_model(exchange: &mut Exchange, route: usize, index: usize, target: &Target) {
     let (call, facts) = (&mut exchange.call, &exchange.facts);
+    if facts.direct.is_some() {
+        return;
+    }
     match &target.model {
         TargetModel::Fixed { .. } => call.sent_model = SentModel::Target { route, target: index },
         TargetModel::Star { before, after } => {
@@ -83,22 +106,48 @@ fn set_sent_model(exchange: &mut Exchange, route: usize, index: usize, target: &
 
 /// The provider's name in place of the one the client used; nothing when they are the same.
 fn edit_model(exchange: &Exchange, target: &Target, body: &[u8], out: &mut Outputs) -> Option<Edit> {
-    let span = exchange.admitted.model.expect("a model was admitted").span;
     let start = out.arena.len();
-    match &target.model {
-        TargetModel::Fixed { json, .. } if **json == *span.of(body) => return None,
-        TargetModel::Fixed { json, .. } => out.arena.extend_from_slice(json),
-        TargetModel::Star { .. } => edit::write_string(&mut out.arena, &exchange.call.star_model),
-    }
+    let instead_of = match (exchange.admitted.model, &target.model) {
+        (Some(named), TargetModel::Fixed { json, .. }) if **json == *named.span.of(body) => return None,
+        (Some(named), _) => named.span.range(),
+        // The path names it to us; where it does to the provider too, the body stays.
+        (None, _) if !names_model_in_body(target.dialect) => return None,
+        (None, _) => {
+            let inside = body.iter().position(|&byte| byte == b'{')? + 1;
+            let is_empty = body[inside..].trim_ascii_start().first() == Some(&b'}');
+            out.arena.extend_from_slice(b"\"model\":");
+            write_model(exchange, target, out);
+            out.arena.extend_from_slice(if is_empty { b"" } else { b"," });
+            let text = out.written_since(start);
+            return Some(Edit {
+                instead_of: inside..inside,
+                text,
+            });
+        }
+    };
+    write_model(exchange, target, out);
     Some(Edit {
-        instead_of: span.range(),
+        instead_of,
         text: out.written_since(start),
     })
 }
 
+fn names_model_in_body(dialect: Dialect) -> bool {
+    !matches!(dialect, Dialect::Gemini | Dialect::Bedrock)
+}
+
+fn write_model(exchange: &Exchange, target: &Target, out: &mut Outputs) {
+    match &target.model {
+        TargetModel::Fixed { json, .. } => out.arena.extend_from_slice(json),
+        TargetModel::Star { .. } => edit::write_string(&mut out.arena, &exchange.call.star_model),
+    }
+}
+
 /// Does the gateway ask for the stream's usage because the client did not?
 fn wants_usage(exchange: &Exchange, upstream: &Upstream) -> bool {
-    let openai = exchange.facts.surface.dialect == Some(Dialect::OpenAi);
+    let surface = exchange.facts.surface;
+    let reports = matches!(surface.operation, Operation::Chat | Operation::Other(b"/completions"));
+    let openai = surface.dialect == Some(Dialect::OpenAi) && reports;
     openai && exchange.facts.stream && upstream.may_ask_stream_usage && !exchange.admitted.asked_stream_usage()
 }
 
@@ -166,11 +215,10 @@ fn push_body(out: &mut Outputs, body: &[u8], range: Range<usize>, decoded: bool)
     }
 }
 
-/// `turn` spreads the load over the provider's credentials.
+/// All behind the path. `turn` spreads the load over the provider's credentials.
 fn write_lines(out: &mut Vec<u8>, upstream: &Upstream, request: RequestView<'_>, turn: u64, length: usize) {
-    let mine = &upstream.lines[turn as usize % upstream.lines.len()];
-    out.reserve(upstream.request_line.len() + mine.len() + request.buf.len() + 64);
-    out.extend_from_slice(&upstream.request_line);
+    let mine = upstream.credential_lines(turn);
+    out.reserve(mine.len() + request.buf.len() + 64);
     if !request.head.query.is_empty() {
         percent::write_query_without(out, request.query(), b"key");
     }
