@@ -16,7 +16,7 @@ mod progress;
 mod reader;
 mod stream;
 mod stream_writer;
-pub mod usage;
+mod usage;
 mod writer;
 
 use crate::{

@@ -273,6 +273,7 @@ fn format<'a>(node: Node<'a>, path: &Path<'_>, unread: &mut Unread<'a>) -> Resul
             description: format.text("description", path)?,
             schema: format
                 .object("schema", path)?
+                .map(Cow::Borrowed)
                 .ok_or_else(|| path.member("schema").wrong("is missing", node))?,
             strict: format.boolean("strict", path)?,
         }),
