@@ -412,11 +412,11 @@ impl Progress {
         Ok(())
     }
 
-    /// `error`, or a response that failed.
+    /// `error`, or a response that failed. One that failed at once never started.
     pub(super) fn fail(&mut self, error_or_response: Node<'_>, sink: &mut Sink<'_>) {
-        let is_response = error_or_response.get("object").is_some_and(|kind| kind.is("response"));
-        self.start(is_response.then_some(error_or_response), sink);
-        if let Some(usage) = error_or_response.get("usage").and_then(usage::read) {
+        if self.started
+            && let Some(usage) = error_or_response.get("usage").and_then(usage::read)
+        {
             sink(&Event::Usage(usage));
         }
         sink(&Event::Failed(fault::in_stream(error_or_response)));

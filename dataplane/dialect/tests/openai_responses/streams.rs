@@ -455,6 +455,10 @@ fn what_went_wrong_is_told() {
         assert_eq!((fault.kind, fault.retry_after_ms), (kind, retry_after_ms), "{name}");
         assert_eq!(fault.status, kind.status());
     }
+    let stream = b"data: {\"type\":\"error\",\"code\":\"slow_down\",\"message\":\"Later.\"}\n\n";
+    let mut told = Vec::new();
+    read_stream([&stream[..]], &mut |event| told.push(matches!(event, Event::Failed(_)))).expect("a fault");
+    assert_eq!(told, [true]);
     let before = written(&[Event::Failed(Fault::in_stream(FaultKind::Overloaded, "busy"))]);
     let expected = json!([{"type": "error", "sequence_number": 0, "message": "busy", "param": null,
         "code": "server_is_overloaded"}]);
