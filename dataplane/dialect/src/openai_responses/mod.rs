@@ -12,6 +12,7 @@ mod answer;
 mod content;
 mod fault;
 mod layout;
+mod logprobs;
 mod progress;
 mod reader;
 mod stream;

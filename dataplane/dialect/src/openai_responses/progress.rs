@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::{OUR_REASONING_ID, SIGNATURE_MARK, SIGNATURE_PATH, annotations, answer, fault, usage};
+use super::{OUR_REASONING_ID, SIGNATURE_MARK, SIGNATURE_PATH, annotations, answer, fault, logprobs, usage};
 use crate::{
     canonical::{
         bad::BadAnswer,
-        event::{Began, Event, TokenLogprob},
+        event::{Began, Event},
     },
     json::{Node, Text},
     speak::Sink,
@@ -87,7 +87,7 @@ impl Part {
     }
 
     fn logprobs(&mut self, list: Option<Node<'_>>, sink: &mut Sink<'_>) {
-        let tokens = list.map(tokens).unwrap_or_default();
+        let tokens = list.map(logprobs::read).unwrap_or_default();
         if self.open && !tokens.is_empty() {
             self.logprobs = true;
             sink(&Event::Logprobs {
@@ -436,22 +436,4 @@ fn identities(item: Node<'_>) -> impl Iterator<Item = u64> + '_ {
         .filter_map(move |name| item.get(name).and_then(Node::text))
         .filter(|text| !text.is_empty())
         .map(hash)
-}
-
-fn tokens(list: Node<'_>) -> Vec<TokenLogprob<'_>> {
-    list.elements()
-        .filter_map(|node| {
-            let top = node.get("top_logprobs").into_iter().flat_map(Node::elements);
-            token(node, top.filter_map(|node| token(node, Vec::new())).collect())
-        })
-        .collect()
-}
-
-fn token<'a>(node: Node<'a>, top: Vec<TokenLogprob<'a>>) -> Option<TokenLogprob<'a>> {
-    Some(TokenLogprob {
-        token: node.get("token")?.text()?,
-        logprob: node.get("logprob")?.number()?,
-        bytes: node.get("bytes").filter(|bytes| bytes.is_array()).map(Node::raw),
-        top,
-    })
 }
