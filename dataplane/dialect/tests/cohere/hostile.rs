@@ -25,7 +25,7 @@ fn refused(body: &str) -> String {
 /// message of the only one.
 const BAD: &str = r#"
 [] || object
-{ || must
+{ || ends early
 {"messages":[]} | 'model' | is missing
 {"model":"m"} | 'messages' | is missing
 {"model":7,"messages":[]} | 'model' | must be a string

@@ -126,7 +126,7 @@ fn quirks_keep_members_away() {
             .collect()
     };
     for (quirks, sent, noted) in [
-        (Quirks::default(), vec!["k", "temperature"], vec![]),
+        (Quirks::default(), vec!["temperature", "k"], vec![]),
         (
             Quirks {
                 drop: vec!["k".to_owned()],
