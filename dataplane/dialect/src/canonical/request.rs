@@ -159,8 +159,9 @@ pub enum CacheMark {
 pub struct Tool<'a> {
     pub name: Text<'a>,
     pub description: Option<Text<'a>>,
-    /// JSON schema of its arguments, raw; `None`: it takes none.
-    pub schema: Option<&'a [u8]>,
+    /// JSON schema of its arguments, raw; `None`: it takes none. Owned where the caller's dialect has a schema language of
+    /// its own (Gemini).
+    pub schema: Option<Cow<'a, [u8]>>,
     pub strict: Option<bool>,
     pub cache: Option<CacheMark>,
 }
@@ -184,8 +185,8 @@ pub enum Format<'a> {
     Schema {
         name: Option<Text<'a>>,
         description: Option<Text<'a>>,
-        /// JSON schema, raw.
-        schema: &'a [u8],
+        /// JSON schema, raw. See `Tool::schema`.
+        schema: Cow<'a, [u8]>,
         strict: Option<bool>,
     },
 }
