@@ -156,7 +156,7 @@ fn read_format<'a>(format: Node<'a>, unread: &mut Unread) -> Result<Format<'a>, 
         (Some("json_object"), Some(schema)) => Ok(Format::Schema {
             name: None,
             description: None,
-            schema: Path::Key(&path, key).object(schema)?,
+            schema: Path::Key(&path, key).object(schema)?.into(),
             strict: None,
         }),
         _ => Err(Path::Key(&path, "type").wrong("must be 'text' or 'json_object'", kind)),

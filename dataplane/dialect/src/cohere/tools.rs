@@ -1,5 +1,7 @@
 //! Tools, the choice among them, and what of both goes out.
 
+use std::borrow::Cow;
+
 use super::{
     path::{Path, Unread},
     writer::Members,
@@ -50,7 +52,8 @@ fn read_function<'a>(
         description: description.map(|node| text(node, "description")).transpose()?,
         schema: parameters
             .map(|node| Path::Key(path, "parameters").object(node))
-            .transpose()?,
+            .transpose()?
+            .map(Cow::Borrowed),
         strict,
         cache: None,
     })
@@ -130,8 +133,11 @@ fn write_tool(tool: &Tool<'_>, to: &mut Members<'_, '_>) {
     if let Some(description) = &tool.description {
         json.key("description").text(description);
     }
-    json.key("parameters")
-        .raw(tool.schema.unwrap_or(br#"{"type":"object","properties":{}}"#));
+    json.key("parameters").raw(
+        tool.schema
+            .as_deref()
+            .unwrap_or(br#"{"type":"object","properties":{}}"#),
+    );
     json.close().close();
 }
 

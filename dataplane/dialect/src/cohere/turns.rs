@@ -51,7 +51,10 @@ pub(super) fn read<'a>(list: Node<'a>, unread: &mut Unread) -> Result<Vec<Turn<'
         answering = false;
         turns.push(turn(role, parts));
     }
-    Ok(turns)
+    match turns.is_empty() {
+        true => Err(path.wrong("must hold at least one message", list)),
+        false => Ok(turns),
+    }
 }
 
 fn turn(role: Role, parts: Vec<Part<'_>>) -> Turn<'_> {

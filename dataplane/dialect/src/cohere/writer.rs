@@ -121,7 +121,7 @@ fn write_format(request: &Request<'_>, sent: &Sent, to: &mut Members<'_, '_>) {
     to.json.key("response_format").open();
     to.json.key("type").string("json_object");
     // A schema's name, description and strictness have no member: it is always held to.
-    if let Format::Schema { schema, .. } = request.format {
+    if let Format::Schema { schema, .. } = &request.format {
         to.json.key("json_schema").raw(schema);
     }
     to.json.close();

@@ -50,6 +50,7 @@ const BAD: &str = r#"
 {…,"documents":[{"id":"1"}]} | 'documents[0].data' | missing
 {…,"documents":[{"data":[]}]} | 'documents[0].data' | object
 {…,"citation_options":{"mode":"ON"}} | 'citation_options.mode' | OFF
+{"model":"m","messages":[]} | 'messages' | at least one
 {"model":"m","messages":{}} | 'messages' | must be a list
 @7]} | 'messages[0]' | must be an object
 @{"role":"bot"}]} | 'messages[0].role' | 'assistant'
