@@ -6,7 +6,7 @@ mod names;
 mod plan;
 mod turns;
 
-use super::extras::{Extras, Vendor};
+use super::{extras::Extras, vendor::Vendor};
 use crate::{
     canonical::{
         bad::BadRequest,

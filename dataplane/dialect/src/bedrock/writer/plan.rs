@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::{
-    super::extras::{Standing, Vendor},
+    super::{extras::Standing, vendor::Vendor},
     media::{self, Ready},
     names::{DocumentNames, call_id},
 };
