@@ -5,7 +5,7 @@
 
 use super::{
     path::{Path, Unread},
-    vendor::{Claude, Vendor},
+    vendor::Vendor,
 };
 use crate::{
     canonical::{
@@ -14,6 +14,7 @@ use crate::{
         request::{Amount, Effort, Request, Thinking, ToolChoice},
     },
     json::{Node, Out},
+    quirks::ThinkingForm,
     speak::TargetFacts,
 };
 
@@ -165,12 +166,13 @@ impl Extras {
             is_nova: vendor == Vendor::Nova,
             ..Extras::default()
         };
+        let form = to.quirks.thinking_form;
         if let Some(thinking) = request.thinking {
             match vendor {
-                Vendor::Anthropic(claude) if extras.may_think(request, thinking, claude, standing) => {
-                    extras.think_as_claude(thinking, claude, max_tokens, drops);
+                Vendor::Anthropic if may_think(request, thinking, form, standing) => {
+                    extras.think_as_claude(thinking, form, max_tokens, drops);
                 }
-                Vendor::Anthropic(_) => drops.note(Feature::Thinking),
+                Vendor::Anthropic => drops.note(Feature::Thinking),
                 Vendor::Nova => extras.thinking = Form::Nova(short_effort(thinking.amount)),
                 Vendor::OpenAi => match short_effort(thinking.amount) {
                     Some(effort) => extras.thinking = Form::OpenAi(effort),
@@ -179,7 +181,7 @@ impl Extras {
                 Vendor::Other => drops.note_if(Feature::Thinking, thinking.amount != Amount::Off),
             }
         }
-        let known = matches!(vendor, Vendor::Anthropic(_) | Vendor::Nova);
+        let known = matches!(vendor, Vendor::Anthropic | Vendor::Nova);
         let takes_top_k = known && to.quirks.sampling && !extras.fixed_sampling;
         if extras.top_k.is_some() && !takes_top_k {
             drops.note(Feature::TopK);
@@ -188,19 +190,12 @@ impl Extras {
         extras
     }
 
-    /// Models that think cannot be made to call a tool, nor be given words to go on from.
-    fn may_think(&self, request: &Request<'_>, thinking: Thinking, claude: Claude, standing: Standing) -> bool {
-        let forced = matches!(request.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_)));
-        let broken_off = standing == Standing::Thoughtless && claude.counts(thinking.amount);
-        thinking.amount == Amount::Off || !(forced || broken_off || standing == Standing::Prefilled)
-    }
-
-    fn think_as_claude(&mut self, thinking: Thinking, claude: Claude, max_tokens: Option<u64>, drops: &mut Drops) {
+    fn think_as_claude(&mut self, thinking: Thinking, form: ThinkingForm, max_tokens: Option<u64>, drops: &mut Drops) {
         let said = |kind, budget_tokens| Form::Anthropic {
             kind,
             budget_tokens,
             display: match thinking.shown {
-                Some(shown) if claude != Claude::Budget => Some(if shown { "summarized" } else { "omitted" }),
+                Some(shown) if form != ThinkingForm::Budget => Some(if shown { "summarized" } else { "omitted" }),
                 _ => None,
             },
         };
@@ -217,7 +212,7 @@ impl Extras {
             Amount::BudgetTokens(tokens) => Effort::of_budget_tokens(tokens),
             Amount::Adaptive | Amount::Off => Effort::Medium,
         };
-        if !claude.counts(thinking.amount) {
+        if !counts(form, thinking.amount) {
             self.thinking = said("adaptive", None);
             self.effort = (thinking.amount != Amount::Adaptive).then(|| long_effort(effort));
         } else {
@@ -286,6 +281,22 @@ impl Extras {
             None => {}
         }
         json.close();
+    }
+}
+
+/// Models that think cannot be made to call a tool, nor be given words to go on from.
+fn may_think(request: &Request<'_>, thinking: Thinking, form: ThinkingForm, standing: Standing) -> bool {
+    let forced = matches!(request.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_)));
+    let broken_off = standing == Standing::Thoughtless && counts(form, thinking.amount);
+    thinking.amount == Amount::Off || !(forced || broken_off || standing == Standing::Prefilled)
+}
+
+/// Is the model told so much in tokens?
+fn counts(form: ThinkingForm, amount: Amount) -> bool {
+    match form {
+        ThinkingForm::Budget => true,
+        ThinkingForm::AsAsked => matches!(amount, Amount::BudgetTokens(_)),
+        ThinkingForm::Adaptive => false,
     }
 }
 

@@ -1,28 +1,15 @@
-//! Whose model it is, and how that vendor's models are told to think: told by a model's name.
-
-use crate::canonical::request::Amount;
+//! Whose model it is, and what of Converse the service takes for that vendor's models.
 
 /// Whose words a model understands, told by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Vendor {
     /// Also every model whose name tells nothing (the ARN of a profile).
-    Anthropic(Claude),
+    Anthropic,
     Nova,
     /// Its open-weight models.
     OpenAi,
     /// No word for thinking or top-k is known.
     Other,
-}
-
-/// How a model of Anthropic's is told how much to think.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Claude {
-    /// Up to 4.5: a budget in tokens.
-    Budget,
-    /// 4.6: that, or an effort with adaptive thinking.
-    Both,
-    /// From 4.7 on: an effort only.
-    Effort,
 }
 
 impl Vendor {
@@ -50,40 +37,32 @@ impl Vendor {
         } else if OTHERS.iter().any(|vendor| model.contains(vendor)) {
             Vendor::Other
         } else {
-            Vendor::Anthropic(Claude::of_model(model))
+            Vendor::Anthropic
         }
     }
 }
 
-impl Claude {
-    /// `anthropic.claude-sonnet-4-5-20250929-v1:0`: line, major and minor; older names have the numbers first.
-    fn of_model(model: &str) -> Claude {
-        let Some((_, name)) = model.split_once("claude-") else {
-            return Claude::Budget;
-        };
-        let mut words = name.split(['-', ':', '@']).skip(1);
-        // A date is no version.
-        let mut number = || words.next()?.parse::<u32>().ok().filter(|number| *number < 100);
-        let Some(major) = number() else {
-            return Claude::Budget;
-        };
-        let first_is_line = name.starts_with(|first: char| first.is_ascii_alphabetic() && first != 'v');
-        match (major, number().unwrap_or(0)) {
-            _ if !first_is_line => Claude::Budget,
-            (0..=3, _) | (4, 0..=5) => Claude::Budget,
-            (4, 6) => Claude::Both,
-            _ => Claude::Effort,
-        }
+impl Vendor {
+    /// Cache points, the status of a tool's result, thoughts of earlier turns: the service refuses them for the models
+    /// of most vendors.
+    pub fn takes_cache_points(self) -> bool {
+        matches!(self, Vendor::Anthropic | Vendor::Nova)
     }
-}
 
-impl Claude {
-    /// Is it told so much in tokens?
-    pub fn counts(self, amount: Amount) -> bool {
+    pub fn takes_result_status(self) -> bool {
+        matches!(self, Vendor::Anthropic | Vendor::Nova)
+    }
+
+    /// Thoughts that nothing proves to be the model's are refused by Anthropic's.
+    pub fn takes_thought(self, is_signed: bool) -> bool {
         match self {
-            Claude::Budget => true,
-            Claude::Both => matches!(amount, Amount::BudgetTokens(_)),
-            Claude::Effort => false,
+            Vendor::Anthropic => is_signed,
+            Vendor::Nova | Vendor::OpenAi => true,
+            Vendor::Other => false,
         }
+    }
+
+    pub fn takes_sealed_thoughts(self) -> bool {
+        matches!(self, Vendor::Anthropic)
     }
 }

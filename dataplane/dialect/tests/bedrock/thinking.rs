@@ -7,7 +7,7 @@ use tollgate_dialect::{
         request::{Amount, Content, Effort, Part, Request, Role, Thinking, ToolChoice},
     },
     json::Text,
-    quirks::Quirks,
+    quirks::{Quirks, ThinkingForm},
 };
 
 use super::{
@@ -15,12 +15,24 @@ use super::{
     writer::{asked, call, result, turn, user, written},
 };
 
-/// A model, how much it is to think, what is written of that (extra fields, `outputConfig`), and what is lost.
-type Thought = (&'static str, Amount, &'static str, &'static str, &'static [Feature]);
+/// A model and how it is told to think, how much it is to, what is written of that (extra fields, `outputConfig`), and
+/// what is lost.
+type Thought = (
+    (&'static str, ThinkingForm),
+    Amount,
+    &'static str,
+    &'static str,
+    &'static [Feature],
+);
 
+const OLD: (&str, ThinkingForm) = (CLAUDE, ThinkingForm::Budget);
+const EITHER: (&str, ThinkingForm) = ("anthropic.claude-opus-4-6-v1", ThinkingForm::AsAsked);
+const NEW: (&str, ThinkingForm) = ("global.anthropic.claude-sonnet-5", ThinkingForm::Adaptive);
 const PROFILE: &str = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/x1";
-const OPUS_4_6: &str = "anthropic.claude-opus-4-6-v1";
-const NOVA: &str = "us.amazon.nova-2-lite-v1:0";
+const NAMELESS: (&str, ThinkingForm) = (PROFILE, ThinkingForm::AsAsked);
+const NOVA: (&str, ThinkingForm) = ("us.amazon.nova-2-lite-v1:0", ThinkingForm::AsAsked);
+const OPEN: (&str, ThinkingForm) = ("openai.gpt-oss-20b-1:0", ThinkingForm::AsAsked);
+const MISTRAL: (&str, ThinkingForm) = ("mistral.mistral-large-2407-v1:0", ThinkingForm::AsAsked);
 const LOST: &[Feature] = &[Feature::Thinking];
 const LEAST: &str = r#"{"thinking":{"type":"enabled","budget_tokens":1024}}"#;
 const MIDDLE: &str = r#"{"thinking":{"type":"enabled","budget_tokens":8192}}"#;
@@ -36,35 +48,40 @@ const OPEN_HIGH: &str = r#"{"reasoning_effort":"high"}"#;
 
 #[rustfmt::skip]
 const THOUGHTS: &[Thought] = &[
-    (CLAUDE, Amount::Effort(Effort::High), HIGH, "null", &[]),
-    (CLAUDE, Amount::Adaptive, MIDDLE, "null", &[]),
-    (CLAUDE, Amount::BudgetTokens(2_000), EXACT, "null", &[]),
-    (CLAUDE, Amount::BudgetTokens(100), LEAST, "null", LOST),
-    (CLAUDE, Amount::BudgetTokens(99_000), MOST, "null", LOST),
-    (CLAUDE, Amount::Off, OFF, "null", &[]),
-    (PROFILE, Amount::Effort(Effort::Low), LEAST, "null", &[]),
-    ("us.anthropic.claude-3-7-sonnet-20250219-v1:0", Amount::Effort(Effort::Minimal), LEAST, "null", &[]),
-    ("anthropic.claude-opus-4-20250514-v1:0", Amount::Effort(Effort::Medium), MIDDLE, "null", &[]),
-    (OPUS_4_6, Amount::Effort(Effort::High), ADAPTIVE, EFFORT, &[]),
-    (OPUS_4_6, Amount::BudgetTokens(2_000), EXACT, "null", &[]),
-    ("global.anthropic.claude-sonnet-5", Amount::BudgetTokens(20_000), ADAPTIVE, EFFORT, &[]),
+    (OLD, Amount::Effort(Effort::High), HIGH, "null", &[]),
+    (OLD, Amount::Effort(Effort::Minimal), LEAST, "null", &[]),
+    (OLD, Amount::Adaptive, MIDDLE, "null", &[]),
+    (OLD, Amount::BudgetTokens(2_000), EXACT, "null", &[]),
+    (OLD, Amount::BudgetTokens(100), LEAST, "null", LOST),
+    (OLD, Amount::BudgetTokens(99_000), MOST, "null", LOST),
+    (OLD, Amount::Off, OFF, "null", &[]),
+    (EITHER, Amount::Effort(Effort::High), ADAPTIVE, EFFORT, &[]),
+    (EITHER, Amount::Adaptive, ADAPTIVE, "null", &[]),
+    (EITHER, Amount::BudgetTokens(2_000), EXACT, "null", &[]),
+    (NEW, Amount::BudgetTokens(20_000), ADAPTIVE, EFFORT, &[]),
+    (NAMELESS, Amount::BudgetTokens(2_000), EXACT, "null", &[]),
     (NOVA, Amount::Off, NOVA_OFF, "null", &[]),
     (NOVA, Amount::Effort(Effort::Most), NOVA_HIGH, "null", &[]),
-    ("openai.gpt-oss-20b-1:0", Amount::BudgetTokens(20_000), OPEN_HIGH, "null", &[]),
-    ("openai.gpt-oss-20b-1:0", Amount::Off, "null", "null", LOST),
-    ("mistral.mistral-large-2407-v1:0", Amount::Adaptive, "null", "null", LOST),
+    (OPEN, Amount::BudgetTokens(20_000), OPEN_HIGH, "null", &[]),
+    (OPEN, Amount::Off, "null", "null", LOST),
+    (MISTRAL, Amount::Adaptive, "null", "null", LOST),
+    (MISTRAL, Amount::Off, "null", "null", &[]),
 ];
 
 #[test]
 fn thinking_in_each_vendors_words() {
-    for (model, amount, extra, output, lost) in THOUGHTS {
+    for ((model, form), amount, extra, output, lost) in THOUGHTS {
         let mut request = asked(vec![user("Hi.")]);
         request.sampling.max_tokens = Some(30_000);
         request.thinking = Some(Thinking {
             amount: *amount,
             shown: None,
         });
-        let (bytes, drops) = write_request(&request, model, &Quirks::default()).expect("written");
+        let quirks = Quirks {
+            thinking_form: *form,
+            ..Quirks::default()
+        };
+        let (bytes, drops) = write_request(&request, model, &quirks).expect("written");
         let value: Value = serde_json::from_slice(&bytes).expect("JSON");
         let json = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
         assert_eq!(value["additionalModelRequestFields"], json(extra), "{model} {amount:?}");

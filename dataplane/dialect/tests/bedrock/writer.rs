@@ -434,3 +434,53 @@ fn a_schema_is_said_as_text() {
     );
     assert_eq!(drops, []);
 }
+
+#[test]
+fn what_the_service_takes_for_few_vendors_is_noted_for_the_others() {
+    let marked = |mut part: Part<'static>| {
+        part.cache = Some(CacheMark::Short);
+        part
+    };
+    let failed = Part::new(Content::ToolResult {
+        call_id: Some(Text::from("a")),
+        name: None,
+        parts: vec![Part::text("no")],
+        is_error: true,
+    });
+    let thought = Part::new(Content::Thinking(Text::from("Hm.")));
+    let sealed = Part::new(Content::Sealed {
+        data: Text::from("QUJD"),
+        id: None,
+    });
+    let turns = vec![
+        turn(Role::User, vec![marked(Part::text("Hi."))]),
+        turn(Role::Assistant, vec![thought, sealed, call("a", "n")]),
+        turn(Role::User, vec![failed]),
+    ];
+    let table: [(&str, &[Feature]); 4] = [
+        (CLAUDE, &[Feature::Signature]),
+        ("eu.amazon.nova-pro-v1:0", &[Feature::Signature]),
+        (
+            "openai.gpt-oss-120b-1:0",
+            &[Feature::Cache, Feature::Signature, Feature::ToolResultError],
+        ),
+        (
+            "meta.llama3-1-8b",
+            &[Feature::Cache, Feature::Signature, Feature::ToolResultError],
+        ),
+    ];
+    for (model, lost) in table {
+        let (bytes, drops) = write_request(&asked(turns.clone()), model, &Quirks::default()).expect("written");
+        assert_eq!(drops[..drops.len() - 1], *lost, "{model}");
+        let text = String::from_utf8(bytes).expect("text");
+        let others = lost.contains(&Feature::Cache);
+        assert_eq!(text.contains("cachePoint"), !others, "{model}");
+        assert_eq!(text.contains(r#""status":"error""#), !others, "{model}");
+        assert_eq!(
+            text.contains("Hm."),
+            model.contains("nova") || model.contains("openai"),
+            "{model}"
+        );
+        assert_eq!(text.contains("QUJD"), model == CLAUDE, "{model}");
+    }
+}
