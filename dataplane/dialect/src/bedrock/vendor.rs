@@ -40,11 +40,9 @@ impl Vendor {
             Vendor::Anthropic
         }
     }
-}
 
-impl Vendor {
-    /// Cache points, the status of a tool's result, thoughts of earlier turns: the service refuses them for the models
-    /// of most vendors.
+    // The service refuses all of these for the models of most vendors.
+
     pub fn takes_cache_points(self) -> bool {
         matches!(self, Vendor::Anthropic | Vendor::Nova)
     }
