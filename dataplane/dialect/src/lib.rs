@@ -19,3 +19,13 @@ pub mod translate;
 pub mod usage;
 
 pub use locate::mentions_usage;
+
+/// Every chat dialect, by the name that the configuration has for it.
+pub static ALL: [(&str, &dyn speak::Speaks); 6] = [
+    ("openai", &openai_chat::OpenAiChat),
+    ("openai-responses", &openai_responses::OpenAiResponses),
+    ("anthropic", &anthropic::Anthropic),
+    ("gemini", &gemini::Gemini),
+    ("cohere", &cohere::Cohere),
+    ("bedrock", &bedrock::Bedrock),
+];
