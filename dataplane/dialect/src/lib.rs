@@ -14,6 +14,7 @@ pub mod openai_chat;
 pub mod openai_responses;
 pub mod quirks;
 pub mod speak;
+pub mod tokens;
 pub mod usage;
 
 pub use locate::mentions_usage;
