@@ -4,7 +4,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use tollgate_dialect::tokens::{Counter, Tokenizer, Unescape};
+use tollgate_dialect::tokens::{Counter, Memo, Tokenizer, Unescape};
 
 const LANGUAGES: &str = include_str!("../../dataplane/dialect/golden/tokens/languages.jsonl");
 const PROSE: &str = include_str!("../../docs/src/operations.md");
@@ -34,9 +34,9 @@ fn texts() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-fn count(tokenizer: Tokenizer, exact_bytes: usize, text: &[u8]) -> u64 {
+fn count(memo: &mut Memo, tokenizer: Tokenizer, exact_bytes: usize, text: &[u8]) -> u64 {
     let mut counter = Counter::new(tokenizer, exact_bytes);
-    counter.text(text);
+    counter.text(memo, text);
     counter.estimate().tokens
 }
 

@@ -9,11 +9,12 @@ use std::{
     io::{self, BufRead, Write},
 };
 
-use tollgate_dialect::tokens::{Counter, Tokenizer, fast};
+use tollgate_dialect::tokens::{Counter, Memo, Tokenizer, fast};
 
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let mut memo = Memo::default();
     let mut out = io::BufWriter::new(io::stdout().lock());
     for line in io::stdin().lock().lines() {
         let document: serde_json::Value = serde_json::from_str(&line?)?;
@@ -33,7 +34,7 @@ fn main() -> io::Result<()> {
                     return Err(io::Error::other("no such tokenizer, or no number of bytes"));
                 };
                 let mut counter = Counter::new(tokenizer, bytes);
-                counter.text(text);
+                counter.text(&mut memo, text);
                 writeln!(out, "{}", counter.estimate().tokens)?;
             }
             _ => return Err(io::Error::other("tokens features | tokens count NAME BYTES")),

@@ -1,6 +1,6 @@
 //! Counts the tokens of texts that come in pieces, cut anywhere, in memory that does not grow.
 
-use super::{Estimate, Tokenizer, class::Window, family::Exact, fast::Fast, merge, split::WINDOW_BYTES};
+use super::{Estimate, Memo, Tokenizer, class::Window, family::Exact, fast::Fast, split::WINDOW_BYTES};
 
 /// Counted by the vocabulary itself; what comes behind is estimated. Some 32,000 tokens of prose, and at the speed of
 /// the slowest text the limit on what counting may cost a shard (docs/src/tokens.md).
@@ -8,6 +8,9 @@ pub const DEFAULT_EXACT_BYTES: usize = 128 * 1024;
 
 /// So many of them are also estimated, to learn how far the estimate is off in this text.
 const SAMPLE_BYTES: usize = 16 * 1024;
+
+/// The mean error of an estimate that was corrected by such a sample, measured like the others.
+const CORRECTED_ERROR_BASIS_POINTS: u16 = 300;
 
 /// The count does not depend on how the bytes were cut; but texts are apart: no token reaches from one into the next.
 #[derive(Clone, Debug)]
@@ -43,21 +46,22 @@ impl Counter {
     }
 
     /// The next bytes of the text.
-    pub fn feed(&mut self, bytes: &[u8]) {
+    pub fn feed(&mut self, memo: &mut Memo, bytes: &[u8]) {
         let rest = match self.tokenizer.exact() {
-            Some(exact) if self.exact_bytes_left > 0 => self.feed_exact(&exact, bytes),
+            Some(exact) if self.exact_bytes_left > 0 => self.feed_exact(&exact, memo, bytes),
             _ => bytes,
         };
         self.fast.feed(self.tokenizer.weights(), rest);
     }
 
     /// The text is whole. What is fed next is another text.
-    pub fn end_text(&mut self) {
+    pub fn end_text(&mut self, memo: &mut Memo) {
         if let Some(exact) = self.tokenizer.exact() {
             let held = self.held;
             let held = &held[..self.held_bytes];
             let taken = self.take(
                 &exact,
+                memo,
                 Window {
                     bytes: held,
                     last: true,
@@ -71,9 +75,9 @@ impl Counter {
     }
 
     /// A whole text at once.
-    pub fn text(&mut self, text: &[u8]) {
-        self.feed(text);
-        self.end_text();
+    pub fn text(&mut self, memo: &mut Memo, text: &[u8]) {
+        self.feed(memo, text);
+        self.end_text(memo);
     }
 
     /// Of the texts that have ended.
@@ -87,7 +91,11 @@ impl Counter {
         }
         let tokens = self.exact_tokens.saturating_add(self.corrected(beyond).div_ceil(1_000));
         // The counted part has no error.
-        let share = (tokens - self.exact_tokens).max(1) as u128 * u128::from(self.tokenizer.mean_error_basis_points());
+        let error = match self.sample_tokens {
+            0 => self.tokenizer.mean_error_basis_points(),
+            _ => CORRECTED_ERROR_BASIS_POINTS,
+        };
+        let share = (tokens - self.exact_tokens).max(1) as u128 * u128::from(error);
         Estimate {
             tokens,
             mean_error_basis_points: share.div_ceil(u128::from(tokens.max(1))) as u16,
@@ -106,7 +114,7 @@ impl Counter {
     }
 
     /// Counts whole pieces and holds what may not be one yet. What remains is for the fast way.
-    fn feed_exact<'b>(&mut self, exact: &Exact, bytes: &'b [u8]) -> &'b [u8] {
+    fn feed_exact<'b>(&mut self, exact: &Exact, memo: &mut Memo, bytes: &'b [u8]) -> &'b [u8] {
         let mut bytes = bytes;
         if self.held_bytes > 0 {
             let more = bytes.len().min(self.held.len() - self.held_bytes);
@@ -117,7 +125,7 @@ impl Counter {
                 bytes: &held[..filled],
                 last: false,
             };
-            let taken = self.take(exact, window, before);
+            let taken = self.take(exact, memo, window, before);
             if taken < before {
                 if self.exact_bytes_left == 0 {
                     self.held_bytes = 0;
@@ -132,7 +140,7 @@ impl Counter {
             self.held_bytes = 0;
             bytes = &bytes[taken - before..];
         }
-        let taken = self.take(exact, Window { bytes, last: false }, bytes.len());
+        let taken = self.take(exact, memo, Window { bytes, last: false }, bytes.len());
         let rest = &bytes[taken..];
         if self.exact_bytes_left == 0 {
             return rest;
@@ -148,7 +156,7 @@ impl Counter {
     }
 
     /// Counts the pieces that begin before `stop`, as long as they are whole and may be counted exactly.
-    fn take(&mut self, exact: &Exact, window: Window<'_>, stop: usize) -> usize {
+    fn take(&mut self, exact: &Exact, memo: &mut Memo, window: Window<'_>, stop: usize) -> usize {
         let mut at = 0;
         let mut sampled_from = None;
         while at < stop && self.exact_bytes_left > 0 {
@@ -156,7 +164,7 @@ impl Counter {
             let Some(length) = (exact.split)(Window { bytes: rest, ..window }) else {
                 break;
             };
-            let tokens = merge::tokens(exact.ranks, &rest[..length]);
+            let tokens = memo.tokens(exact.ranks, &rest[..length]);
             self.exact_tokens += tokens;
             if self.exact_bytes_left <= SAMPLE_BYTES {
                 sampled_from.get_or_insert(at);

@@ -13,6 +13,7 @@ mod family;
 pub mod fast;
 pub mod image;
 mod learned;
+mod memo;
 mod merge;
 mod prompt;
 mod ranks;
@@ -22,6 +23,7 @@ pub use counter::{Counter, DEFAULT_EXACT_BYTES};
 pub use escaped::Unescape;
 pub use family::Tokenizer;
 pub use learned::Learned;
+pub use memo::Memo;
 pub use prompt::estimate_prompt;
 
 /// A number of tokens, and what it is worth.

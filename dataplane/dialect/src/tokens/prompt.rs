@@ -1,7 +1,7 @@
 //! What a whole request will be: its texts, its pictures, and what the provider's template adds.
 
 use super::{
-    Counter, Estimate, Tokenizer, Unescape,
+    Counter, Estimate, Memo, Tokenizer, Unescape,
     image::{self, Detail, File, Rule},
 };
 use crate::{
@@ -28,12 +28,13 @@ const TOOLS: u64 = 12;
 
 /// The tokens of a request to a model of this name (the provider's), with the first `exact_bytes` of text counted by
 /// the vocabulary where there is one.
-pub fn estimate_prompt(request: &Request<'_>, model: &str, exact_bytes: usize) -> Estimate {
+pub fn estimate_prompt(request: &Request<'_>, model: &str, exact_bytes: usize, memo: &mut Memo) -> Estimate {
     let tokenizer = Tokenizer::of_model(model);
     let mut prompt = Prompt {
         texts: Counter::new(tokenizer, exact_bytes),
         rule: Rule::of_model(model),
         rest: Estimate::ZERO,
+        memo,
     };
     for turn in &request.turns {
         prompt.template(PER_TURN);
@@ -50,14 +51,15 @@ pub fn estimate_prompt(request: &Request<'_>, model: &str, exact_bytes: usize) -
     prompt.texts.estimate().plus(prompt.rest)
 }
 
-struct Prompt {
+struct Prompt<'m> {
     texts: Counter,
     rule: Rule,
     /// All that is not counted as text.
     rest: Estimate,
+    memo: &'m mut Memo,
 }
 
-impl Prompt {
+impl Prompt<'_> {
     fn parts(&mut self, parts: &[Part<'_>]) {
         for part in parts {
             self.part(&part.content);
@@ -137,18 +139,18 @@ impl Prompt {
 
     fn text(&mut self, text: &Text<'_>) {
         match text {
-            Text::Plain(text) => self.texts.text(text.as_bytes()),
+            Text::Plain(text) => self.texts.text(self.memo, text.as_bytes()),
             Text::Escaped(raw) => {
                 let mut unescape = Unescape::default();
-                unescape.feed(raw, |text| self.texts.feed(text));
-                unescape.end(|text| self.texts.feed(text));
-                self.texts.end_text();
+                unescape.feed(raw, |text| self.texts.feed(self.memo, text));
+                unescape.end(|text| self.texts.feed(self.memo, text));
+                self.texts.end_text(self.memo);
             }
         }
     }
 
     fn json(&mut self, raw: &[u8]) {
-        self.texts.text(raw);
+        self.texts.text(self.memo, raw);
     }
 
     /// What is certain but for the provider's version of it.
@@ -191,7 +193,7 @@ fn stored_bytes(text: &Text<'_>) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::estimate_prompt;
+    use super::{Memo, estimate_prompt};
     use crate::{
         canonical::request::{Content, Media, MediaKind, Part, Request, Role, Source, Tool, Turn},
         json::{Json, Text},
@@ -204,7 +206,7 @@ mod tests {
     }
 
     fn tokens(request: &Request<'_>) -> u64 {
-        estimate_prompt(request, MODEL, usize::MAX).tokens
+        estimate_prompt(request, MODEL, usize::MAX, &mut Memo::default()).tokens
     }
 
     fn request(parts: Vec<Part<'_>>) -> Request<'_> {
@@ -284,13 +286,15 @@ mod tests {
             cache: None,
         });
         assert_eq!(tokens(&with) - without, 12 + 12 + 1 + 3 + 5);
-        let claude = |request: &Request<'_>| estimate_prompt(request, "claude-opus-4-5", 0).tokens;
+        let claude =
+            |request: &Request<'_>| estimate_prompt(request, "claude-opus-4-5", 0, &mut Memo::default()).tokens;
         assert!(claude(&with) - claude(&request(vec![])) > 313);
     }
 
     #[test]
     fn a_prompt_is_estimated_even_where_its_text_is_counted() {
-        let estimate = estimate_prompt(&request(vec![Part::text("hello, world")]), MODEL, usize::MAX);
+        let prompt = request(vec![Part::text("hello, world")]);
+        let estimate = estimate_prompt(&prompt, MODEL, usize::MAX, &mut Memo::default());
         assert!(estimate.estimated());
     }
 }

@@ -11,16 +11,20 @@ pub(super) struct Ranks {
     table: &'static [u8],
     /// Slots that are homes; the rest is slack behind them.
     homes: u64,
+    /// Sets the hashes of one vocabulary apart from the other's.
+    salt: u64,
 }
 
 pub(super) static O200K: Ranks = Ranks {
     table: include_bytes!("data/o200k_base.bin"),
     homes: homes(199_998),
+    salt: 0,
 };
 
 pub(super) static CL100K: Ranks = Ranks {
     table: include_bytes!("data/cl100k_base.bin"),
     homes: homes(100_256),
+    salt: KEYS[0],
 };
 
 const RANK_BITS: u32 = 18;
@@ -33,6 +37,12 @@ const fn homes(tokens: u64) -> u64 {
 }
 
 impl Ranks {
+    /// Of a piece, for who remembers it.
+    #[inline]
+    pub(super) fn hash(&self, piece: &[u8]) -> u64 {
+        hash(piece) ^ self.salt
+    }
+
     /// The rank of the token with these bytes. Lower ranks are merged first.
     #[inline]
     pub(super) fn rank(&self, token: &[u8]) -> Option<u32> {

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::{Counter, Estimate, Learned, Tokenizer, Unescape, split::MAX_PIECE_BYTES};
+use super::{Counter, Estimate, Learned, Memo, Tokenizer, Unescape, split::MAX_PIECE_BYTES};
 
 const COUNTS: &str = include_str!("../../golden/tokens/counts.jsonl");
 const LANGUAGES: &str = include_str!("../../golden/tokens/languages.jsonl");
@@ -16,31 +16,38 @@ fn lines(text: &str) -> impl Iterator<Item = Value> {
 
 fn count(tokenizer: Tokenizer, exact_bytes: usize, text: &[u8]) -> Estimate {
     let mut counter = Counter::new(tokenizer, exact_bytes);
-    counter.text(text);
+    counter.text(&mut Memo::default(), text);
     counter.estimate()
 }
 
 /// Fed in pieces that end at these places.
 fn count_cut(tokenizer: Tokenizer, exact_bytes: usize, text: &[u8], cuts: &[usize]) -> Estimate {
     let mut counter = Counter::new(tokenizer, exact_bytes);
+    let mut memo = Memo::default();
     let mut at = 0;
     for cut in cuts.iter().copied().chain([text.len()]) {
         let cut = cut.clamp(at, text.len());
-        counter.feed(&text[at..cut]);
+        counter.feed(&mut memo, &text[at..cut]);
         at = cut;
     }
-    counter.end_text();
+    counter.end_text(&mut memo);
     counter.estimate()
 }
 
 #[test]
 fn counts_are_those_of_tiktoken() {
+    let mut memo = Memo::default();
     for (number, line) in lines(COUNTS).enumerate() {
         let text = line["text"].as_str().unwrap();
         for tokenizer in [Tokenizer::O200k, Tokenizer::Cl100k] {
             let expected = line[tokenizer.name()].as_u64().unwrap();
             let estimate = count(tokenizer, ALL, text.as_bytes());
             assert!(!estimate.estimated(), "line {number}");
+            // What other texts and the other vocabulary left in a memo changes nothing.
+            let mut remembering = Counter::new(tokenizer, ALL);
+            remembering.text(&mut memo, text.as_bytes());
+            remembering.text(&mut memo, text.as_bytes());
+            assert_eq!(remembering.estimate().tokens, 2 * estimate.tokens, "line {number}");
             // A piece that was cut may be a token or two more; only those of one repeated letter are so long.
             let tolerance = if text.len() >= MAX_PIECE_BYTES { 6 } else { 0 };
             let off = estimate.tokens.abs_diff(expected);
@@ -110,8 +117,8 @@ fn what_is_beyond_the_counted_bytes_is_corrected_by_them() {
 fn texts_are_counted_apart() {
     for tokenizer in Tokenizer::ALL {
         let mut counter = Counter::new(tokenizer, ALL);
-        counter.text(b"toke");
-        counter.text(b"nizer");
+        counter.text(&mut Memo::default(), b"toke");
+        counter.text(&mut Memo::default(), b"nizer");
         let (one, two) = (count(tokenizer, ALL, b"toke"), count(tokenizer, ALL, b"nizer"));
         let sum = one.tokens + two.tokens;
         assert!(sum.abs_diff(counter.estimate().tokens) <= u64::from(one.estimated()));
