@@ -59,11 +59,15 @@ def ranks(path: pathlib.Path) -> bytes:
     found = hashlib.sha256(text).hexdigest()
     assert found == SHA256[path.stem], f"{path}: SHA-256 {found}, wanted {SHA256[path.stem]}"
     low = (1 << RANK_BITS) - 1
-    entries = []
-    for line in text.splitlines():
-        token, rank = line.split()
-        entries.append((hash_of(base64.b64decode(token)) & ~low) | int(rank))
-    entries.sort()
+    lines = (line.split() for line in text.splitlines())
+    tokens = {base64.b64decode(token): int(rank) for token, rank in lines}
+    # Merging begins with pairs of bytes: they have a table of their own, three bytes a rank.
+    pairs = bytearray(b"\xff" * (3 << 16))
+    for token, rank in tokens.items():
+        if len(token) == 2:
+            at = 3 * (token[0] << 8 | token[1])
+            pairs[at : at + 3] = rank.to_bytes(3, "little")
+    entries = sorted((hash_of(token) & ~low) | rank for token, rank in tokens.items())
     assert len({entry >> RANK_BITS for entry in entries}) == len(entries), "two tokens have one fingerprint"
     assert entries[0] > 0
     slots = round(len(entries) / LOAD)
@@ -73,7 +77,7 @@ def ranks(path: pathlib.Path) -> bytes:
         at = max(at + 1, ((entry >> RANK_BITS << RANK_BITS) * slots) >> 64)
         table[at] = entry
     assert table[-1] == 0, "more slack is needed"
-    return struct.pack(f"<{len(table)}Q", *table)
+    return bytes(pairs) + struct.pack(f"<{len(table)}Q", *table)
 
 
 SPACES = {9, 11, 12, 32, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000}

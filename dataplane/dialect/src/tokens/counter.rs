@@ -2,12 +2,11 @@
 
 use super::{Estimate, Memo, Tokenizer, class::Window, family::Exact, fast::Fast, split::WINDOW_BYTES};
 
-/// Counted by the vocabulary itself; what comes behind is estimated. Some 32,000 tokens of prose, and at the speed of
-/// the slowest text the limit on what counting may cost a shard (docs/src/tokens.md).
-pub const DEFAULT_EXACT_BYTES: usize = 128 * 1024;
-
+/// Counted by the vocabulary itself; what comes behind is estimated. Some 4,000 tokens of prose, and the limit on what
+/// counting may cost a shard (docs/src/tokens.md).
+pub const DEFAULT_EXACT_BYTES: usize = 16 * 1024;
 /// So many of them are also estimated, to learn how far the estimate is off in this text.
-const SAMPLE_BYTES: usize = 16 * 1024;
+const SAMPLE_BYTES: usize = 4 * 1024;
 
 /// The mean error of an estimate that was corrected by such a sample, measured like the others.
 const CORRECTED_ERROR_BASIS_POINTS: u16 = 300;

@@ -7,6 +7,8 @@
 /// are taken for one is below 2^-40 a question.
 #[derive(Debug)]
 pub(super) struct Ranks {
+    /// The ranks of the tokens of two bytes, by their bytes: merging begins with these, and asks for them most.
+    pairs: &'static [[u8; 3]],
     /// Slots of eight bytes, little-endian: 46 bits of hash, 18 of rank; zero is empty.
     table: &'static [u8],
     /// Slots that are homes; the rest is slack behind them.
@@ -16,17 +18,21 @@ pub(super) struct Ranks {
 }
 
 pub(super) static O200K: Ranks = Ranks {
-    table: include_bytes!("data/o200k_base.bin"),
+    pairs: pairs(include_bytes!("data/o200k_base.bin")),
+    table: table(include_bytes!("data/o200k_base.bin")),
     homes: homes(199_998),
     salt: 0,
 };
 
 pub(super) static CL100K: Ranks = Ranks {
-    table: include_bytes!("data/cl100k_base.bin"),
+    pairs: pairs(include_bytes!("data/cl100k_base.bin")),
+    table: table(include_bytes!("data/cl100k_base.bin")),
     homes: homes(100_256),
     salt: KEYS[0],
 };
 
+const PAIRS_BYTES: usize = 3 << 16;
+const NO_PAIR: [u8; 3] = [0xFF; 3];
 const RANK_BITS: u32 = 18;
 const RANK_MASK: u64 = (1 << RANK_BITS) - 1;
 const KEYS: [u64; 3] = [0x9E37_79B9_7F4A_7C15, 0xD1B5_4A32_D192_ED03, 0x8CB9_2BA7_2F3D_8DD7];
@@ -34,6 +40,14 @@ const KEYS: [u64; 3] = [0x9E37_79B9_7F4A_7C15, 0xD1B5_4A32_D192_ED03, 0x8CB9_2BA
 /// The table is full to 85 %.
 const fn homes(tokens: u64) -> u64 {
     (tokens * 100 + 42) / 85
+}
+
+const fn pairs(file: &'static [u8]) -> &'static [[u8; 3]] {
+    file.split_at(PAIRS_BYTES).0.as_chunks().0
+}
+
+const fn table(file: &'static [u8]) -> &'static [u8] {
+    file.split_at(PAIRS_BYTES).1
 }
 
 impl Ranks {
@@ -46,6 +60,10 @@ impl Ranks {
     /// The rank of the token with these bytes. Lower ranks are merged first.
     #[inline]
     pub(super) fn rank(&self, token: &[u8]) -> Option<u32> {
+        if let [first, second] = *token {
+            let pair = self.pairs[usize::from(first) << 8 | usize::from(second)];
+            return (pair != NO_PAIR).then(|| u32::from_le_bytes([pair[0], pair[1], pair[2], 0]));
+        }
         let wanted = hash(token) & !RANK_MASK;
         let mut at = ((u128::from(wanted) * u128::from(self.homes)) >> 64) as usize * 8;
         loop {
