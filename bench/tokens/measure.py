@@ -58,6 +58,10 @@ def main() -> None:
     table = Table(documents, truth)
     for name in ("o200k", "cl100k"):
         table.row(name, name, counted(example, corpus, name, WHOLE))
+    print("\nWith the default budget, 16 KiB:\n")
+    table = Table(documents, truth)
+    for name in ("o200k", "cl100k"):
+        table.row(name, name, counted(example, corpus, name, 16 * 1024))
     print("\nThe first 2 KiB counted, the rest estimated and corrected by them (documents of 8 KiB and more):\n")
     table = Table(documents, truth)
     for name in ("o200k", "cl100k"):

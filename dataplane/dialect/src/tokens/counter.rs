@@ -15,7 +15,7 @@ const CORRECTED_ERROR_BASIS_POINTS: u16 = 300;
 #[derive(Clone, Debug)]
 pub struct Counter {
     tokenizer: Tokenizer,
-    /// How many bytes may still be counted by the vocabulary.
+    /// How many bytes may still be counted by the vocabulary, at their `price`.
     exact_bytes_left: usize,
     exact_tokens: u64,
     /// Over what comes behind the exact bytes, and over the sample before.
@@ -29,7 +29,8 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// `exact_bytes` is without effect where the tokenizer's vocabulary is not at hand.
+    /// `exact_bytes` of text are counted by the vocabulary, fewer where pieces are long: merging takes the square of
+    /// their length, and the budget is one of time. It is without effect where the tokenizer's vocabulary is not at hand.
     pub fn new(tokenizer: Tokenizer, exact_bytes: usize) -> Counter {
         let exact_bytes_left = tokenizer.exact().map_or(0, |_| exact_bytes);
         Counter {
@@ -169,7 +170,7 @@ impl Counter {
                 sampled_from.get_or_insert(at);
                 self.sample_tokens += tokens;
             }
-            self.exact_bytes_left = self.exact_bytes_left.saturating_sub(length);
+            self.exact_bytes_left = self.exact_bytes_left.saturating_sub(price(length));
             at += length;
         }
         if let Some(from) = sampled_from {
@@ -178,4 +179,10 @@ impl Counter {
         }
         at
     }
+}
+
+/// What a piece takes from the budget: its bytes, and more for long ones, whether they need merging or not, so that it
+/// does not depend on what a memo holds. A word has few bytes and costs as many; 256 that are no word cost 1,280.
+fn price(length: usize) -> usize {
+    length + length * length / 64
 }
