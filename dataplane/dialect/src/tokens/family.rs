@@ -128,7 +128,7 @@ impl Tokenizer {
         match self {
             Tokenizer::Claude3 | Tokenizer::Claude4_7 => 450,
             Tokenizer::Gemini => 350,
-            Tokenizer::Unknown => 1_500,
+            Tokenizer::Unknown => 1_600,
             _ => 400,
         }
     }
