@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fits the weights of the fast estimate to what the tokenizers count, and writes them to data/fast.bin.
+"""Fits the weights of the fast estimate to what the tokenizers count, and writes them to tables/fast.bin.
 
     bench/tokens/calibrate.py CORPUS.jsonl TRUTH.json FEATURES.txt
 
@@ -16,7 +16,7 @@ import numpy
 import scipy.optimize
 import scipy.sparse
 
-DATA = pathlib.Path(__file__).resolve().parents[2] / "dataplane/dialect/src/tokens/data/fast.bin"
+WEIGHTS = pathlib.Path(__file__).resolve().parents[2] / "dataplane/dialect/src/tokens/tables/fast.bin"
 # In the order of `Tokenizer`; `unknown` is the mean of the others.
 NAMES = ["o200k", "cl100k", "claude-3", "claude-4.7", "gemini", "llama", "qwen", "deepseek", "mistral"]
 CLASSES, STATES = 72, 189
@@ -94,7 +94,7 @@ def main() -> None:
         fitted.append(weights)
     fitted.append(numpy.mean(fitted, axis=0))
     table = [round(weight * FRACTIONS) for weights in fitted for weight in weights]
-    DATA.write_bytes(struct.pack(f"<{len(table)}H", *table))
+    WEIGHTS.write_bytes(struct.pack(f"<{len(table)}H", *table))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the tables of dataplane/dialect/src/tokens/data from the published vocabularies and from Unicode.
+"""Makes the tables of dataplane/dialect/src/tokens/tables from the published vocabularies and from Unicode.
 
     bench/tokens/tables.py o200k_base.tiktoken cl100k_base.tiktoken
 
@@ -15,7 +15,7 @@ import sys
 
 import regex
 
-DATA = pathlib.Path(__file__).resolve().parents[2] / "dataplane/dialect/src/tokens/data"
+TABLES = pathlib.Path(__file__).resolve().parents[2] / "dataplane/dialect/src/tokens/tables"
 SHA256 = {
     "o200k_base": "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
     "cl100k_base": "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
@@ -106,7 +106,7 @@ def classes() -> bytes:
 if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit(__doc__)
-    DATA.mkdir(exist_ok=True)
-    (DATA / "classes.bin").write_bytes(classes())
+    TABLES.mkdir(exist_ok=True)
+    (TABLES / "classes.bin").write_bytes(classes())
     for path in map(pathlib.Path, sys.argv[1:]):
-        (DATA / f"{path.stem}.bin").write_bytes(ranks(path))
+        (TABLES / f"{path.stem}.bin").write_bytes(ranks(path))

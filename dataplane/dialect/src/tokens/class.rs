@@ -1,7 +1,7 @@
 //! What the published tokenizers ask of a character: its kind, by Unicode's general category.
 
-/// `data/classes.bin`: a block number for every 128 code points, then the blocks. Made by bench/tokens/tables.py.
-static TABLE: &[u8; 38_784] = include_bytes!("data/classes.bin");
+/// `tables/classes.bin`: a block number for every 128 code points, then the blocks. Made by bench/tokens/tables.py.
+static TABLE: &[u8; 38_784] = include_bytes!("tables/classes.bin");
 const BLOCK: usize = 128;
 const BLOCKS_AT: usize = 0x11_0000 / BLOCK;
 

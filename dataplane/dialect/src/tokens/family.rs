@@ -38,9 +38,9 @@ pub(super) struct Exact {
     pub(super) split: Split,
 }
 
-/// `data/fast.bin`: for each tokenizer, in the order above, the weight of each transition. Made by
+/// `tables/fast.bin`: for each tokenizer, in the order above, the weight of each transition. Made by
 /// bench/tokens/calibrate.py.
-static WEIGHTS: &[Weights] = include_bytes!("data/fast.bin")
+static WEIGHTS: &[Weights] = include_bytes!("tables/fast.bin")
     .as_chunks::<2>()
     .0
     .as_chunks::<TRANSITIONS>()

@@ -3,7 +3,7 @@
 //! The tables are made by bench/tokens/tables.py and lie in the binary: pages nobody asks for are never read, and pages
 //! that are read are the file's, shared and clean.
 
-/// Tokens by 46 bits of their hash, in order of the hash (`data/*_base.bin`). The chance that bytes that are no token
+/// Tokens by 46 bits of their hash, in order of the hash (`tables/*_base.bin`). The chance that bytes that are no token
 /// are taken for one is below 2^-40 a question.
 #[derive(Debug)]
 pub(super) struct Ranks {
@@ -18,15 +18,15 @@ pub(super) struct Ranks {
 }
 
 pub(super) static O200K: Ranks = Ranks {
-    pairs: pairs(include_bytes!("data/o200k_base.bin")),
-    table: table(include_bytes!("data/o200k_base.bin")),
+    pairs: pairs(include_bytes!("tables/o200k_base.bin")),
+    table: table(include_bytes!("tables/o200k_base.bin")),
     homes: homes(199_998),
     salt: 0,
 };
 
 pub(super) static CL100K: Ranks = Ranks {
-    pairs: pairs(include_bytes!("data/cl100k_base.bin")),
-    table: table(include_bytes!("data/cl100k_base.bin")),
+    pairs: pairs(include_bytes!("tables/cl100k_base.bin")),
+    table: table(include_bytes!("tables/cl100k_base.bin")),
     homes: homes(100_256),
     salt: KEYS[0],
 };

@@ -114,6 +114,19 @@ fn what_is_beyond_the_counted_bytes_is_corrected_by_them() {
 }
 
 #[test]
+fn the_budget_is_one_of_time_so_long_pieces_use_it_up_sooner() {
+    let counted_basis_points = |text: &str| {
+        let estimate = count(Tokenizer::O200k, 8_192, text.as_bytes());
+        // Of a text that is half counted, half the error is left.
+        10_000 - u64::from(estimate.mean_error_basis_points) * 10_000 / 300
+    };
+    let words = counted_basis_points(&"count the words ".repeat(1_024));
+    let hostile = counted_basis_points(&"qxzjvkwqzxjkvqwzjxkqvzwjkxqvjzwk".repeat(512));
+    assert!((4_500..5_500).contains(&words), "{words}");
+    assert!((500..1_500).contains(&hostile), "{hostile}");
+}
+
+#[test]
 fn texts_are_counted_apart() {
     for tokenizer in Tokenizer::ALL {
         let mut counter = Counter::new(tokenizer, ALL);

@@ -1,7 +1,7 @@
 //! The automaton of the fast estimate: what kind of byte follows what, roughly as tokenizers see it. A tokenizer's
 //! estimate is a weight for every transition; the automaton is the same for all.
 //!
-//! Whoever changes it must calibrate again (docs/src/tokens.md): the weights in `data/fast.bin` are its transitions'.
+//! Whoever changes it must calibrate again (docs/src/tokens.md): the weights in `tables/fast.bin` are its transitions'.
 
 /// Kinds of bytes.
 pub(crate) const CLASSES: usize = 72;
