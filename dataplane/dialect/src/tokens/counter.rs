@@ -8,8 +8,8 @@ pub const DEFAULT_EXACT_BYTES: usize = 16 * 1024;
 /// So many of them are also estimated, to learn how far the estimate is off in this text.
 const SAMPLE_BYTES: usize = 4 * 1024;
 
-/// The mean error of an estimate that was corrected by such a sample, measured like the others.
-const CORRECTED_ERROR_BASIS_POINTS: u16 = 300;
+/// The mean error of an estimate that was corrected by such a sample: documents with a quarter counted err by 2.6 %.
+const CORRECTED_ERROR_BASIS_POINTS: u16 = 350;
 
 /// The count does not depend on how the bytes were cut; but texts are apart: no token reaches from one into the next.
 #[derive(Clone, Debug)]
