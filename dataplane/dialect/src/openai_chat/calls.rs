@@ -51,7 +51,6 @@ impl Calls {
         parts: &mut u32,
         sink: &mut Sink<'_>,
     ) -> Result<(), BadAnswer> {
-        let member = |node: Option<Node<'_>>, name| node.and_then(|node| node.get(name).filter(|node| !node.is_null()));
         let filled = |text: &Text<'_>| !text.is_empty();
         let index = call.and_then(|call| call.get("index")?.unsigned());
         let id = call.and_then(|call| call.get("id")?.text()).filter(filled);
@@ -119,6 +118,10 @@ impl Calls {
         }
         Ok(())
     }
+}
+
+fn member<'a>(node: Option<Node<'a>>, name: &str) -> Option<Node<'a>> {
+    node?.get(name).filter(|node| !node.is_null())
 }
 
 impl Call {

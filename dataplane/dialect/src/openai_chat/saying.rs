@@ -151,7 +151,7 @@ impl Choice {
     fn content(&mut self, content: Node<'_>, sink: &mut Sink<'_>) {
         self.piece(Kind::Text, content, sink);
         for part in content.elements() {
-            for text in part.get("text") {
+            if let Some(text) = part.get("text") {
                 self.piece(Kind::Text, text, sink);
             }
             let thoughts = part.get("thinking");

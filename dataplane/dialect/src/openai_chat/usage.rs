@@ -1,7 +1,8 @@
 //! Where an answer and its stream say what they used, and the same written.
 //!
 //! Source: OpenAI API reference, "The chat completion object" and "The chat completion chunk object". Cached,
-//! cache-written, audio and image tokens are counted inside `prompt_tokens`; reasoning and audio tokens inside `completion_tokens`.
+//! cache-written, audio and image tokens are counted inside `prompt_tokens`; reasoning and audio tokens inside
+//! `completion_tokens`.
 
 use tollgate_wire::json::{
     cursor::{self, Kind, Value},

@@ -256,9 +256,11 @@ fn answers_that_are_none_are_told_so() {
 #[test]
 fn members_of_wrong_types_are_passed_over_in_answers() {
     for body in [
-        r#"{"id":7,"model":[],"created":"now","choices":[{"message":{"content":7,"tool_calls":{},"refusal":[]},"finish_reason":7}],"usage":[]}"#,
+        r#"{"id":7,"model":[],"created":"now","choices":[{"message":{"content":7,"tool_calls":{},"refusal":[]},
+            "finish_reason":7}],"usage":[]}"#,
         r#"{"choices":[7,null,{"index":-1,"message":"x","logprobs":7,"finish_reason":null}]}"#,
-        r#"{"choices":[{"message":{"reasoning_details":[7,{"type":7},{"type":"reasoning.encrypted"}],"annotations":[7,{}],"audio":[]}}]}"#,
+        r#"{"choices":[{"message":{"reasoning_details":[7,{"type":7},{"type":"reasoning.encrypted"}],
+            "annotations":[7,{}],"audio":[]}}]}"#,
     ] {
         let told = answer(body.as_bytes());
         assert_eq!(told.outcome, Ok(()), "{body}");
