@@ -84,7 +84,10 @@ fn write_choice(index: u32, choice: &Choice, call: &CallFacts, json: &mut Out<'_
     json.key("finish_reason").string(finish::word(reason, seen)).close();
 }
 
-fn of(choice: &Choice, is: fn(&Began<'_>) -> bool) -> impl Iterator<Item = &AnswerPart> {
+/// Is a part of a kind?
+type Is = fn(&Began<'_>) -> bool;
+
+fn of(choice: &Choice, is: Is) -> impl Iterator<Item = &AnswerPart> {
     choice.parts.iter().filter(move |part| is(&part.what))
 }
 
@@ -125,7 +128,7 @@ fn write_content(choice: &Choice, seen: Seen, json: &mut Out<'_>) {
     }
 }
 
-fn write_joined(choice: &Choice, is: fn(&Began<'_>) -> bool, json: &mut Out<'_>) {
+fn write_joined(choice: &Choice, is: Is, json: &mut Out<'_>) {
     json.raw(b"\"");
     for part in of(choice, is) {
         part.text().write_escaped(json.bytes);
@@ -222,8 +225,7 @@ fn write_logprobs(choice: &Choice, json: &mut Out<'_>) {
         return;
     }
     json.open();
-    let lists: [(&str, fn(&Began<'_>) -> bool); 2] = [("content", is_text), ("refusal", is_refusal)];
-    for (key, is) in lists {
+    for (key, is) in [("content", is_text as Is), ("refusal", is_refusal)] {
         json.key(key);
         if of(choice, is).all(|part| part.logprobs.is_empty()) {
             json.null();

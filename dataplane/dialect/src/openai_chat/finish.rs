@@ -1,6 +1,12 @@
 //! The word for why an answer ended.
 
-use crate::{canonical::event::Reason, json::Node};
+use crate::{
+    canonical::{
+        event::Reason,
+        fault::{Fault, FaultKind},
+    },
+    json::Node,
+};
 
 /// What else of a choice tells why it ended: servers say `stop` of calls and refusals too.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,6 +29,17 @@ pub(super) fn read<'a>(word: Option<Node<'a>>, seen: Seen) -> Reason<'a> {
         Some("stop_sequence") => Reason::StopSequence(None),
         _ => Reason::Other(text.clone()),
     }
+}
+
+/// Words that say that the answer is not whole, and the provider at fault.
+pub(super) fn broken_off(word: Node<'_>) -> Option<Fault> {
+    let kind = match word.string().as_deref() {
+        Some("error") => FaultKind::Internal,
+        // DeepSeek.
+        Some("insufficient_system_resource") => FaultKind::Overloaded,
+        _ => return None,
+    };
+    Some(Fault::in_stream(kind, "the provider broke its answer off"))
 }
 
 fn stopped(seen: Seen) -> Reason<'static> {

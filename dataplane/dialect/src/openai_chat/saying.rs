@@ -78,8 +78,8 @@ impl<'a> Said<'a> {
                 "extra_content" => &mut said.extra,
                 _ => continue,
             };
-            // OpenRouter and others say the same thing under both names.
-            if slot.is_none() {
+            // Some say a thought under both names, some leave one of them empty.
+            if slot.is_none_or(|known| known.raw() == b"\"\"") {
                 *slot = Some(node);
             }
         }

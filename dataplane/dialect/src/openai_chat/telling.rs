@@ -6,7 +6,7 @@ use crate::{
     speak::Sink,
 };
 
-use super::{fault, saying::Choice, usage};
+use super::{fault, finish, saying::Choice, usage};
 
 const TOO_MANY: BadAnswer = BadAnswer::new("it has more choices than any request may ask for");
 const NO_CHOICES: BadAnswer = BadAnswer::new("it has no choices");
@@ -103,7 +103,10 @@ impl Telling {
             match &*name {
                 "index" => index = member.unsigned(),
                 "message" | "delta" => said = Some(member),
-                "finish_reason" => finish = Some(member),
+                // Some servers send it empty until it is known.
+                "finish_reason" => {
+                    finish = Some(member).filter(|word| word.text().is_some_and(|word| !word.is_empty()))
+                }
                 "logprobs" => logprobs = Some(member),
                 "error" => error = Some(member),
                 _ => {}
@@ -121,9 +124,10 @@ impl Telling {
         if let Some(said) = said {
             choice.say(said, logprobs, sink)?;
         }
-        // OpenRouter, of a provider that broke off.
-        if error.is_some() {
-            self.fail(fault::of_document(node, None), sink);
+        let broken_off = finish.and_then(finish::broken_off);
+        // OpenRouter says what went wrong, others only that it did.
+        if let Some(fault) = error.map(|_| fault::of_document(node, None)).or(broken_off) {
+            self.fail(fault, sink);
             return Ok(());
         }
         match finish {

@@ -185,13 +185,25 @@ fn tell(read: impl FnOnce(&mut dyn FnMut(&Event<'_>)) -> Result<(), BadAnswer>) 
     let (mut answer, mut events, mut order) = (Answer::default(), Vec::new(), Order::default());
     let outcome = read(&mut |event| {
         order.check(event);
-        events.push(format!("{event:?}"));
+        events.push(line(event));
         answer.take(&named(event));
     });
     Told {
         answer,
         events,
         outcome,
+    }
+}
+
+/// An event as a line. Pieces, of which there are most, without `Debug`'s list of bytes.
+fn line(event: &Event<'_>) -> String {
+    match event {
+        Event::Piece { choice, part, text } => {
+            let mut escaped = Vec::new();
+            text.write_escaped(&mut escaped);
+            format!("{choice}.{part} {}", String::from_utf8_lossy(&escaped))
+        }
+        _ => format!("{event:?}"),
     }
 }
 

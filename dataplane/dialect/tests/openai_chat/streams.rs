@@ -121,6 +121,7 @@ fn streams_say_what_they_said() {
         ("content-filter", &["The plan"], Reason::Filtered),
         ("multi-line-data", &["joined"], Reason::Stop),
         ("without-last-blank-line", &["Hi"], Reason::Stop),
+        ("finish-empty-until-known", &["Hi you"], Reason::Length),
     ] {
         let told = stream([&golden("streams", name)[..]]).answer;
         let parts = told.choices[0].parts.iter();
@@ -171,6 +172,8 @@ fn errors_within_a_stream_are_faults() {
         ("error-first", FaultKind::Overloaded, None),
         ("error-in-choice", FaultKind::Internal, None),
         ("error-in-chunk", FaultKind::Internal, None),
+        ("finish-error", FaultKind::Internal, None),
+        ("finish-overloaded", FaultKind::Overloaded, None),
     ] {
         let fault = stream([&golden("streams", name)[..]]).answer.fault.expect(name);
         assert_eq!((fault.kind, fault.retry_after_ms), (kind, retry_after_ms), "{name}");

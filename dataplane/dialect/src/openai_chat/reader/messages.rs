@@ -225,8 +225,9 @@ fn sign_last<'a>(parts: &mut [Part<'a>], signature: Option<Text<'a>>) {
 }
 
 fn thoughts<'a>(found: &Assistant<'a, '_>, unread: &mut Unread<'_>) -> Result<Vec<Part<'a>>, BadRequest> {
-    let text = found.text("reasoning_content")?.or(found.text("reasoning")?);
-    let text = text.filter(|text| !text.is_empty());
+    let said = |text: &Text<'_>| !text.is_empty();
+    let (one, other) = (found.text("reasoning_content")?, found.text("reasoning")?);
+    let text = one.filter(said).or(other.filter(said));
     let mut parts = Vec::new();
     if let Some(details) = found.list("reasoning_details")? {
         let place = found.place.member("reasoning_details");

@@ -210,18 +210,17 @@ fn user<'a>(top: &Top<'a>, unread: &mut Unread<'_>) -> Result<Option<Text<'a>>, 
     either(top, ["safety_identifier", "user"], Found::text, unread)
 }
 
+type ReadThinking = fn(&Top<'_>, &mut Unread<'_>) -> Result<Option<Thinking>, BadRequest>;
+
 /// OpenAI's word, OpenRouter's object, or the object that Anthropic-like servers take; the first that is there counts.
 fn thinking(top: &Top<'_>, unread: &mut Unread<'_>) -> Result<Option<Thinking>, BadRequest> {
     let mut said = None;
-    let read: [(
-        &str,
-        fn(&Top<'_>, &mut Unread<'_>) -> Result<Option<Thinking>, BadRequest>,
-    ); 3] = [
+    let shapes: [(&str, ReadThinking); 3] = [
         ("reasoning_effort", word),
         ("reasoning", reasoning_object),
         ("thinking", thinking_object),
     ];
-    for (name, read) in read {
+    for (name, read) in shapes {
         let thinking = read(top, unread)?;
         if said.is_some() && thinking.is_some() && thinking != said {
             unread.note(&top.place.member(name));

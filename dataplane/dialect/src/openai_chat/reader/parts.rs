@@ -130,22 +130,24 @@ fn by_url<'a>(
     kind: MediaKind,
     unread: &mut Unread<'_>,
 ) -> Result<Media<'a>, BadRequest> {
-    const URL: [&str; 2] = ["url", "detail"];
+    // LiteLLM has the media type as `format`.
+    const URL: [&str; 3] = ["url", "detail", "format"];
     let node = found.need(name, found.get(name))?;
     let place = found.place.member(name);
     // Some servers take the bare URL.
-    let (url, detail) = match node.text() {
-        Some(url) => (url, None),
+    let (url, detail, format) = match node.text() {
+        Some(url) => (url, None, None),
         None => {
             let inner = pick(node, &place, &URL, unread)?;
-            (inner.need("url", inner.text("url")?)?, inner.text("detail")?)
+            let url = inner.need("url", inner.text("url")?)?;
+            (url, inner.text("detail")?, inner.text("format")?)
         }
     };
     let (source, media_type) = source(url).map_err(|wrong| place.member("url").wrong(wrong, node))?;
     Ok(Media {
         kind,
         source,
-        media_type,
+        media_type: media_type.or(format),
         name: None,
         detail: detail.filter(|detail| !detail.is("auto")),
         cite: false,
