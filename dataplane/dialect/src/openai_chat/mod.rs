@@ -1,79 +1,125 @@
-//! OpenAI chat completions: where an answer and its stream say what they used.
+//! OpenAI chat completions, and what servers that call themselves compatible make of it.
 //!
-//! Source: OpenAI API reference, "The chat completion object" and "The chat completion chunk object". Cached and
-//! audio tokens are counted inside `prompt_tokens`; reasoning and audio tokens inside `completion_tokens`.
+//! Shapes are those of the Python SDK's types, `openai` 3.57.0. What is not there and is read or written all the same:
+//! `reasoning_content` (DeepSeek, vLLM), `reasoning` and `reasoning_details` (OpenRouter), a thought's signature in
+//! `extra_content.google.thought_signature` (Google's compatible endpoint), `cache_control` on parts, messages and
+//! tools (OpenRouter, LiteLLM), `top_k`.
 
-use tollgate_wire::json::{
-    cursor::{self, Kind, Value},
-    watch::Watch,
-};
+mod annotation;
+mod answer;
+mod calls;
+mod extra;
+mod fault;
+mod finish;
+mod reader;
+mod saying;
+mod stream;
+mod stream_writer;
+mod telling;
+mod usage;
+mod writer;
 
 use crate::{
-    locate, numbers,
-    usage::{Usage, without},
+    canonical::{
+        answer::Answer,
+        bad::{BadAnswer, BadRequest},
+        fault::Fault,
+        feature::{Drops, Feature},
+        request::Request,
+    },
+    speak::{CallFacts, PathFacts, ReadStream, Sink, Speaks, TargetFacts, WriteStream},
 };
 
-/// The usage of a whole answer; `None` when it reports none or is no JSON object.
-pub fn usage_of_answer(body: &[u8]) -> Option<Usage> {
-    usage_object(body, locate::find(body)?)
-}
+pub use usage::{Chunk, read_chunk, usage_of_answer, usage_of_object};
 
-/// What one chunk of a stream says about usage, and what of it a client that did not ask must not see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Chunk {
-    pub usage: Option<Usage>,
-    /// The top-level `usage` value, whatever it is.
-    pub usage_value: Option<Value>,
-    /// `choices` is an empty list and `usage` an object: the event that exists only because usage was asked for.
-    pub only_usage: bool,
-}
+#[derive(Clone, Copy, Debug)]
+pub struct OpenAiChat;
 
-/// Reads one event's data. Call it only for events that mention usage: the others have nothing to say.
-pub fn read_chunk(data: &[u8]) -> Option<Chunk> {
-    const CHOICES: Watch<'static, 1> = Watch::new(&["choices"]);
-    let value = locate::find(data)?;
-    let usage = usage_object(data, value);
-    let only_usage = usage.is_some() && {
-        let [choices] = cursor::find_watched(data, &CHOICES).ok()?;
-        choices.is_some_and(|c| c.kind == Kind::Array && is_empty_list(c.span.of(data)))
-    };
-    Some(Chunk {
-        usage,
-        usage_value: Some(value),
-        only_usage,
-    })
-}
+pub static SPEAKS: OpenAiChat = OpenAiChat;
 
-fn is_empty_list(list: &[u8]) -> bool {
-    list.len() >= 2 && list[1..list.len() - 1].iter().all(u8::is_ascii_whitespace)
-}
-
-/// Reads the `usage` value that was found in `document`.
-fn usage_object(document: &[u8], value: Value) -> Option<Usage> {
-    usage_of_object(value.span.of(document))
-}
-
-/// Reads the bytes of a `usage` value; `None` when it is no object, or says nothing.
-pub fn usage_of_object(object: &[u8]) -> Option<Usage> {
-    if object.first() != Some(&b'{') {
-        return None;
+impl Speaks for OpenAiChat {
+    fn read_request<'a>(&self, body: &'a [u8], path: PathFacts<'a>) -> Result<Request<'a>, BadRequest> {
+        reader::read(body, path)
     }
-    let (mut prompt, mut completion) = (None, None);
-    let mut usage = Usage::default();
-    numbers::each(object, |outer, key, count| {
-        let class = match (outer, key) {
-            (b"", b"prompt_tokens") => &mut prompt,
-            (b"", b"completion_tokens") => &mut completion,
-            (b"prompt_tokens_details", b"cached_tokens") => &mut usage.cache_read,
-            (b"prompt_tokens_details", b"audio_tokens") => &mut usage.input_audio,
-            (b"prompt_tokens_details", b"image_tokens") => &mut usage.input_image,
-            (b"completion_tokens_details", b"reasoning_tokens") => &mut usage.reasoning,
-            (b"completion_tokens_details", b"audio_tokens") => &mut usage.output_audio,
-            _ => return,
-        };
-        *class = Some(count);
-    });
-    usage.input = prompt.map(|all| without(all, &[usage.cache_read, usage.input_audio, usage.input_image]));
-    usage.output = completion.map(|all| without(all, &[usage.reasoning, usage.output_audio]));
-    (usage != Usage::default()).then_some(usage)
+
+    fn write_request(
+        &self,
+        request: &Request<'_>,
+        to: &TargetFacts<'_>,
+        drops: &mut Drops,
+        out: &mut Vec<u8>,
+    ) -> Result<(), BadRequest> {
+        writer::write(request, to, drops, out)
+    }
+
+    fn read_answer(&self, body: &[u8], sink: &mut Sink<'_>) -> Result<(), BadAnswer> {
+        answer::read(body, sink)
+    }
+
+    fn write_answer(&self, answer: &Answer, call: &CallFacts, out: &mut Vec<u8>) {
+        answer::write(answer, call, out);
+    }
+
+    fn stream_reader(&self) -> Box<dyn ReadStream> {
+        Box::new(stream::Reader::new())
+    }
+
+    fn stream_writer(&self, call: &CallFacts) -> Box<dyn WriteStream> {
+        Box::new(stream_writer::Writer::new(call))
+    }
+
+    fn read_fault(&self, status: u16, body: &[u8]) -> Fault {
+        fault::read(status, body)
+    }
+
+    fn write_fault(&self, fault: &Fault, _call: &CallFacts, out: &mut Vec<u8>) -> u16 {
+        fault::write(fault, out)
+    }
+
+    fn field(&self, feature: Feature) -> &'static str {
+        field(feature)
+    }
+}
+
+fn field(feature: Feature) -> &'static str {
+    match feature {
+        Feature::MaxTokens => "max_completion_tokens",
+        Feature::Temperature => "temperature",
+        Feature::TopP => "top_p",
+        Feature::TopK => "top_k",
+        Feature::FrequencyPenalty => "frequency_penalty",
+        Feature::PresencePenalty => "presence_penalty",
+        Feature::Seed => "seed",
+        Feature::Stop => "stop",
+        Feature::N => "n",
+        Feature::Logprobs => "logprobs",
+        Feature::TopLogprobs => "top_logprobs",
+        Feature::LogitBias => "logit_bias",
+        Feature::ParallelTools => "parallel_tool_calls",
+        Feature::ToolChoice => "tool_choice",
+        Feature::ToolStrict => "tools.function.strict",
+        // The dialect has no flag for it: it can only be another's.
+        Feature::ToolResultError => "messages.is_error",
+        Feature::Tools => "tools",
+        Feature::Format => "response_format",
+        Feature::Thinking => "reasoning_effort",
+        Feature::Signature => "messages.reasoning_details",
+        Feature::Image => "messages.content.image_url",
+        Feature::ImageUrl => "messages.content.image_url.url",
+        Feature::ImageDetail => "messages.content.image_url.detail",
+        Feature::Document => "messages.content.file",
+        Feature::DocumentUrl => "messages.content.file.file_data",
+        Feature::Audio => "messages.content.input_audio",
+        Feature::Video => "messages.content.video_url",
+        Feature::ToolResultMedia => "messages.content",
+        Feature::Cache => "messages.content.cache_control",
+        Feature::Cite => "messages.content.citations",
+        Feature::Refusal => "messages.refusal",
+        Feature::ParticipantName => "messages.name",
+        Feature::Prefill => "messages",
+        Feature::User => "user",
+        Feature::Metadata => "metadata",
+        Feature::ServiceTier => "service_tier",
+        Feature::Owned => "messages.content.file.file_id",
+    }
 }
