@@ -13,7 +13,9 @@ struct Seen {
 fn seen_of(message: &Message<'_>) -> Seen {
     let headers = message.headers();
     Seen {
-        headers: headers.map(|(name, value)| (name.to_owned(), format!("{value:?}"))).collect(),
+        headers: headers
+            .map(|(name, value)| (name.to_owned(), format!("{value:?}")))
+            .collect(),
         payload: message.payload.to_vec(),
     }
 }
@@ -110,7 +112,9 @@ fn an_exception_names_its_type() {
 /// A stream of messages of several shapes, and what it says.
 fn stream() -> Vec<u8> {
     let mut out = Vec::new();
-    write_event(&mut out, "messageStart", |out| out.extend_from_slice(br#"{"role":"assistant"}"#));
+    write_event(&mut out, "messageStart", |out| {
+        out.extend_from_slice(br#"{"role":"assistant"}"#)
+    });
     write(&mut out, &[], |_| {});
     write(&mut out, &ALL_TYPES, |_| {});
     write_exception(&mut out, "internalServerException", |out| out.extend_from_slice(b"{}"));
@@ -133,7 +137,11 @@ fn no_cut_changes_what_is_read() {
 fn a_stream_that_ends_early_is_cut_unless_between_messages() {
     let one = bytes_of(KNOWN_EVENT);
     for end in 1..one.len() {
-        assert_eq!(decode(&one[..end], &[], 100), (Vec::new(), Err(BadMessage::Cut)), "{end} bytes");
+        assert_eq!(
+            decode(&one[..end], &[], 100),
+            (Vec::new(), Err(BadMessage::Cut)),
+            "{end} bytes"
+        );
     }
     assert_eq!(decode(b"", &[], 100), (Vec::new(), Ok(())));
 }
@@ -171,19 +179,63 @@ fn a_message_that_cannot_be_is_refused() {
         ("no length at all", forged(0, 0, b""), BadMessage::Lengths),
         ("more headers than message", forged(20, 5, b"abcd"), BadMessage::Lengths),
         ("headers of 4 GiB", forged(16, u32::MAX, b""), BadMessage::Lengths),
-        ("too many headers", forged(long + 16, long, b""), BadMessage::HeadersTooLong),
-        ("a payload one byte too long", forged(27, 0, b"01234567890"), BadMessage::PayloadTooLong { limit: 10 }),
-        ("a payload of 4 GiB, of which nothing has come", forged(u32::MAX, 0, b""), BadMessage::PayloadTooLong { limit: 10 }),
-        ("server-sent events", b"data: {\"a\":1}\n\n".to_vec(), BadMessage::PreludeChecksum),
+        (
+            "too many headers",
+            forged(long + 16, long, b""),
+            BadMessage::HeadersTooLong,
+        ),
+        (
+            "a payload one byte too long",
+            forged(27, 0, b"01234567890"),
+            BadMessage::PayloadTooLong { limit: 10 },
+        ),
+        (
+            "a payload of 4 GiB, of which nothing has come",
+            forged(u32::MAX, 0, b""),
+            BadMessage::PayloadTooLong { limit: 10 },
+        ),
+        (
+            "server-sent events",
+            b"data: {\"a\":1}\n\n".to_vec(),
+            BadMessage::PreludeChecksum,
+        ),
         ("JSON", b"{\"message\":\"no\"}".to_vec(), BadMessage::PreludeChecksum),
-        ("a header cut in its name", forged(18, 2, &[5, b'a']), BadMessage::Header),
+        (
+            "a header cut in its name",
+            forged(18, 2, &[5, b'a']),
+            BadMessage::Header,
+        ),
         ("a header without a type", forged(18, 2, &[1, b'a']), BadMessage::Header),
-        ("a header of no type known", forged(19, 3, &[1, b'a', 10]), BadMessage::Header),
-        ("a header cut in its number", forged(20, 4, &[1, b'a', 3, 0]), BadMessage::Header),
-        ("a header cut in its text", forged(22, 6, &[1, b'a', 7, 0, 2, b'x']), BadMessage::Header),
-        ("a header cut in its identifier", forged(22, 6, &[1, b'a', 9, 0, 2, b'x']), BadMessage::Header),
-        ("a name that is no UTF-8", forged(19, 3, &[1, 0xff, 0]), BadMessage::Header),
-        ("a text that is no UTF-8", forged(22, 6, &[1, b'a', 7, 0, 1, 0xff]), BadMessage::Header),
+        (
+            "a header of no type known",
+            forged(19, 3, &[1, b'a', 10]),
+            BadMessage::Header,
+        ),
+        (
+            "a header cut in its number",
+            forged(20, 4, &[1, b'a', 3, 0]),
+            BadMessage::Header,
+        ),
+        (
+            "a header cut in its text",
+            forged(22, 6, &[1, b'a', 7, 0, 2, b'x']),
+            BadMessage::Header,
+        ),
+        (
+            "a header cut in its identifier",
+            forged(22, 6, &[1, b'a', 9, 0, 2, b'x']),
+            BadMessage::Header,
+        ),
+        (
+            "a name that is no UTF-8",
+            forged(19, 3, &[1, 0xff, 0]),
+            BadMessage::Header,
+        ),
+        (
+            "a text that is no UTF-8",
+            forged(22, 6, &[1, b'a', 7, 0, 1, 0xff]),
+            BadMessage::Header,
+        ),
     ];
     for (name, bytes, bad) in table {
         for cuts in [&[][..], &[1, 13], &[12], &[11]] {
@@ -196,13 +248,24 @@ fn a_message_that_cannot_be_is_refused() {
 fn a_failed_decoder_stays_failed() {
     let mut decoder = Decoder::new(100);
     let mut met = 0;
-    assert_eq!(decoder.feed(&forged(15, 0, b""), |_| met += 1), Err(BadMessage::Lengths));
-    assert_eq!(decoder.feed(&bytes_of(KNOWN_EVENT), |_| met += 1), Err(BadMessage::Lengths));
+    assert_eq!(
+        decoder.feed(&forged(15, 0, b""), |_| met += 1),
+        Err(BadMessage::Lengths)
+    );
+    assert_eq!(
+        decoder.feed(&bytes_of(KNOWN_EVENT), |_| met += 1),
+        Err(BadMessage::Lengths)
+    );
     assert_eq!((decoder.finish(), met), (Err(BadMessage::Lengths), 0));
 }
 
 fn value() -> impl Strategy<Value = (u8, i64, Vec<u8>, String)> {
-    (0u8..10, any::<i64>(), proptest::collection::vec(any::<u8>(), 0..20), ".{0,10}")
+    (
+        0u8..10,
+        any::<i64>(),
+        proptest::collection::vec(any::<u8>(), 0..20),
+        ".{0,10}",
+    )
 }
 
 fn value_of((kind, number, bytes, text): &(u8, i64, Vec<u8>, String)) -> Value<'_> {
