@@ -119,7 +119,7 @@ impl<'a> Reader<'a> {
         request.format = Format::Schema {
             name: None,
             description: None,
-            schema: schema.raw(),
+            schema: schema.raw().into(),
             strict: None,
         };
         Ok(())

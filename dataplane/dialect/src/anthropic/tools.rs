@@ -93,7 +93,7 @@ impl<'a> Reader<'a> {
             description: description
                 .map(|node| path.member("description").text(node))
                 .transpose()?,
-            schema: Some(schema.raw()),
+            schema: Some(schema.raw().into()),
             strict: strict.map(|node| path.member("strict").boolean(node)).transpose()?,
             cache: self.cache(cache, path)?,
         }))
@@ -149,7 +149,7 @@ fn write_tool(tool: &Tool<'_>, marks: &mut Marks, json: &mut Out<'_>) {
         json.key("description").text(description);
     }
     json.key("input_schema");
-    write_schema(tool.schema, json);
+    write_schema(tool.schema.as_deref(), json);
     if let Some(strict) = tool.strict {
         json.key("strict").boolean(strict);
     }

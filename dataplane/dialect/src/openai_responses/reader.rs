@@ -272,7 +272,8 @@ fn format<'a>(node: Node<'a>, path: &Path<'_>, unread: &mut Unread<'a>) -> Resul
             description: format.text("description", path)?,
             schema: format
                 .object("schema", path)?
-                .ok_or_else(|| path.member("schema").wrong("is missing", node))?,
+                .ok_or_else(|| path.member("schema").wrong("is missing", node))?
+                .into(),
             strict: format.boolean("strict", path)?,
         }),
         _ => Err(path

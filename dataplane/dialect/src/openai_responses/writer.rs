@@ -108,7 +108,7 @@ impl<'w> Writer<'w> {
                 out.key("description").text(description);
             }
             out.key("parameters");
-            match tool.schema {
+            match &tool.schema {
                 Some(schema) => out.raw(schema),
                 None => out.null(),
             };

@@ -44,7 +44,7 @@ fn tool<'a>(node: Node<'a>, path: &Path<'_>, unread: &mut Unread<'a>) -> Result<
     Ok(Some(Tool {
         name: text(tool.need("name", path, node)?, &path.member("name"))?,
         description: tool.text("description", path)?,
-        schema: tool.object("parameters", path)?,
+        schema: tool.object("parameters", path)?.map(Into::into),
         strict: tool.boolean("strict", path)?,
         cache: None,
     }))
