@@ -72,18 +72,25 @@ impl<'a> Reply<'a> {
     /// answer 128 tokens.
     pub fn each_piece(&self, mut each: impl FnMut(&str, &str)) {
         let mut crc = crc32fast::Hasher::new();
-        let mut both = |space: &str, text: &str| {
+        self.each_unsigned_piece(|space, text| {
             crc.update(space.as_bytes());
             crc.update(text.as_bytes());
             each(space, text);
-        };
+        });
+        if self.is_signed() {
+            check_words(crc.finalize()).iter().for_each(|word| each(" ", word));
+        }
+    }
+
+    /// The same without the checksum.
+    pub fn each_unsigned_piece(&self, mut each: impl FnMut(&str, &str)) {
         if self.bulk {
             let piece = BULK_TOKEN.repeat(BULK_TOKENS_PER_EVENT as usize);
             let mut left = self.unsigned_tokens();
             while left > 0 {
                 let tokens = left.min(BULK_TOKENS_PER_EVENT);
                 let text = &piece[..tokens as usize * BULK_TOKEN.len()];
-                both(
+                each(
                     "",
                     if left == self.unsigned_tokens() {
                         text.trim_start()
@@ -94,10 +101,7 @@ impl<'a> Reply<'a> {
                 left -= tokens;
             }
         } else {
-            Tokens::new(self.seed, self.unsigned_tokens()).for_each(|(space, word)| both(space, word));
-        }
-        if self.is_signed() {
-            check_words(crc.finalize()).iter().for_each(|word| each(" ", word));
+            Tokens::new(self.seed, self.unsigned_tokens()).for_each(|(space, word)| each(space, word));
         }
     }
 

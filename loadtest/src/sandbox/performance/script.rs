@@ -89,7 +89,10 @@ impl Script {
 
     pub fn usage(&self) -> Usage {
         let counted = |is_thought: bool| {
-            let parts = self.parts.iter().filter(|part| matches!(part.what, Began::Thinking) == is_thought);
+            let parts = self
+                .parts
+                .iter()
+                .filter(|part| matches!(part.what, Began::Thinking) == is_thought);
             parts.map(Part::tokens).sum::<u64>() * u64::from(self.choices)
         };
         Usage {

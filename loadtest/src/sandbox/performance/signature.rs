@@ -21,7 +21,9 @@ pub fn is_ours(signature: &str, text: Option<&str>) -> bool {
     match text {
         Some(text) => signature == of(text),
         None => STANDARD.decode(signature).is_ok_and(|bytes| {
-            bytes.len() == 20 && bytes[16..] == hash(KEY, &bytes[..16]).to_be_bytes() && STANDARD.encode(&bytes) == signature
+            bytes.len() == 20
+                && bytes[16..] == hash(KEY, &bytes[..16]).to_be_bytes()
+                && STANDARD.encode(&bytes) == signature
         }),
     }
 }
