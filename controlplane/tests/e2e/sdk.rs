@@ -4,6 +4,8 @@ use std::{path::PathBuf, process::Command};
 
 use crate::harness::{
     Sandbox, Setup,
+    certificates::{Authority, Validity},
+    free_port,
     gateway::{KEY, provider_line},
     probe::Baseline,
     until,
@@ -29,10 +31,10 @@ fn python() -> PathBuf {
 
 fn run(script: &str) {
     let sandbox = Sandbox::start();
-    run_against(script, &sandbox, Setup::to(sandbox.address));
+    run_against(script, &sandbox, Setup::to(sandbox.address), &[]);
 }
 
-fn run_against(script: &str, sandbox: &Sandbox, mut setup: Setup) {
+fn run_against(script: &str, sandbox: &Sandbox, mut setup: Setup, environment: &[(&str, &str)]) {
     let python = python();
     setup.keys += "  narrow: { secret: env:TOLLGATE_TEST_NARROW, models: [ \"nothing/*\" ] }\n";
     setup
@@ -45,12 +47,10 @@ fn run_against(script: &str, sandbox: &Sandbox, mut setup: Setup) {
         .env("TOLLGATE_URL", format!("http://{}", gateway.address))
         .env("TOLLGATE_KEY", KEY)
         .env("SANDBOX_URL", format!("http://{}", sandbox.address))
-        .env(
-            "NOWHERE_URL",
-            format!("http://127.0.0.1:{}", crate::harness::free_port()),
-        )
+        .env("NOWHERE_URL", format!("http://127.0.0.1:{}", free_port()))
         .env("NO_PROXY", "127.0.0.1")
         .env("AWS_EC2_METADATA_DISABLED", "true")
+        .envs(environment.iter().copied())
         .output()
         .expect("python runs");
     let (said, complained) = (
@@ -89,7 +89,17 @@ const UPSTREAMS: [(&str, &str); 6] = [
 #[test]
 fn every_sdk_reaches_every_dialect() {
     let sandbox = Sandbox::start();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let authority = Authority::new(folder.path(), "root");
+    let files = authority.issue("server", &["localhost"], Validity::Current);
     let mut setup = Setup::to(sandbox.address);
+    // The AWS SDK sends its key over TLS alone.
+    let port = free_port();
+    setup.listeners = format!(
+        "  secure: {{ address: \"127.0.0.1:{port}\", tls: {{ certificate: \"file:{}\", key: \"file:{}\" }} }}\n",
+        files.certificate.display(),
+        files.key.display()
+    );
     (setup.providers, setup.models) = Default::default();
     for (dialect, model) in UPSTREAMS {
         setup.providers += &provider_line(dialect, dialect, sandbox.address);
@@ -99,5 +109,12 @@ fn every_sdk_reaches_every_dialect() {
             );
         }
     }
-    run_against("matrix.py", &sandbox, setup);
+    let secure = format!("https://localhost:{port}");
+    let root = authority.root("root").display().to_string();
+    run_against(
+        "matrix.py",
+        &sandbox,
+        setup,
+        &[("TOLLGATE_SECURE_URL", &secure), ("AWS_CA_BUNDLE", &root)],
+    );
 }

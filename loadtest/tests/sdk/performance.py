@@ -10,9 +10,9 @@ from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
 import provider
-from clients import ALL, tasks
+from clients import PYTHON, tasks
 
-CLIENTS = [make(provider.URL, "k") for make in ALL]
+CLIENTS = [make(provider.URL, "k") for make in PYTHON]
 TASKS = [tasks.buffered, tasks.streamed, tasks.tools, tasks.results, tasks.structured, tasks.picture, tasks.thinking]
 MODEL = "claude-sonnet-5"
 OPENAI, ANTHROPIC = CLIENTS[0].sdk, CLIENTS[3].sdk

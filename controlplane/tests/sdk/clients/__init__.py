@@ -8,6 +8,9 @@ from clients.anthropic_client import Anthropic
 from clients.bedrock_client import Bedrock
 from clients.cohere_client import Cohere
 from clients.gemini_client import Gemini
+from clients.npm_clients import NpmAi, NpmAiAnthropic, NpmAnthropic, NpmOpenAI
 from clients.openai_clients import Azure, OpenAIChat, OpenAIResponses
 
-ALL = [OpenAIChat, Azure, OpenAIResponses, Anthropic, Gemini, Cohere, Bedrock]
+PYTHON = [OpenAIChat, Azure, OpenAIResponses, Anthropic, Gemini, Cohere, Bedrock]
+NPM = [NpmOpenAI, NpmAnthropic, NpmAi, NpmAiAnthropic]
+ALL = PYTHON + NPM
