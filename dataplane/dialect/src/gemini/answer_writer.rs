@@ -2,7 +2,9 @@
 
 use super::{
     citations::{self, Places},
-    finish, logprobs, usage,
+    finish, logprobs,
+    loose::one_line,
+    usage,
 };
 use crate::{
     canonical::{
@@ -141,7 +143,11 @@ pub(super) fn write_part(
             if let Some(id) = id {
                 json.key("id").text(id);
             }
-            json.key("name").text(name).key("args").raw(&arguments).close();
+            json.key("name")
+                .text(name)
+                .key("args")
+                .raw(&one_line(&arguments))
+                .close();
         }
     }
     if let Some(signature) = signature {

@@ -2,7 +2,7 @@
 //!
 //! Google counts bytes of a part's text; what is between the dialects counts characters.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::{
     canonical::event::Citation,
@@ -160,7 +160,7 @@ pub(super) fn write(citations: &[Placed<'_>], json: &mut Out<'_>) {
         return;
     }
     json.key("groundingMetadata").open().key("groundingChunks").open_list();
-    let mut numbers: HashMap<Vec<u8>, u64> = HashMap::new();
+    let mut numbers: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
     let mut supports = Vec::new();
     for placed in citations {
         let mut chunk = Vec::new();

@@ -35,7 +35,8 @@ pub(super) fn read<'a>(config: Node<'a>, path: &Path<'_>, request: &mut Request<
                 let schema = schema::to_json_schema(value, at)?;
                 once(&mut format.schema, schema, at, value)?;
             }
-            "responseJsonSchema" => once(&mut format.schema, Cow::Borrowed(value.raw()), at, value)?,
+            "responseJsonSchema" if value.is_object() => once(&mut format.schema, value.raw().into(), at, value)?,
+            "responseJsonSchema" => return Err(at.wrong("must be an object", value)),
             _ => at.is_unread(&mut request.unread),
         }
     }

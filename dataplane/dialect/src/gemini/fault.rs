@@ -158,7 +158,8 @@ fn http_status(kind: FaultKind) -> u16 {
 
 /// Appends the member `error`. The SDK knows an error in a stream by its being the first.
 pub(super) fn write_error(fault: &Fault, json: &mut Out<'_>) {
-    let word = match fault.kind {
+    let own = fault.code.as_deref().filter(|code| kind_of_word(code).is_some());
+    let word = own.unwrap_or(match fault.kind {
         FaultKind::InvalidRequest | FaultKind::ContextLength | FaultKind::ContentPolicy | FaultKind::TooLarge => {
             "INVALID_ARGUMENT"
         }
@@ -169,7 +170,7 @@ pub(super) fn write_error(fault: &Fault, json: &mut Out<'_>) {
         FaultKind::Overloaded => "UNAVAILABLE",
         FaultKind::Timeout => "DEADLINE_EXCEEDED",
         FaultKind::Internal => "INTERNAL",
-    };
+    });
     json.key("error").open();
     json.key("code").unsigned(u64::from(http_status(fault.kind)));
     json.key("message").string(&fault.message).key("status").string(word);

@@ -6,6 +6,7 @@ use std::{borrow::Cow, fmt};
 use crate::{
     canonical::bad::BadRequest,
     json::{Node, Number, Text},
+    numbers::string_end,
 };
 
 /// What is unread beyond this many is not listed: a header has room for fewer.
@@ -130,6 +131,24 @@ pub(super) fn base64(text: Text<'_>) -> Text<'_> {
     }
 }
 
+/// A JSON value without white space, where it was written over several lines: Google writes buffered answers so, and an
+/// event of a stream has but one line.
+pub(super) fn one_line(value: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr2(b'\n', b'\r', value).is_none() {
+        return Cow::Borrowed(value);
+    }
+    let mut line = Vec::with_capacity(value.len());
+    let mut rest = value;
+    while let Some(quote) = memchr::memchr(b'"', rest) {
+        let end = string_end(rest, quote + 1).saturating_add(1).min(rest.len());
+        line.extend(rest[..quote].iter().filter(|byte| !byte.is_ascii_whitespace()));
+        line.extend_from_slice(&rest[quote..end]);
+        rest = &rest[end..];
+    }
+    line.extend(rest.iter().filter(|byte| !byte.is_ascii_whitespace()));
+    Cow::Owned(line)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +164,17 @@ mod tests {
             ("_", ""),
         ] {
             assert_eq!(camel(name), read, "{name}");
+        }
+    }
+
+    #[test]
+    fn values_are_brought_on_one_line() {
+        for (value, line) in [
+            ("{\"a\": 1}", "{\"a\": 1}"),
+            ("{\n \"a b\" : [ 1,\r\n \"\\\" c\" ] }", "{\"a b\":[1,\"\\\" c\"]}"),
+            ("\n\"", "\""),
+        ] {
+            assert_eq!(*one_line(value.as_bytes()), *line.as_bytes(), "{value}");
         }
     }
 

@@ -68,11 +68,19 @@ fn read_content<'a>(content: Node<'a>, path: &Path<'_>, unread: &mut Unread<'a>)
             _ => at.is_unread(unread),
         }
     }
-    let Some(parts) = parts else {
+    let Some(mut parts) = parts else {
         return Err(path.wrong("needs parts", content));
     };
+    let role = role.unwrap_or(Role::User);
+    if role == Role::Assistant {
+        // The last chunk of a stream has such a one, and comes back with the rest.
+        parts.retain(|part| {
+            let says_nothing = matches!(&part.content, Content::Text(text) if text.is_empty());
+            !says_nothing || part.signature.is_some()
+        });
+    }
     Ok(Turn {
-        role: role.unwrap_or(Role::User),
+        role,
         name: None,
         parts,
     })
@@ -89,28 +97,24 @@ fn read_role(value: Node<'_>, path: &Path<'_>) -> Result<Role, BadRequest> {
 /// A client that streamed hands each chunk of the model's turn back as a content of its own; results of one round may
 /// come one by one. Both are one turn.
 fn add_turn<'a>(turns: &mut Vec<Turn<'a>>, turn: Turn<'a>) {
-    let only_results = |turn: &Turn<'_>| {
-        let mut parts = turn.parts.iter();
-        parts.all(|part| matches!(part.content, Content::ToolResult { .. }))
-    };
     match turns.last_mut() {
         Some(last) if last.role == Role::Assistant && turn.role == Role::Assistant => {
-            turn.parts.into_iter().for_each(|part| add_part(&mut last.parts, part));
+            for part in turn.parts {
+                add_part(&mut last.parts, part, Seam::Contents);
+            }
         }
-        // Whether the last holds only results is seen from its first and last part: turns of both kinds are not merged.
-        Some(last)
-            if last.role == Role::User && turn.role == Role::User && only_results(&turn) && ends_in_results(last) =>
-        {
-            last.parts.extend(turn.parts);
-        }
+        Some(last) if ends_in_results(last) && turn.parts.iter().all(is_result) => last.parts.extend(turn.parts),
         _ => turns.push(turn),
     }
 }
 
+fn is_result(part: &Part<'_>) -> bool {
+    matches!(part.content, Content::ToolResult { .. })
+}
+
+/// Turns of results alone are grown; whether this is one is seen from its ends.
 fn ends_in_results(turn: &Turn<'_>) -> bool {
-    let is_result =
-        |part: Option<&Part<'_>>| part.is_some_and(|part| matches!(part.content, Content::ToolResult { .. }));
-    is_result(turn.parts.first()) && is_result(turn.parts.last())
+    turn.parts.first().is_some_and(is_result) && turn.parts.last().is_some_and(is_result)
 }
 
 fn read_parts<'a>(list: Node<'a>, path: &Path<'_>, unread: &mut Unread<'a>) -> Result<Vec<Part<'a>>, BadRequest> {
@@ -121,7 +125,7 @@ fn read_parts<'a>(list: Node<'a>, path: &Path<'_>, unread: &mut Unread<'a>) -> R
             return Err(path.wrong(format!("has more than {MAX_PARTS} elements"), list));
         }
         if let Some(part) = read_part(part, &path.element(count), unread)? {
-            add_part(&mut parts, part);
+            add_part(&mut parts, part, Seam::Parts);
         }
         count += 1;
     }
@@ -131,32 +135,38 @@ fn read_parts<'a>(list: Node<'a>, path: &Path<'_>, unread: &mut Unread<'a>) -> R
     }
 }
 
-/// A streamed thought comes back in the pieces it was streamed in, its signature with the last: together they are what
-/// was signed.
-fn add_part<'a>(parts: &mut Vec<Part<'a>>, part: Part<'a>) {
-    if let Content::Thinking(more) = &part.content
-        && let Some(last) = parts.last_mut()
-        && let Content::Thinking(text) = &mut last.content
-        && last.signature.is_none()
-    {
-        let before = mem::replace(text, Text::EMPTY);
-        *text = match (before, more.is_empty()) {
-            (before, true) => before,
-            (before, false) => joined(before, more),
-        };
-        last.signature = part.signature;
-        return;
-    }
-    parts.push(part);
+/// What lies between two parts that follow one another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seam {
+    Parts,
+    /// They are of two contents of the model: chunks of a stream.
+    Contents,
 }
 
-fn joined(before: Text<'_>, more: &Text<'_>) -> Text<'static> {
-    let mut whole = match before.into_owned() {
+/// What was streamed comes back in the pieces it was streamed in, its signature with the last: together they are what
+/// was signed.
+fn add_part<'a>(parts: &mut Vec<Part<'a>>, part: Part<'a>, seam: Seam) {
+    let Some(last) = parts.last_mut().filter(|last| last.signature.is_none()) else {
+        return parts.push(part);
+    };
+    match (&mut last.content, &part.content) {
+        (Content::Text(text), Content::Text(more)) if seam == Seam::Contents => join(text, more),
+        (Content::Thinking(text), Content::Thinking(more)) => join(text, more),
+        _ => return parts.push(part),
+    }
+    last.signature = part.signature;
+}
+
+fn join<'a>(text: &mut Text<'a>, more: &Text<'a>) {
+    if more.is_empty() {
+        return;
+    }
+    let mut whole = match mem::replace(text, Text::EMPTY).into_owned() {
         Text::Plain(text) => text.into_owned(),
         escaped @ Text::Escaped(_) => escaped.plain().unwrap_or_default().into_owned(),
     };
     whole.push_str(&more.plain().unwrap_or_default());
-    Text::from(whole)
+    *text = Text::from(whole);
 }
 
 /// `None` for what no other dialect has.

@@ -111,11 +111,10 @@ fn model<'a>(facts: PathFacts<'a>, in_body: Option<Node<'a>>) -> Result<Cow<'a, 
         let name = node.string();
         name.ok_or_else(|| Path::Top.member("model").wrong("must be a string", node))
     };
-    let in_body = in_body.map(named).transpose()?;
-    match (facts.model, in_body) {
+    match (facts.model, in_body.map(named).transpose()?) {
         (Some(model), _) => Ok(Cow::Borrowed(model)),
         (None, Some(Cow::Borrowed(model))) => Ok(Cow::Borrowed(model.strip_prefix("models/").unwrap_or(model))),
-        (None, Some(model)) => Ok(model),
+        (None, Some(Cow::Owned(model))) => Ok(Cow::Owned(model.trim_start_matches("models/").to_owned())),
         (None, None) => Err(BadRequest::missing("model", "is missing: the path names it")),
     }
 }

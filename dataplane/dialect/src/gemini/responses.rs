@@ -5,7 +5,9 @@
 
 use super::{
     citations::{self, Placed, Said},
-    fault, finish, logprobs, usage,
+    fault, finish, logprobs,
+    loose::one_line,
+    usage,
 };
 use crate::{
     canonical::{
@@ -322,7 +324,8 @@ impl Speaking<'_, '_> {
         let Some(name) = name else {
             return Err(BadAnswer::new("it calls a function without a name"));
         };
-        let arguments = str::from_utf8(arguments.unwrap_or(b"{}")).unwrap_or("{}");
+        let arguments = one_line(arguments.unwrap_or(b"{}"));
+        let arguments = str::from_utf8(&arguments).unwrap_or("{}");
         let part = self.begin(Began::ToolCall { id, name }, None);
         self.choice.has_called = true;
         self.piece(part, Text::from(arguments));
@@ -448,10 +451,10 @@ impl Choice {
             }
             sink(&Event::Citation { choice, part, citation });
         };
-        if let Some(metadata) = Node::document(&self.grounding).ok() {
+        if let Ok(metadata) = Node::document(&self.grounding) {
             citations::grounded(metadata, &mut tell);
         }
-        if let Some(metadata) = Node::document(&self.recitation).ok() {
+        if let Ok(metadata) = Node::document(&self.recitation) {
             citations::recited(metadata, &mut tell);
         }
     }

@@ -94,6 +94,8 @@ fn write_turn(turn: &Turn<'_>, drops: &mut Drops, json: &mut Out<'_>) -> Result<
 fn write_part(part: &Part<'_>, drops: &mut Drops, json: &mut Out<'_>) -> Result<(), BadRequest> {
     drops.note_if(Feature::Cache, part.cache.is_some());
     match &part.content {
+        // Google refuses a text that says nothing, unless it is there for its signature.
+        Content::Text(text) | Content::Refusal(text) if text.is_empty() && part.signature.is_none() => return Ok(()),
         Content::Text(text) | Content::Refusal(text) => {
             json.open().key("text").text(text);
         }

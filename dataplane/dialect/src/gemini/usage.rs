@@ -155,12 +155,14 @@ mod tests {
             (
                 r#"{"promptTokenCount":120,"candidatesTokenCount":90,
                     "promptTokensDetails":[{"modality":"TEXT","tokenCount":15},{"modality":"AUDIO","tokenCount":100},
-                    {"modality":"IMAGE","tokenCount":5}],"candidatesTokensDetails":[{"modality":"AUDIO","tokenCount":70}]}"#,
+                    {"modality":"IMAGE","tokenCount":5}],
+                    "candidatesTokensDetails":[{"modality":"AUDIO","tokenCount":70}]}"#,
                 "15 – 20 – 100 70 5",
             ),
             (
                 r#"{"promptTokenCount":50,"cachedContentTokenCount":40,
-                    "promptTokensDetails":[{"modality":"AUDIO","tokenCount":30}],"cacheTokensDetails":[{"modality":"AUDIO","tokenCount":25}]}"#,
+                    "promptTokensDetails":[{"modality":"AUDIO","tokenCount":30}],
+                    "cacheTokensDetails":[{"modality":"AUDIO","tokenCount":25}]}"#,
                 "5 40 – – 5 – –",
             ),
             (

@@ -170,16 +170,11 @@ fn what_answers_say() {
         ("malformed_call.json", &[], "Other(Plain(\"MALFORMED_FUNCTION_CALL\"))"),
         ("code_execution.json", &["text: I compute.", "text: It is 1."], "Stop"),
     ] {
-        let heard = answer(&compact(&case("answers", name))).expect(name);
+        let heard = answer(&case("answers", name)).expect(name);
         let (said, ended) = only(&heard.answer);
         assert_eq!(said, parts, "{name}");
         assert_eq!(ended, reason, "{name}");
     }
-}
-
-/// Arguments keep the white space they came with.
-fn compact(body: &[u8]) -> Vec<u8> {
-    json(body).to_string().into_bytes()
 }
 
 #[test]
@@ -555,7 +550,10 @@ fn citations_and_logprobs_are_written() {
             "topCandidates": [{ "candidates": [{ "token": "a", "logProbability": -0.5 }] }],
         })
     );
-    let support = |start: u64, end: u64| json!({ "segment": { "startIndex": start, "endIndex": end }, "groundingChunkIndices": [0] });
+    let support = |start: u64, end: u64| {
+        let segment = json!({ "startIndex": start, "endIndex": end });
+        json!({ "segment": segment, "groundingChunkIndices": [0] })
+    };
     let expected: Value = json!({
         "groundingChunks": [{ "web": { "uri": "https://a" } }, { "web": { "uri": "https://b" } }],
         "groundingSupports": [support(2, 3), support(0, 2)],

@@ -54,8 +54,8 @@ fn every_error_comes_back_as_it_was() {
             assert_eq!(json(&out).is_array(), as_array);
             let again = SPEAKS.read_fault(status, &out);
             assert_eq!(
-                (&again.message, &again.param, again.retry_after_ms),
-                (&fault.message, &fault.param, fault.retry_after_ms),
+                (&again.code, &again.message, &again.param, again.retry_after_ms),
+                (&fault.code, &fault.message, &fault.param, fault.retry_after_ms),
                 "{name}"
             );
             assert_eq!(SPEAKS.read_fault(500, &out).status, 500);

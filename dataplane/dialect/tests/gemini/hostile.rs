@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use proptest::prelude::*;
+use proptest::{prelude::*, sample::Index};
 use tollgate_dialect::{gemini::SPEAKS, speak::Speaks};
 
 use crate::rig::{answer, call, golden, read, rewritten, stream};
@@ -15,148 +15,150 @@ fn in_config(members: &str) -> String {
     format!(r#"{{"contents":{{"parts":{{"text":"a"}}}},"generationConfig":{{{members}}}}}"#)
 }
 
+/// It is refused with these words, and with where they are meant.
+fn refused(body: &str, wrong: &str) {
+    let bad = read(body.as_bytes()).expect_err(body).to_string();
+    assert!(bad.contains(wrong), "{body}: {bad}");
+    assert!(bad.contains("(byte "), "{body}: {bad}");
+}
+
 #[test]
-fn what_is_wrong_is_named() {
+fn what_is_wrong_at_the_top_is_named() {
     for (body, wrong) in [
-        ("{}".to_owned(), "'contents' is missing"),
+        ("{}", "'contents' is missing"),
+        (r#"{"contents":[]}"#, "'contents' must hold at least one content"),
+        (r#"{"contents":5}"#, "'contents[0]' must be an object"),
+        (r#"{"contents":[{}]}"#, "'contents[0]' needs parts"),
         (
-            r#"{"contents":[]}"#.to_owned(),
-            "'contents' must hold at least one content",
-        ),
-        (r#"{"contents":5}"#.to_owned(), "'contents[0]' must be an object"),
-        (r#"{"contents":[{}]}"#.to_owned(), "'contents[0]' needs parts"),
-        (
-            r#"{"contents":[{"parts":[]}]}"#.to_owned(),
+            r#"{"contents":[{"parts":[]}]}"#,
             "'contents[0].parts' must hold at least one part",
         ),
         (
-            r#"{"contents":[{"role":"system","parts":[{"text":"a"}]}]}"#.to_owned(),
+            r#"{"contents":[{"role":"system","parts":[{"text":"a"}]}]}"#,
             "'contents[0].role' must be 'user'",
         ),
         (
-            r#"{"contents":[{"role":7,"parts":[{"text":"a"}]}]}"#.to_owned(),
+            r#"{"contents":[{"role":7,"parts":[{"text":"a"}]}]}"#,
             "'contents[0].role' must be 'user'",
         ),
-        (r#"{"contents":[],"contents":[]}"#.to_owned(), "'contents' stands twice"),
+        (r#"{"contents":[],"contents":[]}"#, "'contents' stands twice"),
         (
-            r#"{"generationConfig":{},"generation_config":{}}"#.to_owned(),
+            r#"{"generationConfig":{},"generation_config":{}}"#,
             "'generation_config' stands twice",
         ),
         (
-            in_parts(r#"{"text":1}"#),
-            "'contents[0].parts[0].text' must be a string",
-        ),
-        (in_parts("{}"), "'contents[0].parts[0]' holds none of text"),
-        (in_parts("[]"), "'contents[0].parts[0]' must be an object"),
-        (
-            in_parts(r#"{"thought":true}"#),
-            "'contents[0].parts[0]' holds none of text",
-        ),
-        (
-            in_parts(r#"{"text":"a","inlineData":{"mimeType":"a/b","data":""}}"#),
-            "'contents[0].parts[0]' holds more",
-        ),
-        (
-            in_parts(r#"{"text":"a","text":"b"}"#),
-            "'contents[0].parts[0]' holds more",
-        ),
-        (
-            in_parts(r#"{"text":"a","thought":1}"#),
-            "'contents[0].parts[0].thought' must be true or false",
-        ),
-        (
-            in_parts(r#"{"inline_data":{"data":""}}"#),
-            "'contents[0].parts[0].inline_data' needs mimeType and data",
-        ),
-        (
-            in_parts(r#"{"fileData":{}}"#),
-            "'contents[0].parts[0].fileData' needs a fileUri",
-        ),
-        (
-            in_parts(r#"{"fileData":{"fileUri":"\ud800"}}"#),
-            "'contents[0].parts[0].fileData.fileUri' must be a URI",
-        ),
-        (
-            in_parts(r#"{"functionCall":{"args":{}}}"#),
-            "'contents[0].parts[0].functionCall' needs a name",
-        ),
-        (
-            in_parts(r#"{"functionCall":{"name":"f","args":[]}}"#),
-            "functionCall.args' must be an object",
-        ),
-        (
-            in_parts(r#"{"functionResponse":{"name":"f","response":"a"}}"#),
-            "functionResponse.response' must be an object",
-        ),
-        (
-            in_config(r#""temperature":"warm""#),
-            "'generationConfig.temperature' must be a number",
-        ),
-        (
-            in_config(r#""maxOutputTokens":-1"#),
-            "'generationConfig.maxOutputTokens' must be a whole number",
-        ),
-        (
-            in_config(r#""maxOutputTokens":1.5"#),
-            "'generationConfig.maxOutputTokens' must be a whole number",
-        ),
-        (
-            in_config(r#""maxOutputTokens":1e400"#),
-            "'generationConfig.maxOutputTokens' must be a whole number",
-        ),
-        (
-            in_config(r#""top_k":1,"topK":2"#),
-            "'generationConfig.topK' stands twice",
-        ),
-        (
-            in_config(r#""stopSequences":[1]"#),
-            "'generationConfig.stopSequences[0]' must be a string",
-        ),
-        (
-            in_config(r#""responseMimeType":1"#),
-            "'generationConfig.responseMimeType' must be a string",
-        ),
-        (
-            in_config(r#""responseSchema":1"#),
-            "'generationConfig.responseSchema' must be an object",
-        ),
-        (
-            in_config(r#""responseSchema":{},"responseJsonSchema":{}"#),
-            "'generationConfig.responseJsonSchema' stands",
-        ),
-        (
-            in_config(r#""responseSchema":{"properties":[]}"#),
-            "'generationConfig.responseSchema.properties' must be an",
-        ),
-        (
-            in_config(r#""thinkingConfig":{"thinkingLevel":"HUGE"}"#),
-            "thinkingConfig.thinkingLevel' must be MINIMAL",
-        ),
-        (
-            in_config(r#""thinkingConfig":{"thinkingBudget":-2}"#),
-            "thinkingConfig.thinkingBudget' must be -1, 0",
-        ),
-        (
-            in_config(r#""thinkingConfig":{"thinkingBudget":1,"thinkingLevel":"LOW"}"#),
-            "'generationConfig.thinkingConfig' has both",
-        ),
-        (
-            r#"{"tools":[{"functionDeclarations":[{"description":"a"}]}]}"#.to_owned(),
+            r#"{"tools":[{"functionDeclarations":[{"description":"a"}]}]}"#,
             "'tools[0].functionDeclarations[0]' needs a name",
         ),
         (
-            r#"{"tools":[{"functionDeclarations":[{"name":"f","parameters":{},"parametersJsonSchema":{}}]}]}"#
-                .to_owned(),
+            r#"{"tools":[{"functionDeclarations":[{"name":"f","parameters":{},"parametersJsonSchema":{}}]}]}"#,
             "'tools[0].functionDeclarations[0].parametersJsonSchema' stands twice",
         ),
         (
-            r#"{"toolConfig":{"functionCallingConfig":{"mode":"MAYBE"}}}"#.to_owned(),
+            r#"{"toolConfig":{"functionCallingConfig":{"mode":"MAYBE"}}}"#,
             "'toolConfig.functionCallingConfig.mode' must be AUTO",
         ),
     ] {
-        let bad = read(body.as_bytes()).expect_err(&body).to_string();
-        assert!(bad.contains(wrong), "{body}: {bad}");
-        assert!(bad.contains("(byte "), "{body}: {bad}");
+        refused(body, wrong);
+    }
+}
+
+#[test]
+fn what_is_wrong_in_a_part_is_named() {
+    for (body, wrong) in [
+        (r#"{"text":1}"#, "'contents[0].parts[0].text' must be a string"),
+        ("{}", "'contents[0].parts[0]' holds none of text"),
+        ("[]", "'contents[0].parts[0]' must be an object"),
+        (r#"{"thought":true}"#, "'contents[0].parts[0]' holds none of text"),
+        (
+            r#"{"text":"a","inlineData":{"mimeType":"a/b","data":""}}"#,
+            "'contents[0].parts[0]' holds more",
+        ),
+        (r#"{"text":"a","text":"b"}"#, "'contents[0].parts[0]' holds more"),
+        (
+            r#"{"text":"a","thought":1}"#,
+            "'contents[0].parts[0].thought' must be true or false",
+        ),
+        (
+            r#"{"inline_data":{"data":""}}"#,
+            "'contents[0].parts[0].inline_data' needs mimeType and data",
+        ),
+        (r#"{"fileData":{}}"#, "'contents[0].parts[0].fileData' needs a fileUri"),
+        (
+            r#"{"fileData":{"fileUri":"\ud800"}}"#,
+            "'contents[0].parts[0].fileData.fileUri' must be a URI",
+        ),
+        (
+            r#"{"functionCall":{"args":{}}}"#,
+            "'contents[0].parts[0].functionCall' needs a name",
+        ),
+        (
+            r#"{"functionCall":{"name":"f","args":[]}}"#,
+            "functionCall.args' must be an object",
+        ),
+        (
+            r#"{"functionResponse":{"name":"f","response":"a"}}"#,
+            "functionResponse.response' must be an object",
+        ),
+    ] {
+        refused(&in_parts(body), wrong);
+    }
+}
+
+#[test]
+fn what_is_wrong_in_the_configuration_is_named() {
+    for (body, wrong) in [
+        (
+            r#""temperature":"warm""#,
+            "'generationConfig.temperature' must be a number",
+        ),
+        (
+            r#""maxOutputTokens":-1"#,
+            "'generationConfig.maxOutputTokens' must be a whole number",
+        ),
+        (
+            r#""maxOutputTokens":1.5"#,
+            "'generationConfig.maxOutputTokens' must be a whole number",
+        ),
+        (
+            r#""maxOutputTokens":1e400"#,
+            "'generationConfig.maxOutputTokens' must be a whole number",
+        ),
+        (r#""top_k":1,"topK":2"#, "'generationConfig.topK' stands twice"),
+        (
+            r#""stopSequences":[1]"#,
+            "'generationConfig.stopSequences[0]' must be a string",
+        ),
+        (
+            r#""responseMimeType":1"#,
+            "'generationConfig.responseMimeType' must be a string",
+        ),
+        (
+            r#""responseSchema":1"#,
+            "'generationConfig.responseSchema' must be an object",
+        ),
+        (
+            r#""responseSchema":{},"responseJsonSchema":{}"#,
+            "'generationConfig.responseJsonSchema' stands",
+        ),
+        (
+            r#""responseSchema":{"properties":[]}"#,
+            "'generationConfig.responseSchema.properties' must be an",
+        ),
+        (
+            r#""thinkingConfig":{"thinkingLevel":"HUGE"}"#,
+            "thinkingConfig.thinkingLevel' must be MINIMAL",
+        ),
+        (
+            r#""thinkingConfig":{"thinkingBudget":-2}"#,
+            "thinkingConfig.thinkingBudget' must be -1, 0",
+        ),
+        (
+            r#""thinkingConfig":{"thinkingBudget":1,"thinkingLevel":"LOW"}"#,
+            "'generationConfig.thinkingConfig' has both",
+        ),
+    ] {
+        refused(&in_config(body), wrong);
     }
 }
 
@@ -332,8 +334,8 @@ proptest! {
 
     #[test]
     fn no_mutation_of_the_corpus_makes_it_panic(
-        case in any::<prop::sample::Index>(),
-        edits in proptest::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        case in any::<Index>(),
+        edits in proptest::collection::vec((any::<Index>(), any::<Index>(), any::<u8>()), 1..6),
     ) {
         let mut bytes = CORPUS[case.index(CORPUS.len())].clone();
         for (one, two, byte) in edits {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tollgate_dialect::{
-    canonical::request::{Content, Format, Media, MediaKind, Part, Source},
+    canonical::request::{Content, Format, Media, MediaKind, Part, Role, Source},
     gemini::SPEAKS,
     json::Text,
     speak::{PathFacts, Speaks},
@@ -99,7 +99,8 @@ fn both_spellings_and_one_for_a_list_are_the_same() {
     let lists = br#"{"contents":[{"role":"user","parts":[{"inlineData":{"mimeType":"image/png","data":"AA=="}}]}],
         "generationConfig":{"maxOutputTokens":64,"stopSequences":["END"],"thinkingConfig":{"thinkingBudget":7}}}"#;
     let other = br#"{"contents":{"parts":{"inline_data":{"mime_type":"image/png","data":"AA=="}}},
-        "generation_config":{"max_output_tokens":"64","stop_sequences":"END","thinking_config":{"thinking_budget":"7"}}}"#;
+        "generation_config":{"max_output_tokens":"64","stop_sequences":"END",
+        "thinking_config":{"thinking_budget":"7"}}}"#;
     assert_eq!(read(lists), read(other));
 }
 
@@ -157,7 +158,27 @@ fn a_thought_that_was_streamed_is_one_again() {
         Content::Thinking(Text::from("The user wants the weather. \u{2603}"))
     );
     assert!(parts[0].signature.is_some());
-    assert_eq!(parts[1..], [Part::text("12 "), Part::text("degrees.")]);
+    assert_eq!(parts[1..], [Part::text("12 degrees.")]);
+}
+
+#[test]
+fn what_the_sdk_hands_back_after_a_stream_is_one_turn() {
+    let body = case("requests", "sdk_chat_after_streams.json");
+    let request = read(&body).expect("a request");
+    let roles: Vec<_> = request.turns.iter().map(|turn| turn.role).collect();
+    assert_eq!(
+        roles,
+        [Role::User, Role::Assistant, Role::User, Role::Assistant, Role::User]
+    );
+    let parts = &request.turns[1].parts;
+    assert!(parts.iter().all(|part| part.signature.is_some()), "{parts:?}");
+    assert_eq!(parts[0].content, Content::Thinking(Text::from("Let me see.")));
+    assert!(matches!(parts[1].content, Content::ToolCall { .. }));
+    assert_eq!(parts.len(), 2);
+    let parts = &request.turns[3].parts;
+    assert!(matches!(parts[0].content, Content::Sealed { .. }));
+    assert_eq!(parts[1].content, Content::Text(Text::from("Because of scattering.")));
+    assert!(parts[1].signature.is_some() && parts.len() == 2);
 }
 
 #[test]

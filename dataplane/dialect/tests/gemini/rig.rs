@@ -19,6 +19,7 @@ use tollgate_dialect::{
 pub const MODEL: &str = "gemini-3-pro-preview";
 
 /// The golden cases of a kind: name and bytes.
+#[expect(clippy::disallowed_methods, reason = "a test may read its cases from disk")]
 pub fn golden(kind: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/gemini").join(kind);
     let mut cases: Vec<_> = fs::read_dir(&folder)

@@ -94,8 +94,7 @@ fn usage_is_disjoint_when_read_and_overlaps_when_written() {
 }
 
 /// What other dialects say and this one never would.
-#[test]
-fn another_dialects_answer_gets_what_clients_rely_on() {
+fn foreign_answer() -> Answer {
     let mut foreign = Answer::default();
     let text = |choice, part, text: &'static str| Event::Piece {
         choice,
@@ -154,6 +153,12 @@ fn another_dialects_answer_gets_what_clients_rely_on() {
     ] {
         foreign.take(&event);
     }
+    foreign
+}
+
+#[test]
+fn another_dialects_answer_gets_what_clients_rely_on() {
+    let foreign = foreign_answer();
     let mut out = Vec::new();
     SPEAKS.write_answer(&foreign, &call(), &mut out);
     let expected = serde_json::json!({

@@ -18,163 +18,164 @@ fn refused(body: &str) -> BadRequest {
     }
 }
 
+/// A body, the path that is named, and what is said of it.
+const WRONG_DOCUMENTS: [(&str, &str, &str); 8] = [
+    (r#"{"messages":[{"role":"user","content":"x"}]}"#, "model", "is missing"),
+    (
+        r#"{"model":"","messages":[{"role":"user","content":"x"}]}"#,
+        "model",
+        "is missing",
+    ),
+    (r#"{"model":7,"messages":[]}"#, "model", "must be a string"),
+    (r#"{"model":"\ud800","messages":[]}"#, "model", "whole characters"),
+    (r#"{"model":"m"}"#, "messages", "is missing"),
+    (r#"{"model":"m","messages":[]}"#, "messages", "at least one"),
+    (r#"{"model":"m","messages":{}}"#, "messages", "must be an array"),
+    (r#"{"model":"m","messages":[7]}"#, "messages[0]", "must be an object"),
+];
+
+/// The second message.
+const WRONG_MESSAGES: [(&str, &str, &str); 15] = [
+    (r#"{"content":"x"}"#, "messages[1].role", "must be one of"),
+    (r#"{"role":"user"}"#, "messages[1].content", "is missing"),
+    (
+        r#"{"role":"user","content":7}"#,
+        "messages[1].content",
+        "must be a string or an array",
+    ),
+    (
+        r#"{"role":"user","content":[]}"#,
+        "messages[1].content",
+        "at least one part",
+    ),
+    (
+        r#"{"role":"user","content":["x"]}"#,
+        "messages[1].content[0]",
+        "must be an object",
+    ),
+    (
+        r#"{"role":"user","content":[{"text":"x"}]}"#,
+        "messages[1].content[0].type",
+        "must be a string",
+    ),
+    (
+        r#"{"role":"user","content":[{"type":"text"}]}"#,
+        "messages[1].content[0].text",
+        "is missing",
+    ),
+    (
+        r#"{"role":"user","content":"x","content":"y"}"#,
+        "messages[1].content",
+        "stands twice",
+    ),
+    (
+        r#"{"role":"user","content":"x","content":null}"#,
+        "messages[1].content",
+        "stands twice",
+    ),
+    (
+        r#"{"role":"assistant","content":null}"#,
+        "messages[1]",
+        "neither content nor tool calls",
+    ),
+    (
+        r#"{"role":"assistant","tool_calls":[{"id":"a"}]}"#,
+        "messages[1].tool_calls[0].function",
+        "is missing",
+    ),
+    (
+        r#"{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"f","arguments":7}}]}"#,
+        "messages[1].tool_calls[0].function.arguments",
+        "must be a string",
+    ),
+    (
+        r#"{"role":"tool","content":"x"}"#,
+        "messages[1].tool_call_id",
+        "is missing",
+    ),
+    (
+        r#"{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png,abc"}}]}"#,
+        "messages[1].content[0].image_url.url",
+        "base64",
+    ),
+    (
+        r#"{"role":"user","content":[{"type":"file","file":{}}]}"#,
+        "messages[1].content[0].file",
+        "must have file_data or file_id",
+    ),
+];
+
+/// Members beside a sound conversation.
+const WRONG_MEMBERS: [(&str, &str, &str); 20] = [
+    (r#""temperature":"hot""#, "temperature", "must be a number"),
+    (r#""max_tokens":-1"#, "max_tokens", "must be a whole number"),
+    (r#""max_tokens":1.5"#, "max_tokens", "must be a whole number"),
+    (r#""max_tokens":1e400"#, "max_tokens", "must be a whole number"),
+    (
+        r#""max_tokens":99999999999999999999"#,
+        "max_tokens",
+        "must be a whole number",
+    ),
+    (r#""n":0"#, "n", "must be 1 to 128"),
+    (r#""n":129"#, "n", "must be 1 to 128"),
+    (r#""stream":"yes""#, "stream", "must be true or false"),
+    (r#""stream":true,"stream":false"#, "stream", "stands twice"),
+    (r#""stream":true,"\u0073tream":false"#, "stream", "stands twice"),
+    (r#""stop":[1]"#, "stop[0]", "must be a string"),
+    (r#""stop":{}"#, "stop", "must be a string or an array"),
+    (r#""tools":{}"#, "tools", "must be an array"),
+    (r#""tools":[{"type":"function"}]"#, "tools[0].function", "is missing"),
+    (
+        r#""tools":[{"type":"function","function":{"name":"f","parameters":[]}}]"#,
+        "tools[0].function.parameters",
+        "must be an object",
+    ),
+    (
+        r#""tool_choice":"maybe""#,
+        "tool_choice",
+        "must be none, auto, required",
+    ),
+    (r#""reasoning_effort":"heroic""#, "reasoning_effort", "must be one of"),
+    (
+        r#""response_format":{"type":"xml"}"#,
+        "response_format.type",
+        "must be one of",
+    ),
+    (r#""response_format":"json""#, "response_format", "must be an object"),
+    (r#""logit_bias":[]"#, "logit_bias", "must be an object"),
+];
+
 #[test]
 fn wrong_requests_are_told_where_and_what() {
-    let with = |members: &str| format!(r#"{{"model":"m","messages":[{{"role":"user","content":"x"}}],{members}}}"#);
-    let saying = |message: &str| format!(r#"{{"model":"m","messages":[{{"role":"user","content":"x"}},{message}]}}"#);
-    for (body, field, wrong) in [
-        (
-            r#"{"messages":[{"role":"user","content":"x"}]}"#.to_owned(),
-            "model",
-            "is missing",
-        ),
-        (
-            r#"{"model":"","messages":[{"role":"user","content":"x"}]}"#.to_owned(),
-            "model",
-            "is missing",
-        ),
-        (r#"{"model":7,"messages":[]}"#.to_owned(), "model", "must be a string"),
-        (
-            r#"{"model":"\ud800","messages":[]}"#.to_owned(),
-            "model",
-            "whole characters",
-        ),
-        (r#"{"model":"m"}"#.to_owned(), "messages", "is missing"),
-        (r#"{"model":"m","messages":[]}"#.to_owned(), "messages", "at least one"),
-        (
-            r#"{"model":"m","messages":{}}"#.to_owned(),
-            "messages",
-            "must be an array",
-        ),
-        (
-            r#"{"model":"m","messages":[7]}"#.to_owned(),
-            "messages[0]",
-            "must be an object",
-        ),
-        (saying(r#"{"content":"x"}"#), "messages[1].role", "must be one of"),
-        (saying(r#"{"role":"user"}"#), "messages[1].content", "is missing"),
-        (
-            saying(r#"{"role":"user","content":7}"#),
-            "messages[1].content",
-            "must be a string or an array",
-        ),
-        (
-            saying(r#"{"role":"user","content":[]}"#),
-            "messages[1].content",
-            "at least one part",
-        ),
-        (
-            saying(r#"{"role":"user","content":["x"]}"#),
-            "messages[1].content[0]",
-            "must be an object",
-        ),
-        (
-            saying(r#"{"role":"user","content":[{"text":"x"}]}"#),
-            "messages[1].content[0].type",
-            "must be a string",
-        ),
-        (
-            saying(r#"{"role":"user","content":[{"type":"text"}]}"#),
-            "messages[1].content[0].text",
-            "is missing",
-        ),
-        (
-            saying(r#"{"role":"user","content":"x","content":"y"}"#),
-            "messages[1].content",
-            "stands twice",
-        ),
-        (
-            saying(r#"{"role":"user","content":"x","content":null}"#),
-            "messages[1].content",
-            "stands twice",
-        ),
-        (
-            saying(r#"{"role":"assistant","content":null}"#),
-            "messages[1]",
-            "neither content nor tool calls",
-        ),
-        (
-            saying(r#"{"role":"assistant","tool_calls":[{"id":"a"}]}"#),
-            "messages[1].tool_calls[0].function",
-            "is missing",
-        ),
-        (
-            saying(r#"{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"f","arguments":7}}]}"#),
-            "messages[1].tool_calls[0].function.arguments",
-            "must be a string",
-        ),
-        (
-            saying(r#"{"role":"tool","content":"x"}"#),
-            "messages[1].tool_call_id",
-            "is missing",
-        ),
-        (
-            saying(r#"{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png,abc"}}]}"#),
-            "messages[1].content[0].image_url.url",
-            "base64",
-        ),
-        (
-            saying(r#"{"role":"user","content":[{"type":"file","file":{}}]}"#),
-            "messages[1].content[0].file",
-            "must have file_data or file_id",
-        ),
-        (with(r#""temperature":"hot""#), "temperature", "must be a number"),
-        (with(r#""max_tokens":-1"#), "max_tokens", "must be a whole number"),
-        (with(r#""max_tokens":1.5"#), "max_tokens", "must be a whole number"),
-        (with(r#""max_tokens":1e400"#), "max_tokens", "must be a whole number"),
-        (
-            with(r#""max_tokens":99999999999999999999"#),
-            "max_tokens",
-            "must be a whole number",
-        ),
-        (with(r#""n":0"#), "n", "must be 1 to 128"),
-        (with(r#""n":129"#), "n", "must be 1 to 128"),
-        (with(r#""stream":"yes""#), "stream", "must be true or false"),
-        (with(r#""stream":true,"stream":false"#), "stream", "stands twice"),
-        (with(r#""stream":true,"\u0073tream":false"#), "stream", "stands twice"),
-        (with(r#""stop":[1]"#), "stop[0]", "must be a string"),
-        (with(r#""stop":{}"#), "stop", "must be a string or an array"),
-        (with(r#""tools":{}"#), "tools", "must be an array"),
-        (
-            with(r#""tools":[{"type":"function"}]"#),
-            "tools[0].function",
-            "is missing",
-        ),
-        (
-            with(r#""tools":[{"type":"function","function":{"name":"f","parameters":[]}}]"#),
-            "tools[0].function.parameters",
-            "must be an object",
-        ),
-        (
-            with(r#""tool_choice":"maybe""#),
-            "tool_choice",
-            "must be none, auto, required",
-        ),
-        (
-            with(r#""reasoning_effort":"heroic""#),
-            "reasoning_effort",
-            "must be one of",
-        ),
-        (
-            with(r#""response_format":{"type":"xml"}"#),
-            "response_format.type",
-            "must be one of",
-        ),
-        (
-            with(r#""response_format":"json""#),
-            "response_format",
-            "must be an object",
-        ),
-        (with(r#""logit_bias":[]"#), "logit_bias", "must be an object"),
-    ] {
-        let BadRequest::Field {
+    const SOUND: &str = r#"{"role":"user","content":"x"}"#;
+    for (body, field, wrong) in WRONG_DOCUMENTS {
+        tells(body, field, wrong);
+    }
+    for (message, field, wrong) in WRONG_MESSAGES {
+        tells(
+            &format!(r#"{{"model":"m","messages":[{SOUND},{message}]}}"#),
+            field,
+            wrong,
+        );
+    }
+    for (members, field, wrong) in WRONG_MEMBERS {
+        tells(
+            &format!(r#"{{"model":"m","messages":[{SOUND}],{members}}}"#),
+            field,
+            wrong,
+        );
+    }
+}
+
+fn tells(body: &str, field: &str, wrong: &str) {
+    match refused(body) {
+        BadRequest::Field {
             field: at, wrong: what, ..
-        } = refused(&body)
-        else {
-            panic!("{body}: no field was named");
-        };
-        assert_eq!(at, field, "{body}");
-        assert!(what.contains(wrong), "{body}: {what}");
+        } => {
+            assert_eq!(at, field, "{body}");
+            assert!(what.contains(wrong), "{body}: {what}");
+        }
+        BadRequest::Json(bad) => panic!("{body}: {bad}"),
     }
 }
 

@@ -112,6 +112,8 @@ fn streams_say_what_they_said() {
             Reason::ToolCalls,
         ),
         ("reasoning-then-list-again", &["A thought.", "Yes."], Reason::Stop),
+        ("reasoning-signed-twice", &["One.", "Two.", "Three."], Reason::Stop),
+        ("reasoning-text-then-both", &["One two", "Three."], Reason::Stop),
         ("mistral-thinking", &["Let me see.", "42."], Reason::Stop),
         ("no-finish", &["Hi there"], Reason::Stop),
         ("no-finish-of-tool", &[r#"{"a":1}"#], Reason::ToolCalls),
@@ -138,6 +140,7 @@ fn signatures_come_byte_for_byte() {
     for (name, signatures) in [
         ("reasoning-details", &["EqQBCkgIBRABGAIiQL8+/Zk=", "Zm9v"][..]),
         ("reasoning-then-list-again", &["c2ln"]),
+        ("reasoning-signed-twice", &["b25l", "dHdv"]),
         ("gemini-signature", &["CtcBAdHtim+8/w=="]),
         ("gemini-text-signature", &["AbC/dEf+=="]),
     ] {

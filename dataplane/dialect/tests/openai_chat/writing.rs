@@ -171,17 +171,43 @@ fn quirks() -> Quirks {
 }
 
 /// A golden request for a target with a quirk: one member of what is sent, and what is lost.
+fn becomes(name: &str, quirks: &Quirks, pointer: &str, expected: Value, expected_lost: &[Feature]) {
+    let body = golden("requests", name);
+    let (out, lost) = written(&read(&body), quirks);
+    let sent = corpus::json(&out);
+    assert_eq!(
+        sent.pointer(pointer).unwrap_or(&Value::Null),
+        &expected,
+        "{name} {pointer}"
+    );
+    assert_eq!(lost, expected_lost, "{name} {pointer}");
+}
+
 #[test]
-fn quirks_are_obeyed() {
-    let sampling = Quirks {
+fn the_output_cap_has_its_name_and_its_most() {
+    becomes("sampling", &quirks(), "/max_tokens", json!(100), &[]);
+    let newer = Quirks {
+        max_tokens_field: MaxTokensField::MaxCompletionTokens,
+        most_max_tokens: Some(64),
+        ..quirks()
+    };
+    becomes(
+        "sampling",
+        &newer,
+        "/max_completion_tokens",
+        json!(64),
+        &[Feature::MaxTokens],
+    );
+    becomes("sampling", &newer, "/max_tokens", Value::Null, &[Feature::MaxTokens]);
+}
+
+#[test]
+fn a_model_without_sampling_gets_none_and_a_default_is_no_loss() {
+    let none = Quirks {
         sampling: false,
         ..quirks()
     };
-    let drop = |name: &str| Quirks {
-        drop: vec![name.into()],
-        ..quirks()
-    };
-    let lost_sampling = vec![
+    let lost = [
         Feature::Temperature,
         Feature::TopP,
         Feature::FrequencyPenalty,
@@ -190,89 +216,58 @@ fn quirks_are_obeyed() {
         Feature::TopLogprobs,
         Feature::LogitBias,
     ];
-    let table: Vec<(&str, Quirks, &str, Value, Vec<Feature>)> = vec![
-        ("sampling", quirks(), "/max_tokens", json!(100), vec![]),
-        (
-            "sampling",
-            Quirks {
-                max_tokens_field: MaxTokensField::MaxCompletionTokens,
-                most_max_tokens: Some(64),
-                ..quirks()
-            },
-            "/max_completion_tokens",
-            json!(64),
-            vec![Feature::MaxTokens],
-        ),
-        ("sampling", sampling.clone(), "/temperature", Value::Null, lost_sampling),
-        ("thinking-off", sampling, "/temperature", Value::Null, vec![]),
-        ("sampling", drop("seed"), "/seed", Value::Null, vec![Feature::Seed]),
-        ("sampling", drop("user"), "/user", Value::Null, vec![Feature::User]),
-        (
-            "json-object",
-            drop("response_format"),
-            "/response_format",
-            Value::Null,
-            vec![Feature::Format],
-        ),
-        (
-            "tools",
-            drop("parallel_tool_calls"),
-            "/parallel_tool_calls",
-            Value::Null,
-            vec![Feature::ParallelTools],
-        ),
-        (
-            "tool-choice-required",
-            quirks(),
-            "/stream_options",
-            json!({"include_usage": true}),
-            vec![],
-        ),
-        (
-            "tool-choice-required",
-            Quirks {
-                stream_usage: false,
-                ..quirks()
-            },
-            "/stream_options",
-            Value::Null,
-            vec![],
-        ),
-        ("minimal", quirks(), "/stream_options", Value::Null, vec![]),
-        ("developer", quirks(), "/messages/0/role", json!("system"), vec![]),
-        (
-            "multi-turn",
-            Quirks {
-                developer_role: true,
-                ..quirks()
-            },
-            "/messages/0/role",
-            json!("developer"),
-            vec![],
-        ),
-        ("prefill", quirks(), "/messages/1/role", json!("assistant"), vec![]),
-        (
-            "prefill",
-            Quirks {
-                prefill: false,
-                ..quirks()
-            },
-            "/messages/1",
-            Value::Null,
-            vec![Feature::Prefill],
-        ),
-    ];
-    for (name, quirks, pointer, expected, expected_lost) in table {
-        let body = golden("requests", name);
-        let (out, lost) = written(&read(&body), &quirks);
-        let sent = corpus::json(&out);
-        assert_eq!(
-            sent.pointer(pointer).unwrap_or(&Value::Null),
-            &expected,
-            "{name} {pointer}"
-        );
-        assert_eq!(lost, expected_lost, "{name} {pointer}");
+    becomes("sampling", &none, "/temperature", Value::Null, &lost);
+    becomes("sampling", &none, "/logit_bias", Value::Null, &lost);
+    becomes("thinking-off", &none, "/temperature", Value::Null, &[]);
+}
+
+#[test]
+fn a_member_that_is_never_sent_is_a_loss() {
+    for (name, member, feature) in [
+        ("sampling", "seed", Feature::Seed),
+        ("sampling", "user", Feature::User),
+        ("sampling", "temperature", Feature::Temperature),
+        ("json-object", "response_format", Feature::Format),
+        ("tools", "parallel_tool_calls", Feature::ParallelTools),
+        ("tools", "tools", Feature::Tools),
+        ("developer", "reasoning_effort", Feature::Thinking),
+    ] {
+        let dropping = Quirks {
+            drop: vec![member.into()],
+            ..quirks()
+        };
+        becomes(name, &dropping, &format!("/{member}"), Value::Null, &[feature]);
     }
+}
+
+#[test]
+fn usage_is_asked_for_in_every_stream_whose_target_takes_that() {
+    let asked = json!({"include_usage": true});
+    becomes("tool-choice-required", &quirks(), "/stream_options", asked, &[]);
+    becomes("minimal", &quirks(), "/stream_options", Value::Null, &[]);
+    let silent = Quirks {
+        stream_usage: false,
+        ..quirks()
+    };
+    becomes("tool-choice-required", &silent, "/stream_options", Value::Null, &[]);
+}
+
+#[test]
+fn roles_are_those_of_the_target() {
+    becomes("developer", &quirks(), "/messages/0/role", json!("system"), &[]);
+    let newer = Quirks {
+        developer_role: true,
+        ..quirks()
+    };
+    becomes("multi-turn", &newer, "/messages/0/role", json!("developer"), &[]);
+    becomes("prefill", &quirks(), "/messages/1/role", json!("assistant"), &[]);
+    let no_prefill = Quirks {
+        prefill: false,
+        ..quirks()
+    };
+    becomes("prefill", &no_prefill, "/messages/1", Value::Null, &[Feature::Prefill]);
+    // A call is no answer to go on with.
+    becomes("tool-round", &no_prefill, "/messages/7/role", json!("tool"), &[]);
 }
 
 #[test]
