@@ -24,6 +24,7 @@ UPSTREAMS = {
     "bedrock": "Bedrock",
 }
 ABOUT = """<!-- Written by the test `every_sdk_reaches_every_dialect`; TOLLGATE_WRITE_MATRIX=1 renews it. -->
+# SDKs and dialects
 
 What each official SDK, unchanged, gets through the gateway from a model of each dialect. `✓`: it works, and the test
 proves it; a number: something the dialect on one side has no words for, told below.
