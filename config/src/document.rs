@@ -298,6 +298,18 @@ pub struct HttpProxy {
     pub no_proxy: Vec<NoProxy>,
 }
 
+impl HttpProxy {
+    /// Is this host reached through it? `no_proxy` names those that are not.
+    pub fn takes(&self, target: &str) -> bool {
+        let exempt = |rule: &NoProxy| match rule {
+            NoProxy::Cidr(cidr) => target.parse().is_ok_and(|ip| cidr.contains(ip)),
+            NoProxy::Host(host) => target.eq_ignore_ascii_case(host),
+            NoProxy::Suffix(suffix) => target.to_ascii_lowercase().ends_with(&suffix.to_ascii_lowercase()),
+        };
+        !self.no_proxy.iter().any(exempt)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoProxy {
     Cidr(Cidr),

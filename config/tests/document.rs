@@ -184,6 +184,16 @@ fn everything_a_provider_may_say() {
         NoProxy::Suffix(".corp.example".into()),
     ];
     assert_eq!(proxy.no_proxy, expected);
+    for (host, through) in [
+        ("api.openai.com", true),
+        ("localhost", false),
+        ("10.1.2.3", false),
+        ("11.1.2.3", true),
+        ("a.CORP.example", false),
+        ("corp.example", true),
+    ] {
+        assert_eq!(proxy.takes(host), through, "{host}");
+    }
     assert_eq!(
         provider.timeouts,
         Timeouts {

@@ -44,15 +44,18 @@ pub struct Abilities {
 
 #[derive(Deserialize)]
 struct File {
-    models: HashMap<String, HashMap<String, (char, u64, u64, String)>>,
+    models: HashMap<String, HashMap<String, Line>>,
 }
+
+/// Mode, context window, most output tokens, abilities.
+type Line = (char, u64, u64, String);
 
 type Sections = HashMap<String, HashMap<String, ModelFacts>>;
 
 static MODELS: LazyLock<Sections> = LazyLock::new(|| {
     let text = include_str!("../../prices/models.json");
     let file: File = serde_json::from_str(text).expect("models.json is ours");
-    let section = |(name, models): (String, HashMap<_, _>)| {
+    let section = |(name, models): (String, HashMap<String, Line>)| {
         (
             name,
             models.into_iter().map(|(model, row)| (model, facts_of(row))).collect(),
@@ -77,7 +80,7 @@ fn without_place(model: &str) -> &str {
     model.split_once('@').map_or(model, |(model, _)| model)
 }
 
-fn facts_of((mode, context_window, max_output_tokens, letters): (char, u64, u64, String)) -> ModelFacts {
+fn facts_of((mode, context_window, max_output_tokens, letters): Line) -> ModelFacts {
     let can = |letter| letters.contains(letter);
     ModelFacts {
         mode: match mode {

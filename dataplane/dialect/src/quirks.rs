@@ -22,6 +22,26 @@ pub struct Quirks {
     pub stream_usage: bool,
     /// Members never sent, by name at the top level.
     pub drop: Vec<String>,
+    /// Members sent under another name.
+    pub rename: Vec<(String, String)>,
+    /// Members that every request has, with their text.
+    pub set: Vec<(String, String)>,
+    /// Numbers held within bounds.
+    pub clamp: Vec<Clamp>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Clamp {
+    pub name: String,
+    pub least: Option<f64>,
+    pub most: Option<f64>,
+}
+
+impl Quirks {
+    /// Must members of a body be edited before it is sent?
+    pub fn edits_members(&self) -> bool {
+        !(self.drop.is_empty() && self.rename.is_empty() && self.set.is_empty() && self.clamp.is_empty())
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +74,9 @@ impl Default for Quirks {
             developer_role: false,
             stream_usage: true,
             drop: Vec::new(),
+            rename: Vec::new(),
+            set: Vec::new(),
+            clamp: Vec::new(),
         }
     }
 }

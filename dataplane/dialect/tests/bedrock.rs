@@ -11,6 +11,8 @@ mod hostile;
 mod requests;
 #[path = "bedrock/streams.rs"]
 mod streams;
+#[path = "bedrock/thinking.rs"]
+mod thinking;
 #[path = "bedrock/writer.rs"]
 mod writer;
 

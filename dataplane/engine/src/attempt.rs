@@ -46,12 +46,19 @@ fn prepare(exchange: &mut Exchange, io: &Io<'_>, index: usize) -> Result<(), Fai
     let route = route_index(exchange);
     let target = &pinned.snapshot.routes[route].targets[index];
     upward::set_sent_model(exchange, route, index, target);
-    if !upward::is_needed(exchange, target) {
+    let upstream = &pinned.snapshot.upstreams[target.provider];
+    let (spoken, _) = upstream.spoken(exchange.facts.surface.dialect);
+    if !upward::is_needed(exchange, spoken, target) {
         exchange.call.forget_translated();
         return Ok(());
     }
     let provider = &pinned.snapshot.endpoints[target.provider].provider;
-    upward::prepare(exchange, io, target, provider)
+    upward::prepare(
+        exchange,
+        io,
+        (provider, spoken),
+        (&pinned.snapshot.routes[route], target),
+    )
 }
 
 fn next_target(exchange: &Exchange, route: &Route) -> Option<usize> {

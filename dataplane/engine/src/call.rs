@@ -1,5 +1,6 @@
 //! The state of a model call: its attempts so far, the one under way, and what is waited for.
 
+use tollgate_config::document::Dialect;
 use tollgate_dialect::translate::Sent;
 
 use crate::{Tick, failure::Waited, outputs::AttemptId, record::AttemptOutcome, snapshot::TargetModel};
@@ -45,6 +46,8 @@ pub(crate) struct Call {
 pub(crate) struct Translated {
     pub body: Vec<u8>,
     pub sent: Sent,
+    /// What the provider is spoken to in.
+    pub spoken: Dialect,
 }
 
 /// The attempt under way.

@@ -16,6 +16,7 @@ use crate::{
     record::{AttemptOutcome, Outcome, Record},
     relay::{self, Relay},
     reply,
+    signers::Signers,
     stage::Verdict,
     stages::{admit::Admitted, identify::Login, matching, settle},
     upward,
@@ -40,11 +41,12 @@ pub struct Peer {
 }
 
 /// The shard's own mutable state that exchanges use.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Local {
     /// Request ids are (seed, sequence): seeded once per boot and shard.
     pub seed: u64,
     pub sequence: u64,
+    pub signers: Signers,
 }
 
 /// What every feed is given.

@@ -20,6 +20,7 @@ mod percent;
 pub mod record;
 mod relay;
 mod reply;
+mod signers;
 pub mod snapshot;
 mod speaks;
 mod stage;
@@ -32,5 +33,6 @@ mod visible;
 
 pub use exchange::{Exchange, Input, Io, Local, Peer};
 pub use outputs::{Action, Outputs, Piece};
+pub use signers::Signers;
 pub use snapshot::Snapshot;
 pub use tick::Tick;

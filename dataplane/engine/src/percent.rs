@@ -65,7 +65,8 @@ pub(crate) fn encode_segment(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-fn parameters(query: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// The parameters of a query, as they stand.
+pub(crate) fn parameters(query: &[u8]) -> impl Iterator<Item = &[u8]> {
     query.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty())
 }
 

@@ -102,7 +102,7 @@ fn write_thinking(form: Form, asked: Option<Thinking>, json: &mut Out<'_>) {
 fn write_output(request: &Request<'_>, plan: &Plan<'_>, to: &TargetFacts<'_>, drops: &mut Drops, json: &mut Out<'_>) {
     let sends = !to.quirks.drop.iter().any(|drop| drop == "output_config");
     let schema = match &request.format {
-        Format::Schema { schema, .. } if to.quirks.native_schema && sends => Some(&**schema),
+        Format::Schema { schema, .. } if to.quirks.native_schema && sends => Some(schema),
         Format::Text => None,
         _ => {
             drops.note(Feature::Format);

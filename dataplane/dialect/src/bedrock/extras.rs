@@ -3,7 +3,10 @@
 //! Anthropic's are those of its own API. Source for the others: Bedrock user guide, "Amazon Nova" (`reasoningConfig`,
 //! `inferenceConfig.topK`) and "OpenAI models" (`reasoning_effort`).
 
-use super::path::{Path, Unread};
+use super::{
+    path::{Path, Unread},
+    vendor::Vendor,
+};
 use crate::{
     canonical::{
         bad::BadRequest,
@@ -11,6 +14,7 @@ use crate::{
         request::{Amount, Effort, Request, Thinking, ToolChoice},
     },
     json::{Node, Out},
+    quirks::ThinkingForm,
     speak::TargetFacts,
 };
 
@@ -109,92 +113,6 @@ fn thinking_of(effort: Node<'_>, shown: Option<bool>) -> Option<Thinking> {
     Some(Thinking { amount, shown })
 }
 
-/// Whose words a model understands, told by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Vendor {
-    /// Also every model whose name tells nothing (the ARN of a profile).
-    Anthropic(Claude),
-    Nova,
-    /// Its open-weight models.
-    OpenAi,
-    /// No word for thinking or top-k is known.
-    Other,
-}
-
-/// How a model of Anthropic's is told how much to think.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Claude {
-    /// Up to 4.5: a budget in tokens.
-    Budget,
-    /// 4.6: that, or an effort with adaptive thinking.
-    Both,
-    /// From 4.7 on: an effort only.
-    Effort,
-}
-
-impl Vendor {
-    pub fn of_model(model: &str) -> Vendor {
-        const OTHERS: [&str; 14] = [
-            "ai21.",
-            "amazon.",
-            "cohere.",
-            "deepseek.",
-            "google.",
-            "luma.",
-            "meta.",
-            "minimax.",
-            "mistral.",
-            "moonshot",
-            "nvidia.",
-            "qwen.",
-            "writer.",
-            "zai.",
-        ];
-        if model.contains("amazon.nova") {
-            Vendor::Nova
-        } else if model.contains("openai.") {
-            Vendor::OpenAi
-        } else if OTHERS.iter().any(|vendor| model.contains(vendor)) {
-            Vendor::Other
-        } else {
-            Vendor::Anthropic(Claude::of_model(model))
-        }
-    }
-}
-
-impl Claude {
-    /// `anthropic.claude-sonnet-4-5-20250929-v1:0`: line, major and minor; older names have the numbers first.
-    fn of_model(model: &str) -> Claude {
-        let Some((_, name)) = model.split_once("claude-") else {
-            return Claude::Budget;
-        };
-        let mut words = name.split(['-', ':', '@']).skip(1);
-        // A date is no version.
-        let mut number = || words.next()?.parse::<u32>().ok().filter(|number| *number < 100);
-        let Some(major) = number() else {
-            return Claude::Budget;
-        };
-        let first_is_line = name.starts_with(|first: char| first.is_ascii_alphabetic() && first != 'v');
-        match (major, number().unwrap_or(0)) {
-            _ if !first_is_line => Claude::Budget,
-            (0..=3, _) | (4, 0..=5) => Claude::Budget,
-            (4, 6) => Claude::Both,
-            _ => Claude::Effort,
-        }
-    }
-}
-
-impl Claude {
-    /// Is it told so much in tokens?
-    fn counts(self, amount: Amount) -> bool {
-        match self {
-            Claude::Budget => true,
-            Claude::Both => matches!(amount, Amount::BudgetTokens(_)),
-            Claude::Effort => false,
-        }
-    }
-}
-
 /// Where a conversation stands. A model that counts what it thinks goes on thinking only where it thought before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
@@ -248,12 +166,13 @@ impl Extras {
             is_nova: vendor == Vendor::Nova,
             ..Extras::default()
         };
+        let form = to.quirks.thinking_form;
         if let Some(thinking) = request.thinking {
             match vendor {
-                Vendor::Anthropic(claude) if extras.may_think(request, thinking, claude, standing) => {
-                    extras.think_as_claude(thinking, claude, max_tokens, drops);
+                Vendor::Anthropic if may_think(request, thinking, form, standing) => {
+                    extras.think_as_claude(thinking, form, max_tokens, drops);
                 }
-                Vendor::Anthropic(_) => drops.note(Feature::Thinking),
+                Vendor::Anthropic => drops.note(Feature::Thinking),
                 Vendor::Nova => extras.thinking = Form::Nova(short_effort(thinking.amount)),
                 Vendor::OpenAi => match short_effort(thinking.amount) {
                     Some(effort) => extras.thinking = Form::OpenAi(effort),
@@ -262,7 +181,7 @@ impl Extras {
                 Vendor::Other => drops.note_if(Feature::Thinking, thinking.amount != Amount::Off),
             }
         }
-        let known = matches!(vendor, Vendor::Anthropic(_) | Vendor::Nova);
+        let known = matches!(vendor, Vendor::Anthropic | Vendor::Nova);
         let takes_top_k = known && to.quirks.sampling && !extras.fixed_sampling;
         if extras.top_k.is_some() && !takes_top_k {
             drops.note(Feature::TopK);
@@ -271,19 +190,12 @@ impl Extras {
         extras
     }
 
-    /// Models that think cannot be made to call a tool, nor be given words to go on from.
-    fn may_think(&self, request: &Request<'_>, thinking: Thinking, claude: Claude, standing: Standing) -> bool {
-        let forced = matches!(request.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_)));
-        let broken_off = standing == Standing::Thoughtless && claude.counts(thinking.amount);
-        thinking.amount == Amount::Off || !(forced || broken_off || standing == Standing::Prefilled)
-    }
-
-    fn think_as_claude(&mut self, thinking: Thinking, claude: Claude, max_tokens: Option<u64>, drops: &mut Drops) {
+    fn think_as_claude(&mut self, thinking: Thinking, form: ThinkingForm, max_tokens: Option<u64>, drops: &mut Drops) {
         let said = |kind, budget_tokens| Form::Anthropic {
             kind,
             budget_tokens,
             display: match thinking.shown {
-                Some(shown) if claude != Claude::Budget => Some(if shown { "summarized" } else { "omitted" }),
+                Some(shown) if form != ThinkingForm::Budget => Some(if shown { "summarized" } else { "omitted" }),
                 _ => None,
             },
         };
@@ -300,7 +212,7 @@ impl Extras {
             Amount::BudgetTokens(tokens) => Effort::of_budget_tokens(tokens),
             Amount::Adaptive | Amount::Off => Effort::Medium,
         };
-        if !claude.counts(thinking.amount) {
+        if !counts(form, thinking.amount) {
             self.thinking = said("adaptive", None);
             self.effort = (thinking.amount != Amount::Adaptive).then(|| long_effort(effort));
         } else {
@@ -369,6 +281,22 @@ impl Extras {
             None => {}
         }
         json.close();
+    }
+}
+
+/// Models that think cannot be made to call a tool, nor be given words to go on from.
+fn may_think(request: &Request<'_>, thinking: Thinking, form: ThinkingForm, standing: Standing) -> bool {
+    let forced = matches!(request.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_)));
+    let broken_off = standing == Standing::Thoughtless && counts(form, thinking.amount);
+    thinking.amount == Amount::Off || !(forced || broken_off || standing == Standing::Prefilled)
+}
+
+/// Is the model told so much in tokens?
+fn counts(form: ThinkingForm, amount: Amount) -> bool {
+    match form {
+        ThinkingForm::Budget => true,
+        ThinkingForm::AsAsked => matches!(amount, Amount::BudgetTokens(_)),
+        ThinkingForm::Adaptive => false,
     }
 }
 

@@ -1,8 +1,8 @@
 //! Bedrock Converse and ConverseStream.
 //!
-//! Shapes are those of the service model of `botocore` 1.44.8 (`bedrock-runtime`, 2023-09-30). Model and operation stand
-//! in the path. What one vendor's models have beyond Converse's common part goes into `additionalModelRequestFields`
-//! (see `extras`). Streams are AWS event streams of JSON events.
+//! Shapes are those of the service model of `botocore` 1.44.8 (`bedrock-runtime`, 2023-09-30). Model and operation
+//! stand in the path. What a vendor's models have beyond Converse's common part goes into
+//! `additionalModelRequestFields` (see `extras`). Streams are AWS event streams of JSON events.
 
 mod answer;
 mod citation;
@@ -15,6 +15,7 @@ mod stop;
 mod stream;
 mod stream_writer;
 mod usage;
+mod vendor;
 mod writer;
 
 pub use fault::error_type;

@@ -6,7 +6,7 @@ mod names;
 mod plan;
 mod turns;
 
-use super::extras::{Extras, Vendor};
+use super::{extras::Extras, vendor::Vendor};
 use crate::{
     canonical::{
         bad::BadRequest,
@@ -34,7 +34,7 @@ pub(super) fn write(
     turns::write_system(&plan, &mut json);
     turns::write_messages(&plan, &mut json);
     config::write_inference(request, to, max_tokens, &extras, drops, &mut json);
-    config::write_tools(request, to, &plan, drops, &mut json)?;
+    config::write_tools(request, (to, vendor), &plan, drops, &mut json);
     config::write_output(request, to, &extras, drops, &mut json);
     if wants(to, "additionalModelRequestFields") {
         extras.write(&mut json);

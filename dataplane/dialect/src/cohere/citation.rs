@@ -1,5 +1,5 @@
-//! Citations of an answer. Cohere's have several sources each; the canonical ones have one, so one of several sources is
-//! several with the same place. `text` is the answer's own text at that place, made again when writing.
+//! Citations of an answer. Cohere's have several sources each; the canonical ones have one, so one of several sources
+//! is several with the same place. `text` is the answer's own text at that place, made again when writing.
 
 use super::documents;
 use crate::{

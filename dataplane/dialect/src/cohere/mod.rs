@@ -2,15 +2,16 @@
 //!
 //! Shapes are those of the Python SDK's types, `cohere` 7.3.1 (`types/chat_message_v2.py`, `types/tool_v2.py`,
 //! `types/response_format_v2.py`, `types/thinking.py`, `types/citation.py`, `types/usage.py`,
-//! `v2/types/v2chat_response.py`, `v2/types/v2chat_stream_response.py`); ranges and error bodies are those of Cohere's API reference
-//! ("Chat", "Errors").
+//! `v2/types/v2chat_response.py`, `v2/types/v2chat_stream_response.py`); ranges and error bodies are those of Cohere's
+//! API reference ("Chat", "Errors").
 //!
 //! What differs from its neighbours:
 //! - `tool_plan` is read as a text part that stands right before the first tool call, and such a text is written as
-//!   `tool_plan`: other dialects put a model's words before its calls there too, so the plan survives every client and comes back.
-//!   A stream's writer cannot know that a call will follow, and writes such a text as content.
+//!   `tool_plan`: other dialects put a model's words before its calls there too, so the plan survives every client and
+//!   comes back. A stream's writer cannot know that a call will follow, and writes such a text as content.
 //! - `documents` belong to the whole request. They are read as documents at the head of the last user turn that says
-//!   something, and documents of any turn are written there; a document's number (`doc:0`, `doc:1`, … in citations) is its place.
+//!   something, and documents of any turn are written there; a document's number (`doc:0`, `doc:1`, … in citations) is
+//!   its place.
 //! - Only what Cohere bills counts as usage (`usage`).
 
 mod answer;
@@ -29,6 +30,8 @@ mod turns;
 mod turns_writer;
 mod usage;
 mod writer;
+
+pub use usage::{read_event, usage_of_answer};
 
 use crate::{
     canonical::{

@@ -109,7 +109,8 @@ impl State {
         }
         let event = Node::document(data)?;
         let kind = event.get("type").and_then(Node::string);
-        if kind.as_deref() != Some("message-start") {
+        // What fails at once has not started.
+        if !matches!(kind.as_deref(), Some("message-start" | "error") | None) {
             self.start(None, sink);
         }
         let index = event.get("index").and_then(Node::unsigned).unwrap_or(0);

@@ -1,7 +1,7 @@
 //! A stream, written for a client.
 //!
-//! Content parts and tool calls are counted apart, as they are told apart by their events. Parts may overlap: each event
-//! has its index. What the client must see last, the reason and the usage, waits for the end.
+//! Content parts and tool calls are counted apart, as they are told apart by their events. Parts may overlap: each
+//! event has its index. What the client must see last, the reason and the usage, waits for the end.
 
 use super::{
     answer_writer::content_key,

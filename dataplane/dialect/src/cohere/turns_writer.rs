@@ -1,7 +1,8 @@
 //! The conversation, written as `messages`.
 //!
 //! Cohere's error list has "system turn must be the first in the list", so all system text goes first. A tool's results
-//! are messages of their own, right behind the calls, before whatever else the user said in that turn.
+//! are messages of their own, right behind the calls, before whatever else the user said in that turn. They take no
+//! pictures: those follow as the user's.
 
 use super::documents;
 use crate::{
@@ -56,6 +57,7 @@ impl Turns<'_, '_> {
     }
 
     fn user(&mut self, turn: &Turn<'_>) -> Result<(), BadRequest> {
+        let mut shown: Vec<(Part<'static>, &[Part<'_>])> = Vec::new();
         for part in &turn.parts {
             if let Content::ToolResult {
                 call_id,
@@ -69,10 +71,19 @@ impl Turns<'_, '_> {
                 self.note_marks(part);
                 self.drops.note_if(Feature::ToolResultError, *is_error);
                 self.result(id, parts);
+                if parts.iter().any(is_picture) {
+                    shown.push((caption(id), parts));
+                }
             }
         }
+        let mut said: Vec<&Part<'_>> = Vec::new();
+        for (caption, parts) in &shown {
+            said.push(caption);
+            said.extend(parts.iter().filter(|part| is_picture(part)));
+        }
         let own = |part: &&Part<'_>| !matches!(part.content, Content::ToolResult { .. });
-        self.say("user", turn.parts.iter().filter(own).collect());
+        said.extend(turn.parts.iter().filter(own));
+        self.say("user", said);
         Ok(())
     }
 
@@ -135,8 +146,8 @@ impl Turns<'_, '_> {
                 return inline && !lost;
             }
             (MediaKind::Image, Source::File(_)) => Feature::Owned,
-            (MediaKind::Image, Source::Base64(_)) if media.media_type.is_none() => Feature::Image,
-            (MediaKind::Image, Source::Base64(_) | Source::Url(_)) if role == "user" => return true,
+            (MediaKind::Image, _) if role == "user" && is_showable(media) => return true,
+            (MediaKind::Image, Source::Url(_)) if role == "user" => Feature::ImageUrl,
             (MediaKind::Image, _) => Feature::Image,
             (MediaKind::Audio, _) => Feature::Audio,
             (MediaKind::Video, _) => Feature::Video,
@@ -277,6 +288,8 @@ impl Turns<'_, '_> {
                 }
                 None => self.drops.note(Feature::ToolResultMedia),
             },
+            // It follows in a message of the user's.
+            _ if is_picture(part) => {}
             _ => self.drops.note(Feature::ToolResultMedia),
         }
     }
@@ -285,6 +298,25 @@ impl Turns<'_, '_> {
         self.drops.note_if(Feature::Cache, part.cache.is_some());
         self.drops.note_if(Feature::Signature, part.signature.is_some());
     }
+}
+
+/// A picture of the bytes or the web address that Cohere takes.
+fn is_showable(media: &Media<'_>) -> bool {
+    match &media.source {
+        Source::Base64(_) => media.media_type.is_some(),
+        Source::Url(url) => url.plain().is_some_and(|url| url.starts_with("http")),
+        Source::Text(_) | Source::File(_) => false,
+    }
+}
+
+fn is_picture(part: &Part<'_>) -> bool {
+    matches!(&part.content, Content::Media(media) if media.kind == MediaKind::Image && is_showable(media))
+}
+
+/// Says whose result the pictures behind it are.
+fn caption(call_id: &Text<'_>) -> Part<'static> {
+    let id = call_id.plain().unwrap_or_default();
+    Part::text(format!("Pictures in the result of the tool call {id}:"))
 }
 
 /// What the model said right before its first call.

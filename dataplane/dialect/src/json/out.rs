@@ -60,6 +60,13 @@ impl<'o> Out<'o> {
         self
     }
 
+    /// A key that may need escapes.
+    pub fn string_key(&mut self, key: &str) -> &mut Self {
+        self.string(key);
+        self.bytes.push(b':');
+        self
+    }
+
     pub fn string(&mut self, text: &str) -> &mut Self {
         self.separate();
         edit::write_string(self.bytes, text);

@@ -15,7 +15,6 @@ use crate::{
 pub(super) fn read(body: &[u8], sink: &mut Sink<'_>) -> Result<(), BadAnswer> {
     let response = Node::document(body)?;
     let mut progress = Progress::default();
-    progress.start(Some(response), sink);
     let error = response.get("error").filter(|error| error.is_object());
     let output = response.get("output").filter(|output| output.is_array());
     let status = response.get("status").and_then(Node::string);

@@ -1,6 +1,6 @@
 //! Which parts of an answer make which items of an output, and how an item is written.
 
-use super::{OUR_REASONING_ID, SIGNATURE_MARK, annotations};
+use super::{OUR_REASONING_ID, SIGNATURE_MARK, annotations, logprobs};
 use crate::{
     canonical::{answer::AnswerPart, event::Began},
     json::{Json, Out, Text},
@@ -192,11 +192,9 @@ pub(super) fn write_content(part: &AnswerPart, out: &mut Out<'_>) {
         }
     }
     out.close_list();
-    out.key("logprobs").open_list();
-    if !part.logprobs.is_empty() {
-        out.raw(&part.logprobs);
-    }
-    out.close_list().key("text").text(&part.text());
+    out.key("logprobs");
+    logprobs::write_gathered(&part.logprobs, out);
+    out.key("text").text(&part.text());
     write_signature(part, out);
     out.close();
 }

@@ -12,11 +12,12 @@ mod answer;
 mod content;
 mod fault;
 mod layout;
+mod logprobs;
 mod progress;
 mod reader;
 mod stream;
 mod stream_writer;
-pub mod usage;
+mod usage;
 mod writer;
 
 use crate::{

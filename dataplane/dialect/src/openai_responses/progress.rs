@@ -6,17 +6,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::{OUR_REASONING_ID, SIGNATURE_MARK, SIGNATURE_PATH, annotations, answer, fault, usage};
+use super::{OUR_REASONING_ID, SIGNATURE_MARK, SIGNATURE_PATH, annotations, answer, fault, logprobs, usage};
 use crate::{
     canonical::{
         bad::BadAnswer,
-        event::{Began, Event, TokenLogprob},
+        event::{Began, Event},
     },
     json::{Node, Text},
     speak::Sink,
 };
 
-/// Parts of one answer; items without parts count as well.
+/// Parts of one answer, and items.
 const MAX_PARTS: usize = 65_536;
 
 #[derive(Debug, Default)]
@@ -87,7 +87,7 @@ impl Part {
     }
 
     fn logprobs(&mut self, list: Option<Node<'_>>, sink: &mut Sink<'_>) {
-        let tokens = list.map(tokens).unwrap_or_default();
+        let tokens = list.map(logprobs::read).unwrap_or_default();
         if self.open && !tokens.is_empty() {
             self.logprobs = true;
             sink(&Event::Logprobs {
@@ -152,39 +152,51 @@ impl Progress {
         });
     }
 
+    fn item(&mut self, number: u64) -> Result<&mut Item, BadAnswer> {
+        match self.items.len() < MAX_PARTS {
+            true => Ok(self.items.entry(number).or_default()),
+            false => Err(BadAnswer::new("it has too many items")),
+        }
+    }
+
     /// The part at a place, begun where it was not.
     fn part(&mut self, item: u64, slot: Slot, what: Began<'_>, sink: &mut Sink<'_>) -> Result<&mut Part, BadAnswer> {
-        if self.parts as usize + self.items.len() >= MAX_PARTS {
+        self.start(None, sink);
+        if self.parts as usize >= MAX_PARTS {
             return Err(BadAnswer::new("it has too many parts"));
         }
-        self.start(None, sink);
-        let item = self.items.entry(item).or_default();
-        if item.parts.contains_key(&slot) {
-            return item.parts.get_mut(&slot).ok_or(BadAnswer::new("a part is lost"));
+        self.item(item)?;
+        let Progress {
+            items,
+            parts,
+            called,
+            refused,
+            ..
+        } = self;
+        let item = items.entry(item).or_default();
+        let follows_thought = slot.is_thinking() || slot == Slot::Sealed;
+        if follows_thought && !item.parts.contains_key(&slot) {
+            let thought = item.thought.take().and_then(|thought| item.parts.get_mut(&thought));
+            thought.into_iter().for_each(|thought| thought.close(sink));
+            item.thought = Some(slot).filter(|slot| slot.is_thinking());
         }
-        if (slot.is_thinking() || slot == Slot::Sealed)
-            && let Some(thought) = item.thought.take().and_then(|thought| item.parts.get_mut(&thought))
-        {
-            thought.close(sink);
-        }
-        if slot.is_thinking() {
-            item.thought = Some(slot);
-        }
-        self.called |= matches!(what, Began::ToolCall { .. });
-        self.refused |= what == Began::Refusal;
-        let number = self.parts;
-        self.parts += 1;
-        sink(&Event::Began {
-            choice: 0,
-            part: number,
-            what,
-        });
-        Ok(item.parts.entry(slot).or_insert(Part {
-            number,
-            open: true,
-            pieces: false,
-            logprobs: false,
-            annotations: 0,
+        Ok(item.parts.entry(slot).or_insert_with(|| {
+            *called |= matches!(what, Began::ToolCall { .. });
+            *refused |= what == Began::Refusal;
+            let number = *parts;
+            *parts += 1;
+            sink(&Event::Began {
+                choice: 0,
+                part: number,
+                what,
+            });
+            Part {
+                number,
+                open: true,
+                pieces: false,
+                logprobs: false,
+                annotations: 0,
+            }
         }))
     }
 
@@ -288,7 +300,7 @@ impl Progress {
         if item.get("type").is_some_and(|kind| kind.is("function_call")) && !self.is_done(number) {
             self.call(number, item, sink)?;
         } else {
-            self.items.entry(number).or_default();
+            self.item(number)?;
         }
         Ok(())
     }
@@ -324,10 +336,7 @@ impl Progress {
             "reasoning" => self.reasoning(number, item, sink)?,
             _ => {}
         }
-        if self.items.len() >= MAX_PARTS {
-            return Err(BadAnswer::new("it has too many items"));
-        }
-        let known = self.items.entry(number).or_default();
+        let known = self.item(number)?;
         known.parts.values_mut().for_each(|part| part.close(sink));
         known.parts.clear();
         known.done = true;
@@ -403,11 +412,11 @@ impl Progress {
         Ok(())
     }
 
-    /// `error`, or a response that failed.
+    /// `error`, or a response that failed. One that failed at once never started.
     pub(super) fn fail(&mut self, error_or_response: Node<'_>, sink: &mut Sink<'_>) {
-        let is_response = error_or_response.get("object").is_some_and(|kind| kind.is("response"));
-        self.start(is_response.then_some(error_or_response), sink);
-        if let Some(usage) = error_or_response.get("usage").and_then(usage::read) {
+        if self.started
+            && let Some(usage) = error_or_response.get("usage").and_then(usage::read)
+        {
             sink(&Event::Usage(usage));
         }
         sink(&Event::Failed(fault::in_stream(error_or_response)));
@@ -427,22 +436,4 @@ fn identities(item: Node<'_>) -> impl Iterator<Item = u64> + '_ {
         .filter_map(move |name| item.get(name).and_then(Node::text))
         .filter(|text| !text.is_empty())
         .map(hash)
-}
-
-fn tokens(list: Node<'_>) -> Vec<TokenLogprob<'_>> {
-    list.elements()
-        .filter_map(|node| {
-            let top = node.get("top_logprobs").into_iter().flat_map(Node::elements);
-            token(node, top.filter_map(|node| token(node, Vec::new())).collect())
-        })
-        .collect()
-}
-
-fn token<'a>(node: Node<'a>, top: Vec<TokenLogprob<'a>>) -> Option<TokenLogprob<'a>> {
-    Some(TokenLogprob {
-        token: node.get("token")?.text()?,
-        logprob: node.get("logprob")?.number()?,
-        bytes: node.get("bytes").filter(|bytes| bytes.is_array()).map(Node::raw),
-        top,
-    })
 }

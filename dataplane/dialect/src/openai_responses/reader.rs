@@ -94,7 +94,8 @@ fn sampling<'a>(members: &Top<'a>) -> Result<Sampling<'a>, BadRequest> {
         max_tokens: members.unsigned("max_output_tokens", &top)?,
         temperature: members.number("temperature", &top)?,
         top_p: members.number("top_p", &top)?,
-        top_logprobs: members.unsigned("top_logprobs", &top)?,
+        // None is what is so anyway.
+        top_logprobs: members.unsigned("top_logprobs", &top)?.filter(|top| *top > 0),
         ..Sampling::default()
     })
 }
@@ -272,8 +273,8 @@ fn format<'a>(node: Node<'a>, path: &Path<'_>, unread: &mut Unread<'a>) -> Resul
             description: format.text("description", path)?,
             schema: format
                 .object("schema", path)?
-                .ok_or_else(|| path.member("schema").wrong("is missing", node))?
-                .into(),
+                .map(Cow::Borrowed)
+                .ok_or_else(|| path.member("schema").wrong("is missing", node))?,
             strict: format.boolean("strict", path)?,
         }),
         _ => Err(path

@@ -5,10 +5,11 @@ use super::{
     answer::{self, Stage},
     fault, layout,
     layout::{Item, Kind, Layout, Place},
+    logprobs,
 };
 use crate::{
     canonical::{
-        answer::{Answer, AnswerPart, write_logprobs},
+        answer::{Answer, AnswerPart},
         event::{Began, Citation, Event, TokenLogprob},
         fault::{Fault, FaultKind},
     },
@@ -241,9 +242,8 @@ impl Writer {
         let before = out.len();
         // They have no event of their own: a delta that adds no text.
         self.of_content("response.output_text.delta", part, out, |_, json| {
-            json.key("delta").string("").key("logprobs").open_list();
-            write_logprobs(tokens, json.bytes);
-            json.close_list();
+            json.key("delta").string("").key("logprobs");
+            logprobs::write(tokens, json);
         });
         self.held_bytes += out.len() - before;
     }
@@ -252,11 +252,8 @@ impl Writer {
         let Some(what) = self.what(part) else { return };
         match what {
             Began::Text => self.of_content("response.output_text.done", part, out, |part, json| {
-                json.key("text").text(&part.text()).key("logprobs").open_list();
-                if !part.logprobs.is_empty() {
-                    json.raw(&part.logprobs);
-                }
-                json.close_list();
+                json.key("text").text(&part.text()).key("logprobs");
+                logprobs::write_gathered(&part.logprobs, json);
             }),
             Began::Refusal => self.of_content("response.refusal.done", part, out, |part, json| {
                 json.key("refusal").text(&part.text());

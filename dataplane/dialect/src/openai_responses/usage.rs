@@ -2,31 +2,12 @@
 //! `output_tokens`; a cache entry lives thirty minutes unless twelve hours were asked for. Tokens of sounds and pictures
 //! are no part of the SDK's type, but of the same provider's chat answers: they are read, and written where there are any.
 
-use tollgate_wire::json::{cursor, watch::Watch};
-
 use crate::{
     json::{Node, Out},
-    locate,
     usage::{Usage, without},
 };
 
-/// The usage of a whole response; `None` when it reports none or is no JSON object.
-pub fn usage_of_answer(body: &[u8]) -> Option<Usage> {
-    usage_of_object(locate::find(body)?.span.of(body))
-}
-
-/// What one event of a stream says (those that end it repeat the whole response). Call it only for events that mention
-/// usage.
-pub fn usage_of_event(data: &[u8]) -> Option<Usage> {
-    const USAGE: Watch<'static, 1> = Watch::new(&["response.usage"]);
-    let [usage] = cursor::find_watched(data, &USAGE).ok()?;
-    usage_of_object(usage?.span.of(data))
-}
-
-fn usage_of_object(object: &[u8]) -> Option<Usage> {
-    read(Node::document(object).ok()?)
-}
-
+/// `None` where it says nothing.
 pub(super) fn read(usage: Node<'_>) -> Option<Usage> {
     let count = |path: &[&str]| usage.at(path)?.unsigned();
     const INPUT: &str = "input_tokens_details";

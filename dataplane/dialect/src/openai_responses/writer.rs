@@ -2,6 +2,8 @@
 
 mod input;
 
+use std::collections::BTreeSet;
+
 use crate::{
     canonical::{
         bad::BadRequest,
@@ -23,6 +25,10 @@ struct Writer<'w> {
     out: Out<'w>,
     drops: &'w mut Drops,
     quirks: &'w Quirks,
+    /// Ids of the calls so far.
+    calls: BTreeSet<String>,
+    /// It names something that the provider keeps.
+    is_continued: bool,
 }
 
 pub(super) fn write(
@@ -35,6 +41,8 @@ pub(super) fn write(
         out: Out::new(out),
         drops,
         quirks: to.quirks,
+        calls: BTreeSet::new(),
+        is_continued: !request.owned.is_empty(),
     };
     writer.out.open().key("model").string(to.model);
     if request.stream {
@@ -87,7 +95,7 @@ impl<'w> Writer<'w> {
             }
         }
         // Nothing but such a name makes a call depend on what the provider keeps.
-        if request.owned.is_empty() && !self.never_sent("store") {
+        if !self.is_continued && !self.never_sent("store") {
             self.out.key("store").boolean(false);
         }
     }

@@ -60,6 +60,11 @@ impl ServiceAccount {
         })
     }
 
+    /// Whom the assertion is for.
+    pub fn token_uri(&self) -> &str {
+        &self.token_uri
+    }
+
     /// The question that gets a token for `scope`.
     pub fn ask(&self, scope: &str, now_unix_s: u64, random: &dyn SecureRandom) -> Result<TokenAsk, BadCredential> {
         let assertion = self.assertion(scope, now_unix_s, random)?;

@@ -23,6 +23,14 @@ pub enum TokenSource {
 }
 
 impl TokenSource {
+    /// Where it is asked, or below which.
+    pub fn url(&self) -> &str {
+        match self {
+            Self::Google { account, .. } => account.token_uri(),
+            Self::AzureAd { authority, .. } => authority,
+        }
+    }
+
     pub fn ask(&self, now_unix_s: u64, random: &dyn SecureRandom) -> Result<TokenAsk, BadCredential> {
         match self {
             Self::Google { account, scope } => account.ask(scope, now_unix_s, random),

@@ -96,7 +96,8 @@ impl Answering {
         let homeward = &mut self.homeward;
         match &mut self.source {
             Source::Whole(held) => {
-                self.provider_speaks.read_answer(held, &mut |event| homeward.take(event, out))?;
+                self.provider_speaks
+                    .read_answer(held, &mut |event| homeward.take(event, out))?;
             }
             Source::Stream(reader) => reader.end(&mut |event| homeward.take(event, out))?,
         }
@@ -181,8 +182,17 @@ impl Homeward {
                 self.release_sealed(*choice, *part, out);
                 self.put(event, out);
             }
-            Event::Stopped { choice, reason: Reason::ToolCalls } if self.only_forced(*choice) => {
-                self.put(&Event::Stopped { choice: *choice, reason: Reason::Stop }, out);
+            Event::Stopped {
+                choice,
+                reason: Reason::ToolCalls,
+            } if self.only_forced(*choice) => {
+                self.put(
+                    &Event::Stopped {
+                        choice: *choice,
+                        reason: Reason::Stop,
+                    },
+                    out,
+                );
             }
             Event::Usage(usage) => {
                 self.usage.get_or_insert_default().merge(usage);
@@ -202,7 +212,9 @@ impl Homeward {
                 if self.forced_tool {
                     self.called.push(choice);
                 }
-                let id = id.clone().unwrap_or_else(|| Text::from(self.call.call_id(choice, part)));
+                let id = id
+                    .clone()
+                    .unwrap_or_else(|| Text::from(self.call.call_id(choice, part)));
                 Began::ToolCall {
                     id: Some(id),
                     name: name.clone(),
@@ -218,7 +230,10 @@ impl Homeward {
     }
 
     fn sealed_part(&mut self, choice: u32, part: u32) -> Option<&mut String> {
-        self.sealed.iter_mut().find(|(at, _)| *at == (choice, part)).map(|(_, held)| held)
+        self.sealed
+            .iter_mut()
+            .find(|(at, _)| *at == (choice, part))
+            .map(|(_, held)| held)
     }
 
     fn release_sealed(&mut self, choice: u32, part: u32, out: &mut Vec<u8>) {

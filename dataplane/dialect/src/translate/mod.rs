@@ -4,8 +4,10 @@
 //! target has none.
 
 mod downward;
+mod members;
 mod schema;
 mod upward;
 
 pub use downward::{Answering, Delivery, MAX_ANSWER_BYTES};
+pub use members::fit;
 pub use upward::{Sent, write_request};

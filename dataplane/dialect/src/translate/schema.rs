@@ -11,7 +11,10 @@ pub const TOOL: &str = "give_answer";
 
 /// Replaces a JSON schema for the answer by the tool; true when it did.
 pub fn force(request: &mut Request<'_>) -> bool {
-    let Format::Schema { schema, description, .. } = &request.format else {
+    let Format::Schema {
+        schema, description, ..
+    } = &request.format
+    else {
         return false;
     };
     let usual = || Text::from("Gives the answer; call it exactly once, with the whole answer.");
@@ -23,10 +26,12 @@ pub fn force(request: &mut Request<'_>) -> bool {
         cache: None,
     };
     // Beside tools of the caller's own the model chooses: either it calls one of those, or it answers.
-    request.tool_choice = Some(match request.tools.is_empty() || matches!(request.tool_choice, Some(ToolChoice::None)) {
-        true => ToolChoice::Named(Text::from(TOOL)),
-        false => ToolChoice::Required,
-    });
+    request.tool_choice = Some(
+        match request.tools.is_empty() || matches!(request.tool_choice, Some(ToolChoice::None)) {
+            true => ToolChoice::Named(Text::from(TOOL)),
+            false => ToolChoice::Required,
+        },
+    );
     request.tools.push(tool);
     request.format = Format::Text;
     true

@@ -11,7 +11,7 @@ use crate::{
     speak::{PathFacts, Speaks, TargetFacts},
 };
 
-use super::schema;
+use super::{members, schema};
 
 /// What was sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,9 +42,12 @@ pub fn write_request(
     let mut drops = Drops::default();
     open_seals(&mut request, provider, &mut drops);
     let forced_tool = !to.quirks.native_schema && schema::force(&mut request);
+    let start = out.len();
     target.write_request(&request, to, &mut drops, out)?;
+    let mut dropped = feature::names(&request.unread, &drops, |feature| client.field(feature));
+    members::fit(out, start, to.quirks, &mut dropped);
     Ok(Sent {
-        dropped: feature::names(&request.unread, &drops, |feature| client.field(feature)),
+        dropped,
         forced_tool,
         stream_usage: request.stream_usage,
     })

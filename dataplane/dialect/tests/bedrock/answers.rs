@@ -189,7 +189,8 @@ fn usage_is_read_class_by_class() {
             }),
         ),
         (
-            r#"{"usage":{"cacheWriteInputTokens":9,"cacheDetails":[{"ttl":"1h","inputTokens":4},{"ttl":"2d","inputTokens":1}]}}"#,
+            r#"{"usage":{"cacheWriteInputTokens":9,
+                "cacheDetails":[{"ttl":"1h","inputTokens":4},{"ttl":"2d","inputTokens":1}]}}"#,
             Some(Usage {
                 cache_write_1h: Some(4),
                 cache_write_5m: Some(5),

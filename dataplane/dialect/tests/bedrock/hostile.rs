@@ -15,205 +15,218 @@ fn with(block: &str) -> String {
     format!(r#"{{"messages":[{{"role":"user","content":[{block}]}}]}}"#)
 }
 
+/// A request with this beside its one message.
+fn beside(member: &str) -> String {
+    format!(r#"{{"messages":[{{"role":"user","content":[{{"text":"x"}}]}}],{member}}}"#)
+}
+
+/// The body of a request is refused, and why.
+fn refused(body: &str, wrong: &str) {
+    let shown = body.get(..200).unwrap_or(body);
+    let bad = read_request(body.as_bytes()).expect_err(shown);
+    assert!(bad.to_string().contains(wrong), "{shown}: {bad}");
+}
+
+const BODIES: &[(&str, &str)] = &[
+    ("", "document"),
+    ("[]", "object"),
+    ("{", "early"),
+    ("{}x", "byte"),
+    ("{}", "'messages' is missing"),
+    (r#"{"messages":[]}"#, "'messages' must have a message"),
+    (r#"{"messages":{}}"#, "'messages' must be a list"),
+    (r#"{"messages":[7]}"#, "'messages[0]' must be an object"),
+    (r#"{"messages":[],"messages":[]}"#, "'messages' stands twice"),
+    (
+        r#"{"messages":[{"content":[{"text":"x"}]}]}"#,
+        "'messages[0].role' is missing",
+    ),
+    (
+        r#"{"messages":[{"role":"tool","content":[]}]}"#,
+        "'messages[0].role' must be user",
+    ),
+    (
+        r#"{"messages":[{"role":"\ud800","content":[]}]}"#,
+        "'messages[0].role' must be user",
+    ),
+    (
+        r#"{"messages":[{"role":"user","role":"user"}]}"#,
+        "'messages[0].role' stands twice",
+    ),
+    (
+        r#"{"messages":[{"role":"user","r\u006fle":"user"}]}"#,
+        "'messages[0].role' stands twice",
+    ),
+    (
+        r#"{"messages":[{"role":"user","content":"x"}]}"#,
+        "'messages[0].content' must be a list",
+    ),
+    (
+        r#"{"messages":[{"role":"user","content":[]}]}"#,
+        "'messages[0].content' must have a block",
+    ),
+];
+
+const BLOCKS: &[(&str, &str)] = &[
+    ("7", "'messages[0].content[0]' must be an object"),
+    ("{}", "'messages[0].content[0]' must have exactly one of text, image"),
+    (r#"{"text":"a","image":{}}"#, "must have exactly one of"),
+    (r#"{"text":7}"#, "'messages[0].content[0].text' must be a string"),
+    (
+        r#"{"text":"a","text":"b"}"#,
+        "'messages[0].content[0].text' stands twice",
+    ),
+    (r#"{"image":{"source":{"bytes":"x"}}}"#, "image.format' is missing"),
+    (
+        r#"{"image":{"format":"tiff","source":{"bytes":"x"}}}"#,
+        "image.format' must be one of png, jpeg, gif, webp",
+    ),
+    (r#"{"image":{"format":"png"}}"#, "image.source' is missing"),
+    (
+        r#"{"image":{"format":"png","source":{"bytes":["x"]}}}"#,
+        "image.source.bytes' must be a string",
+    ),
+    (
+        r#"{"image":{"format":"png","source":{"s3Location":{}}}}"#,
+        "s3Location.uri' is missing",
+    ),
+    (
+        r#"{"document":{"source":{"content":[{"text":"\udc00"},{"text":"b"}]}}}"#,
+        "source.content' must be texts",
+    ),
+    (
+        r#"{"document":{"source":{"text":"x"},"citations":{}}}"#,
+        "citations.enabled' is missing",
+    ),
+    (
+        r#"{"toolUse":{"name":"n","input":{}}}"#,
+        "toolUse.toolUseId' is missing",
+    ),
+    (
+        r#"{"toolUse":{"toolUseId":"a","name":"n","input":"{}"}}"#,
+        "toolUse.input' must be an object",
+    ),
+    (
+        r#"{"toolResult":{"toolUseId":"a","content":[],"status":"bad"}}"#,
+        "status' must be success or error",
+    ),
+    (
+        r#"{"toolResult":{"toolUseId":"a","content":[{"text":1}]}}"#,
+        "toolResult.content[0].text' must be a string",
+    ),
+    (r#"{"cachePoint":{"type":"other"}}"#, "cachePoint.type' must be default"),
+    (
+        r#"{"text":"a"},{"cachePoint":{"type":"default","ttl":"1d"}}"#,
+        "content[1].cachePoint.ttl' must be 5m or 1h",
+    ),
+    (
+        r#"{"reasoningContent":{"reasoningText":{"signature":"s"}}}"#,
+        "reasoningText.text' is missing",
+    ),
+];
+
+const SETTINGS: &[(&str, &str)] = &[
+    (
+        r#""inferenceConfig":{"maxTokens":0}"#,
+        "'inferenceConfig.maxTokens' must be a whole number above 0",
+    ),
+    (
+        r#""inferenceConfig":{"maxTokens":1e400}"#,
+        "'inferenceConfig.maxTokens' must be",
+    ),
+    (
+        r#""inferenceConfig":{"maxTokens":99999999999999999999999}"#,
+        "'inferenceConfig.maxTokens' must be",
+    ),
+    (
+        r#""inferenceConfig":{"temperature":"1"}"#,
+        "'inferenceConfig.temperature' must be a number",
+    ),
+    (
+        r#""inferenceConfig":{"stopSequences":"x"}"#,
+        "'inferenceConfig.stopSequences' must be a list",
+    ),
+    (r#""system":"x""#, "'system' must be a list"),
+    (r#""system":[{"text":null}]"#, "'system[0]' must have exactly one of"),
+    (r#""toolConfig":{}"#, "'toolConfig.tools' is missing"),
+    (
+        r#""toolConfig":{"tools":[{"toolSpec":{"name":"n"}}]}"#,
+        "tools[0].toolSpec.inputSchema' is missing",
+    ),
+    (
+        r#""toolConfig":{"tools":[],"toolChoice":{"auto":{},"any":{}}}"#,
+        "toolChoice' must have exactly one of",
+    ),
+    (
+        r#""outputConfig":{"effort":"huge"}"#,
+        "'outputConfig.effort' must be low",
+    ),
+    (
+        r#""outputConfig":{"textFormat":{"type":"xml"}}"#,
+        "'outputConfig.textFormat.type' must be json_schema",
+    ),
+    (r#""requestMetadata":{"a":1}"#, "'requestMetadata.a' must be a string"),
+    (r#""serviceTier":"flex""#, "'serviceTier' must be an object"),
+    (
+        r#""additionalModelRequestFields":[]"#,
+        "'additionalModelRequestFields' must be an object",
+    ),
+];
+
+const SCHEMAS: &[(&str, &str)] = &[
+    ("{}", "jsonSchema.schema' must be a string"),
+    (r#""{""#, "jsonSchema.schema' must be the text of a JSON object"),
+    (r#""[]""#, "jsonSchema.schema' must be the text of a JSON object"),
+    (r#""\ud800""#, "jsonSchema.schema' must be a string of whole"),
+];
+
 #[test]
 fn wrong_requests_are_refused_by_path() {
-    let deep = format!(
-        "{{\"toolUse\":{{\"toolUseId\":\"a\",\"name\":\"n\",\"input\":{}}}}}",
-        "[".repeat(200)
-    );
-    let closed_deep = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
-    let tools = format!(
-        r#"{{"messages":[],"toolConfig":{{"tools":[{}]}}}}"#,
-        vec![r#"{"toolSpec":{"name":"n","inputSchema":{"json":{}}}}"#; 4_097].join(",")
-    )
-    .replace(
-        r#""messages":[]"#,
-        r#""messages":[{"role":"user","content":[{"text":"x"}]}]"#,
-    );
-    let turns = format!(
-        r#"{{"messages":[{}]}}"#,
-        vec![r#"{"role":"user","content":[{"text":"x"}]}"#; 100_001].join(",")
-    );
-    let stops = format!(
-        r#"{{"inferenceConfig":{{"stopSequences":[{}]}},"messages":[{}]}}"#,
-        vec!["\"x\""; 2_501].join(","),
-        r#"{"role":"user","content":[{"text":"x"}]}"#
-    );
-    let also = |member: &str| format!(r#"{{"messages":[{{"role":"user","content":[{{"text":"x"}}]}}],{member}}}"#);
-    let table: Vec<(String, &str)> = vec![
-        ("".into(), "document"),
-        ("[]".into(), "object"),
-        ("{".into(), "early"),
-        ("{}x".into(), "byte"),
-        (deep, "byte"),
-        (with(&closed_deep), "byte"),
-        ("{}".into(), "'messages' is missing"),
-        (r#"{"messages":[]}"#.into(), "'messages' must have a message"),
-        (r#"{"messages":{}}"#.into(), "'messages' must be a list"),
-        (r#"{"messages":[7]}"#.into(), "'messages[0]' must be an object"),
-        (r#"{"messages":[],"messages":[]}"#.into(), "'messages' stands twice"),
-        (
-            r#"{"messages":[{"content":[{"text":"x"}]}]}"#.into(),
-            "'messages[0].role' is missing",
-        ),
-        (
-            r#"{"messages":[{"role":"tool","content":[]}]}"#.into(),
-            "'messages[0].role' must be user",
-        ),
-        (
-            r#"{"messages":[{"role":"\ud800","content":[]}]}"#.into(),
-            "'messages[0].role' must be user",
-        ),
-        (
-            r#"{"messages":[{"role":"user","role":"user","content":[]}]}"#.into(),
-            "'messages[0].role' stands twice",
-        ),
-        (
-            r#"{"messages":[{"role":"user","r\u006fle":"user","content":[]}]}"#.into(),
-            "'messages[0].role' stands twice",
-        ),
-        (
-            r#"{"messages":[{"role":"user","content":"x"}]}"#.into(),
-            "'messages[0].content' must be a list",
-        ),
-        (
-            r#"{"messages":[{"role":"user","content":[]}]}"#.into(),
-            "'messages[0].content' must have a block",
-        ),
-        (with("7"), "'messages[0].content[0]' must be an object"),
-        (
-            with("{}"),
-            "'messages[0].content[0]' must have exactly one of text, image",
-        ),
-        (with(r#"{"text":"a","image":{}}"#), "must have exactly one of"),
-        (with(r#"{"text":7}"#), "'messages[0].content[0].text' must be a string"),
-        (
-            with(r#"{"text":"a","text":"b"}"#),
-            "'messages[0].content[0].text' stands twice",
-        ),
-        (
-            with(r#"{"image":{"source":{"bytes":"x"}}}"#),
-            "'messages[0].content[0].image.format' is missing",
-        ),
-        (
-            with(r#"{"image":{"format":"tiff","source":{"bytes":"x"}}}"#),
-            "image.format' must be one of png, jpeg, gif, webp",
-        ),
-        (with(r#"{"image":{"format":"png"}}"#), "image.source' is missing"),
-        (
-            with(r#"{"image":{"format":"png","source":{"bytes":["x"]}}}"#),
-            "image.source.bytes' must be a string",
-        ),
-        (
-            with(r#"{"image":{"format":"png","source":{"s3Location":{}}}}"#),
-            "s3Location.uri' is missing",
-        ),
-        (
-            with(r#"{"document":{"name":"n","source":{"content":[{"text":"\udc00"},{"text":"b"}]}}}"#),
-            "source.content' must be texts",
-        ),
-        (
-            with(r#"{"document":{"name":"n","source":{"text":"x"},"citations":{}}}"#),
-            "citations.enabled' is missing",
-        ),
-        (
-            with(r#"{"toolUse":{"name":"n","input":{}}}"#),
-            "toolUse.toolUseId' is missing",
-        ),
-        (
-            with(r#"{"toolUse":{"toolUseId":"a","name":"n","input":"{}"}}"#),
-            "toolUse.input' must be an object",
-        ),
-        (with(r#"{"toolResult":{"toolUseId":"a","content":[{"audio":{}}]}}"#), ""),
-        (
-            with(r#"{"toolResult":{"toolUseId":"a","content":[],"status":"bad"}}"#),
-            "toolResult.status' must be success or error",
-        ),
-        (
-            with(r#"{"cachePoint":{"type":"other"}}"#),
-            "cachePoint.type' must be default",
-        ),
-        (
-            with(r#"{"text":"a"},{"cachePoint":{"type":"default","ttl":"1d"}}"#),
-            "content[1].cachePoint.ttl' must be 5m or 1h",
-        ),
-        (
-            with(r#"{"reasoningContent":{"reasoningText":{"signature":"s"}}}"#),
-            "reasoningText.text' is missing",
-        ),
-        (
-            also(r#""inferenceConfig":{"maxTokens":0}"#),
-            "'inferenceConfig.maxTokens' must be a whole number above 0",
-        ),
-        (
-            also(r#""inferenceConfig":{"maxTokens":1e400}"#),
-            "'inferenceConfig.maxTokens' must be",
-        ),
-        (
-            also(r#""inferenceConfig":{"maxTokens":99999999999999999999999}"#),
-            "'inferenceConfig.maxTokens' must be",
-        ),
-        (
-            also(r#""inferenceConfig":{"temperature":"1"}"#),
-            "'inferenceConfig.temperature' must be a number",
-        ),
-        (
-            also(r#""inferenceConfig":{"stopSequences":"x"}"#),
-            "'inferenceConfig.stopSequences' must be a list",
-        ),
-        (also(r#""system":"x""#), "'system' must be a list"),
-        (
-            also(r#""system":[{"text":null}]"#),
-            "'system[0]' must have exactly one of",
-        ),
-        (also(r#""toolConfig":{}"#), "'toolConfig.tools' is missing"),
-        (
-            also(r#""toolConfig":{"tools":[{"toolSpec":{"name":"n","inputSchema":{"json":[]}}}]}"#),
-            "toolSpec.inputSchema.json' must be an object",
-        ),
-        (
-            also(r#""toolConfig":{"tools":[],"toolChoice":{"auto":{},"any":{}}}"#),
-            "'toolConfig.toolChoice' must have exactly one of",
-        ),
-        (
-            also(r#""outputConfig":{"effort":"huge"}"#),
-            "'outputConfig.effort' must be low",
-        ),
-        (
-            also(r#""outputConfig":{"textFormat":{"type":"json_schema","structure":{"jsonSchema":{"schema":{}}}}}"#),
-            "jsonSchema.schema' must be a string",
-        ),
-        (
-            also(r#""outputConfig":{"textFormat":{"type":"json_schema","structure":{"jsonSchema":{"schema":"{"}}}}"#),
-            "jsonSchema.schema' must be the text of a JSON object",
-        ),
-        (
-            also(
-                r#""outputConfig":{"textFormat":{"type":"json_schema","structure":{"jsonSchema":{"schema":"\ud800"}}}}"#,
-            ),
-            "jsonSchema.schema' must be a string of whole",
-        ),
-        (
-            also(r#""requestMetadata":{"a":1}"#),
-            "'requestMetadata.a' must be a string",
-        ),
-        (also(r#""serviceTier":"flex""#), "'serviceTier' must be an object"),
-        (
-            also(r#""additionalModelRequestFields":[]"#),
-            "'additionalModelRequestFields' must be an object",
-        ),
-        (tools, "'toolConfig.tools' must have at most 4096 elements"),
-        (turns, "'messages' must have at most 100000 messages"),
-        (stops, "'inferenceConfig.stopSequences' must have at most 2500"),
-    ];
-    for (body, wrong) in table {
-        let shown = &body[..body.len().min(200)];
-        match read_request(body.as_bytes()) {
-            Err(bad) => assert!(bad.to_string().contains(wrong) && !wrong.is_empty(), "{shown}: {bad}"),
-            // A block that we do not know is unread, not wrong.
-            Ok(read) => assert!(wrong.is_empty() && !read.unread.is_empty(), "{shown} was read"),
-        }
+    for (body, wrong) in BODIES {
+        refused(body, wrong);
     }
+    for (block, wrong) in BLOCKS {
+        refused(&with(block), wrong);
+    }
+    for (member, wrong) in SETTINGS {
+        refused(&beside(member), wrong);
+    }
+    for (schema, wrong) in SCHEMAS {
+        let structure = format!(r#"{{"jsonSchema":{{"schema":{schema}}}}}"#);
+        let format = format!(r#"{{"type":"json_schema","structure":{structure}}}"#);
+        refused(&beside(&format!(r#""outputConfig":{{"textFormat":{format}}}"#)), wrong);
+    }
+}
+
+#[test]
+fn requests_beyond_a_bound_are_refused() {
+    let call = |input: &str| {
+        with(&format!(
+            r#"{{"toolUse":{{"toolUseId":"a","name":"n","input":{input}}}}}"#
+        ))
+    };
+    refused(&call(&"[".repeat(200)), "byte");
+    refused(
+        &call(&format!(r#"{{"a":{}{}}}"#, "[".repeat(200), "]".repeat(200))),
+        "byte",
+    );
+    let many = |one: &str, count: usize| vec![one; count].join(",");
+    let tools = many(r#"{"toolSpec":{"name":"n","inputSchema":{"json":{}}}}"#, 4_097);
+    refused(
+        &beside(&format!(r#""toolConfig":{{"tools":[{tools}]}}"#)),
+        "'toolConfig.tools' must have at most 4096",
+    );
+    let stops = many("\"x\"", 2_501);
+    let stops = format!(r#""inferenceConfig":{{"stopSequences":[{stops}]}}"#);
+    refused(
+        &beside(&stops),
+        "'inferenceConfig.stopSequences' must have at most 2500",
+    );
+    let turns = many(r#"{"role":"user","content":[{"text":"x"}]}"#, 100_001);
+    refused(
+        &format!(r#"{{"messages":[{turns}]}}"#),
+        "'messages' must have at most 100000 messages",
+    );
 }
 
 #[test]
@@ -268,81 +281,69 @@ const TOOL: (&str, &str) = (
 );
 const STOP: (&str, &str) = ("messageStop", r#"{"stopReason":"end_turn"}"#);
 
+const TEXT: (&str, &str) = ("contentBlockDelta", r#"{"contentBlockIndex":0,"delta":{"text":"x"}}"#);
+
+/// Events that are no answer, and why.
+const BROKEN: &[(&[(&str, &str)], &str)] = &[
+    (&[], "ended before"),
+    (&[START], "ended before"),
+    // A tool call that never ends.
+    (&[START, TOOL], "ended before"),
+    (&[("contentBlockDelta", "{")], "JSON"),
+    (&[("metadata", "[]")], "JSON"),
+    (
+        &[("contentBlockDelta", r#"{"delta":{"text":"x"}}"#)],
+        "contentBlockIndex",
+    ),
+    (
+        &[("contentBlockStop", r#"{"contentBlockIndex":-1}"#)],
+        "contentBlockIndex",
+    ),
+    (
+        &[("contentBlockDelta", r#"{"contentBlockIndex":0,"delta":{"text":1}}"#)],
+        "text delta",
+    ),
+    (
+        &[
+            TEXT,
+            (
+                "contentBlockDelta",
+                r#"{"contentBlockIndex":0,"delta":{"toolUse":{"input":"x"}}}"#,
+            ),
+        ],
+        "toolUse delta",
+    ),
+    (
+        &[("contentBlockStart", r#"{"contentBlockIndex":0,"start":{"toolUse":{}}}"#)],
+        "no name",
+    ),
+    (&[START, ("messageStop", "{}")], "stopReason"),
+    (&[START, STOP, STOP], "twice"),
+    (&[START, STOP, TEXT], "behind its end"),
+];
+
 #[test]
 fn broken_streams_are_bad() {
-    let text = ("contentBlockDelta", r#"{"contentBlockIndex":0,"delta":{"text":"x"}}"#);
-    let blocks: Vec<String> = (0..65)
-        .map(|index| format!(r#"{{"contentBlockIndex":{index},"delta":{{"text":"x"}}}}"#))
-        .collect();
-    let blocks: Vec<(&str, &str)> = blocks.iter().map(|payload| ("contentBlockDelta", &**payload)).collect();
-    let table: &[(&str, Vec<u8>, &str)] = &[
-        ("nothing", vec![], "ended before"),
-        ("only a start", framed(&[START]), "ended before"),
-        ("a tool call that never ends", framed(&[START, TOOL]), "ended before"),
-        (
-            "server-sent events",
-            b"event: message_start\ndata: {\"type\":\"message_start\"}\n\n".to_vec(),
-            "no AWS event stream",
-        ),
-        (
-            "an error's body",
-            br#"{"message":"The request is bad."}"#.to_vec(),
-            "no AWS event stream",
-        ),
-        (
-            "a payload that is no JSON",
-            framed(&[("contentBlockDelta", "{")]),
-            "JSON",
-        ),
-        ("a payload that is a list", framed(&[("metadata", "[]")]), "JSON"),
-        (
-            "a delta without index",
-            framed(&[("contentBlockDelta", r#"{"delta":{"text":"x"}}"#)]),
-            "contentBlockIndex",
-        ),
-        (
-            "a negative index",
-            framed(&[("contentBlockStop", r#"{"contentBlockIndex":-1}"#)]),
-            "contentBlockIndex",
-        ),
-        (
-            "a text that is none",
-            framed(&[("contentBlockDelta", r#"{"contentBlockIndex":0,"delta":{"text":1}}"#)]),
-            "text delta",
-        ),
-        (
-            "arguments of no call",
-            framed(&[
-                text,
-                (
-                    "contentBlockDelta",
-                    r#"{"contentBlockIndex":0,"delta":{"toolUse":{"input":"x"}}}"#,
-                ),
-            ]),
-            "toolUse delta",
-        ),
-        (
-            "a call without a name",
-            framed(&[("contentBlockStart", r#"{"contentBlockIndex":0,"start":{"toolUse":{}}}"#)]),
-            "no name",
-        ),
-        (
-            "a stop without a reason",
-            framed(&[START, ("messageStop", "{}")]),
-            "stopReason",
-        ),
-        ("two stops", framed(&[START, STOP, STOP]), "twice"),
-        ("text behind the stop", framed(&[START, STOP, text]), "behind its end"),
-        ("too many open blocks", framed(&blocks), "too many"),
-        ("half a message", framed(&[START, STOP])[..60].to_vec(), "ended before"),
-    ];
-    for (name, stream, wrong) in table {
+    let bad = |stream: &[u8], wrong: &str| {
         for told in [whole(stream), tell(stream, 0, 7)] {
-            let bad = told.outcome.expect_err(name);
-            assert!(bad.reason.contains(wrong), "{name}: {bad}");
-            assert!(!told.answer.ended && told.answer.fault.is_none(), "{name}");
+            let bad = told.outcome.expect_err(wrong);
+            assert!(bad.reason.contains(wrong), "{wrong}: {bad}");
+            assert!(!told.answer.ended && told.answer.fault.is_none(), "{wrong}");
         }
+    };
+    for (events, wrong) in BROKEN {
+        bad(&framed(events), wrong);
     }
+    bad(
+        b"event: message_start\ndata: {\"type\":\"message_start\"}\n\n",
+        "no AWS event stream",
+    );
+    bad(br#"{"message":"The request is bad."}"#, "no AWS event stream");
+    bad(&framed(&[START, STOP])[..60], "ended before");
+    let index = |index: usize| format!(r#"{{"contentBlockIndex":{index},"delta":{{"text":"x"}}}}"#);
+    let blocks: Vec<String> = (0..65).map(index).collect();
+    let blocks: Vec<(&str, &str)> = blocks.iter().map(|payload| (TEXT.0, &**payload)).collect();
+    bad(&framed(&blocks), "too many");
 }
 
 #[test]

@@ -6,10 +6,7 @@ use serde_json::{Value, json};
 use tollgate_dialect::{
     canonical::{
         feature::Feature,
-        request::{
-            Amount, CacheMark, Content, Effort, Format, Media, MediaKind, Part, Request, Role, Source, Thinking, Tool,
-            ToolChoice, Turn,
-        },
+        request::{CacheMark, Content, Format, Media, MediaKind, Part, Request, Role, Source, Tool, ToolChoice, Turn},
     },
     json::{Json, Text},
     quirks::Quirks,
@@ -17,7 +14,7 @@ use tollgate_dialect::{
 
 use super::{CLAUDE, read_request, write_request};
 
-fn turn<'a>(role: Role, parts: Vec<Part<'a>>) -> Turn<'a> {
+pub(super) fn turn<'a>(role: Role, parts: Vec<Part<'a>>) -> Turn<'a> {
     Turn {
         role,
         name: None,
@@ -25,7 +22,7 @@ fn turn<'a>(role: Role, parts: Vec<Part<'a>>) -> Turn<'a> {
     }
 }
 
-fn user<'a>(text: &'a str) -> Turn<'a> {
+pub(super) fn user<'a>(text: &'a str) -> Turn<'a> {
     turn(Role::User, vec![Part::text(text)])
 }
 
@@ -33,14 +30,14 @@ fn assistant<'a>(text: &'a str) -> Turn<'a> {
     turn(Role::Assistant, vec![Part::text(text)])
 }
 
-fn asked<'a>(turns: Vec<Turn<'a>>) -> Request<'a> {
+pub(super) fn asked<'a>(turns: Vec<Turn<'a>>) -> Request<'a> {
     Request {
         turns,
         ..Request::default()
     }
 }
 
-fn call<'a>(id: &'a str, name: &'a str) -> Part<'a> {
+pub(super) fn call<'a>(id: &'a str, name: &'a str) -> Part<'a> {
     Part::new(Content::ToolCall {
         id: Some(Text::from(id)),
         name: Text::from(name),
@@ -48,7 +45,7 @@ fn call<'a>(id: &'a str, name: &'a str) -> Part<'a> {
     })
 }
 
-fn result<'a>(id: &'a str, parts: Vec<Part<'a>>) -> Part<'a> {
+pub(super) fn result<'a>(id: &'a str, parts: Vec<Part<'a>>) -> Part<'a> {
     Part::new(Content::ToolResult {
         call_id: Some(Text::from(id)),
         name: None,
@@ -69,7 +66,7 @@ fn media<'a>(kind: MediaKind, source: Source<'a>, media_type: Option<&'a str>, n
 }
 
 /// What is written for a model of Anthropic's, and what is lost.
-fn written(request: &Request<'_>) -> (Value, Vec<Feature>) {
+pub(super) fn written(request: &Request<'_>) -> (Value, Vec<Feature>) {
     let (bytes, drops) = write_request(request, CLAUDE, &Quirks::default()).expect("written");
     (serde_json::from_slice(&bytes).expect("JSON"), drops)
 }
@@ -438,160 +435,52 @@ fn a_schema_is_said_as_text() {
     assert_eq!(drops, []);
 }
 
-/// A model, how much it is to think, and what is written of it.
-type Thought = (&'static str, Amount, Value, Value, &'static [Feature]);
-
 #[test]
-fn thinking_in_each_vendors_words() {
-    let none = || Value::Null;
-    let budget = |tokens: u64| json!({"thinking":{"type":"enabled","budget_tokens":tokens}});
-    let adaptive = || json!({"thinking":{"type":"adaptive"}});
-    let high = || json!({"effort":"high"});
-    let table: [Thought; 16] = [
-        (CLAUDE, Amount::Effort(Effort::High), budget(24_576), none(), &[]),
-        (CLAUDE, Amount::Adaptive, budget(8_192), none(), &[]),
-        (CLAUDE, Amount::BudgetTokens(2_000), budget(2_000), none(), &[]),
+fn what_the_service_takes_for_few_vendors_is_noted_for_the_others() {
+    let marked = |mut part: Part<'static>| {
+        part.cache = Some(CacheMark::Short);
+        part
+    };
+    let failed = Part::new(Content::ToolResult {
+        call_id: Some(Text::from("a")),
+        name: None,
+        parts: vec![Part::text("no")],
+        is_error: true,
+    });
+    let thought = Part::new(Content::Thinking(Text::from("Hm.")));
+    let sealed = Part::new(Content::Sealed {
+        data: Text::from("QUJD"),
+        id: None,
+    });
+    let turns = vec![
+        turn(Role::User, vec![marked(Part::text("Hi."))]),
+        turn(Role::Assistant, vec![thought, sealed, call("a", "n")]),
+        turn(Role::User, vec![failed]),
+    ];
+    let table: [(&str, &[Feature]); 4] = [
+        (CLAUDE, &[Feature::Signature]),
+        ("eu.amazon.nova-pro-v1:0", &[Feature::Signature]),
         (
-            CLAUDE,
-            Amount::BudgetTokens(100),
-            budget(1_024),
-            none(),
-            &[Feature::Thinking],
+            "openai.gpt-oss-120b-1:0",
+            &[Feature::Cache, Feature::Signature, Feature::ToolResultError],
         ),
         (
-            CLAUDE,
-            Amount::BudgetTokens(99_000),
-            budget(29_999),
-            none(),
-            &[Feature::Thinking],
-        ),
-        (
-            CLAUDE,
-            Amount::Off,
-            json!({"thinking":{"type":"disabled"}}),
-            none(),
-            &[],
-        ),
-        (
-            "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/x1",
-            Amount::Effort(Effort::Low),
-            budget(1_024),
-            none(),
-            &[],
-        ),
-        (
-            "us.anthropic.claude-3-7-sonnet-20250219-v1:0",
-            Amount::Effort(Effort::Minimal),
-            budget(1_024),
-            none(),
-            &[],
-        ),
-        (
-            "anthropic.claude-opus-4-20250514-v1:0",
-            Amount::Effort(Effort::Medium),
-            budget(8_192),
-            none(),
-            &[],
-        ),
-        (
-            "anthropic.claude-opus-4-6-v1",
-            Amount::Effort(Effort::High),
-            adaptive(),
-            high(),
-            &[],
-        ),
-        (
-            "anthropic.claude-opus-4-6-v1",
-            Amount::BudgetTokens(2_000),
-            budget(2_000),
-            none(),
-            &[],
-        ),
-        (
-            "global.anthropic.claude-sonnet-5",
-            Amount::BudgetTokens(20_000),
-            adaptive(),
-            high(),
-            &[],
-        ),
-        (
-            "us.amazon.nova-2-lite-v1:0",
-            Amount::Off,
-            json!({"reasoningConfig":{"type":"disabled"}}),
-            none(),
-            &[],
-        ),
-        (
-            "us.amazon.nova-2-lite-v1:0",
-            Amount::Effort(Effort::Most),
-            json!({"reasoningConfig":{"type":"enabled","maxReasoningEffort":"high"}}),
-            none(),
-            &[],
-        ),
-        (
-            "openai.gpt-oss-20b-1:0",
-            Amount::Off,
-            none(),
-            none(),
-            &[Feature::Thinking],
-        ),
-        (
-            "mistral.mistral-large-2407-v1:0",
-            Amount::Adaptive,
-            none(),
-            none(),
-            &[Feature::Thinking],
+            "meta.llama3-1-8b",
+            &[Feature::Cache, Feature::Signature, Feature::ToolResultError],
         ),
     ];
-    for (model, amount, extra, output, lost) in table {
-        let mut request = asked(vec![user("Hi.")]);
-        request.sampling.max_tokens = Some(30_000);
-        request.thinking = Some(Thinking { amount, shown: None });
-        let (bytes, drops) = write_request(&request, model, &Quirks::default()).expect("written");
-        let value: Value = serde_json::from_slice(&bytes).expect("JSON");
-        assert_eq!(value["additionalModelRequestFields"], extra, "{model} {amount:?}");
-        assert_eq!(value["outputConfig"], output, "{model} {amount:?}");
-        assert_eq!(drops, lost, "{model} {amount:?}");
+    for (model, lost) in table {
+        let (bytes, drops) = write_request(&asked(turns.clone()), model, &Quirks::default()).expect("written");
+        assert_eq!(drops[..drops.len() - 1], *lost, "{model}");
+        let text = String::from_utf8(bytes).expect("text");
+        let others = lost.contains(&Feature::Cache);
+        assert_eq!(text.contains("cachePoint"), !others, "{model}");
+        assert_eq!(text.contains(r#""status":"error""#), !others, "{model}");
+        assert_eq!(
+            text.contains("Hm."),
+            model.contains("nova") || model.contains("openai"),
+            "{model}"
+        );
+        assert_eq!(text.contains("QUJD"), model == CLAUDE, "{model}");
     }
-}
-
-#[test]
-fn thinking_gives_way_to_what_forbids_it() {
-    let body = br#"{"messages":[{"role":"user","content":[{"text":"Hi."}]}],
-        "inferenceConfig":{"maxTokens":5000,"temperature":0.2,"topP":0.97},
-        "additionalModelRequestFields":{"top_k":3,"thinking":{"type":"enabled","budget_tokens":2000}}}"#;
-    let mut request = read_request(body).expect("read");
-    let (value, drops) = written(&request);
-    assert_eq!(value["inferenceConfig"], json!({"maxTokens":5000,"topP":0.97}));
-    assert_eq!(drops, [Feature::TopK, Feature::Temperature]);
-
-    let lost = |request: &Request<'_>| {
-        let (value, drops) = written(request);
-        assert_eq!(value["additionalModelRequestFields"].get("thinking"), None);
-        assert_eq!(value["inferenceConfig"]["temperature"], json!(0.2));
-        assert_eq!(drops.first(), Some(&Feature::Thinking));
-    };
-    request.tool_choice = Some(ToolChoice::Required);
-    lost(&request);
-    request.tool_choice = None;
-    let most = request.sampling.max_tokens.replace(1_000);
-    lost(&request);
-    request.sampling.max_tokens = most;
-    request.turns.push(turn(Role::Assistant, vec![call("a", "n")]));
-    request.turns.push(turn(Role::User, vec![result("a", vec![])]));
-    lost(&request);
-    // A thought that was handed back is gone on from; an unsigned one is not, and is lost itself.
-    let thought = |signature: Option<&'static str>| Part {
-        signature: signature.map(Text::from),
-        ..Part::new(Content::Thinking(Text::from("Hm.")))
-    };
-    request.turns[1].parts.insert(0, thought(Some("c2ln")));
-    let (value, drops) = written(&request);
-    assert_eq!(
-        value["additionalModelRequestFields"]["thinking"]["budget_tokens"],
-        2_000
-    );
-    assert_eq!(drops, [Feature::TopK, Feature::Temperature, Feature::ToolChoice]);
-    request.turns[1].parts[0] = thought(None);
-    assert_eq!(written(&request).1[..2], [Feature::Signature, Feature::Thinking]);
 }

@@ -7,7 +7,7 @@ use tollgate_dialect::{
         event::{Began, Citation, Event, Reason},
         fault::FaultKind,
     },
-    cohere::SPEAKS,
+    cohere::{SPEAKS, read_event, usage_of_answer},
     speak::Speaks as _,
     usage::Usage,
 };
@@ -95,6 +95,31 @@ fn answers_mean_what_cohere_means() {
     );
     let plan = read_answer(&SPEAKS, &case("answers", "08")).expect("an answer");
     assert_eq!(plan.choices[0].parts[0].citations.len(), 1);
+}
+
+#[test]
+fn usage_is_found_without_reading_the_answer() {
+    for case in cases("cohere", "answers") {
+        let answer = read_answer(&SPEAKS, &case.bytes).expect("an answer");
+        assert_eq!(usage_of_answer(&case.bytes), answer.usage, "{}", case.name);
+    }
+    for (event, used) in [
+        (r#"{"type":"message-end","delta":{"finish_reason":"COMPLETE"}}"#, None),
+        (r#"{"type":"message-end","delta":{"usage":null}}"#, None),
+        (
+            r#"{"type":"message-end","delta":{"usage":{"tokens":{"input_tokens":7.0}}}}"#,
+            Some(7),
+        ),
+        (
+            r#"{"delta":{"usage":{"billed_units":{"input_tokens":3},"tokens":{"input_tokens":7}}}}"#,
+            Some(3),
+        ),
+        (r#"{"usage":"#, None),
+    ] {
+        let mut total = Usage::default();
+        assert_eq!(read_event(event.as_bytes(), &mut total), used.is_some(), "{event}");
+        assert_eq!(total.input, used, "{event}");
+    }
 }
 
 #[test]

@@ -21,8 +21,8 @@ fn refused(body: &str) -> String {
 }
 
 /// What is wrong with a request is said of the member that is wrong. A line is a body, the member's path and words of
-/// the complaint; `…` stands for `"model":"m","messages":[{"role":"user","content":"a"}]`, and `@` for what stands before a
-/// message of the only one.
+/// the complaint; `…` stands for `"model":"m","messages":[{"role":"user","content":"a"}]`, `@` for what stands before
+/// the only message, and `#` for `messages[0]`.
 const BAD: &str = r#"
 [] || object
 { || ends early
@@ -52,16 +52,16 @@ const BAD: &str = r#"
 {…,"citation_options":{"mode":"ON"}} | 'citation_options.mode' | OFF
 {"model":"m","messages":[]} | 'messages' | at least one
 {"model":"m","messages":{}} | 'messages' | must be a list
-@7]} | 'messages[0]' | must be an object
-@{"role":"bot"}]} | 'messages[0].role' | 'assistant'
-@{"role":"user"}]} | 'messages[0].content' | is missing
-@{"role":"user","content":7}]} | 'messages[0].content' | a string or a list
-@{"role":"user","content":"a","content":"b"}]} | 'messages[0].content' | stands twice
-@{"role":"user","content":[{"type":"thinking","thinking":"a"}]}]} | 'messages[0].content[0].type' | text, image_url
-@{"role":"user","content":[{"type":"text","text":7}]}]} | 'messages[0].content[0].text' | must be a string
-@{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:AA"}}]}]} | 'messages[0].content[0].image_url.url' | base64
-@{"role":"tool","content":"a"}]} | 'messages[0].tool_call_id' | is missing
-@{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"b","arguments":{}}}]}]} | 'messages[0].tool_calls[0].function.arguments' | string
+@7]} | '#' | must be an object
+@{"role":"bot"}]} | '#.role' | 'assistant'
+@{"role":"user"}]} | '#.content' | is missing
+@{"role":"user","content":7}]} | '#.content' | a string or a list
+@{"role":"user","content":"a","content":"b"}]} | '#.content' | stands twice
+@{"role":"user","content":[{"type":"thinking","thinking":"a"}]}]} | '#.content[0].type' | text, image_url
+@{"role":"user","content":[{"type":"text","text":7}]}]} | '#.content[0].text' | must be a string
+@{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:AA"}}]}]} | image_url.url' | base64
+@{"role":"tool","content":"a"}]} | '#.tool_call_id' | is missing
+@{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"b","arguments":{}}}]}]} | .arguments' | string
 "#;
 
 #[test]
@@ -70,7 +70,9 @@ fn bad_requests_name_what_is_wrong() {
     assert!(rows.len() > 30);
     for row in rows {
         let row = row.replace('…', r#""model":"m","messages":[{"role":"user","content":"a"}]"#);
-        let row = row.replace('@', r#"{"model":"m","messages":["#);
+        let row = row
+            .replace('@', r#"{"model":"m","messages":["#)
+            .replace('#', "messages[0]");
         let mut cells = row.rsplitn(3, '|').map(str::trim);
         let (Some(wrong), Some(field), Some(body)) = (cells.next(), cells.next(), cells.next()) else {
             panic!("three cells: {row}")

@@ -120,14 +120,21 @@ fn documents_stand_where_the_question_is() {
     assert_eq!(names, [(Some(true), true), (None, true), (None, true), (None, false)]);
     let (body, _) = write_request(&SPEAKS, &request);
     let written = value(&body);
-    assert_eq!(
-        written["documents"],
-        json!([
-            {"id": "doc:0", "data": {"title": "Herons", "text": "Grey herons nest in the poplars of the eastern shore."}},
-            {"id": "doc:1", "data": {"text": "The lake was drained in 1981 and filled again in 1983."}},
-            {"id": "doc:2", "data": {"text": "{\n        \"year\": \"2024\",\n        \"nests\": \"31\",\n        \"observer\": \"M. Frey\"\n      }"}},
-        ])
-    );
+    let document = |id, data: Value| json!({"id": id, "data": data});
+    let nests = "Grey herons nest in the poplars of the eastern shore.";
+    let survey = json!({"year": "2024", "nests": "31", "observer": "M. Frey"});
+    // Data that is more than a title and a text is the text of its JSON.
+    let said = written["documents"][2]["data"]["text"].clone();
+    assert_eq!(value(said.as_str().expect("a text").as_bytes()), survey);
+    let expected = json!([
+        document("doc:0", json!({"title": "Herons", "text": nests})),
+        document(
+            "doc:1",
+            json!({"text": "The lake was drained in 1981 and filled again in 1983."})
+        ),
+        document("doc:2", json!({"text": said})),
+    ]);
+    assert_eq!(written["documents"], expected);
     assert_eq!(
         written["messages"][2],
         json!({"role": "user", "content": "Where do herons of the lake nest?"})

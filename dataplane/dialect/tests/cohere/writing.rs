@@ -216,10 +216,18 @@ fn tools_of_other_dialects_are_said_in_coheres_words() {
 
 #[test]
 fn turns_of_other_dialects_are_said_in_coheres_words() {
+    let picture = Part::new(Content::Media(Media {
+        kind: MediaKind::Image,
+        source: Source::Url("https://sky.example/now.png".into()),
+        media_type: None,
+        name: None,
+        detail: None,
+        cite: false,
+    }));
     let result = Part::new(Content::ToolResult {
         call_id: Some("c1".into()),
         name: None,
-        parts: vec![Part::new(Content::Json(b"[1,2]")), Part::text("clouds")],
+        parts: vec![Part::new(Content::Json(b"[1,2]")), Part::text("clouds"), picture],
         is_error: true,
     });
     let call = Part::new(Content::ToolCall {
@@ -246,7 +254,11 @@ fn turns_of_other_dialects_are_said_in_coheres_words() {
          "tool_calls": [{"id": "c1", "type": "function", "function": function}]},
         {"role": "tool", "tool_call_id": "c1",
          "content": [{"type": "text", "text": "[1,2]"}, {"type": "text", "text": "clouds"}]},
-        {"role": "user", "content": "Here:"},
+        {"role": "user", "content": [
+            {"type": "text", "text": "Pictures in the result of the tool call c1:"},
+            {"type": "image_url", "image_url": {"url": "https://sky.example/now.png"}},
+            {"type": "text", "text": "Here:"},
+        ]},
         {"role": "assistant", "content": "No."},
     ]);
     assert_eq!(body["messages"], expected);
@@ -334,6 +346,13 @@ fn media_goes_where_it_can_and_is_noted_where_not() {
         base64("AAAA"),
         text.clone(),
         ("", &[Audio]),
+    );
+    check_media(
+        MediaKind::Image,
+        "image/png",
+        url("gs://a/b"),
+        text.clone(),
+        ("", &[ImageUrl]),
     );
     check_media(MediaKind::Video, "video/mp4", url("gs://a/b"), text, ("", &[Video]));
 }

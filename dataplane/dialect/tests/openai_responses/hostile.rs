@@ -206,6 +206,9 @@ fn a_bad_stream_is_an_error() {
     let parts: String = (0..70_000)
         .map(|n| format!("data: {{\"type\":\"response.output_text.delta\",\"output_index\":{n},\"delta\":\"\"}}\n\n"))
         .collect();
+    let items: String = (0..70_000)
+        .map(|n| format!("data: {{\"type\":\"response.output_item.added\",\"output_index\":{n},\"item\":{{}}}}\n\n"))
+        .collect();
     let early = "it ended before it was complete";
     for (stream, expected) in [
         ("", early),
@@ -228,6 +231,7 @@ fn a_bad_stream_is_an_error() {
         ("data: 7\n\n", "it is not valid JSON"),
         (&long, "an event is longer than 4 MiB"),
         (&parts, "it has too many parts"),
+        (&items, "it has too many items"),
     ] {
         let bad = read_stream([stream.as_bytes()], &mut |_| {}).expect_err("a bad stream");
         assert_eq!(bad.reason, expected, "{}", &stream[..stream.len().min(200)]);
@@ -236,10 +240,10 @@ fn a_bad_stream_is_an_error() {
 
 /// Every reader, and the writer behind the first: whatever comes, they come back.
 fn read_all(bytes: &[u8], cut: usize) {
-    if let Ok(request) = read_request(bytes) {
-        if let Ok((written, _)) = write_request(&request, &Quirks::default()) {
-            serde_json::from_slice::<serde_json::Value>(&written).expect("what is written is JSON");
-        }
+    if let Ok(request) = read_request(bytes)
+        && let Ok((written, _)) = write_request(&request, &Quirks::default())
+    {
+        serde_json::from_slice::<serde_json::Value>(&written).expect("what is written is JSON");
     }
     let _ = read_answer(bytes, &mut |_| {});
     let (one, two) = bytes.split_at(cut.min(bytes.len()));

@@ -272,7 +272,7 @@ fn what_cannot_be_said_is_dropped_by_name() {
     let expected = json!({"model": "m", "store": false, "input": [
             {"type": "message", "role": "user", "content": [
                 {"type": "input_text", "text": "Line."}, {"type": "input_text", "text": "Go."}]},
-            {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Calling."}]},
+            {"type": "message", "role": "assistant", "content": "Calling."},
             {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{\"a\": \"\\u00e9\"}"},
             {"type": "function_call_output", "call_id": "c1", "output": "{\"b\":[1]}"}],
         "tools": [{"type": "function", "name": "f", "parameters": null, "strict": false}],
@@ -381,4 +381,26 @@ fn a_request_needs_something_to_say() {
         };
         assert!(write_request(&request, &Quirks::default()).is_err());
     }
+}
+
+#[test]
+fn a_result_needs_its_call() {
+    let result = |stored: &str| {
+        format!(
+            r#"{{"model":"m",{stored}"input":[{{"role":"user","content":"x"}},
+            {{"type":"function_call_output","call_id":"c","output":"y"}}]}}"#
+        )
+    };
+    let body = result("");
+    let request = read_request(body.as_bytes()).expect("valid");
+    let bad = write_request(&request, &Quirks::default())
+        .expect_err("no call")
+        .to_string();
+    assert!(
+        bad.contains("'input[].call_id' is of a call that is not in the request"),
+        "{bad}"
+    );
+    let body = result(r#""previous_response_id":"resp_1","#);
+    let request = read_request(body.as_bytes()).expect("valid");
+    assert!(write_request(&request, &Quirks::default()).is_ok());
 }

@@ -364,30 +364,43 @@ fn citations_without_a_range_support_the_text_so_far() {
 }
 
 #[test]
-fn logprobs_stay_on_one_line() {
-    let spread = b"{\"n\":[\n66,\r\n1]}";
-    let bytes = Node::document(spread).expect("JSON").get("n").expect("n");
-    let token = TokenLogprob {
-        token: "B".into(),
-        logprob: bytes.elements().next().and_then(Node::number).expect("a number"),
-        bytes: Some(bytes.raw()),
-        top: vec![],
+fn logprobs_stay_on_one_line_and_have_bytes() {
+    let document = Node::document(b"{\"bytes\":[\n66,\r\n1],\"logprob\":-0.5}").expect("JSON");
+    let logprob = document.get("logprob").and_then(Node::number).expect("a number");
+    let token = |token: &'static str, bytes, top| TokenLogprob {
+        token: token.into(),
+        logprob,
+        bytes,
+        top,
+    };
+    let spread = document.get("bytes").map(Node::raw);
+    let logprobs = Event::Logprobs {
+        choice: 0,
+        part: 0,
+        tokens: vec![
+            token("B", spread, vec![]),
+            token("é\"", None, vec![token("\"bytes\":null", spread, vec![])]),
+        ],
     };
     let stream = written(&[
         STARTED,
         began(0, Began::Text),
         piece(0, "B"),
-        Event::Logprobs {
-            choice: 0,
-            part: 0,
-            tokens: vec![token],
-        },
+        logprobs,
         closed(0),
         Event::Ended,
     ]);
     let last = whole(&stream, "logprobs");
-    let expected = json!([{"token": "B", "logprob": 66, "bytes": [66, 1], "top_logprobs": []}]);
+    let expected = json!([
+        {"token": "B", "bytes": [66, 1], "logprob": -0.5, "top_logprobs": []},
+        {"token": "é\"", "bytes": [195, 169, 34], "logprob": -0.5,
+            "top_logprobs": [{"token": "\"bytes\":null", "bytes": [66, 1], "logprob": -0.5}]}]);
     assert_eq!(last["output"][0]["content"][0]["logprobs"], expected);
+    let told: Vec<Value> = events(&stream)
+        .into_iter()
+        .filter(|event| event["delta"] == "")
+        .collect();
+    assert_eq!(told[0]["logprobs"], expected);
 }
 
 #[test]
@@ -455,6 +468,10 @@ fn what_went_wrong_is_told() {
         assert_eq!((fault.kind, fault.retry_after_ms), (kind, retry_after_ms), "{name}");
         assert_eq!(fault.status, kind.status());
     }
+    let stream = b"data: {\"type\":\"error\",\"code\":\"slow_down\",\"message\":\"Later.\"}\n\n";
+    let mut told = Vec::new();
+    read_stream([&stream[..]], &mut |event| told.push(matches!(event, Event::Failed(_)))).expect("a fault");
+    assert_eq!(told, [true]);
     let before = written(&[Event::Failed(Fault::in_stream(FaultKind::Overloaded, "busy"))]);
     let expected = json!([{"type": "error", "sequence_number": 0, "message": "busy", "param": null,
         "code": "server_is_overloaded"}]);

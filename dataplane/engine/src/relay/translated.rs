@@ -72,8 +72,9 @@ pub(super) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
 fn answering(exchange: &Exchange, io: &Io<'_>, answer: ResponseView<'_>) -> Answering {
     let pinned = exchange.pin();
     let provider = exchange.call.provider.expect("an answer comes from a provider");
-    let (name, configured) = &pinned.snapshot.document.providers[provider];
-    let client = exchange.facts.surface.dialect.unwrap_or(configured.dialect);
+    let name = &pinned.snapshot.document.providers[provider].0;
+    let spoken = spoken(exchange);
+    let client = exchange.facts.surface.dialect.unwrap_or(spoken);
     let streamed = answer.get(Known::ContentType).is_some_and(super::head::is_event_stream);
     let delivery = match exchange.facts.stream {
         true => Delivery::Streamed,
@@ -81,7 +82,7 @@ fn answering(exchange: &Exchange, io: &Io<'_>, answer: ResponseView<'_>) -> Answ
     };
     let sent = exchange.call.translated.as_ref().map(|translated| &translated.sent);
     Answering::new(
-        (speaks::of(configured.dialect), name),
+        (speaks::of(spoken), name),
         (
             speaks::of(client),
             call_facts(exchange, asks_for_array(exchange, io), io.unix_ms / 1000),
@@ -90,6 +91,14 @@ fn answering(exchange: &Exchange, io: &Io<'_>, answer: ResponseView<'_>) -> Answ
         delivery,
         sent.is_some_and(|sent| sent.forced_tool),
     )
+}
+
+/// What the provider speaks.
+fn spoken(exchange: &Exchange) -> Dialect {
+    let translated = exchange.call.translated.as_ref();
+    translated
+        .expect("only a translated request has a translated answer")
+        .spoken
 }
 
 /// What the client's dialect needs to know of the call.
@@ -213,13 +222,8 @@ fn whole(exchange: &mut Exchange, io: &mut Io<'_>, status: u16, start: usize) {
 
 /// An error answer is complete: it is said in the client's words.
 fn end_fault(exchange: &mut Exchange, io: &mut Io<'_>) {
-    let (provider, held) = (exchange.call.provider, std::mem::take(&mut exchange.relay.held));
-    let dialect = provider.map(|provider| exchange.pin().snapshot.document.providers[provider].1.dialect);
-    let status = exchange.relay.status;
-    let fault = match dialect {
-        Some(dialect) => speaks::of(dialect).read_fault(status, &held),
-        None => Fault::of_status(status),
-    };
+    let held = std::mem::take(&mut exchange.relay.held);
+    let fault = speaks::of(spoken(exchange)).read_fault(exchange.relay.status, &held);
     answer_fault(exchange, io, &fault);
 }
 

@@ -6,15 +6,16 @@ use hashbrown::HashMap;
 use sha2::{Digest as _, Sha256};
 use tollgate_config::{
     Document, Problem,
-    document::{Auth, Cors, Model, Provider, Reference, Retry},
+    catalogue::Paths,
+    document::{Cors, Model, OnUnsupported, Provider, Reference, Retry},
 };
 use tollgate_dialect::quirks::Quirks;
 use tollgate_wire::{http1::write, json::edit};
 
 use super::{
-    CorsLines, Endpoint, ModelNames, Route, Secrets, Snapshot, Target, Upstream,
-    references::{credential_pointer, pointer, secret_text},
-    upstream::{CallPath, TargetModel},
+    CallPath, CorsLines, Endpoint, ModelNames, Route, Secrets, Snapshot, Target, TargetModel, Upstream, credentials,
+    quirks,
+    references::{pointer, secret_text},
 };
 use crate::{names::header, visible};
 
@@ -78,60 +79,41 @@ fn compile_upstream(name: &str, provider: &Provider, secrets: &Secrets, problems
     for (header, value) in &provider.headers {
         write_configured(&mut shared, name, (header, value), problems);
     }
+    let also = provider.also.iter().map(|(dialect, paths)| (*dialect, paths));
+    let spoken = std::iter::once((provider.dialect, &provider.paths)).chain(also);
+    let call_path = |(dialect, paths): (_, &Paths)| {
+        (
+            dialect,
+            CallPath::new(dialect, &provider.base_url.prefix, paths.clone()),
+        )
+    };
     Upstream {
-        call_path: CallPath::new(provider.dialect, &provider.base_url.prefix),
-        lines: credential_lines(name, provider, &shared, secrets, problems),
+        dialects: spoken.map(call_path).collect(),
+        credentials: credentials::compile(name, provider, &shared, secrets, problems),
+        host: authority(provider).into_bytes().into(),
         header_names: provider
             .headers
             .iter()
             .map(|(header, _)| header.to_ascii_lowercase().into())
             .collect(),
+        usual_headers: usual_headers(provider),
         timeouts: provider.timeouts,
         may_ask_stream_usage: provider.may_ask_stream_usage,
     }
 }
 
-fn credential_lines(
-    name: &str,
-    provider: &Provider,
-    shared: &[u8],
-    secrets: &Secrets,
-    problems: &mut Vec<Problem>,
-) -> Vec<Box<[u8]>> {
-    let count = provider.credentials.len();
-    if count == 0 || provider.auth == Auth::None {
-        return vec![shared.into()];
-    }
-    let mut all = Vec::with_capacity(count);
-    for (i, reference) in provider.credentials.iter().enumerate() {
-        let at = credential_pointer(name, i, count);
-        let secret = match secret_text(secrets, reference, &at) {
-            Ok(secret) => secret,
-            Err(problem) => {
-                problems.push(problem);
-                continue;
-            }
-        };
-        let mut lines = shared.to_vec();
-        match &provider.auth {
-            Auth::None => {}
-            Auth::Bearer => write::header(&mut lines, b"authorization", &[b"Bearer ", secret].concat()),
-            Auth::XApiKey => write::header(&mut lines, b"x-api-key", secret),
-            Auth::Header(header) => write::header(&mut lines, header.as_bytes(), secret),
-            Auth::Aws { .. } if !secret.contains(&b':') => {
-                write::header(&mut lines, b"authorization", &[b"Bearer ", secret].concat());
-            }
-            Auth::Query(_) | Auth::Aws { .. } | Auth::Google { .. } | Auth::AzureAd { .. } => {
-                problems.push(Problem::new(
-                    at,
-                    "this way to authenticate is not supported yet",
-                    "a bearer token or a key in a header",
-                ));
-            }
-        }
-        all.push(lines.into());
-    }
-    all
+/// Those of the catalogue's row that the operator did not set otherwise.
+fn usual_headers(provider: &Provider) -> Vec<(Box<str>, Box<str>)> {
+    let is_set = |name: &str| {
+        provider
+            .headers
+            .iter()
+            .any(|(header, _)| header.eq_ignore_ascii_case(name))
+    };
+    let of_row = provider.row.headers.iter().filter(|(name, _)| !is_set(name));
+    of_row
+        .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
+        .collect()
 }
 
 fn write_configured(out: &mut Vec<u8>, provider: &str, (name, value): (&str, &str), problems: &mut Vec<Problem>) {
@@ -243,15 +225,13 @@ fn compile_route(
             problems.push(Problem::new(at, wrong, "the name of an entry of 'providers'"));
             continue;
         };
-        let Provider {
-            dialect,
-            may_ask_stream_usage,
-            ..
-        } = document.providers[provider].1;
-        let quirks = Quirks {
-            stream_usage: may_ask_stream_usage,
-            ..Quirks::default()
-        };
+        let speaker = &document.providers[provider].1;
+        let quirks = quirks::of(
+            speaker.row,
+            speaker.dialect,
+            target.known_as(),
+            speaker.may_ask_stream_usage,
+        );
         let model = match target.model.split_once('*') {
             Some((before, after)) if name.ends_with('*') => TargetModel::Star {
                 before: before.into(),
@@ -261,7 +241,6 @@ fn compile_route(
         };
         targets.push(Target {
             provider,
-            dialect,
             quirks,
             model,
         });
@@ -269,15 +248,15 @@ fn compile_route(
     Route {
         targets,
         retry: model.retry.clone(),
+        on_unsupported: model.on_unsupported,
     }
 }
 
-fn direct_route((index, (name, provider)): (usize, &(String, Provider))) -> Route {
+fn direct_route((index, (name, _)): (usize, &(String, Provider))) -> Route {
     let mut answer_lines = Vec::new();
     visible::header(&mut answer_lines, header::PROVIDER, name.as_bytes());
     let target = Target {
         provider: index,
-        dialect: provider.dialect,
         quirks: Quirks::default(),
         model: TargetModel::Fixed {
             name: "".into(),
@@ -292,6 +271,7 @@ fn direct_route((index, (name, provider)): (usize, &(String, Provider))) -> Rout
             attempts: 1,
             ..Retry::default()
         },
+        on_unsupported: OnUnsupported::default(),
     }
 }
 

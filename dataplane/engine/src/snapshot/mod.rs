@@ -1,7 +1,10 @@
 //! A configuration compiled for the shards: immutable, shared, looked up by hash.
 
+mod call_path;
 mod compile;
+mod credentials;
 mod names;
+mod quirks;
 mod references;
 mod upstream;
 
@@ -9,12 +12,13 @@ use std::{collections::BTreeMap, fmt};
 
 use tollgate_config::{Document, document::Reference};
 
+pub(crate) use call_path::{CallPath, PathCall};
 pub use compile::compile;
 pub(crate) use compile::write_target_lines;
 pub(crate) use names::{ModelNames, Resolved};
 pub use references::references;
 pub(crate) use references::{pointer, secret_text};
-pub(crate) use upstream::{CorsLines, Route, Target, TargetModel, Upstream};
+pub(crate) use upstream::{CorsLines, Credential, Route, Signing, Target, TargetModel, Upstream};
 
 /// Index into `Snapshot::endpoints`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

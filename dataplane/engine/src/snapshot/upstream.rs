@@ -1,81 +1,53 @@
 //! What is known of providers, targets and listeners before any request: the bytes that every request to them shares.
 
-use tollgate_config::document::{Dialect, Retry, Timeouts};
-use tollgate_dialect::quirks::Quirks;
+use tollgate_config::document::{Dialect, OnUnsupported, Retry, Timeouts};
+use tollgate_dialect::{quirks::Quirks, sign::AwsKeys};
 
-use crate::{percent, surface::Operation};
+use super::CallPath;
 
 /// A provider, ready to be written to.
 pub(crate) struct Upstream {
-    pub call_path: CallPath,
-    /// Per credential, at least one: the rest of the request line and the header lines that do not depend on the request.
-    pub lines: Vec<Box<[u8]>>,
+    /// Its own dialect first, then those it speaks as well.
+    pub dialects: Vec<(Dialect, CallPath)>,
+    /// At least one.
+    pub credentials: Vec<Credential>,
+    pub host: Box<[u8]>,
     /// Names of the configured `headers`, lower case: a client's header of that name is not passed.
     pub header_names: Vec<Box<str>>,
+    /// Headers of the catalogue's row, sent where the request has none of that name.
+    pub usual_headers: Vec<(Box<str>, Box<str>)>,
     pub timeouts: Timeouts,
     pub may_ask_stream_usage: bool,
 }
 
+/// How a request proves whose it is.
+pub(crate) struct Credential {
+    /// The rest of the request line and the header lines that do not depend on the request.
+    pub lines: Box<[u8]>,
+    /// `name=value` for the query.
+    pub query: Option<Box<[u8]>>,
+    /// Each request is signed.
+    pub signing: Option<Signing>,
+}
+
+/// AWS Signature Version 4.
+pub(crate) struct Signing {
+    pub keys: AwsKeys,
+    pub region: Box<str>,
+    pub service: Box<str>,
+}
+
 impl Upstream {
-    /// The rest of the request line and the first header lines; `turn` spreads the load over the credentials.
-    pub fn credential_lines(&self, turn: u64) -> &[u8] {
-        &self.lines[turn as usize % self.lines.len()]
-    }
-}
-
-/// The request lines of calls to a provider, up to the query.
-pub(crate) struct CallPath {
-    /// `<method> <prefix>` without the method: what every path begins with.
-    prefix: Box<[u8]>,
-    /// What stands before the model's name in paths that have it.
-    model_behind: Option<&'static [u8]>,
-    chat: &'static [u8],
-    chat_streamed: &'static [u8],
-    /// The query that asks for a stream of events, where the request is ours to write.
-    pub streamed_query: &'static [u8],
-}
-
-impl CallPath {
-    pub fn new(dialect: Dialect, prefix: &str) -> CallPath {
-        let fixed = |chat: &'static [u8]| CallPath {
-            prefix: prefix.as_bytes().into(),
-            model_behind: None,
-            chat,
-            chat_streamed: chat,
-            streamed_query: b"",
-        };
-        match dialect {
-            Dialect::OpenAi => fixed(b"/chat/completions"),
-            Dialect::OpenAiResponses => fixed(b"/responses"),
-            Dialect::Anthropic => fixed(b"/messages"),
-            Dialect::Cohere => fixed(b"/chat"),
-            Dialect::Gemini => CallPath {
-                model_behind: Some(b"/models/"),
-                chat_streamed: b":streamGenerateContent",
-                streamed_query: b"?alt=sse",
-                ..fixed(b":generateContent")
-            },
-            Dialect::Bedrock => CallPath {
-                model_behind: Some(b"/model/"),
-                chat_streamed: b"/converse-stream",
-                ..fixed(b"/converse")
-            },
-        }
+    /// Which credential's turn it is: the load is spread over them.
+    pub fn turn(&self, sequence: u64) -> usize {
+        sequence as usize % self.credentials.len()
     }
 
-    /// Appends method and path of a model call.
-    pub fn write(&self, out: &mut Vec<u8>, operation: Operation, model: &str, stream: bool) {
-        out.extend_from_slice(b"POST ");
-        out.extend_from_slice(&self.prefix);
-        if let Some(behind) = self.model_behind {
-            out.extend_from_slice(behind);
-            percent::encode_segment(out, model);
-        }
-        out.extend_from_slice(match (operation, stream) {
-            (Operation::Chat, false) => self.chat,
-            (Operation::Chat, true) => self.chat_streamed,
-            (Operation::Other(path), _) => path,
-        });
+    /// The dialect to speak with a client of this one, and its paths: the client's own where the provider has it.
+    pub fn spoken(&self, client: Option<Dialect>) -> (Dialect, &CallPath) {
+        let found = self.dialects.iter().find(|(dialect, _)| Some(*dialect) == client);
+        let (dialect, path) = found.unwrap_or(&self.dialects[0]);
+        (*dialect, path)
     }
 }
 
@@ -83,12 +55,12 @@ impl CallPath {
 pub(crate) struct Route {
     pub targets: Vec<Target>,
     pub retry: Retry,
+    pub on_unsupported: OnUnsupported,
 }
 
 pub(crate) struct Target {
     /// Index into `document.providers`.
     pub provider: usize,
-    pub dialect: Dialect,
     pub quirks: Quirks,
     pub model: TargetModel,
 }

@@ -36,11 +36,12 @@ pub(crate) fn enter(exchange: &mut Exchange, _: &mut Io<'_>) -> Verdict {
 
 /// The first target from `from` on that can be tried.
 pub(crate) fn next_target(exchange: &Exchange, route: &Route, from: usize) -> Option<usize> {
+    let pinned = exchange.pin();
     let (surface, only) = (exchange.facts.surface, exchange.call.only_provider);
     let serves = |target: &Target| {
-        exchange.facts.direct.is_some()
-            || surface.operation.reaches(surface.dialect, target.dialect)
-                && only.is_none_or(|only| only == target.provider)
+        let (spoken, _) = pinned.snapshot.upstreams[target.provider].spoken(surface.dialect);
+        let reaches = exchange.facts.direct.is_some() || surface.operation.reaches(surface.dialect, spoken);
+        reaches && only.is_none_or(|only| only == target.provider)
     };
     let mut rest = route.targets.iter().enumerate().skip(from);
     rest.find(|(_, target)| serves(target)).map(|(i, _)| i)

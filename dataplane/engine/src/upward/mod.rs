@@ -1,13 +1,14 @@
 //! The request as it goes up. Where the target speaks the client's dialect: the client's bytes, with the model's name, the credentials and the wish for usage edited.
 
 mod direct;
+mod lines;
 mod translated;
 
 use std::ops::Range;
 
 use tollgate_config::document::Dialect;
 use tollgate_wire::{
-    head::{Field, Known, RequestView},
+    head::{Field, Known},
     http1::write,
     json::{cursor::Kind as Json, edit},
 };
@@ -18,11 +19,12 @@ use crate::{
     exchange::{Exchange, Io},
     names::header,
     outputs::{Action, Outputs, Piece},
-    percent,
-    snapshot::{Target, TargetModel, Upstream},
+    snapshot::{PathCall, Target, TargetModel, Upstream},
     stages::admit::Admitted,
     surface::Operation,
 };
+
+use lines::Goes;
 
 pub(crate) use translated::{dropped, is_needed, max_translated_bytes, prepare};
 
@@ -43,17 +45,31 @@ pub(crate) fn send(exchange: &mut Exchange, io: &mut Io<'_>) {
     let route = route_index(exchange);
     let target = &pinned.snapshot.routes[route].targets[live.target];
     let upstream = &pinned.snapshot.upstreams[target.provider];
-    if exchange.facts.direct.is_some() {
-        direct::send(exchange, io, upstream);
-        return exchange.facts.wait_begins(io.now);
-    }
-    if exchange.call.translated.is_some() {
-        translated::send(exchange, io, upstream, target);
-        return exchange.facts.wait_begins(io.now);
-    }
-    let body = exchange.admitted.body(io.body);
+    let to = (upstream, target.provider, pinned.snapshot.revision);
+    let (lines, pieces) = if exchange.facts.direct.is_some() {
+        direct::write(io, to)
+    } else if exchange.call.translated.is_some() {
+        translated::write(exchange, io, to, target)
+    } else {
+        write_passed(exchange, io, to, target)
+    };
+    io.out.actions.push(Action::SendUp {
+        attempt: live.id,
+        lines,
+        pieces,
+    });
+    exchange.facts.wait_begins(io.now);
+}
 
-    let model = edit_model(exchange, target, body, io.out);
+/// Whom a request is written for: the provider, its index, and the snapshot's revision.
+type To<'a> = (&'a Upstream, usize, u64);
+
+/// The client's own request, edited: head and body.
+fn write_passed(exchange: &mut Exchange, io: &mut Io<'_>, to: To<'_>, target: &Target) -> (Range<u32>, Range<u32>) {
+    let upstream = to.0;
+    let (_, path) = upstream.spoken(exchange.facts.surface.dialect);
+    let body = exchange.admitted.body(io.body);
+    let model = edit_model(exchange, target, path.names_model(), body, io.out);
     let added = wants_usage(exchange, upstream);
     let usage = if added {
         edit_usage(&exchange.admitted, body, io.out)
@@ -63,26 +79,26 @@ pub(crate) fn send(exchange: &mut Exchange, io: &mut Io<'_>) {
     let mut edits = [model, usage];
     edits.sort_by_key(|edit| edit.as_ref().map_or(usize::MAX, |edit| edit.instead_of.start));
     let length = edited_length(&edits, body.len());
-
-    let lines_start = io.out.arena.len();
-    let (operation, model) = (
-        exchange.facts.surface.operation,
-        exchange.call.sent_model_name(&target.model),
-    );
-    upstream
-        .call_path
-        .write(&mut io.out.arena, operation, model, exchange.facts.stream);
-    write_lines(&mut io.out.arena, upstream, io.request, io.local.sequence, length);
-    let lines = io.out.written_since(lines_start);
     let pieces = write_pieces(io.out, &edits, body, exchange.admitted.decoded.is_some());
-    io.out.actions.push(Action::SendUp {
-        attempt: live.id,
-        lines,
-        pieces,
-    });
 
+    let request = io.request;
+    let call = PathCall {
+        operation: exchange.facts.surface.operation,
+        model: exchange.call.sent_model_name(&target.model),
+        stream: exchange.facts.stream,
+        query: Some(request.query()),
+        credential: None,
+    };
+    io.out.arena.reserve(request.buf.len() + 512);
+    let line = lines::begin(io, upstream, Goes::To(path, call));
+    let out = &mut io.out.arena;
+    lines::usual_headers(out, upstream, Some(request));
+    write::forward(out, request.buf, &request.head.fields.lines, |field| {
+        passes(field, request.buf, upstream)
+    });
     exchange.call.added_usage = added;
-    exchange.facts.wait_begins(io.now);
+    let lines = lines::end(io, to, line, pieces.clone(), Some(length as u64));
+    (lines, pieces)
 }
 
 /// Notes which name will be sent; one with a star is put together.
@@ -105,13 +121,13 @@ pub(crate) fn set_sent_model(exchange: &mut Exchange, route: usize, index: usize
 }
 
 /// The provider's name in place of the one the client used; nothing when they are the same.
-fn edit_model(exchange: &Exchange, target: &Target, body: &[u8], out: &mut Outputs) -> Option<Edit> {
+fn edit_model(exchange: &Exchange, target: &Target, in_path: bool, body: &[u8], out: &mut Outputs) -> Option<Edit> {
     let start = out.arena.len();
     let instead_of = match (exchange.admitted.model, &target.model) {
         (Some(named), TargetModel::Fixed { json, .. }) if **json == *named.span.of(body) => return None,
         (Some(named), _) => named.span.range(),
         // The path names it to us; where it does to the provider too, the body stays.
-        (None, _) if !names_model_in_body(target.dialect) => return None,
+        (None, _) if in_path => return None,
         (None, _) => {
             let inside = body.iter().position(|&byte| byte == b'{')? + 1;
             let is_empty = body[inside..].trim_ascii_start().first() == Some(&b'}');
@@ -130,10 +146,6 @@ fn edit_model(exchange: &Exchange, target: &Target, body: &[u8], out: &mut Outpu
         instead_of,
         text: out.written_since(start),
     })
-}
-
-fn names_model_in_body(dialect: Dialect) -> bool {
-    !matches!(dialect, Dialect::Gemini | Dialect::Bedrock)
 }
 
 fn write_model(exchange: &Exchange, target: &Target, out: &mut Outputs) {
@@ -213,21 +225,6 @@ fn push_body(out: &mut Outputs, body: &[u8], range: Range<usize>, decoded: bool)
         out.pieces
             .push(Piece::RequestBody(range.start as u32..range.end as u32));
     }
-}
-
-/// All behind the path. `turn` spreads the load over the provider's credentials.
-fn write_lines(out: &mut Vec<u8>, upstream: &Upstream, request: RequestView<'_>, turn: u64, length: usize) {
-    let mine = upstream.credential_lines(turn);
-    out.reserve(mine.len() + request.buf.len() + 64);
-    if !request.head.query.is_empty() {
-        percent::write_query_without(out, request.query(), b"key");
-    }
-    out.extend_from_slice(mine);
-    write::forward(out, request.buf, &request.head.fields.lines, |field| {
-        passes(field, request.buf, upstream)
-    });
-    write::header_u64(out, header::CONTENT_LENGTH, length as u64);
-    out.extend_from_slice(b"\r\n");
 }
 
 /// Which of the client's headers a provider sees. CORS is the gateway's own affair, and so is the content coding.

@@ -1,27 +1,24 @@
 //! The request as it goes up in another dialect than it came: written anew, with none of the client's headers but those
 //! that trace it.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
-use tollgate_config::document::Dialect;
+use tollgate_config::document::{Dialect, OnUnsupported};
 use tollgate_dialect::{
     canonical::bad::BadRequest,
     speak::{PathFacts, TargetFacts},
     translate,
 };
-use tollgate_wire::{
-    head::{Known, RequestView},
-    http1::write,
-};
+use tollgate_wire::{head::Known, http1::write};
 
-use super::header;
+use super::{Goes, To, header, lines};
 use crate::{
     call::Translated,
     exchange::{Exchange, Io},
     failure::{Failure, Kind},
-    outputs::{Action, Piece},
+    outputs::Piece,
     percent,
-    snapshot::{Target, Upstream},
+    snapshot::{PathCall, Route, Target},
     speaks,
     surface::Operation,
 };
@@ -32,19 +29,24 @@ pub(crate) const fn max_translated_bytes(body_bytes: usize) -> usize {
     2 * body_bytes + 64 * 1024
 }
 
-/// Must the request be said in other words for this target? Also where it is its own dialect, but carries what a
-/// provider signed and the gateway sealed.
-pub(crate) fn is_needed(exchange: &Exchange, target: &Target) -> bool {
+/// Must the request be said in other words for this target? Also where it is in its own dialect, but carries what a
+/// provider signed and the gateway sealed, or where the provider wants members that no client sends.
+pub(crate) fn is_needed(exchange: &Exchange, spoken: Dialect, target: &Target) -> bool {
     let surface = exchange.facts.surface;
     exchange.facts.direct.is_none()
         && surface.operation == Operation::Chat
-        && (surface.dialect != Some(target.dialect) || exchange.admitted.issued_by.is_some())
+        && (surface.dialect != Some(spoken) || exchange.admitted.issued_by.is_some() || !target.quirks.set.is_empty())
 }
 
 /// Writes the request for a target, before it is dialled.
-pub(crate) fn prepare(exchange: &mut Exchange, io: &Io<'_>, target: &Target, provider: &str) -> Result<(), Failure> {
+pub(crate) fn prepare(
+    exchange: &mut Exchange,
+    io: &Io<'_>,
+    (provider, spoken): (&str, Dialect),
+    (route, target): (&Route, &Target),
+) -> Result<(), Failure> {
     let mut out = exchange.call.take_spare_body();
-    let client = exchange.facts.surface.dialect.unwrap_or(target.dialect);
+    let client = exchange.facts.surface.dialect.unwrap_or(spoken);
     let in_path = exchange
         .facts
         .surface
@@ -61,16 +63,23 @@ pub(crate) fn prepare(exchange: &mut Exchange, io: &Io<'_>, target: &Target, pro
     };
     let body = exchange.admitted.body(io.body);
     let sent = translate::write_request(
-        (speaks::of(client), speaks::of(target.dialect)),
+        (speaks::of(client), speaks::of(spoken)),
         (body, path),
         (provider, &to),
         &mut out,
     );
     let sent = sent.map_err(|bad| Failure::client(kind(bad)))?;
+    if route.on_unsupported == OnUnsupported::Error && !sent.dropped.is_empty() {
+        return Err(Failure::client(Kind::Unsupported(sent.dropped.join(", "))));
+    }
     if out.len() > max_translated_bytes(body.len()) {
         return Err(Failure::client(Kind::TranslatedTooLarge));
     }
-    exchange.call.translated = Some(Translated { body: out, sent });
+    exchange.call.translated = Some(Translated {
+        body: out,
+        sent,
+        spoken,
+    });
     Ok(())
 }
 
@@ -81,53 +90,57 @@ fn kind(bad: BadRequest) -> Kind {
     }
 }
 
-/// Sends what `prepare` wrote to the attempt under way.
-pub(super) fn send(exchange: &mut Exchange, io: &mut Io<'_>, upstream: &Upstream, target: &Target) {
-    let (Some(live), Some(translated)) = (exchange.call.live, &exchange.call.translated) else {
-        return;
-    };
-    let body_start = io.out.arena.len();
+/// Head and body of what `prepare` wrote.
+pub(super) fn write(exchange: &Exchange, io: &mut Io<'_>, to: To<'_>, target: &Target) -> (Range<u32>, Range<u32>) {
+    let translated = exchange
+        .call
+        .translated
+        .as_ref()
+        .expect("it was prepared before the connection was asked for");
+    let start = io.out.arena.len();
     // Copied once: it was written before the connection stood, in a turn whose arena is gone.
     io.out.arena.extend_from_slice(&translated.body);
-    let body = io.out.written_since(body_start);
-    let lines_start = io.out.arena.len();
-    let model = exchange.call.sent_model_name(&target.model);
-    let stream = exchange.facts.stream;
-    let out = &mut io.out.arena;
-    upstream.call_path.write(out, Operation::Chat, model, stream);
-    if stream {
-        out.extend_from_slice(upstream.call_path.streamed_query);
-    }
-    out.extend_from_slice(upstream.credential_lines(io.local.sequence));
-    write_lines(out, upstream, target.dialect, stream, io.request);
-    write::header_u64(out, header::CONTENT_LENGTH, translated.body.len() as u64);
-    out.extend_from_slice(b"\r\n");
-    let lines = io.out.written_since(lines_start);
+    let body = io.out.written_since(start);
     let first = io.out.pieces.len() as u32;
     io.out.pieces.push(Piece::Arena(body));
-    io.out.actions.push(Action::SendUp {
-        attempt: live.id,
-        lines,
-        pieces: first..first + 1,
-    });
-}
-
-fn write_lines(out: &mut Vec<u8>, upstream: &Upstream, dialect: Dialect, stream: bool, request: RequestView<'_>) {
-    write::header(out, header::CONTENT_TYPE, b"application/json");
-    let accept: &[u8] = match (stream, dialect) {
-        (false, _) => b"application/json",
-        (true, Dialect::Bedrock) => b"application/vnd.amazon.eventstream",
-        (true, _) => b"text/event-stream",
+    let pieces = first..first + 1;
+    let (upstream, stream) = (to.0, exchange.facts.stream);
+    let (_, path) = upstream.spoken(Some(translated.spoken));
+    let call = PathCall {
+        operation: Operation::Chat,
+        model: exchange.call.sent_model_name(&target.model),
+        stream,
+        query: None,
+        credential: None,
     };
-    write::header(out, header::ACCEPT, accept);
-    let configured = |name: &str| upstream.header_names.iter().any(|known| **known == *name);
-    if dialect == Dialect::Anthropic && !configured("anthropic-version") {
+    let line = lines::begin(io, upstream, Goes::To(path, call));
+    let (request, out) = (io.request, &mut io.out.arena);
+    write::header(out, header::CONTENT_TYPE, b"application/json");
+    write::header(out, header::ACCEPT, accepted(translated.spoken, stream));
+    lines::usual_headers(out, upstream, None);
+    let has_version = upstream.header_names.iter().any(|name| &**name == "anthropic-version")
+        || upstream
+            .usual_headers
+            .iter()
+            .any(|(name, _)| &**name == "anthropic-version");
+    if translated.spoken == Dialect::Anthropic && !has_version {
         write::header(out, header::ANTHROPIC_VERSION, ANTHROPIC_VERSION);
     }
     write::forward(out, request.buf, &request.head.fields.lines, |field| {
         let name = field.name.of(request.buf);
         field.known == Known::Other && TRACING.iter().any(|known| name.eq_ignore_ascii_case(known))
     });
+    let length = translated.body.len() as u64;
+    let lines = lines::end(io, to, line, pieces.clone(), Some(length));
+    (lines, pieces)
+}
+
+fn accepted(dialect: Dialect, stream: bool) -> &'static [u8] {
+    match (stream, dialect) {
+        (false, _) => b"application/json",
+        (true, Dialect::Bedrock) => b"application/vnd.amazon.eventstream",
+        (true, _) => b"text/event-stream",
+    }
 }
 
 /// The only version there is. Source: Anthropic API reference, "Versions".

@@ -172,7 +172,10 @@ impl Rig {
                 keys: Arc::new(keys),
             }),
             out: Outputs::default(),
-            local: Local { seed: 7, sequence: 0 },
+            local: Local {
+                seed: 7,
+                ..Local::default()
+            },
             now: Tick(1_000_000),
             ready: true,
             loopback: true,

@@ -3,14 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::{
-    super::{extras::Extras, reader::MAX_STOPS},
+    super::{extras::Extras, reader::MAX_STOPS, vendor::Vendor},
     plan::{Plan, is_blank},
     turns::write_cache_point,
     wants,
 };
 use crate::{
     canonical::{
-        bad::BadRequest,
         feature::{Drops, Feature},
         request::{Format, Request, Tool, ToolChoice},
     },
@@ -106,25 +105,24 @@ fn write_clamped(key: &str, number: Number<'_>, feature: Feature, drops: &mut Dr
 
 pub(super) fn write_tools(
     request: &Request<'_>,
-    to: &TargetFacts<'_>,
+    (to, vendor): (&TargetFacts<'_>, Vendor),
     plan: &Plan<'_, '_>,
     drops: &mut Drops,
     json: &mut Out<'_>,
-) -> Result<(), BadRequest> {
+) {
     let forbidden = request.tool_choice == Some(ToolChoice::None) || request.tools.is_empty();
     let mentioned = plan.called().next().is_some();
     if forbidden && !mentioned {
-        return Ok(());
+        return;
     }
     if !wants(to, "toolConfig") {
-        drops.note(Feature::Tools);
-        return Ok(());
+        return drops.note(Feature::Tools);
     }
     // Where messages speak of tools there must be some, and "none of them" has no word.
     drops.note_if(Feature::ToolChoice, forbidden);
     json.key("toolConfig").open().key("tools").open_list();
     for tool in &request.tools {
-        write_tool(tool, to, drops, json);
+        write_tool(tool, (to, vendor), drops, json);
     }
     if request.tools.is_empty() {
         let names: BTreeSet<_> = plan.called().filter_map(Text::plain).collect();
@@ -148,17 +146,17 @@ pub(super) fn write_tools(
         }
     }
     json.close();
-    Ok(())
 }
 
-fn write_tool(tool: &Tool<'_>, to: &TargetFacts<'_>, drops: &mut Drops, json: &mut Out<'_>) {
+fn write_tool(tool: &Tool<'_>, (to, vendor): (&TargetFacts<'_>, Vendor), drops: &mut Drops, json: &mut Out<'_>) {
     // Who takes a schema for its answer takes one for its calls.
     let strict = tool.strict == Some(true) && to.quirks.native_schema;
     drops.note_if(Feature::ToolStrict, tool.strict == Some(true) && !strict);
     let description = tool.description.as_ref().filter(|text| !is_blank(text));
     write_spec(&tool.name, description, tool.schema.as_deref(), strict, json);
-    if let Some(mark) = tool.cache {
-        write_cache_point(mark, json);
+    match tool.cache {
+        Some(mark) if vendor.takes_cache_points() => write_cache_point(mark, json),
+        mark => drops.note_if(Feature::Cache, mark.is_some()),
     }
 }
 

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::{
-    super::extras::{Standing, Vendor},
+    super::{extras::Standing, vendor::Vendor},
     media::{self, Ready},
     names::{DocumentNames, call_id},
 };
@@ -86,14 +86,15 @@ impl<'r, 'a> Plan<'r, 'a> {
             reads.drops.note_if(Feature::ParticipantName, turn.name.is_some());
             for part in &turn.parts {
                 let is_user = turn.role == Role::User;
+                let cache = reads.mark(part);
                 let block = match turn.role {
                     Role::System | Role::Developer => reads.system_block(part),
                     Role::User => reads.user_block(part),
                     Role::Assistant => reads.assistant_block(part)?,
                 };
                 match turn.role {
-                    Role::System | Role::Developer => place(&mut plan.system, block, part.cache),
-                    _ => plan.place(is_user, block, mark_of(part)),
+                    Role::System | Role::Developer => place(&mut plan.system, block, cache),
+                    _ => plan.place(is_user, block, cache),
                 }
             }
         }
@@ -226,14 +227,6 @@ fn place<'r, 'a>(blocks: &mut Vec<Placed<'r, 'a>>, block: Option<Block<'r, 'a>>,
     }
 }
 
-/// A cache point cannot stand within a tool's result: it stands behind it.
-fn mark_of(part: &Part<'_>) -> Option<CacheMark> {
-    part.cache.or_else(|| match &part.content {
-        Content::ToolResult { parts, .. } => parts.iter().rev().find_map(|part| part.cache),
-        _ => None,
-    })
-}
-
 /// Turns parts into blocks, noting what cannot be one.
 struct Reads<'d> {
     vendor: Vendor,
@@ -242,6 +235,17 @@ struct Reads<'d> {
 }
 
 impl Reads<'_> {
+    /// A cache point cannot stand within a tool's result: it stands behind it.
+    fn mark(&mut self, part: &Part<'_>) -> Option<CacheMark> {
+        let mark = part.cache.or_else(|| match &part.content {
+            Content::ToolResult { parts, .. } => parts.iter().rev().find_map(|part| part.cache),
+            _ => None,
+        });
+        let taken = mark.filter(|_| self.vendor.takes_cache_points());
+        self.drops.note_if(Feature::Cache, taken != mark);
+        taken
+    }
+
     fn system_block<'r, 'a>(&mut self, part: &'r Part<'a>) -> Option<Block<'r, 'a>> {
         match &part.content {
             Content::Text(text) => said(text),
@@ -263,11 +267,15 @@ impl Reads<'_> {
                 parts,
                 is_error,
                 ..
-            } => Some(Block::Result {
-                id: call_id(id.as_ref().unwrap_or(&Text::EMPTY)),
-                blocks: self.result_blocks(parts),
-                is_error: *is_error,
-            }),
+            } => {
+                let says_error = *is_error && self.vendor.takes_result_status();
+                self.drops.note_if(Feature::ToolResultError, *is_error && !says_error);
+                Some(Block::Result {
+                    id: call_id(id.as_ref().unwrap_or(&Text::EMPTY)),
+                    blocks: self.result_blocks(parts),
+                    is_error: says_error,
+                })
+            }
             Content::Thinking(_) | Content::Sealed { .. } | Content::ToolCall { .. } => {
                 self.drops.note(Feature::Signature);
                 None
@@ -312,16 +320,15 @@ impl Reads<'_> {
                     BadRequest::missing("messages", wrong)
                 })?,
             }),
-            // Anthropic's models refuse a thought that nothing proves to be theirs.
-            Content::Thinking(_) if part.signature.is_none() && matches!(self.vendor, Vendor::Anthropic(_)) => {
-                self.drops.note(Feature::Signature);
-                None
-            }
-            Content::Thinking(text) => Some(Block::Thinking {
+            Content::Thinking(text) if self.vendor.takes_thought(part.signature.is_some()) => Some(Block::Thinking {
                 text,
                 signature: part.signature.as_ref(),
             }),
-            Content::Sealed { data, .. } => Some(Block::Sealed(data)),
+            Content::Sealed { data, .. } if self.vendor.takes_sealed_thoughts() => Some(Block::Sealed(data)),
+            Content::Thinking(_) | Content::Sealed { .. } => {
+                self.drops.note(Feature::Signature);
+                None
+            }
             Content::Json(_) | Content::ToolResult { .. } => None,
         })
     }

@@ -59,7 +59,7 @@ fn function<'a>(node: Node<'a>, place: &Place<'_>, unread: &mut Unread<'_>) -> R
     Ok(Tool {
         name: found.need("name", found.text("name")?)?,
         description: found.text("description")?,
-        schema: found.object("parameters")?,
+        schema: found.object("parameters")?.map(Into::into),
         strict: found.flag("strict")?,
         cache: parts::cache_mark(found.get("cache_control"), &place.member("cache_control"), unread)?,
     })
@@ -156,7 +156,7 @@ pub(super) fn format<'a>(top: &Top<'a>, unread: &mut Unread<'_>) -> Result<Forma
                 name: schema.text("name")?,
                 description: schema.text("description")?,
                 // The dialect lets it be left out: any value then.
-                schema: schema.object("schema")?.unwrap_or(b"{}"),
+                schema: schema.object("schema")?.unwrap_or(b"{}").into(),
                 strict: schema.flag("strict")?,
             })
         }

@@ -133,7 +133,7 @@ impl Writing<'_> {
         if let Some(description) = &tool.description {
             self.json.key("description").text(description);
         }
-        if let Some(schema) = tool.schema {
+        if let Some(schema) = &tool.schema {
             self.json.key("parameters").raw(schema);
         }
         if let Some(strict) = tool.strict {

@@ -1,6 +1,6 @@
 //! The tools of a request, and which of them the model may or must call.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use super::members::{Members, Path, Unread, string, text};
 use crate::{
@@ -44,7 +44,7 @@ fn tool<'a>(node: Node<'a>, path: &Path<'_>, unread: &mut Unread<'a>) -> Result<
     Ok(Some(Tool {
         name: text(tool.need("name", path, node)?, &path.member("name"))?,
         description: tool.text("description", path)?,
-        schema: tool.object("parameters", path)?.map(Into::into),
+        schema: tool.object("parameters", path)?.map(Cow::Borrowed),
         strict: tool.boolean("strict", path)?,
         cache: None,
     }))

@@ -78,9 +78,17 @@ impl Writer<'_> {
 
     fn message(&mut self, role: Role, parts: &[Part<'_>]) {
         let kept = self.kept(parts, role);
-        if kept.is_empty() {
-            return;
+        // As strings, messages of the assistant need no ids; only its own parts would have any.
+        let at_once = match role {
+            Role::Assistant => 1,
+            _ => kept.len().max(1),
+        };
+        for parts in kept.chunks(at_once) {
+            self.message_item(role, parts);
         }
+    }
+
+    fn message_item(&mut self, role: Role, parts: &[&Part<'_>]) {
         let word = match role {
             Role::System => "system",
             Role::Developer => "developer",
@@ -89,13 +97,16 @@ impl Writer<'_> {
         };
         self.out.open().key("type").string("message").key("role").string(word);
         self.out.key("content");
-        self.content(&kept, role);
+        self.content(parts, role);
         self.out.close();
     }
 
     /// Those that can be said; what is lost is noted.
     fn kept<'p, 'a>(&mut self, parts: &'p [Part<'a>], role: Role) -> Vec<&'p Part<'a>> {
         let mut kept = Vec::with_capacity(parts.len());
+        // There is no place for a mark on what the model said.
+        let marked = role == Role::Assistant && parts.iter().any(|part| part.cache.is_some());
+        self.drops.note_if(Feature::Cache, marked);
         for part in parts {
             match unsayable(part, role) {
                 Some(feature) => self.drops.note(feature),
@@ -108,17 +119,19 @@ impl Writer<'_> {
     /// One plain text is a string, anything else a list of parts.
     fn content(&mut self, parts: &[&Part<'_>], role: Role) {
         match parts {
-            [part] if part.cache.is_none() && part.signature.is_none() => match &part.content {
-                Content::Text(text) => {
-                    self.out.text(text);
-                    return;
+            [part] if part.signature.is_none() && (part.cache.is_none() || role == Role::Assistant) => {
+                match &part.content {
+                    Content::Text(text) => {
+                        self.out.text(text);
+                        return;
+                    }
+                    Content::Json(value) => {
+                        self.out.quoted(&Json::Value(value));
+                        return;
+                    }
+                    _ => {}
                 }
-                Content::Json(value) => {
-                    self.out.quoted(&Json::Value(value));
-                    return;
-                }
-                _ => {}
-            },
+            }
             _ => {}
         }
         self.out.open_list();
@@ -153,8 +166,8 @@ impl Writer<'_> {
         if let Some(signature) = &part.signature {
             self.signature(signature);
         }
-        if let Some(mark) = part.cache {
-            self.cache(mark, role);
+        if let Some(mark) = part.cache.filter(|_| role != Role::Assistant) {
+            self.cache(mark);
         }
         self.out.close();
     }
@@ -164,9 +177,9 @@ impl Writer<'_> {
         self.out.key("thought_signature").text(signature).close().close();
     }
 
-    fn cache(&mut self, mark: CacheMark, role: Role) {
+    fn cache(&mut self, mark: CacheMark) {
         // Older models do not know it; it is not at the top level, but dropped by its name all the same.
-        if role == Role::Assistant || self.never_sent("prompt_cache_breakpoint") {
+        if self.never_sent("prompt_cache_breakpoint") {
             self.drops.note(Feature::Cache);
             return;
         }
@@ -314,12 +327,9 @@ impl Writer<'_> {
         let id = id
             .as_ref()
             .ok_or_else(|| BadRequest::missing("input[].call_id", "is missing: a call without an id has no result"))?;
-        self.out
-            .open()
-            .key("type")
-            .string("function_call")
-            .key("call_id")
-            .text(id);
+        self.calls.insert(id.plain().unwrap_or_default().into_owned());
+        self.out.open().key("type").string("function_call");
+        self.out.key("call_id").text(id);
         self.out.key("name").text(name).key("arguments");
         match arguments {
             // Models call tools without parameters that way; the API wants JSON.
@@ -332,6 +342,11 @@ impl Writer<'_> {
         self.out.close();
         self.drops.note_if(Feature::Cache, part.cache.is_some());
         Ok(())
+    }
+
+    /// Where the provider keeps a conversation, the call may be there.
+    fn has_made(&self, call_id: &Text<'_>) -> bool {
+        self.is_continued || call_id.plain().is_some_and(|id| self.calls.contains(&*id))
     }
 
     fn result(&mut self, part: &Part<'_>) -> Result<(), BadRequest> {
@@ -347,6 +362,10 @@ impl Writer<'_> {
         let id = call_id
             .as_ref()
             .ok_or_else(|| BadRequest::missing("input[].call_id", "is missing: a result needs the id of its call"))?;
+        if !self.has_made(id) {
+            let wrong = "is of a call that is not in the request: the result of a call must follow it";
+            return Err(BadRequest::missing("input[].call_id", wrong));
+        }
         self.out.open().key("type").string("function_call_output");
         self.out.key("call_id").text(id).key("output");
         let kept = self.kept(parts, Role::User);
