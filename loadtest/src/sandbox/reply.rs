@@ -27,6 +27,8 @@ pub struct Reply<'a> {
     pub max_tokens: Option<u64>,
     /// The request's limit ended it.
     pub cut_by_limit: bool,
+    /// The caller wants a text of some length.
+    pub is_wanted: bool,
     bulk: bool,
 }
 
@@ -45,6 +47,7 @@ impl<'a> Reply<'a> {
             answer_tokens: wanted.min(allowed),
             max_tokens: ask.max_tokens,
             cut_by_limit: allowed < wanted,
+            is_wanted: wishes.tokens.is_some() || wishes.answer_bytes.is_some(),
             bulk: wishes.answer_bytes.is_some(),
         }
     }
@@ -211,6 +214,7 @@ mod tests {
             answer_tokens: tokens,
             max_tokens: None,
             cut_by_limit: false,
+            is_wanted: true,
             bulk: bytes.is_some(),
         }
     }

@@ -51,6 +51,12 @@ pub fn script(request: &Request<'_>, signs: Signs, reply: &Reply<'_>) -> Result<
         Reason::ToolCalls
     };
     let mut said = match (calls.is_empty(), structured(&request.format)?) {
+        // Who wants a text of some length, as a load test does, gets it before the calls.
+        (false, _) if reply.is_wanted => {
+            let mut parts = vec![Part::of(Began::Text, text(&history, reply))];
+            parts.extend(calls);
+            parts
+        }
         (false, _) => calls,
         (true, Some(json)) => vec![Part::json(Began::Text, &json)],
         (true, None) => vec![Part::of(Began::Text, text(&history, reply))],
