@@ -21,7 +21,14 @@ use tollgate_dialect::{
 use corpus::{Call, Case, Gist, cases, gist, read_answer, read_stream, relay_stream, write_answer};
 
 /// The dialects, by the names of their folders: each that has a corpus.
-const DIALECTS: &[(&str, &'static dyn Speaks)] = &[("cohere", &tollgate_dialect::cohere::SPEAKS)];
+const DIALECTS: &[(&str, &'static dyn Speaks)] = &[
+    ("openai_chat", &tollgate_dialect::openai_chat::SPEAKS),
+    ("openai_responses", &tollgate_dialect::openai_responses::SPEAKS),
+    ("anthropic", &tollgate_dialect::anthropic::SPEAKS),
+    ("gemini", &tollgate_dialect::gemini::SPEAKS),
+    ("cohere", &tollgate_dialect::cohere::SPEAKS),
+    ("bedrock", &tollgate_dialect::bedrock::SPEAKS),
+];
 
 /// What a dialect cannot be told at all: its writer must refuse it. The client's dialect, the beginning of the case's
 /// name, the provider's dialect.

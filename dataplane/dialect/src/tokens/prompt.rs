@@ -109,7 +109,7 @@ impl Prompt<'_> {
             if let Some(description) = &tool.description {
                 self.text(description);
             }
-            if let Some(schema) = tool.schema {
+            if let Some(schema) = &tool.schema {
                 self.json(schema);
             }
         }
