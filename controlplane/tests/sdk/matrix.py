@@ -92,7 +92,8 @@ class Matrix:
             outcome = self.note(f"`x-tollgate-dropped: {dropped}`")
         except Exception:
             return self.failed(make, upstream, name)
-        wrong = requests_sent.faults(gate.arrivals())
+        # Within a dialect what is sent is the client's own.
+        wrong = requests_sent.faults(gate.arrivals()) if upstream != make.dialect else []
         if wrong:
             self.failures.append(f"{make.name} to {upstream}, {name}: the provider was sent\n  " + "\n  ".join(wrong))
         return outcome

@@ -21,7 +21,7 @@ def faults(value, wanted, at=""):
         return []
     if origin in (typing.Annotated, typing_extensions.Annotated, typing.Required, typing_extensions.Required, typing.NotRequired, typing_extensions.NotRequired):
         return faults(value, arguments[0], at)
-    if isinstance(wanted, (typing.TypeAliasType, typing_extensions.TypeAliasType)):
+    if isinstance(wanted, typing_extensions.TypeAliasType):
         return faults(value, wanted.__value__, at)
     if origin in (typing.Union, types.UnionType):
         return min((faults(value, choice, at) for choice in arguments), key=lambda found: (len(found), depth(found)))

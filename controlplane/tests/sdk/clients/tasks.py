@@ -93,7 +93,9 @@ def tools(client, model):
     said = client.ask(model, client.user(PROMPT), tools=TOOLS, stream=True)
     assert {name: arguments for _, name, arguments in said.calls} == ARGUMENTS, said.calls
     assert len({call for call, _, _ in said.calls}) == 2, said.calls
-    assert said.pieces >= client.least_argument_pieces, f"{said.pieces} pieces"
+    # Gemini's calls come whole, one after the other.
+    least = 2 if model == "via-gemini" else client.least_argument_pieces
+    assert said.pieces >= least, f"{said.pieces} pieces"
 
 
 def results(client, model):
