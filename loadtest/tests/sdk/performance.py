@@ -24,8 +24,8 @@ def add(client, task):
     def check():
         try:
             task(client, MODEL)
-        except AssertionError as failed:
-            assert client.dialect == "cohere" and "signature verified" not in str(failed) and task is tasks.thinking, failed
+        except tasks.Wordless:
+            assert client.dialect == "cohere" and task is tasks.thinking
 
     globals()[f"check_{task.__name__} of {client.name}"] = check
 

@@ -4,6 +4,7 @@ import base64
 
 import anthropic
 import httpx2
+from anthropic import _exceptions as exceptions
 
 from clients.said import Heard, Said
 
@@ -17,7 +18,8 @@ class Anthropic:
         401: anthropic.AuthenticationError,
         404: anthropic.NotFoundError,
         429: anthropic.RateLimitError,
-        503: anthropic.InternalServerError,
+        # Overloaded has a status of its own here, which other dialects' 503 becomes.
+        503: (exceptions.ServiceUnavailableError, exceptions.OverloadedError),
     }
 
     def __init__(self, url, key):

@@ -5,6 +5,7 @@ import os
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from clients.said import Heard, Said
 
@@ -27,7 +28,8 @@ class Bedrock:
         exceptions = self.sdk.exceptions
         self.errors = {
             400: exceptions.ValidationException,
-            401: exceptions.AccessDeniedException,
+            # The SDK has no class for it, as for the real one's.
+            401: ClientError,
             404: exceptions.ResourceNotFoundException,
             429: exceptions.ThrottlingException,
             503: exceptions.ServiceUnavailableException,

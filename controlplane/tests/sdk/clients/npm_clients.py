@@ -49,6 +49,12 @@ def error_class(name):
     return ERRORS.setdefault(name, type(name, (Exception,), {}))
 
 
+def error_classes(python):
+    """The classes have the same names in both languages."""
+    kinds = {status: kind if isinstance(kind, tuple) else (kind,) for status, kind in python.errors.items()}
+    return {status: tuple(error_class(each.__name__) for each in kind) for status, kind in kinds.items()}
+
+
 class Npm:
     """What all of npm's have in common; each says its messages as JSON."""
 
@@ -87,7 +93,7 @@ class NpmOpenAI(Npm):
     dialect = "openai"
     sdk_name = "openai"
     least_argument_pieces = 6
-    errors = {status: error_class(kind.__name__) for status, kind in OpenAIChat.errors.items()}
+    errors = error_classes(OpenAIChat)
     user, picture, results = OpenAIChat.user, OpenAIChat.picture, OpenAIChat.results
 
     def options(self, tools, thinking):
@@ -99,7 +105,7 @@ class NpmAnthropic(Npm):
     dialect = "anthropic"
     sdk_name = "anthropic"
     least_argument_pieces = 6
-    errors = {status: error_class(kind.__name__) for status, kind in Anthropic.errors.items()}
+    errors = error_classes(Anthropic)
     user, picture, results = Anthropic.user, Anthropic.picture, Anthropic.results
 
     def options(self, tools, thinking):
