@@ -61,11 +61,14 @@ def leaving(client, model):
 TASKS = {
     "text": tasks.buffered,
     "stream": tasks.streamed,
+    "system text, cap, stop sequence": tasks.settings,
     "parallel tools, streamed arguments": tasks.tools,
     "tool results": tasks.results,
     "structured output": tasks.structured,
     "picture": tasks.picture,
+    "document (PDF)": tasks.document,
     "thinking, signature replayed": tasks.thinking,
+    "thinking and tools together": tasks.agent,
     "error classes": errors,
     "cancelled stream": leaving,
 }
@@ -112,7 +115,7 @@ class Matrix:
             yield "| | " + " | ".join(UPSTREAMS.values()) + " |\n" + "|---" * (len(UPSTREAMS) + 1) + "|\n"
             for name, task in TASKS.items():
                 cells = [self.cell(make, upstream, name, task) for upstream in UPSTREAMS]
-                print(f"{make.name:20} {name:36} {' '.join(cells)}", flush=True)
+                print(f"{make.name:30} {name:34} {' '.join(cells)}", flush=True)
                 yield f"| {name} | " + " | ".join(cells) + " |\n"
 
     def document(self):

@@ -13,7 +13,18 @@ import provider
 from clients import PYTHON, tasks
 
 CLIENTS = [make(provider.URL, "k") for make in PYTHON]
-TASKS = [tasks.buffered, tasks.streamed, tasks.tools, tasks.results, tasks.structured, tasks.picture, tasks.thinking]
+TASKS = [
+    tasks.buffered,
+    tasks.streamed,
+    tasks.settings,
+    tasks.tools,
+    tasks.results,
+    tasks.structured,
+    tasks.picture,
+    tasks.document,
+    tasks.thinking,
+    tasks.agent,
+]
 MODEL = "claude-sonnet-5"
 OPENAI, ANTHROPIC = CLIENTS[0].sdk, CLIENTS[3].sdk
 
@@ -25,7 +36,7 @@ def add(client, task):
         try:
             task(client, MODEL)
         except tasks.Wordless:
-            assert client.dialect == "cohere" and task is tasks.thinking
+            assert client.dialect == "cohere" and task in (tasks.document, tasks.thinking, tasks.agent)
 
     globals()[f"check_{task.__name__} of {client.name}"] = check
 

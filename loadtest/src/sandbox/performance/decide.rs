@@ -1,7 +1,5 @@
 //! What is said to a request: which tools are called, which text, which JSON. Knows no dialect but by `Signs`.
 
-use std::borrow::Cow;
-
 use serde_json::Value;
 use tollgate_dialect::{
     canonical::{
@@ -115,7 +113,7 @@ fn structured(format: &Format<'_>) -> Result<Option<String>, String> {
     }
 }
 
-fn example(schema: &Cow<'_, [u8]>) -> Result<String, String> {
+fn example(schema: &[u8]) -> Result<String, String> {
     let schema: Value = serde_json::from_slice(schema).map_err(|bad| format!("a schema is no JSON: {bad}"))?;
     Ok(values::of(&schema)?.to_string())
 }
