@@ -23,7 +23,7 @@ use corpus::{Call, Case, Gist, cases, gist, read_answer, read_stream, relay_stre
 /// The dialects, by the names of their folders: each that has a corpus.
 const DIALECTS: &[(&str, &'static dyn Speaks)] = &[
     ("openai_chat", &tollgate_dialect::openai_chat::SPEAKS),
-    ("openai_responses", &tollgate_dialect::openai_responses::SPEAKS),
+    ("openai_responses", &tollgate_dialect::openai_responses::OpenAiResponses),
     ("anthropic", &tollgate_dialect::anthropic::SPEAKS),
     ("gemini", &tollgate_dialect::gemini::SPEAKS),
     ("cohere", &tollgate_dialect::cohere::SPEAKS),

@@ -281,7 +281,7 @@ mod tests {
         with.tools.push(Tool {
             name: Text::from("hello"),
             description: Some(Text::from("hello, world")),
-            schema: Some(br#"{"a":1}"#),
+            schema: Some(br#"{"a":1}"#.into()),
             strict: None,
             cache: None,
         });
