@@ -116,6 +116,18 @@ def check_thinking_has_conditions():
         provider.raises(anthropic.BadRequestError, lambda: ask(**options))
 
 
+def check_thoughts_come_back_with_the_calls_they_led_to():
+    anthropics = CLIENTS[3]
+    asked = anthropics.user("Hi.")
+    said = anthropics.ask(MODEL, asked, tools=tasks.TOOLS, thinking=True)
+    thoughtless = [{"role": "assistant", "content": said.turn[0]["content"][1:]}]
+    results = anthropics.results([(call, name, "noon") for call, name, _ in said.calls])
+    error = provider.raises(
+        anthropic.BadRequestError, lambda: anthropics.ask(MODEL, asked + thoughtless + results, tools=tasks.TOOLS, thinking=True)
+    )
+    assert "must start with a thinking block" in error.body["error"]["message"]
+
+
 def check_a_result_may_be_a_picture_or_an_error():
     anthropics = CLIENTS[3]
     said = anthropics.ask(MODEL, anthropics.user("Hello."), tools=tasks.TOOLS)
