@@ -84,9 +84,10 @@ impl Counter {
     pub fn estimate(&self) -> Estimate {
         let beyond = self.fast.millitokens() - self.sample_millitokens;
         if beyond == 0 {
+            let counted = self.tokenizer.exact().is_some();
             return Estimate {
                 tokens: self.exact_tokens,
-                mean_error_basis_points: 0,
+                mean_error_basis_points: if counted { 0 } else { self.tokenizer.mean_error_basis_points() },
             };
         }
         let tokens = self.exact_tokens.saturating_add(self.corrected(beyond).div_ceil(1_000));
