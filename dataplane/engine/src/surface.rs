@@ -15,6 +15,8 @@ pub(crate) struct Surface {
     pub operation: Operation,
     /// Where a call names its model.
     pub names_model: NamesModel,
+    /// Answers have ids of objects that the client sees sealed.
+    pub seals: bool,
     /// Value of `allow` in a 405.
     pub allow: &'static str,
     pub stages: &'static [Stage],
@@ -84,6 +86,11 @@ impl Surface {
         (self.operation == Operation::Other(b"/moderations")).then_some("omni-moderation-latest")
     }
 
+    const fn sealing(mut self) -> Surface {
+        self.seals = true;
+        self
+    }
+
     const fn with_model(mut self, names_model: NamesModel) -> Surface {
         self.names_model = names_model;
         self
@@ -107,6 +114,7 @@ const fn surface(
         dialect,
         operation: Operation::Chat,
         names_model: NamesModel::InBody,
+        seals: false,
         allow,
         stages,
     }
@@ -133,7 +141,7 @@ static AZURE_CHAT: Surface =
         before: b"/deployments/",
         after: b"/chat/completions",
     });
-static RESPONSES: Surface = surface("responses", Some(Dialect::OpenAiResponses), "POST", stage::MODEL_CALL);
+static RESPONSES: Surface = surface("responses", Some(Dialect::OpenAiResponses), "POST", stage::MODEL_CALL).sealing();
 static COHERE_CHAT: Surface = surface("cohere_chat", Some(Dialect::Cohere), "POST", stage::MODEL_CALL);
 const GEMINI_MODELS: &[u8] = b"/v1beta/models/";
 static GENERATE_CONTENT: Surface = chat_in_path(
@@ -190,6 +198,39 @@ fn other_at(path: &[u8], version: &[u8], surfaces: &'static [Surface]) -> Option
     let found = surfaces
         .iter()
         .find(|surface| matches!(surface.operation, Operation::Other(path) if path == rest));
+    found.map(Found::Surface)
+}
+
+/// A call about an object, or that makes one; `family` is its path behind `/v1`.
+const fn object(name: &'static str, dialect: Dialect, allow: &'static str, family: &'static [u8]) -> Surface {
+    let mut object = surface(name, Some(dialect), allow, stage::OBJECT).sealing();
+    object.operation = Operation::Other(family);
+    object
+}
+
+/// Calls about a response; the longer paths first.
+static RESPONSE_OBJECTS: [Surface; 3] = [
+    response_object("POST", b"/cancel"),
+    response_object("GET", b"/input_items"),
+    response_object("GET, DELETE", b""),
+];
+
+const fn response_object(allow: &'static str, after: &'static [u8]) -> Surface {
+    let before = b"/v1/responses/";
+    object("responses", Dialect::OpenAiResponses, allow, b"/responses").with_model(NamesModel::InPath { before, after })
+}
+
+/// The object surface whose path this is; an id has no slash in it.
+fn object_at(path: &[u8], surfaces: &'static [Surface]) -> Option<Found> {
+    let found = surfaces.iter().find(|surface| {
+        let Operation::Other(family) = surface.operation else {
+            return false;
+        };
+        match surface.names_model {
+            NamesModel::InBody => path.strip_prefix(b"/v1") == Some(family),
+            _ => surface.model_in_path(path).is_some_and(|id| !id.contains(&b'/')),
+        }
+    });
     found.map(Found::Surface)
 }
 
@@ -277,6 +318,11 @@ fn find_openai(path: &[u8]) -> Option<Found> {
         b"/v1/responses" => Some(Found::Surface(&RESPONSES)),
         _ if AZURE_CHAT.model_in_path(path).is_some() && below(path, b"/deployments").is_some() => {
             Some(Found::Surface(&AZURE_CHAT))
+        }
+        // Calls of the API that make no object, and are not served.
+        b"/v1/responses/compact" | b"/v1/responses/input_tokens" => Some(Found::Later(&OPENAI_LATER)),
+        _ if below(path, b"/v1/responses").is_some() && object_at(path, &RESPONSE_OBJECTS).is_some() => {
+            object_at(path, &RESPONSE_OBJECTS)
         }
         _ => other_at(path, b"/v1", &OPENAI_OTHERS).or_else(|| {
             let later = LATER.iter().any(|base| below(path, base).is_some());
@@ -374,10 +420,17 @@ pub(crate) fn model_id(path: &[u8]) -> Option<&[u8]> {
 pub(crate) fn allows(allow: &str, method: Method) -> bool {
     match method {
         _ if allow == ANY_METHOD => !matches!(method, Method::Head | Method::Other),
-        Method::Post => allow == "POST",
-        Method::Get | Method::Head => allow == "GET, HEAD",
+        Method::Post if allow == "POST" => true,
+        Method::Post => lists(allow, "POST"),
+        Method::Get => lists(allow, "GET"),
+        Method::Head => lists(allow, "HEAD"),
+        Method::Delete => lists(allow, "DELETE"),
         _ => false,
     }
+}
+
+fn lists(allow: &str, method: &str) -> bool {
+    allow.split(", ").any(|allowed| allowed == method)
 }
 
 /// The dialect's name as metrics and logs have it.

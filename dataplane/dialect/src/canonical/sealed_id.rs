@@ -200,17 +200,35 @@ mod tests {
 
     #[test]
     fn it_keeps_the_prefix_and_hides_the_rest() {
-        let place = Place { provider: "openai", credential: [1, 2] };
-        for raw in ["resp_68aF", "file-68aF", "batch_68aF", "conv_68aF", "68aF-x", "tgt1", "tgt_1"] {
+        let place = Place {
+            provider: "openai",
+            credential: [1, 2],
+        };
+        for raw in [
+            "resp_68aF",
+            "file-68aF",
+            "batch_68aF",
+            "conv_68aF",
+            "68aF-x",
+            "tgt1",
+            "tgt_1",
+        ] {
             let sealed = IdKey::new(SECRET).seal(Owner::Team("a"), place, raw).expect("it fits");
             let prefix = &raw[..prefix_bytes(raw)];
             assert!(sealed.starts_with(&format!("{prefix}{MARK}")), "{sealed}");
             assert!(!sealed.contains("68aF"), "{sealed}");
-            assert!(sealed.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
+            assert!(
+                sealed
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+            );
             assert_eq!(SealedId::read(&sealed).expect("its form").provider(), "openai");
         }
         assert_eq!(IdKey::new(SECRET).seal(Owner::Team("a"), place, ""), None);
-        assert_eq!(IdKey::new(SECRET).seal(Owner::Team("a"), place, &"x".repeat(MAX_RAW_BYTES + 1)), None);
+        assert_eq!(
+            IdKey::new(SECRET).seal(Owner::Team("a"), place, &"x".repeat(MAX_RAW_BYTES + 1)),
+            None
+        );
     }
 
     proptest! {
