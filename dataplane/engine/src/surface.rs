@@ -1,5 +1,7 @@
 //! Surfaces: what can be called, by path. Each names the stages a call to it goes through.
 
+mod objects;
+
 use tollgate_config::document::Dialect;
 use tollgate_wire::head::Method;
 
@@ -88,6 +90,12 @@ impl Surface {
 
     const fn sealing(mut self) -> Surface {
         self.seals = true;
+        self
+    }
+
+    /// A file's content may look like an answer, and is none.
+    const fn untouched(mut self) -> Surface {
+        self.seals = false;
         self
     }
 
@@ -201,39 +209,6 @@ fn other_at(path: &[u8], version: &[u8], surfaces: &'static [Surface]) -> Option
     found.map(Found::Surface)
 }
 
-/// A call about an object, or that makes one; `family` is its path behind `/v1`.
-const fn object(name: &'static str, dialect: Dialect, allow: &'static str, family: &'static [u8]) -> Surface {
-    let mut object = surface(name, Some(dialect), allow, stage::OBJECT).sealing();
-    object.operation = Operation::Other(family);
-    object
-}
-
-/// Calls about a response; the longer paths first.
-static RESPONSE_OBJECTS: [Surface; 3] = [
-    response_object("POST", b"/cancel"),
-    response_object("GET", b"/input_items"),
-    response_object("GET, DELETE", b""),
-];
-
-const fn response_object(allow: &'static str, after: &'static [u8]) -> Surface {
-    let before = b"/v1/responses/";
-    object("responses", Dialect::OpenAiResponses, allow, b"/responses").with_model(NamesModel::InPath { before, after })
-}
-
-/// The object surface whose path this is; an id has no slash in it.
-fn object_at(path: &[u8], surfaces: &'static [Surface]) -> Option<Found> {
-    let found = surfaces.iter().find(|surface| {
-        let Operation::Other(family) = surface.operation else {
-            return false;
-        };
-        match surface.names_model {
-            NamesModel::InBody => path.strip_prefix(b"/v1") == Some(family),
-            _ => surface.model_in_path(path).is_some_and(|id| !id.contains(&b'/')),
-        }
-    });
-    found.map(Found::Surface)
-}
-
 static OPENAI_MODELS: Surface = surface("models", OPENAI, "GET, HEAD", stage::LIST_MODELS);
 static ANTHROPIC_MODELS: Surface = surface("models", ANTHROPIC, "GET, HEAD", stage::LIST_MODELS);
 static OPENAI_MODEL: Surface = surface("model", OPENAI, "GET, HEAD", stage::SHOW_MODEL);
@@ -321,12 +296,9 @@ fn find_openai(path: &[u8]) -> Option<Found> {
         }
         // Calls of the API that make no object, and are not served.
         b"/v1/responses/compact" | b"/v1/responses/input_tokens" => Some(Found::Later(&OPENAI_LATER)),
-        _ if below(path, b"/v1/responses").is_some() && object_at(path, &RESPONSE_OBJECTS).is_some() => {
-            object_at(path, &RESPONSE_OBJECTS)
-        }
         _ => other_at(path, b"/v1", &OPENAI_OTHERS).or_else(|| {
-            let later = LATER.iter().any(|base| below(path, base).is_some());
-            later.then_some(Found::Later(&OPENAI_LATER))
+            let later = || LATER.iter().any(|base| below(path, base).is_some());
+            objects::find(path).or_else(|| later().then_some(Found::Later(&OPENAI_LATER)))
         }),
     }
 }

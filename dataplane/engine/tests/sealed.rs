@@ -383,3 +383,143 @@ fn the_credential_that_made_it_is_used_again() {
         }
     }
 }
+
+/// Keys that may make batches, and one that goes to nobody's objects.
+fn with_batches() -> Rig {
+    let mut document = document();
+    for (name, models) in [("maker", &[][..]), ("spare", &["spare"]), ("sonnet", &["sonnet"])] {
+        let mut maker = key(name, models);
+        maker.1.batches = name != "spare";
+        document.keys.push(maker);
+    }
+    Rig::new(document)
+}
+
+const FILE: &str = r#"{"id":"file-68aF","object":"file","purpose":"batch"}"#;
+
+fn upload(rig: &mut Rig, key: &str, more: &str) -> Vec<Did> {
+    let head = format!(
+        "POST /v1/files HTTP/1.1\nhost: g\nauthorization: Bearer secret-{key}\ncontent-type: multipart/form-data; \
+         boundary=b\n{more}"
+    );
+    rig.request(&head, b"--b\r\n\"file_id\":\"raw\"\xff--b--")
+}
+
+#[test]
+fn a_file_goes_to_a_provider_of_the_key_and_is_its_owners() {
+    for (key, more, place) in [
+        ("maker", "", "first"),
+        ("maker", "x-tollgate-provider: second\n", "second"),
+        ("maker", "X-Tollgate-Provider: chats\n", "chats"),
+        ("spare", "", "second"),
+    ] {
+        let mut rig = with_batches();
+        assert_eq!(dialled(&upload(&mut rig, key, more)), [(place.to_owned(), false)]);
+        let (head_up, body) = sent(&rig.connected(1));
+        assert!(head_up.starts_with("POST /v1/files HTTP/1.1\r\n"), "{head_up}");
+        assert_eq!(
+            header(&head_up, "content-type"),
+            Some("multipart/form-data; boundary=b")
+        );
+        assert!(!head_up.to_ascii_lowercase().contains("x-tollgate"));
+        assert_eq!(body, String::from_utf8_lossy(b"--b\r\n\"file_id\":\"raw\"\xff--b--"));
+        let sealed = id(&answer(&mut rig, FILE, 7));
+        assert!(sealed.starts_with("file-tgt1"), "{sealed}");
+
+        for (line, up) in [
+            ("GET /v1/files/{}", "GET /v1/files/file-68aF "),
+            ("DELETE /v1/files/{}", "DELETE /v1/files/file-68aF "),
+        ] {
+            let did = rig.request(&head(&line.replace("{}", &sealed), "all"), b"");
+            assert_eq!(dialled(&did), [(place.to_owned(), false)]);
+            assert!(sent(&rig.connected(1)).0.starts_with(up));
+            assert_eq!(answer(&mut rig, FILE, 100), FILE.replace("file-68aF", &sealed));
+        }
+        // What a file holds is nobody's to change.
+        rig.request(&head(&format!("GET /v1/files/{sealed}/content"), "all"), b"");
+        assert!(
+            sent(&rig.connected(1))
+                .0
+                .starts_with("GET /v1/files/file-68aF/content ")
+        );
+        rig.answer(1, &format!("{JSON}content-length: {}\n", FILE.len()));
+        assert_eq!(rig.body(1, FILE), [Did::Body(FILE.into())]);
+        let (status, _) = refused(&rig.request(&head(&format!("GET /v1/files/{sealed}"), "rival"), b""));
+        assert_eq!(status, 404);
+    }
+    for (key, more, status) in [
+        ("maker", "x-tollgate-provider: claude\n", 400),
+        ("maker", "x-tollgate-provider: nobody\n", 400),
+        ("spare", "x-tollgate-provider: first\n", 400),
+        ("sonnet", "", 501),
+    ] {
+        let (got, error) = refused(&upload(&mut with_batches(), key, more));
+        assert_eq!(got, status, "{error}");
+    }
+}
+
+#[test]
+fn a_batch_is_made_where_its_file_is() {
+    let mut rig = with_batches();
+    upload(&mut rig, "maker", "x-tollgate-provider: second\n");
+    rig.connected(1);
+    let file = id(&answer(&mut rig, FILE, 100));
+    let batch = json!({"input_file_id": file, "endpoint": "/v1/responses", "completion_window": "24h"});
+    let make = |rig: &mut Rig, key: &str, more: &str, body: &Value| {
+        rig.request(&(head("POST /v1/batches", key) + more), body.to_string().as_bytes())
+    };
+    assert_eq!(
+        dialled(&make(&mut rig, "maker", "", &batch)),
+        [("second".to_owned(), false)]
+    );
+    let (head_up, body) = sent(&rig.connected(1));
+    assert!(head_up.starts_with("POST /v1/batches HTTP/1.1\r\n"), "{head_up}");
+    assert_eq!(body, batch.to_string().replace(&file, "file-68aF"));
+    assert_eq!(header(&head_up, "content-length"), Some(&*body.len().to_string()));
+    let came = r#"{"id":"batch_1","input_file_id":"file-68aF","output_file_id":"file-2","error_file_id":null,
+        "metadata":{"id":"x","input_file_id":"y"}}"#;
+    let down = tree(&answer(&mut rig, came, 5));
+    assert_eq!(down["input_file_id"], file);
+    let text = |name: &str| down[name].as_str().expect("an id");
+    assert!(text("id").starts_with("batch_tgt1") && text("output_file_id").starts_with("file-tgt1"));
+    assert_eq!(down["metadata"], json!({"id": "x", "input_file_id": "y"}));
+
+    for (line, up) in [
+        ("GET /v1/batches/{}", "GET /v1/batches/batch_1 "),
+        ("POST /v1/batches/{}/cancel", "POST /v1/batches/batch_1/cancel "),
+    ] {
+        rig.request(&head(&line.replace("{}", text("id")), "maker"), b"");
+        assert!(sent(&rig.connected(1)).0.starts_with(up));
+        let (status, error) = refused(&rig.request(&head(&line.replace("{}", text("id")), "all"), b""));
+        assert_eq!((status, &error["code"]), (403, &json!("batches_not_allowed")));
+    }
+    for (body, more, status) in [
+        (json!({"input_file_id": "file-68aF"}), "", 404),
+        (json!({"input_file_id": null}), "", 400),
+        (json!({}), "", 400),
+        (batch.clone(), "x-tollgate-provider: first\n", 400),
+    ] {
+        let (got, error) = refused(&make(&mut rig, "maker", more, &body));
+        assert_eq!(got, status, "{error}");
+    }
+    for line in ["GET /v1/batches", "GET /v1/files?limit=3"] {
+        let (status, error) = refused(&rig.request(&head(line, "maker"), b""));
+        assert_eq!(status, 501);
+        assert!(
+            error["message"].as_str().expect("words").contains("shares its account"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn nothing_is_made_where_it_could_not_be_told_apart() {
+    let mut document = document();
+    document.id_secret = None;
+    let (status, error) = refused(&upload(&mut Rig::new(document), "all", ""));
+    assert_eq!(status, 501);
+    assert!(
+        error["message"].as_str().expect("words").contains("id_secret"),
+        "{error}"
+    );
+}
