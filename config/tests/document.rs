@@ -168,7 +168,7 @@ fn everything_a_provider_may_say() {
     );
     let proxy = provider.proxy.unwrap();
     assert_eq!(
-        (proxy.host.as_str(), proxy.port, proxy.credential),
+        (proxy.host.as_str(), proxy.port, proxy.credential.clone()),
         ("proxy.corp", 3128, Some(Reference::Env("P".into())))
     );
     let network = |address: &str, prefix| {

@@ -15,6 +15,7 @@ pub mod openai_responses;
 pub mod quirks;
 pub mod sign;
 pub mod speak;
+pub mod tokens;
 pub mod translate;
 pub mod usage;
 

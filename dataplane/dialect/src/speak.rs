@@ -52,6 +52,11 @@ pub trait Speaks: Sync + fmt::Debug {
     /// Appends the body of an error answer to a client, and gives its HTTP status where the dialect has rules of its own.
     fn write_fault(&self, fault: &Fault, call: &CallFacts, out: &mut Vec<u8>) -> u16;
 
+    /// A header that belongs to an error answer to a client: name and value.
+    fn fault_header(&self, _fault: &Fault) -> Option<(&'static str, &'static str)> {
+        None
+    }
+
     /// The name that a client of this dialect knows a feature by, as a path into its request.
     fn field(&self, feature: Feature) -> &'static str;
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use tollgate_config::document::Dialect;
+use tollgate_dialect::canonical::fault::Fault;
 use tollgate_wire::http1::write;
 
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
     names::header,
     outputs::{Action, ReplyFraming},
     record::Outcome,
-    visible,
+    speaks, visible,
 };
 
 /// Answers with an error and ends the exchange.
@@ -42,9 +43,18 @@ pub(crate) fn failure(exchange: &mut Exchange, io: &mut Io<'_>, failure: &Failur
                 // The official SDKs try every 5xx again unless told not to.
                 write::header(out, header::SHOULD_RETRY, b"false");
             }
+            write_fault_header(out, exchange, &failure::fault(exchange, failure));
             write_target_lines(out, exchange);
         },
     );
+}
+
+/// A header that the client's dialect has for its errors.
+pub(crate) fn write_fault_header(out: &mut Vec<u8>, exchange: &Exchange, fault: &Fault) {
+    let dialect = exchange.facts.surface.dialect;
+    if let Some((name, value)) = dialect.and_then(|dialect| speaks::of(dialect).fault_header(fault)) {
+        write::header(out, name.as_bytes(), value.as_bytes());
+    }
 }
 
 /// A whole answer, its body already in the arena.

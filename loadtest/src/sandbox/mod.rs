@@ -12,6 +12,7 @@ mod exchange;
 mod fault;
 mod limits;
 mod memo;
+mod performance;
 mod provider;
 mod reply;
 mod scenario;

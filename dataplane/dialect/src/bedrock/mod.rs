@@ -76,6 +76,10 @@ impl Speaks for Bedrock {
         fault::write(fault, out)
     }
 
+    fn fault_header(&self, fault: &Fault) -> Option<(&'static str, &'static str)> {
+        Some(("x-amzn-errortype", fault::error_type(fault)))
+    }
+
     fn field(&self, feature: Feature) -> &'static str {
         field(feature)
     }

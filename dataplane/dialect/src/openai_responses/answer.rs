@@ -118,29 +118,8 @@ pub(super) fn response(answer: &Answer, layout: &Layout, stage: Stage<'_>, call:
         layout::write(item, status, parts(answer), call, out);
     }
     out.close_list();
-    // The members of a request, as far as types demand them.
-    out.key("parallel_tool_calls").boolean(true);
-    out.key("previous_response_id").null().key("reasoning").open();
-    out.key("effort").null().key("summary").null().close();
-    out.key("store").boolean(false).key("temperature").null();
-    out.key("text")
-        .open()
-        .key("format")
-        .open()
-        .key("type")
-        .string("text")
-        .close()
-        .close();
-    out.key("tool_choice")
-        .string("auto")
-        .key("tools")
-        .open_list()
-        .close_list();
-    out.key("top_p")
-        .null()
-        .key("truncation")
-        .string("disabled")
-        .key("usage");
+    write_unknown(out);
+    out.key("usage");
     match &answer.usage {
         Some(usage) => usage::write(usage, out),
         None => {
@@ -148,6 +127,17 @@ pub(super) fn response(answer: &Answer, layout: &Layout, stage: Stage<'_>, call:
         }
     }
     out.key("user").null().key("metadata").open().close().close();
+}
+
+/// The members that repeat the request, as far as types demand them.
+fn write_unknown(out: &mut Out<'_>) {
+    out.key("parallel_tool_calls").boolean(true);
+    out.key("previous_response_id").null();
+    out.key("reasoning").raw(br#"{"effort":null,"summary":null}"#);
+    out.key("store").boolean(false).key("temperature").null();
+    out.key("text").raw(br#"{"format":{"type":"text"}}"#);
+    out.key("tool_choice").string("auto").key("tools").raw(b"[]");
+    out.key("top_p").null().key("truncation").string("disabled");
 }
 
 /// Why a response ended that its status calls complete, or not.

@@ -1,6 +1,7 @@
 //! What a response used. Cached and written tokens are counted inside `input_tokens`, reasoning tokens inside
-//! `output_tokens`; a cache entry lives thirty minutes unless twelve hours were asked for. Tokens of sounds and pictures
-//! are no part of the SDK's type, but of the same provider's chat answers: they are read, and written where there are any.
+//! `output_tokens`; a cache entry lives thirty minutes unless twelve hours were asked for. Tokens of sounds and
+//! pictures are no part of the SDK's type, but of the same provider's chat answers: they are read, and written where
+//! there are any.
 
 use crate::{
     json::{Node, Out},

@@ -56,11 +56,17 @@ pub fn write_request(
 /// Gives `provider` back what it issued, byte for byte, and takes out what others did: no provider reads another's.
 fn open_seals(request: &mut Request<'_>, provider: &str, drops: &mut Drops) {
     for turn in &mut request.turns {
+        let (mut lost, mut unsigned, mut sealed) = (false, false, false);
         turn.parts.retain_mut(|part| {
+            let bare = matches!(part.content, Content::Thinking(_)) && part.signature.is_none();
             let kept = open(part, provider);
-            drops.note_if(Feature::Signature, !kept);
+            lost |= !kept && !bare;
+            unsigned |= !kept && bare;
+            sealed |= kept && matches!(part.content, Content::Sealed { .. });
             kept
         });
+        // Beside sealed thinking stands its summary, which nobody asks for again.
+        drops.note_if(Feature::Signature, lost || (unsigned && !sealed));
     }
 }
 

@@ -331,7 +331,7 @@ fn members_that_a_provider_does_not_take_are_not_sent() {
     request.format = Format::Schema {
         name: None,
         description: None,
-        schema: br#"{"type":"object"}"#,
+        schema: br#"{"type":"object"}"#.into(),
         strict: None,
     };
     let all = written(&request, &Quirks::default(), &[Feature::TopK]);

@@ -77,7 +77,7 @@ fn a_turn_of_the_assistant_that_comes_first_or_last_is_seen_to() {
     request.format = Format::Schema {
         name: None,
         description: None,
-        schema: b"{}",
+        schema: b"{}".into(),
         strict: None,
     };
     assert_eq!(
@@ -92,7 +92,7 @@ fn a_turn_of_the_assistant_that_comes_first_or_last_is_seen_to() {
 fn tools_of_other_dialects_are_made_to_fit() {
     let mut request = asked();
     let with = |schema: &'static [u8]| Tool {
-        schema: Some(schema),
+        schema: Some(schema.into()),
         ..tool("look")
     };
     request.tools = vec![
@@ -257,7 +257,7 @@ fn a_schema_for_the_answer_excludes_citations() {
     request.format = Format::Schema {
         name: Some("n".into()),
         description: None,
-        schema: b"{}",
+        schema: b"{}".into(),
         strict: Some(true),
     };
     let body = written(&request, &Quirks::default(), &[Feature::Cite]);

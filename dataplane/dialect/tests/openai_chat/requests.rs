@@ -232,5 +232,5 @@ fn one_of_two_names_counts_and_the_other_is_told_where_it_differs() {
 fn a_schema_may_be_left_out() {
     let body = br#"{"model":"m","messages":[{"role":"user","content":"x"}],
         "response_format":{"type":"json_schema","json_schema":{"name":"any"}}}"#;
-    assert!(matches!(read(body).format, Format::Schema { schema: b"{}", .. }));
+    assert!(matches!(read(body).format, Format::Schema { schema, .. } if *schema == *b"{}"));
 }

@@ -308,7 +308,7 @@ fn what_other_dialects_add_is_noted() {
     foreign.format = Format::Schema {
         name: None,
         description: None,
-        schema: b"{}",
+        schema: b"{}".into(),
         strict: None,
     };
     foreign.service_tier = Some("standard_only".into());

@@ -184,7 +184,8 @@ fn usage_is_read_in_disjoint_classes() {
             (Some(17), Some(64), None, None, Some(203), Some(832)),
         ),
         (
-            r#"{"input_tokens":5000,"input_tokens_details":{"cached_tokens":1000,"cache_write_tokens":3000},"output_tokens":0}"#,
+            r#"{"input_tokens":5000,"input_tokens_details":{"cached_tokens":1000,"cache_write_tokens":3000},
+                "output_tokens":0}"#,
             (Some(1000), Some(1000), Some(3000), None, Some(0), None),
         ),
         (
@@ -246,61 +247,9 @@ fn sounds_and_pictures_are_counted_once() {
 
 #[test]
 fn faults_are_read_by_what_they_say() {
-    let kinds = [
-        (
-            "400_azure_filter",
-            FaultKind::ContentPolicy,
-            Some("content_filter"),
-            None,
-        ),
-        (
-            "400_context_length",
-            FaultKind::ContextLength,
-            Some("context_length_exceeded"),
-            None,
-        ),
-        (
-            "400_invalid_prompt",
-            FaultKind::ContentPolicy,
-            Some("invalid_prompt"),
-            None,
-        ),
-        ("400_text", FaultKind::InvalidRequest, None, None),
-        (
-            "400_unknown_parameter",
-            FaultKind::InvalidRequest,
-            Some("unknown_parameter"),
-            None,
-        ),
-        ("401_key", FaultKind::Authentication, Some("invalid_api_key"), None),
-        (
-            "403_region",
-            FaultKind::Permission,
-            Some("unsupported_country_region_territory"),
-            None,
-        ),
-        ("404_model", FaultKind::NotFound, Some("model_not_found"), None),
-        ("422_detail", FaultKind::InvalidRequest, None, None),
-        ("429_azure", FaultKind::RateLimited, Some("429"), Some(6_000)),
-        ("429_quota", FaultKind::Quota, Some("insufficient_quota"), None),
-        (
-            "429_rate",
-            FaultKind::RateLimited,
-            Some("rate_limit_exceeded"),
-            Some(1_400),
-        ),
-        ("500_server", FaultKind::Internal, None, None),
-        ("502_html", FaultKind::Internal, None, None),
-        (
-            "503_overloaded",
-            FaultKind::Overloaded,
-            Some("server_is_overloaded"),
-            None,
-        ),
-    ];
     let found = cases("faults");
-    assert_eq!(found.len(), kinds.len());
-    for ((name, body), (expected, kind, code, retry_after_ms)) in found.into_iter().zip(kinds) {
+    assert_eq!(found.len(), FAULTS.len());
+    for ((name, body), (expected, kind, code, retry_after_ms)) in found.into_iter().zip(FAULTS.iter().copied()) {
         assert_eq!(name, expected);
         let status = name[..3].parse().expect("a status");
         let fault = OpenAiResponses.read_fault(status, &body);
@@ -317,6 +266,62 @@ fn faults_are_read_by_what_they_say() {
         );
     }
 }
+
+type Told = (&'static str, FaultKind, Option<&'static str>, Option<u64>);
+
+/// Case, kind, code and milliseconds to wait.
+const FAULTS: &[Told] = &[
+    (
+        "400_azure_filter",
+        FaultKind::ContentPolicy,
+        Some("content_filter"),
+        None,
+    ),
+    (
+        "400_context_length",
+        FaultKind::ContextLength,
+        Some("context_length_exceeded"),
+        None,
+    ),
+    (
+        "400_invalid_prompt",
+        FaultKind::ContentPolicy,
+        Some("invalid_prompt"),
+        None,
+    ),
+    ("400_text", FaultKind::InvalidRequest, None, None),
+    (
+        "400_unknown_parameter",
+        FaultKind::InvalidRequest,
+        Some("unknown_parameter"),
+        None,
+    ),
+    ("401_key", FaultKind::Authentication, Some("invalid_api_key"), None),
+    (
+        "403_region",
+        FaultKind::Permission,
+        Some("unsupported_country_region_territory"),
+        None,
+    ),
+    ("404_model", FaultKind::NotFound, Some("model_not_found"), None),
+    ("422_detail", FaultKind::InvalidRequest, None, None),
+    ("429_azure", FaultKind::RateLimited, Some("429"), Some(6_000)),
+    ("429_quota", FaultKind::Quota, Some("insufficient_quota"), None),
+    (
+        "429_rate",
+        FaultKind::RateLimited,
+        Some("rate_limit_exceeded"),
+        Some(1_400),
+    ),
+    ("500_server", FaultKind::Internal, None, None),
+    ("502_html", FaultKind::Internal, None, None),
+    (
+        "503_overloaded",
+        FaultKind::Overloaded,
+        Some("server_is_overloaded"),
+        None,
+    ),
+];
 
 #[test]
 fn a_fault_of_each_kind_is_read_as_that_kind() {

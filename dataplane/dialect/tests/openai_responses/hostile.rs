@@ -10,141 +10,144 @@ use super::golden::{cases, read_answer, read_request, read_stream, write_request
 #[test]
 fn a_bad_request_is_told_where_and_why() {
     let deep = format!(r#"{{"model":"m","input":{}{}}}"#, "[".repeat(200), "]".repeat(200));
-    let table: &[(&str, &str)] = &[
-        ("[]", "the document is not an object"),
-        (&deep, "nested too deeply"),
-        (r#"{"input":"x"}"#, "'model' is missing"),
-        (r#"{"model":7,"input":"x"}"#, "'model' must be a string"),
-        (
-            r#"{"model":"\ud800","input":"x"}"#,
-            "'model' has an escape that stands for no character",
-        ),
-        (r#"{"model":"m"}"#, "'input' is missing"),
-        (
-            r#"{"model":"m","input":7}"#,
-            "'input' must be a string or a list of items",
-        ),
-        (r#"{"model":"m","model":"n","input":"x"}"#, "'model' stands twice"),
-        (r#"{"model":"m","input":null,"input":"x"}"#, "'input' stands twice"),
-        (r#"{"model":"m","input":["x"]}"#, "'input[0]' must be an object"),
-        (
-            r#"{"model":"m","input":[{"role":"root","content":"x"}]}"#,
-            "'input[0].role' must be 'user'",
-        ),
-        (
-            r#"{"model":"m","input":[{"role":"user"}]}"#,
-            "'input[0].content' is missing",
-        ),
-        (
-            r#"{"model":"m","input":[{"role":"user","content":5}]}"#,
-            "'input[0].content' must be a string or a list",
-        ),
-        (
-            r#"{"model":"m","input":[{"role":"user","content":["x"]}]}"#,
-            "'input[0].content[0]' must be an object",
-        ),
-        (
-            r#"{"model":"m","input":[{"role":"user","content":[{"text":"x"}]}]}"#,
-            "'input[0].content[0].type' is missing",
-        ),
-        (
-            r#"{"model":"m","input":[{"role":"user","content":[{"type":"input_text","text":"a","text":"b"}]}]}"#,
-            "'input[0].content[0].text' stands twice",
-        ),
-        (
-            r#"{"model":"m","input":[{"role":"user","content":[{"type":"input_image","image_url":{"url":"x"}}]}]}"#,
-            "'input[0].content[0].image_url' must be a string",
-        ),
-        (
-            r#"{"model":"m","input":[{"role":"user","content":[{"type":"input_image","image_url":"data:image/png,x"}]}]}"#,
-            "'input[0].content[0].image_url' must be a URL, or data:TYPE;base64,DATA",
-        ),
-        (
-            r#"{"model":"m","input":[{"role":"user","content":[{"type":"input_file"}]}]}"#,
-            "'input[0].content[0]' must have one of file_data, file_url and file_id",
-        ),
-        (
-            r#"{"model":"m","input":[{"type":"function_call","name":"f","arguments":"{}"}]}"#,
-            "'input[0].call_id' is missing",
-        ),
-        (
-            r#"{"model":"m","input":[{"type":"function_call","call_id":"c","name":"f","arguments":{}}]}"#,
-            "'input[0].arguments' must be a string",
-        ),
-        (
-            r#"{"model":"m","input":[{"type":"function_call_output","output":"x"}]}"#,
-            "'input[0].call_id' is missing",
-        ),
-        (
-            r#"{"model":"m","input":"x","temperature":"hot"}"#,
-            "'temperature' must be a number",
-        ),
-        (
-            r#"{"model":"m","input":"x","temperature":1e999}"#,
-            "'temperature' must be a number",
-        ),
-        (
-            r#"{"model":"m","input":"x","max_output_tokens":-1}"#,
-            "'max_output_tokens' must be a whole number",
-        ),
-        (
-            r#"{"model":"m","input":"x","max_output_tokens":99999999999999999999}"#,
-            "'max_output_tokens' must be a whole",
-        ),
-        (
-            r#"{"model":"m","input":"x","stream":"yes"}"#,
-            "'stream' must be true or false",
-        ),
-        (
-            r#"{"model":"m","input":"x","metadata":[]}"#,
-            "'metadata' must be an object",
-        ),
-        (
-            r#"{"model":"m","input":"x","include":"all"}"#,
-            "'include' must be a list of strings",
-        ),
-        (
-            r#"{"model":"m","input":"x","tools":{}}"#,
-            "'tools' must be a list of tools",
-        ),
-        (
-            r#"{"model":"m","input":"x","tools":[{"type":"function"}]}"#,
-            "'tools[0].name' is missing",
-        ),
-        (
-            r#"{"model":"m","input":"x","tools":[{"type":"function","name":"f","parameters":"{}"}]}"#,
-            "'tools[0].parameters' must be an object",
-        ),
-        (
-            r#"{"model":"m","input":"x","tool_choice":"any"}"#,
-            "'tool_choice' must be 'auto', 'none' or 'required'",
-        ),
-        (
-            r#"{"model":"m","input":"x","tool_choice":7}"#,
-            "'tool_choice' must be a string or an object",
-        ),
-        (
-            r#"{"model":"m","input":"x","reasoning":{"effort":"huge"}}"#,
-            "'reasoning.effort' must be 'none'",
-        ),
-        (
-            r#"{"model":"m","input":"x","text":{"format":{"type":"xml"}}}"#,
-            "'text.format.type' must be 'text'",
-        ),
-        (
-            r#"{"model":"m","input":"x","text":{"format":{"type":"json_schema","name":"n"}}}"#,
-            "'text.format.schema' is missing",
-        ),
-        (
-            r#"{"model":"m","input":[{"role":"user","content":[{"type":"input_text","text":"a","prompt_cache_breakpoint":{"mode":"explicit","ttl":"1y"}}]}]}"#,
-            "'input[0].content[0].prompt_cache_breakpoint.ttl' must be '30m' or '12h'",
-        ),
-    ];
-    for (body, expected) in table {
+    let deep = [(deep.as_str(), "nested too deeply")];
+    for (body, expected) in BAD_REQUESTS.iter().chain(&deep) {
         let bad = read_request(body.as_bytes()).expect_err(body).to_string();
         assert!(bad.contains(expected), "{body}: {bad}");
     }
 }
+
+const BAD_REQUESTS: &[(&str, &str)] = &[
+    ("[]", "the document is not an object"),
+    (r#"{"input":"x"}"#, "'model' is missing"),
+    (r#"{"model":7,"input":"x"}"#, "'model' must be a string"),
+    (
+        r#"{"model":"\ud800","input":"x"}"#,
+        "'model' has an escape that stands for no character",
+    ),
+    (r#"{"model":"m"}"#, "'input' is missing"),
+    (
+        r#"{"model":"m","input":7}"#,
+        "'input' must be a string or a list of items",
+    ),
+    (r#"{"model":"m","model":"n","input":"x"}"#, "'model' stands twice"),
+    (r#"{"model":"m","input":null,"input":"x"}"#, "'input' stands twice"),
+    (r#"{"model":"m","input":["x"]}"#, "'input[0]' must be an object"),
+    (
+        r#"{"model":"m","input":[{"role":"root","content":"x"}]}"#,
+        "'input[0].role' must be 'user'",
+    ),
+    (
+        r#"{"model":"m","input":[{"role":"user"}]}"#,
+        "'input[0].content' is missing",
+    ),
+    (
+        r#"{"model":"m","input":[{"role":"user","content":5}]}"#,
+        "'input[0].content' must be a string or a list",
+    ),
+    (
+        r#"{"model":"m","input":[{"role":"user","content":["x"]}]}"#,
+        "'input[0].content[0]' must be an object",
+    ),
+    (
+        r#"{"model":"m","input":[{"role":"user","content":[{"text":"x"}]}]}"#,
+        "'input[0].content[0].type' is missing",
+    ),
+    (
+        r#"{"model":"m","input":[{"role":"user","content":[{"type":"input_text","text":"a","text":"b"}]}]}"#,
+        "'input[0].content[0].text' stands twice",
+    ),
+    (
+        r#"{"model":"m","input":[{"role":"user","content":[{"type":"input_image","image_url":{"url":"x"}}]}]}"#,
+        "'input[0].content[0].image_url' must be a string",
+    ),
+    (
+        r#"{"model":"m","input":[{"role":"user","content":[
+            {"type":"input_image","image_url":"data:image/png,x"}]}]}"#,
+        "'input[0].content[0].image_url' must be a URL, or data:TYPE;base64,DATA",
+    ),
+    (
+        r#"{"model":"m","input":[{"role":"user","content":[{"type":"input_file"}]}]}"#,
+        "'input[0].content[0]' must have one of file_data, file_url and file_id",
+    ),
+    (
+        r#"{"model":"m","input":[{"type":"function_call","name":"f","arguments":"{}"}]}"#,
+        "'input[0].call_id' is missing",
+    ),
+    (
+        r#"{"model":"m","input":[{"type":"function_call","call_id":"c","name":"f","arguments":{}}]}"#,
+        "'input[0].arguments' must be a string",
+    ),
+    (
+        r#"{"model":"m","input":[{"type":"function_call_output","output":"x"}]}"#,
+        "'input[0].call_id' is missing",
+    ),
+    (
+        r#"{"model":"m","input":"x","temperature":"hot"}"#,
+        "'temperature' must be a number",
+    ),
+    (
+        r#"{"model":"m","input":"x","temperature":1e999}"#,
+        "'temperature' must be a number",
+    ),
+    (
+        r#"{"model":"m","input":"x","max_output_tokens":-1}"#,
+        "'max_output_tokens' must be a whole number",
+    ),
+    (
+        r#"{"model":"m","input":"x","max_output_tokens":99999999999999999999}"#,
+        "'max_output_tokens' must be a whole",
+    ),
+    (
+        r#"{"model":"m","input":"x","stream":"yes"}"#,
+        "'stream' must be true or false",
+    ),
+    (
+        r#"{"model":"m","input":"x","metadata":[]}"#,
+        "'metadata' must be an object",
+    ),
+    (
+        r#"{"model":"m","input":"x","include":"all"}"#,
+        "'include' must be a list of strings",
+    ),
+    (
+        r#"{"model":"m","input":"x","tools":{}}"#,
+        "'tools' must be a list of tools",
+    ),
+    (
+        r#"{"model":"m","input":"x","tools":[{"type":"function"}]}"#,
+        "'tools[0].name' is missing",
+    ),
+    (
+        r#"{"model":"m","input":"x","tools":[{"type":"function","name":"f","parameters":"{}"}]}"#,
+        "'tools[0].parameters' must be an object",
+    ),
+    (
+        r#"{"model":"m","input":"x","tool_choice":"any"}"#,
+        "'tool_choice' must be 'auto', 'none' or 'required'",
+    ),
+    (
+        r#"{"model":"m","input":"x","tool_choice":7}"#,
+        "'tool_choice' must be a string or an object",
+    ),
+    (
+        r#"{"model":"m","input":"x","reasoning":{"effort":"huge"}}"#,
+        "'reasoning.effort' must be 'none'",
+    ),
+    (
+        r#"{"model":"m","input":"x","text":{"format":{"type":"xml"}}}"#,
+        "'text.format.type' must be 'text'",
+    ),
+    (
+        r#"{"model":"m","input":"x","text":{"format":{"type":"json_schema","name":"n"}}}"#,
+        "'text.format.schema' is missing",
+    ),
+    (
+        r#"{"model":"m","input":[{"role":"user","content":[
+            {"type":"input_text","text":"a","prompt_cache_breakpoint":{"mode":"explicit","ttl":"1y"}}]}]}"#,
+        "'input[0].content[0].prompt_cache_breakpoint.ttl' must be '30m' or '12h'",
+    ),
+];
 
 #[test]
 fn the_offset_of_a_bad_member_is_its_own() {

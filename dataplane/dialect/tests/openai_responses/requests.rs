@@ -158,16 +158,6 @@ fn items_of_one_side_are_one_turn() {
 
 /// A request of another dialect, with all that this one cannot say.
 fn foreign() -> Request<'static> {
-    let media = |kind, source| {
-        Part::new(Content::Media(Media {
-            kind,
-            source,
-            media_type: None,
-            name: None,
-            detail: None,
-            cite: true,
-        }))
-    };
     let number = |text: &'static str| {
         Node::document(text.as_bytes())
             .expect("json")
@@ -177,45 +167,7 @@ fn foreign() -> Request<'static> {
     };
     Request {
         model: "m".into(),
-        turns: vec![
-            Turn {
-                role: Role::User,
-                name: Some("Ann".into()),
-                parts: vec![
-                    media(MediaKind::Video, Source::Url("https://e.com/v.mp4".into())),
-                    media(MediaKind::Image, Source::Url("gs://bucket/a.png".into())),
-                    media(MediaKind::Document, Source::Url("s3://bucket/a.pdf".into())),
-                    media(MediaKind::Audio, Source::Url("https://e.com/a.ogg".into())),
-                    media(MediaKind::Document, Source::Text("Line.".into())),
-                    Part::text("Go."),
-                ],
-            },
-            Turn {
-                role: Role::Assistant,
-                name: None,
-                parts: vec![
-                    Part {
-                        cache: Some(CacheMark::Short),
-                        ..Part::text("Calling.")
-                    },
-                    Part::new(Content::ToolCall {
-                        id: Some("c1".into()),
-                        name: "f".into(),
-                        arguments: Json::Value(br#"{"a": "\u00e9"}"#),
-                    }),
-                ],
-            },
-            Turn {
-                role: Role::User,
-                name: None,
-                parts: vec![Part::new(Content::ToolResult {
-                    call_id: Some("c1".into()),
-                    name: Some("f".into()),
-                    parts: vec![Part::new(Content::Json(br#"{"b":[1]}"#))],
-                    is_error: true,
-                })],
-            },
-        ],
+        turns: foreign_turns(),
         tools: vec![Tool {
             name: "f".into(),
             description: None,
@@ -242,6 +194,58 @@ fn foreign() -> Request<'static> {
         service_tier: Some("standard_only".into()),
         ..Request::default()
     }
+}
+
+fn foreign_turns() -> Vec<Turn<'static>> {
+    let media = |kind, source| {
+        Part::new(Content::Media(Media {
+            kind,
+            source,
+            media_type: None,
+            name: None,
+            detail: None,
+            cite: true,
+        }))
+    };
+    vec![
+        Turn {
+            role: Role::User,
+            name: Some("Ann".into()),
+            parts: vec![
+                media(MediaKind::Video, Source::Url("https://e.com/v.mp4".into())),
+                media(MediaKind::Image, Source::Url("gs://bucket/a.png".into())),
+                media(MediaKind::Document, Source::Url("s3://bucket/a.pdf".into())),
+                media(MediaKind::Audio, Source::Url("https://e.com/a.ogg".into())),
+                media(MediaKind::Document, Source::Text("Line.".into())),
+                Part::text("Go."),
+            ],
+        },
+        Turn {
+            role: Role::Assistant,
+            name: None,
+            parts: vec![
+                Part {
+                    cache: Some(CacheMark::Short),
+                    ..Part::text("Calling.")
+                },
+                Part::new(Content::ToolCall {
+                    id: Some("c1".into()),
+                    name: "f".into(),
+                    arguments: Json::Value(br#"{"a": "\u00e9"}"#),
+                }),
+            ],
+        },
+        Turn {
+            role: Role::User,
+            name: None,
+            parts: vec![Part::new(Content::ToolResult {
+                call_id: Some("c1".into()),
+                name: Some("f".into()),
+                parts: vec![Part::new(Content::Json(br#"{"b":[1]}"#))],
+                is_error: true,
+            })],
+        },
+    ]
 }
 
 #[test]

@@ -197,6 +197,13 @@ fn call_of(name: &'static str) -> Began<'static> {
     }
 }
 
+fn texts(answer: &Answer) -> Vec<String> {
+    let parts = answer.choices[0].parts.iter();
+    parts
+        .map(|part| part.text().plain().expect("text").into_owned())
+        .collect()
+}
+
 #[test]
 fn parts_may_overlap_and_usage_may_come_early() {
     let events = [
@@ -259,13 +266,6 @@ fn parts_may_overlap_and_usage_may_come_early() {
     assert_eq!(last["output"][2]["arguments"], "{\"a\":1}");
     assert_eq!(last["output"][2]["call_id"], "call_00c0ffee_2");
     let read = gathered(|seen| read_stream([&stream[..]], seen));
-    let texts = |answer: &Answer| -> Vec<String> {
-        let parts = &answer.choices[0].parts;
-        parts
-            .iter()
-            .map(|part| part.text().plain().expect("text").into_owned())
-            .collect()
-    };
     assert_eq!(texts(&read), texts(&expected));
     assert_eq!(read.choices[0].reason, Some(Reason::Length));
 }

@@ -36,6 +36,8 @@ pub(super) struct Translating {
     /// The provider's own id of the request, for a header that is written later.
     upstream_id: Vec<u8>,
     retry_after: Vec<u8>,
+    /// What an error answer says.
+    fault: Option<Fault>,
 }
 
 /// The head of an answer to a request that was translated.
@@ -146,6 +148,9 @@ fn send_head(exchange: &mut Exchange, io: &mut Io<'_>, status: u16, content_type
     if status >= 400 && !translating.retry_after.is_empty() {
         visible::header(out, header::RETRY_AFTER, &translating.retry_after);
     }
+    if let Some(fault) = &translating.fault {
+        reply::write_fault_header(out, exchange, fault);
+    }
     reply::write_common_lines(exchange, io);
     let lines = io.out.written_since(start);
     io.out.actions.push(Action::Head { status, lines, framing });
@@ -238,6 +243,7 @@ fn answer_fault(exchange: &mut Exchange, io: &mut Io<'_>, fault: &Fault) {
     {
         exchange.relay.translating.retry_after = ms.div_ceil(1000).to_string().into_bytes();
     }
+    exchange.relay.translating.fault = Some(fault.clone());
     whole(exchange, io, status, start);
     attempt::log_end(exchange, AttemptOutcome::Status);
     exchange.finish(io, Outcome::Complete, Action::End);

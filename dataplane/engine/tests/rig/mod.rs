@@ -163,8 +163,12 @@ pub struct Rig {
 impl Rig {
     pub fn new(document: Document) -> Rig {
         let secrets = secrets(&document);
-        let keys = KeyTable::build(&document, &secrets, &[]).expect("keys");
-        let snapshot = snapshot::compile(1, document, &secrets).expect("a valid document");
+        Rig::with_secrets(document, &secrets)
+    }
+
+    pub fn with_secrets(document: Document, secrets: &Secrets) -> Rig {
+        let keys = KeyTable::build(&document, secrets, &[]).expect("keys");
+        let snapshot = snapshot::compile(1, document, secrets).expect("a valid document");
         Rig {
             exchange: Exchange::default(),
             pinned: Rc::new(Pinned {

@@ -3,6 +3,7 @@
 //! the service sends with a 429.
 
 use serde_json::{Value, json};
+use tollgate_dialect::gemini;
 use tollgate_wire::{
     head::{Known, Method, RequestView},
     http1::write,
@@ -13,6 +14,7 @@ use super::{Api, Failure, Operation, Request, is_get, json, vector};
 use crate::sandbox::{
     ask::{self, Ask},
     limits::{Exceeded, Meter},
+    performance::{Performer, Signs},
     reply::{Events, Reply, digits, hex, put},
     text::PromptCount,
 };
@@ -144,12 +146,18 @@ fn model_of<'a>(request: &Request<'a>) -> Result<Ask<'a>, String> {
 }
 
 fn read<'a>(request: &Request<'a>, stream: bool) -> Result<Ask<'a>, String> {
-    const PATHS: [&str; 5] = [
+    const PATHS: [&str; 11] = [
         "contents",
         "systemInstruction",
         "system_instruction",
         "generationConfig.maxOutputTokens",
         "generation_config.max_output_tokens",
+        "tools",
+        "generationConfig.responseMimeType",
+        "generationConfig.thinkingConfig",
+        "generationConfig.stopSequences",
+        "generationConfig.candidateCount",
+        "generation_config",
     ];
     let body = request.body;
     let found = ask::find(body, &PATHS)?;
@@ -158,8 +166,13 @@ fn read<'a>(request: &Request<'a>, stream: bool) -> Result<Ask<'a>, String> {
         prompt: ask::prompt(body, &[Some(contents), found[1].or(found[2])]),
         stream,
         max_tokens: ask::positive(body, found[3].or(found[4]), PATHS[3])?,
+        wants_more: ask::says_any(&found[5..]),
         ..model_of(request)?
     })
+}
+
+fn performer() -> Performer {
+    Performer::new(&gemini::Gemini, Signs::WhatFollows)
 }
 
 struct Generate;
@@ -173,6 +186,10 @@ impl Operation for Generate {
         open(out);
         reply.write_text(out);
         close(out, reply, reply.answer_tokens, Finish::Said);
+    }
+
+    fn performer(&self) -> Option<Performer> {
+        Some(performer())
     }
 }
 
@@ -189,6 +206,10 @@ impl Operation for StreamEvents {
 
     fn stream(&self, events: Events, _request: &Request, _ask: &Ask, reply: &Reply) {
         stream(events, reply, |_| &b"data: "[..], b"\r\n\r\n", b"");
+    }
+
+    fn performer(&self) -> Option<Performer> {
+        Some(performer())
     }
 }
 
@@ -216,6 +237,13 @@ impl Operation for StreamArray {
 
     fn stream_type(&self) -> &'static str {
         "application/json; charset=UTF-8"
+    }
+
+    fn performer(&self) -> Option<Performer> {
+        Some(Performer {
+            as_array: true,
+            ..performer()
+        })
     }
 }
 
