@@ -523,3 +523,62 @@ fn nothing_is_made_where_it_could_not_be_told_apart() {
         "{error}"
     );
 }
+
+#[test]
+fn a_conversation_is_made_where_its_files_are() {
+    let mut rig = with_batches();
+    upload(&mut rig, "maker", "x-tollgate-provider: second\n");
+    rig.connected(1);
+    let file = id(&answer(&mut rig, FILE, 100));
+    let with_file = json!({"items": [{"content": [{"type": "input_file", "file_id": file}]}], "metadata": {"a": "b"}});
+    let make = |rig: &mut Rig, path: &str, more: &str, body: &str| {
+        rig.request(
+            &(head(&format!("POST /v1/conversations{path}"), "all") + more),
+            body.as_bytes(),
+        )
+    };
+    for (more, body, place) in [
+        ("", String::new(), "first"),
+        ("", "{}".to_owned(), "first"),
+        ("x-tollgate-provider: second\n", "{}".to_owned(), "second"),
+        ("", with_file.to_string(), "second"),
+    ] {
+        assert_eq!(
+            dialled(&make(&mut rig, "", more, &body)),
+            [(place.to_owned(), false)],
+            "{body}"
+        );
+        let (head_up, up) = sent(&rig.connected(1));
+        assert!(head_up.starts_with("POST /v1/conversations HTTP/1.1\r\n"), "{head_up}");
+        assert_eq!(up, body.replace(&file, "file-68aF"));
+        let sealed = id(&answer(&mut rig, r#"{"id":"conv_1","object":"conversation"}"#, 9));
+        assert!(sealed.starts_with("conv_tgt1"), "{sealed}");
+
+        let did = respond(
+            &mut rig,
+            "all",
+            &json!({"model": "gpt", "conversation": sealed, "input": "hi"}),
+        );
+        assert_eq!(dialled(&did), [(place.to_owned(), false)]);
+        let did = make(&mut rig, &format!("/{sealed}/items"), "", &with_file.to_string());
+        match place {
+            "second" => {
+                let (head_up, up) = sent(&rig.connected(1));
+                assert!(head_up.starts_with("POST /v1/conversations/conv_1/items "), "{head_up}");
+                assert!(up.contains("file-68aF"), "{up}");
+            }
+            _ => assert_eq!(refused(&did).0, 400),
+        }
+        assert_eq!(
+            refused(&rig.request(&head(&format!("DELETE /v1/conversations/{sealed}"), "ann"), b"")).0,
+            404
+        );
+    }
+    // Providers of chats alone have none.
+    let (status, _) = refused(&make(&mut rig, "", "x-tollgate-provider: chats\n", "{}"));
+    assert_eq!(status, 400);
+    let (status, _) = refused(&make(&mut rig, "", "", "{"));
+    assert_eq!(status, 400);
+    let (status, _) = refused(&rig.request(&head("GET /v1/conversations/conv_1/items/msg_1", "all"), b""));
+    assert_eq!(status, 501);
+}

@@ -23,7 +23,7 @@ pub(crate) struct Object {
 
 impl Object {
     /// May one call name both?
-    fn lives_beside(&self, other: &Object) -> bool {
+    pub fn lives_beside(&self, other: &Object) -> bool {
         let credentials = self.credential.zip(other.credential);
         self.provider == other.provider && credentials.is_none_or(|(one, other)| one == other)
     }

@@ -7,7 +7,7 @@ use crate::stage;
 
 /// The surface of this path, without its base prefix; an id has no slash in it.
 pub(super) fn find(path: &[u8]) -> Option<Found> {
-    let mut all = RESPONSES.iter().chain(&FILES_AND_BATCHES);
+    let mut all = RESPONSES.iter().chain(&CONVERSATIONS).chain(&FILES_AND_BATCHES);
     let found = all.find(|surface| {
         let Operation::Other(family) = surface.operation else {
             return false;
@@ -30,33 +30,37 @@ const fn object(name: &'static str, dialect: Dialect, allow: &'static str, famil
     object
 }
 
+/// The same with an id in its path.
+const fn one(of: Surface, allow: &'static str, (before, after): (&'static [u8], &'static [u8])) -> Surface {
+    let mut one = of.with_model(NamesModel::InPath { before, after });
+    one.allow = allow;
+    one
+}
+
 /// Calls about a response; the longer paths first.
 static RESPONSES: [Surface; 3] = [
-    response_object("POST", b"/cancel"),
-    response_object("GET", b"/input_items"),
-    response_object("GET, DELETE", b""),
+    one(A_RESPONSE, "POST", (b"/v1/responses/", b"/cancel")),
+    one(A_RESPONSE, "GET", (b"/v1/responses/", b"/input_items")),
+    one(A_RESPONSE, "GET, DELETE", (b"/v1/responses/", b"")),
 ];
+const A_RESPONSE: Surface = object("responses", Dialect::OpenAiResponses, "", b"/responses");
 
-const fn response_object(allow: &'static str, after: &'static [u8]) -> Surface {
-    let before = b"/v1/responses/";
-    object("responses", Dialect::OpenAiResponses, allow, b"/responses").with_model(NamesModel::InPath { before, after })
-}
+/// Conversations; their single items are not served.
+static CONVERSATIONS: [Surface; 3] = [
+    A_CONVERSATION,
+    one(A_CONVERSATION, "GET, POST", (b"/v1/conversations/", b"/items")),
+    one(A_CONVERSATION, "GET, POST, DELETE", (b"/v1/conversations/", b"")),
+];
+const A_CONVERSATION: Surface = object("conversations", Dialect::OpenAiResponses, "POST", b"/conversations");
 
 /// Files and batches of the OpenAI API. `GET` without an id would list them, and is refused by name.
 static FILES_AND_BATCHES: [Surface; 6] = [
-    object("files", Dialect::OpenAi, "GET, POST", b"/files"),
-    openai_object("files", "GET", b"/files", (b"/v1/files/", b"/content")).untouched(),
-    openai_object("files", "GET, DELETE", b"/files", (b"/v1/files/", b"")),
-    object("batches", Dialect::OpenAi, "GET, POST", b"/batches"),
-    openai_object("batches", "POST", b"/batches", (b"/v1/batches/", b"/cancel")),
-    openai_object("batches", "GET", b"/batches", (b"/v1/batches/", b"")),
+    A_FILE,
+    one(A_FILE, "GET", (b"/v1/files/", b"/content")).untouched(),
+    one(A_FILE, "GET, DELETE", (b"/v1/files/", b"")),
+    A_BATCH,
+    one(A_BATCH, "POST", (b"/v1/batches/", b"/cancel")),
+    one(A_BATCH, "GET", (b"/v1/batches/", b"")),
 ];
-
-const fn openai_object(
-    name: &'static str,
-    allow: &'static str,
-    family: &'static [u8],
-    (before, after): (&'static [u8], &'static [u8]),
-) -> Surface {
-    object(name, Dialect::OpenAi, allow, family).with_model(NamesModel::InPath { before, after })
-}
+const A_FILE: Surface = object("files", Dialect::OpenAi, "GET, POST", b"/files");
+const A_BATCH: Surface = object("batches", Dialect::OpenAi, "GET, POST", b"/batches");

@@ -1,9 +1,10 @@
-//! Objects that live at a provider: responses, files, batches. An id says where its object is; what is made goes to the
-//! provider that `x-tollgate-provider` names, or to the first that serves the key's models.
+//! Objects that live at a provider: responses, conversations, files, batches. An id says where its object is; what is made
+//! goes to where the ids that it names live, else to the provider that `x-tollgate-provider` names, else to the first that
+//! serves the key's models.
 
 use tollgate_config::document::Dialect;
 use tollgate_wire::{
-    head::{Framing, Method},
+    head::{Framing, Known, Method},
     json::{
         cursor::{self, Kind as Json},
         watch::Watch,
@@ -23,10 +24,14 @@ use crate::{
     snapshot::Upstream,
     stage::Verdict,
     stages::admit,
-    surface::{NamesModel, Operation},
+    surface::{NamesModel, Operation, Surface},
 };
 
 const BATCHES: Operation = Operation::Other(b"/batches");
+const CONVERSATIONS: Operation = Operation::Other(b"/conversations");
+
+/// The member that names a batch's file.
+const INPUT: &str = "input_file_id";
 
 pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
     let verdict = match exchange.admitted.asked_for_body {
@@ -54,8 +59,8 @@ fn read_head(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
             goes_to(exchange, io, found.ok_or(Kind::NoSuchObject { name: "" })?)?;
         }
         None if io.request.head.method == Method::Get => return Err(Kind::ListNotServed),
-        // The file that it reads says where it is made.
-        None if surface.operation == BATCHES => {}
+        // What it names may say where it is made.
+        None if names_objects(surface.operation) => {}
         None => {
             let provider = provider_for_new(exchange, io)?;
             goes_to(exchange, io, nothing_yet(provider))?;
@@ -73,47 +78,76 @@ fn read_head(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
     }
 }
 
+/// Do bodies of these calls name objects? A file's body is nobody's to read.
+fn names_objects(operation: Operation) -> bool {
+    matches!(operation, BATCHES | CONVERSATIONS)
+}
+
 fn read_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> {
     exchange.facts.request_body_bytes = io.body.len() as u64;
-    if exchange.call.object.is_none() {
-        read_batch(exchange, io)?;
+    let path = exchange.facts.direct.map(|provider| Object {
+        credential: exchange.call.only_credential,
+        ..nothing_yet(provider)
+    });
+    let makes = path.is_none();
+    if names_objects(exchange.facts.surface.operation) && (makes || !io.body.is_empty()) {
+        open_body(exchange, io)?;
+    }
+    let named = exchange.call.only_provider.map(|provider| Object {
+        credential: exchange.call.only_credential,
+        ..nothing_yet(provider)
+    });
+    match (path, named) {
+        (Some(path), Some(named)) if !path.lives_beside(&named) => {
+            return Err(Kind::Untranslatable {
+                field: exchange.call.pinned_by.unwrap_or("id").into(),
+                wrong: "lives elsewhere than what the path names".into(),
+                offset: 0,
+            });
+        }
+        (Some(path), named) => {
+            exchange.call.only_credential = path.credential.or(named.and_then(|named| named.credential));
+        }
+        (None, Some(named)) => {
+            let provider = &exchange.pin().snapshot.endpoints[named.provider].provider;
+            if asked_provider(io).is_some_and(|name| *name != *provider.as_bytes()) {
+                return Err(ASKED_WRONGLY);
+            }
+            goes_to(exchange, io, named)?;
+        }
+        (None, None) => {
+            let provider = provider_for_new(exchange, io)?;
+            goes_to(exchange, io, nothing_yet(provider))?;
+        }
     }
     Ok(direct::begin(exchange, io))
 }
 
-/// A batch is made where the file is that it reads.
-fn read_batch(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<(), Kind> {
-    const INPUT: &str = "input_file_id";
+/// Opens the ids in a body of JSON. A batch is made of a file.
+fn open_body(exchange: &mut Exchange, io: &Io<'_>) -> Result<(), Kind> {
     const FIELDS: Watch<'static, 1> = Watch::new(&[INPUT]);
     let max_bytes = exchange.pin().snapshot.document.max_body_bytes;
-    if let Some(encoding) = io.request.get(tollgate_wire::head::Known::ContentEncoding) {
+    if let Some(encoding) = io.request.get(Known::ContentEncoding) {
         exchange.admitted.decoded = decode::request_body(encoding, io.body, max_bytes)?;
     }
     let body = exchange.admitted.body(io.body);
+    let batch = exchange.facts.surface.operation == BATCHES;
+    if body.is_empty() && !batch {
+        return Ok(());
+    }
     let [input] = cursor::find_watched(body, &FIELDS).map_err(Kind::BadJson)?;
+    if !batch {
+        return request::open_all(exchange, io.body, &[]);
+    }
     match input {
-        Some(value) if value.kind == Json::String => {}
-        Some(value) => return Err(admit::field(INPUT, "must be a string", value)),
-        None => {
-            return Err(Kind::Field {
-                name: INPUT,
-                wrong: "is missing",
-                offset: body.len(),
-            });
-        }
+        Some(value) if value.kind == Json::String => request::open_all(exchange, io.body, &[(INPUT, input)]),
+        Some(value) => Err(admit::field(INPUT, "must be a string", value)),
+        None => Err(Kind::Field {
+            name: INPUT,
+            wrong: "is missing",
+            offset: body.len(),
+        }),
     }
-    request::open_all(exchange, io.body, &[(INPUT, input)])?;
-    let provider = exchange.call.only_provider.ok_or(Kind::NoSuchObject { name: INPUT })?;
-    if asked_provider(io).is_some_and(|name| *name != *exchange.pin().snapshot.endpoints[provider].provider.as_bytes())
-    {
-        return Err(ASKED_WRONGLY);
-    }
-    let credential = exchange.call.only_credential;
-    let lives_at = Object {
-        credential,
-        ..nothing_yet(provider)
-    };
-    goes_to(exchange, io, lives_at)
 }
 
 /// What is to be made at a provider.
@@ -145,7 +179,7 @@ fn goes_to(exchange: &mut Exchange, io: &Io<'_>, object: Object) -> Result<(), K
         rest.extend_from_slice(after);
     }
     let (spoken, path) = upstream.spoken(surface.dialect);
-    let place = path.beside(&rest).filter(|_| is_openai(spoken));
+    let place = path.beside(&rest).filter(|_| has_objects(surface, spoken));
     let (path, own_query) = place.ok_or(Kind::NotOffered)?;
     let mut query = own_query.unwrap_or_default().as_bytes().to_vec();
     for pair in percent::parameters(io.request.query()) {
@@ -161,8 +195,13 @@ fn goes_to(exchange: &mut Exchange, io: &Io<'_>, object: Object) -> Result<(), K
     Ok(())
 }
 
-fn is_openai(dialect: Dialect) -> bool {
-    matches!(dialect, Dialect::OpenAi | Dialect::OpenAiResponses)
+/// Has a provider spoken to like that the objects of a surface of this dialect? Files and batches are of both.
+fn has_objects(surface: &Surface, spoken: Dialect) -> bool {
+    match spoken {
+        Dialect::OpenAiResponses => true,
+        Dialect::OpenAi => surface.dialect == Some(Dialect::OpenAi),
+        Dialect::Anthropic | Dialect::Gemini | Dialect::Cohere | Dialect::Bedrock => false,
+    }
 }
 
 const ASKED_WRONGLY: Kind = Kind::Header {
@@ -193,7 +232,8 @@ fn provider_for_new(exchange: &Exchange, io: &Io<'_>) -> Result<usize, Kind> {
             may_use
         })
     };
-    let speaks = |upstream: &Upstream| is_openai(upstream.spoken(exchange.facts.surface.dialect).0);
+    let surface = exchange.facts.surface;
+    let speaks = |upstream: &Upstream| has_objects(surface, upstream.spoken(surface.dialect).0);
     let asked = asked_provider(io);
     let is_asked = |index: usize| asked.is_none_or(|name| *name == *snapshot.endpoints[index].provider.as_bytes());
     let mut upstreams = snapshot.upstreams.iter().enumerate();
