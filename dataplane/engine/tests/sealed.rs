@@ -249,6 +249,10 @@ fn what_is_not_the_callers_is_not_there() {
             assert!(matches!(one[..], [Did::Dial { .. }]), "{one:?}");
             continue;
         }
+        // However its name is written.
+        let hidden = format!(r#"{{"model":"gpt","input":[{{"f\u0069le_id":"{id}"}}],"a":"\u00e9"}}"#);
+        let hidden = rig.request(&head("POST /v1/responses", key), hidden.as_bytes());
+        assert_eq!(refused(&hidden).1["param"], "file_id");
         for (did, param) in [
             (did, json!("previous_response_id")),
             (deep, json!("file_id")),

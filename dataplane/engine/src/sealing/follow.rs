@@ -4,7 +4,10 @@
 use std::ops::Range;
 
 use tollgate_dialect::canonical::sealed_id::MAX_SEALED_BYTES;
-use tollgate_wire::json::cursor::MAX_DEPTH;
+use tollgate_wire::{
+    Span,
+    json::cursor::{self, Kind, MAX_DEPTH, Value},
+};
 
 /// The members whose names matter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +44,18 @@ impl Name {
             b"response" => Name::Response,
             _ => Name::Other,
         }
+    }
+}
+
+impl Name {
+    /// Of a key that has escapes; one that was cut between slices is no name.
+    fn of_escaped(key: &[u8]) -> Name {
+        let quoted = [b"\"", key, b"\""].concat();
+        let whole = Value {
+            span: Span::new(0, quoted.len()),
+            kind: Kind::String,
+        };
+        cursor::string(&quoted, whole).map_or(Name::Other, |key| Name::of(key.as_bytes()))
     }
 }
 
@@ -215,8 +230,13 @@ impl Follow {
         };
         match what {
             Text::Key => {
+                let name = if escapes {
+                    Name::of_escaped(text)
+                } else {
+                    Name::of(text)
+                };
                 if let Some(level) = self.depth.checked_sub(1) {
-                    self.names[level] = Name::of(text);
+                    self.names[level] = name;
                 }
             }
             Text::Wanted => {

@@ -30,9 +30,14 @@ impl Ids {
         let derived = first
             .filter(|secret| secret.len() >= LEAST_SECRET_BYTES)
             .map(IdKey::new);
+        let tags = match provider.credentials.as_slice() {
+            // There is nothing to tell apart: the ids stay the same when the only one is exchanged.
+            [_] => vec![CredentialTag::default()],
+            several => several.iter().map(content).map(tag).collect(),
+        };
         Ids {
             key: configured.cloned().or(derived),
-            tags: provider.credentials.iter().map(content).map(tag).collect(),
+            tags,
         }
     }
 
