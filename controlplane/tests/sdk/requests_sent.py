@@ -2,9 +2,11 @@
 
 import json
 import re
+import typing
 
 import boto3
 import botocore.validate
+import cohere
 from anthropic.types import message_create_params
 from google.genai import types as gemini_types
 from openai.types.chat import completion_create_params
@@ -25,6 +27,35 @@ GEMINI = {
     "cachedContent": str,
     "labels": dict,
 }
+
+
+COHERE = {
+    "model": str,
+    "messages": list[cohere.ChatMessageV2],
+    "tools": list[cohere.ToolV2],
+    "strict_tools": bool,
+    "documents": list[typing.Union[str, cohere.Document]],
+    "citation_options": cohere.CitationOptions,
+    "response_format": cohere.ResponseFormatV2,
+    "safety_mode": str,
+    "max_tokens": int,
+    "stop_sequences": list[str],
+    "temperature": float,
+    "seed": int,
+    "frequency_penalty": float,
+    "presence_penalty": float,
+    "k": int,
+    "p": float,
+    "logprobs": bool,
+    "tool_choice": typing.Literal["REQUIRED", "NONE"],
+    "thinking": cohere.Thinking,
+    "priority": int,
+    "stream": bool,
+}
+
+
+def of_cohere(body):
+    return shapes.members(body, {name: (hint, name in ("model", "messages")) for name, hint in COHERE.items()}, "body", dict)
 
 
 def typed(non_streaming, streaming):
@@ -52,6 +83,7 @@ KNOWN = [
     (re.compile("/messages$"), typed(message_create_params.MessageCreateParamsNonStreaming, message_create_params.MessageCreateParamsStreaming)),
     (re.compile(":(g|streamG)enerateContent"), gemini),
     (re.compile("/converse(-stream)?$"), Bedrock()),
+    (re.compile("/v2/chat$"), of_cohere),
 ]
 
 

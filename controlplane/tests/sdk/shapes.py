@@ -21,7 +21,7 @@ def faults(value, wanted, at=""):
         return []
     if origin in (typing.Annotated, typing_extensions.Annotated, typing.Required, typing_extensions.Required, typing.NotRequired, typing_extensions.NotRequired):
         return faults(value, arguments[0], at)
-    if isinstance(wanted, (typing.TypeAliasType, typing_extensions.TypeAliasType)):
+    if isinstance(wanted, typing_extensions.TypeAliasType):
         return faults(value, wanted.__value__, at)
     if origin in (typing.Union, types.UnionType):
         return min((faults(value, choice, at) for choice in arguments), key=lambda found: (len(found), depth(found)))
@@ -42,12 +42,19 @@ def faults(value, wanted, at=""):
         return members(value, fields, at, wanted)
     if typing_extensions.is_typeddict(wanted):
         hints = typing_extensions.get_type_hints(wanted, include_extras=True)
-        required = wanted.__required_keys__
-        return members(value, {name: (hint, name in required) for name, hint in hints.items()}, at, wanted)
+        return members(value, {name: (hint, is_required(hint, wanted)) for name, hint in hints.items()}, at, wanted)
     if isinstance(wanted, type) and issubclass(wanted, str):
         known = {member.value for member in wanted} if hasattr(wanted, "__members__") else None
         return [] if isinstance(value, str) and (known is None or value in known) else [f"{at}: {value!r} is none of {known}"]
     return [f"{at}: {wanted} is not understood"]
+
+
+def is_required(hint, wanted):
+    """`__required_keys__` does not see through annotations that are strings."""
+    origin = typing.get_origin(hint)
+    if origin in (typing.NotRequired, typing_extensions.NotRequired):
+        return False
+    return wanted.__total__ or origin in (typing.Required, typing_extensions.Required)
 
 
 def depth(found):

@@ -152,16 +152,18 @@ static AZURE_CHAT: Surface =
 static RESPONSES: Surface = surface("responses", Some(Dialect::OpenAiResponses), "POST", stage::MODEL_CALL).sealing();
 static COHERE_CHAT: Surface = surface("cohere_chat", Some(Dialect::Cohere), "POST", stage::MODEL_CALL);
 const GEMINI_MODELS: &[u8] = b"/v1beta/models/";
+/// Before a model's name in every version of the path.
+const GEMINI_MODEL_BEGINS: &[u8] = b"/models/";
 static GENERATE_CONTENT: Surface = chat_in_path(
     "generate_content",
     Dialect::Gemini,
-    (GEMINI_MODELS, b":generateContent"),
+    (GEMINI_MODEL_BEGINS, b":generateContent"),
     false,
 );
 static STREAM_GENERATE_CONTENT: Surface = chat_in_path(
     "generate_content",
     Dialect::Gemini,
-    (GEMINI_MODELS, b":streamGenerateContent"),
+    (GEMINI_MODEL_BEGINS, b":streamGenerateContent"),
     true,
 );
 static CONVERSE: Surface = chat_in_path("converse", Dialect::Bedrock, (b"/model/", b"/converse"), false);
@@ -194,7 +196,7 @@ static GEMINI_OTHERS: [Surface; 3] = [
 
 const fn gemini_other(name: &'static str, path: &'static [u8]) -> Surface {
     other(name, Dialect::Gemini, path).with_model(NamesModel::AllInPath {
-        before: GEMINI_MODELS,
+        before: GEMINI_MODEL_BEGINS,
         after: path,
         stream: false,
     })
@@ -237,9 +239,18 @@ pub(crate) enum Found {
     Nowhere,
 }
 
-/// Finds the surface of a path, as sent (percent-encoded). `anthropic_version`: that header was sent, which decides
-/// where two dialects share a path. For `/v1/models/{id}` the rest of the path is the id.
-pub(crate) fn find(path: &[u8], anthropic_version: bool) -> Found {
+/// Whose a path is that several dialects have (`/v1/models`), by a header that one of them alone sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shared {
+    OpenAi,
+    /// `anthropic-version`
+    Anthropic,
+    /// `x-goog-api-key`
+    Gemini,
+}
+
+/// Finds the surface of a path, as sent (percent-encoded). For `/v1/models/{id}` the rest of the path is the id.
+pub(crate) fn find(path: &[u8], shared_by: Shared) -> Found {
     match path {
         b"/v1/chat/completions" => return Found::Surface(&CHAT_COMPLETIONS),
         b"/v1/messages" => return Found::Surface(&MESSAGES),
@@ -261,9 +272,10 @@ pub(crate) fn find(path: &[u8], anthropic_version: bool) -> Found {
         }
     }
     let shared = below(path, b"/v1/models").is_some() || below(path, b"/v1/files").is_some();
-    let first: &[Find] = match shared && anthropic_version {
-        true => &[find_anthropic],
-        false => &[find_openai, find_anthropic],
+    let first: &[Find] = match shared_by {
+        Shared::Anthropic if shared => &[find_anthropic],
+        Shared::Gemini if shared => &[],
+        _ => &[find_gemini_call, find_openai, find_anthropic],
     };
     let found = first
         .iter()
@@ -317,26 +329,31 @@ fn find_anthropic(path: &[u8]) -> Option<Found> {
 }
 
 fn find_gemini(path: &[u8]) -> Option<Found> {
-    if path == b"/v1beta/models" {
+    if matches!(path, b"/v1beta/models" | b"/v1/models") {
         return Some(Found::Surface(&GEMINI_MODELS_LIST));
     }
     // A verb follows a colon; a name without one is asked about.
-    let named = path.strip_prefix(GEMINI_MODELS).filter(|id| !id.is_empty());
-    if named.is_some_and(|id| !id.contains(&b':')) {
+    if named_by_gemini(path).is_some_and(|id| !id.is_empty() && !id.contains(&b':')) {
         return Some(Found::Surface(&GEMINI_MODEL));
     }
-    let other = GEMINI_OTHERS
+    let later = || below(path, b"/v1beta").map(|_| Found::Later(&GEMINI_LATER));
+    find_gemini_call(path).or_else(later)
+}
+
+/// A verb behind a model's name: nobody else has such paths, in whichever version. Google's SDKs say `v1` by now.
+fn find_gemini_call(path: &[u8]) -> Option<Found> {
+    named_by_gemini(path)?;
+    let chat = [&GENERATE_CONTENT, &STREAM_GENERATE_CONTENT];
+    let found = GEMINI_OTHERS
         .iter()
+        .chain(chat)
         .find(|surface| surface.model_in_path(path).is_some());
-    let chat = || {
-        chat_or_later(
-            path,
-            b"/v1beta",
-            &[&GENERATE_CONTENT, &STREAM_GENERATE_CONTENT],
-            &GEMINI_LATER,
-        )
-    };
-    other.map(Found::Surface).or_else(chat)
+    found.map(Found::Surface)
+}
+
+fn named_by_gemini(path: &[u8]) -> Option<&[u8]> {
+    path.strip_prefix(GEMINI_MODELS)
+        .or_else(|| path.strip_prefix(b"/v1/models/"))
 }
 
 fn find_bedrock(path: &[u8]) -> Option<Found> {

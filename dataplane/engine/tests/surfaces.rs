@@ -297,3 +297,19 @@ fn cors_answers_the_origins_it_knows() {
     rig.listener = None;
     assert_eq!(reply(&rig.request(&preflight("https://app.test"), b"")).0, 405);
 }
+
+#[test]
+fn a_list_has_the_shape_of_the_dialect_that_asks() {
+    for (path, headers, member) in [
+        ("/v1/models", AUTH, "\"object\":\"list\""),
+        ("/v1/models", "x-goog-api-key: secret-all\n", "\"models\":["),
+        ("/gemini/v1/models", AUTH, "\"models\":["),
+        ("/v1beta/models", AUTH, "\"models\":["),
+        ("/v1/models", "x-api-key: secret-all\nanthropic-version: 2023-06-01\n", "\"has_more\":false"),
+    ] {
+        let mut rig = Rig::new(document());
+        let (status, _, body) = reply(&rig.get(path, headers));
+        assert_eq!(status, 200, "{path}");
+        assert!(body.contains(member), "{path}: {body}");
+    }
+}

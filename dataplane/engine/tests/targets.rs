@@ -76,7 +76,8 @@ fn quirks_are_obeyed_where_the_request_is_written_anew() {
     let body = r#"{"contents":[{"role":"user","parts":[{"text":"hi"}]}],
         "generationConfig":{"seed":7,"temperature":1.9,"maxOutputTokens":9}}"#;
     let call =
-        |model: &str| format!("POST /v1beta/models/{model}:generateContent HTTP/1.1\nhost: g\nx-api-key: secret-all\n");
+        // The version that Google's SDKs ask for unless told otherwise.
+        |model: &str| format!("POST /v1/models/{model}:generateContent HTTP/1.1\nhost: g\nx-api-key: secret-all\n");
     rig.request(&call("m"), body.as_bytes());
     let (_, up) = sent(&rig.connected(1));
     let up: Value = serde_json::from_str(&up).expect("JSON");

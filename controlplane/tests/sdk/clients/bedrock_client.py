@@ -5,8 +5,12 @@ import os
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from clients.said import Heard, Said
+
+
+FINISHES = {"tool_use": "tools", "end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length"}
 
 
 class Bedrock:
@@ -27,7 +31,8 @@ class Bedrock:
         exceptions = self.sdk.exceptions
         self.errors = {
             400: exceptions.ValidationException,
-            401: exceptions.AccessDeniedException,
+            # The SDK has no class for it, as for the real one's.
+            401: ClientError,
             404: exceptions.ResourceNotFoundException,
             429: exceptions.ThrottlingException,
             503: exceptions.ServiceUnavailableException,
@@ -47,14 +52,21 @@ class Bedrock:
         blocks = [{"toolResult": {"toolUseId": call, "content": [{"text": text}]}} for call, _, text in answered]
         return [{"role": "user", "content": blocks}]
 
-    def ask(self, model, messages, tools=None, thinking=False, stream=False):
-        options = {}
+    def document(self, text, pdf):
+        document = {"format": "pdf", "name": "paper", "source": {"bytes": pdf}}
+        return [{"role": "user", "content": [{"text": text}, {"document": document}]}]
+
+    def ask(self, model, messages, tools=None, thinking=False, stream=False, system=None, choice=None, max_tokens=None, stop=None):
+        limits = {"maxTokens": max_tokens, "stopSequences": stop and [stop]}
+        options = {"inferenceConfig": {name: value for name, value in limits.items() if value}}
+        if system:
+            options["system"] = [{"text": system}]
         if tools:
             specs = [
                 {"toolSpec": {"name": name, "description": description, "inputSchema": {"json": schema}}}
                 for name, description, schema in tools
             ]
-            options["toolConfig"] = {"tools": specs}
+            options["toolConfig"] = {"tools": specs, **({"toolChoice": {"tool": {"name": choice}}} if choice else {})}
         if thinking:
             options["additionalModelRequestFields"] = {"thinking": {"type": "enabled", "budget_tokens": 2000}}
             options["inferenceConfig"] = {"maxTokens": 4000}
@@ -66,9 +78,8 @@ class Bedrock:
             blocks, reason, usage = answer["output"]["message"]["content"], answer["stopReason"], answer["usage"]
         text = "".join(block["text"] for block in blocks if "text" in block)
         calls = [(block["toolUse"]["toolUseId"], block["toolUse"]["name"], block["toolUse"]["input"]) for block in blocks if "toolUse" in block]
-        assert reason == ("tool_use" if calls else "end_turn"), reason
         thought = "".join(block["reasoningContent"].get("reasoningText", {}).get("text", "") for block in blocks if "reasoningContent" in block)
-        return Said(text, calls, thought, usage["inputTokens"], usage["outputTokens"], pieces, [{"role": "assistant", "content": blocks}])
+        return Said(text, calls, thought, usage["inputTokens"], usage["outputTokens"], pieces, [{"role": "assistant", "content": blocks}], FINISHES.get(reason, reason))
 
     def _streamed(self, events):
         """What a program does with the events: the SDK puts nothing together."""

@@ -8,6 +8,9 @@ import cohere
 from clients.said import Heard, Said
 
 
+FINISHES = {"TOOL_CALL": "tools", "COMPLETE": "stop", "STOP_SEQUENCE": "stop", "MAX_TOKENS": "length"}
+
+
 class Cohere:
     name = "cohere"
     dialect = "cohere"
@@ -35,8 +38,16 @@ class Cohere:
     def results(self, answered):
         return [{"role": "tool", "tool_call_id": call, "content": text} for call, _, text in answered]
 
-    def ask(self, model, messages, tools=None, thinking=False, stream=False):
+    def ask(self, model, messages, tools=None, thinking=False, stream=False, system=None, choice=None, max_tokens=None, stop=None):
         options = {"request_options": self.once}
+        messages = ([{"role": "system", "content": system}] if system else []) + messages
+        if choice:
+            options["tool_choice"] = "REQUIRED"
+            tools = [tool for tool in tools if tool[0] == choice]
+        if max_tokens:
+            options["max_tokens"] = max_tokens
+        if stop:
+            options["stop_sequences"] = [stop]
         if tools:
             options["tools"] = [
                 {"type": "function", "function": {"name": name, "description": description, "parameters": schema}}
@@ -51,10 +62,10 @@ class Cohere:
         text = "".join(item.text for item in message.content or [] if item.type == "text")
         thought = "".join(item.thinking for item in message.content or [] if item.type == "thinking")
         calls = [(call.id, call.function.name, json.loads(call.function.arguments)) for call in message.tool_calls or []]
-        assert answer.finish_reason == ("TOOL_CALL" if calls else "COMPLETE"), answer.finish_reason
+        finish = FINISHES.get(answer.finish_reason, answer.finish_reason)
         usage = answer.usage.tokens
         turn = [json.loads(message.json(exclude_none=True))]
-        return Said(text, calls, thought, int(usage.input_tokens), int(usage.output_tokens), 0, turn)
+        return Said(text, calls, thought, int(usage.input_tokens), int(usage.output_tokens), 0, turn, finish)
 
     def _streamed(self, events):
         said = Said()
@@ -74,7 +85,7 @@ class Cohere:
                 said.pieces += 1
             elif event.type == "message-end":
                 usage = event.delta.usage.tokens
-                assert event.delta.finish_reason == ("TOOL_CALL" if calls else "COMPLETE"), event.delta.finish_reason
+                said.finish = FINISHES.get(event.delta.finish_reason, event.delta.finish_reason)
         said.calls = [(call, name, json.loads(arguments)) for call, name, arguments in calls.values()]
         said.text = "".join(content["text"] for content in contents.values() if content["type"] == "text")
         said.thought = "".join(content["text"] for content in contents.values() if content["type"] == "thinking")

@@ -37,8 +37,14 @@ class Gemini:
         ]
         return [types.Content(role="user", parts=parts)]
 
-    def ask(self, model, messages, tools=None, thinking=False, stream=False):
-        config = types.GenerateContentConfig()
+    def document(self, text, pdf):
+        return [types.Content(role="user", parts=[types.Part(text=text), types.Part.from_bytes(data=pdf, mime_type="application/pdf")])]
+
+    def ask(self, model, messages, tools=None, thinking=False, stream=False, system=None, choice=None, max_tokens=None, stop=None):
+        config = types.GenerateContentConfig(system_instruction=system, max_output_tokens=max_tokens, stop_sequences=stop and [stop])
+        if choice:
+            forced = types.FunctionCallingConfig(mode="ANY", allowed_function_names=[choice])
+            config.tool_config = types.ToolConfig(function_calling_config=forced)
         if tools:
             declared = [
                 types.FunctionDeclaration(name=name, description=description, parameters_json_schema=schema)
@@ -57,11 +63,12 @@ class Gemini:
         thought = "".join(part.text for part in parts if part.text and part.thought)
         # Without ids a call is known by its name.
         calls = [(part.function_call.id or part.function_call.name, part.function_call.name, part.function_call.args) for part in parts if part.function_call]
-        assert chunks[-1].candidates[0].finish_reason == types.FinishReason.STOP, chunks[-1]
+        finish = chunks[-1].candidates[0].finish_reason.name
+        finish = {"STOP": "tools" if calls else "stop", "MAX_TOKENS": "length"}.get(finish, finish)
         usage = chunks[-1].usage_metadata
         output = (usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0)
         turn = [types.Content(role="model", parts=parts)]
-        return Said(text, calls, thought, usage.prompt_token_count, output, len(parts), turn)
+        return Said(text, calls, thought, usage.prompt_token_count, output, len(parts), turn, finish)
 
     def parsed(self, model, messages, shape):
         config = types.GenerateContentConfig(response_mime_type="application/json", response_schema=shape)

@@ -49,6 +49,12 @@ def error_class(name):
     return ERRORS.setdefault(name, type(name, (Exception,), {}))
 
 
+def error_classes(python):
+    """The classes have the same names in both languages."""
+    kinds = {status: kind if isinstance(kind, tuple) else (kind,) for status, kind in python.errors.items()}
+    return {status: tuple(error_class(each.__name__) for each in kind) for status, kind in kinds.items()}
+
+
 class Npm:
     """What all of npm's have in common; each says its messages as JSON."""
 
@@ -62,12 +68,12 @@ class Npm:
         error = answer.get("error")
         if error is None:
             return answer["said"]
-        if error["kind"] == "expectation":
-            raise AssertionError(error["message"])
         raise error_class(error["kind"])(f"{error.get('status')}: {error['message']}")
 
-    def ask(self, model, messages, tools=None, thinking=False, stream=False):
-        options = self.options(tools, thinking)
+    def ask(self, model, messages, tools=None, thinking=False, stream=False, system=None, **more):
+        options = self.options(tools, thinking, system, **more)
+        if system and "system" not in options:
+            messages = [{"role": "system", "content": system}] + messages
         said = self._call("ask", model, messages, options=options, tools=tools, stream=stream)
         details = said.pop("details", None)
         if details:
@@ -86,12 +92,13 @@ class NpmOpenAI(Npm):
     name = "openai (npm)"
     dialect = "openai"
     sdk_name = "openai"
+    raises_when_cut = True
     least_argument_pieces = 6
-    errors = {status: error_class(kind.__name__) for status, kind in OpenAIChat.errors.items()}
-    user, picture, results = OpenAIChat.user, OpenAIChat.picture, OpenAIChat.results
+    errors = error_classes(OpenAIChat)
+    user, picture, document, results = OpenAIChat.user, OpenAIChat.picture, OpenAIChat.document, OpenAIChat.results
 
-    def options(self, tools, thinking):
-        return OpenAIChat._options(self, tools, thinking)
+    def options(self, tools, thinking, system, **more):
+        return OpenAIChat._options(self, tools, thinking, **more)
 
 
 class NpmAnthropic(Npm):
@@ -99,16 +106,11 @@ class NpmAnthropic(Npm):
     dialect = "anthropic"
     sdk_name = "anthropic"
     least_argument_pieces = 6
-    errors = {status: error_class(kind.__name__) for status, kind in Anthropic.errors.items()}
-    user, picture, results = Anthropic.user, Anthropic.picture, Anthropic.results
+    errors = error_classes(Anthropic)
+    user, picture, document, results = Anthropic.user, Anthropic.picture, Anthropic.document, Anthropic.results
 
-    def options(self, tools, thinking):
-        options = {}
-        if tools:
-            options["tools"] = [{"name": name, "description": description, "input_schema": schema} for name, description, schema in tools]
-        if thinking:
-            options["thinking"] = {"type": "enabled", "budget_tokens": 2000}
-        return options
+    def options(self, tools, thinking, system, **more):
+        return Anthropic._options(self, tools, thinking, system, **more)
 
 
 class NpmAi(Npm):
@@ -117,6 +119,7 @@ class NpmAi(Npm):
     name = "ai with @ai-sdk/openai (npm)"
     dialect = "openai-responses"
     sdk_name = "ai-openai"
+    has_stop = False
     least_argument_pieces = 6
     errors = {status: error_class("APICallError") for status in (400, 401, 404, 429, 503)}
     thinking = {
@@ -133,8 +136,14 @@ class NpmAi(Npm):
         return [{"role": "user", "content": text}]
 
     def picture(self, text, png):
-        image = {"type": "file", "data": base64.b64encode(png).decode(), "mediaType": "image/png"}
-        return [{"role": "user", "content": [{"type": "text", "text": text}, image]}]
+        return self._file(text, png, "image/png")
+
+    def document(self, text, pdf):
+        return self._file(text, pdf, "application/pdf")
+
+    def _file(self, text, content, kind):
+        file = {"type": "file", "data": base64.b64encode(content).decode(), "mediaType": kind}
+        return [{"role": "user", "content": [{"type": "text", "text": text}, file]}]
 
     def results(self, answered):
         return [
@@ -147,8 +156,15 @@ class NpmAi(Npm):
             }
         ]
 
-    def options(self, tools, thinking):
-        return {"providerOptions": self.thinking} if thinking else {}
+    def options(self, tools, thinking, system, choice=None, max_tokens=None, stop=None):
+        options = {"system": system, "maxOutputTokens": max_tokens or 4000}
+        if thinking:
+            options["providerOptions"] = self.thinking
+        if choice:
+            options["toolChoice"] = {"type": "tool", "toolName": choice}
+        if stop and self.has_stop:
+            options["stopSequences"] = [stop]
+        return options
 
 
 class NpmAiAnthropic(NpmAi):
@@ -157,4 +173,5 @@ class NpmAiAnthropic(NpmAi):
     name = "ai with @ai-sdk/anthropic (npm)"
     dialect = "anthropic"
     sdk_name = "ai-anthropic"
+    has_stop = True
     thinking = {"anthropic": {"thinking": {"type": "enabled", "budgetTokens": 2000}}}

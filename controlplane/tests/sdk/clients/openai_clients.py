@@ -8,10 +8,14 @@ import openai
 from clients.said import Heard, Said
 
 
+FINISHES = {"tool_calls": "tools"}
+
+
 class OpenAIChat:
     name = "openai (chat)"
     dialect = "openai"
     least_argument_pieces = 6
+    raises_when_cut = True
     errors = {
         400: openai.BadRequestError,
         401: openai.AuthenticationError,
@@ -37,8 +41,18 @@ class OpenAIChat:
     def results(self, answered):
         return [{"role": "tool", "tool_call_id": call, "content": text} for call, _, text in answered]
 
-    def _options(self, tools, thinking):
+    def document(self, text, pdf):
+        file = {"filename": "paper.pdf", "file_data": "data:application/pdf;base64," + base64.b64encode(pdf).decode()}
+        return [{"role": "user", "content": [{"type": "text", "text": text}, {"type": "file", "file": file}]}]
+
+    def _options(self, tools, thinking, choice=None, max_tokens=None, stop=None):
         options = {}
+        if choice:
+            options["tool_choice"] = {"type": "function", "function": {"name": choice}}
+        if max_tokens:
+            options["max_completion_tokens"] = max_tokens
+        if stop:
+            options["stop"] = [stop]
         if tools:
             options["tools"] = [
                 {"type": "function", "function": {"name": name, "description": description, "parameters": schema}}
@@ -48,8 +62,9 @@ class OpenAIChat:
             options["reasoning_effort"] = "medium"
         return options
 
-    def ask(self, model, messages, tools=None, thinking=False, stream=False):
-        options = self._options(tools, thinking)
+    def ask(self, model, messages, tools=None, thinking=False, stream=False, system=None, **more):
+        options = self._options(tools, thinking, **more)
+        messages = ([{"role": "system", "content": system}] if system else []) + messages
         if not stream:
             answer = self.sdk.chat.completions.create(model=model, messages=messages, **options)
             return self._said(answer.choices[0].message, answer.usage, answer.choices[0].finish_reason, 0)
@@ -72,12 +87,11 @@ class OpenAIChat:
 
     def _said(self, message, usage, finish, pieces):
         calls = [(call.id, call.function.name, json.loads(call.function.arguments)) for call in message.tool_calls or []]
-        assert finish == ("tool_calls" if calls else "stop"), finish
         turn = message.model_dump(exclude_none=True, exclude={"parsed"})
         for call in turn.get("tool_calls") or []:
             call["function"].pop("parsed_arguments", None)
         thought = getattr(message, "reasoning_content", None) or ""
-        return Said(message.content or "", calls, thought, usage.prompt_tokens, usage.completion_tokens, pieces, [turn])
+        return Said(message.content or "", calls, thought, usage.prompt_tokens, usage.completion_tokens, pieces, [turn], FINISHES.get(finish, finish))
 
     def parsed(self, model, messages, shape):
         return self.sdk.chat.completions.parse(model=model, messages=messages, response_format=shape).choices[0].message.parsed
@@ -112,6 +126,7 @@ class OpenAIResponses:
     name = "openai (responses)"
     dialect = "openai-responses"
     least_argument_pieces = 6
+    raises_when_cut = True
     errors = OpenAIChat.errors
 
     def __init__(self, url, key):
@@ -129,8 +144,17 @@ class OpenAIResponses:
     def results(self, answered):
         return [{"type": "function_call_output", "call_id": call, "output": text} for call, _, text in answered]
 
-    def _options(self, tools, thinking):
+    def document(self, text, pdf):
+        data = "data:application/pdf;base64," + base64.b64encode(pdf).decode()
+        file = {"type": "input_file", "filename": "paper.pdf", "file_data": data}
+        return [{"role": "user", "content": [{"type": "input_text", "text": text}, file]}]
+
+    def _options(self, tools, thinking, choice=None, max_tokens=None, stop=None):
         options = {"store": False}
+        if choice:
+            options["tool_choice"] = {"type": "function", "name": choice}
+        if max_tokens:
+            options["max_output_tokens"] = max_tokens
         if tools:
             options["tools"] = [
                 {"type": "function", "name": name, "description": description, "parameters": schema, "strict": False}
@@ -141,8 +165,10 @@ class OpenAIResponses:
             options["include"] = ["reasoning.encrypted_content"]
         return options
 
-    def ask(self, model, messages, tools=None, thinking=False, stream=False):
-        options = self._options(tools, thinking)
+    def ask(self, model, messages, tools=None, thinking=False, stream=False, system=None, **more):
+        options = self._options(tools, thinking, **more)
+        if system:
+            options["instructions"] = system
         pieces = 0
         if stream:
             with self.sdk.responses.stream(model=model, input=messages, **options) as events:
@@ -151,11 +177,12 @@ class OpenAIResponses:
                 answer = events.get_final_response()
         else:
             answer = self.sdk.responses.create(model=model, input=messages, **options)
-        assert answer.status == "completed", answer.status
+        finish = answer.incomplete_details.reason if answer.incomplete_details else answer.status
         calls = [(item.call_id, item.name, json.loads(item.arguments)) for item in answer.output if item.type == "function_call"]
+        finish = {"max_output_tokens": "length", "completed": "tools" if calls else "stop"}.get(finish, finish)
         thoughts = [part.text for item in answer.output if item.type == "reasoning" for part in item.summary]
         turn = [item.model_dump(exclude_none=True, exclude={"parsed_arguments": True, "content": {"__all__": {"parsed"}}}) for item in answer.output]
-        return Said(answer.output_text, calls, "".join(thoughts), answer.usage.input_tokens, answer.usage.output_tokens, pieces, turn)
+        return Said(answer.output_text, calls, "".join(thoughts), answer.usage.input_tokens, answer.usage.output_tokens, pieces, turn, finish)
 
     def parsed(self, model, messages, shape):
         return self.sdk.responses.parse(model=model, input=messages, text_format=shape).output_parsed

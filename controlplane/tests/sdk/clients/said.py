@@ -17,6 +17,8 @@ class Said:
     pieces: int = 0
     # The assistant's turn as the SDK sends it back: a list of its messages.
     turn: list = dataclasses.field(default_factory=list)
+    # `stop`, `length`, `tools`, or the dialect's own word.
+    finish: str = ""
 
 
 class Heard:

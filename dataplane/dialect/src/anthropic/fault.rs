@@ -34,6 +34,8 @@ fn of_error(error: Node<'_>, status: Option<u16>) -> Fault {
     let detail = word(error.at(&["details", "error_code"]));
     let known = kind_word.as_deref().and_then(kind_of_word);
     let fallback = || status.map_or(FaultKind::Internal, FaultKind::of_status);
+    // `api_error` is all there is for a failure of the provider's: 503 and 504 say more.
+    let known = known.filter(|kind| *kind != FaultKind::Internal || status.is_none_or(|status| status < 503));
     let kind = refine(known.unwrap_or_else(fallback), message.as_deref(), detail.as_deref());
     let status = status.unwrap_or_else(|| kind.status());
     Fault {

@@ -50,6 +50,7 @@ fn of_node(node: Node<'_>, usual: FaultKind) -> Fault {
     let kind = code
         .as_deref()
         .and_then(kind_of)
+        .filter(|kind| tells(*kind, usual))
         .or_else(|| {
             word("type")
                 .as_deref()
@@ -67,9 +68,14 @@ fn of_node(node: Node<'_>, usual: FaultKind) -> Fault {
     }
 }
 
-/// `invalid_request_error` is the type of most errors: the status says more, where there is one.
+/// `invalid_request_error` is the type of most errors, `server_error` of all of the provider's own: the status says more,
+/// where there is one.
 fn tells(kind: FaultKind, usual: FaultKind) -> bool {
-    kind != FaultKind::InvalidRequest || usual == FaultKind::Internal
+    match kind {
+        FaultKind::InvalidRequest => usual == FaultKind::Internal,
+        FaultKind::Internal => !matches!(usual, FaultKind::Overloaded | FaultKind::Timeout),
+        _ => true,
+    }
 }
 
 /// Kinds by the words of `code` and `type`. What is not here is told by the status.

@@ -118,3 +118,15 @@ fn a_body_of_another_dialect_gives_what_the_status_says() {
     );
     assert_eq!((fault.kind, fault.message.as_str()), (FaultKind::Overloaded, "No room"));
 }
+
+#[test]
+fn a_status_says_more_than_api_error() {
+    let body = br#"{"type":"error","error":{"type":"api_error","message":"sorry"}}"#;
+    for (status, kind) in [
+        (500, FaultKind::Internal),
+        (503, FaultKind::Overloaded),
+        (504, FaultKind::Timeout),
+    ] {
+        assert_eq!(SPEAKS.read_fault(status, body).kind, kind, "{status}");
+    }
+}

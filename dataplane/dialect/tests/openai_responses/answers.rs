@@ -392,3 +392,15 @@ fn a_fault_says_when_to_try_again() {
         );
     }
 }
+
+#[test]
+fn a_status_says_more_than_server_error() {
+    let body = br#"{"error":{"type":"server_error","code":null,"message":"sorry","param":null}}"#;
+    for (status, kind) in [
+        (500, FaultKind::Internal),
+        (503, FaultKind::Overloaded),
+        (504, FaultKind::Timeout),
+    ] {
+        assert_eq!(OpenAiResponses.read_fault(status, body).kind, kind, "{status}");
+    }
+}

@@ -4,7 +4,7 @@
 
 use tollgate_dialect::{
     anthropic,
-    canonical::request::{Amount, Request as Asked, ToolChoice},
+    canonical::request::{Amount, Content, Request as Asked, Role, ToolChoice, Turn},
 };
 use tollgate_wire::{
     head::{Known, Method, RequestView},
@@ -174,6 +174,11 @@ fn rules(asked: &Asked<'_>) -> Result<(), String> {
             return Err("`max_tokens` must be greater than `thinking.budget_tokens`".to_owned());
         }
     }
+    if !is_thought_through(&asked.turns) {
+        return Err("messages: Expected `thinking` or `redacted_thinking`, but found `tool_use`. When `thinking` is enabled, \
+                    a final `assistant` message must start with a thinking block."
+            .to_owned());
+    }
     if matches!(asked.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_))) {
         return Err("Thinking may not be enabled when tool_choice forces tool use.".to_owned());
     }
@@ -182,6 +187,17 @@ fn rules(asked: &Asked<'_>) -> Result<(), String> {
         return Err("`temperature` may only be set to 1 and `top_k` not at all when thinking is enabled.".to_owned());
     }
     Ok(())
+}
+
+/// Calls whose results come last were made after thoughts, which come back with them.
+fn is_thought_through(turns: &[Turn<'_>]) -> bool {
+    let Some(last) = turns.iter().rposition(|turn| turn.role == Role::Assistant) else {
+        return true;
+    };
+    let parts = &turns[last].parts;
+    let calls = parts.iter().any(|part| matches!(part.content, Content::ToolCall { .. }));
+    let begins = parts.first().map(|part| &part.content);
+    !calls || matches!(begins, Some(Content::Thinking(_) | Content::Sealed { .. }))
 }
 
 struct CountTokens;
