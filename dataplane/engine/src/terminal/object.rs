@@ -89,9 +89,10 @@ fn read_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
         credential: exchange.call.only_credential,
         ..nothing_yet(provider)
     });
-    let makes = path.is_none();
-    if names_objects(exchange.facts.surface.operation) && (makes || !io.body.is_empty()) {
-        open_body(exchange, io)?;
+    match exchange.facts.surface.operation {
+        BATCHES if path.is_some() => {}
+        operation if names_objects(operation) => open_body(exchange, io)?,
+        _ => {}
     }
     let named = exchange.call.only_provider.map(|provider| Object {
         credential: exchange.call.only_credential,
