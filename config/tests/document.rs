@@ -37,6 +37,14 @@ fn an_empty_document_has_the_defaults() {
 }
 
 #[test]
+fn a_secret_for_ids_is_a_reference() {
+    assert_eq!(
+        document("version: 1\nid_secret: file:ids").id_secret,
+        Some(Reference::File("ids".into()))
+    );
+}
+
+#[test]
 fn base_urls() {
     for (given, tls, host, port, prefix, shown) in [
         (

@@ -19,8 +19,16 @@ pub(crate) struct Call {
     pub tried: u8,
     /// Index of the next target to look at.
     pub next_target: usize,
-    /// The request carries what this provider signed: no other is tried.
+    /// The request carries what this provider signed, or names what lives there: no other is tried.
     pub only_provider: Option<usize>,
+    /// Which of its credentials reaches the objects that the request names.
+    pub only_credential: Option<usize>,
+    /// The member whose id tied the call to `only_provider`.
+    pub pinned_by: Option<&'static str>,
+    /// Credential of the last attempt: index into the provider's.
+    pub credential: usize,
+    /// The call is about an object, not about a model.
+    pub object: Option<ObjectCall>,
     /// Provider of the last attempt.
     pub provider: Option<usize>,
     pub sent_model: SentModel,
@@ -48,6 +56,14 @@ pub(crate) struct Translated {
     pub sent: Sent,
     /// What the provider is spoken to in.
     pub spoken: Dialect,
+}
+
+/// Where a call about an object goes at its provider.
+#[derive(Debug)]
+pub(crate) struct ObjectCall {
+    /// Whole, with the provider's own id.
+    pub path: Vec<u8>,
+    pub query: Vec<u8>,
 }
 
 /// The attempt under way.

@@ -68,6 +68,18 @@ pub enum Kind {
     ModelNotFound,
     /// The key may not use `/providers/…`.
     PassThroughNotAllowed,
+    /// The key may not make batches.
+    BatchesNotAllowed,
+    /// No object that the caller may see has this id. `name` is the member that has it; empty: the path.
+    NoSuchObject {
+        name: &'static str,
+    },
+    /// A list of objects, which at the provider has other people's too.
+    ListNotServed,
+    /// Ids of a provider's objects cannot be sealed: there is no secret for it.
+    NoIdSecret {
+        provider: Box<str>,
+    },
     /// The provider that a path names is not configured.
     NoSuchProvider,
     NoSuchPath,
@@ -146,10 +158,11 @@ impl Kind {
             Kind::Field { .. } | Kind::Header { .. } | Kind::Untranslatable { .. } | Kind::Unsupported(_) => 400,
             Kind::UnknownEncoding => 415,
             Kind::NoKey | Kind::UnknownKey | Kind::ExpiredKey | Kind::RemoteKey => 401,
-            Kind::ModelNotAllowed | Kind::PassThroughNotAllowed => 403,
-            Kind::ModelNotFound | Kind::NoSuchPath | Kind::NoSuchProvider => 404,
+            Kind::ModelNotAllowed | Kind::PassThroughNotAllowed | Kind::BatchesNotAllowed => 403,
+            Kind::ModelNotFound | Kind::NoSuchPath | Kind::NoSuchProvider | Kind::NoSuchObject { .. } => 404,
             Kind::WrongMethod => 405,
             Kind::NotServedYet | Kind::Websocket | Kind::NotOffered => 501,
+            Kind::ListNotServed | Kind::NoIdSecret { .. } => 501,
             Kind::CacheMiss | Kind::UpstreamTimeout(_) => 504,
             Kind::NoTarget => 503,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => 502,
@@ -173,11 +186,13 @@ impl Kind {
             Kind::UnknownEncoding => code::UNSUPPORTED_ENCODING,
             Kind::NoKey | Kind::UnknownKey | Kind::ExpiredKey | Kind::RemoteKey => code::INVALID_API_KEY,
             Kind::ModelNotAllowed => code::MODEL_NOT_ALLOWED,
+            Kind::BatchesNotAllowed => code::BATCHES_NOT_ALLOWED,
             Kind::PassThroughNotAllowed => code::PASS_THROUGH_NOT_ALLOWED,
             Kind::ModelNotFound => code::MODEL_NOT_FOUND,
-            Kind::NoSuchPath | Kind::NoSuchProvider => code::NOT_FOUND,
+            Kind::NoSuchPath | Kind::NoSuchProvider | Kind::NoSuchObject { .. } => code::NOT_FOUND,
             Kind::WrongMethod => code::METHOD_NOT_ALLOWED,
             Kind::NotServedYet | Kind::Websocket | Kind::NotOffered => code::NOT_SUPPORTED,
+            Kind::ListNotServed | Kind::NoIdSecret { .. } => code::NOT_SUPPORTED,
             Kind::CacheMiss => code::CACHE_MISS,
             Kind::UpstreamTimeout(_) => code::UPSTREAM_TIMEOUT,
             Kind::NoTarget => code::NO_HEALTHY_TARGET,
@@ -190,6 +205,7 @@ impl Kind {
     pub(crate) fn param(&self) -> Option<&str> {
         match self {
             Kind::Field { name, .. } => Some(name),
+            Kind::NoSuchObject { name } => Some(name).filter(|name| !name.is_empty()).copied(),
             Kind::Untranslatable { field, .. } => Some(field),
             Kind::ModelNotFound | Kind::ModelNotAllowed | Kind::NotOffered => Some("model"),
             _ => None,

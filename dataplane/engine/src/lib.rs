@@ -20,6 +20,7 @@ mod percent;
 pub mod record;
 mod relay;
 mod reply;
+mod sealing;
 mod signers;
 pub mod snapshot;
 mod speaks;

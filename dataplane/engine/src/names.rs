@@ -5,6 +5,7 @@ pub(crate) mod code {
     pub const INVALID_API_KEY: &str = "invalid_api_key";
     pub const MODEL_NOT_ALLOWED: &str = "model_not_allowed";
     pub const PASS_THROUGH_NOT_ALLOWED: &str = "pass_through_not_allowed";
+    pub const BATCHES_NOT_ALLOWED: &str = "batches_not_allowed";
     pub const MODEL_NOT_FOUND: &str = "model_not_found";
     pub const NOT_FOUND: &str = "not_found";
     pub const METHOD_NOT_ALLOWED: &str = "method_not_allowed";

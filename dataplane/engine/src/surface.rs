@@ -1,5 +1,7 @@
 //! Surfaces: what can be called, by path. Each names the stages a call to it goes through.
 
+mod objects;
+
 use tollgate_config::document::Dialect;
 use tollgate_wire::head::Method;
 
@@ -15,6 +17,8 @@ pub(crate) struct Surface {
     pub operation: Operation,
     /// Where a call names its model.
     pub names_model: NamesModel,
+    /// Answers have ids of objects that the client sees sealed.
+    pub seals: bool,
     /// Value of `allow` in a 405.
     pub allow: &'static str,
     pub stages: &'static [Stage],
@@ -84,6 +88,17 @@ impl Surface {
         (self.operation == Operation::Other(b"/moderations")).then_some("omni-moderation-latest")
     }
 
+    const fn sealing(mut self) -> Surface {
+        self.seals = true;
+        self
+    }
+
+    /// A file's content may look like an answer, and is none.
+    const fn untouched(mut self) -> Surface {
+        self.seals = false;
+        self
+    }
+
     const fn with_model(mut self, names_model: NamesModel) -> Surface {
         self.names_model = names_model;
         self
@@ -107,6 +122,7 @@ const fn surface(
         dialect,
         operation: Operation::Chat,
         names_model: NamesModel::InBody,
+        seals: false,
         allow,
         stages,
     }
@@ -133,7 +149,7 @@ static AZURE_CHAT: Surface =
         before: b"/deployments/",
         after: b"/chat/completions",
     });
-static RESPONSES: Surface = surface("responses", Some(Dialect::OpenAiResponses), "POST", stage::MODEL_CALL);
+static RESPONSES: Surface = surface("responses", Some(Dialect::OpenAiResponses), "POST", stage::MODEL_CALL).sealing();
 static COHERE_CHAT: Surface = surface("cohere_chat", Some(Dialect::Cohere), "POST", stage::MODEL_CALL);
 const GEMINI_MODELS: &[u8] = b"/v1beta/models/";
 /// Before a model's name in every version of the path.
@@ -290,9 +306,11 @@ fn find_openai(path: &[u8]) -> Option<Found> {
         _ if AZURE_CHAT.model_in_path(path).is_some() && below(path, b"/deployments").is_some() => {
             Some(Found::Surface(&AZURE_CHAT))
         }
+        // Calls of the API that make no object, and are not served.
+        b"/v1/responses/compact" | b"/v1/responses/input_tokens" => Some(Found::Later(&OPENAI_LATER)),
         _ => other_at(path, b"/v1", &OPENAI_OTHERS).or_else(|| {
-            let later = LATER.iter().any(|base| below(path, base).is_some());
-            later.then_some(Found::Later(&OPENAI_LATER))
+            let later = || LATER.iter().any(|base| below(path, base).is_some());
+            objects::find(path).or_else(|| later().then_some(Found::Later(&OPENAI_LATER)))
         }),
     }
 }
@@ -391,10 +409,17 @@ pub(crate) fn model_id(path: &[u8]) -> Option<&[u8]> {
 pub(crate) fn allows(allow: &str, method: Method) -> bool {
     match method {
         _ if allow == ANY_METHOD => !matches!(method, Method::Head | Method::Other),
-        Method::Post => allow == "POST",
-        Method::Get | Method::Head => allow == "GET, HEAD",
+        Method::Post if allow == "POST" => true,
+        Method::Post => lists(allow, "POST"),
+        Method::Get => lists(allow, "GET"),
+        Method::Head => lists(allow, "HEAD"),
+        Method::Delete => lists(allow, "DELETE"),
         _ => false,
     }
+}
+
+fn lists(allow: &str, method: &str) -> bool {
+    allow.split(", ").any(|allowed| allowed == method)
 }
 
 /// The dialect's name as metrics and logs have it.

@@ -8,3 +8,4 @@ pub mod fault;
 pub mod feature;
 pub mod request;
 pub mod seal;
+pub mod sealed_id;

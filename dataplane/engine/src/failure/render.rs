@@ -151,6 +151,19 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
         Kind::PassThroughNotAllowed => {
             "This API key may not call providers directly; ask for one with pass_through: true.".into()
         }
+        Kind::BatchesNotAllowed => "This API key may not make batches; ask for one with batches: true.".into(),
+        Kind::NoSuchObject { name: "" } => "There is no object of the id in this path that this API key may see.".into(),
+        Kind::NoSuchObject { name } => {
+            format!("There is no object of the id in '{name}' that this API key may see.").into()
+        }
+        Kind::ListNotServed => "Objects are not listed: the provider's list has those of everybody who shares its \
+                                account. Keep the ids of those you make."
+            .into(),
+        Kind::NoIdSecret { provider } => format!(
+            "Objects at the provider '{provider}' cannot be told apart by owner: the gateway's configuration needs an \
+             id_secret."
+        )
+        .into(),
         Kind::NoSuchProvider => "There is no provider of the name that stands behind /providers/ in this path.".into(),
         Kind::ModelNotFound => model_not_found(exchange).into(),
         Kind::NoSuchPath => "There is nothing at this path; see GET /v1/models, POST /v1/chat/completions and POST \
@@ -170,6 +183,7 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
         .into(),
         Kind::TranslatedTooLarge => "The request body is too large in the dialect of the provider.".into(),
         Kind::CacheMiss => "The answer is not in the cache, and 'x-tollgate-cache: only' forbids to ask for it.".into(),
+        Kind::NotOffered if asked.is_empty() => "No provider that this API key's models go to serves this path.".into(),
         Kind::NotOffered => format!(
             "No target of the model '{asked}' serves this path: it goes only to providers of the same API. GET /v1/models \
              lists the models this API key may use."

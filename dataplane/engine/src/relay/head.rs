@@ -25,10 +25,19 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
     let status = answer.head.status;
     let framing = framing(answer);
     exchange.relay.mode = mode(exchange, answer);
+    let seals = seals(exchange);
+    exchange.relay.sealer = seals.then(Box::default);
+    if let ReplyFraming::Length(length) = framing {
+        exchange.relay.came_length = Some(length);
+    }
+    if exchange.call.object.is_some() && exchange.relay.mode != Mode::Events {
+        // What an object says of usage was used when it was made.
+        exchange.relay.mode = Mode::Unread;
+    }
     exchange.relay.listener = listener(exchange);
-    // Taking bytes out of a stream changes its length.
-    let shortens = exchange.relay.mode == Mode::Events && exchange.call.added_usage;
-    let framing = if shortens && framing != ReplyFraming::Empty(None) {
+    // Taking bytes out of a stream changes its length, and so do sealed ids.
+    let edits = exchange.relay.mode == Mode::Events && exchange.call.added_usage || seals;
+    let framing = if edits && !matches!(framing, ReplyFraming::Empty(None) | ReplyFraming::Length(0)) {
         ReplyFraming::Stream
     } else {
         framing
@@ -47,9 +56,17 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
     super::wait_anew(exchange, io);
 }
 
+/// Has the answer ids that the client must see sealed? What comes compressed, though `identity` was asked for, passes as it
+/// is: the ids in it open nothing.
+fn seals(exchange: &Exchange) -> bool {
+    let readable = matches!(exchange.relay.mode, Mode::Whole | Mode::Events);
+    let has_key = |provider: usize| exchange.pin().snapshot.upstreams[provider].ids.key.is_some();
+    exchange.facts.surface.seals && readable && exchange.call.provider.is_some_and(has_key)
+}
+
 /// The dialects that are read for usage as they pass, other than by a look for one member.
 fn listener(exchange: &Exchange) -> Option<Listener> {
-    let dialect = exchange.answer_dialect()?;
+    let dialect = exchange.answer_dialect().filter(|_| exchange.call.object.is_none())?;
     let looks = matches!(dialect, Dialect::OpenAi | Dialect::Anthropic);
     let streams = matches!(exchange.relay.mode, Mode::Events | Mode::Binary);
     (streams && !looks).then(|| Listener::new(dialect))

@@ -17,6 +17,7 @@ use crate::{
     failure::{self, Failure, Waited},
     outputs::{Action, AttemptId, Piece, ReplyFraming},
     record::{AttemptOutcome, Outcome},
+    sealing::answer::{self, Sealer},
 };
 
 pub(crate) use head::head;
@@ -42,6 +43,10 @@ pub(crate) struct Relay {
     translating: translated::Translating,
     /// Reads an answer beside its bytes, in the dialects whose usage takes more than a look.
     listener: Option<listen::Listener>,
+    /// Seals the ids of what passes.
+    sealer: Option<Box<Sealer>>,
+    /// Length of the provider's answer, where it is known beforehand.
+    came_length: Option<u64>,
     /// Decodes a compressed stream.
     inflate: Option<Box<MultiGzDecoder<Vec<u8>>>>,
 }
@@ -87,6 +92,14 @@ impl Relay {
         self.held.len() + translated
     }
 
+    pub fn take_sealer(&mut self) -> Option<Box<Sealer>> {
+        self.sealer.take()
+    }
+
+    pub fn put_sealer(&mut self, sealer: Box<Sealer>) {
+        self.sealer = Some(sealer);
+    }
+
     pub fn shrink(&mut self) {
         self.held.clear();
         self.held.shrink_to(MAX_KEPT_BYTES);
@@ -117,7 +130,10 @@ pub(crate) fn body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, byte
         Mode::Unread => {}
     }
     let first = io.out.pieces.len() as u32;
-    io.out.pieces.push(Piece::Input(0..bytes.len() as u32));
+    match exchange.relay.sealer {
+        Some(_) => answer::pass(exchange, io, bytes),
+        None => io.out.pieces.push(Piece::Input(0..bytes.len() as u32)),
+    }
     send(exchange, io, first);
 }
 
@@ -155,6 +171,9 @@ pub(crate) fn end(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId) {
         Mode::Whole | Mode::WholeGzip => whole::finish(exchange),
         Mode::EventsGzip | Mode::Binary | Mode::Unread => {}
     }
+    let first = io.out.pieces.len() as u32;
+    answer::end(exchange, io);
+    send(exchange, io, first);
     let outcome = if exchange.relay.status < 400 {
         AttemptOutcome::Ok
     } else {

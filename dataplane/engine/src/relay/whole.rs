@@ -6,7 +6,7 @@ use tollgate_dialect::{anthropic, openai_chat, usage::Usage};
 use tollgate_wire::json::tap::{Tap, Tapped};
 
 use super::{MAX_HELD_BYTES, Mode, Relay, usage_of_answer};
-use crate::{decode, exchange::Exchange, outputs::ReplyFraming};
+use crate::{decode, exchange::Exchange};
 
 /// Longer answers in parts are tapped: gathering is cheaper for those that fit into a few reads.
 const MAX_GATHERED_BYTES: usize = 64 * 1024;
@@ -18,7 +18,7 @@ const MAX_DECODED_BYTES: u64 = 4 * 1024 * 1024;
 pub(super) fn read(exchange: &mut Exchange, bytes: &[u8]) {
     let dialect = exchange.answer_dialect();
     let relay = &mut exchange.relay;
-    if relay.framing == Some(ReplyFraming::Length(bytes.len() as u64)) {
+    if relay.came_length == Some(bytes.len() as u64) {
         exchange.facts.usage = usage_of_answer(dialect, bytes);
         relay.mode = Mode::Unread;
         return;

@@ -55,6 +55,29 @@ impl CallPath {
         }
     }
 
+    /// The path of `rest` beside the dialect's chats, and the parameters that every path there has; `None` where there is
+    /// no such place.
+    pub fn beside(&self, rest: &[u8]) -> Option<(Vec<u8>, Option<&str>)> {
+        let (path, query) = split_query(&self.paths.chat);
+        let base = path.strip_suffix(self.chat())?;
+        // Azure has its models, but not its objects, below a deployment.
+        let base = base.strip_suffix("/deployments/{model}").unwrap_or(base);
+        let path = [self.prefix.as_bytes(), base.as_bytes(), rest].concat();
+        (!base.contains('{')).then_some((path, query))
+    }
+
+    /// The end of the path of chats that is the dialect's own.
+    fn chat(&self) -> &'static str {
+        match self.dialect {
+            Dialect::OpenAi => "/chat/completions",
+            Dialect::OpenAiResponses => "/responses",
+            Dialect::Anthropic => "/messages",
+            Dialect::Cohere => "/chat",
+            Dialect::Gemini => ":generateContent",
+            Dialect::Bedrock => "/converse",
+        }
+    }
+
     /// Where the catalogue says so, else beside the dialect's chats.
     fn other(&self, path: &[u8]) -> Template {
         use catalogue::Operation as Known;
@@ -64,24 +87,20 @@ impl CallPath {
             b"/messages/count_tokens" | b":countTokens" => self.paths.get(Known::CountTokens),
             _ => None,
         };
-        let chat = match self.dialect {
-            Dialect::OpenAi => "/chat/completions",
-            Dialect::OpenAiResponses => "/responses",
-            Dialect::Anthropic => "/messages",
-            Dialect::Cohere => "/chat",
-            Dialect::Gemini => ":generateContent",
-            Dialect::Bedrock => "/converse",
+        let beside = || {
+            Template::new(
+                self.paths
+                    .chat
+                    .text()
+                    .replacen(self.chat(), &String::from_utf8_lossy(path), 1),
+            )
         };
-        let beside = || Template::new(self.paths.chat.text().replacen(chat, &String::from_utf8_lossy(path), 1));
         known.cloned().unwrap_or_else(beside)
     }
 }
 
 fn write_template(template: &Template, dialect: Dialect, call: &PathCall<'_>, out: &mut Vec<u8>) {
-    let (path, query) = match template.text().split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (template.text(), None),
-    };
+    let (path, query) = split_query(template);
     match path.split_once(MODEL) {
         Some((before, after)) => {
             out.extend_from_slice(before.as_bytes());
@@ -91,6 +110,13 @@ fn write_template(template: &Template, dialect: Dialect, call: &PathCall<'_>, ou
         None => out.extend_from_slice(path.as_bytes()),
     }
     write_query(query, dialect, call, out);
+}
+
+fn split_query(template: &Template) -> (&str, Option<&str>) {
+    match template.text().split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (template.text(), None),
+    }
 }
 
 /// The template's parameters, then those of the client's that the template has not, then the credential.

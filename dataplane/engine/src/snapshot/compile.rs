@@ -14,6 +14,7 @@ use tollgate_wire::{http1::write, json::edit};
 
 use super::{
     CallPath, CorsLines, Endpoint, ModelNames, Route, Secrets, Snapshot, Target, TargetModel, Upstream, credentials,
+    ids::{self, Ids},
     quirks,
     references::{pointer, secret_text},
 };
@@ -32,10 +33,12 @@ pub fn compile(revision: u64, document: Document, secrets: &Secrets) -> Result<S
             format!("at most {MAX_PROVIDERS}"),
         ));
     }
+    let id_key = ids::configured(&document, secrets, &mut problems);
     let mut upstreams = Vec::with_capacity(document.providers.len());
     let mut endpoints = Vec::with_capacity(document.providers.len());
     for (index, (name, provider)) in document.providers.iter().enumerate() {
-        upstreams.push(compile_upstream(name, provider, secrets, &mut problems));
+        let ids = Ids::of_provider(id_key.as_ref(), provider, secrets);
+        upstreams.push(compile_upstream(name, (provider, ids), secrets, &mut problems));
         endpoints.push(compile_endpoint(index, name, provider, secrets, &mut problems));
     }
     let providers: HashMap<&str, usize> = document
@@ -71,7 +74,12 @@ pub fn compile(revision: u64, document: Document, secrets: &Secrets) -> Result<S
     })
 }
 
-fn compile_upstream(name: &str, provider: &Provider, secrets: &Secrets, problems: &mut Vec<Problem>) -> Upstream {
+fn compile_upstream(
+    name: &str,
+    (provider, ids): (&Provider, Ids),
+    secrets: &Secrets,
+    problems: &mut Vec<Problem>,
+) -> Upstream {
     let mut shared = b" HTTP/1.1\r\n".to_vec();
     write::header(&mut shared, b"host", authority(provider).as_bytes());
     // Bytes that must be read are never read compressed.
@@ -97,6 +105,7 @@ fn compile_upstream(name: &str, provider: &Provider, secrets: &Secrets, problems
             .map(|(header, _)| header.to_ascii_lowercase().into())
             .collect(),
         usual_headers: usual_headers(provider),
+        ids,
         timeouts: provider.timeouts,
         may_ask_stream_usage: provider.may_ask_stream_usage,
     }

@@ -3,6 +3,7 @@
 mod call_path;
 mod compile;
 mod credentials;
+mod ids;
 mod names;
 mod quirks;
 mod references;

@@ -3,7 +3,7 @@
 use tollgate_config::document::{Dialect, OnUnsupported, Retry, Timeouts};
 use tollgate_dialect::{quirks::Quirks, sign::AwsKeys};
 
-use super::CallPath;
+use super::{CallPath, ids::Ids};
 
 /// A provider, ready to be written to.
 pub(crate) struct Upstream {
@@ -16,6 +16,8 @@ pub(crate) struct Upstream {
     pub header_names: Vec<Box<str>>,
     /// Headers of the catalogue's row, sent where the request has none of that name.
     pub usual_headers: Vec<(Box<str>, Box<str>)>,
+    /// What the ids of its objects are sealed with.
+    pub ids: Ids,
     pub timeouts: Timeouts,
     pub may_ask_stream_usage: bool,
 }

@@ -19,6 +19,7 @@ use crate::{
     failure::{Failure, Kind},
     outputs::Action,
     percent,
+    sealing::request::Opened,
     stage::Verdict,
     visible,
 };
@@ -30,7 +31,7 @@ const MAX_KEPT_BYTES: usize = 1024;
 /// Where in the body the fields are that the gateway acts on.
 #[derive(Debug, Default)]
 pub(crate) struct Admitted {
-    asked_for_body: bool,
+    pub asked_for_body: bool,
     /// The body, when it came with a `content-encoding`.
     pub decoded: Option<Vec<u8>>,
     pub model: Option<Value>,
@@ -39,7 +40,14 @@ pub(crate) struct Admitted {
     pub include_usage: Option<Value>,
     /// The provider whose sealed signature or thinking came last.
     pub issued_by: Option<String>,
+    /// Ids of objects, by the members of `NAMED`.
+    pub named: [Option<Value>; 4],
+    /// What of the body was a sealed id, in order.
+    pub opened: Vec<Opened>,
 }
+
+/// The members of a Responses request that name objects.
+pub(crate) const NAMED: [&str; 4] = ["previous_response_id", "conversation", "conversation.id", "prompt.id"];
 
 impl Admitted {
     pub fn clear(&mut self) {
@@ -78,8 +86,8 @@ pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
     }
 }
 
-fn read_head(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> {
-    let max_bytes = exchange.pin().snapshot.document.max_body_bytes;
+/// What the headers say of any call.
+pub(crate) fn read_headers(exchange: &mut Exchange, io: &Io<'_>) -> Result<(), Kind> {
     if let Some(text) = io.request.get(Known::XTollgateTimeout) {
         let wrong = "must be a duration such as 500ms, 20s or 2m";
         let timeout_ms = duration_ms(text).ok_or(Kind::Header {
@@ -95,6 +103,12 @@ fn read_head(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
         })?;
         exchange.facts.tags.push_str(tags);
     }
+    Ok(())
+}
+
+fn read_head(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> {
+    let max_bytes = exchange.pin().snapshot.document.max_body_bytes;
+    read_headers(exchange, io)?;
     match io.request.head.framing {
         Framing::Length(length) if length > max_bytes => return Err(Kind::TooLarge { max_bytes }),
         Framing::None | Framing::Length(0) => {
@@ -159,12 +173,17 @@ fn read_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
 fn find_fields(exchange: &mut Exchange, raw: &[u8]) -> Result<(), Kind> {
     const OPENAI: Watch<'static, 4> =
         Watch::new(&["model", "stream", "stream_options", "stream_options.include_usage"]);
+    const RESPONSES: Watch<'static, 6> = Watch::new(&["model", "stream", NAMED[0], NAMED[1], NAMED[2], NAMED[3]]);
     const MODEL_AND_STREAM: Watch<'static, 2> = Watch::new(&["model", "stream"]);
     const NOTHING: Watch<'static, 0> = Watch::new(&[]);
     let admitted = &mut exchange.admitted;
     let body = admitted.decoded.as_deref().unwrap_or(raw);
     match exchange.facts.surface.dialect {
-        Some(Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Cohere) => {
+        Some(Dialect::OpenAiResponses) => {
+            let [model, stream, named @ ..] = cursor::find_watched(body, &RESPONSES).map_err(Kind::BadJson)?;
+            (admitted.model, admitted.stream, admitted.named) = (model, stream, named);
+        }
+        Some(Dialect::Anthropic | Dialect::Cohere) => {
             let [model, stream] = cursor::find_watched(body, &MODEL_AND_STREAM).map_err(Kind::BadJson)?;
             (admitted.model, admitted.stream) = (model, stream);
         }
@@ -193,7 +212,7 @@ fn name_of(body: &[u8], value: Value) -> Result<Cow<'_, str>, Kind> {
     }
 }
 
-fn field(name: &'static str, wrong: &'static str, value: Value) -> Kind {
+pub(crate) fn field(name: &'static str, wrong: &'static str, value: Value) -> Kind {
     Kind::Field {
         name,
         wrong,

@@ -1,7 +1,7 @@
 //! route: the model's targets in order of priority.
 //!
 //! The strategy is fixed (priority). A request that carries what a provider signed goes to that provider alone, where the
-//! model has it as a target: nobody else can read it.
+//! model has it as a target: nobody else can read it. One that names what lives at a provider goes there or nowhere.
 
 use crate::{
     exchange::{Exchange, Io},
@@ -18,7 +18,12 @@ pub(crate) fn enter(exchange: &mut Exchange, _: &mut Io<'_>) -> Verdict {
         )));
     };
     let route = &pinned.snapshot.routes[model.model.0 as usize];
-    if let Some(name) = &exchange.admitted.issued_by {
+    if let Some(name) = exchange
+        .admitted
+        .issued_by
+        .as_ref()
+        .filter(|_| exchange.call.only_provider.is_none())
+    {
         let provider = pinned
             .snapshot
             .endpoints
@@ -29,8 +34,25 @@ pub(crate) fn enter(exchange: &mut Exchange, _: &mut Io<'_>) -> Verdict {
     }
     match next_target(exchange, route, 0) {
         Some(_) => Verdict::Next,
+        None if exchange.call.pinned_by.is_some() => Verdict::Refuse(Failure::client(elsewhere(exchange))),
         None if route.targets.is_empty() => Verdict::Refuse(Failure::client(Kind::NoTarget)),
         None => Verdict::Refuse(Failure::client(Kind::NotOffered)),
+    }
+}
+
+/// An object lives at a provider that the model does not go to.
+fn elsewhere(exchange: &Exchange) -> Kind {
+    let pinned = exchange.pin();
+    let provider = exchange
+        .call
+        .only_provider
+        .map_or("?", |provider| &*pinned.snapshot.endpoints[provider].provider);
+    let model = &exchange.facts.model_asked;
+    Kind::Untranslatable {
+        field: exchange.call.pinned_by.unwrap_or("id").into(),
+        wrong: format!("names what lives at the provider '{provider}', which is no target of the model '{model}'")
+            .into(),
+        offset: 0,
     }
 }
 

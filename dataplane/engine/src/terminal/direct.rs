@@ -49,7 +49,8 @@ fn find_provider(exchange: &mut Exchange, io: &Io<'_>) -> Result<usize, Kind> {
     found.ok_or(Kind::NoSuchProvider)
 }
 
-fn begin(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
+/// Hands the request to the provider of `Facts::direct`.
+pub(super) fn begin(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
     exchange.set_phase(Phase::Calling);
     exchange.call.until_client = exchange.facts.timeout_ms.map(|ms| exchange.facts.started.plus_ms(ms));
     attempt::begin_first(exchange, io);

@@ -4,3 +4,4 @@ pub(crate) mod direct;
 pub(crate) mod health;
 pub(crate) mod list;
 pub(crate) mod model;
+pub(crate) mod object;

@@ -21,20 +21,25 @@ pub(super) fn write(io: &mut Io<'_>, to: To<'_>) -> (Range<u32>, Range<u32>) {
         path: surface::provider_path(request.path()).map_or(&b"/"[..], |(_, rest)| rest),
         query: request.query(),
     };
-    let line = lines::begin(io, to.0, goes);
+    let line = lines::begin(io, to, goes);
     let out = &mut io.out.arena;
     lines::usual_headers(out, to.0, Some(request));
     write::forward(out, request.buf, &request.head.fields.lines, |field| {
         // The body goes up as it came, its coding with it.
         passes(field, request.buf, to.0) || field.known == Known::ContentEncoding
     });
-    let has_body = !io.body.is_empty() || matches!(request.head.method, Method::Post | Method::Put | Method::Patch);
+    let has_body = !io.body.is_empty() || has_body(request.head.method);
     let length = has_body.then_some(io.body.len() as u64);
     let lines = lines::end(io, to, line, pieces.clone(), length);
     (lines, pieces)
 }
 
-fn method(method: Method) -> &'static [u8] {
+/// A request of this method has a body, be it empty.
+pub(super) fn has_body(method: Method) -> bool {
+    matches!(method, Method::Post | Method::Put | Method::Patch)
+}
+
+pub(super) fn method(method: Method) -> &'static [u8] {
     match method {
         Method::Get => b"GET",
         Method::Post => b"POST",

@@ -6,7 +6,7 @@ use std::ops::Range;
 use tollgate_dialect::sign::{Payload, PayloadHash, Request};
 use tollgate_wire::{head::RequestView, http1::write};
 
-use super::header;
+use super::{To, header};
 use crate::{
     exchange::Io,
     outputs::{Outputs, Piece},
@@ -33,8 +33,7 @@ pub(super) enum Goes<'a> {
 }
 
 /// Appends the line and the headers of the credential whose turn it is.
-pub(super) fn begin(io: &mut Io<'_>, upstream: &Upstream, goes: Goes<'_>) -> Line {
-    let turn = upstream.turn(io.local.sequence);
+pub(super) fn begin(io: &mut Io<'_>, (upstream, _, _, turn): To<'_>, goes: Goes<'_>) -> Line {
     let credential = &upstream.credentials[turn];
     let out = &mut io.out.arena;
     let start = out.len();
@@ -76,7 +75,7 @@ pub(super) fn usual_headers(out: &mut Vec<u8>, upstream: &Upstream, passed: Opti
 /// Appends the signature, where the credential signs, the body's length and the empty line; gives the whole head.
 pub(super) fn end(
     io: &mut Io<'_>,
-    (upstream, provider, revision): (&Upstream, usize, u64),
+    (upstream, provider, revision, _): To<'_>,
     line: Line,
     pieces: Range<u32>,
     length: Option<u64>,

@@ -2,6 +2,7 @@
 
 mod direct;
 mod lines;
+mod object;
 mod translated;
 
 use std::ops::Range;
@@ -19,6 +20,7 @@ use crate::{
     exchange::{Exchange, Io},
     names::header,
     outputs::{Action, Outputs, Piece},
+    sealing::request::Opened,
     snapshot::{PathCall, Target, TargetModel, Upstream},
     stages::admit::Admitted,
     surface::Operation,
@@ -35,8 +37,8 @@ struct Edit {
     text: Range<u32>,
 }
 
-/// At most two edits: the model's name, and the wish for usage.
-type Edits = [Option<Edit>; 2];
+/// By where they stand; those that are none stand last.
+type Edits = [Option<Edit>];
 
 /// Sends the request to the attempt under way.
 pub(crate) fn send(exchange: &mut Exchange, io: &mut Io<'_>) {
@@ -45,8 +47,16 @@ pub(crate) fn send(exchange: &mut Exchange, io: &mut Io<'_>) {
     let route = route_index(exchange);
     let target = &pinned.snapshot.routes[route].targets[live.target];
     let upstream = &pinned.snapshot.upstreams[target.provider];
-    let to = (upstream, target.provider, pinned.snapshot.revision);
-    let (lines, pieces) = if exchange.facts.direct.is_some() {
+    let tied = exchange
+        .call
+        .only_credential
+        .filter(|&turn| turn < upstream.credentials.len());
+    let turn = tied.unwrap_or_else(|| upstream.turn(io.local.sequence));
+    exchange.call.credential = turn;
+    let to = (upstream, target.provider, pinned.snapshot.revision, turn);
+    let (lines, pieces) = if exchange.call.object.is_some() {
+        object::write(exchange, io, to)
+    } else if exchange.facts.direct.is_some() {
         direct::write(io, to)
     } else if exchange.call.translated.is_some() {
         translated::write(exchange, io, to, target)
@@ -61,8 +71,8 @@ pub(crate) fn send(exchange: &mut Exchange, io: &mut Io<'_>) {
     exchange.facts.wait_begins(io.now);
 }
 
-/// Whom a request is written for: the provider, its index, and the snapshot's revision.
-type To<'a> = (&'a Upstream, usize, u64);
+/// Whom a request is written for: the provider, its index, the snapshot's revision, and the credential whose turn it is.
+type To<'a> = (&'a Upstream, usize, u64, usize);
 
 /// The client's own request, edited: head and body.
 fn write_passed(exchange: &mut Exchange, io: &mut Io<'_>, to: To<'_>, target: &Target) -> (Range<u32>, Range<u32>) {
@@ -76,10 +86,18 @@ fn write_passed(exchange: &mut Exchange, io: &mut Io<'_>, to: To<'_>, target: &T
     } else {
         None
     };
-    let mut edits = [model, usage];
+    let mut usual = [model, usage];
+    // None of them but where a request names objects: only then is it worth a list.
+    let mut all = opened_edits(&exchange.admitted, io.out);
+    let edits = if all.is_empty() {
+        &mut usual[..]
+    } else {
+        all.extend(usual);
+        &mut all[..]
+    };
     edits.sort_by_key(|edit| edit.as_ref().map_or(usize::MAX, |edit| edit.instead_of.start));
-    let length = edited_length(&edits, body.len());
-    let pieces = write_pieces(io.out, &edits, body, exchange.admitted.decoded.is_some());
+    let length = edited_length(edits, body.len());
+    let pieces = write_pieces(io.out, edits, body, exchange.admitted.decoded.is_some());
 
     let request = io.request;
     let call = PathCall {
@@ -90,7 +108,7 @@ fn write_passed(exchange: &mut Exchange, io: &mut Io<'_>, to: To<'_>, target: &T
         credential: None,
     };
     io.out.arena.reserve(request.buf.len() + 512);
-    let line = lines::begin(io, upstream, Goes::To(path, call));
+    let line = lines::begin(io, to, Goes::To(path, call));
     let out = &mut io.out.arena;
     lines::usual_headers(out, upstream, Some(request));
     write::forward(out, request.buf, &request.head.fields.lines, |field| {
@@ -118,6 +136,19 @@ pub(crate) fn set_sent_model(exchange: &mut Exchange, route: usize, index: usize
             call.sent_model = SentModel::Star;
         }
     }
+}
+
+/// The provider's own ids in place of those that were opened.
+fn opened_edits(admitted: &Admitted, out: &mut Outputs) -> Vec<Option<Edit>> {
+    let edit = |Opened { at, json }: &Opened| {
+        let start = out.arena.len();
+        out.arena.extend_from_slice(json);
+        Some(Edit {
+            instead_of: at.clone(),
+            text: out.written_since(start),
+        })
+    };
+    admitted.opened.iter().map(edit).collect()
 }
 
 /// The provider's name in place of the one the client used; nothing when they are the same.

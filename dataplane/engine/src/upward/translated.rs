@@ -18,6 +18,7 @@ use crate::{
     failure::{Failure, Kind},
     outputs::Piece,
     percent,
+    sealing::request::opened_body,
     snapshot::{PathCall, Route, Target},
     speaks,
     surface::Operation,
@@ -61,7 +62,8 @@ pub(crate) fn prepare(
         model: exchange.call.sent_model_name(&target.model),
         quirks: &target.quirks,
     };
-    let body = exchange.admitted.body(io.body);
+    let body = opened_body(exchange.admitted.body(io.body), &exchange.admitted.opened);
+    let body = &*body;
     let sent = translate::write_request(
         (speaks::of(client), speaks::of(spoken)),
         (body, path),
@@ -113,7 +115,7 @@ pub(super) fn write(exchange: &Exchange, io: &mut Io<'_>, to: To<'_>, target: &T
         query: None,
         credential: None,
     };
-    let line = lines::begin(io, upstream, Goes::To(path, call));
+    let line = lines::begin(io, to, Goes::To(path, call));
     let (request, out) = (io.request, &mut io.out.arena);
     write::header(out, header::CONTENT_TYPE, b"application/json");
     write::header(out, header::ACCEPT, accepted(translated.spoken, stream));
