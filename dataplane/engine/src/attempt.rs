@@ -31,12 +31,14 @@ fn begin_next(exchange: &mut Exchange, io: &mut Io<'_>) -> bool {
     };
     let provider = route.targets[target].provider;
     exchange.call.next_target = target + 1;
+    if let Err(failure) = prepare(exchange, io, target) {
+        // Nobody was asked: what cannot be said is no attempt.
+        exchange.refuse(failure, io);
+        return true;
+    }
     exchange.call.tried += 1;
     exchange.call.provider = Some(provider);
-    match prepare(exchange, io, target) {
-        Ok(()) => dial(exchange, io, target, Freshness::Pooled),
-        Err(failure) => exchange.refuse(failure, io),
-    }
+    dial(exchange, io, target, Freshness::Pooled);
     true
 }
 

@@ -87,7 +87,11 @@ impl Counter {
             let counted = self.tokenizer.exact().is_some();
             return Estimate {
                 tokens: self.exact_tokens,
-                mean_error_basis_points: if counted { 0 } else { self.tokenizer.mean_error_basis_points() },
+                mean_error_basis_points: if counted {
+                    0
+                } else {
+                    self.tokenizer.mean_error_basis_points()
+                },
             };
         }
         let tokens = self.exact_tokens.saturating_add(self.corrected(beyond).div_ceil(1_000));
