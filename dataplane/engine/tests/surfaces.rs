@@ -299,7 +299,11 @@ fn a_list_has_the_shape_of_the_dialect_that_asks() {
         ("/v1/models", "x-goog-api-key: secret-all\n", "\"models\":["),
         ("/gemini/v1/models", AUTH, "\"models\":["),
         ("/v1beta/models", AUTH, "\"models\":["),
-        ("/v1/models", "x-api-key: secret-all\nanthropic-version: 2023-06-01\n", "\"has_more\":false"),
+        (
+            "/v1/models",
+            "x-api-key: secret-all\nanthropic-version: 2023-06-01\n",
+            "\"has_more\":false",
+        ),
     ] {
         let mut rig = Rig::new(document());
         let (status, _, body) = reply(&rig.get(path, headers));

@@ -175,9 +175,11 @@ fn rules(asked: &Asked<'_>) -> Result<(), String> {
         }
     }
     if !is_thought_through(&asked.turns) {
-        return Err("messages: Expected `thinking` or `redacted_thinking`, but found `tool_use`. When `thinking` is enabled, \
+        return Err(
+            "messages: Expected `thinking` or `redacted_thinking`, but found `tool_use`. When `thinking` is enabled, \
                     a final `assistant` message must start with a thinking block."
-            .to_owned());
+                .to_owned(),
+        );
     }
     if matches!(asked.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_))) {
         return Err("Thinking may not be enabled when tool_choice forces tool use.".to_owned());
@@ -195,7 +197,9 @@ fn is_thought_through(turns: &[Turn<'_>]) -> bool {
         return true;
     };
     let parts = &turns[last].parts;
-    let calls = parts.iter().any(|part| matches!(part.content, Content::ToolCall { .. }));
+    let calls = parts
+        .iter()
+        .any(|part| matches!(part.content, Content::ToolCall { .. }));
     let begins = parts.first().map(|part| &part.content);
     !calls || matches!(begins, Some(Content::Thinking(_) | Content::Sealed { .. }))
 }
