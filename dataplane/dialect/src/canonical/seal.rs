@@ -7,7 +7,7 @@
 use std::sync::LazyLock;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use memchr::memmem::FinderRev;
+use memchr::memmem::{self, Finder};
 
 const MARK: &[u8] = b"tgate\0";
 /// What every sealed text begins with: base64 of the mark, whose six bytes are eight characters of their own.
@@ -45,8 +45,10 @@ pub fn open(text: &str) -> Option<Sealed> {
 
 /// The provider that sealed what stands last in `document`, found without reading it.
 pub fn last_issuer(document: &[u8]) -> Option<String> {
-    static FINDER: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new(BEGINS.as_bytes()));
-    let start = FINDER.rfind(document)?;
+    static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(BEGINS.as_bytes()));
+    // Hardly any document has one, and looking forward is many times faster than looking back.
+    let first = FINDER.find(document)?;
+    let start = first + memmem::rfind(&document[first..], BEGINS.as_bytes())?;
     let coded = document[start..].iter().take(MAX_ISSUER_CHARACTERS);
     let coded: Vec<u8> = coded.copied().take_while(|&byte| byte != b'"').collect();
     // Whole groups of four: the name ends long before what it sealed does.
