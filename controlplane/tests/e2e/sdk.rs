@@ -80,7 +80,7 @@ const UPSTREAMS: [(&str, &str); 6] = [
     ("openai", "gpt-5.4-mini"),
     ("openai-responses", "gpt-5.4-mini"),
     ("anthropic", "claude-sonnet-5"),
-    ("gemini", "gemini-2.5-flash"),
+    ("gemini", "gemini-3-flash"),
     ("cohere", "command-a-03-2025"),
     ("bedrock", "anthropic.claude-sonnet-4-5-20250929-v1:0"),
 ];

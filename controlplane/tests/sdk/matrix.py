@@ -94,8 +94,7 @@ class Matrix:
             outcome = self.note(f"{reason}" + (f" `x-tollgate-dropped: {dropped}`" if dropped else ""))
         except Exception:
             return self.failed(make, upstream, name)
-        # Within a dialect what is sent is the client's own.
-        wrong = requests_sent.faults(gate.arrivals()) if upstream != make.dialect else []
+        wrong = requests_sent.faults(gate.arrivals(), make.dialect)
         if wrong:
             self.failures.append(f"{make.name} to {upstream}, {name}: the provider was sent\n  " + "\n  ".join(wrong))
         return outcome

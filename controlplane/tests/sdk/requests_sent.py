@@ -14,8 +14,9 @@ from openai.types.responses import response_create_params
 
 import shapes
 
-# Members that servers know beyond the SDK's types: thoughts and their signatures (DeepSeek, OpenRouter, Google).
-BEYOND = re.compile(r"\.(reasoning_content|reasoning_details|extra_content)(:|\[|\.)")
+# Members that servers know beyond the SDK's types: thoughts and their signatures (DeepSeek, OpenRouter, Google). Sealed
+# thoughts that went through a dialect without a place for their id have none; OpenAI takes them so (Codex sends none).
+BEYOND = re.compile(r"\.(reasoning_content|reasoning_details|extra_content)(:|\[|\.)|\.id: ResponseReasoningItemParam requires it")
 
 GEMINI = {
     "contents": list[gemini_types.Content],
@@ -77,22 +78,25 @@ class Bedrock:
         return report.generate_report().split("\n") if report.has_errors() else []
 
 
+CHAT = (completion_create_params.CompletionCreateParamsNonStreaming, completion_create_params.CompletionCreateParamsStreaming)
+RESPONSES = (response_create_params.ResponseCreateParamsNonStreaming, response_create_params.ResponseCreateParamsStreaming)
+MESSAGES = (message_create_params.MessageCreateParamsNonStreaming, message_create_params.MessageCreateParamsStreaming)
 KNOWN = [
-    (re.compile("/chat/completions$"), typed(completion_create_params.CompletionCreateParamsNonStreaming, completion_create_params.CompletionCreateParamsStreaming)),
-    (re.compile("/responses$"), typed(response_create_params.ResponseCreateParamsNonStreaming, response_create_params.ResponseCreateParamsStreaming)),
-    (re.compile("/messages$"), typed(message_create_params.MessageCreateParamsNonStreaming, message_create_params.MessageCreateParamsStreaming)),
-    (re.compile(":(g|streamG)enerateContent"), gemini),
-    (re.compile("/converse(-stream)?$"), Bedrock()),
-    (re.compile("/v2/chat$"), of_cohere),
+    ("openai", re.compile("/chat/completions$"), typed(*CHAT)),
+    ("openai-responses", re.compile("/responses$"), typed(*RESPONSES)),
+    ("anthropic", re.compile("/messages$"), typed(*MESSAGES)),
+    ("gemini", re.compile(":(g|streamG)enerateContent"), gemini),
+    ("bedrock", re.compile("/converse(-stream)?$"), Bedrock()),
+    ("cohere", re.compile("/v2/chat$"), of_cohere),
 ]
 
 
-def faults(arrivals):
-    """What is wrong with the requests that arrived, each line once."""
+def faults(arrivals, client_dialect):
+    """What is wrong with the requests that arrived, each line once. Within a dialect they are the client's own."""
     found = {}
     for arrival in arrivals:
-        for path, check in KNOWN:
-            if path.search(arrival["target"]) and arrival["body"]:
+        for dialect, path, check in KNOWN:
+            if dialect != client_dialect and path.search(arrival["target"]) and arrival["body"]:
                 for fault in check(json.loads(arrival["body"])):
                     if not BEYOND.search(fault):
                         found[f"{arrival['target']}: {fault}"] = None

@@ -42,19 +42,27 @@ def faults(value, wanted, at=""):
         return members(value, fields, at, wanted)
     if typing_extensions.is_typeddict(wanted):
         hints = typing_extensions.get_type_hints(wanted, include_extras=True)
-        return members(value, {name: (hint, is_required(hint, wanted)) for name, hint in hints.items()}, at, wanted)
+        return members(value, {name: (hint, is_required(name, hint, wanted)) for name, hint in hints.items()}, at, wanted)
     if isinstance(wanted, type) and issubclass(wanted, str):
         known = {member.value for member in wanted} if hasattr(wanted, "__members__") else None
         return [] if isinstance(value, str) and (known is None or value in known) else [f"{at}: {value!r} is none of {known}"]
     return [f"{at}: {wanted} is not understood"]
 
 
-def is_required(hint, wanted):
+def is_required(name, hint, wanted):
     """`__required_keys__` does not see through annotations that are strings."""
     origin = typing.get_origin(hint)
     if origin in (typing.NotRequired, typing_extensions.NotRequired):
         return False
-    return wanted.__total__ or origin in (typing.Required, typing_extensions.Required)
+    return origin in (typing.Required, typing_extensions.Required) or declared_by(name, wanted).__total__
+
+
+def declared_by(name, wanted):
+    """Whether members are required by themselves is each class's own affair."""
+    for base in getattr(wanted, "__orig_bases__", ()):
+        if typing_extensions.is_typeddict(base) and name in base.__annotations__:
+            return declared_by(name, base)
+    return wanted
 
 
 def depth(found):

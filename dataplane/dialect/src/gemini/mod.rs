@@ -47,6 +47,10 @@ pub struct Gemini;
 
 pub static SPEAKS: Gemini = Gemini;
 
+/// What stands for the signature of a call that another model made, or whose signature was lost on its way.
+/// Source: Gemini API, "Thought signatures", on conversations taken over from other models.
+const UNSIGNED: &str = "skip_thought_signature_validator";
+
 impl Speaks for Gemini {
     fn read_request<'a>(&self, body: &'a [u8], path: PathFacts<'a>) -> Result<Request<'a>, BadRequest> {
         reader::read(body, path)

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, mem};
 
 use super::{
+    UNSIGNED,
     loose::{Path, base64, camel, each, fields, flag, once, text},
     tools::named,
 };
@@ -186,7 +187,10 @@ fn read_part<'a>(node: Node<'a>, path: &Path<'_>, unread: &mut Unread<'a>) -> Re
                 continue;
             }
             "thoughtSignature" => {
-                once(&mut signature, base64(text(value, at)?), at, value)?;
+                let signed = text(value, at)?;
+                // No bytes, though its letters are those of base64.
+                let signed = if signed.is(UNSIGNED) { signed } else { base64(signed) };
+                once(&mut signature, signed, at, value)?;
                 continue;
             }
             other => {

@@ -2,7 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
-use super::parts::media_type_of_uri;
+use super::{UNSIGNED, parts::media_type_of_uri};
 use crate::{
     canonical::{
         bad::BadRequest,
@@ -57,9 +57,10 @@ pub(super) fn write_contents(
     }
     json.key("contents").open_list();
     let start = json.bytes.len();
+    let unsigned = demands_signatures(to.model).then(|| Text::from(UNSIGNED));
     for turn in turns {
         drops.note_if(Feature::ParticipantName, turn.name.is_some());
-        write_turn(turn, drops, json)?;
+        write_turn(turn, unsigned.as_ref(), drops, json)?;
     }
     if json.bytes.len() == start {
         return Err(BadRequest::missing(
@@ -71,8 +72,25 @@ pub(super) fn write_contents(
     Ok(())
 }
 
-/// Writes nothing where nothing of the turn can be said: roles need not alternate.
-fn write_turn(turn: &Turn<'_>, drops: &mut Drops, json: &mut Out<'_>) -> Result<(), BadRequest> {
+/// Gemini 3 and later refuse a turn whose first call is not signed.
+fn demands_signatures(model: &str) -> bool {
+    let Some((_, version)) = model.split_once("gemini-") else {
+        return false;
+    };
+    let digits = version.split(|byte: char| !byte.is_ascii_digit()).next();
+    digits
+        .and_then(|digits| digits.parse().ok())
+        .is_some_and(|major: u32| major >= 3)
+}
+
+/// Writes nothing where nothing of the turn can be said: roles need not alternate. `unsigned` is the signature of a first
+/// call that has none.
+fn write_turn(
+    turn: &Turn<'_>,
+    unsigned: Option<&Text<'_>>,
+    drops: &mut Drops,
+    json: &mut Out<'_>,
+) -> Result<(), BadRequest> {
     let before = json.bytes.len();
     json.open().key("role").string(match turn.role {
         Role::Assistant => "model",
@@ -80,8 +98,11 @@ fn write_turn(turn: &Turn<'_>, drops: &mut Drops, json: &mut Out<'_>) -> Result<
     });
     json.key("parts").open_list();
     let empty = json.bytes.len();
-    for part in &turn.parts {
-        write_part(part, drops, json)?;
+    let is_call = |part: &Part<'_>| matches!(part.content, Content::ToolCall { .. });
+    let first_call = turn.parts.iter().position(is_call);
+    for (index, part) in turn.parts.iter().enumerate() {
+        let usual = unsigned.filter(|_| first_call == Some(index));
+        write_part(part, part.signature.as_ref().or(usual), drops, json)?;
     }
     if json.bytes.len() == empty {
         json.bytes.truncate(before);
@@ -91,7 +112,12 @@ fn write_turn(turn: &Turn<'_>, drops: &mut Drops, json: &mut Out<'_>) -> Result<
     Ok(())
 }
 
-fn write_part(part: &Part<'_>, drops: &mut Drops, json: &mut Out<'_>) -> Result<(), BadRequest> {
+fn write_part(
+    part: &Part<'_>,
+    signature: Option<&Text<'_>>,
+    drops: &mut Drops,
+    json: &mut Out<'_>,
+) -> Result<(), BadRequest> {
     drops.note_if(Feature::Cache, part.cache.is_some());
     match &part.content {
         // Google refuses a text that says nothing, unless it is there for its signature.
@@ -133,7 +159,7 @@ fn write_part(part: &Part<'_>, drops: &mut Drops, json: &mut Out<'_>) -> Result<
         }
         Content::ToolResult { .. } => write_result(&part.content, drops, json)?,
     }
-    if let Some(signature) = &part.signature {
+    if let Some(signature) = signature {
         json.key("thoughtSignature").text(signature);
     }
     json.close();

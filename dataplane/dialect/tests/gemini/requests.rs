@@ -2,13 +2,17 @@
 
 use serde_json::json;
 use tollgate_dialect::{
-    canonical::request::{Content, Format, Media, MediaKind, Part, Role, Source},
+    canonical::{
+        feature::Drops,
+        request::{Content, Format, Media, MediaKind, Part, Role, Source},
+    },
     gemini::SPEAKS,
     json::Text,
+    quirks::Quirks,
     speak::{PathFacts, Speaks},
 };
 
-use crate::rig::{case, golden, json, read, written};
+use crate::rig::{case, golden, json, read, write_for, written};
 
 #[test]
 fn every_request_comes_back_as_it_was() {
@@ -250,5 +254,50 @@ fn files_are_told_from_urls() {
             panic!("a file: {uri}")
         };
         assert_eq!((&media.source, media.kind), (&source, kind), "{uri}");
+    }
+}
+
+#[test]
+fn the_first_call_of_a_turn_is_signed_where_the_model_demands_it() {
+    let body = br#"{"contents":[
+        {"role":"user","parts":[{"text":"hi"}]},
+        {"role":"model","parts":[{"text":"so"},{"functionCall":{"name":"a","args":{}}},{"functionCall":{"name":"b","args":{}}}]},
+        {"role":"user","parts":[{"functionResponse":{"name":"a","response":{"output":1}}}]},
+        {"role":"model","parts":[{"functionCall":{"name":"c","args":{}},"thoughtSignature":"c2ln"}]}]}"#;
+    let request = read(body).expect("a request");
+    for (model, first) in [
+        ("gemini-3-pro-preview", json!("skip_thought_signature_validator")),
+        ("models/gemini-10-flash", json!("skip_thought_signature_validator")),
+        ("gemini-2.5-pro", json!(null)),
+        ("gemini-pro", json!(null)),
+        ("learnlm", json!(null)),
+    ] {
+        let (mut out, mut drops) = (Vec::new(), Drops::default());
+        write_for(&request, model, &Quirks::default(), &mut drops, &mut out).expect("written");
+        let out = json(&out);
+        assert_eq!(
+            out["contents"][1]["parts"][0]["thoughtSignature"],
+            json!(null),
+            "{model}"
+        );
+        assert_eq!(out["contents"][1]["parts"][1]["thoughtSignature"], first, "{model}");
+        assert_eq!(
+            out["contents"][1]["parts"][2]["thoughtSignature"],
+            json!(null),
+            "{model}"
+        );
+        assert_eq!(
+            out["contents"][3]["parts"][0]["thoughtSignature"],
+            json!("c2ln"),
+            "{model}"
+        );
+        // What was put there is read as it stands.
+        let written = out.to_string();
+        let again = read(written.as_bytes()).expect("a request");
+        let signed = again.turns[1].parts[1]
+            .signature
+            .as_ref()
+            .map(|text| text.plain().map(|text| text.into_owned()));
+        assert_eq!(signed.flatten(), first.as_str().map(str::to_owned), "{model}");
     }
 }

@@ -51,7 +51,14 @@ pub fn read(body: &[u8]) -> Result<Request<'_>, BadRequest> {
 pub fn written(request: &Request<'_>) -> (Vec<u8>, Drops) {
     let (mut out, mut drops) = (Vec::new(), Drops::default());
     write_for(request, MODEL, &Quirks::default(), &mut drops, &mut out).expect("a request that can be written");
-    (out, drops)
+    (without_stand_ins(&out), drops)
+}
+
+/// Calls that nobody signed as they were: the model of the corpus demands that they be signed.
+fn without_stand_ins(out: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(out);
+    text.replace(r#","thoughtSignature":"skip_thought_signature_validator""#, "")
+        .into_bytes()
 }
 
 pub fn write_for(

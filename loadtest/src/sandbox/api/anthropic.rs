@@ -151,7 +151,7 @@ impl Operation for Messages {
         stream(events, reply);
     }
 
-    fn performer(&self) -> Option<Performer> {
+    fn performer(&self, _model: &str) -> Option<Performer> {
         let performer = Performer::new(&anthropic::Anthropic, Signs::Thoughts);
         Some(Performer { rules, ..performer })
     }

@@ -127,7 +127,7 @@ impl Operation for Converse {
         put(out, &[b"}"]);
     }
 
-    fn performer(&self) -> Option<Performer> {
+    fn performer(&self, _model: &str) -> Option<Performer> {
         Some(performer())
     }
 }
@@ -194,7 +194,7 @@ impl Operation for ConverseStream {
         "application/vnd.amazon.eventstream"
     }
 
-    fn performer(&self) -> Option<Performer> {
+    fn performer(&self, _model: &str) -> Option<Performer> {
         Some(performer())
     }
 }

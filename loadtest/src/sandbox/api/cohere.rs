@@ -189,7 +189,7 @@ impl Operation for Chat {
         "text/event-stream"
     }
 
-    fn performer(&self) -> Option<Performer> {
+    fn performer(&self, _model: &str) -> Option<Performer> {
         Some(Performer::new(&cohere::Cohere, Signs::Nothing))
     }
 

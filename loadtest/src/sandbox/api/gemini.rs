@@ -3,7 +3,10 @@
 //! the service sends with a 429.
 
 use serde_json::{Value, json};
-use tollgate_dialect::gemini;
+use tollgate_dialect::{
+    canonical::request::{Content, Part, Request as Asked, Role, Turn},
+    gemini,
+};
 use tollgate_wire::{
     head::{Known, Method, RequestView},
     http1::write,
@@ -171,8 +174,46 @@ fn read<'a>(request: &Request<'a>, stream: bool) -> Result<Ask<'a>, String> {
     })
 }
 
-fn performer() -> Performer {
-    Performer::new(&gemini::Gemini, Signs::WhatFollows)
+fn performer(model: &str) -> Performer {
+    Performer {
+        rules,
+        always_signs: demands_signatures(model),
+        ..Performer::new(&gemini::Gemini, Signs::WhatFollows)
+    }
+}
+
+/// Since Gemini 3 the first call of each step of a turn comes back signed.
+fn rules(asked: &Asked<'_>) -> Result<(), String> {
+    if !demands_signatures(&asked.model) {
+        return Ok(());
+    }
+    let says = |turn: &Turn<'_>| turn.parts.iter().any(|part| matches!(part.content, Content::Text(_)));
+    let asking = asked
+        .turns
+        .iter()
+        .rposition(|turn| turn.role == Role::User && says(turn));
+    let step = &asked.turns[asking.map_or(0, |at| at + 1)..];
+    for turn in step.iter().filter(|turn| turn.role == Role::Assistant) {
+        let is_call = |part: &&Part<'_>| matches!(part.content, Content::ToolCall { .. });
+        if turn
+            .parts
+            .iter()
+            .find(is_call)
+            .is_some_and(|call| call.signature.is_none())
+        {
+            return Err(
+                "Function call is missing a thought_signature in functionCall parts. This is required for tools \
+                        to work correctly."
+                    .to_owned(),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Models that think always, and sign.
+fn demands_signatures(model: &str) -> bool {
+    model.starts_with("gemini-3")
 }
 
 struct Generate;
@@ -188,8 +229,8 @@ impl Operation for Generate {
         close(out, reply, reply.answer_tokens, Finish::Said);
     }
 
-    fn performer(&self) -> Option<Performer> {
-        Some(performer())
+    fn performer(&self, model: &str) -> Option<Performer> {
+        Some(performer(model))
     }
 }
 
@@ -208,8 +249,8 @@ impl Operation for StreamEvents {
         stream(events, reply, |_| &b"data: "[..], b"\r\n\r\n", b"");
     }
 
-    fn performer(&self) -> Option<Performer> {
-        Some(performer())
+    fn performer(&self, model: &str) -> Option<Performer> {
+        Some(performer(model))
     }
 }
 
@@ -239,10 +280,10 @@ impl Operation for StreamArray {
         "application/json; charset=UTF-8"
     }
 
-    fn performer(&self) -> Option<Performer> {
+    fn performer(&self, model: &str) -> Option<Performer> {
         Some(Performer {
             as_array: true,
-            ..performer()
+            ..performer(model)
         })
     }
 }

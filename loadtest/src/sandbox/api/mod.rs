@@ -74,7 +74,7 @@ pub trait Operation: Sync {
     }
 
     /// Who performs where a request wants more than a text.
-    fn performer(&self) -> Option<Performer> {
+    fn performer(&self, _model: &str) -> Option<Performer> {
         None
     }
 

@@ -10,7 +10,7 @@ use tollgate_dialect::{
 };
 
 use super::{
-    Signs,
+    Performer, Signs,
     history::History,
     script::{Part, Script},
     signature, values,
@@ -25,7 +25,8 @@ const CALLS: usize = 2;
 const THOUGHT: &str = "The user wants an answer. I weigh what I was told, and choose the words.";
 
 /// `None`: the usual text is what was asked for.
-pub fn script(request: &Request<'_>, signs: Signs, reply: &Reply<'_>) -> Result<Option<Script>, String> {
+pub fn script(request: &Request<'_>, performer: &Performer, reply: &Reply<'_>) -> Result<Option<Script>, String> {
+    let signs = performer.signs;
     let history = History::of(request, signs)?;
     let thinks = request.thinking.is_some_and(|thinking| thinking.amount != Amount::Off);
     let calls = match history.is_asked {
@@ -67,6 +68,8 @@ pub fn script(request: &Request<'_>, signs: Signs, reply: &Reply<'_>) -> Result<
     }
     if thinks {
         said = with_thoughts(said, signs, request);
+    } else if performer.always_signs {
+        sign_first(&mut said);
     }
     let mut script = Script {
         choices: choices as u32,
@@ -158,11 +161,7 @@ fn with_thoughts(mut said: Vec<Part>, signs: Signs, request: &Request<'_>) -> Ve
     let mut parts = Vec::new();
     match signs {
         Signs::Thoughts => thoughts.signature = Some(signature::of(thought)),
-        Signs::WhatFollows => {
-            if let Some(first) = said.first_mut() {
-                first.signature = Some(signature::of(&first.text()));
-            }
-        }
+        Signs::WhatFollows => sign_first(&mut said),
         Signs::Sealed | Signs::Nothing => {}
     }
     // Hidden thoughts are worth a part only for their signature.
@@ -175,4 +174,12 @@ fn with_thoughts(mut said: Vec<Part>, signs: Signs, request: &Request<'_>) -> Ve
     }
     parts.extend(said);
     parts
+}
+
+/// Signs the first call, else the text.
+fn sign_first(said: &mut [Part]) {
+    let call = said.iter().position(|part| matches!(part.what, Began::ToolCall { .. }));
+    if let Some(first) = said.get_mut(call.unwrap_or(0)) {
+        first.signature = Some(signature::of(&first.text()));
+    }
 }

@@ -29,6 +29,8 @@ pub struct Performer {
     pub signs: Signs,
     /// The provider's own rules for a request, beyond its shape.
     pub rules: Rules,
+    /// Calls are signed whether thoughts are asked for or not.
+    pub always_signs: bool,
     /// Streams are one JSON array.
     pub as_array: bool,
 }
@@ -39,6 +41,7 @@ impl Performer {
             speaks,
             signs,
             rules: |_| Ok(()),
+            always_signs: false,
             as_array: false,
         }
     }
@@ -74,7 +77,7 @@ impl Performance {
         ask: &Ask<'_>,
         reply: &Reply<'_>,
     ) -> Result<Option<Self>, String> {
-        let Some(performer) = operation.performer().filter(|_| ask.is_beyond_text()) else {
+        let Some(performer) = operation.performer(&ask.model).filter(|_| ask.is_beyond_text()) else {
             return Ok(None);
         };
         let path = PathFacts {
@@ -85,7 +88,7 @@ impl Performance {
         let mut read = read.map_err(|bad| bad.to_string())?;
         (performer.rules)(&read)?;
         read.name_calls();
-        let Some(script) = decide::script(&read, performer.signs, reply)? else {
+        let Some(script) = decide::script(&read, &performer, reply)? else {
             return Ok(None);
         };
         Ok(Some(Self {

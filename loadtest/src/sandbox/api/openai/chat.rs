@@ -47,7 +47,7 @@ impl Operation for Chat {
         stream(events, reply, ask.include_usage);
     }
 
-    fn performer(&self) -> Option<Performer> {
+    fn performer(&self, _model: &str) -> Option<Performer> {
         Some(Performer::new(&openai_chat::OpenAiChat, Signs::Thoughts))
     }
 

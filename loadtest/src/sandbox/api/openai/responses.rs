@@ -46,7 +46,7 @@ impl Operation for Responses {
         numbered.end(reply);
     }
 
-    fn performer(&self) -> Option<Performer> {
+    fn performer(&self, _model: &str) -> Option<Performer> {
         Some(Performer::new(&openai_responses::OpenAiResponses, Signs::Sealed))
     }
 
