@@ -342,7 +342,7 @@ fn find_gemini(path: &[u8]) -> Option<Found> {
 
 /// A verb behind a model's name: nobody else has such paths, in whichever version. Google's SDKs say `v1` by now.
 fn find_gemini_call(path: &[u8]) -> Option<Found> {
-    named_by_gemini(path)?;
+    named_by_gemini(path).filter(|name| name.contains(&b':'))?;
     let chat = [&GENERATE_CONTENT, &STREAM_GENERATE_CONTENT];
     let found = GEMINI_OTHERS
         .iter()

@@ -12,10 +12,45 @@ pub(crate) struct CallPath {
     /// Of the address, before every path.
     prefix: Box<str>,
     paths: Paths,
+    chat: Cut,
+    stream: Cut,
     dialect: Dialect,
 }
 
 const MODEL: &str = "{model}";
+
+/// A template taken apart once: looking for its braces in every call would cost more than writing it.
+struct Cut {
+    before: Box<str>,
+    /// What follows the model's name, where the path has one.
+    after: Option<Box<str>>,
+    query: Option<Box<str>>,
+}
+
+impl Cut {
+    fn new(template: &Template) -> Cut {
+        let (path, query) = split_query(template);
+        let (before, after) = match path.split_once(MODEL) {
+            Some((before, after)) => (before, Some(after)),
+            None => (path, None),
+        };
+        Cut {
+            before: before.into(),
+            after: after.map(Into::into),
+            query: query.map(Into::into),
+        }
+    }
+
+    /// Appends path and query.
+    fn write(&self, dialect: Dialect, call: &PathCall<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.before.as_bytes());
+        if let Some(after) = &self.after {
+            percent::encode_segment(out, call.model);
+            out.extend_from_slice(after.as_bytes());
+        }
+        write_query(self.query.as_deref(), dialect, call, out);
+    }
+}
 
 /// What a request line is written for.
 pub(crate) struct PathCall<'a> {
@@ -33,6 +68,8 @@ impl CallPath {
     pub fn new(dialect: Dialect, prefix: &str, paths: Paths) -> CallPath {
         CallPath {
             prefix: prefix.into(),
+            chat: Cut::new(&paths.chat),
+            stream: Cut::new(&paths.stream),
             paths,
             dialect,
         }
@@ -48,10 +85,10 @@ impl CallPath {
         out.extend_from_slice(b"POST ");
         out.extend_from_slice(self.prefix.as_bytes());
         match call.operation {
-            Operation::Chat if call.stream => write_template(&self.paths.stream, self.dialect, call, out),
-            Operation::Chat => write_template(&self.paths.chat, self.dialect, call, out),
+            Operation::Chat if call.stream => self.stream.write(self.dialect, call, out),
+            Operation::Chat => self.chat.write(self.dialect, call, out),
             // Built for the call: only chats are so many that they must not allocate.
-            Operation::Other(path) => write_template(&self.other(path), self.dialect, call, out),
+            Operation::Other(path) => Cut::new(&self.other(path)).write(self.dialect, call, out),
         }
     }
 
@@ -97,19 +134,6 @@ impl CallPath {
         };
         known.cloned().unwrap_or_else(beside)
     }
-}
-
-fn write_template(template: &Template, dialect: Dialect, call: &PathCall<'_>, out: &mut Vec<u8>) {
-    let (path, query) = split_query(template);
-    match path.split_once(MODEL) {
-        Some((before, after)) => {
-            out.extend_from_slice(before.as_bytes());
-            percent::encode_segment(out, call.model);
-            out.extend_from_slice(after.as_bytes());
-        }
-        None => out.extend_from_slice(path.as_bytes()),
-    }
-    write_query(query, dialect, call, out);
 }
 
 fn split_query(template: &Template) -> (&str, Option<&str>) {
