@@ -33,6 +33,7 @@ class Node:
     def ask(self, request):
         if self.process is None:
             # Packages are looked for beside the script.
+            assert FOLDER.is_dir(), f"{FOLDER} is missing: run 'make test' once, or '.ci/tools test'"
             script = FOLDER / "client.mjs"
             script.write_bytes(SCRIPT.read_bytes())
             Node.process = subprocess.Popen([node(), script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
