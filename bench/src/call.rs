@@ -59,6 +59,26 @@ impl Call {
         }
     }
 
+    /// The same question in Anthropic's dialect, answered by the same target.
+    pub fn translated(key: usize) -> Self {
+        let body = question(br#"{"model":"smart","temperature":0.2,"max_tokens":256,"messages":["#);
+        Self::buffered(key).asked_as_message(key, body)
+    }
+
+    /// The same, answered by the same events.
+    pub fn translated_stream(key: usize) -> Self {
+        let body = question(br#"{"model":"smart","stream":true,"max_tokens":256,"messages":["#);
+        Self::streamed(key).asked_as_message(key, body)
+    }
+
+    fn asked_as_message(self, key: usize, body: Vec<u8>) -> Self {
+        Self {
+            head: head("/v1/messages", key, body.len()),
+            body,
+            ..self
+        }
+    }
+
     /// The least that needs the snapshot: the key is looked up, then the model, and both are judged.
     pub fn model(key: usize) -> Self {
         let secret = secret(key);
@@ -79,9 +99,13 @@ fn question(before: &[u8]) -> Vec<u8> {
 }
 
 fn chat_head(key: usize, body_bytes: usize) -> Vec<u8> {
+    head("/v1/chat/completions", key, body_bytes)
+}
+
+fn head(path: &str, key: usize, body_bytes: usize) -> Vec<u8> {
     let secret = secret(key);
     let head = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nHost: gateway.example\r\nAuthorization: Bearer {secret}\r\n\
+        "POST {path} HTTP/1.1\r\nHost: gateway.example\r\nAuthorization: Bearer {secret}\r\n\
          Accept: application/json\r\nContent-Type: application/json\r\nUser-Agent: OpenAI/Python 2.1.0\r\n\
          Content-Length: {body_bytes}\r\n\r\n"
     );

@@ -33,7 +33,10 @@ impl Shard {
         Self {
             pinned: Rc::new(gateway.pinned()),
             exchange: Exchange::default(),
-            local: Local { seed: 7, sequence: 0 },
+            local: Local {
+                seed: 7,
+                ..Local::default()
+            },
             out: Outputs::default(),
             request: RequestHead::default(),
             response: ResponseHead::default(),

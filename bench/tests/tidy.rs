@@ -54,7 +54,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     ("loadtest", &["tollgate-wire", "tollgate-dialect"]),
-    ("bench", &["tollgate-engine", "tollgate-wire", "tollgate-config"]),
+    (
+        "bench",
+        &[
+            "tollgate-engine",
+            "tollgate-wire",
+            "tollgate-config",
+            "tollgate-dialect",
+        ],
+    ),
 ];
 
 /// Crates that decide and never do: bytes, `now` and seeds in, decisions out.

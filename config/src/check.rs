@@ -1,5 +1,6 @@
 //! A JSON tree → a `Document`, or every fault in it (not only the first).
 
+mod auth;
 mod client_side;
 mod date;
 mod identities;
@@ -62,6 +63,7 @@ fn document(root: &Node) -> Document {
     document.drain_delay_ms = fields.read("drain_delay", values::duration_ms);
     document.access_log = fields.read("access_log", access_log).unwrap_or_default();
     document.max_body_bytes = fields.read("max_body", max_body).unwrap_or(document.max_body_bytes);
+    document.id_secret = fields.read("id_secret", values::secret);
     document.client = fields.read("client", client_side::client).unwrap_or_default();
     client_side::few_listeners(&fields);
     document.listeners = fields.named("listeners", names::visible_name, client_side::listener);

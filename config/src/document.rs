@@ -5,6 +5,8 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+use crate::catalogue::{Operation, Paths, Row};
+
 /// Named entries in document order.
 pub type Named<T> = Vec<(String, T)>;
 
@@ -16,6 +18,8 @@ pub struct Document {
     pub drain_delay_ms: Option<u64>,
     pub access_log: AccessLog,
     pub max_body_bytes: u64,
+    /// What the ids of objects that live at providers are sealed with; `None`: with each provider's own credential.
+    pub id_secret: Option<Reference>,
     /// Client-side timeouts and bounds (`client:` in the document).
     pub client: ClientLimits,
     pub listeners: Named<Listener>,
@@ -35,6 +39,7 @@ impl Default for Document {
             drain_delay_ms: None,
             access_log: AccessLog::default(),
             max_body_bytes: 32 * 1024 * 1024,
+            id_secret: None,
             client: ClientLimits::default(),
             listeners: Named::new(),
             admin: None,
@@ -144,18 +149,53 @@ pub enum Reference {
     File(String),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dialect {
+    /// Chat completions.
     OpenAi,
+    OpenAiResponses,
     Anthropic,
+    Gemini,
+    Cohere,
+    /// Amazon Bedrock's Converse.
+    Bedrock,
+}
+
+impl Dialect {
+    pub const ALL: [Self; 6] = [
+        Self::OpenAi,
+        Self::OpenAiResponses,
+        Self::Anthropic,
+        Self::Gemini,
+        Self::Cohere,
+        Self::Bedrock,
+    ];
+
+    /// As the document, metrics and logs have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::OpenAiResponses => "openai-responses",
+            Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
+            Self::Cohere => "cohere",
+            Self::Bedrock => "bedrock",
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Provider {
+    /// Its kind's row of the catalogue, or what its dialect is by itself: quirks by model, and headers.
+    pub row: &'static Row,
     pub dialect: Dialect,
     /// Final base: scheme, authority and path prefix, the dialect's own prefix added when the operator gave no path.
     pub base_url: BaseUrl,
-    /// How the credential is sent; from the catalogue row or the dialect. `None` when there is no credential.
+    /// Behind `base_url`, of `dialect`; every parameter but the model is in its place.
+    pub paths: Paths,
+    /// Further dialects it speaks, and their paths.
+    pub also: Vec<(Dialect, Paths)>,
+    /// How the credential is sent: `auth:`, or else the catalogue's row or the dialect. `None` when there is no credential.
     pub auth: Auth,
     /// Several spread the load round robin.
     pub credentials: Vec<Reference>,
@@ -169,13 +209,53 @@ pub struct Provider {
     pub headers: Vec<(String, String)>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+impl Provider {
+    /// Where an operation goes, for people: the model stands in braces unless it is named.
+    pub fn url(&self, operation: Operation, model: Option<&str>) -> Option<String> {
+        let template = self.paths.get(operation)?;
+        let path = match model {
+            None => template.text().to_owned(),
+            Some(model) => {
+                let mut path = Vec::new();
+                template.write(model, &mut path);
+                String::from_utf8_lossy(&path).into_owned()
+            }
+        };
+        Some(format!("{}{path}", self.base_url))
+    }
+}
+
+/// How a provider is shown who calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Auth {
     None,
     /// `authorization: Bearer …`
     Bearer,
     /// `x-api-key: …`
     XApiKey,
+    /// A header of this name, lower case, holds the credential alone: `api-key`, `x-goog-api-key`.
+    Header(String),
+    /// A query parameter of this name.
+    Query(String),
+    /// Each request is signed (Signature Version 4). The credential is `ACCESS:SECRET[:SESSION]`, or what the AWS tools
+    /// write to files; one without a colon is a bearer token and sent as such.
+    Aws {
+        region: String,
+        service: String,
+    },
+    /// The credential is a service account's key in JSON, exchanged for access tokens.
+    Google {
+        scope: String,
+    },
+    /// The credential is the secret of an application registered with Microsoft Entra (Azure AD), exchanged for
+    /// access tokens.
+    AzureAd {
+        tenant: String,
+        client_id: String,
+        scope: String,
+        /// `https://login.microsoftonline.com`, or a sovereign cloud's; without a slash at its end.
+        authority: String,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -184,7 +264,7 @@ pub struct BaseUrl {
     /// Lower case; an IPv6 address without its brackets.
     pub host: String,
     pub port: u16,
-    /// Without a trailing slash; `/v1` for OpenAI and Anthropic unless given.
+    /// Without a trailing slash; the row's or the dialect's own unless given.
     pub prefix: String,
 }
 
@@ -219,6 +299,18 @@ pub struct HttpProxy {
     /// `user:password`, sent as Basic.
     pub credential: Option<Reference>,
     pub no_proxy: Vec<NoProxy>,
+}
+
+impl HttpProxy {
+    /// Is this host reached through it? `no_proxy` names those that are not.
+    pub fn takes(&self, target: &str) -> bool {
+        let exempt = |rule: &NoProxy| match rule {
+            NoProxy::Cidr(cidr) => target.parse().is_ok_and(|ip| cidr.contains(ip)),
+            NoProxy::Host(host) => target.eq_ignore_ascii_case(host),
+            NoProxy::Suffix(suffix) => target.to_ascii_lowercase().ends_with(&suffix.to_ascii_lowercase()),
+        };
+        !self.no_proxy.iter().any(exempt)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -277,6 +369,17 @@ pub struct Model {
     /// In priority order.
     pub targets: Vec<Target>,
     pub retry: Retry,
+    pub on_unsupported: OnUnsupported,
+}
+
+/// What becomes of a request that a target's dialect cannot say in full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnUnsupported {
+    /// What cannot be said is left out, and the answer's head names it.
+    #[default]
+    Drop,
+    /// It is refused.
+    Error,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -284,6 +387,15 @@ pub struct Target {
     pub provider: String,
     /// The provider's model name; `*` stands for what the wildcard matched.
     pub model: String,
+    /// The catalogue's name of the model, where the provider's is the operator's own (a deployment, a profile).
+    pub like: Option<String>,
+}
+
+impl Target {
+    /// The name by which the catalogue knows what this model is like.
+    pub fn known_as(&self) -> &str {
+        self.like.as_deref().unwrap_or(&self.model)
+    }
 }
 
 /// Which failures before the first byte move on to the next target.
@@ -329,6 +441,9 @@ pub struct Key {
     pub expires_unix_s: Option<u64>,
     /// Only from 127.0.0.0/8 and ::1 (the quick start's key). Document key `loopback_only`.
     pub loopback_only: bool,
+    /// The `/providers/…` paths.
+    pub pass_through: bool,
+    pub batches: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -21,6 +21,7 @@ pub static ROOT: Section = Section {
         "drain_delay",
         "access_log",
         "max_body",
+        "id_secret",
         "client",
         "listeners",
         "admin",
@@ -88,14 +89,44 @@ pub static PROVIDER: Section = Section {
         "kind",
         "dialect",
         "base_url",
+        "region",
+        "project",
+        "resource",
+        "account",
+        "api_version",
         "credential",
+        "auth",
         "proxy",
         "timeouts",
         "connections",
         "tls",
         "headers",
     ],
-    not_yet: &["limits", "prices", "region"],
+    not_yet: &["limits", "prices"],
+};
+
+pub static AUTH: Section = Section {
+    path: "providers.*.auth",
+    now: &["header", "query", "aws", "google", "azure_ad"],
+    not_yet: &[],
+};
+
+pub static AUTH_AWS: Section = Section {
+    path: "providers.*.auth.aws",
+    now: &["region", "service"],
+    not_yet: &[],
+};
+
+pub static AUTH_GOOGLE: Section = Section {
+    path: "providers.*.auth.google",
+    now: &["scope"],
+    not_yet: &[],
+};
+
+pub static AUTH_AZURE_AD: Section = Section {
+    path: "providers.*.auth.azure_ad",
+    now: &["tenant", "client_id", "scope", "authority"],
+    not_yet: &[],
 };
 
 pub static PROXY: Section = Section {
@@ -124,7 +155,7 @@ pub static UPSTREAM_TLS: Section = Section {
 
 pub static MODEL: Section = Section {
     path: "models.*",
-    now: &["strategy", "targets", "retry"],
+    now: &["strategy", "targets", "retry", "on_unsupported"],
     not_yet: &[
         "hedge",
         "breaker",
@@ -139,7 +170,7 @@ pub static MODEL: Section = Section {
 
 pub static TARGET: Section = Section {
     path: "models.*.targets.*",
-    now: &["provider", "model"],
+    now: &["provider", "model", "like"],
     not_yet: &["weight", "tier", "examples", "default"],
 };
 
@@ -163,8 +194,18 @@ pub static USER: Section = Section {
 
 pub static KEY: Section = Section {
     path: "keys.*",
-    now: &["secret", "hash", "team", "user", "models", "expires", "loopback_only"],
-    not_yet: &["limits", "priority", "pass_through", "batches"],
+    now: &[
+        "secret",
+        "hash",
+        "team",
+        "user",
+        "models",
+        "expires",
+        "loopback_only",
+        "pass_through",
+        "batches",
+    ],
+    not_yet: &["limits", "priority"],
 };
 
 /// All of the above, in document order.
@@ -177,6 +218,10 @@ pub static SECTIONS: &[&Section] = &[
     &CORS,
     &ADMIN,
     &PROVIDER,
+    &AUTH,
+    &AUTH_AWS,
+    &AUTH_GOOGLE,
+    &AUTH_AZURE_AD,
     &PROXY,
     &TIMEOUTS,
     &CONNECTIONS,

@@ -24,7 +24,7 @@ fn with(section: &str) -> String {
 const PROVIDER_FAULTS: &[(&str, &str)] = &[
     (
         "base_url: 'https://a'",
-        ": `kind` is missing; kind: openai or anthropic; or dialect: and base_url:",
+        ": `kind` is missing; kind: openai, or another that `tollgate providers` lists; or dialect: and base_url:",
     ),
     (
         "kind: openia, credential: env:A",
@@ -43,16 +43,8 @@ const PROVIDER_FAULTS: &[(&str, &str)] = &[
         "/dialect: `kind` and `dialect` are both given; one of them: `kind` implies its dialect",
     ),
     (
-        "dialect: gemini, base_url: 'https://a'",
-        "/dialect: `gemini` is not supported yet; openai or anthropic",
-    ),
-    (
-        "dialect: openai-responses, base_url: 'https://a'",
-        "/dialect: `openai-responses` is not supported yet; openai or anthropic",
-    ),
-    (
         "dialect: soap, base_url: 'https://a'",
-        "/dialect: `soap` is not a dialect; openai or anthropic",
+        "/dialect: `soap` is not a dialect; openai, openai-responses, anthropic, gemini, cohere or bedrock",
     ),
     (
         "kind: openai, base_url: 'ftp://a'",
@@ -100,7 +92,7 @@ const PROVIDER_FAULTS: &[(&str, &str)] = &[
     ),
     (
         "kind: openai, credential: env:A, region: x",
-        "/region: `region` is not supported yet; remove `region`",
+        "/region: `region` has no meaning for openai; remove `region`",
     ),
     (
         "kind: openai, credential: env:A, proxy: {}",
@@ -297,8 +289,8 @@ const KEY_FAULTS: &[(&str, Option<&str>)] = &[
         ),
     ),
     (
-        "k: { hash: 'HASH', pass_through: true }",
-        Some("/keys/k/pass_through: `pass_through` is not supported yet; remove `pass_through`"),
+        "k: { hash: 'HASH', priority: 1 }",
+        Some("/keys/k/priority: `priority` is not supported yet; remove `priority`"),
     ),
     (
         "k: { hash: 'HASH' }, l: { hash: 'HASH' }",

@@ -27,6 +27,7 @@ fn changes_in_words() {
             format!("/teams/b | team `b` removed | {now}"),
         ]),
         ("max_body: 1MiB", "max_body: 2MiB", vec![format!("/max_body | max_body: 1MiB → 2MiB | {now}")]),
+        ("id_secret: env:A", "id_secret: open", vec!["/id_secret | id_secret: env:A → (hidden) | ids of objects handed out before open nothing any more".into()]),
         ("{}", "client: {idle_timeout: 5s}", vec!["/client | client added: {\"idle_timeout\":\"5s\"} | new connections only".into()]),
         ("client: {idle_timeout: 5s}", "client: {idle_timeout: 6s}", vec!["/client/idle_timeout | client.idle_timeout: 5s → 6s | new connections only".into()]),
         ("listeners: {a: {address: '1.1.1.1:1'}}", "listeners: {a: {address: '1.1.1.1:2'}, b: {address: '1.1.1.1:1'}}", vec![

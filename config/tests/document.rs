@@ -37,6 +37,14 @@ fn an_empty_document_has_the_defaults() {
 }
 
 #[test]
+fn a_secret_for_ids_is_a_reference() {
+    assert_eq!(
+        document("version: 1\nid_secret: file:ids").id_secret,
+        Some(Reference::File("ids".into()))
+    );
+}
+
+#[test]
 fn base_urls() {
     for (given, tls, host, port, prefix, shown) in [
         (
@@ -168,7 +176,7 @@ fn everything_a_provider_may_say() {
     );
     let proxy = provider.proxy.unwrap();
     assert_eq!(
-        (proxy.host.as_str(), proxy.port, proxy.credential),
+        (proxy.host.as_str(), proxy.port, proxy.credential.clone()),
         ("proxy.corp", 3128, Some(Reference::Env("P".into())))
     );
     let network = |address: &str, prefix| {
@@ -184,6 +192,16 @@ fn everything_a_provider_may_say() {
         NoProxy::Suffix(".corp.example".into()),
     ];
     assert_eq!(proxy.no_proxy, expected);
+    for (host, through) in [
+        ("api.openai.com", true),
+        ("localhost", false),
+        ("10.1.2.3", false),
+        ("11.1.2.3", true),
+        ("a.CORP.example", false),
+        ("corp.example", true),
+    ] {
+        assert_eq!(proxy.takes(host), through, "{host}");
+    }
     assert_eq!(
         provider.timeouts,
         Timeouts {

@@ -7,7 +7,7 @@ use crate::{Call, Case, Gateway, Latency, Shard, Unit, gateway::KNOWN_KEYS};
 
 const DURATIONS: usize = 1000;
 
-pub const CASES: [Case; 3] = [
+pub const CASES: [Case; 5] = [
     Case {
         group: "exchange",
         name: "1.2 KB chat, answered whole",
@@ -21,6 +21,20 @@ pub const CASES: [Case; 3] = [
         per: Unit::one("call", 0),
         counted_runs: 20,
         prepare: || repeat(Call::streamed(0)),
+    },
+    Case {
+        group: "exchange",
+        name: "1.2 KB Anthropic call, answered whole by an OpenAI target",
+        per: Unit::one("call", 0),
+        counted_runs: 200,
+        prepare: || repeat(Call::translated(0)),
+    },
+    Case {
+        group: "exchange",
+        name: "1.2 KB Anthropic call, answered by 100 events of an OpenAI target",
+        per: Unit::one("call", 0),
+        counted_runs: 20,
+        prepare: || repeat(Call::translated_stream(0)),
     },
     Case {
         group: "histogram",

@@ -38,6 +38,8 @@ pub fn key(node: &Node, names: &Names) -> Option<Key> {
     let models = fields.read("models", |node| models(node, names)).unwrap_or_default();
     let expires_unix_s = fields.read("expires", date::unix_s);
     let loopback_only = fields.read("loopback_only", values::boolean).unwrap_or(false);
+    let pass_through = fields.read("pass_through", values::boolean).unwrap_or(false);
+    let batches = fields.read("batches", values::boolean).unwrap_or(false);
     Some(Key {
         secret: secret?,
         team,
@@ -45,6 +47,8 @@ pub fn key(node: &Node, names: &Names) -> Option<Key> {
         models,
         expires_unix_s,
         loopback_only,
+        pass_through,
+        batches,
     })
 }
 

@@ -8,7 +8,7 @@ use super::{
     values,
 };
 use crate::{
-    document::{Model, Retry, Target},
+    document::{Model, OnUnsupported, Retry, Target},
     keys,
 };
 
@@ -30,10 +30,20 @@ pub fn model(node: &Node, names: &Names) -> Option<Model> {
     let right = "[ { provider: NAME, model: NAME } ]";
     let targets = fields.required("targets", right, |node| targets(node, names, wildcard));
     let retry = fields.read("retry", retry).unwrap_or_default();
+    let on_unsupported = fields.read("on_unsupported", on_unsupported).unwrap_or_default();
     Some(Model {
         targets: targets?,
         retry,
+        on_unsupported,
     })
+}
+
+fn on_unsupported(node: &Node) -> Option<OnUnsupported> {
+    match node.value.as_str() {
+        Some("drop") => Some(OnUnsupported::Drop),
+        Some("error") => Some(OnUnsupported::Error),
+        _ => node.expected("what to do with what a target cannot express", "drop or error"),
+    }
 }
 
 fn strategy(node: &Node) -> Option<()> {
@@ -67,9 +77,11 @@ fn target(node: &Node, names: &Names, wildcard: bool) -> Option<Target> {
     let model = fields.required("model", "the provider's name of the model", |node| {
         target_model(node, wildcard)
     });
+    let like = fields.read("like", |node| target_model(node, false));
     Some(Target {
         provider: provider?,
         model: model?,
+        like,
     })
 }
 

@@ -3,60 +3,70 @@
 use serde_json::Value;
 
 use super::{
-    names,
+    auth, names,
     node::{Fields, Node},
     url, values,
 };
 use crate::{
-    catalogue::{self, Row},
+    catalogue::{self, Operation, PARAMETERS, Paths, Row, path},
     document::{Auth, BaseUrl, Connections, Dialect, HttpProxy, NoProxy, Provider, Reference, Timeouts, UpstreamTls},
     keys,
 };
 
-const DIALECTS: &[(&str, Dialect)] = &[("openai", Dialect::OpenAi), ("anthropic", Dialect::Anthropic)];
-const DIALECTS_NOT_YET: &[&str] = &["openai-responses", "gemini", "cohere", "bedrock"];
+/// The kind of what has no row.
+const CUSTOM: &str = "custom";
+const DIALECTS: &str = "openai, openai-responses, anthropic, gemini, cohere or bedrock";
 const MAX_CREDENTIALS: usize = 64;
 const MAX_HEADERS: usize = 32;
 
 pub fn provider(node: &Node) -> Option<Provider> {
     let fields = Fields::open(node, &keys::PROVIDER)?;
     let row = row(node, &fields);
-    let base_url = row.and_then(|row| base_url(node, &fields, &row));
+    let account = row.map(|row| account(node, &fields, row)).unwrap_or_default();
+    let base_url = row.and_then(|row| base_url(node, &fields, row, &account));
     let credentials = fields.read("credential", credentials);
     let proxy = fields.read("proxy", proxy);
     let timeouts = fields.read("timeouts", timeouts).unwrap_or_default();
     let connections = fields.read("connections", connections).unwrap_or_default();
     let tls = fields.read("tls", tls);
     let headers = headers(&fields);
-    let (row, base_url) = (row?, base_url?);
+    let row = row?;
+    let auth = auth(node, &fields, row, &account);
+    let base_url = base_url?;
     if let Some(tls) = fields.get("tls").filter(|_| !base_url.tls) {
         tls.fault(
             "`tls` has no meaning for an http:// address",
             "an https:// base_url, or no `tls`",
         );
     }
-    if fields.get("credential").is_none() && fields.get("base_url").is_none() {
-        node.fault("`credential` is missing", "credential: env:NAME or file:PATH");
-    }
-    let credentials = credentials.unwrap_or_default();
-    let auth = if credentials.is_empty() { Auth::None } else { row.auth };
     Some(Provider {
+        row,
         dialect: row.dialect,
         base_url,
-        auth,
-        credentials,
+        paths: row.paths.filled(&account),
+        also: row.also.iter().map(|dialect| (*dialect, Paths::of(*dialect))).collect(),
+        auth: auth?,
+        credentials: credentials.unwrap_or_default(),
         proxy,
         timeouts,
         connections,
         tls: tls.unwrap_or_default(),
-        may_ask_stream_usage: row.may_ask_stream_usage,
+        may_ask_stream_usage: row.quirks("").may_ask_stream_usage(),
         headers,
     })
 }
 
 /// What is known of the provider: its kind's row, or what its dialect says.
-fn row(node: &Node, fields: &Fields) -> Option<Row> {
-    match (fields.get("kind"), fields.get("dialect")) {
+fn row(node: &Node, fields: &Fields) -> Option<&'static Row> {
+    let dialect = fields.get("dialect");
+    match (fields.get("kind"), dialect) {
+        (Some(kind), dialect) if kind.value.as_str() == Some(CUSTOM) => match dialect {
+            Some(dialect) => dialect_of(&dialect).map(catalogue::bare),
+            None => {
+                node.fault("`dialect` is missing", format!("dialect: {DIALECTS}"));
+                None
+            }
+        },
         (Some(kind), None) => kind_row(&kind),
         (None, Some(dialect)) => dialect_of(&dialect).map(catalogue::bare),
         (Some(kind), Some(dialect)) => {
@@ -69,48 +79,134 @@ fn row(node: &Node, fields: &Fields) -> Option<Row> {
         (None, None) => {
             node.fault(
                 "`kind` is missing",
-                "kind: openai or anthropic; or dialect: and base_url:",
+                "kind: openai, or another that `tollgate providers` lists; or dialect: and base_url:",
             );
             None
         }
     }
 }
 
-fn kind_row(node: &Node) -> Option<Row> {
-    let kinds = || catalogue::ROWS.iter().map(|row| row.kind);
-    let all = || format!("one of {}", kinds().collect::<Vec<_>>().join(", "));
+fn kind_row(node: &Node) -> Option<&'static Row> {
+    const RIGHT: &str = "one that `tollgate providers` lists";
+    let kinds = || catalogue::rows().iter().map(|row| row.kind.as_str());
     let Value::String(kind) = node.value else {
-        return node.expected("a kind of provider", all());
+        return node.expected("a kind of provider", RIGHT);
     };
     if let Some(row) = catalogue::row(kind) {
-        return Some(*row);
+        return Some(row);
     }
-    let right = names::nearest(kind, kinds()).map_or_else(all, |near| format!("did you mean `{near}`?"));
+    let right =
+        names::nearest(kind, kinds()).map_or_else(|| RIGHT.to_owned(), |near| format!("did you mean `{near}`?"));
     node.expected("a kind of provider that is known", right)
 }
 
 fn dialect_of(node: &Node) -> Option<Dialect> {
-    const RIGHT: &str = "openai or anthropic";
     let Value::String(word) = node.value else {
-        return node.expected("a dialect", RIGHT);
+        return node.expected("a dialect", DIALECTS);
     };
-    match DIALECTS.iter().find(|(name, _)| name == word) {
-        Some((_, dialect)) => Some(*dialect),
-        None if DIALECTS_NOT_YET.contains(&word.as_str()) => node.not_yet(word, RIGHT),
-        None => node.expected("a dialect", RIGHT),
+    let dialect = Dialect::ALL.into_iter().find(|dialect| dialect.name() == word);
+    dialect.or_else(|| node.expected("a dialect", DIALECTS))
+}
+
+/// What the operator says of the account, where the row has a place for it.
+type Account = Vec<(&'static str, String)>;
+
+/// Parameters that address and paths need, and no others.
+fn account(node: &Node, fields: &Fields, row: &Row) -> Account {
+    let mut account = Account::new();
+    let mentions = |text: &str, name: &str| text.contains(&format!("{{{name}}}"));
+    for name in PARAMETERS {
+        let given = fields.get(name);
+        let Some(parameter) = row.parameters.iter().find(|parameter| parameter.name == name) else {
+            // Whoever authenticates to AWS names a region.
+            if let Some(given) = given.filter(|_| name != "region" || fields.get("auth").is_none()) {
+                let kind = if row.kind.is_empty() {
+                    "a dialect by itself"
+                } else {
+                    &row.kind
+                };
+                given.fault(
+                    format!("`{name}` has no meaning for {kind}"),
+                    format!("remove `{name}`"),
+                );
+            } else if let Some(value) = given.and_then(|given| values::account_word(&given)) {
+                account.push((name, value));
+            }
+            continue;
+        };
+        let paths = Operation::ALL.iter().filter_map(|operation| row.paths.get(*operation));
+        let in_address = fields.get("base_url").is_none() && row.base_url.iter().any(|url| mentions(url, name));
+        let needed = in_address || paths.into_iter().any(|path| mentions(path.text(), name));
+        match (given, &parameter.default) {
+            (Some(given), _) => account.extend(values::account_word(&given).map(|value| (name, value))),
+            (None, Some(default)) => account.push((name, default.clone())),
+            (None, None) if needed => node.fault(format!("`{name}` is missing"), format!("{name}: {}", example(name))),
+            (None, None) => {}
+        }
+    }
+    account
+}
+
+fn example(parameter: &str) -> &'static str {
+    match parameter {
+        "region" => "us-east-1",
+        "project" => "the project's id",
+        "resource" => "the resource's name, as in its address",
+        "account" => "the account's id",
+        _ => "a date such as 2024-10-21",
     }
 }
 
-fn base_url(node: &Node, fields: &Fields, row: &Row) -> Option<BaseUrl> {
-    let prefix = catalogue::prefix(row.dialect);
-    match (fields.get("base_url"), row.base_url) {
-        (Some(given), _) => url::base_url(&given, prefix),
-        (None, Some(known)) => url::known(known, prefix),
-        (None, None) => {
-            node.fault("`base_url` is missing", "base_url: https://HOST");
-            None
-        }
+fn base_url(node: &Node, fields: &Fields, row: &Row, account: &Account) -> Option<BaseUrl> {
+    if let Some(given) = fields.get("base_url") {
+        return url::base_url(&given, &row.prefix);
     }
+    let region = account.iter().find(|(name, _)| *name == "region");
+    let of_region = row.base_url_of_region.iter();
+    let of_region = of_region.filter(|(name, _)| region.is_some_and(|(_, region)| region == name));
+    let Some(template) = of_region.map(|(_, url)| url).next().or(row.base_url.as_ref()) else {
+        node.fault("`base_url` is missing", "base_url: https://HOST");
+        return None;
+    };
+    let text = path::fill(template, account);
+    if text.contains('{') {
+        // The parameter that is missing was noted.
+        return None;
+    }
+    let known = url::known(&text, &row.prefix);
+    if known.is_none() {
+        node.fault(
+            format!("{text} is no address"),
+            "parameters that fit into a host's name",
+        );
+    }
+    known
+}
+
+/// `auth`, or what the row says; nothing where there is no credential.
+fn auth(node: &Node, fields: &Fields, row: &Row, account: &Account) -> Option<Auth> {
+    let region = account
+        .iter()
+        .find(|(name, _)| *name == "region")
+        .map(|(_, region)| region.as_str());
+    let credential = fields.get("credential");
+    if let Some(given) = fields.get("auth") {
+        let auth = auth::auth(&given, region)?;
+        if credential.is_none() && auth != Auth::None {
+            node.fault(
+                "`credential` is missing",
+                "credential: env:NAME or file:PATH, for `auth`",
+            );
+        }
+        return Some(auth);
+    }
+    if credential.is_some() {
+        return auth::of_row(&row.auth, region);
+    }
+    if fields.get("base_url").is_none() && row.credential_required {
+        node.fault("`credential` is missing", "credential: env:NAME or file:PATH");
+    }
+    Some(Auth::None)
 }
 
 fn credentials(node: &Node) -> Option<Vec<Reference>> {

@@ -19,6 +19,19 @@ pub fn text(node: &Node) -> Option<String> {
     }
 }
 
+/// What names a part of an account (`region`, `project`, …): fit for a host and for a path.
+pub fn account_word(node: &Node) -> Option<String> {
+    const MAX_WORD_BYTES: usize = 128;
+    let word = text(node)?;
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    // Projects that belong to a domain are `example.com:project`.
+    let fits = |byte: u8| fits(byte) || byte == b':' && node.name() == "project";
+    if word.len() <= MAX_WORD_BYTES && word.bytes().all(fits) {
+        return Some(word);
+    }
+    node.expected("a name that fits into an address", "letters, digits, `-`, `.` and `_`")
+}
+
 pub fn boolean(node: &Node) -> Option<bool> {
     match node.value {
         Value::Bool(value) => Some(*value),

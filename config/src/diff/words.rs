@@ -38,7 +38,7 @@ impl fmt::Display for Token<'_> {
 }
 
 /// Keys under which nothing is shown, references apart.
-const SECRETS: &[&str] = &["secret", "credential", "token"];
+const SECRETS: &[&str] = &["secret", "id_secret", "credential", "token"];
 /// Keys under which nothing is shown at all: a hash says nothing to people, a header may say too much.
 const HIDDEN: &[&str] = &["hash", "headers"];
 const HIDDEN_VALUE: &str = "(hidden)";
@@ -108,6 +108,7 @@ pub fn effect(path: &[Token], did: Did) -> &'static str {
         ("keys", Did::Removed) if whole_entry => "refused from now on",
         ("keys", Did::Added) if whole_entry => "accepted from now on",
         ("models", Did::Removed) if whole_entry => "new requests for it are answered 404",
+        ("id_secret", _) => "ids of objects handed out before open nothing any more",
         ("version", _) => "none",
         _ => "new requests only",
     }

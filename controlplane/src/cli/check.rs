@@ -1,13 +1,18 @@
 //! `tollgate check FILE`: every fault at once, without a running gateway. Secrets are not read, so that a file can be
 //! checked where they are not.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use serde_json::{Value, json};
 use tollgate_config::{
-    Document, check,
-    document::Reference,
+    Document,
+    catalogue::Operation,
+    check,
+    document::{Provider, Reference},
     parse::{self, Parsed},
 };
 use tollgate_engine::snapshot::{self, Secrets};
@@ -24,24 +29,103 @@ pub fn run(arguments: &CheckArguments, output: Output) -> Result<(), CliError> {
     let text = read(&arguments.file)?;
     let name = arguments.file.display().to_string();
     let (_, document) = read_document(&name, &text)?;
-    let urls: Vec<(String, String)> = document
-        .providers
-        .iter()
-        .map(|(n, p)| (n.clone(), url(&p.base_url)))
-        .collect();
+    let urls = urls(&document);
     match output {
         Output::Json => {
-            let providers: Value = urls.into_iter().map(|(name, url)| (name, Value::from(url))).collect();
-            print(&json!({"valid": true, "problems": [], "providers": providers}).to_string());
+            let chat = urls
+                .iter()
+                .filter(|url| url.operation == Operation::Chat && url.target.is_none());
+            let providers: Value = chat.map(|url| (url.provider, Value::from(&*url.url))).collect();
+            let urls: Vec<Value> = urls.iter().map(Url::json).collect();
+            print(&json!({"valid": true, "problems": [], "providers": providers, "urls": urls}).to_string());
         }
         Output::Text => {
             print(&format!("{name}: ok"));
-            for (provider, url) in urls {
-                print(&format!("provider {provider}: {url}"));
+            for url in urls {
+                print(&url.line());
             }
         }
     }
     Ok(())
+}
+
+/// Where calls go.
+struct Url<'d> {
+    provider: &'d str,
+    operation: Operation,
+    /// A model of ours and the provider's name of it, where the address depends on that.
+    target: Option<(&'d str, &'d str)>,
+    url: String,
+}
+
+impl Url<'_> {
+    fn line(&self) -> String {
+        let Url {
+            provider,
+            operation,
+            target,
+            url,
+        } = self;
+        let what = match operation {
+            Operation::Chat => String::new(),
+            other => format!(" {}", other.name()),
+        };
+        match target {
+            None => format!("provider {provider}{what}: {url}"),
+            Some((model, _)) => format!("model {model} at {provider}{what}: {url}"),
+        }
+    }
+
+    fn json(&self) -> Value {
+        let (model, target) = self.target.unzip();
+        json!({
+            "provider": self.provider,
+            "operation": self.operation.name(),
+            "model": model,
+            "target_model": target,
+            "url": self.url,
+        })
+    }
+}
+
+/// Of every provider, and of every target whose name stands in the address.
+fn urls(document: &Document) -> Vec<Url<'_>> {
+    let mut urls = Vec::new();
+    for (name, provider) in &document.providers {
+        for operation in operations(provider) {
+            urls.extend(provider.url(operation, None).map(|url| Url {
+                provider: name,
+                operation,
+                target: None,
+                url,
+            }));
+        }
+    }
+    let providers: HashMap<&str, &Provider> = document.providers.iter().map(|(name, p)| (name.as_str(), p)).collect();
+    for (model, entry) in &document.models {
+        for target in &entry.targets {
+            let Some(provider) = providers.get(target.provider.as_str()) else {
+                continue;
+            };
+            let named = provider.paths.chat.around_model().is_some() && !target.model.contains('*');
+            for operation in operations(provider).filter(|_| named) {
+                urls.extend(provider.url(operation, Some(&target.model)).map(|url| Url {
+                    provider: &target.provider,
+                    operation,
+                    target: Some((model, &target.model)),
+                    url,
+                }));
+            }
+        }
+    }
+    urls
+}
+
+/// A chat's, and a stream's where that has a path of its own.
+fn operations(provider: &Provider) -> impl Iterator<Item = Operation> {
+    let paths = &provider.paths;
+    let stream = (paths.stream != paths.chat).then_some(Operation::Stream);
+    std::iter::once(Operation::Chat).chain(stream)
 }
 
 /// The file's text; `-` is standard input.
@@ -75,17 +159,4 @@ pub fn read_document(name: &str, text: &str) -> Result<(Parsed, Document), CliEr
 /// No two alike: two keys may not share a secret.
 fn stand_in(number: usize) -> Vec<u8> {
     format!("stand-in:{number}").into_bytes()
-}
-
-fn url(base: &tollgate_config::document::BaseUrl) -> String {
-    let (scheme, usual) = if base.tls { ("https", 443) } else { ("http", 80) };
-    let host = if base.host.contains(':') {
-        format!("[{}]", base.host.trim_matches(['[', ']']))
-    } else {
-        base.host.clone()
-    };
-    match base.port {
-        port if port == usual => format!("{scheme}://{host}{}", base.prefix),
-        port => format!("{scheme}://{host}:{port}{}", base.prefix),
-    }
 }

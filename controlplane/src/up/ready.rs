@@ -106,11 +106,11 @@ fn curl(document: &Document, url: &str, is_quickstart: bool) -> Option<String> {
     let insecure = if url.starts_with("https") { "k" } else { "" };
     let messages = json!([{"role": "user", "content": "Hello"}]);
     let (path, body) = match provider.dialect {
-        Dialect::OpenAi => ("/v1/chat/completions", json!({"model": name, "messages": messages})),
         Dialect::Anthropic => (
             "/v1/messages",
             json!({"model": name, "max_tokens": 100, "messages": messages}),
         ),
+        _ => ("/v1/chat/completions", json!({"model": name, "messages": messages})),
     };
     let body = body.to_string().replace('\'', "'\\''");
     Some(format!(

@@ -2,7 +2,14 @@
 
 use std::{path::PathBuf, process::Command};
 
-use crate::harness::{Sandbox, Setup, gateway::KEY, probe::Baseline, until};
+use crate::harness::{
+    Sandbox, Setup,
+    certificates::{Authority, Validity},
+    free_port,
+    gateway::{KEY, provider_line},
+    probe::Baseline,
+    until,
+};
 
 /// The interpreter that has the SDKs: `$TOLLGATE_TEST_PYTHON`, else the virtual environment that `make test` makes.
 fn python() -> PathBuf {
@@ -10,12 +17,12 @@ fn python() -> PathBuf {
     let named = std::env::var_os("TOLLGATE_TEST_PYTHON").map(PathBuf::from);
     let path = named.unwrap_or_else(|| workspace.join(".cache/venv/bin/python"));
     let has_sdks = Command::new(&path)
-        .args(["-c", "import openai, anthropic"])
+        .args(["-c", "import openai, anthropic, google.genai, cohere, boto3"])
         .output()
         .is_ok_and(|output| output.status.success());
     assert!(
         has_sdks,
-        "{} cannot import openai and anthropic: run 'make test' once, or\n  python3 -m venv .cache/venv && \
+        "{} cannot import openai, anthropic, google.genai, cohere and boto3: run 'make test' once, or\n  python3 -m venv .cache/venv && \
          .cache/venv/bin/pip install -r controlplane/tests/sdk/requirements.txt",
         path.display()
     );
@@ -23,9 +30,12 @@ fn python() -> PathBuf {
 }
 
 fn run(script: &str) {
-    let python = python();
     let sandbox = Sandbox::start();
-    let mut setup = Setup::to(sandbox.address);
+    run_against(script, &sandbox, Setup::to(sandbox.address), &[]);
+}
+
+fn run_against(script: &str, sandbox: &Sandbox, mut setup: Setup, environment: &[(&str, &str)]) {
+    let python = python();
     setup.keys += "  narrow: { secret: env:TOLLGATE_TEST_NARROW, models: [ \"nothing/*\" ] }\n";
     setup
         .environment
@@ -37,11 +47,10 @@ fn run(script: &str) {
         .env("TOLLGATE_URL", format!("http://{}", gateway.address))
         .env("TOLLGATE_KEY", KEY)
         .env("SANDBOX_URL", format!("http://{}", sandbox.address))
-        .env(
-            "NOWHERE_URL",
-            format!("http://127.0.0.1:{}", crate::harness::free_port()),
-        )
+        .env("NOWHERE_URL", format!("http://127.0.0.1:{}", free_port()))
         .env("NO_PROXY", "127.0.0.1")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .envs(environment.iter().copied())
         .output()
         .expect("python runs");
     let (said, complained) = (
@@ -64,4 +73,50 @@ fn the_openai_sdk_works_unchanged() {
 #[test]
 fn the_anthropic_sdk_works_unchanged() {
     run("anthropic_sdk.py");
+}
+
+/// Dialects and the name of a model that speaks each; Bedrock's tells whose model it is.
+const UPSTREAMS: [(&str, &str); 6] = [
+    ("openai", "gpt-5.4-mini"),
+    ("openai-responses", "gpt-5.4-mini"),
+    ("anthropic", "claude-sonnet-5"),
+    ("gemini", "gemini-3-flash"),
+    ("cohere", "command-a-03-2025"),
+    ("bedrock", "anthropic.claude-sonnet-4-5-20250929-v1:0"),
+];
+
+/// `via-NAME` for each dialect, and `via-NAME.MODEL` for what the sandbox does by its model's name.
+#[test]
+fn every_sdk_reaches_every_dialect() {
+    let sandbox = Sandbox::start();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let authority = Authority::new(folder.path(), "root");
+    let files = authority.issue("server", &["localhost"], Validity::Current);
+    let mut setup = Setup::to(sandbox.address);
+    // The AWS SDK sends its key over TLS alone.
+    let port = free_port();
+    setup.listeners = format!(
+        "  secure: {{ address: \"127.0.0.1:{port}\", tls: {{ certificate: \"file:{}\", key: \"file:{}\" }} }}\n",
+        files.certificate.display(),
+        files.key.display()
+    );
+    (setup.providers, setup.models) = Default::default();
+    for (dialect, model) in UPSTREAMS {
+        // Of OpenAI itself it is known that usage may be asked for in streams.
+        let what = if dialect == "openai" { "kind" } else { "dialect" };
+        setup.providers += &provider_line(dialect, dialect, sandbox.address).replace("dialect:", &format!("{what}:"));
+        for (name, model) in [(format!("via-{dialect}"), model), (format!("via-{dialect}.*"), "*")] {
+            setup.models += &format!(
+                "  \"{name}\": {{ targets: [ {{ provider: {dialect}, model: \"{model}\" }} ], retry: {{ attempts: 1 }} }}\n"
+            );
+        }
+    }
+    let secure = format!("https://localhost:{port}");
+    let root = authority.root("root").display().to_string();
+    run_against(
+        "matrix.py",
+        &sandbox,
+        setup,
+        &[("TOLLGATE_SECURE_URL", &secure), ("AWS_CA_BUNDLE", &root)],
+    );
 }

@@ -3,9 +3,30 @@
 //! Nothing here knows a socket, a clock or a configuration.
 
 pub mod anthropic;
+pub mod bedrock;
+pub mod canonical;
+pub mod cohere;
+pub mod gemini;
+pub mod json;
 mod locate;
 mod numbers;
 pub mod openai_chat;
+pub mod openai_responses;
+pub mod quirks;
+pub mod sign;
+pub mod speak;
+pub mod tokens;
+pub mod translate;
 pub mod usage;
 
 pub use locate::mentions_usage;
+
+/// Every chat dialect, by the name that the configuration has for it.
+pub static ALL: [(&str, &dyn speak::Speaks); 6] = [
+    ("openai", &openai_chat::OpenAiChat),
+    ("openai-responses", &openai_responses::OpenAiResponses),
+    ("anthropic", &anthropic::Anthropic),
+    ("gemini", &gemini::Gemini),
+    ("cohere", &cohere::Cohere),
+    ("bedrock", &bedrock::Bedrock),
+];

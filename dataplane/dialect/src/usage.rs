@@ -17,6 +17,46 @@ pub struct Usage {
     pub input_image: Option<u64>,
 }
 
+impl Usage {
+    /// Takes what `later` says; what it does not say stays.
+    pub fn merge(&mut self, later: &Usage) {
+        let take = |mine: &mut Option<u64>, theirs: Option<u64>| *mine = theirs.or(*mine);
+        take(&mut self.input, later.input);
+        take(&mut self.cache_read, later.cache_read);
+        take(&mut self.cache_write_5m, later.cache_write_5m);
+        take(&mut self.cache_write_1h, later.cache_write_1h);
+        take(&mut self.output, later.output);
+        take(&mut self.reasoning, later.reasoning);
+        take(&mut self.input_audio, later.input_audio);
+        take(&mut self.output_audio, later.output_audio);
+        take(&mut self.input_image, later.input_image);
+    }
+
+    /// Everything that went in: what dialects call the prompt's tokens, caches included.
+    pub fn all_input(&self) -> u64 {
+        sum(&[
+            self.input,
+            self.cache_read,
+            self.cache_write_5m,
+            self.cache_write_1h,
+            self.input_audio,
+            self.input_image,
+        ])
+    }
+
+    /// Everything that came out, reasoning included.
+    pub fn all_output(&self) -> u64 {
+        sum(&[self.output, self.reasoning, self.output_audio])
+    }
+}
+
+fn sum(classes: &[Option<u64>]) -> u64 {
+    classes
+        .iter()
+        .flatten()
+        .fold(0, |sum, &class| sum.saturating_add(class))
+}
+
 /// `all` less the classes counted inside it. A provider that counts more inside than in all has overlapping details
 /// (cached audio, for instance): the remainder is then zero, never a wrapped number.
 pub(crate) fn without(all: u64, inside: &[Option<u64>]) -> u64 {

@@ -31,10 +31,36 @@ fn begin_next(exchange: &mut Exchange, io: &mut Io<'_>) -> bool {
     };
     let provider = route.targets[target].provider;
     exchange.call.next_target = target + 1;
+    if let Err(failure) = prepare(exchange, io, target) {
+        // Nobody was asked: what cannot be said is no attempt.
+        exchange.refuse(failure, io);
+        return true;
+    }
     exchange.call.tried += 1;
     exchange.call.provider = Some(provider);
     dial(exchange, io, target, Freshness::Pooled);
     true
+}
+
+/// What can be known of the request to a target before there is a connection.
+fn prepare(exchange: &mut Exchange, io: &Io<'_>, index: usize) -> Result<(), Failure> {
+    let pinned = exchange.pin();
+    let route = route_index(exchange);
+    let target = &pinned.snapshot.routes[route].targets[index];
+    upward::set_sent_model(exchange, route, index, target);
+    let upstream = &pinned.snapshot.upstreams[target.provider];
+    let (spoken, _) = upstream.spoken(exchange.facts.surface.dialect);
+    if !upward::is_needed(exchange, spoken, target) {
+        exchange.call.forget_translated();
+        return Ok(());
+    }
+    let provider = &pinned.snapshot.endpoints[target.provider].provider;
+    upward::prepare(
+        exchange,
+        io,
+        (provider, spoken),
+        (&pinned.snapshot.routes[route], target),
+    )
 }
 
 fn next_target(exchange: &Exchange, route: &Route) -> Option<usize> {
@@ -45,13 +71,13 @@ fn next_target(exchange: &Exchange, route: &Route) -> Option<usize> {
 }
 
 pub(crate) fn route_index(exchange: &Exchange) -> usize {
-    exchange
-        .facts
-        .model
-        .as_ref()
-        .expect("a call is begun for a model that was found")
-        .model
-        .0 as usize
+    let facts = &exchange.facts;
+    match (&facts.model, facts.direct) {
+        (Some(found), _) => found.model.0 as usize,
+        // Behind the models' routes stands one for each provider.
+        (None, Some(provider)) => exchange.pin().snapshot.document.models.len() + provider,
+        (None, None) => unreachable!("a call is begun for a model or a provider that was found"),
+    }
 }
 
 /// May the connection come from the pool?
@@ -132,7 +158,7 @@ pub(crate) fn failed(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, fa
 
 /// `Exchange::deadline` has come, or the shell's timer was early.
 pub(crate) fn timer(exchange: &mut Exchange, io: &mut Io<'_>) {
-    if !matches!(exchange.phase(), Phase::Calling | Phase::Relaying) {
+    if !matches!(exchange.phase(), Phase::Calling | Phase::Gathering | Phase::Relaying) {
         return;
     }
     let Some(waited) = exchange.call.expired(io.now) else {

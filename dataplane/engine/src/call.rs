@@ -1,9 +1,15 @@
 //! The state of a model call: its attempts so far, the one under way, and what is waited for.
 
-use crate::{Tick, failure::Waited, outputs::AttemptId, record::AttemptOutcome};
+use tollgate_config::document::Dialect;
+use tollgate_dialect::translate::Sent;
+
+use crate::{Tick, failure::Waited, outputs::AttemptId, record::AttemptOutcome, snapshot::TargetModel};
 
 /// However many attempts a model's `retry` allows: attempt ids must not run out, each attempt may be dialled twice.
 pub(crate) const MAX_ATTEMPTS: u32 = 100;
+
+/// What a resting connection may keep of a translated body.
+const MAX_KEPT_BYTES: usize = 2048;
 
 #[derive(Debug, Default)]
 pub(crate) struct Call {
@@ -13,11 +19,25 @@ pub(crate) struct Call {
     pub tried: u8,
     /// Index of the next target to look at.
     pub next_target: usize,
+    /// The request carries what this provider signed, or names what lives there: no other is tried.
+    pub only_provider: Option<usize>,
+    /// Which of its credentials reaches the objects that the request names.
+    pub only_credential: Option<usize>,
+    /// The member whose id tied the call to `only_provider`.
+    pub pinned_by: Option<&'static str>,
+    /// Credential of the last attempt: index into the provider's.
+    pub credential: usize,
+    /// The call is about an object, not about a model.
+    pub object: Option<ObjectCall>,
     /// Provider of the last attempt.
     pub provider: Option<usize>,
     pub sent_model: SentModel,
     /// The provider's model name where a star stood for part of it.
     pub star_model: String,
+    /// The target speaks another dialect than the client: what is sent to it, and what was lost on the way.
+    pub translated: Option<Translated>,
+    /// Room for the next call's.
+    spare_body: Vec<u8>,
     /// Usage was asked for on the client's behalf: what that adds to the stream is taken out again.
     pub added_usage: bool,
     /// `x-tollgate-timeout`.
@@ -27,6 +47,23 @@ pub(crate) struct Call {
     /// The timeout of what is waited for now, and what that is.
     pub until_step: Option<(Tick, Waited)>,
     last_id: u8,
+}
+
+/// A request in the target's dialect, written before it is dialled: what cannot be said there costs no connection.
+#[derive(Debug)]
+pub(crate) struct Translated {
+    pub body: Vec<u8>,
+    pub sent: Sent,
+    /// What the provider is spoken to in.
+    pub spoken: Dialect,
+}
+
+/// Where a call about an object goes at its provider.
+#[derive(Debug)]
+pub(crate) struct ObjectCall {
+    /// Whole, with the provider's own id.
+    pub path: Vec<u8>,
+    pub query: Vec<u8>,
 }
 
 /// The attempt under way.
@@ -52,13 +89,43 @@ impl Call {
     pub fn clear(&mut self) {
         let mut log = std::mem::take(&mut self.log);
         let mut star_model = std::mem::take(&mut self.star_model);
+        self.forget_translated();
+        let spare_body = std::mem::take(&mut self.spare_body);
         log.clear();
         star_model.clear();
         *self = Call {
             log,
             star_model,
+            spare_body,
             ..Call::default()
         };
+    }
+
+    /// The provider's name of the model, as `set_sent_model` noted it.
+    pub fn sent_model_name<'a>(&'a self, model: &'a TargetModel) -> &'a str {
+        match model {
+            TargetModel::Fixed { name, .. } => name,
+            TargetModel::Star { .. } => &self.star_model,
+        }
+    }
+
+    /// An empty buffer to translate into; give it back with `forget_translated`.
+    pub fn take_spare_body(&mut self) -> Vec<u8> {
+        self.forget_translated();
+        std::mem::take(&mut self.spare_body)
+    }
+
+    pub fn forget_translated(&mut self) {
+        if let Some(Translated { mut body, .. }) = self.translated.take() {
+            body.clear();
+            self.spare_body = body;
+        }
+    }
+
+    /// The connection rests: what an unusual call made grow is given back.
+    pub fn shrink(&mut self) {
+        self.forget_translated();
+        self.spare_body.shrink_to(MAX_KEPT_BYTES);
     }
 
     pub fn deadline(&self) -> Option<Tick> {

@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, rc::Rc, sync::Arc};
 
+use tollgate_config::document::Dialect;
 use tollgate_wire::head::{RequestView, ResponseView};
 use tollgate_wire::http1::read::BadHead;
 
@@ -15,8 +16,10 @@ use crate::{
     record::{AttemptOutcome, Outcome, Record},
     relay::{self, Relay},
     reply,
+    signers::Signers,
     stage::Verdict,
     stages::{admit::Admitted, identify::Login, matching, settle},
+    upward,
 };
 
 /// What a shard pins for the life of an exchange. An `Rc` so that pinning writes no cache line another shard reads.
@@ -38,11 +41,12 @@ pub struct Peer {
 }
 
 /// The shard's own mutable state that exchanges use.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Local {
     /// Request ids are (seed, sequence): seeded once per boot and shard.
     pub seed: u64,
     pub sequence: u64,
+    pub signers: Signers,
 }
 
 /// What every feed is given.
@@ -136,6 +140,8 @@ pub(crate) enum Phase {
     Staged,
     /// An attempt is under way, nothing of an answer has gone out.
     Calling,
+    /// An answer is coming in, and nothing of it has gone out: it is translated whole.
+    Gathering,
     /// The answer's head went out.
     Relaying,
     /// `Settle` was yielded.
@@ -193,7 +199,7 @@ impl Exchange {
     /// When `Input::Timer` is due; the earliest of all that runs. Read after each feed.
     pub fn deadline(&self) -> Option<Tick> {
         match self.phase {
-            Phase::Calling | Phase::Relaying => self.call.deadline(),
+            Phase::Calling | Phase::Gathering | Phase::Relaying => self.call.deadline(),
             Phase::Fresh | Phase::Staged | Phase::Over => None,
         }
     }
@@ -201,7 +207,7 @@ impl Exchange {
     /// The same while the shell does not read the provider because the client is slow: a provider is not blamed for that.
     pub fn firm_deadline(&self) -> Option<Tick> {
         match self.phase {
-            Phase::Calling | Phase::Relaying => self.call.firm_deadline(),
+            Phase::Calling | Phase::Gathering | Phase::Relaying => self.call.firm_deadline(),
             Phase::Fresh | Phase::Staged | Phase::Over => None,
         }
     }
@@ -218,12 +224,19 @@ impl Exchange {
 
     /// Bytes of bodies held here beside what the shell holds; never more than `max_held_bytes`.
     pub fn held_bytes(&self) -> usize {
-        self.admitted.decoded.as_ref().map_or(0, Vec::len) + self.relay.held_bytes()
+        let translated = self
+            .call
+            .translated
+            .as_ref()
+            .map_or(0, |translated| translated.body.len());
+        self.admitted.decoded.as_ref().map_or(0, Vec::len) + translated + self.relay.held_bytes()
     }
 
     /// The bound on `held_bytes`, given the configured `max_body` and the largest piece of an answer the shell feeds.
     pub fn max_held_bytes(max_body_bytes: u64, max_piece_bytes: usize) -> usize {
-        max_body_bytes as usize + relay::MAX_HELD_BYTES + max_piece_bytes
+        let body = max_body_bytes as usize;
+        // Decoded, and translated.
+        body + upward::max_translated_bytes(body) + relay::MAX_HELD_BYTES + max_piece_bytes
     }
 
     /// The stage the exchange is in, for the log line of a panic or a hang.
@@ -240,6 +253,7 @@ impl Exchange {
     pub fn rest(&mut self) {
         self.pinned = None;
         self.admitted.shrink();
+        self.call.shrink();
         self.relay.shrink();
     }
 
@@ -251,6 +265,12 @@ impl Exchange {
     /// The revision it began with; none before `begin` and after `rest`.
     pub fn pinned(&self) -> Option<&Pinned> {
         self.pinned.as_deref()
+    }
+
+    /// The dialect that the answer to pass on is in: the client's, which the target speaks too, or the provider's.
+    pub(crate) fn answer_dialect(&self) -> Option<Dialect> {
+        let direct = || Some(self.pinned()?.snapshot.document.providers[self.facts.direct?].1.dialect);
+        self.facts.surface.dialect.or_else(direct)
     }
 
     pub(crate) fn phase(&self) -> Phase {

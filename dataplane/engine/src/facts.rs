@@ -25,6 +25,8 @@ pub(crate) struct Facts {
     pub head_request: bool,
     pub key: Option<KeyId>,
     pub model: Option<Resolved>,
+    /// The provider that the path names: index into `document.providers`.
+    pub direct: Option<usize>,
     pub model_asked: String,
     pub tags: String,
     pub timeout_ms: Option<u64>,
@@ -56,6 +58,7 @@ impl Default for Facts {
             head_request: false,
             key: None,
             model: None,
+            direct: None,
             model_asked: String::new(),
             tags: String::new(),
             timeout_ms: None,

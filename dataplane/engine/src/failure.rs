@@ -2,6 +2,8 @@
 
 mod render;
 
+use std::borrow::Cow;
+
 use tollgate_wire::{http1::read::BadHead, json::cursor::BadJson};
 
 use crate::{
@@ -9,7 +11,7 @@ use crate::{
     names::code,
 };
 
-pub(crate) use render::{write_body, write_event};
+pub(crate) use render::{fault, write_body, write_event};
 
 /// Who is to blame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,15 +66,44 @@ pub enum Kind {
     RemoteKey,
     ModelNotAllowed,
     ModelNotFound,
+    /// The key may not use `/providers/…`.
+    PassThroughNotAllowed,
+    /// The key may not make batches.
+    BatchesNotAllowed,
+    /// No object that the caller may see has this id. `name` is the member that has it; empty: the path.
+    NoSuchObject {
+        name: &'static str,
+    },
+    /// A list of objects, which at the provider has other people's too.
+    ListNotServed,
+    /// Ids of a provider's objects cannot be sealed: there is no secret for it.
+    NoIdSecret {
+        provider: Box<str>,
+    },
+    /// The provider that a path names is not configured.
+    NoSuchProvider,
     NoSuchPath,
     NotServedYet,
     Websocket,
     WrongMethod,
-    /// The model's targets all speak another dialect.
-    Untranslated,
+    /// Something in the body that the target's dialect cannot say, or that is wrong in the client's own. `field` is a
+    /// path into it, `offset` zero where it stands nowhere.
+    Untranslatable {
+        field: Cow<'static, str>,
+        wrong: Cow<'static, str>,
+        offset: usize,
+    },
+    /// Parts of the request that the target cannot say, where the model says `on_unsupported: error`.
+    Unsupported(String),
+    /// Said in the target's words it is longer than may be held.
+    TranslatedTooLarge,
     CacheMiss,
+    /// No target of the model has what the path asks for.
+    NotOffered,
     NoTarget,
     Upstream(UpstreamFault),
+    /// An answer that is not what its dialect says it is.
+    Unreadable(&'static str),
     /// The provider answered with a status that no answer can have.
     BadStatus(u16),
     UpstreamTimeout(Waited),
@@ -121,19 +152,20 @@ impl Kind {
         use ClientFault as Fault;
         match self {
             Kind::BadHead(bad) => bad.status,
-            Kind::ClientFault(Fault::TooLarge) | Kind::TooLarge { .. } => 413,
+            Kind::ClientFault(Fault::TooLarge) | Kind::TooLarge { .. } | Kind::TranslatedTooLarge => 413,
             Kind::ClientFault(Fault::Timeout) => 408,
             Kind::ClientFault(Fault::BadFraming(_)) | Kind::BadJson(_) | Kind::BadEncoding(_) => 400,
-            Kind::Field { .. } | Kind::Header { .. } => 400,
+            Kind::Field { .. } | Kind::Header { .. } | Kind::Untranslatable { .. } | Kind::Unsupported(_) => 400,
             Kind::UnknownEncoding => 415,
             Kind::NoKey | Kind::UnknownKey | Kind::ExpiredKey | Kind::RemoteKey => 401,
-            Kind::ModelNotAllowed => 403,
-            Kind::ModelNotFound | Kind::NoSuchPath => 404,
+            Kind::ModelNotAllowed | Kind::PassThroughNotAllowed | Kind::BatchesNotAllowed => 403,
+            Kind::ModelNotFound | Kind::NoSuchPath | Kind::NoSuchProvider | Kind::NoSuchObject { .. } => 404,
             Kind::WrongMethod => 405,
-            Kind::NotServedYet | Kind::Websocket | Kind::Untranslated => 501,
+            Kind::NotServedYet | Kind::Websocket | Kind::NotOffered => 501,
+            Kind::ListNotServed | Kind::NoIdSecret { .. } => 501,
             Kind::CacheMiss | Kind::UpstreamTimeout(_) => 504,
             Kind::NoTarget => 503,
-            Kind::Upstream(_) | Kind::BadStatus(_) => 502,
+            Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => 502,
             Kind::Internal(_) => 500,
         }
     }
@@ -145,29 +177,37 @@ impl Kind {
             Kind::BadHead(bad) if bad.status == 501 => code::NOT_SUPPORTED,
             Kind::BadHead(_) | Kind::BadJson(_) | Kind::BadEncoding(_) => code::INVALID_REQUEST,
             Kind::Field { .. } | Kind::Header { .. } => code::INVALID_REQUEST,
-            Kind::ClientFault(Fault::TooLarge) | Kind::TooLarge { .. } => code::REQUEST_TOO_LARGE,
+            Kind::Untranslatable { .. } | Kind::Unsupported(_) => code::INVALID_REQUEST,
+            Kind::ClientFault(Fault::TooLarge) | Kind::TooLarge { .. } | Kind::TranslatedTooLarge => {
+                code::REQUEST_TOO_LARGE
+            }
             Kind::ClientFault(Fault::Timeout) => code::REQUEST_TIMEOUT,
             Kind::ClientFault(Fault::BadFraming(_)) => code::INVALID_REQUEST,
             Kind::UnknownEncoding => code::UNSUPPORTED_ENCODING,
             Kind::NoKey | Kind::UnknownKey | Kind::ExpiredKey | Kind::RemoteKey => code::INVALID_API_KEY,
             Kind::ModelNotAllowed => code::MODEL_NOT_ALLOWED,
+            Kind::BatchesNotAllowed => code::BATCHES_NOT_ALLOWED,
+            Kind::PassThroughNotAllowed => code::PASS_THROUGH_NOT_ALLOWED,
             Kind::ModelNotFound => code::MODEL_NOT_FOUND,
-            Kind::NoSuchPath => code::NOT_FOUND,
+            Kind::NoSuchPath | Kind::NoSuchProvider | Kind::NoSuchObject { .. } => code::NOT_FOUND,
             Kind::WrongMethod => code::METHOD_NOT_ALLOWED,
-            Kind::NotServedYet | Kind::Websocket | Kind::Untranslated => code::NOT_SUPPORTED,
+            Kind::NotServedYet | Kind::Websocket | Kind::NotOffered => code::NOT_SUPPORTED,
+            Kind::ListNotServed | Kind::NoIdSecret { .. } => code::NOT_SUPPORTED,
             Kind::CacheMiss => code::CACHE_MISS,
             Kind::UpstreamTimeout(_) => code::UPSTREAM_TIMEOUT,
             Kind::NoTarget => code::NO_HEALTHY_TARGET,
-            Kind::Upstream(_) | Kind::BadStatus(_) => code::UPSTREAM_ERROR,
+            Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => code::UPSTREAM_ERROR,
             Kind::Internal(_) => code::INTERNAL_ERROR,
         }
     }
 
     /// The member or header at fault, as OpenAI's `param` names it.
-    pub(crate) fn param(&self) -> Option<&'static str> {
+    pub(crate) fn param(&self) -> Option<&str> {
         match self {
             Kind::Field { name, .. } => Some(name),
-            Kind::ModelNotFound | Kind::ModelNotAllowed | Kind::Untranslated => Some("model"),
+            Kind::NoSuchObject { name } => Some(name).filter(|name| !name.is_empty()).copied(),
+            Kind::Untranslatable { field, .. } => Some(field),
+            Kind::ModelNotFound | Kind::ModelNotAllowed | Kind::NotOffered => Some("model"),
             _ => None,
         }
     }

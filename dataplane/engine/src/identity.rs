@@ -14,6 +14,8 @@ use tollgate_config::{
     link::StoredKey,
 };
 
+use tollgate_dialect::canonical::sealed_id::Owner;
+
 use crate::{
     patterns::Patterns,
     snapshot::{Secrets, pointer, secret_text},
@@ -32,8 +34,23 @@ pub(crate) struct KeyEntry {
     pub user: Option<Box<str>>,
     pub models: Patterns,
     pub loopback_only: bool,
+    /// It may use `/providers/…`.
+    pub pass_through: bool,
+    /// It may use `/v1/batches`.
+    pub batches: bool,
     /// Of the configuration document: the identity store cannot change it.
     of_document: bool,
+}
+
+impl KeyEntry {
+    /// Who shares the objects that calls with this key make: its team, else its user, else nobody else.
+    pub fn owner(&self) -> Owner<'_> {
+        match (&self.team, &self.user) {
+            (Some(team), _) => Owner::Team(team),
+            (None, Some(user)) => Owner::User(user),
+            (None, None) => Owner::Key(&self.name),
+        }
+    }
 }
 
 /// Index into a table's keys; means nothing in another table.
@@ -232,6 +249,8 @@ fn add_of_document(
         user: key.user.as_deref().map(Into::into),
         models: Patterns::new(&key.models),
         loopback_only: key.loopback_only,
+        pass_through: key.pass_through,
+        batches: key.batches,
         of_document: true,
     };
     let until_unix_ms = key.expires_unix_s.map_or(u64::MAX, |s| s.saturating_mul(1000));
@@ -261,6 +280,8 @@ fn add_stored(keys: &mut Keys, teams: &HashMap<Box<str>, Box<str>>, key: &Stored
         user: key.user.as_deref().map(Into::into),
         models: Patterns::new(&key.models),
         loopback_only: false,
+        pass_through: false,
+        batches: false,
         of_document: false,
     };
     insert(keys, entry, &digests, &at, problems);

@@ -20,7 +20,10 @@ mod percent;
 pub mod record;
 mod relay;
 mod reply;
+mod sealing;
+mod signers;
 pub mod snapshot;
+mod speaks;
 mod stage;
 mod stages;
 mod surface;
@@ -31,5 +34,6 @@ mod visible;
 
 pub use exchange::{Exchange, Input, Io, Local, Peer};
 pub use outputs::{Action, Outputs, Piece};
+pub use signers::Signers;
 pub use snapshot::Snapshot;
 pub use tick::Tick;

@@ -4,6 +4,8 @@ pub(crate) mod code {
     pub const INVALID_REQUEST: &str = "invalid_request";
     pub const INVALID_API_KEY: &str = "invalid_api_key";
     pub const MODEL_NOT_ALLOWED: &str = "model_not_allowed";
+    pub const PASS_THROUGH_NOT_ALLOWED: &str = "pass_through_not_allowed";
+    pub const BATCHES_NOT_ALLOWED: &str = "batches_not_allowed";
     pub const MODEL_NOT_FOUND: &str = "model_not_found";
     pub const NOT_FOUND: &str = "not_found";
     pub const METHOD_NOT_ALLOWED: &str = "method_not_allowed";
@@ -26,6 +28,11 @@ pub(crate) mod header {
     pub const MODEL: &[u8] = b"x-tollgate-model";
     pub const ATTEMPTS: &[u8] = b"x-tollgate-attempts";
     pub const SERVER_TIMING: &[u8] = b"server-timing";
+    pub const DROPPED: &[u8] = b"x-tollgate-dropped";
+    pub const ACCEPT: &[u8] = b"accept";
+    pub const ANTHROPIC_VERSION: &[u8] = b"anthropic-version";
+    pub const RETRY_AFTER: &[u8] = b"retry-after";
+    pub const AMZN_REQUEST_ID: &[u8] = b"x-amzn-requestid";
     pub const CONTENT_TYPE: &[u8] = b"content-type";
     pub const CONTENT_LENGTH: &[u8] = b"content-length";
     pub const ALLOW: &[u8] = b"allow";

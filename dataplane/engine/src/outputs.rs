@@ -95,6 +95,21 @@ impl Outputs {
         range.start as u32..range.end as u32
     }
 
+    /// Pushes what was written to the arena since it was `start` long.
+    pub(crate) fn push_written(&mut self, start: usize) {
+        let written = self.written_since(start);
+        if !written.is_empty() {
+            self.pieces.push(Piece::Arena(written));
+        }
+    }
+
+    /// Pushes a range of the input.
+    pub(crate) fn push_input(&mut self, range: Range<usize>) {
+        if !range.is_empty() {
+            self.pieces.push(Piece::Input(range.start as u32..range.end as u32));
+        }
+    }
+
     /// Sends these bytes of the arena as the whole of one `Body`.
     pub(crate) fn body_from_arena(&mut self, range: Range<u32>) {
         let start = self.pieces.len() as u32;

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use tollgate_config::document::Dialect;
+use tollgate_dialect::canonical::fault::Fault;
 use tollgate_wire::http1::write;
 
 use crate::{
@@ -11,7 +13,7 @@ use crate::{
     names::header,
     outputs::{Action, ReplyFraming},
     record::Outcome,
-    visible,
+    speaks, visible,
 };
 
 /// Answers with an error and ends the exchange.
@@ -41,9 +43,18 @@ pub(crate) fn failure(exchange: &mut Exchange, io: &mut Io<'_>, failure: &Failur
                 // The official SDKs try every 5xx again unless told not to.
                 write::header(out, header::SHOULD_RETRY, b"false");
             }
+            write_fault_header(out, exchange, &failure::fault(exchange, failure));
             write_target_lines(out, exchange);
         },
     );
+}
+
+/// A header that the client's dialect has for its errors.
+pub(crate) fn write_fault_header(out: &mut Vec<u8>, exchange: &Exchange, fault: &Fault) {
+    let dialect = exchange.facts.surface.dialect;
+    if let Some((name, value)) = dialect.and_then(|dialect| speaks::of(dialect).fault_header(fault)) {
+        write::header(out, name.as_bytes(), value.as_bytes());
+    }
 }
 
 /// A whole answer, its body already in the arena.
@@ -91,8 +102,10 @@ pub(crate) fn write_common_lines(exchange: &Exchange, io: &mut Io<'_>) {
     let facts = &exchange.facts;
     let out = &mut io.out.arena;
     write::header(out, header::X_REQUEST_ID, facts.request_id.as_bytes());
-    if facts.surface.dialect == Some(tollgate_config::document::Dialect::Anthropic) {
-        write::header(out, header::REQUEST_ID, facts.request_id.as_bytes());
+    match facts.surface.dialect {
+        Some(Dialect::Anthropic) => write::header(out, header::REQUEST_ID, facts.request_id.as_bytes()),
+        Some(Dialect::Bedrock) => write::header(out, header::AMZN_REQUEST_ID, facts.request_id.as_bytes()),
+        _ => {}
     }
     write_server_timing(out, facts.gateway_ns(io.now));
     cors::write_lines(out, exchange, io.request);

@@ -5,8 +5,8 @@
 use crate::{
     exchange::{Exchange, Io},
     failure::Failure,
-    stages::{admit, authorize, cache, identify, route},
-    terminal::{health, list, model},
+    stages::{admit, authorize, cache, identify, open, route},
+    terminal::{direct, health, list, model, object},
 };
 
 /// One step. It sees the exchange and what came in, and says how it goes on.
@@ -47,6 +47,10 @@ const AUTHORIZE: Stage = Stage {
     name: "authorize",
     enter: authorize::enter,
 };
+const OPEN: Stage = Stage {
+    name: "open",
+    enter: open::enter,
+};
 const LIMIT: Stage = empty("limit");
 const GUARD: Stage = empty("guard");
 const CACHE: Stage = Stage {
@@ -62,7 +66,22 @@ const CALL: Stage = Stage {
     enter: model::enter,
 };
 
-pub(crate) const MODEL_CALL: &[Stage] = &[IDENTIFY, ADMIT, AUTHORIZE, LIMIT, GUARD, CACHE, ROUTE, CALL];
+pub(crate) const MODEL_CALL: &[Stage] = &[IDENTIFY, ADMIT, AUTHORIZE, OPEN, LIMIT, GUARD, CACHE, ROUTE, CALL];
+pub(crate) const DIRECT: &[Stage] = &[
+    IDENTIFY,
+    Stage {
+        name: "direct",
+        enter: direct::enter,
+    },
+];
+pub(crate) const OBJECT: &[Stage] = &[
+    IDENTIFY,
+    LIMIT,
+    Stage {
+        name: "object",
+        enter: object::enter,
+    },
+];
 pub(crate) const LIST_MODELS: &[Stage] = &[
     IDENTIFY,
     Stage {

@@ -1,5 +1,7 @@
 //! Surfaces: what can be called, by path. Each names the stages a call to it goes through.
 
+mod objects;
+
 use tollgate_config::document::Dialect;
 use tollgate_wire::head::Method;
 
@@ -12,9 +14,101 @@ pub(crate) struct Surface {
     pub name: &'static str,
     /// The dialect of its bodies and errors; `None` for paths of no dialect.
     pub dialect: Option<Dialect>,
+    pub operation: Operation,
+    /// Where a call names its model.
+    pub names_model: NamesModel,
+    /// Answers have ids of objects that the client sees sealed.
+    pub seals: bool,
     /// Value of `allow` in a 405.
     pub allow: &'static str,
     pub stages: &'static [Stage],
+}
+
+/// What a call wants of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// Any target serves it: it is translated where the target speaks another dialect.
+    Chat,
+    /// Goes as it is to a target of the same family, at this path behind the provider's prefix (and the model's name,
+    /// where the dialect has that in the path).
+    Other(&'static [u8]),
+}
+
+impl Operation {
+    /// May it go to a target of this dialect?
+    pub fn reaches(self, client: Option<Dialect>, target: Dialect) -> bool {
+        // OpenAI's two chat dialects are two paths of one API.
+        let family = |dialect| match dialect {
+            Dialect::OpenAiResponses => Dialect::OpenAi,
+            dialect => dialect,
+        };
+        self == Operation::Chat || client.map(family) == Some(family(target))
+    }
+}
+
+/// Where a call says which model it wants, and whether it wants a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NamesModel {
+    /// `model` and `stream` of the body.
+    InBody,
+    /// The path has the model, percent-encoded, between these two; the body may still ask for a stream.
+    InPath {
+        before: &'static [u8],
+        after: &'static [u8],
+    },
+    /// The same, and it is the path that asks for a stream, or for none.
+    AllInPath {
+        before: &'static [u8],
+        after: &'static [u8],
+        stream: bool,
+    },
+}
+
+impl Surface {
+    /// The model's name in the path, still percent-encoded.
+    pub fn model_in_path<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
+        let (NamesModel::InPath { before, after } | NamesModel::AllInPath { before, after, .. }) = self.names_model
+        else {
+            return None;
+        };
+        between(path, before, after)
+    }
+
+    /// Whether a stream is asked for, where the path says so.
+    pub fn stream_in_path(&self) -> Option<bool> {
+        match self.names_model {
+            NamesModel::AllInPath { stream, .. } => Some(stream),
+            NamesModel::InBody | NamesModel::InPath { .. } => None,
+        }
+    }
+
+    /// The model of a call that names none.
+    pub fn default_model(&self) -> Option<&'static str> {
+        // Source: OpenAI API reference, "Create moderation".
+        (self.operation == Operation::Other(b"/moderations")).then_some("omni-moderation-latest")
+    }
+
+    const fn sealing(mut self) -> Surface {
+        self.seals = true;
+        self
+    }
+
+    /// A file's content may look like an answer, and is none.
+    const fn untouched(mut self) -> Surface {
+        self.seals = false;
+        self
+    }
+
+    const fn with_model(mut self, names_model: NamesModel) -> Surface {
+        self.names_model = names_model;
+        self
+    }
+}
+
+/// What stands between `before`, wherever it first occurs, and `after` at the end; never empty.
+fn between<'a>(path: &'a [u8], before: &[u8], after: &[u8]) -> Option<&'a [u8]> {
+    let start = memchr::memmem::find(path, before)? + before.len();
+    path[start..].strip_suffix(after).filter(|name| !name.is_empty())
 }
 
 const fn surface(
@@ -26,9 +120,23 @@ const fn surface(
     Surface {
         name,
         dialect,
+        operation: Operation::Chat,
+        names_model: NamesModel::InBody,
+        seals: false,
         allow,
         stages,
     }
+}
+
+/// A chat call whose path has both the model and whether it streams.
+const fn chat_in_path(
+    name: &'static str,
+    dialect: Dialect,
+    (before, after): (&'static [u8], &'static [u8]),
+    stream: bool,
+) -> Surface {
+    let names_model = NamesModel::AllInPath { before, after, stream };
+    surface(name, Some(dialect), "POST", stage::MODEL_CALL).with_model(names_model)
 }
 
 const OPENAI: Option<Dialect> = Some(Dialect::OpenAi);
@@ -36,17 +144,91 @@ const ANTHROPIC: Option<Dialect> = Some(Dialect::Anthropic);
 
 pub(crate) static CHAT_COMPLETIONS: Surface = surface("chat_completions", OPENAI, "POST", stage::MODEL_CALL);
 pub(crate) static MESSAGES: Surface = surface("messages", ANTHROPIC, "POST", stage::MODEL_CALL);
+static AZURE_CHAT: Surface =
+    surface("chat_completions", OPENAI, "POST", stage::MODEL_CALL).with_model(NamesModel::InPath {
+        before: b"/deployments/",
+        after: b"/chat/completions",
+    });
+static RESPONSES: Surface = surface("responses", Some(Dialect::OpenAiResponses), "POST", stage::MODEL_CALL).sealing();
+static COHERE_CHAT: Surface = surface("cohere_chat", Some(Dialect::Cohere), "POST", stage::MODEL_CALL);
+const GEMINI_MODELS: &[u8] = b"/v1beta/models/";
+/// Before a model's name in every version of the path.
+const GEMINI_MODEL_BEGINS: &[u8] = b"/models/";
+static GENERATE_CONTENT: Surface = chat_in_path(
+    "generate_content",
+    Dialect::Gemini,
+    (GEMINI_MODEL_BEGINS, b":generateContent"),
+    false,
+);
+static STREAM_GENERATE_CONTENT: Surface = chat_in_path(
+    "generate_content",
+    Dialect::Gemini,
+    (GEMINI_MODEL_BEGINS, b":streamGenerateContent"),
+    true,
+);
+static CONVERSE: Surface = chat_in_path("converse", Dialect::Bedrock, (b"/model/", b"/converse"), false);
+static CONVERSE_STREAM: Surface = chat_in_path("converse", Dialect::Bedrock, (b"/model/", b"/converse-stream"), true);
+/// A call of something else than a chat.
+const fn other(name: &'static str, dialect: Dialect, path: &'static [u8]) -> Surface {
+    let mut other = surface(name, Some(dialect), "POST", stage::MODEL_CALL);
+    other.operation = Operation::Other(path);
+    other
+}
+
+/// Calls whose bodies are JSON, by their path behind `/v1`.
+static OPENAI_OTHERS: [Surface; 5] = [
+    other("completions", Dialect::OpenAi, b"/completions"),
+    other("embeddings", Dialect::OpenAi, b"/embeddings"),
+    other("moderations", Dialect::OpenAi, b"/moderations"),
+    other("images", Dialect::OpenAi, b"/images/generations"),
+    other("speech", Dialect::OpenAi, b"/audio/speech"),
+];
+static COHERE_OTHERS: [Surface; 2] = [
+    other("rerank", Dialect::Cohere, b"/rerank"),
+    other("embed", Dialect::Cohere, b"/embed"),
+];
+static COUNT_TOKENS: Surface = other("count_tokens", Dialect::Anthropic, b"/messages/count_tokens");
+static GEMINI_OTHERS: [Surface; 3] = [
+    gemini_other("count_tokens", b":countTokens"),
+    gemini_other("embed_content", b":embedContent"),
+    gemini_other("batch_embed_contents", b":batchEmbedContents"),
+];
+
+const fn gemini_other(name: &'static str, path: &'static [u8]) -> Surface {
+    other(name, Dialect::Gemini, path).with_model(NamesModel::AllInPath {
+        before: GEMINI_MODEL_BEGINS,
+        after: path,
+        stream: false,
+    })
+}
+
+/// The one of `surfaces` whose path, behind `version`, this is.
+fn other_at(path: &[u8], version: &[u8], surfaces: &'static [Surface]) -> Option<Found> {
+    let rest = path.strip_prefix(version)?;
+    let found = surfaces
+        .iter()
+        .find(|surface| matches!(surface.operation, Operation::Other(path) if path == rest));
+    found.map(Found::Surface)
+}
+
 static OPENAI_MODELS: Surface = surface("models", OPENAI, "GET, HEAD", stage::LIST_MODELS);
 static ANTHROPIC_MODELS: Surface = surface("models", ANTHROPIC, "GET, HEAD", stage::LIST_MODELS);
 static OPENAI_MODEL: Surface = surface("model", OPENAI, "GET, HEAD", stage::SHOW_MODEL);
 static ANTHROPIC_MODEL: Surface = surface("model", ANTHROPIC, "GET, HEAD", stage::SHOW_MODEL);
+static GEMINI_MODELS_LIST: Surface = surface("models", Some(Dialect::Gemini), "GET, HEAD", stage::LIST_MODELS);
+static GEMINI_MODEL: Surface = surface("model", Some(Dialect::Gemini), "GET, HEAD", stage::SHOW_MODEL);
 static HEALTHZ: Surface = surface("healthz", None, "GET, HEAD", stage::HEALTHZ);
 static READYZ: Surface = surface("readyz", None, "GET, HEAD", stage::READYZ);
 /// Paths of the contract that no feature serves yet, and what no path names.
 static OPENAI_LATER: Surface = surface("unsupported", OPENAI, "", &[]);
 static ANTHROPIC_LATER: Surface = surface("unsupported", ANTHROPIC, "", &[]);
-static LATER: Surface = surface("unsupported", None, "", &[]);
+static GEMINI_LATER: Surface = surface("unsupported", Some(Dialect::Gemini), "", &[]);
+static BEDROCK_LATER: Surface = surface("unsupported", Some(Dialect::Bedrock), "", &[]);
+static DIRECT: Surface = surface("provider", None, ANY_METHOD, stage::DIRECT);
 pub(crate) static UNKNOWN: Surface = surface("unknown", None, "", &[]);
+
+/// `Surface::allow` of what takes every method; HEAD is not among them, as its answers are framed like no others.
+const ANY_METHOD: &str = "GET, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug)]
@@ -57,9 +239,18 @@ pub(crate) enum Found {
     Nowhere,
 }
 
-/// Finds the surface of a path, as sent (percent-encoded). `anthropic_version`: that header was sent, which decides
-/// where two dialects share a path. For `/v1/models/{id}` the rest of the path is the id.
-pub(crate) fn find(path: &[u8], anthropic_version: bool) -> Found {
+/// Whose a path is that several dialects have (`/v1/models`), by a header that one of them alone sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shared {
+    OpenAi,
+    /// `anthropic-version`
+    Anthropic,
+    /// `x-goog-api-key`
+    Gemini,
+}
+
+/// Finds the surface of a path, as sent (percent-encoded). For `/v1/models/{id}` the rest of the path is the id.
+pub(crate) fn find(path: &[u8], shared_by: Shared) -> Found {
     match path {
         b"/v1/chat/completions" => return Found::Surface(&CHAT_COMPLETIONS),
         b"/v1/messages" => return Found::Surface(&MESSAGES),
@@ -67,22 +258,34 @@ pub(crate) fn find(path: &[u8], anthropic_version: bool) -> Found {
         b"/readyz" => return Found::Surface(&READYZ),
         _ => {}
     }
-    if let Some(rest) = below(path, b"/openai") {
-        return find_openai(rest).unwrap_or(Found::Nowhere);
-    }
-    if let Some(rest) = below(path, b"/anthropic") {
-        return find_anthropic(rest).unwrap_or(Found::Nowhere);
+    type Find = fn(&[u8]) -> Option<Found>;
+    const BASES: [(&[u8], Find); 5] = [
+        (b"/openai", find_openai),
+        (b"/anthropic", find_anthropic),
+        (b"/gemini", find_gemini),
+        (b"/bedrock", find_bedrock),
+        (b"/cohere", find_cohere),
+    ];
+    for (base, find) in BASES {
+        if let Some(rest) = below(path, base) {
+            return find(rest).unwrap_or(Found::Nowhere);
+        }
     }
     let shared = below(path, b"/v1/models").is_some() || below(path, b"/v1/files").is_some();
-    let found = match shared && anthropic_version {
-        true => find_anthropic(path),
-        false => find_openai(path).or_else(|| find_anthropic(path)),
+    let first: &[Find] = match shared_by {
+        Shared::Anthropic if shared => &[find_anthropic],
+        Shared::Gemini if shared => &[],
+        _ => &[find_gemini_call, find_openai, find_anthropic],
     };
-    found.or_else(|| find_later(path)).unwrap_or(Found::Nowhere)
+    let found = first
+        .iter()
+        .chain(&[find_gemini as Find, find_bedrock, find_cohere])
+        .find_map(|find| find(path));
+    found.or_else(|| find_direct(path)).unwrap_or(Found::Nowhere)
 }
 
 fn find_openai(path: &[u8]) -> Option<Found> {
-    const LATER: [&[u8]; 10] = [
+    const LATER: [&[u8]; 11] = [
         b"/v1/completions",
         b"/v1/embeddings",
         b"/v1/moderations",
@@ -93,24 +296,31 @@ fn find_openai(path: &[u8]) -> Option<Found> {
         b"/v1/responses",
         b"/v1/uploads",
         b"/v1/conversations",
+        b"/deployments",
     ];
     match path {
         b"/v1/chat/completions" => Some(Found::Surface(&CHAT_COMPLETIONS)),
         b"/v1/models" => Some(Found::Surface(&OPENAI_MODELS)),
-        _ if model_id(path).is_some() => Some(Found::Surface(&OPENAI_MODEL)),
-        _ if below(path, b"/deployments").is_some() => Some(Found::Later(&OPENAI_LATER)),
-        _ => LATER
-            .iter()
-            .any(|base| below(path, base).is_some())
-            .then_some(Found::Later(&OPENAI_LATER)),
+        _ if names_model(path) => Some(Found::Surface(&OPENAI_MODEL)),
+        b"/v1/responses" => Some(Found::Surface(&RESPONSES)),
+        _ if AZURE_CHAT.model_in_path(path).is_some() && below(path, b"/deployments").is_some() => {
+            Some(Found::Surface(&AZURE_CHAT))
+        }
+        // Calls of the API that make no object, and are not served.
+        b"/v1/responses/compact" | b"/v1/responses/input_tokens" => Some(Found::Later(&OPENAI_LATER)),
+        _ => other_at(path, b"/v1", &OPENAI_OTHERS).or_else(|| {
+            let later = || LATER.iter().any(|base| below(path, base).is_some());
+            objects::find(path).or_else(|| later().then_some(Found::Later(&OPENAI_LATER)))
+        }),
     }
 }
 
 fn find_anthropic(path: &[u8]) -> Option<Found> {
     match path {
         b"/v1/messages" => Some(Found::Surface(&MESSAGES)),
+        b"/v1/messages/count_tokens" => Some(Found::Surface(&COUNT_TOKENS)),
         b"/v1/models" => Some(Found::Surface(&ANTHROPIC_MODELS)),
-        _ if model_id(path).is_some() => Some(Found::Surface(&ANTHROPIC_MODEL)),
+        _ if names_model(path) => Some(Found::Surface(&ANTHROPIC_MODEL)),
         _ if below(path, b"/v1/messages").is_some() || below(path, b"/v1/files").is_some() => {
             Some(Found::Later(&ANTHROPIC_LATER))
         }
@@ -118,19 +328,61 @@ fn find_anthropic(path: &[u8]) -> Option<Found> {
     }
 }
 
-fn find_later(path: &[u8]) -> Option<Found> {
-    const LATER_PREFIXES: [&[u8]; 8] = [
-        b"/v1beta",
-        b"/gemini",
-        b"/model",
-        b"/bedrock",
-        b"/v2/chat",
-        b"/v2/rerank",
-        b"/v2/embed",
-        b"/cohere",
-    ];
-    let later = LATER_PREFIXES.iter().any(|base| below(path, base).is_some()) || below(path, b"/providers").is_some();
-    later.then_some(Found::Later(&LATER))
+fn find_gemini(path: &[u8]) -> Option<Found> {
+    if matches!(path, b"/v1beta/models" | b"/v1/models") {
+        return Some(Found::Surface(&GEMINI_MODELS_LIST));
+    }
+    // A verb follows a colon; a name without one is asked about.
+    if named_by_gemini(path).is_some_and(|id| !id.is_empty() && !id.contains(&b':')) {
+        return Some(Found::Surface(&GEMINI_MODEL));
+    }
+    let later = || below(path, b"/v1beta").map(|_| Found::Later(&GEMINI_LATER));
+    find_gemini_call(path).or_else(later)
+}
+
+/// A verb behind a model's name: nobody else has such paths, in whichever version. Google's SDKs say `v1` by now.
+fn find_gemini_call(path: &[u8]) -> Option<Found> {
+    named_by_gemini(path).filter(|name| name.contains(&b':'))?;
+    let chat = [&GENERATE_CONTENT, &STREAM_GENERATE_CONTENT];
+    let found = GEMINI_OTHERS
+        .iter()
+        .chain(chat)
+        .find(|surface| surface.model_in_path(path).is_some());
+    found.map(Found::Surface)
+}
+
+fn named_by_gemini(path: &[u8]) -> Option<&[u8]> {
+    path.strip_prefix(GEMINI_MODELS)
+        .or_else(|| path.strip_prefix(b"/v1/models/"))
+}
+
+fn find_bedrock(path: &[u8]) -> Option<Found> {
+    chat_or_later(path, b"/model", &[&CONVERSE, &CONVERSE_STREAM], &BEDROCK_LATER)
+}
+
+fn find_cohere(path: &[u8]) -> Option<Found> {
+    match path {
+        b"/v2/chat" => Some(Found::Surface(&COHERE_CHAT)),
+        _ => other_at(path, b"/v2", &COHERE_OTHERS),
+    }
+}
+
+/// Below `base`: one of `surfaces` where its model stands in the path, else something that comes later.
+fn chat_or_later(path: &[u8], base: &[u8], surfaces: &[&'static Surface], later: &'static Surface) -> Option<Found> {
+    below(path, base)?;
+    let found = surfaces.iter().find(|surface| surface.model_in_path(path).is_some());
+    Some(found.map_or(Found::Later(later), |surface| Found::Surface(surface)))
+}
+
+fn find_direct(path: &[u8]) -> Option<Found> {
+    provider_path(path).map(|_| Found::Surface(&DIRECT))
+}
+
+/// The provider's name in `/providers/{name}/…`, percent-encoded, and the path behind it.
+pub(crate) fn provider_path(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    let rest = path.strip_prefix(b"/providers/")?;
+    let end = memchr::memchr(b'/', rest)?;
+    (end > 0).then(|| rest.split_at(end))
 }
 
 /// The rest of `path` when it is `base` or lies below it.
@@ -139,28 +391,38 @@ fn below<'a>(path: &'a [u8], base: &[u8]) -> Option<&'a [u8]> {
         .filter(|rest| rest.is_empty() || rest[0] == b'/')
 }
 
-/// The id in `/v1/models/{id}`, still percent-encoded, whatever base prefix stands before it.
+fn names_model(path: &[u8]) -> bool {
+    path.strip_prefix(b"/v1/models/").is_some_and(|id| !id.is_empty())
+}
+
+/// The id in `/v1/models/{id}` and `/v1beta/models/{id}`, still percent-encoded, whatever base prefix stands before it.
 pub(crate) fn model_id(path: &[u8]) -> Option<&[u8]> {
-    let path = below(path, b"/openai")
-        .or_else(|| below(path, b"/anthropic"))
-        .unwrap_or(path);
-    path.strip_prefix(b"/v1/models/").filter(|id| !id.is_empty())
+    let bases: [&[u8]; 3] = [b"/openai", b"/anthropic", b"/gemini"];
+    let path = bases.iter().find_map(|base| below(path, base)).unwrap_or(path);
+    let id = path
+        .strip_prefix(b"/v1/models/")
+        .or_else(|| path.strip_prefix(GEMINI_MODELS));
+    id.filter(|id| !id.is_empty())
 }
 
 /// May this method be used where `allow` says what may?
 pub(crate) fn allows(allow: &str, method: Method) -> bool {
     match method {
-        Method::Post => allow == "POST",
-        Method::Get | Method::Head => allow == "GET, HEAD",
+        _ if allow == ANY_METHOD => !matches!(method, Method::Head | Method::Other),
+        Method::Post if allow == "POST" => true,
+        Method::Post => lists(allow, "POST"),
+        Method::Get => lists(allow, "GET"),
+        Method::Head => lists(allow, "HEAD"),
+        Method::Delete => lists(allow, "DELETE"),
         _ => false,
     }
 }
 
+fn lists(allow: &str, method: &str) -> bool {
+    allow.split(", ").any(|allowed| allowed == method)
+}
+
 /// The dialect's name as metrics and logs have it.
 pub(crate) fn dialect_name(dialect: Option<Dialect>) -> &'static str {
-    match dialect {
-        Some(Dialect::OpenAi) => "openai",
-        Some(Dialect::Anthropic) => "anthropic",
-        None => "",
-    }
+    dialect.map_or("", Dialect::name)
 }

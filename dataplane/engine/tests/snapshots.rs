@@ -282,3 +282,15 @@ fn a_hundred_thousand_keys_and_ten_thousand_models_are_looked_up_like_one() {
     rig.chat(r#"{"model":"model-9999"}"#);
     assert_eq!(rig::sent(&rig.connected(1)).1, r#"{"model":"a"}"#);
 }
+
+#[test]
+fn a_secret_for_ids_is_read_and_long_enough() {
+    let mut document = rig::document();
+    document.id_secret = Some(rig::env("SECRET_short"));
+    let secrets = rig::secrets(&document);
+    let problems = tollgate_engine::snapshot::compile(1, document.clone(), &secrets).expect_err("too short");
+    assert_eq!(problems[0].pointer, "/id_secret");
+    document.id_secret = Some(rig::env("missing"));
+    let problems = tollgate_engine::snapshot::compile(1, document, &secrets).expect_err("not there");
+    assert_eq!(problems[0].pointer, "/id_secret");
+}

@@ -23,17 +23,25 @@ fn paths_methods_and_what_is_not_served_yet() {
         ("GET /nowhere HTTP/1.1", 404, "not_found"),
         ("GET /v1/chat/completions HTTP/1.1", 405, "method_not_allowed"),
         ("DELETE /v1/models HTTP/1.1", 405, "method_not_allowed"),
-        ("POST /v1/embeddings HTTP/1.1", 501, "not_supported"),
-        ("POST /openai/v1/responses HTTP/1.1", 501, "not_supported"),
-        ("POST /v1/messages/count_tokens HTTP/1.1", 501, "not_supported"),
+        ("GET /v1/embeddings HTTP/1.1", 405, "method_not_allowed"),
+        ("POST /v1/audio/transcriptions HTTP/1.1", 501, "not_supported"),
+        ("GET /openai/v1/responses HTTP/1.1", 405, "method_not_allowed"),
+        ("GET /v1/responses/resp_1 HTTP/1.1", 404, "not_found"),
+        ("POST /v1/responses/compact HTTP/1.1", 501, "not_supported"),
+        ("PUT /v1/files/file-1 HTTP/1.1", 405, "method_not_allowed"),
+        ("GET /x/v1/files/file-1 HTTP/1.1", 404, "not_found"),
+        ("GET /v1/files HTTP/1.1", 501, "not_supported"),
+        ("POST /v1/batches HTTP/1.1", 403, "batches_not_allowed"),
+        ("POST /v1/uploads HTTP/1.1", 501, "not_supported"),
+        ("POST /v1/messages/batches HTTP/1.1", 501, "not_supported"),
+        ("POST /openai/deployments/x/embeddings HTTP/1.1", 501, "not_supported"),
         (
-            "POST /openai/deployments/x/chat/completions HTTP/1.1",
-            501,
-            "not_supported",
+            "GET /openai/deployments/x/chat/completions HTTP/1.1",
+            405,
+            "method_not_allowed",
         ),
-        ("POST /v1beta/models/m:generateContent HTTP/1.1", 501, "not_supported"),
-        ("POST /model/m/converse HTTP/1.1", 501, "not_supported"),
-        ("GET /providers/one/x HTTP/1.1", 501, "not_supported"),
+        ("GET /providers/one/x HTTP/1.1", 403, "pass_through_not_allowed"),
+        ("GET /providers/one HTTP/1.1", 404, "not_found"),
         ("GET /v1/modelsx HTTP/1.1", 404, "not_found"),
         ("GET /anthropic/v1/chat/completions HTTP/1.1", 404, "not_found"),
         (
@@ -124,7 +132,7 @@ fn bodies_are_refused_with_the_field_and_the_offset() {
         (r#"{"model":"gpt","model":"same"}"#, 400, "invalid_request", "twice"),
         (r#"[]"#, 400, "invalid_request", "not an object"),
         (r#"{"model":"gpd"}"#, 404, "model_not_found", "did you mean 'gpt'?"),
-        (r#"{"model":"sonnet"}"#, 501, "not_supported", "/v1/messages"),
+        (r#"{"model":"sonnet"}"#, 400, "invalid_request", "'messages' is missing"),
     ] {
         let mut rig = Rig::new(document());
         let did = rig.chat(body);
@@ -288,4 +296,24 @@ fn cors_answers_the_origins_it_knows() {
     assert_eq!(header(&lines, "access-control-allow-origin"), Some("https://app.test"));
     rig.listener = None;
     assert_eq!(reply(&rig.request(&preflight("https://app.test"), b"")).0, 405);
+}
+
+#[test]
+fn a_list_has_the_shape_of_the_dialect_that_asks() {
+    for (path, headers, member) in [
+        ("/v1/models", AUTH, "\"object\":\"list\""),
+        ("/v1/models", "x-goog-api-key: secret-all\n", "\"models\":["),
+        ("/gemini/v1/models", AUTH, "\"models\":["),
+        ("/v1beta/models", AUTH, "\"models\":["),
+        (
+            "/v1/models",
+            "x-api-key: secret-all\nanthropic-version: 2023-06-01\n",
+            "\"has_more\":false",
+        ),
+    ] {
+        let mut rig = Rig::new(document());
+        let (status, _, body) = reply(&rig.get(path, headers));
+        assert_eq!(status, 200, "{path}");
+        assert!(body.contains(member), "{path}: {body}");
+    }
 }

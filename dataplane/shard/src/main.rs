@@ -15,6 +15,8 @@ mod state_dir;
 mod sys;
 mod timers;
 mod tls;
+#[allow(dead_code, reason = "credentials that are exchanged for tokens are not sent yet")]
+mod tokens;
 mod upstream;
 
 use std::{

@@ -123,7 +123,7 @@ impl Shard {
             prepared: None,
             local: Local {
                 seed: clock.seed(setup.id),
-                sequence: 0,
+                ..Local::default()
             },
             out: Outputs::default(),
             metrics: ShardMetrics::new(setup.id),

@@ -3,7 +3,7 @@
 use std::{rc::Rc, sync::Arc};
 
 use tollgate_config::{
-    Document,
+    Document, catalogue,
     document::{
         Auth, BaseUrl, Connections, Dialect, Key, KeySecret, Model, Provider, Reference, Retry, Target, Timeouts,
         UpstreamTls,
@@ -27,7 +27,10 @@ pub(crate) const TIMEOUTS: Timeouts = Timeouts {
 
 fn provider(name: &str, dialect: Dialect, may_ask_stream_usage: bool) -> (String, Provider) {
     let provider = Provider {
+        row: catalogue::bare(dialect),
         dialect,
+        paths: catalogue::Paths::of(dialect),
+        also: Vec::new(),
         base_url: BaseUrl {
             tls: false,
             host: name.into(),
@@ -50,6 +53,7 @@ fn model(name: &str, targets: &[(&str, &str)]) -> (String, Model) {
     let target = |(provider, model): &(&str, &str)| Target {
         provider: (*provider).into(),
         model: (*model).into(),
+        like: None,
     };
     let retry = Retry {
         attempts: ATTEMPTS,
@@ -60,6 +64,7 @@ fn model(name: &str, targets: &[(&str, &str)]) -> (String, Model) {
         Model {
             targets: targets.iter().map(target).collect(),
             retry,
+            on_unsupported: Default::default(),
         },
     )
 }
@@ -73,6 +78,8 @@ pub(crate) fn pinned() -> Rc<Pinned> {
         models: Vec::new(),
         expires_unix_s: None,
         loopback_only: false,
+        pass_through: false,
+        batches: false,
     };
     let document = Document {
         max_body_bytes: MAX_BODY_BYTES,

@@ -91,7 +91,10 @@ pub fn run(seed: u64) -> Summary {
         connections: (0..count).map(|_| Connection::new(Call::new(&mut rng))).collect(),
         made: (0..count).map(|_| (0, rng.between(1, 4))).collect(),
         pinned: gateway::pinned(),
-        local: Local { seed, sequence: 0 },
+        local: Local {
+            seed,
+            ..Local::default()
+        },
         out: Outputs::default(),
         summary: Summary::default(),
         rng,

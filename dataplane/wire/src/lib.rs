@@ -1,10 +1,11 @@
-//! Bytes, without I/O: HTTP/1.1 framing, server-sent events, a JSON cursor and edits.
+//! Bytes, without I/O: HTTP/1.1 framing, server-sent events, AWS event streams, a JSON cursor and edits.
 //!
 //! Nothing here knows a socket, a clock, a thread or a configuration. Parsers take a whole buffer and answer
 //! complete, incomplete or bad; what they find are spans into that buffer.
 
 #![forbid(unsafe_code)]
 
+pub mod eventstream;
 pub mod head;
 pub mod http1;
 pub mod json;

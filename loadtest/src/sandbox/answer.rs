@@ -12,6 +12,7 @@ use super::{
     ask::Ask,
     fault::{Framing, Stop, Wishes},
     limits::{Cost, Standing},
+    performance::Performance,
     reply::{Events, Reply},
     spread::Dice,
 };
@@ -28,6 +29,7 @@ pub struct Answer {
     pub close: bool,
     /// Where in `bytes` the request's id stands.
     pub id_at: usize,
+    pub is_refusal: bool,
     body: Vec<u8>,
 }
 
@@ -49,7 +51,7 @@ impl Answer {
         self.bytes.clear();
         self.pieces.clear();
         self.body.clear();
-        (self.delay_ns, self.stop, self.close) = (0, None, false);
+        (self.delay_ns, self.stop, self.close, self.is_refusal) = (0, None, false, false);
     }
 
     /// An answer of our own, outside the dialects.
@@ -121,9 +123,20 @@ impl Answer {
         if let Some(reason) = call.api.refusal(call.request.view) {
             return self.error(call, &Failure::new(400, reason));
         }
-        let reply = Reply::new(&ask, call.wishes);
+        let mut reply = Reply::new(&ask, call.wishes);
+        let performance = match Performance::of(call.operation, &call.request, &ask, &reply) {
+            Ok(performance) => performance,
+            Err(reason) => return self.error(call, &Failure::new(400, &reason)),
+        };
+        let operation: &dyn Operation = match &performance {
+            Some(performance) => {
+                reply.answer_tokens = performance.output_tokens();
+                performance
+            }
+            None => call.operation,
+        };
         if let Some(framing) = call.wishes.framing {
-            call.operation.write(&mut self.body, &call.request, &reply);
+            operation.write(&mut self.body, &call.request, &reply);
             return self.framed_badly(framing);
         }
         let cost = Cost {
@@ -134,13 +147,13 @@ impl Answer {
         let is_streamed = ask.stream && call.wishes.status.is_none_or(has_body);
         match (&standing, is_streamed) {
             (Some(standing), _) if standing.exceeded.is_some() => self.over_limit(call, &ask, standing),
-            (standing, true) => self.stream(call, &ask, &reply, standing.as_ref()),
-            (standing, false) => self.buffered(call, &reply, standing.as_ref()),
+            (standing, true) => self.stream((call, operation), &ask, &reply, standing.as_ref()),
+            (standing, false) => self.buffered((call, operation), &reply, standing.as_ref()),
         }
     }
 
-    fn buffered(&mut self, call: &mut Call, reply: &Reply, standing: Option<&Standing>) {
-        call.operation.write(&mut self.body, &call.request, reply);
+    fn buffered(&mut self, (call, operation): (&mut Call, &dyn Operation), reply: &Reply, standing: Option<&Standing>) {
+        operation.write(&mut self.body, &call.request, reply);
         if let Some(gap) = &call.wishes.gap {
             // Nothing is sent before the last token is there.
             let spoken_ns = gap.draw_sum(reply.answer_tokens, &mut call.dice);
@@ -152,15 +165,21 @@ impl Answer {
         self.whole_body(status, call.wishes.gzip);
     }
 
-    fn stream(&mut self, call: &mut Call, ask: &Ask, reply: &Reply, standing: Option<&Standing>) {
+    fn stream(
+        &mut self,
+        (call, operation): (&mut Call, &dyn Operation),
+        ask: &Ask,
+        reply: &Reply,
+        standing: Option<&Standing>,
+    ) {
         let status = call.wishes.status.unwrap_or(200);
-        self.head(call, status, call.operation.stream_type().as_bytes());
+        self.head(call, status, operation.stream_type().as_bytes());
         write::header(&mut self.bytes, b"cache-control", b"no-cache");
         self.limit_head(call, standing);
         let is_chunked = !call.request.view.head.http_1_0;
         if call.wishes.gzip {
             let events = Events::new(&mut self.body, &mut self.pieces, false);
-            call.operation.stream(events, &call.request, ask, reply);
+            operation.stream(events, &call.request, ask, reply);
             self.pieces.clear();
             return self.whole_body(status, true);
         }
@@ -171,7 +190,7 @@ impl Answer {
         }
         self.end_head();
         let events = Events::new(&mut self.bytes, &mut self.pieces, is_chunked);
-        call.operation.stream(events, &call.request, ask, reply);
+        operation.stream(events, &call.request, ask, reply);
         match &call.wishes.gap {
             Some(gap) => {
                 let waited = self.pieces.iter_mut().skip(1);
@@ -212,6 +231,7 @@ impl Answer {
             request_id: call.request_id,
             ..failure
         };
+        self.is_refusal = true;
         call.api.error(&mut self.body, &failure);
         self.head(call, failure.status, b"application/json");
         call.api.error_head(&mut self.bytes, &failure);

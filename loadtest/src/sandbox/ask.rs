@@ -22,6 +22,8 @@ pub struct Ask<'a> {
     /// The longest answer allowed, in tokens; zero where the answer is no text.
     pub max_tokens: Option<u64>,
     pub prompt: PromptCount,
+    /// Tools, a schema, thoughts, stop sequences: something but a text may be wanted.
+    pub wants_more: bool,
 }
 
 impl<'a> Ask<'a> {
@@ -48,6 +50,11 @@ impl<'a> Ask<'a> {
             model_json: Cow::Owned(model_json),
             ..Self::default()
         })
+    }
+
+    /// Whether the usual text may be no answer.
+    pub fn is_beyond_text(&self) -> bool {
+        self.wants_more || self.prompt.is_beyond_text
     }
 
     /// Says that the answer holds no text, however long the wishes want it.
@@ -104,6 +111,48 @@ pub fn prompt(body: &[u8], values: &[Option<Value>]) -> PromptCount {
     count
 }
 
+/// Members of messages that hold something but text, of all dialects.
+const BEYOND_TEXT: [&[u8]; 30] = [
+    b"call_id",
+    b"data",
+    b"document",
+    b"encrypted_content",
+    b"file",
+    b"file_data",
+    b"fileData",
+    b"file_url",
+    b"functionCall",
+    b"function_call",
+    b"functionResponse",
+    b"function_response",
+    b"image",
+    b"image_url",
+    b"inlineData",
+    b"inline_data",
+    b"input_audio",
+    b"audio",
+    b"video",
+    b"reasoningContent",
+    b"reasoning_content",
+    b"reasoning_details",
+    b"signature",
+    b"source",
+    b"thoughtSignature",
+    b"thought_signature",
+    b"toolResult",
+    b"tool_call_id",
+    b"tool_calls",
+    b"tool_use_id",
+];
+
+/// Whether one of them is there and says something.
+pub fn says_any(values: &[Option<Value>]) -> bool {
+    values
+        .iter()
+        .flatten()
+        .any(|value| !matches!(value.kind, Kind::Null | Kind::False))
+}
+
 fn add_spoken(json: &[u8], count: &mut PromptCount) {
     let mut is_spoken = false;
     let mut at = 0;
@@ -114,6 +163,7 @@ fn add_spoken(json: &[u8], count: &mut PromptCount) {
         let is_key = json[at..].iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b':');
         if is_key {
             is_spoken = matches!(content, b"content" | b"text");
+            count.is_beyond_text |= BEYOND_TEXT.contains(&content);
         } else if is_spoken {
             count.add_json_string(content);
         }

@@ -75,10 +75,9 @@ impl Provider {
         if let Err(reason) = wished {
             return answer.error(&call, &Failure::new(400, &reason));
         }
-        let is_valid = ask.is_ok();
         answer.compose(&mut call, ask, |ask, cost| self.admit(view, ask, cost));
         if let Some(dialect) = remembered_as
-            && is_valid
+            && !answer.is_refusal
             && wishes == Wishes::default()
         {
             self.memo.put(dialect, body, &answer.bytes, answer.id_at);

@@ -27,6 +27,8 @@ pub struct Reply<'a> {
     pub max_tokens: Option<u64>,
     /// The request's limit ended it.
     pub cut_by_limit: bool,
+    /// The caller wants a text of some length.
+    pub is_wanted: bool,
     bulk: bool,
 }
 
@@ -45,6 +47,7 @@ impl<'a> Reply<'a> {
             answer_tokens: wanted.min(allowed),
             max_tokens: ask.max_tokens,
             cut_by_limit: allowed < wanted,
+            is_wanted: wishes.tokens.is_some() || wishes.answer_bytes.is_some(),
             bulk: wishes.answer_bytes.is_some(),
         }
     }
@@ -72,18 +75,25 @@ impl<'a> Reply<'a> {
     /// answer 128 tokens.
     pub fn each_piece(&self, mut each: impl FnMut(&str, &str)) {
         let mut crc = crc32fast::Hasher::new();
-        let mut both = |space: &str, text: &str| {
+        self.each_unsigned_piece(|space, text| {
             crc.update(space.as_bytes());
             crc.update(text.as_bytes());
             each(space, text);
-        };
+        });
+        if self.is_signed() {
+            check_words(crc.finalize()).iter().for_each(|word| each(" ", word));
+        }
+    }
+
+    /// The same without the checksum.
+    pub fn each_unsigned_piece(&self, mut each: impl FnMut(&str, &str)) {
         if self.bulk {
             let piece = BULK_TOKEN.repeat(BULK_TOKENS_PER_EVENT as usize);
             let mut left = self.unsigned_tokens();
             while left > 0 {
                 let tokens = left.min(BULK_TOKENS_PER_EVENT);
                 let text = &piece[..tokens as usize * BULK_TOKEN.len()];
-                both(
+                each(
                     "",
                     if left == self.unsigned_tokens() {
                         text.trim_start()
@@ -94,10 +104,7 @@ impl<'a> Reply<'a> {
                 left -= tokens;
             }
         } else {
-            Tokens::new(self.seed, self.unsigned_tokens()).for_each(|(space, word)| both(space, word));
-        }
-        if self.is_signed() {
-            check_words(crc.finalize()).iter().for_each(|word| each(" ", word));
+            Tokens::new(self.seed, self.unsigned_tokens()).for_each(|(space, word)| each(space, word));
         }
     }
 
@@ -207,6 +214,7 @@ mod tests {
             answer_tokens: tokens,
             max_tokens: None,
             cut_by_limit: false,
+            is_wanted: true,
             bulk: bytes.is_some(),
         }
     }

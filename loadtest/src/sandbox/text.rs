@@ -12,6 +12,8 @@ use crate::signed_text::WORDS;
 pub struct PromptCount {
     pub tokens: u64,
     pub seed: u64,
+    /// There are pictures, calls, results or signatures in it.
+    pub is_beyond_text: bool,
 }
 
 impl Default for PromptCount {
@@ -19,6 +21,7 @@ impl Default for PromptCount {
         Self {
             tokens: 0,
             seed: 0xcbf2_9ce4_8422_2325,
+            is_beyond_text: false,
         }
     }
 }

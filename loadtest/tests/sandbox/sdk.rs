@@ -62,3 +62,8 @@ fn the_cohere_sdk_works_unchanged() {
 fn the_bedrock_sdk_works_unchanged() {
     run("bedrock_sdk.py");
 }
+
+#[test]
+fn every_sdk_sees_it_perform() {
+    run("performance.py");
+}

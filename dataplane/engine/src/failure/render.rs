@@ -3,11 +3,16 @@
 use std::borrow::Cow;
 
 use tollgate_config::document::Dialect;
+use tollgate_dialect::canonical::{
+    event::Event,
+    fault::{Fault, FaultKind},
+};
 use tollgate_wire::json::edit;
 
 use super::{Culprit, Failure, Kind, Waited};
 use crate::{
     exchange::{ClientFault, Exchange, UpstreamFault},
+    relay, speaks,
     stages::authorize,
 };
 
@@ -28,7 +33,11 @@ pub(crate) fn write_body(out: &mut Vec<u8>, exchange: &Exchange, failure: &Failu
             edit::write_string(out, &exchange.facts.request_id);
             out.push(b'}');
         }
-        Some(Dialect::OpenAi) | None => {
+        Some(dialect @ (Dialect::Gemini | Dialect::Cohere | Dialect::Bedrock)) => {
+            let facts = relay::call_facts(exchange, false, 0);
+            speaks::of(dialect).write_fault(&fault(exchange, failure), &facts, out);
+        }
+        Some(Dialect::OpenAi | Dialect::OpenAiResponses) | None => {
             out.extend_from_slice(b"{\"error\":{\"message\":");
             edit::write_string(out, &message);
             out.extend_from_slice(b",\"type\":");
@@ -47,12 +56,31 @@ pub(crate) fn write_body(out: &mut Vec<u8>, exchange: &Exchange, failure: &Failu
 
 /// Appends the event that ends a stream with an error.
 pub(crate) fn write_event(out: &mut Vec<u8>, exchange: &Exchange, failure: &Failure) {
-    if exchange.facts.surface.dialect == Some(Dialect::Anthropic) {
-        out.extend_from_slice(b"event: error\n");
+    match exchange.facts.surface.dialect {
+        Some(Dialect::Anthropic) => out.extend_from_slice(b"event: error\n"),
+        Some(Dialect::OpenAi) | None => {}
+        Some(dialect) => {
+            let facts = relay::call_facts(exchange, false, 0);
+            let mut writer = speaks::of(dialect).stream_writer(&facts);
+            return writer.write(&Event::Failed(fault(exchange, failure)), out);
+        }
     }
     out.extend_from_slice(b"data: ");
     write_body(out, exchange, failure);
     out.extend_from_slice(b"\n\n");
+}
+
+/// A failure as the writers of the dialects take it.
+pub(crate) fn fault(exchange: &Exchange, failure: &Failure) -> Fault {
+    let status = failure.kind.status();
+    Fault {
+        kind: FaultKind::of_status(status),
+        status,
+        code: Some(failure.kind.code().to_owned()),
+        message: message(exchange, failure).into_owned(),
+        param: failure.kind.param().map(str::to_owned),
+        retry_after_ms: None,
+    }
 }
 
 /// Source: OpenAI's guide to error codes.
@@ -120,6 +148,23 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
         Kind::ExpiredKey => "This API key has expired; ask for a new one.".into(),
         Kind::RemoteKey => "This API key works only from the machine the gateway runs on.".into(),
         Kind::ModelNotAllowed => format!("This API key may not use the model '{asked}'.").into(),
+        Kind::PassThroughNotAllowed => {
+            "This API key may not call providers directly; ask for one with pass_through: true.".into()
+        }
+        Kind::BatchesNotAllowed => "This API key may not make batches; ask for one with batches: true.".into(),
+        Kind::NoSuchObject { name: "" } => "There is no object of the id in this path that this API key may see.".into(),
+        Kind::NoSuchObject { name } => {
+            format!("There is no object of the id in '{name}' that this API key may see.").into()
+        }
+        Kind::ListNotServed => "Objects are not listed: the provider's list has those of everybody who shares its \
+                                account. Keep the ids of those you make."
+            .into(),
+        Kind::NoIdSecret { provider } => format!(
+            "Objects at the provider '{provider}' cannot be told apart by owner: the gateway's configuration needs an \
+             id_secret."
+        )
+        .into(),
+        Kind::NoSuchProvider => "There is no provider of the name that stands behind /providers/ in this path.".into(),
         Kind::ModelNotFound => model_not_found(exchange).into(),
         Kind::NoSuchPath => "There is nothing at this path; see GET /v1/models, POST /v1/chat/completions and POST \
                              /v1/messages."
@@ -127,10 +172,29 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
         Kind::NotServedYet => "This path is not supported yet.".into(),
         Kind::Websocket => "WebSockets are not supported yet.".into(),
         Kind::WrongMethod => format!("This path takes {} only.", exchange.facts.surface.allow).into(),
-        Kind::Untranslated => untranslated(exchange).into(),
+        Kind::Untranslatable { field, wrong, offset: 0 } => format!("'{field}' {wrong}.").into(),
+        Kind::Untranslatable { field, wrong, offset } => {
+            format!("'{field}' {wrong} (byte {offset} of the body).").into()
+        }
+        Kind::Unsupported(fields) => format!(
+            "The model '{asked}' is served in another dialect, which has no words for: {fields}. Leave that out, or call \
+             a model that takes it."
+        )
+        .into(),
+        Kind::TranslatedTooLarge => "The request body is too large in the dialect of the provider.".into(),
         Kind::CacheMiss => "The answer is not in the cache, and 'x-tollgate-cache: only' forbids to ask for it.".into(),
+        Kind::NotOffered if asked.is_empty() => "No provider that this API key's models go to serves this path.".into(),
+        Kind::NotOffered => format!(
+            "No target of the model '{asked}' serves this path: it goes only to providers of the same API. GET /v1/models \
+             lists the models this API key may use."
+        )
+        .into(),
         Kind::NoTarget => format!("The model '{asked}' has no target that could be tried.").into(),
-        Kind::Upstream(_) | Kind::BadStatus(_) | Kind::UpstreamTimeout(_) | Kind::Internal(_) => {
+        Kind::Upstream(_)
+        | Kind::BadStatus(_)
+        | Kind::Unreadable(_)
+        | Kind::UpstreamTimeout(_)
+        | Kind::Internal(_) => {
             upstream_message(exchange, kind).into()
         }
     }
@@ -149,18 +213,6 @@ fn model_not_found(exchange: &Exchange) -> String {
     }
 }
 
-fn untranslated(exchange: &Exchange) -> String {
-    let (asked, surface) = (&exchange.facts.model_asked, exchange.facts.surface);
-    let (spoken, other) = match surface.dialect {
-        Some(Dialect::Anthropic) => ("Anthropic", "/v1/chat/completions"),
-        _ => ("OpenAI", "/v1/messages"),
-    };
-    format!(
-        "No target of the model '{asked}' speaks the {spoken} dialect, and translation between dialects is not \
-         supported yet; call it at {other}."
-    )
-}
-
 fn upstream_message(exchange: &Exchange, kind: &Kind) -> String {
     let provider = exchange.record().provider.map_or("?", |(_, name)| name);
     let what = match kind {
@@ -174,6 +226,7 @@ fn upstream_message(exchange: &Exchange, kind: &Kind) -> String {
             UpstreamFault::Cut => "it closed the connection in the middle of its answer".into(),
             UpstreamFault::BadAnswer(reason) => format!("its answer is not valid HTTP: {reason}"),
         },
+        Kind::Unreadable(reason) => format!("its answer cannot be read: {reason}"),
         Kind::BadStatus(status) => format!("it answered with the status {status}, which no answer can have"),
         Kind::UpstreamTimeout(waited) => match waited {
             Waited::Connection => "no connection could be made in time".into(),

@@ -17,12 +17,16 @@ use super::{MAX_HELD_BYTES, Mode, Relay, send};
 use crate::{
     exchange::{Exchange, Io},
     outputs::{Outputs, Piece},
+    sealing::answer,
 };
 
 pub(super) fn pass(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
+    if exchange.relay.sealer.is_some() {
+        return pass_sealed(exchange, io, bytes);
+    }
     let first = io.out.pieces.len() as u32;
     let strips = exchange.call.added_usage;
-    let dialect = exchange.facts.surface.dialect;
+    let dialect = exchange.answer_dialect();
     let relay = &mut exchange.relay;
     if relay.held.is_empty() {
         let boundary = last_boundary(bytes);
@@ -52,11 +56,62 @@ pub(super) fn pass(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
     send(exchange, io, first);
 }
 
+/// The same with the ids in the events sealed.
+fn pass_sealed(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
+    let first = io.out.pieces.len() as u32;
+    let mut held = std::mem::take(&mut exchange.relay.held);
+    let looked_at = held.len().saturating_sub(3);
+    let in_input = held.is_empty();
+    if !in_input {
+        held.extend_from_slice(bytes);
+    }
+    let all = if in_input { bytes } else { &held };
+    let boundary = match last_boundary(&all[looked_at..]) {
+        0 => 0,
+        at => looked_at + at,
+    };
+    let events = &all[..boundary];
+    if exchange.call.object.is_none() {
+        let dialect = exchange.answer_dialect();
+        read_events(&mut exchange.relay, dialect, false, events);
+        exchange.facts.usage = Some(exchange.relay.usage).filter(|usage| *usage != Usage::default());
+    }
+    let sealed = answer::in_events(exchange, io, events);
+    let out = &mut io.out;
+    let mut at = 0;
+    for (instead_of, text) in sealed.into_iter().chain([(boundary..boundary, 0..0)]) {
+        if in_input {
+            out.push_input(at..instead_of.start);
+        } else {
+            let start = out.arena.len();
+            out.arena.extend_from_slice(&events[at..instead_of.start]);
+            out.push_written(start);
+        }
+        if !text.is_empty() {
+            out.pieces.push(Piece::Arena(text));
+        }
+        at = instead_of.end;
+    }
+    if in_input {
+        held.extend_from_slice(&bytes[boundary..]);
+    } else {
+        held.drain(..boundary);
+    }
+    if held.len() > MAX_HELD_BYTES {
+        // From here on ids are sealed wherever they stand, and nothing else is read.
+        answer::pass_copied(exchange, io, &held);
+        held = Vec::new();
+        exchange.relay.mode = Mode::Unread;
+    }
+    exchange.relay.held = held;
+    send(exchange, io, first);
+}
+
 /// Reads usage from a compressed stream while its bytes pass as they are.
 pub(super) fn listen(exchange: &mut Exchange, bytes: &[u8]) {
     /// One byte can inflate to a thousand: what is decoded at a time stays small.
     const INFLATE_BYTES: usize = 1024;
-    let dialect = exchange.facts.surface.dialect;
+    let dialect = exchange.answer_dialect();
     let relay = &mut exchange.relay;
     for slice in bytes.chunks(INFLATE_BYTES) {
         let inflate = relay
@@ -81,7 +136,12 @@ pub(super) fn listen(exchange: &mut Exchange, bytes: &[u8]) {
 /// The stream is complete: what is held goes out, though its last blank line is missing.
 pub(super) fn flush(exchange: &mut Exchange, io: &mut Io<'_>) {
     let first = io.out.pieces.len() as u32;
-    release(io.out, &mut exchange.relay);
+    if exchange.relay.sealer.is_some() {
+        let held = std::mem::take(&mut exchange.relay.held);
+        answer::pass_copied(exchange, io, &held);
+    } else {
+        release(io.out, &mut exchange.relay);
+    }
     send(exchange, io, first);
 }
 
@@ -107,8 +167,11 @@ fn last_boundary(bytes: &[u8]) -> usize {
 
 /// Reads usage from whole events, and notes in `cuts` what of them must not reach the client.
 fn read_events(relay: &mut Relay, dialect: Option<Dialect>, strips: bool, events: &[u8]) {
+    relay.cuts.clear();
+    if let Some(listener) = &mut relay.listener {
+        return listener.take(events, &mut relay.usage);
+    }
     let Relay { cuts, usage, .. } = relay;
-    cuts.clear();
     if !mentions_usage(events) {
         return;
     }
@@ -121,7 +184,7 @@ fn read_events(relay: &mut Relay, dialect: Option<Dialect>, strips: bool, events
             Some(Dialect::Anthropic) => {
                 anthropic::read_event(event.data, usage);
             }
-            Some(Dialect::OpenAi) | None => read_chunk(events, event, strips, usage, cuts),
+            _ => read_chunk(events, event, strips, usage, cuts),
         }
     });
     if read.is_err() {

@@ -1,11 +1,12 @@
 //! The head of a provider's answer → the head of ours.
 
+use tollgate_config::document::Dialect;
 use tollgate_wire::{
     head::{Field, Framing, Known, ResponseView},
     http1::write,
 };
 
-use super::Mode;
+use super::{Mode, listen::Listener, translated};
 use crate::{
     attempt::route_index,
     cors,
@@ -14,16 +15,29 @@ use crate::{
     outputs::{Action, ReplyFraming},
     reply,
     snapshot::{TargetModel, write_target_lines},
-    visible,
+    upward, visible,
 };
 
 pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseView<'_>) {
+    if exchange.call.translated.is_some() {
+        return translated::head(exchange, io, answer);
+    }
     let status = answer.head.status;
     let framing = framing(answer);
     exchange.relay.mode = mode(exchange, answer);
-    // Taking bytes out of a stream changes its length.
-    let shortens = exchange.relay.mode == Mode::Events && exchange.call.added_usage;
-    let framing = if shortens && framing != ReplyFraming::Empty(None) {
+    let seals = seals(exchange);
+    exchange.relay.sealer = seals.then(Box::default);
+    if let ReplyFraming::Length(length) = framing {
+        exchange.relay.came_length = Some(length);
+    }
+    if exchange.call.object.is_some() && exchange.relay.mode != Mode::Events {
+        // What an object says of usage was used when it was made.
+        exchange.relay.mode = Mode::Unread;
+    }
+    exchange.relay.listener = listener(exchange);
+    // Taking bytes out of a stream changes its length, and so do sealed ids.
+    let edits = exchange.relay.mode == Mode::Events && exchange.call.added_usage || seals;
+    let framing = if edits && !matches!(framing, ReplyFraming::Empty(None) | ReplyFraming::Length(0)) {
         ReplyFraming::Stream
     } else {
         framing
@@ -40,6 +54,22 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
 
     exchange.set_phase(Phase::Relaying);
     super::wait_anew(exchange, io);
+}
+
+/// Has the answer ids that the client must see sealed? What comes compressed, though `identity` was asked for, passes as it
+/// is: the ids in it open nothing.
+fn seals(exchange: &Exchange) -> bool {
+    let readable = matches!(exchange.relay.mode, Mode::Whole | Mode::Events);
+    let has_key = |provider: usize| exchange.pin().snapshot.upstreams[provider].ids.key.is_some();
+    exchange.facts.surface.seals && readable && exchange.call.provider.is_some_and(has_key)
+}
+
+/// The dialects that are read for usage as they pass, other than by a look for one member.
+fn listener(exchange: &Exchange) -> Option<Listener> {
+    let dialect = exchange.answer_dialect().filter(|_| exchange.call.object.is_none())?;
+    let looks = matches!(dialect, Dialect::OpenAi | Dialect::Anthropic);
+    let streams = matches!(exchange.relay.mode, Mode::Events | Mode::Binary);
+    (streams && !looks).then(|| Listener::new(dialect))
 }
 
 fn framing(answer: ResponseView<'_>) -> ReplyFraming {
@@ -61,7 +91,13 @@ fn mode(exchange: &Exchange, answer: ResponseView<'_>) -> Mode {
             .is_some_and(|v| v.trim_ascii().eq_ignore_ascii_case(value))
     };
     let coded = answer.get(Known::ContentEncoding).is_some() && !is(Known::ContentEncoding, b"identity");
-    let events = answer.get(Known::ContentType).is_some_and(is_event_stream);
+    if !coded && is(Known::ContentType, AWS_EVENT_STREAM) {
+        return Mode::Binary;
+    }
+    let events = answer.get(Known::ContentType).is_some_and(is_server_sent);
+    if !events && answer.get(Known::ContentType).is_some_and(is_media) {
+        return Mode::Unread;
+    }
     match (events, coded) {
         (true, false) => Mode::Events,
         (false, false) => Mode::Whole,
@@ -71,20 +107,54 @@ fn mode(exchange: &Exchange, answer: ResponseView<'_>) -> Mode {
     }
 }
 
-fn is_event_stream(content_type: &[u8]) -> bool {
-    let kind = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
-    kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
+/// Sounds, pictures and films hold no usage.
+fn is_media(content_type: &[u8]) -> bool {
+    let media: [&[u8]; 4] = [b"audio/", b"image/", b"video/", b"application/octet-stream"];
+    let begins = |with: &&[u8]| {
+        content_type
+            .get(..with.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(with))
+    };
+    media.iter().any(begins)
+}
+
+const AWS_EVENT_STREAM: &[u8] = b"application/vnd.amazon.eventstream";
+
+/// A stream of events in either framing.
+pub(super) fn is_event_stream(content_type: &[u8]) -> bool {
+    is_server_sent(content_type) || kind(content_type).eq_ignore_ascii_case(AWS_EVENT_STREAM)
+}
+
+fn is_server_sent(content_type: &[u8]) -> bool {
+    kind(content_type).eq_ignore_ascii_case(b"text/event-stream")
+}
+
+/// The media type without its parameters.
+fn kind(content_type: &[u8]) -> &[u8] {
+    content_type
+        .split(|&byte| byte == b';')
+        .next()
+        .unwrap_or_default()
+        .trim_ascii()
 }
 
 fn write_lines(exchange: &Exchange, io: &mut Io<'_>, answer: ResponseView<'_>) {
-    let pinned = exchange.pin();
-    let snapshot = &pinned.snapshot;
     let out = &mut io.out.arena;
     out.reserve(answer.buf.len() + 512);
     let own_cors = cors::configured(exchange).is_some();
     write::forward(out, answer.buf, &answer.head.fields.lines, |field| {
         passes(field, answer.buf, own_cors)
     });
+    write_target(exchange, out);
+    if let Some(id) = answer.get(Known::XRequestId).or_else(|| answer.get(Known::RequestId)) {
+        visible::header(out, header::UPSTREAM_REQUEST_ID, id);
+    }
+}
+
+/// Appends who answered, after how many attempts, and what the request lost on the way.
+pub(super) fn write_target(exchange: &Exchange, out: &mut Vec<u8>) {
+    let pinned = exchange.pin();
+    let snapshot = &pinned.snapshot;
     if let Some(live) = exchange.call.live {
         let target = &snapshot.routes[route_index(exchange)].targets[live.target];
         match &target.model {
@@ -96,8 +166,8 @@ fn write_lines(exchange: &Exchange, io: &mut Io<'_>, answer: ResponseView<'_>) {
         }
     }
     write::header_u64(out, header::ATTEMPTS, u64::from(exchange.call.tried));
-    if let Some(id) = answer.get(Known::XRequestId).or_else(|| answer.get(Known::RequestId)) {
-        visible::header(out, header::UPSTREAM_REQUEST_ID, id);
+    if let Some(dropped) = upward::dropped(exchange) {
+        visible::header(out, header::DROPPED, dropped.as_bytes());
     }
 }
 

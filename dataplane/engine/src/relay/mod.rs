@@ -2,6 +2,8 @@
 
 mod events;
 mod head;
+mod listen;
+mod translated;
 mod whole;
 
 use flate2::write::MultiGzDecoder;
@@ -15,9 +17,11 @@ use crate::{
     failure::{self, Failure, Waited},
     outputs::{Action, AttemptId, Piece, ReplyFraming},
     record::{AttemptOutcome, Outcome},
+    sealing::answer::{self, Sealer},
 };
 
 pub(crate) use head::head;
+pub(crate) use translated::call_facts;
 
 /// Bytes of an answer held for reading at most: a whole answer that came in parts, or an event cut between two reads.
 pub(crate) const MAX_HELD_BYTES: usize = 1024 * 1024;
@@ -36,6 +40,13 @@ pub(crate) struct Relay {
     usage: Usage,
     /// Listens in on an answer too long to gather.
     tap: Option<Box<Tap>>,
+    translating: translated::Translating,
+    /// Reads an answer beside its bytes, in the dialects whose usage takes more than a look.
+    listener: Option<listen::Listener>,
+    /// Seals the ids of what passes.
+    sealer: Option<Box<Sealer>>,
+    /// Length of the provider's answer, where it is known beforehand.
+    came_length: Option<u64>,
     /// Decodes a compressed stream.
     inflate: Option<Box<MultiGzDecoder<Vec<u8>>>>,
 }
@@ -54,6 +65,10 @@ enum Mode {
     Events,
     /// The same, compressed: decoded beside their bytes, which pass as they are.
     EventsGzip,
+    /// A stream in the framing of AWS: passes as it is.
+    Binary,
+    /// The target speaks another dialect.
+    Translated,
 }
 
 impl Relay {
@@ -69,7 +84,20 @@ impl Relay {
     }
 
     pub fn held_bytes(&self) -> usize {
-        self.held.len()
+        let translated = self
+            .translating
+            .answering
+            .as_ref()
+            .map_or(0, |answering| answering.held_bytes());
+        self.held.len() + translated
+    }
+
+    pub fn take_sealer(&mut self) -> Option<Box<Sealer>> {
+        self.sealer.take()
+    }
+
+    pub fn put_sealer(&mut self, sealer: Box<Sealer>) {
+        self.sealer = Some(sealer);
     }
 
     pub fn shrink(&mut self) {
@@ -80,7 +108,7 @@ impl Relay {
 }
 
 pub(crate) fn body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, bytes: &[u8]) {
-    if exchange.phase() != Phase::Relaying || !exchange.call.is_live(id) {
+    if !answers(exchange, id) {
         return;
     }
     wait_anew(exchange, io);
@@ -93,6 +121,8 @@ pub(crate) fn body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, byte
         facts.first_token = Some(io.now);
     }
     match exchange.relay.mode {
+        Mode::Translated => return translated::body(exchange, io, bytes),
+        Mode::Binary => listen::read(exchange, bytes),
         Mode::Events => return events::pass(exchange, io, bytes),
         Mode::EventsGzip => events::listen(exchange, bytes),
         Mode::Whole => whole::read(exchange, bytes),
@@ -100,8 +130,16 @@ pub(crate) fn body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, byte
         Mode::Unread => {}
     }
     let first = io.out.pieces.len() as u32;
-    io.out.pieces.push(Piece::Input(0..bytes.len() as u32));
+    match exchange.relay.sealer {
+        Some(_) => answer::pass(exchange, io, bytes),
+        None => io.out.pieces.push(Piece::Input(0..bytes.len() as u32)),
+    }
     send(exchange, io, first);
+}
+
+/// Is this the attempt whose answer the client gets?
+fn answers(exchange: &Exchange, id: AttemptId) -> bool {
+    matches!(exchange.phase(), Phase::Relaying | Phase::Gathering) && exchange.call.is_live(id)
 }
 
 /// The provider has its `between_bytes` time again.
@@ -124,14 +162,18 @@ fn send(exchange: &mut Exchange, io: &mut Io<'_>, first: u32) {
 }
 
 pub(crate) fn end(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId) {
-    if exchange.phase() != Phase::Relaying || !exchange.call.is_live(id) {
+    if !answers(exchange, id) {
         return;
     }
     match exchange.relay.mode {
+        Mode::Translated => return translated::end(exchange, io),
         Mode::Events => events::flush(exchange, io),
         Mode::Whole | Mode::WholeGzip => whole::finish(exchange),
-        Mode::EventsGzip | Mode::Unread => {}
+        Mode::EventsGzip | Mode::Binary | Mode::Unread => {}
     }
+    let first = io.out.pieces.len() as u32;
+    answer::end(exchange, io);
+    send(exchange, io, first);
     let outcome = if exchange.relay.status < 400 {
         AttemptOutcome::Ok
     } else {
@@ -143,13 +185,20 @@ pub(crate) fn end(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId) {
 
 /// The answer cannot be completed: a stream says so in the dialect's own way, anything else is cut.
 pub(crate) fn broken(exchange: &mut Exchange, io: &mut Io<'_>, failure: &Failure) {
-    let tells = exchange.relay.mode == Mode::Events && exchange.relay.framing == Some(ReplyFraming::Stream);
+    let in_words = matches!(exchange.relay.mode, Mode::Events | Mode::Translated);
+    let tells = in_words && exchange.relay.framing == Some(ReplyFraming::Stream);
     if !tells {
         return exchange.finish(io, Outcome::Cut, Action::Cut);
     }
     // The event that is held is incomplete and was not sent: the client sees only whole ones, this last.
     let start = io.out.arena.len();
-    failure::write_event(&mut io.out.arena, exchange, failure);
+    match exchange.relay.mode {
+        Mode::Translated => {
+            let fault = failure::fault(exchange, failure);
+            translated::write_broken(&mut exchange.relay, fault, &mut io.out.arena);
+        }
+        _ => failure::write_event(&mut io.out.arena, exchange, failure),
+    }
     let event = io.out.written_since(start);
     let first = io.out.pieces.len() as u32;
     io.out.pieces.push(Piece::Arena(event));
@@ -162,5 +211,6 @@ fn usage_of_answer(dialect: Option<Dialect>, body: &[u8]) -> Option<Usage> {
     match dialect? {
         Dialect::OpenAi => openai_chat::usage_of_answer(body),
         Dialect::Anthropic => anthropic::usage_of_answer(body),
+        dialect => listen::usage_of_answer(dialect, body),
     }
 }

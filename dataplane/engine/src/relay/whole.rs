@@ -6,7 +6,7 @@ use tollgate_dialect::{anthropic, openai_chat, usage::Usage};
 use tollgate_wire::json::tap::{Tap, Tapped};
 
 use super::{MAX_HELD_BYTES, Mode, Relay, usage_of_answer};
-use crate::{decode, exchange::Exchange, outputs::ReplyFraming};
+use crate::{decode, exchange::Exchange};
 
 /// Longer answers in parts are tapped: gathering is cheaper for those that fit into a few reads.
 const MAX_GATHERED_BYTES: usize = 64 * 1024;
@@ -16,9 +16,9 @@ const MAX_USAGE_BYTES: usize = 16 * 1024;
 const MAX_DECODED_BYTES: u64 = 4 * 1024 * 1024;
 
 pub(super) fn read(exchange: &mut Exchange, bytes: &[u8]) {
-    let dialect = exchange.facts.surface.dialect;
+    let dialect = exchange.answer_dialect();
     let relay = &mut exchange.relay;
-    if relay.framing == Some(ReplyFraming::Length(bytes.len() as u64)) {
+    if relay.came_length == Some(bytes.len() as u64) {
         exchange.facts.usage = usage_of_answer(dialect, bytes);
         relay.mode = Mode::Unread;
         return;
@@ -47,7 +47,7 @@ pub(super) fn keep(relay: &mut Relay, bytes: &[u8]) {
 }
 
 pub(super) fn finish(exchange: &mut Exchange) {
-    let dialect = exchange.facts.surface.dialect;
+    let dialect = exchange.answer_dialect();
     let relay = &mut exchange.relay;
     exchange.facts.usage = match (relay.mode, relay.tap.take()) {
         (Mode::Whole, Some(tap)) => usage_of_tap(dialect, &tap),
@@ -55,7 +55,7 @@ pub(super) fn finish(exchange: &mut Exchange) {
         (Mode::WholeGzip, _) => {
             decode::gzip_answer(&relay.held, MAX_DECODED_BYTES).and_then(|body| usage_of_answer(dialect, &body))
         }
-        (Mode::Unread | Mode::Events | Mode::EventsGzip, _) => None,
+        (Mode::Unread | Mode::Events | Mode::EventsGzip | Mode::Binary | Mode::Translated, _) => None,
     };
     relay.held.clear();
 }
@@ -67,5 +67,6 @@ fn usage_of_tap(dialect: Option<Dialect>, tap: &Tap) -> Option<Usage> {
     match dialect? {
         Dialect::OpenAi => openai_chat::usage_of_object(object),
         Dialect::Anthropic => anthropic::usage_of_object(object),
+        _ => None,
     }
 }

@@ -6,14 +6,17 @@ use hashbrown::HashMap;
 use sha2::{Digest as _, Sha256};
 use tollgate_config::{
     Document, Problem,
-    document::{Auth, Cors, Dialect, Model, Provider, Reference},
+    catalogue::Paths,
+    document::{Cors, Model, OnUnsupported, Provider, Reference, Retry},
 };
+use tollgate_dialect::quirks::Quirks;
 use tollgate_wire::{http1::write, json::edit};
 
 use super::{
-    CorsLines, Endpoint, ModelNames, Route, Secrets, Snapshot, Target, Upstream,
-    references::{credential_pointer, pointer, secret_text},
-    upstream::TargetModel,
+    CallPath, CorsLines, Endpoint, ModelNames, Route, Secrets, Snapshot, Target, TargetModel, Upstream, credentials,
+    ids::{self, Ids},
+    quirks,
+    references::{pointer, secret_text},
 };
 use crate::{names::header, visible};
 
@@ -30,10 +33,12 @@ pub fn compile(revision: u64, document: Document, secrets: &Secrets) -> Result<S
             format!("at most {MAX_PROVIDERS}"),
         ));
     }
+    let id_key = ids::configured(&document, secrets, &mut problems);
     let mut upstreams = Vec::with_capacity(document.providers.len());
     let mut endpoints = Vec::with_capacity(document.providers.len());
     for (index, (name, provider)) in document.providers.iter().enumerate() {
-        upstreams.push(compile_upstream(name, provider, secrets, &mut problems));
+        let ids = Ids::of_provider(id_key.as_ref(), provider, secrets);
+        upstreams.push(compile_upstream(name, (provider, ids), secrets, &mut problems));
         endpoints.push(compile_endpoint(index, name, provider, secrets, &mut problems));
     }
     let providers: HashMap<&str, usize> = document
@@ -47,6 +52,8 @@ pub fn compile(revision: u64, document: Document, secrets: &Secrets) -> Result<S
         routes.push(compile_route(name, model, &providers, &document, &mut problems));
     }
     drop(providers);
+    // For `/providers/{name}/…`: each provider is its own only target, behind the models' routes.
+    routes.extend(document.providers.iter().enumerate().map(direct_route));
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -67,11 +74,12 @@ pub fn compile(revision: u64, document: Document, secrets: &Secrets) -> Result<S
     })
 }
 
-fn compile_upstream(name: &str, provider: &Provider, secrets: &Secrets, problems: &mut Vec<Problem>) -> Upstream {
-    let path = match provider.dialect {
-        Dialect::OpenAi => "/chat/completions",
-        Dialect::Anthropic => "/messages",
-    };
+fn compile_upstream(
+    name: &str,
+    (provider, ids): (&Provider, Ids),
+    secrets: &Secrets,
+    problems: &mut Vec<Problem>,
+) -> Upstream {
     let mut shared = b" HTTP/1.1\r\n".to_vec();
     write::header(&mut shared, b"host", authority(provider).as_bytes());
     // Bytes that must be read are never read compressed.
@@ -79,48 +87,42 @@ fn compile_upstream(name: &str, provider: &Provider, secrets: &Secrets, problems
     for (header, value) in &provider.headers {
         write_configured(&mut shared, name, (header, value), problems);
     }
+    let also = provider.also.iter().map(|(dialect, paths)| (*dialect, paths));
+    let spoken = std::iter::once((provider.dialect, &provider.paths)).chain(also);
+    let call_path = |(dialect, paths): (_, &Paths)| {
+        (
+            dialect,
+            CallPath::new(dialect, &provider.base_url.prefix, paths.clone()),
+        )
+    };
     Upstream {
-        request_line: format!("POST {}{path}", provider.base_url.prefix).into_bytes().into(),
-        lines: credential_lines(name, provider, &shared, secrets, problems),
+        dialects: spoken.map(call_path).collect(),
+        credentials: credentials::compile(name, provider, &shared, secrets, problems),
+        host: authority(provider).into_bytes().into(),
         header_names: provider
             .headers
             .iter()
             .map(|(header, _)| header.to_ascii_lowercase().into())
             .collect(),
+        usual_headers: usual_headers(provider),
+        ids,
         timeouts: provider.timeouts,
         may_ask_stream_usage: provider.may_ask_stream_usage,
     }
 }
 
-fn credential_lines(
-    name: &str,
-    provider: &Provider,
-    shared: &[u8],
-    secrets: &Secrets,
-    problems: &mut Vec<Problem>,
-) -> Vec<Box<[u8]>> {
-    let count = provider.credentials.len();
-    if count == 0 || provider.auth == Auth::None {
-        return vec![shared.into()];
-    }
-    let mut all = Vec::with_capacity(count);
-    for (i, reference) in provider.credentials.iter().enumerate() {
-        let secret = match secret_text(secrets, reference, &credential_pointer(name, i, count)) {
-            Ok(secret) => secret,
-            Err(problem) => {
-                problems.push(problem);
-                continue;
-            }
-        };
-        let mut lines = shared.to_vec();
-        match provider.auth {
-            Auth::None => {}
-            Auth::Bearer => write::header(&mut lines, b"authorization", &[b"Bearer ", secret].concat()),
-            Auth::XApiKey => write::header(&mut lines, b"x-api-key", secret),
-        }
-        all.push(lines.into());
-    }
-    all
+/// Those of the catalogue's row that the operator did not set otherwise.
+fn usual_headers(provider: &Provider) -> Vec<(Box<str>, Box<str>)> {
+    let is_set = |name: &str| {
+        provider
+            .headers
+            .iter()
+            .any(|(header, _)| header.eq_ignore_ascii_case(name))
+    };
+    let of_row = provider.row.headers.iter().filter(|(name, _)| !is_set(name));
+    of_row
+        .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
+        .collect()
 }
 
 fn write_configured(out: &mut Vec<u8>, provider: &str, (name, value): (&str, &str), problems: &mut Vec<Problem>) {
@@ -232,7 +234,13 @@ fn compile_route(
             problems.push(Problem::new(at, wrong, "the name of an entry of 'providers'"));
             continue;
         };
-        let dialect = document.providers[provider].1.dialect;
+        let speaker = &document.providers[provider].1;
+        let quirks = quirks::of(
+            speaker.row,
+            speaker.dialect,
+            target.known_as(),
+            speaker.may_ask_stream_usage,
+        );
         let model = match target.model.split_once('*') {
             Some((before, after)) if name.ends_with('*') => TargetModel::Star {
                 before: before.into(),
@@ -242,13 +250,37 @@ fn compile_route(
         };
         targets.push(Target {
             provider,
-            dialect,
+            quirks,
             model,
         });
     }
     Route {
         targets,
         retry: model.retry.clone(),
+        on_unsupported: model.on_unsupported,
+    }
+}
+
+fn direct_route((index, (name, _)): (usize, &(String, Provider))) -> Route {
+    let mut answer_lines = Vec::new();
+    visible::header(&mut answer_lines, header::PROVIDER, name.as_bytes());
+    let target = Target {
+        provider: index,
+        quirks: Quirks::default(),
+        model: TargetModel::Fixed {
+            name: "".into(),
+            json: Box::default(),
+            answer_lines: answer_lines.into(),
+        },
+    };
+    Route {
+        targets: vec![target],
+        retry: Retry {
+            // What is sent may not bear being sent twice.
+            attempts: 1,
+            ..Retry::default()
+        },
+        on_unsupported: OnUnsupported::default(),
     }
 }
 
@@ -258,6 +290,7 @@ fn fixed(provider: &str, model: &str) -> TargetModel {
     let mut answer_lines = Vec::new();
     write_target_lines(&mut answer_lines, provider, model);
     TargetModel::Fixed {
+        name: model.into(),
         json: json.into(),
         answer_lines: answer_lines.into(),
     }

@@ -1,7 +1,11 @@
 //! A configuration compiled for the shards: immutable, shared, looked up by hash.
 
+mod call_path;
 mod compile;
+mod credentials;
+mod ids;
 mod names;
+mod quirks;
 mod references;
 mod upstream;
 
@@ -9,12 +13,13 @@ use std::{collections::BTreeMap, fmt};
 
 use tollgate_config::{Document, document::Reference};
 
+pub(crate) use call_path::{CallPath, PathCall};
 pub use compile::compile;
 pub(crate) use compile::write_target_lines;
 pub(crate) use names::{ModelNames, Resolved};
 pub use references::references;
 pub(crate) use references::{pointer, secret_text};
-pub(crate) use upstream::{CorsLines, Route, Target, TargetModel, Upstream};
+pub(crate) use upstream::{CorsLines, Credential, Route, Signing, Target, TargetModel, Upstream};
 
 /// Index into `Snapshot::endpoints`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,7 +47,7 @@ pub struct Snapshot {
     pub document: Document,
     pub endpoints: Vec<Endpoint>,
     pub(crate) models: ModelNames,
-    /// Per model of the document.
+    /// Per model of the document, and behind those per provider.
     pub(crate) routes: Vec<Route>,
     /// Per provider of the document.
     pub(crate) upstreams: Vec<Upstream>,

@@ -10,6 +10,9 @@ use super::Secrets;
 /// Every reference that compiling, and the shell's TLS, needs, each with the JSON pointer that names it.
 pub fn references(document: &Document) -> Vec<(Reference, String)> {
     let mut found = Vec::new();
+    if let Some(secret) = &document.id_secret {
+        found.push((secret.clone(), pointer(&["id_secret"])));
+    }
     for (name, listener) in &document.listeners {
         let at = pointer(&["listeners", name, "tls"]);
         let Some(tls) = &listener.tls else { continue };

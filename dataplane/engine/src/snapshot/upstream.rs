@@ -1,35 +1,76 @@
 //! What is known of providers, targets and listeners before any request: the bytes that every request to them shares.
 
-use tollgate_config::document::{Dialect, Retry, Timeouts};
+use tollgate_config::document::{Dialect, OnUnsupported, Retry, Timeouts};
+use tollgate_dialect::{quirks::Quirks, sign::AwsKeys};
+
+use super::{CallPath, ids::Ids};
 
 /// A provider, ready to be written to.
 pub(crate) struct Upstream {
-    /// `POST <prefix>/chat/completions`: the request line up to the query.
-    pub request_line: Box<[u8]>,
-    /// Per credential, at least one: the rest of the request line and the header lines that do not depend on the request.
-    pub lines: Vec<Box<[u8]>>,
+    /// Its own dialect first, then those it speaks as well.
+    pub dialects: Vec<(Dialect, CallPath)>,
+    /// At least one.
+    pub credentials: Vec<Credential>,
+    pub host: Box<[u8]>,
     /// Names of the configured `headers`, lower case: a client's header of that name is not passed.
     pub header_names: Vec<Box<str>>,
+    /// Headers of the catalogue's row, sent where the request has none of that name.
+    pub usual_headers: Vec<(Box<str>, Box<str>)>,
+    /// What the ids of its objects are sealed with.
+    pub ids: Ids,
     pub timeouts: Timeouts,
     pub may_ask_stream_usage: bool,
+}
+
+/// How a request proves whose it is.
+pub(crate) struct Credential {
+    /// The rest of the request line and the header lines that do not depend on the request.
+    pub lines: Box<[u8]>,
+    /// `name=value` for the query.
+    pub query: Option<Box<[u8]>>,
+    /// Each request is signed.
+    pub signing: Option<Signing>,
+}
+
+/// AWS Signature Version 4.
+pub(crate) struct Signing {
+    pub keys: AwsKeys,
+    pub region: Box<str>,
+    pub service: Box<str>,
+}
+
+impl Upstream {
+    /// Which credential's turn it is: the load is spread over them.
+    pub fn turn(&self, sequence: u64) -> usize {
+        sequence as usize % self.credentials.len()
+    }
+
+    /// The dialect to speak with a client of this one, and its paths: the client's own where the provider has it.
+    pub fn spoken(&self, client: Option<Dialect>) -> (Dialect, &CallPath) {
+        let found = self.dialects.iter().find(|(dialect, _)| Some(*dialect) == client);
+        let (dialect, path) = found.unwrap_or(&self.dialects[0]);
+        (*dialect, path)
+    }
 }
 
 /// A model's targets in order of priority.
 pub(crate) struct Route {
     pub targets: Vec<Target>,
     pub retry: Retry,
+    pub on_unsupported: OnUnsupported,
 }
 
 pub(crate) struct Target {
     /// Index into `document.providers`.
     pub provider: usize,
-    pub dialect: Dialect,
+    pub quirks: Quirks,
     pub model: TargetModel,
 }
 
 /// The provider's name of the model.
 pub(crate) enum TargetModel {
     Fixed {
+        name: Box<str>,
         /// As a JSON string, quotes included.
         json: Box<[u8]>,
         /// `x-tollgate-provider` and `x-tollgate-model`.

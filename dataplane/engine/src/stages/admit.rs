@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use tollgate_config::document::Dialect;
+use tollgate_dialect::canonical::seal;
 use tollgate_wire::{
     head::{Framing, Known},
     json::{
@@ -17,6 +18,8 @@ use crate::{
     facts::MAX_MODEL_NAME_BYTES,
     failure::{Failure, Kind},
     outputs::Action,
+    percent,
+    sealing::request::Opened,
     stage::Verdict,
     visible,
 };
@@ -28,14 +31,23 @@ const MAX_KEPT_BYTES: usize = 1024;
 /// Where in the body the fields are that the gateway acts on.
 #[derive(Debug, Default)]
 pub(crate) struct Admitted {
-    asked_for_body: bool,
+    pub asked_for_body: bool,
     /// The body, when it came with a `content-encoding`.
     pub decoded: Option<Vec<u8>>,
     pub model: Option<Value>,
     pub stream: Option<Value>,
     pub stream_options: Option<Value>,
     pub include_usage: Option<Value>,
+    /// The provider whose sealed signature or thinking came last.
+    pub issued_by: Option<String>,
+    /// Ids of objects, by the members of `NAMED`.
+    pub named: [Option<Value>; 4],
+    /// What of the body was a sealed id, in order.
+    pub opened: Vec<Opened>,
 }
+
+/// The members of a Responses request that name objects.
+pub(crate) const NAMED: [&str; 4] = ["previous_response_id", "conversation", "conversation.id", "prompt.id"];
 
 impl Admitted {
     pub fn clear(&mut self) {
@@ -74,8 +86,8 @@ pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
     }
 }
 
-fn read_head(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> {
-    let max_bytes = exchange.pin().snapshot.document.max_body_bytes;
+/// What the headers say of any call.
+pub(crate) fn read_headers(exchange: &mut Exchange, io: &Io<'_>) -> Result<(), Kind> {
     if let Some(text) = io.request.get(Known::XTollgateTimeout) {
         let wrong = "must be a duration such as 500ms, 20s or 2m";
         let timeout_ms = duration_ms(text).ok_or(Kind::Header {
@@ -91,6 +103,12 @@ fn read_head(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
         })?;
         exchange.facts.tags.push_str(tags);
     }
+    Ok(())
+}
+
+fn read_head(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> {
+    let max_bytes = exchange.pin().snapshot.document.max_body_bytes;
+    read_headers(exchange, io)?;
     match io.request.head.framing {
         Framing::Length(length) if length > max_bytes => return Err(Kind::TooLarge { max_bytes }),
         Framing::None | Framing::Length(0) => {
@@ -118,9 +136,12 @@ fn read_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
     let admitted = &exchange.admitted;
     let body = admitted.body(io.body);
     let facts = &mut exchange.facts;
-    let asked = match admitted.model {
-        Some(value) => name_of(body, value)?,
-        None => {
+    let in_path = facts.surface.model_in_path(io.request.path()).map(percent::decode);
+    let asked = match (&in_path, admitted.model, facts.surface.default_model()) {
+        (Some(name), ..) => String::from_utf8_lossy(name),
+        (None, Some(value), _) => name_of(body, value)?,
+        (None, None, Some(default)) => Cow::Borrowed(default),
+        (None, None, None) => {
             return Err(Kind::Field {
                 name: "model",
                 wrong: "is missing",
@@ -129,14 +150,18 @@ fn read_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
         }
     };
     push_bounded(&mut facts.model_asked, &asked, MAX_MODEL_NAME_BYTES);
-    facts.stream = match admitted.stream {
-        None => false,
-        Some(Value { kind: Json::True, .. }) => true,
-        Some(Value {
-            kind: Json::False | Json::Null,
-            ..
-        }) => false,
-        Some(value) => return Err(field("stream", "must be true or false", value)),
+    facts.stream = match (facts.surface.stream_in_path(), admitted.stream) {
+        (Some(stream), _) => stream,
+        (None, None) => false,
+        (None, Some(Value { kind: Json::True, .. })) => true,
+        (
+            None,
+            Some(Value {
+                kind: Json::False | Json::Null,
+                ..
+            }),
+        ) => false,
+        (None, Some(value)) => return Err(field("stream", "must be true or false", value)),
     };
     facts.model = pinned.snapshot.models.find(&asked);
     match facts.model {
@@ -148,13 +173,25 @@ fn read_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
 fn find_fields(exchange: &mut Exchange, raw: &[u8]) -> Result<(), Kind> {
     const OPENAI: Watch<'static, 4> =
         Watch::new(&["model", "stream", "stream_options", "stream_options.include_usage"]);
-    const ANTHROPIC: Watch<'static, 2> = Watch::new(&["model", "stream"]);
+    const RESPONSES: Watch<'static, 6> = Watch::new(&["model", "stream", NAMED[0], NAMED[1], NAMED[2], NAMED[3]]);
+    const MODEL_AND_STREAM: Watch<'static, 2> = Watch::new(&["model", "stream"]);
+    const NOTHING: Watch<'static, 0> = Watch::new(&[]);
     let admitted = &mut exchange.admitted;
     let body = admitted.decoded.as_deref().unwrap_or(raw);
     match exchange.facts.surface.dialect {
-        Some(Dialect::Anthropic) => {
-            let [model, stream] = cursor::find_watched(body, &ANTHROPIC).map_err(Kind::BadJson)?;
+        Some(Dialect::OpenAiResponses) => {
+            let [model, stream, named @ ..] = cursor::find_watched(body, &RESPONSES).map_err(Kind::BadJson)?;
+            (admitted.model, admitted.stream, admitted.named) = (model, stream, named);
+        }
+        Some(Dialect::Anthropic | Dialect::Cohere) => {
+            let [model, stream] = cursor::find_watched(body, &MODEL_AND_STREAM).map_err(Kind::BadJson)?;
             (admitted.model, admitted.stream) = (model, stream);
+        }
+        // Both are in the path.
+        Some(Dialect::Gemini | Dialect::Bedrock) => {
+            cursor::find_watched(body, &NOTHING)
+                .map(|[]| ())
+                .map_err(Kind::BadJson)?;
         }
         Some(Dialect::OpenAi) | None => {
             let [model, stream, options, include] = cursor::find_watched(body, &OPENAI).map_err(Kind::BadJson)?;
@@ -162,6 +199,8 @@ fn find_fields(exchange: &mut Exchange, raw: &[u8]) -> Result<(), Kind> {
             (admitted.stream_options, admitted.include_usage) = (options, include);
         }
     }
+    // A provider's own matter that went through another dialect: who issued it, gets it back (`route`).
+    admitted.issued_by = seal::last_issuer(body);
     Ok(())
 }
 
@@ -173,7 +212,7 @@ fn name_of(body: &[u8], value: Value) -> Result<Cow<'_, str>, Kind> {
     }
 }
 
-fn field(name: &'static str, wrong: &'static str, value: Value) -> Kind {
+pub(crate) fn field(name: &'static str, wrong: &'static str, value: Value) -> Kind {
     Kind::Field {
         name,
         wrong,

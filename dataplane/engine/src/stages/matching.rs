@@ -7,7 +7,7 @@ use crate::{
     exchange::{Exchange, Io},
     failure::{Failure, Kind},
     stage::Verdict,
-    surface::{self, Found},
+    surface::{self, Found, Shared},
     visible,
 };
 
@@ -20,7 +20,12 @@ pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
     facts.has_head = true;
     facts.head_request = request.head.method == Method::Head;
     keep_request_id(&mut facts.request_id, request.get(Known::XRequestId));
-    let found = surface::find(request.path(), request.get(Known::AnthropicVersion).is_some());
+    let shared_by = match (request.get(Known::AnthropicVersion), request.get(Known::XGoogApiKey)) {
+        (Some(_), _) => Shared::Anthropic,
+        (None, Some(_)) => Shared::Gemini,
+        (None, None) => Shared::OpenAi,
+    };
+    let found = surface::find(request.path(), shared_by);
     if let Found::Surface(surface) | Found::Later(surface) = found {
         facts.surface = surface;
     }

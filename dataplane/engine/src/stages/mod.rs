@@ -5,5 +5,6 @@ pub(crate) mod authorize;
 pub(crate) mod cache;
 pub(crate) mod identify;
 pub(crate) mod matching;
+pub(crate) mod open;
 pub(crate) mod route;
 pub(crate) mod settle;

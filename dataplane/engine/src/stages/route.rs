@@ -1,11 +1,12 @@
-//! route: the model's targets in order of priority, those that speak the dialect that was called.
+//! route: the model's targets in order of priority.
 //!
-//! The strategy is fixed (priority); translation between dialects comes later, so other targets are passed over.
+//! The strategy is fixed (priority). A request that carries what a provider signed goes to that provider alone, where the
+//! model has it as a target: nobody else can read it. One that names what lives at a provider goes there or nowhere.
 
 use crate::{
     exchange::{Exchange, Io},
     failure::{Failure, Kind},
-    snapshot::Route,
+    snapshot::{Route, Target},
     stage::Verdict,
 };
 
@@ -17,22 +18,53 @@ pub(crate) fn enter(exchange: &mut Exchange, _: &mut Io<'_>) -> Verdict {
         )));
     };
     let route = &pinned.snapshot.routes[model.model.0 as usize];
-    if next_target(exchange, route, 0).is_some() {
-        return Verdict::Next;
+    if let Some(name) = exchange
+        .admitted
+        .issued_by
+        .as_ref()
+        .filter(|_| exchange.call.only_provider.is_none())
+    {
+        let provider = pinned
+            .snapshot
+            .endpoints
+            .iter()
+            .position(|endpoint| endpoint.provider == *name);
+        exchange.call.only_provider =
+            provider.filter(|&issuer| route.targets.iter().any(|target| target.provider == issuer));
     }
-    let kind = if route.targets.is_empty() {
-        Kind::NoTarget
-    } else {
-        Kind::Untranslated
-    };
-    Verdict::Refuse(Failure::client(kind))
+    match next_target(exchange, route, 0) {
+        Some(_) => Verdict::Next,
+        None if exchange.call.pinned_by.is_some() => Verdict::Refuse(Failure::client(elsewhere(exchange))),
+        None if route.targets.is_empty() => Verdict::Refuse(Failure::client(Kind::NoTarget)),
+        None => Verdict::Refuse(Failure::client(Kind::NotOffered)),
+    }
+}
+
+/// An object lives at a provider that the model does not go to.
+fn elsewhere(exchange: &Exchange) -> Kind {
+    let pinned = exchange.pin();
+    let provider = exchange
+        .call
+        .only_provider
+        .map_or("?", |provider| &*pinned.snapshot.endpoints[provider].provider);
+    let model = &exchange.facts.model_asked;
+    Kind::Untranslatable {
+        field: exchange.call.pinned_by.unwrap_or("id").into(),
+        wrong: format!("names what lives at the provider '{provider}', which is no target of the model '{model}'")
+            .into(),
+        offset: 0,
+    }
 }
 
 /// The first target from `from` on that can be tried.
 pub(crate) fn next_target(exchange: &Exchange, route: &Route, from: usize) -> Option<usize> {
-    let dialect = exchange.facts.surface.dialect;
-    let rest = route.targets.iter().enumerate().skip(from);
-    rest.filter(|(_, target)| Some(target.dialect) == dialect)
-        .map(|(i, _)| i)
-        .next()
+    let pinned = exchange.pin();
+    let (surface, only) = (exchange.facts.surface, exchange.call.only_provider);
+    let serves = |target: &Target| {
+        let (spoken, _) = pinned.snapshot.upstreams[target.provider].spoken(surface.dialect);
+        let reaches = exchange.facts.direct.is_some() || surface.operation.reaches(surface.dialect, spoken);
+        reaches && only.is_none_or(|only| only == target.provider)
+    };
+    let mut rest = route.targets.iter().enumerate().skip(from);
+    rest.find(|(_, target)| serves(target)).map(|(i, _)| i)
 }

@@ -1,4 +1,4 @@
-//! The models a key may use, as either dialect lists them. A wildcard is shown with its star: what may stand there is
+//! The models a key may use, as the dialect that asks lists them. A wildcard is shown with its star: what may stand there is
 //! known to the provider alone.
 
 use hashbrown::HashSet;
@@ -22,14 +22,14 @@ pub(crate) fn all(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
     let allowed = &pinned.keys.entry(key).models;
     let start = io.out.arena.len();
     let out = &mut io.out.arena;
-    let anthropic = exchange.facts.surface.dialect == Some(Dialect::Anthropic);
+    let dialect = exchange.facts.surface.dialect;
     // A name the key spells out can come from several wildcards.
     let mut seen: HashSet<Shown<'_>> = HashSet::new();
     let (mut first, mut last) = (None, None);
-    out.extend_from_slice(if anthropic {
-        b"{\"data\":["
-    } else {
-        b"{\"object\":\"list\",\"data\":["
+    out.extend_from_slice(match dialect {
+        Some(Dialect::Anthropic) => b"{\"data\":[",
+        Some(Dialect::Gemini) => b"{\"models\":[",
+        _ => b"{\"object\":\"list\",\"data\":[",
     });
     for (name, _) in &pinned.snapshot.document.models {
         allowed.visible(name, |shown| {
@@ -42,11 +42,11 @@ pub(crate) fn all(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
                 out.push(b',');
             }
             last = Some(shown);
-            write_model(out, anthropic, &text(shown));
+            write_model(out, dialect, &text(shown));
         });
     }
     out.push(b']');
-    if anthropic {
+    if dialect == Some(Dialect::Anthropic) {
         out.extend_from_slice(b",\"has_more\":false,\"first_id\":");
         write_or_null(out, first);
         out.extend_from_slice(b",\"last_id\":");
@@ -71,8 +71,7 @@ pub(crate) fn one(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
         return Verdict::Refuse(Failure::client(Kind::ModelNotFound));
     }
     let start = io.out.arena.len();
-    let anthropic = exchange.facts.surface.dialect == Some(Dialect::Anthropic);
-    write_model(&mut io.out.arena, anthropic, &id);
+    write_model(&mut io.out.arena, exchange.facts.surface.dialect, &id);
     answer(exchange, io, start)
 }
 
@@ -95,19 +94,31 @@ fn answer(exchange: &mut Exchange, io: &mut Io<'_>, start: usize) -> Verdict {
     Verdict::Taken
 }
 
-/// Sources: OpenAI API reference, "The model object"; Anthropic API reference, "List models". When a model was made
-/// is not known here: both are given the start of time.
-fn write_model(out: &mut Vec<u8>, anthropic: bool, id: &str) {
-    if anthropic {
-        out.extend_from_slice(b"{\"type\":\"model\",\"id\":");
-        edit::write_string(out, id);
-        out.extend_from_slice(b",\"display_name\":");
-        edit::write_string(out, id);
-        out.extend_from_slice(b",\"created_at\":\"1970-01-01T00:00:00Z\"}");
-    } else {
-        out.extend_from_slice(b"{\"id\":");
-        edit::write_string(out, id);
-        out.extend_from_slice(b",\"object\":\"model\",\"created\":0,\"owned_by\":\"tollgate\"}");
+/// Sources: OpenAI API reference, "The model object"; Anthropic API reference, "List models"; Gemini API reference,
+/// "Models". When a model was made is not known here: where a time is demanded it is the start of time.
+fn write_model(out: &mut Vec<u8>, dialect: Option<Dialect>, id: &str) {
+    match dialect {
+        Some(Dialect::Anthropic) => {
+            out.extend_from_slice(b"{\"type\":\"model\",\"id\":");
+            edit::write_string(out, id);
+            out.extend_from_slice(b",\"display_name\":");
+            edit::write_string(out, id);
+            out.extend_from_slice(b",\"created_at\":\"1970-01-01T00:00:00Z\"}");
+        }
+        Some(Dialect::Gemini) => {
+            out.extend_from_slice(b"{\"name\":\"models/");
+            edit::write_escaped(out, id);
+            out.extend_from_slice(b"\",\"displayName\":");
+            edit::write_string(out, id);
+            out.extend_from_slice(
+                b",\"supportedGenerationMethods\":[\"generateContent\",\"streamGenerateContent\",\"countTokens\"]}",
+            );
+        }
+        _ => {
+            out.extend_from_slice(b"{\"id\":");
+            edit::write_string(out, id);
+            out.extend_from_slice(b",\"object\":\"model\",\"created\":0,\"owned_by\":\"tollgate\"}");
+        }
     }
 }
 

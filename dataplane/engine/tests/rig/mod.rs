@@ -5,7 +5,7 @@
 use std::{rc::Rc, sync::Arc};
 
 use tollgate_config::{
-    Document,
+    Document, catalogue,
     document::{Auth, BaseUrl, Connections, Dialect, Key, KeySecret, Model, Provider, Retry, Target, Timeouts},
 };
 use tollgate_engine::{
@@ -24,7 +24,10 @@ pub const NOW_UNIX_MS: u64 = 1_800_000_000_000;
 
 pub fn provider(name: &str, dialect: Dialect) -> (String, Provider) {
     let provider = Provider {
+        row: catalogue::bare(dialect),
         dialect,
+        paths: catalogue::Paths::of(dialect),
+        also: Vec::new(),
         base_url: BaseUrl {
             tls: false,
             host: format!("{name}.test"),
@@ -55,12 +58,14 @@ pub fn model(name: &str, targets: &[(&str, &str)]) -> (String, Model) {
     let target = |(provider, model): &(&str, &str)| Target {
         provider: (*provider).into(),
         model: (*model).into(),
+        like: None,
     };
     (
         name.into(),
         Model {
             targets: targets.iter().map(target).collect(),
             retry: Retry::default(),
+            on_unsupported: Default::default(),
         },
     )
 }
@@ -73,6 +78,8 @@ pub fn key(name: &str, models: &[&str]) -> (String, Key) {
         models: models.iter().map(|model| model.to_string()).collect(),
         expires_unix_s: None,
         loopback_only: false,
+        pass_through: false,
+        batches: false,
     };
     (name.into(), key)
 }
@@ -156,8 +163,12 @@ pub struct Rig {
 impl Rig {
     pub fn new(document: Document) -> Rig {
         let secrets = secrets(&document);
-        let keys = KeyTable::build(&document, &secrets, &[]).expect("keys");
-        let snapshot = snapshot::compile(1, document, &secrets).expect("a valid document");
+        Rig::with_secrets(document, &secrets)
+    }
+
+    pub fn with_secrets(document: Document, secrets: &Secrets) -> Rig {
+        let keys = KeyTable::build(&document, secrets, &[]).expect("keys");
+        let snapshot = snapshot::compile(1, document, secrets).expect("a valid document");
         Rig {
             exchange: Exchange::default(),
             pinned: Rc::new(Pinned {
@@ -165,7 +176,10 @@ impl Rig {
                 keys: Arc::new(keys),
             }),
             out: Outputs::default(),
-            local: Local { seed: 7, sequence: 0 },
+            local: Local {
+                seed: 7,
+                ..Local::default()
+            },
             now: Tick(1_000_000),
             ready: true,
             loopback: true,

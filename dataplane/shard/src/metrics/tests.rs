@@ -169,6 +169,7 @@ fn named_models(names: &[&str]) -> Named<Model> {
     let model = || Model {
         targets: Vec::new(),
         retry: Retry::default(),
+        on_unsupported: Default::default(),
     };
     names.iter().map(|name| ((*name).to_owned(), model())).collect()
 }

@@ -11,7 +11,7 @@ use crate::{
     tls::TlsSet,
     upstream::{Proxy, Route},
 };
-use tollgate_config::document::{ClientLimits, HttpProxy, NoProxy, Provider};
+use tollgate_config::document::{ClientLimits, Provider};
 
 pub struct Running {
     /// Replaced when keys change; exchanges hold the one they began with.
@@ -95,18 +95,10 @@ impl Shard {
 
 /// The proxy for this provider, unless `no_proxy` names its host.
 fn proxy(provider: &Provider, authorization: Option<Vec<u8>>) -> Option<Proxy> {
-    let HttpProxy {
-        host, port, no_proxy, ..
-    } = provider.proxy.as_ref()?;
-    let target = provider.base_url.host.as_str();
-    let exempt = no_proxy.iter().any(|rule| match rule {
-        NoProxy::Cidr(cidr) => target.parse().is_ok_and(|ip| cidr.contains(ip)),
-        NoProxy::Host(host) => target.eq_ignore_ascii_case(host),
-        NoProxy::Suffix(suffix) => target.to_ascii_lowercase().ends_with(&suffix.to_ascii_lowercase()),
-    });
-    (!exempt).then(|| Proxy {
-        host: host.clone(),
-        port: *port,
+    let proxy = provider.proxy.as_ref()?;
+    proxy.takes(&provider.base_url.host).then(|| Proxy {
+        host: proxy.host.clone(),
+        port: proxy.port,
         authorization,
     })
 }

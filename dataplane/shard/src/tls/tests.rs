@@ -26,8 +26,12 @@ fn listener(tls: ListenerTls) -> Listener {
 }
 
 fn provider(tls: UpstreamTls) -> Provider {
+    let dialect = tollgate_config::document::Dialect::OpenAi;
     Provider {
-        dialect: tollgate_config::document::Dialect::OpenAi,
+        row: tollgate_config::catalogue::bare(dialect),
+        dialect,
+        paths: tollgate_config::catalogue::Paths::of(dialect),
+        also: Vec::new(),
         base_url: BaseUrl {
             tls: true,
             host: "api.test".into(),

@@ -7,6 +7,12 @@ use crate::Span;
 pub fn write_string(out: &mut Vec<u8>, text: &str) {
     out.reserve(text.len() + 2);
     out.push(b'"');
+    write_escaped(out, text);
+    out.push(b'"');
+}
+
+/// Appends `text` as it stands between the quotes of a JSON string.
+pub fn write_escaped(out: &mut Vec<u8>, text: &str) {
     let mut rest = text.as_bytes();
     loop {
         let plain = super::scan::plain_end(rest, 0);
@@ -15,7 +21,6 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
         write_escape(out, *byte);
         rest = &rest[plain + 1..];
     }
-    out.push(b'"');
 }
 
 fn write_escape(out: &mut Vec<u8>, byte: u8) {

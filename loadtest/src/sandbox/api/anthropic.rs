@@ -2,6 +2,10 @@
 //! 2.13.0 (`types/message.py`, `raw_message_*_event.py`, `message_tokens_count.py`, `model_info.py`, `shared/error_*.py`);
 //! rate-limit headers those of <https://docs.anthropic.com/en/api/rate-limits>.
 
+use tollgate_dialect::{
+    anthropic,
+    canonical::request::{Amount, Content, Request as Asked, Role, ToolChoice, Turn},
+};
 use tollgate_wire::{
     head::{Known, Method, RequestView},
     http1::write,
@@ -14,6 +18,7 @@ use crate::{
     sandbox::{
         ask::{self, Ask, Dialect},
         limits::{Exceeded, Meter, Standing},
+        performance::{Performer, Signs},
         reply::{CREATED_RFC_3339, Events, Reply, digits, hex, put},
         text::PromptCount,
     },
@@ -113,7 +118,18 @@ struct Messages;
 
 impl Operation for Messages {
     fn read<'a>(&self, request: &Request<'a>) -> Result<Ask<'a>, String> {
-        const PATHS: [&str; 5] = ["model", "messages", "stream", "max_tokens", "system"];
+        const PATHS: [&str; 10] = [
+            "model",
+            "messages",
+            "stream",
+            "max_tokens",
+            "system",
+            "tools",
+            "output_config",
+            "output_format",
+            "thinking",
+            "stop_sequences",
+        ];
         let body = request.body;
         let found = ask::find(body, &PATHS)?;
         let messages = ask::filled(found[1], PATHS[1])?;
@@ -122,6 +138,7 @@ impl Operation for Messages {
             prompt: ask::prompt(body, &[Some(messages), found[4]]),
             stream: ask::flag(found[2], PATHS[2])?,
             max_tokens: Some(max_tokens),
+            wants_more: ask::says_any(&found[5..]),
             ..Ask::named(body, found[0])?
         })
     }
@@ -134,9 +151,57 @@ impl Operation for Messages {
         stream(events, reply);
     }
 
+    fn performer(&self, _model: &str) -> Option<Performer> {
+        let performer = Performer::new(&anthropic::Anthropic, Signs::Thoughts);
+        Some(Performer { rules, ..performer })
+    }
+
     fn remembered_as(&self) -> Option<Dialect> {
         Some(Dialect::Anthropic)
     }
+}
+
+/// What the API refuses beside wrong shapes: thinking has conditions.
+fn rules(asked: &Asked<'_>) -> Result<(), String> {
+    let Some(thinking) = asked.thinking.filter(|thinking| thinking.amount != Amount::Off) else {
+        return Ok(());
+    };
+    if let Amount::BudgetTokens(budget) = thinking.amount {
+        if budget < 1024 {
+            return Err("thinking.enabled.budget_tokens: Input should be greater than or equal to 1024".to_owned());
+        }
+        if asked.sampling.max_tokens.is_some_and(|most| most <= budget) {
+            return Err("`max_tokens` must be greater than `thinking.budget_tokens`".to_owned());
+        }
+    }
+    if !is_thought_through(&asked.turns) {
+        return Err(
+            "messages: Expected `thinking` or `redacted_thinking`, but found `tool_use`. When `thinking` is enabled, \
+                    a final `assistant` message must start with a thinking block."
+                .to_owned(),
+        );
+    }
+    if matches!(asked.tool_choice, Some(ToolChoice::Required | ToolChoice::Named(_))) {
+        return Err("Thinking may not be enabled when tool_choice forces tool use.".to_owned());
+    }
+    let temperature = asked.sampling.temperature.map(|number| number.value());
+    if temperature.is_some_and(|temperature| temperature != 1.0) || asked.sampling.top_k.is_some() {
+        return Err("`temperature` may only be set to 1 and `top_k` not at all when thinking is enabled.".to_owned());
+    }
+    Ok(())
+}
+
+/// Calls whose results come last were made after thoughts, which come back with them.
+fn is_thought_through(turns: &[Turn<'_>]) -> bool {
+    let Some(last) = turns.iter().rposition(|turn| turn.role == Role::Assistant) else {
+        return true;
+    };
+    let parts = &turns[last].parts;
+    let calls = parts
+        .iter()
+        .any(|part| matches!(part.content, Content::ToolCall { .. }));
+    let begins = parts.first().map(|part| &part.content);
+    !calls || matches!(begins, Some(Content::Thinking(_) | Content::Sealed { .. }))
 }
 
 struct CountTokens;

@@ -1,7 +1,9 @@
 //! Bedrock's Converse, ConverseStream and CountTokens. Shapes are those of the service model of `botocore` 1.44.8
 //! (`data/bedrock-runtime/2023-09-30/service-2.json`): names of errors, their statuses, the events of the stream.
 
+use tollgate_dialect::bedrock;
 use tollgate_wire::{
+    eventstream,
     head::{Method, RequestView},
     http1::write,
     json::edit,
@@ -10,8 +12,8 @@ use tollgate_wire::{
 use super::{Api, Failure, Operation, Request, by_suffix};
 use crate::sandbox::{
     ask::{self, Ask},
-    event_stream,
     limits::{Exceeded, Meter},
+    performance::{Performer, Signs},
     reply::{Events, Reply, digits, put},
 };
 
@@ -82,13 +84,22 @@ fn model_of<'a>(request: &Request<'a>) -> Result<Ask<'a>, String> {
 }
 
 fn read<'a>(request: &Request<'a>, stream: bool) -> Result<Ask<'a>, String> {
-    const PATHS: [&str; 3] = ["messages", "system", "inferenceConfig.maxTokens"];
+    const PATHS: [&str; 7] = [
+        "messages",
+        "system",
+        "inferenceConfig.maxTokens",
+        "toolConfig",
+        "outputConfig",
+        "additionalModelRequestFields",
+        "inferenceConfig.stopSequences",
+    ];
     let found = ask::find(request.body, &PATHS)?;
     let messages = ask::filled(found[0], PATHS[0])?;
     Ok(Ask {
         prompt: ask::prompt(request.body, &[Some(messages), found[1]]),
         stream,
         max_tokens: ask::positive(request.body, found[2], PATHS[2])?,
+        wants_more: ask::says_any(&found[3..]),
         ..model_of(request)?
     })
 }
@@ -115,6 +126,14 @@ impl Operation for Converse {
         usage(out, reply);
         put(out, &[b"}"]);
     }
+
+    fn performer(&self, _model: &str) -> Option<Performer> {
+        Some(performer())
+    }
+}
+
+fn performer() -> Performer {
+    Performer::new(&bedrock::Bedrock, Signs::Thoughts)
 }
 
 struct ConverseStream;
@@ -129,11 +148,8 @@ impl Operation for ConverseStream {
     }
 
     fn stream(&self, mut events: Events, _request: &Request, _ask: &Ask, reply: &Reply) {
-        let mut payload = Vec::with_capacity(256);
-        let mut event = |events: &mut Events, kind: &str, parts: &[&[u8]]| {
-            payload.clear();
-            put(&mut payload, parts);
-            events.event(|out| event_stream::write(out, kind, &payload));
+        let event = |events: &mut Events, kind: &str, parts: &[&[u8]]| {
+            events.event(|out| eventstream::write_event(out, kind, |out| put(out, parts)));
         };
         event(
             &mut events,
@@ -176,6 +192,10 @@ impl Operation for ConverseStream {
 
     fn stream_type(&self) -> &'static str {
         "application/vnd.amazon.eventstream"
+    }
+
+    fn performer(&self, _model: &str) -> Option<Performer> {
+        Some(performer())
     }
 }
 

@@ -4,6 +4,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
+use tollgate_dialect::cohere;
 use tollgate_wire::{
     head::{Method, RequestView},
     http1::write,
@@ -14,6 +15,7 @@ use super::{Api, Failure, Operation, Request, by_suffix, json, vector};
 use crate::sandbox::{
     ask::{self, Ask, Dialect},
     limits::{Exceeded, Meter, Standing},
+    performance::{Performer, Signs},
     reply::{Events, Reply, digits, put, uuid},
     text::PromptCount,
 };
@@ -78,13 +80,24 @@ struct Chat;
 
 impl Operation for Chat {
     fn read<'a>(&self, request: &Request<'a>) -> Result<Ask<'a>, String> {
-        const PATHS: [&str; 4] = ["model", "messages", "stream", "max_tokens"];
+        const PATHS: [&str; 9] = [
+            "model",
+            "messages",
+            "stream",
+            "max_tokens",
+            "tools",
+            "response_format",
+            "thinking",
+            "stop_sequences",
+            "documents",
+        ];
         let body = request.body;
         let found = ask::find(body, &PATHS)?;
         Ok(Ask {
             prompt: ask::prompt(body, &[Some(ask::filled(found[1], PATHS[1])?)]),
             stream: ask::flag(found[2], PATHS[2])?,
             max_tokens: ask::positive(body, found[3], PATHS[3])?,
+            wants_more: ask::says_any(&found[4..]),
             ..Ask::named(body, found[0])?
         })
     }
@@ -174,6 +187,10 @@ impl Operation for Chat {
 
     fn stream_type(&self) -> &'static str {
         "text/event-stream"
+    }
+
+    fn performer(&self, _model: &str) -> Option<Performer> {
+        Some(Performer::new(&cohere::Cohere, Signs::Nothing))
     }
 
     fn remembered_as(&self) -> Option<Dialect> {

@@ -3,6 +3,10 @@
 //! the service sends with a 429.
 
 use serde_json::{Value, json};
+use tollgate_dialect::{
+    canonical::request::{Content, Part, Request as Asked, Role, Turn},
+    gemini,
+};
 use tollgate_wire::{
     head::{Known, Method, RequestView},
     http1::write,
@@ -13,6 +17,7 @@ use super::{Api, Failure, Operation, Request, is_get, json, vector};
 use crate::sandbox::{
     ask::{self, Ask},
     limits::{Exceeded, Meter},
+    performance::{Performer, Signs},
     reply::{Events, Reply, digits, hex, put},
     text::PromptCount,
 };
@@ -144,12 +149,18 @@ fn model_of<'a>(request: &Request<'a>) -> Result<Ask<'a>, String> {
 }
 
 fn read<'a>(request: &Request<'a>, stream: bool) -> Result<Ask<'a>, String> {
-    const PATHS: [&str; 5] = [
+    const PATHS: [&str; 11] = [
         "contents",
         "systemInstruction",
         "system_instruction",
         "generationConfig.maxOutputTokens",
         "generation_config.max_output_tokens",
+        "tools",
+        "generationConfig.responseMimeType",
+        "generationConfig.thinkingConfig",
+        "generationConfig.stopSequences",
+        "generationConfig.candidateCount",
+        "generation_config",
     ];
     let body = request.body;
     let found = ask::find(body, &PATHS)?;
@@ -158,8 +169,51 @@ fn read<'a>(request: &Request<'a>, stream: bool) -> Result<Ask<'a>, String> {
         prompt: ask::prompt(body, &[Some(contents), found[1].or(found[2])]),
         stream,
         max_tokens: ask::positive(body, found[3].or(found[4]), PATHS[3])?,
+        wants_more: ask::says_any(&found[5..]),
         ..model_of(request)?
     })
+}
+
+fn performer(model: &str) -> Performer {
+    Performer {
+        rules,
+        always_signs: demands_signatures(model),
+        ..Performer::new(&gemini::Gemini, Signs::WhatFollows)
+    }
+}
+
+/// Since Gemini 3 the first call of each step of a turn comes back signed.
+fn rules(asked: &Asked<'_>) -> Result<(), String> {
+    if !demands_signatures(&asked.model) {
+        return Ok(());
+    }
+    let says = |turn: &Turn<'_>| turn.parts.iter().any(|part| matches!(part.content, Content::Text(_)));
+    let asking = asked
+        .turns
+        .iter()
+        .rposition(|turn| turn.role == Role::User && says(turn));
+    let step = &asked.turns[asking.map_or(0, |at| at + 1)..];
+    for turn in step.iter().filter(|turn| turn.role == Role::Assistant) {
+        let is_call = |part: &&Part<'_>| matches!(part.content, Content::ToolCall { .. });
+        if turn
+            .parts
+            .iter()
+            .find(is_call)
+            .is_some_and(|call| call.signature.is_none())
+        {
+            return Err(
+                "Function call is missing a thought_signature in functionCall parts. This is required for tools \
+                        to work correctly."
+                    .to_owned(),
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Models that think always, and sign.
+fn demands_signatures(model: &str) -> bool {
+    model.starts_with("gemini-3")
 }
 
 struct Generate;
@@ -173,6 +227,10 @@ impl Operation for Generate {
         open(out);
         reply.write_text(out);
         close(out, reply, reply.answer_tokens, Finish::Said);
+    }
+
+    fn performer(&self, model: &str) -> Option<Performer> {
+        Some(performer(model))
     }
 }
 
@@ -189,6 +247,10 @@ impl Operation for StreamEvents {
 
     fn stream(&self, events: Events, _request: &Request, _ask: &Ask, reply: &Reply) {
         stream(events, reply, |_| &b"data: "[..], b"\r\n\r\n", b"");
+    }
+
+    fn performer(&self, model: &str) -> Option<Performer> {
+        Some(performer(model))
     }
 }
 
@@ -216,6 +278,13 @@ impl Operation for StreamArray {
 
     fn stream_type(&self) -> &'static str {
         "application/json; charset=UTF-8"
+    }
+
+    fn performer(&self, model: &str) -> Option<Performer> {
+        Some(Performer {
+            as_array: true,
+            ..performer(model)
+        })
     }
 }
 

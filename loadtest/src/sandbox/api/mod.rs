@@ -19,6 +19,7 @@ use tollgate_wire::head::{Method, RequestView};
 use super::{
     ask::{Ask, Dialect},
     limits::{Exceeded, Standing},
+    performance::Performer,
     reply::{Events, Reply},
 };
 
@@ -70,6 +71,11 @@ pub trait Operation: Sync {
 
     fn stream_type(&self) -> &'static str {
         "text/event-stream; charset=utf-8"
+    }
+
+    /// Who performs where a request wants more than a text.
+    fn performer(&self, _model: &str) -> Option<Performer> {
+        None
     }
 
     /// Under which name an answer may be remembered by the request's body alone: the path says nothing the body does not.

@@ -1,8 +1,11 @@
 //! Chat completions: `types/chat/chat_completion.py`, `chat_completion_chunk.py` and `completion_usage.py`.
 
+use tollgate_dialect::openai_chat;
+
 use crate::sandbox::{
     api::{Operation, Request},
     ask::{self, Ask, Dialect},
+    performance::{Performer, Signs},
     reply::{CREATED_UNIX_S, Events, Reply, digits, hex, put},
 };
 
@@ -10,13 +13,19 @@ pub struct Chat;
 
 impl Operation for Chat {
     fn read<'a>(&self, request: &Request<'a>) -> Result<Ask<'a>, String> {
-        const PATHS: [&str; 6] = [
+        const PATHS: [&str; 12] = [
             "model",
             "messages",
             "stream",
             "stream_options.include_usage",
             "max_tokens",
             "max_completion_tokens",
+            "tools",
+            "functions",
+            "response_format",
+            "reasoning_effort",
+            "stop",
+            "n",
         ];
         let body = request.body;
         let found = ask::find(body, &PATHS)?;
@@ -25,6 +34,7 @@ impl Operation for Chat {
             stream: ask::flag(found[2], PATHS[2])?,
             include_usage: ask::flag(found[3], PATHS[3])?,
             max_tokens: ask::positive(body, found[5], PATHS[5])?.or(ask::positive(body, found[4], PATHS[4])?),
+            wants_more: ask::says_any(&found[6..]),
             ..Ask::named(body, found[0])?
         })
     }
@@ -35,6 +45,10 @@ impl Operation for Chat {
 
     fn stream(&self, events: Events, _request: &Request, ask: &Ask, reply: &Reply) {
         stream(events, reply, ask.include_usage);
+    }
+
+    fn performer(&self, _model: &str) -> Option<Performer> {
+        Some(Performer::new(&openai_chat::OpenAiChat, Signs::Thoughts))
     }
 
     fn remembered_as(&self) -> Option<Dialect> {

@@ -1,8 +1,11 @@
 //! Responses: `types/responses/response.py`, `response_usage.py` and the `response_*_event.py` beside them.
 
+use tollgate_dialect::openai_responses;
+
 use crate::sandbox::{
     api::{Operation, Request},
     ask::{self, Ask, Dialect},
+    performance::{Performer, Signs},
     reply::{CREATED_UNIX_S, Events, Reply, digits, hex, put},
 };
 
@@ -10,7 +13,16 @@ pub struct Responses;
 
 impl Operation for Responses {
     fn read<'a>(&self, request: &Request<'a>) -> Result<Ask<'a>, String> {
-        const PATHS: [&str; 5] = ["model", "input", "instructions", "stream", "max_output_tokens"];
+        const PATHS: [&str; 8] = [
+            "model",
+            "input",
+            "instructions",
+            "stream",
+            "max_output_tokens",
+            "tools",
+            "text.format",
+            "reasoning",
+        ];
         let body = request.body;
         let found = ask::find(body, &PATHS)?;
         let input = found[1].ok_or("input: Field required")?;
@@ -18,6 +30,7 @@ impl Operation for Responses {
             prompt: ask::prompt(body, &[Some(input), found[2]]),
             stream: ask::flag(found[3], PATHS[3])?,
             max_tokens: ask::positive(body, found[4], PATHS[4])?,
+            wants_more: ask::says_any(&found[5..]),
             ..Ask::named(body, found[0])?
         })
     }
@@ -31,6 +44,10 @@ impl Operation for Responses {
         numbered.begin(reply);
         numbered.text(reply);
         numbered.end(reply);
+    }
+
+    fn performer(&self, _model: &str) -> Option<Performer> {
+        Some(Performer::new(&openai_responses::OpenAiResponses, Signs::Sealed))
     }
 
     fn remembered_as(&self) -> Option<Dialect> {

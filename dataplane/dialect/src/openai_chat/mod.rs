@@ -1,0 +1,125 @@
+//! OpenAI chat completions, and what servers that call themselves compatible make of it.
+//!
+//! Shapes are those of the Python SDK's types, `openai` 3.57.0. What is not there and is read or written all the same:
+//! `reasoning_content` (DeepSeek, vLLM), `reasoning` and `reasoning_details` (OpenRouter), a thought's signature in
+//! `extra_content.google.thought_signature` (Google's compatible endpoint), `cache_control` on parts, messages and
+//! tools (OpenRouter, LiteLLM), `top_k`.
+
+mod annotation;
+mod answer;
+mod calls;
+mod extra;
+mod fault;
+mod finish;
+mod reader;
+mod saying;
+mod stream;
+mod stream_writer;
+mod telling;
+mod usage;
+mod writer;
+
+use crate::{
+    canonical::{
+        answer::Answer,
+        bad::{BadAnswer, BadRequest},
+        fault::Fault,
+        feature::{Drops, Feature},
+        request::Request,
+    },
+    speak::{CallFacts, PathFacts, ReadStream, Sink, Speaks, TargetFacts, WriteStream},
+};
+
+pub use usage::{Chunk, read_chunk, usage_of_answer, usage_of_object};
+
+#[derive(Clone, Copy, Debug)]
+pub struct OpenAiChat;
+
+pub static SPEAKS: OpenAiChat = OpenAiChat;
+
+impl Speaks for OpenAiChat {
+    fn read_request<'a>(&self, body: &'a [u8], path: PathFacts<'a>) -> Result<Request<'a>, BadRequest> {
+        reader::read(body, path)
+    }
+
+    fn write_request(
+        &self,
+        request: &Request<'_>,
+        to: &TargetFacts<'_>,
+        drops: &mut Drops,
+        out: &mut Vec<u8>,
+    ) -> Result<(), BadRequest> {
+        writer::write(request, to, drops, out)
+    }
+
+    fn read_answer(&self, body: &[u8], sink: &mut Sink<'_>) -> Result<(), BadAnswer> {
+        answer::read(body, sink)
+    }
+
+    fn write_answer(&self, answer: &Answer, call: &CallFacts, out: &mut Vec<u8>) {
+        answer::write(answer, call, out);
+    }
+
+    fn stream_reader(&self) -> Box<dyn ReadStream> {
+        Box::new(stream::Reader::new())
+    }
+
+    fn stream_writer(&self, call: &CallFacts) -> Box<dyn WriteStream> {
+        Box::new(stream_writer::Writer::new(call))
+    }
+
+    fn read_fault(&self, status: u16, body: &[u8]) -> Fault {
+        fault::read(status, body)
+    }
+
+    fn write_fault(&self, fault: &Fault, _call: &CallFacts, out: &mut Vec<u8>) -> u16 {
+        fault::write(fault, out)
+    }
+
+    fn field(&self, feature: Feature) -> &'static str {
+        field(feature)
+    }
+}
+
+fn field(feature: Feature) -> &'static str {
+    match feature {
+        Feature::MaxTokens => "max_completion_tokens",
+        Feature::Temperature => "temperature",
+        Feature::TopP => "top_p",
+        Feature::TopK => "top_k",
+        Feature::FrequencyPenalty => "frequency_penalty",
+        Feature::PresencePenalty => "presence_penalty",
+        Feature::Seed => "seed",
+        Feature::Stop => "stop",
+        Feature::N => "n",
+        Feature::Logprobs => "logprobs",
+        Feature::TopLogprobs => "top_logprobs",
+        Feature::LogitBias => "logit_bias",
+        Feature::ParallelTools => "parallel_tool_calls",
+        Feature::ToolChoice => "tool_choice",
+        Feature::ToolStrict => "tools.function.strict",
+        // The dialect has no flag for it: it can only be another's.
+        Feature::ToolResultError => "messages.is_error",
+        Feature::Tools => "tools",
+        Feature::Format => "response_format",
+        Feature::Thinking => "reasoning_effort",
+        Feature::Signature => "messages.reasoning_details",
+        Feature::Image => "messages.content.image_url",
+        Feature::ImageUrl => "messages.content.image_url.url",
+        Feature::ImageDetail => "messages.content.image_url.detail",
+        Feature::Document => "messages.content.file",
+        Feature::DocumentUrl => "messages.content.file.file_data",
+        Feature::Audio => "messages.content.input_audio",
+        Feature::Video => "messages.content.video_url",
+        Feature::ToolResultMedia => "messages.content",
+        Feature::Cache => "messages.content.cache_control",
+        Feature::Cite => "messages.content.citations",
+        Feature::Refusal => "messages.refusal",
+        Feature::ParticipantName => "messages.name",
+        Feature::Prefill => "messages",
+        Feature::User => "user",
+        Feature::Metadata => "metadata",
+        Feature::ServiceTier => "service_tier",
+        Feature::Owned => "messages.content.file.file_id",
+    }
+}

@@ -1,0 +1,267 @@
+//! A provider's answer → what a client of another dialect gets, as it comes or whole.
+
+use crate::{
+    canonical::{
+        answer::Answer,
+        bad::BadAnswer,
+        event::{Began, Event, Reason},
+        fault::Fault,
+        seal,
+    },
+    json::Text,
+    speak::{CallFacts, ReadStream, Speaks, WriteStream},
+    usage::Usage,
+};
+
+use super::schema;
+
+/// Bytes of a buffered answer at most, and of what is gathered from a stream for a client that wants it whole.
+pub const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes of sealed thinking in one part.
+const MAX_SEALED_BYTES: usize = 1024 * 1024;
+
+const TOO_LONG: BadAnswer = BadAnswer::new("it is longer than the gateway translates");
+
+/// How the client is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    Buffered,
+    Streamed,
+}
+
+/// An answer under way.
+#[derive(Debug)]
+pub struct Answering {
+    provider_speaks: &'static dyn Speaks,
+    client_speaks: &'static dyn Speaks,
+    source: Source,
+    homeward: Homeward,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// One document, gathered.
+    Whole(Vec<u8>),
+    Stream(Box<dyn ReadStream>),
+}
+
+impl Answering {
+    /// `streamed`: the provider answers with a stream. `forced_tool`: see `Sent`.
+    pub fn new(
+        (provider_speaks, provider): (&'static dyn Speaks, &str),
+        (client_speaks, call): (&'static dyn Speaks, CallFacts),
+        streamed: bool,
+        delivery: Delivery,
+        forced_tool: bool,
+    ) -> Answering {
+        let source = match streamed {
+            true => Source::Stream(provider_speaks.stream_reader()),
+            false => Source::Whole(Vec::new()),
+        };
+        let target = match delivery {
+            Delivery::Streamed => Target::Stream(client_speaks.stream_writer(&call)),
+            Delivery::Buffered => Target::Whole(Box::default()),
+        };
+        Answering {
+            provider_speaks,
+            client_speaks,
+            source,
+            homeward: Homeward {
+                provider: provider.to_owned(),
+                call,
+                forced_tool,
+                forced: Vec::new(),
+                called: Vec::new(),
+                sealed: Vec::new(),
+                usage: None,
+                failed: false,
+                target,
+            },
+        }
+    }
+
+    /// The next bytes of the provider's answer; appends what goes to the client now.
+    pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+        match &mut self.source {
+            Source::Whole(held) if held.len() + bytes.len() > MAX_ANSWER_BYTES => return Err(TOO_LONG),
+            Source::Whole(held) => held.extend_from_slice(bytes),
+            Source::Stream(reader) => reader.feed(bytes, &mut |event| self.homeward.take(event, out))?,
+        }
+        self.homeward.check()
+    }
+
+    /// The provider's answer is complete; appends what is left for the client. For a buffered client that is its whole
+    /// body, or the fault that the provider reported with a status of success.
+    pub fn end(&mut self, out: &mut Vec<u8>) -> Result<Option<Fault>, BadAnswer> {
+        let homeward = &mut self.homeward;
+        match &mut self.source {
+            Source::Whole(held) => {
+                self.provider_speaks
+                    .read_answer(held, &mut |event| homeward.take(event, out))?;
+            }
+            Source::Stream(reader) => reader.end(&mut |event| homeward.take(event, out))?,
+        }
+        homeward.check()?;
+        match &mut homeward.target {
+            Target::Stream(_) => Ok(None),
+            Target::Whole(answer) if answer.fault.is_some() => Ok(answer.fault.take()),
+            Target::Whole(answer) => {
+                self.client_speaks.write_answer(answer, &homeward.call, out);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The answer cannot go on: tells a streaming client so.
+    pub fn fail(&mut self, fault: Fault, out: &mut Vec<u8>) {
+        self.homeward.take(&Event::Failed(fault), out);
+    }
+
+    /// A fault has been told to the client, or will be: nothing may follow it.
+    pub fn has_failed(&self) -> bool {
+        self.homeward.failed
+    }
+
+    pub fn usage(&self) -> Option<Usage> {
+        self.homeward.usage
+    }
+
+    /// Bytes held for this answer.
+    pub fn held_bytes(&self) -> usize {
+        let source = match &self.source {
+            Source::Whole(held) => held.len(),
+            Source::Stream(_) => 0,
+        };
+        let target = match &self.homeward.target {
+            Target::Whole(answer) => answer.held_bytes(),
+            Target::Stream(_) => 0,
+        };
+        source + target
+    }
+}
+
+#[derive(Debug)]
+enum Target {
+    Whole(Box<Answer>),
+    Stream(Box<dyn WriteStream>),
+}
+
+/// Between reader and writer: seals what the client must bring back, turns the forced tool into text, names calls.
+#[derive(Debug)]
+struct Homeward {
+    provider: String,
+    call: CallFacts,
+    forced_tool: bool,
+    /// Choices that called the forced tool, and choices that called another.
+    forced: Vec<u32>,
+    called: Vec<u32>,
+    /// Sealed parts under way, each with what came of it.
+    sealed: Vec<((u32, u32), String)>,
+    usage: Option<Usage>,
+    failed: bool,
+    target: Target,
+}
+
+impl Homeward {
+    fn take(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+        if self.failed {
+            return;
+        }
+        match event {
+            Event::Began { choice, part, what } => self.begin(*choice, *part, what, out),
+            Event::Piece { choice, part, text } => match self.sealed_part(*choice, *part) {
+                Some(held) => held.push_str(&text.plain().unwrap_or_default()),
+                None => self.put(event, out),
+            },
+            Event::Signature { choice, part, text } => {
+                let sealed = seal::seal(&self.provider, &text.plain().unwrap_or_default());
+                let (choice, part, text) = (*choice, *part, Text::from(sealed));
+                self.put(&Event::Signature { choice, part, text }, out);
+            }
+            Event::Closed { choice, part } => {
+                self.release_sealed(*choice, *part, out);
+                self.put(event, out);
+            }
+            Event::Stopped {
+                choice,
+                reason: Reason::ToolCalls,
+            } if self.only_forced(*choice) => {
+                self.put(
+                    &Event::Stopped {
+                        choice: *choice,
+                        reason: Reason::Stop,
+                    },
+                    out,
+                );
+            }
+            Event::Usage(usage) => {
+                self.usage.get_or_insert_default().merge(usage);
+                self.put(event, out);
+            }
+            _ => self.put(event, out),
+        }
+    }
+
+    fn begin(&mut self, choice: u32, part: u32, what: &Began<'_>, out: &mut Vec<u8>) {
+        let what = match what {
+            Began::ToolCall { name, .. } if self.forced_tool && name.is(schema::TOOL) => {
+                self.forced.push(choice);
+                Began::Text
+            }
+            Began::ToolCall { id, name } => {
+                if self.forced_tool {
+                    self.called.push(choice);
+                }
+                let id = id
+                    .clone()
+                    .unwrap_or_else(|| Text::from(self.call.call_id(choice, part)));
+                Began::ToolCall {
+                    id: Some(id),
+                    name: name.clone(),
+                }
+            }
+            Began::Sealed { .. } => {
+                self.sealed.push(((choice, part), String::new()));
+                what.clone()
+            }
+            _ => what.clone(),
+        };
+        self.put(&Event::Began { choice, part, what }, out);
+    }
+
+    fn sealed_part(&mut self, choice: u32, part: u32) -> Option<&mut String> {
+        self.sealed
+            .iter_mut()
+            .find(|(at, _)| *at == (choice, part))
+            .map(|(_, held)| held)
+    }
+
+    fn release_sealed(&mut self, choice: u32, part: u32, out: &mut Vec<u8>) {
+        let Some(at) = self.sealed.iter().position(|(at, _)| *at == (choice, part)) else {
+            return;
+        };
+        let (_, held) = self.sealed.swap_remove(at);
+        let text = Text::from(seal::seal(&self.provider, &held));
+        self.put(&Event::Piece { choice, part, text }, out);
+    }
+
+    /// Every tool call of the choice was the forced one: to the client that is no tool call.
+    fn only_forced(&self, choice: u32) -> bool {
+        self.forced.contains(&choice) && !self.called.contains(&choice)
+    }
+
+    fn put(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+        self.failed |= matches!(event, Event::Failed(_));
+        match &mut self.target {
+            Target::Stream(writer) => writer.write(event, out),
+            Target::Whole(answer) => answer.take(event),
+        }
+    }
+
+    /// What is held stays within its bounds.
+    fn check(&self) -> Result<(), BadAnswer> {
+        let sealed = self.sealed.iter().any(|(_, held)| held.len() > MAX_SEALED_BYTES);
+        let gathered = matches!(&self.target, Target::Whole(answer) if answer.held_bytes() > MAX_ANSWER_BYTES);
+        if sealed || gathered { Err(TOO_LONG) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,13 @@
+//! From one dialect into another: a request on its way up, an answer on its way down.
+//!
+//! Here is what no dialect knows of another: who issued a signature, and what stands for a structured answer where the
+//! target has none.
+
+mod downward;
+mod members;
+mod schema;
+mod upward;
+
+pub use downward::{Answering, Delivery, MAX_ANSWER_BYTES};
+pub use members::fit;
+pub use upward::{Sent, write_request};

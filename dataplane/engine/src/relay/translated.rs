@@ -1,0 +1,264 @@
+//! An answer on its way down in another dialect than it came: read into events, written anew. A stream goes on event by
+//! event; an answer that the client wants whole has its head held back until the body is known.
+
+use tollgate_config::document::Dialect;
+use tollgate_dialect::{
+    canonical::{bad::BadAnswer, fault::Fault},
+    speak::CallFacts,
+    translate::{Answering, Delivery},
+};
+use tollgate_wire::{
+    head::{Known, ResponseView},
+    http1::write,
+};
+
+use super::{Mode, Relay, send};
+use crate::{
+    attempt,
+    exchange::{Exchange, Io, Phase},
+    failure::{Failure, Kind, RetryWhere},
+    names::header,
+    outputs::{Action, Piece, ReplyFraming},
+    percent,
+    record::{AttemptOutcome, Outcome},
+    reply, speaks, visible,
+};
+
+/// Bytes of an error answer that are read; what is behind them says nothing that a client needs.
+const MAX_FAULT_BYTES: usize = 64 * 1024;
+const MAX_UPSTREAM_ID_BYTES: usize = 128;
+
+/// What is held of a translated answer.
+#[derive(Debug, Default)]
+pub(super) struct Translating {
+    /// `None`: an error answer, gathered in `Relay::held`.
+    pub answering: Option<Box<Answering>>,
+    /// The provider's own id of the request, for a header that is written later.
+    upstream_id: Vec<u8>,
+    retry_after: Vec<u8>,
+    /// What an error answer says.
+    fault: Option<Fault>,
+}
+
+/// The head of an answer to a request that was translated.
+pub(super) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseView<'_>) {
+    let status = answer.head.status;
+    let mut translating = Translating::default();
+    let bounded = |value: &[u8]| value[..value.len().min(MAX_UPSTREAM_ID_BYTES)].to_vec();
+    if let Some(id) = upstream_id(answer) {
+        translating.upstream_id = bounded(id);
+    }
+    if let Some(value) = answer.get(Known::RetryAfter) {
+        translating.retry_after = bounded(value);
+    }
+    let streams = exchange.facts.stream && (200..300).contains(&status);
+    if (200..300).contains(&status) {
+        translating.answering = Some(Box::new(answering(exchange, io, answer)));
+    }
+    exchange.relay.mode = Mode::Translated;
+    exchange.relay.status = status;
+    exchange.relay.translating = translating;
+    super::wait_anew(exchange, io);
+    if streams {
+        exchange.relay.framing = Some(ReplyFraming::Stream);
+        exchange.facts.answer_begins(200, io.now);
+        let content_type = stream_content_type(exchange, io);
+        send_head(exchange, io, 200, content_type, ReplyFraming::Stream);
+        exchange.set_phase(Phase::Relaying);
+    } else {
+        // Nothing has gone out; a failure may still answer with its own status.
+        exchange.set_phase(Phase::Gathering);
+    }
+}
+
+fn answering(exchange: &Exchange, io: &Io<'_>, answer: ResponseView<'_>) -> Answering {
+    let pinned = exchange.pin();
+    let provider = exchange.call.provider.expect("an answer comes from a provider");
+    let name = &pinned.snapshot.document.providers[provider].0;
+    let spoken = spoken(exchange);
+    let client = exchange.facts.surface.dialect.unwrap_or(spoken);
+    let streamed = answer.get(Known::ContentType).is_some_and(super::head::is_event_stream);
+    let delivery = match exchange.facts.stream {
+        true => Delivery::Streamed,
+        false => Delivery::Buffered,
+    };
+    let sent = exchange.call.translated.as_ref().map(|translated| &translated.sent);
+    Answering::new(
+        (speaks::of(spoken), name),
+        (
+            speaks::of(client),
+            call_facts(exchange, asks_for_array(exchange, io), io.unix_ms / 1000),
+        ),
+        streamed,
+        delivery,
+        sent.is_some_and(|sent| sent.forced_tool),
+    )
+}
+
+/// What the provider speaks.
+fn spoken(exchange: &Exchange) -> Dialect {
+    let translated = exchange.call.translated.as_ref();
+    translated
+        .expect("only a translated request has a translated answer")
+        .spoken
+}
+
+/// What the client's dialect needs to know of the call.
+pub(crate) fn call_facts(exchange: &Exchange, as_array: bool, now_unix_s: u64) -> CallFacts {
+    let sent = exchange.call.translated.as_ref().map(|translated| &translated.sent);
+    CallFacts {
+        request_id: exchange.facts.request_id.clone(),
+        model: exchange.facts.model_asked.clone(),
+        now_unix_s,
+        stream_usage: sent.is_some_and(|sent| sent.stream_usage),
+        as_array,
+    }
+}
+
+fn asks_for_array(exchange: &Exchange, io: &Io<'_>) -> bool {
+    exchange.facts.surface.dialect == Some(Dialect::Gemini)
+        && percent::query_value(io.request.query(), b"alt") != Some(b"sse")
+}
+
+fn stream_content_type(exchange: &Exchange, io: &Io<'_>) -> &'static [u8] {
+    match exchange.facts.surface.dialect {
+        Some(Dialect::Bedrock) => b"application/vnd.amazon.eventstream",
+        Some(Dialect::Gemini) if asks_for_array(exchange, io) => b"application/json",
+        _ => b"text/event-stream",
+    }
+}
+
+fn upstream_id<'a>(answer: ResponseView<'a>) -> Option<&'a [u8]> {
+    answer.get(Known::XRequestId).or_else(|| answer.get(Known::RequestId))
+}
+
+fn send_head(exchange: &mut Exchange, io: &mut Io<'_>, status: u16, content_type: &[u8], framing: ReplyFraming) {
+    let start = io.out.arena.len();
+    let out = &mut io.out.arena;
+    write::header(out, header::CONTENT_TYPE, content_type);
+    if framing == ReplyFraming::Stream {
+        // A proxy that gathers a stream defeats it (nginx's word for that).
+        write::header(out, b"cache-control", b"no-cache");
+    }
+    super::head::write_target(exchange, out);
+    let translating = &exchange.relay.translating;
+    if !translating.upstream_id.is_empty() {
+        visible::header(out, header::UPSTREAM_REQUEST_ID, &translating.upstream_id);
+    }
+    if status >= 400 && !translating.retry_after.is_empty() {
+        visible::header(out, header::RETRY_AFTER, &translating.retry_after);
+    }
+    if let Some(fault) = &translating.fault {
+        reply::write_fault_header(out, exchange, fault);
+    }
+    reply::write_common_lines(exchange, io);
+    let lines = io.out.written_since(start);
+    io.out.actions.push(Action::Head { status, lines, framing });
+}
+
+pub(super) fn body(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
+    let start = io.out.arena.len();
+    let relay = &mut exchange.relay;
+    let Some(answering) = &mut relay.translating.answering else {
+        let room = MAX_FAULT_BYTES - relay.held.len().min(MAX_FAULT_BYTES);
+        return relay.held.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    };
+    let fed = answering.feed(bytes, &mut io.out.arena);
+    let failed = answering.has_failed();
+    exchange.facts.usage = answering.usage().or(exchange.facts.usage);
+    push_written(exchange, io, start);
+    match fed {
+        Err(bad) => unreadable(exchange, io, bad),
+        // The provider's own error event is the stream's last.
+        Ok(()) if failed && exchange.phase() == Phase::Relaying => {
+            attempt::give_up(exchange, io, AttemptOutcome::Status);
+            exchange.finish(io, Outcome::Cut, Action::End);
+        }
+        Ok(()) => {}
+    }
+}
+
+fn push_written(exchange: &mut Exchange, io: &mut Io<'_>, start: usize) {
+    let written = io.out.written_since(start);
+    // Of an answer that goes out whole nothing is written before its end.
+    if exchange.phase() == Phase::Relaying && !written.is_empty() {
+        let first = io.out.pieces.len() as u32;
+        io.out.pieces.push(Piece::Arena(written));
+        send(exchange, io, first);
+    }
+}
+
+/// The provider's answer is complete.
+pub(super) fn end(exchange: &mut Exchange, io: &mut Io<'_>) {
+    let start = io.out.arena.len();
+    let Some(mut answering) = exchange.relay.translating.answering.take() else {
+        return end_fault(exchange, io);
+    };
+    let ended = answering.end(&mut io.out.arena);
+    exchange.facts.usage = answering.usage().or(exchange.facts.usage);
+    exchange.relay.translating.answering = Some(answering);
+    match (ended, exchange.phase()) {
+        (Err(bad), _) => unreadable(exchange, io, bad),
+        (Ok(Some(fault)), _) => answer_fault(exchange, io, &fault),
+        (Ok(None), Phase::Relaying) => {
+            push_written(exchange, io, start);
+            attempt::log_end(exchange, AttemptOutcome::Ok);
+            exchange.finish(io, Outcome::Complete, Action::End);
+        }
+        (Ok(None), _) => {
+            whole(exchange, io, 200, start);
+            attempt::log_end(exchange, AttemptOutcome::Ok);
+            exchange.finish(io, Outcome::Complete, Action::End);
+        }
+    }
+}
+
+/// Sends what stands in the arena from `start` on as the whole body.
+fn whole(exchange: &mut Exchange, io: &mut Io<'_>, status: u16, start: usize) {
+    let body = io.out.written_since(start);
+    let length = u64::from(body.end - body.start);
+    exchange.facts.answer_begins(status, io.now);
+    send_head(exchange, io, status, b"application/json", ReplyFraming::Length(length));
+    exchange.facts.response_body_bytes += length;
+    if length > 0 {
+        io.out.body_from_arena(body);
+    }
+}
+
+/// An error answer is complete: it is said in the client's words.
+fn end_fault(exchange: &mut Exchange, io: &mut Io<'_>) {
+    let held = std::mem::take(&mut exchange.relay.held);
+    let fault = speaks::of(spoken(exchange)).read_fault(exchange.relay.status, &held);
+    answer_fault(exchange, io, &fault);
+}
+
+fn answer_fault(exchange: &mut Exchange, io: &mut Io<'_>, fault: &Fault) {
+    let start = io.out.arena.len();
+    let client = exchange.facts.surface.dialect.unwrap_or(Dialect::OpenAi);
+    let facts = call_facts(exchange, asks_for_array(exchange, io), io.unix_ms / 1000);
+    let status = speaks::of(client).write_fault(fault, &facts, &mut io.out.arena);
+    if let Some(ms) = fault
+        .retry_after_ms
+        .filter(|_| exchange.relay.translating.retry_after.is_empty())
+    {
+        exchange.relay.translating.retry_after = ms.div_ceil(1000).to_string().into_bytes();
+    }
+    exchange.relay.translating.fault = Some(fault.clone());
+    whole(exchange, io, status, start);
+    attempt::log_end(exchange, AttemptOutcome::Status);
+    exchange.finish(io, Outcome::Complete, Action::End);
+}
+
+/// What came is not what the provider's dialect promises.
+fn unreadable(exchange: &mut Exchange, io: &mut Io<'_>, bad: BadAnswer) {
+    attempt::give_up(exchange, io, AttemptOutcome::BadAnswer);
+    let failure = Failure::upstream(Kind::Unreadable(bad.reason), RetryWhere::No);
+    exchange.refuse(failure, io);
+}
+
+/// Writes the event that ends a broken stream.
+pub(super) fn write_broken(relay: &mut Relay, fault: Fault, out: &mut Vec<u8>) {
+    if let Some(answering) = &mut relay.translating.answering {
+        answering.fail(fault, out);
+    }
+}

@@ -1,0 +1,115 @@
+//! Seals the ids in an answer on its way down, in place: every other byte passes as it came.
+
+use std::{ops::Range, sync::LazyLock};
+
+use memchr::memmem::Finder;
+use tollgate_wire::json::edit;
+
+use super::{
+    follow::{Follow, Found, Name, Path},
+    is_of_container, names_file, seal,
+};
+use crate::exchange::{Exchange, Io};
+
+/// What is known of an answer whose ids are sealed.
+#[derive(Debug, Default)]
+pub(crate) struct Sealer(Follow);
+
+/// Does an answer have an id here? In streams of responses it stands in `response`.
+fn wants(path: &Path) -> bool {
+    let inner = match path {
+        [Name::Response, inner @ ..] => inner,
+        path => path,
+    };
+    let named = matches!(
+        inner,
+        [Name::Id | Name::PreviousResponseId | Name::InputFileId | Name::OutputFileId | Name::ErrorFileId]
+            | [Name::Conversation | Name::Prompt, Name::Id]
+    );
+    named || names_file(path)
+}
+
+/// Pushes the next bytes of a document, or of a stream whose events are too long to be held, as pieces.
+pub(crate) fn pass(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
+    let Some(mut sealer) = exchange.relay.take_sealer() else {
+        return;
+    };
+    let mut at = 0;
+    let out = &mut io.out;
+    let held = sealer.0.feed(bytes, wants, |_, found| {
+        out.push_input(at..found.at.start);
+        let start = out.arena.len();
+        write(exchange, &found, &mut out.arena);
+        out.push_written(start);
+        at = found.at.end;
+    });
+    out.push_input(at..bytes.len() - held);
+    exchange.relay.put_sealer(sealer);
+}
+
+/// The same for bytes that were held back, which are no input any more.
+pub(crate) fn pass_copied(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
+    let Some(mut sealer) = exchange.relay.take_sealer() else {
+        return;
+    };
+    let mut at = 0;
+    let arena = &mut io.out.arena;
+    let start = arena.len();
+    let held = sealer.0.feed(bytes, wants, |_, found| {
+        arena.extend_from_slice(&bytes[at..found.at.start]);
+        write(exchange, &found, arena);
+        at = found.at.end;
+    });
+    arena.extend_from_slice(&bytes[at..bytes.len() - held]);
+    io.out.push_written(start);
+    exchange.relay.put_sealer(sealer);
+}
+
+/// The document is over: what was held of an id that never ended goes out.
+pub(crate) fn end(exchange: &mut Exchange, io: &mut Io<'_>) {
+    if let Some(mut sealer) = exchange.relay.take_sealer() {
+        let start = io.out.arena.len();
+        io.out.arena.extend_from_slice(&sealer.0.take_held());
+        io.out.push_written(start);
+    }
+}
+
+/// The ids in whole events, as ranges of `events` and what stands in the arena for them.
+pub(crate) fn in_events(exchange: &Exchange, io: &mut Io<'_>, events: &[u8]) -> Vec<(Range<usize>, Range<u32>)> {
+    let mut sealed = Vec::new();
+    if !mentions_ids(events) {
+        return sealed;
+    }
+    let mut line_start = 0;
+    for line in events.split_inclusive(|&byte| byte == b'\n') {
+        if line.starts_with(b"data:") && mentions_ids(line) {
+            Follow::default().feed(line, wants, |_, found| {
+                let start = io.out.arena.len();
+                write(exchange, &found, &mut io.out.arena);
+                let at = line_start + found.at.start..line_start + found.at.end;
+                sealed.push((at, io.out.written_since(start)));
+            });
+        }
+        line_start += line.len();
+    }
+    sealed
+}
+
+/// Most events are pieces of text.
+fn mentions_ids(events: &[u8]) -> bool {
+    static NAMES: LazyLock<[Finder<'static>; 2]> =
+        LazyLock::new(|| [Finder::new(b"\"response\""), Finder::new(b"\"file_id")]);
+    NAMES.iter().any(|name| name.find(events).is_some())
+}
+
+/// The id as the client sees it; what cannot be sealed stays, and opens nothing.
+fn write(exchange: &Exchange, found: &Found<'_>, out: &mut Vec<u8>) {
+    let sealed = match found.clean && !is_of_container(found.text) {
+        true => seal(exchange, found.text),
+        false => None,
+    };
+    match sealed {
+        Some(sealed) => edit::write_escaped(out, &sealed),
+        None => out.extend_from_slice(found.text),
+    }
+}

@@ -1,0 +1,97 @@
+//! A provider's credentials, ready for requests.
+
+use tollgate_config::{
+    Problem,
+    document::{Auth, Provider},
+};
+use tollgate_dialect::sign::AwsCredential;
+use tollgate_wire::http1::write;
+
+use super::{
+    Credential, Secrets, Signing,
+    references::{credential_pointer, secret_text},
+};
+use crate::percent;
+
+/// One for each of the provider's credentials, at least one. `shared` is what every request to it has.
+pub(super) fn compile(
+    name: &str,
+    provider: &Provider,
+    shared: &[u8],
+    secrets: &Secrets,
+    problems: &mut Vec<Problem>,
+) -> Vec<Credential> {
+    let count = provider.credentials.len();
+    if count == 0 || provider.auth == Auth::None {
+        return vec![plain(shared.to_vec())];
+    }
+    let mut all = Vec::with_capacity(count);
+    for (i, reference) in provider.credentials.iter().enumerate() {
+        let at = credential_pointer(name, i, count);
+        let compiled = match (&provider.auth, secrets.get(reference)) {
+            // Of these a file of several lines may come.
+            (Auth::Aws { region, service }, Some(content)) => of_aws(&at, content, (region, service), shared),
+            _ => secret_text(secrets, reference, &at).and_then(|secret| of_secret(&at, &provider.auth, secret, shared)),
+        };
+        match compiled {
+            Ok(credential) => all.push(credential),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    all
+}
+
+fn plain(lines: Vec<u8>) -> Credential {
+    Credential {
+        lines: lines.into(),
+        query: None,
+        signing: None,
+    }
+}
+
+fn of_secret(at: &str, auth: &Auth, secret: &[u8], shared: &[u8]) -> Result<Credential, Problem> {
+    let mut lines = shared.to_vec();
+    match auth {
+        Auth::None => {}
+        Auth::Bearer | Auth::Aws { .. } => write::header(&mut lines, b"authorization", &[b"Bearer ", secret].concat()),
+        Auth::XApiKey => write::header(&mut lines, b"x-api-key", secret),
+        Auth::Header(header) => write::header(&mut lines, header.as_bytes(), secret),
+        Auth::Query(name) => {
+            let mut query = name.clone().into_bytes();
+            query.push(b'=');
+            percent::encode_segment(&mut query, &String::from_utf8_lossy(secret));
+            return Ok(Credential {
+                query: Some(query.into()),
+                ..plain(lines)
+            });
+        }
+        Auth::Google { .. } | Auth::AzureAd { .. } => {
+            return Err(Problem::new(
+                at,
+                "access tokens are not fetched yet",
+                "auth: { header: authorization } or a key of the provider's",
+            ));
+        }
+    }
+    Ok(plain(lines))
+}
+
+fn of_aws(at: &str, content: &[u8], (region, service): (&str, &str), shared: &[u8]) -> Result<Credential, Problem> {
+    let right = "ACCESS:SECRET[:SESSION], a file of the AWS tools, or a bearer token";
+    match AwsCredential::read(content) {
+        Err(bad) => Err(Problem::new(at, bad.to_string(), right)),
+        Ok(AwsCredential::Bearer(token)) => {
+            let mut lines = shared.to_vec();
+            write::header(&mut lines, b"authorization", &[b"Bearer ", token.0.as_bytes()].concat());
+            Ok(plain(lines))
+        }
+        Ok(AwsCredential::Keys(keys)) => Ok(Credential {
+            signing: Some(Signing {
+                keys,
+                region: region.into(),
+                service: service.into(),
+            }),
+            ..plain(shared.to_vec())
+        }),
+    }
+}

@@ -1,0 +1,66 @@
+//! Surfaces of objects that live at a provider. An id stands in the path where other surfaces have a model's name.
+
+use tollgate_config::document::Dialect;
+
+use super::{Found, NamesModel, Operation, Surface, surface};
+use crate::stage;
+
+/// The surface of this path, without its base prefix; an id has no slash in it.
+pub(super) fn find(path: &[u8]) -> Option<Found> {
+    let mut all = RESPONSES.iter().chain(&CONVERSATIONS).chain(&FILES_AND_BATCHES);
+    let found = all.find(|surface| {
+        let Operation::Other(family) = surface.operation else {
+            return false;
+        };
+        match surface.names_model {
+            NamesModel::InPath { before, .. } if path.starts_with(before) => {
+                surface.model_in_path(path).is_some_and(|id| !id.contains(&b'/'))
+            }
+            NamesModel::InBody => path.strip_prefix(b"/v1") == Some(family),
+            _ => false,
+        }
+    });
+    found.map(Found::Surface)
+}
+
+/// A call about an object, or that makes one; `family` is its path behind `/v1`.
+const fn object(name: &'static str, dialect: Dialect, allow: &'static str, family: &'static [u8]) -> Surface {
+    let mut object = surface(name, Some(dialect), allow, stage::OBJECT).sealing();
+    object.operation = Operation::Other(family);
+    object
+}
+
+/// The same with an id in its path.
+const fn one(of: Surface, allow: &'static str, (before, after): (&'static [u8], &'static [u8])) -> Surface {
+    let mut one = of.with_model(NamesModel::InPath { before, after });
+    one.allow = allow;
+    one
+}
+
+/// Calls about a response; the longer paths first.
+static RESPONSES: [Surface; 3] = [
+    one(A_RESPONSE, "POST", (b"/v1/responses/", b"/cancel")),
+    one(A_RESPONSE, "GET", (b"/v1/responses/", b"/input_items")),
+    one(A_RESPONSE, "GET, DELETE", (b"/v1/responses/", b"")),
+];
+const A_RESPONSE: Surface = object("responses", Dialect::OpenAiResponses, "", b"/responses");
+
+/// Conversations; their single items are not served.
+static CONVERSATIONS: [Surface; 3] = [
+    A_CONVERSATION,
+    one(A_CONVERSATION, "GET, POST", (b"/v1/conversations/", b"/items")),
+    one(A_CONVERSATION, "GET, POST, DELETE", (b"/v1/conversations/", b"")),
+];
+const A_CONVERSATION: Surface = object("conversations", Dialect::OpenAiResponses, "POST", b"/conversations");
+
+/// Files and batches of the OpenAI API. `GET` without an id would list them, and is refused by name.
+static FILES_AND_BATCHES: [Surface; 6] = [
+    A_FILE,
+    one(A_FILE, "GET", (b"/v1/files/", b"/content")).untouched(),
+    one(A_FILE, "GET, DELETE", (b"/v1/files/", b"")),
+    A_BATCH,
+    one(A_BATCH, "POST", (b"/v1/batches/", b"/cancel")),
+    one(A_BATCH, "GET", (b"/v1/batches/", b"")),
+];
+const A_FILE: Surface = object("files", Dialect::OpenAi, "GET, POST", b"/files");
+const A_BATCH: Surface = object("batches", Dialect::OpenAi, "GET, POST", b"/batches");

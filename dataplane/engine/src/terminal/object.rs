@@ -1,0 +1,248 @@
+//! Objects that live at a provider: responses, conversations, files, batches. An id says where its object is; what is made
+//! goes to where the ids that it names live, else to the provider that `x-tollgate-provider` names, else to the first that
+//! serves the key's models.
+
+use tollgate_config::document::Dialect;
+use tollgate_wire::{
+    head::{Framing, Known, Method},
+    json::{
+        cursor::{self, Kind as Json},
+        watch::Watch,
+    },
+};
+
+use super::direct;
+use crate::{
+    call::ObjectCall,
+    decode,
+    exchange::{Exchange, Io},
+    failure::{Failure, Kind},
+    names::header,
+    outputs::Action,
+    percent,
+    sealing::{self, Object, request},
+    snapshot::Upstream,
+    stage::Verdict,
+    stages::admit,
+    surface::{NamesModel, Operation, Surface},
+};
+
+const BATCHES: Operation = Operation::Other(b"/batches");
+const CONVERSATIONS: Operation = Operation::Other(b"/conversations");
+
+/// The member that names a batch's file.
+const INPUT: &str = "input_file_id";
+
+pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
+    let verdict = match exchange.admitted.asked_for_body {
+        true => read_body(exchange, io),
+        false => read_head(exchange, io),
+    };
+    match verdict {
+        Ok(verdict) => verdict,
+        Err(kind) => Verdict::Refuse(Failure::client(kind)),
+    }
+}
+
+fn read_head(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> {
+    admit::read_headers(exchange, io)?;
+    let pinned = exchange.pin();
+    let key = exchange.facts.key.ok_or(Kind::NoKey)?;
+    let surface = exchange.facts.surface;
+    if surface.operation == BATCHES && !pinned.keys.entry(key).batches {
+        return Err(Kind::BatchesNotAllowed);
+    }
+    match surface.model_in_path(io.request.path()) {
+        Some(id) => {
+            let id = percent::decode(id);
+            let found = str::from_utf8(&id).ok().and_then(|id| sealing::open(exchange, id));
+            goes_to(exchange, io, found.ok_or(Kind::NoSuchObject { name: "" })?)?;
+        }
+        None if io.request.head.method == Method::Get => return Err(Kind::ListNotServed),
+        // What it names may say where it is made.
+        None if names_objects(surface.operation) => {}
+        None => {
+            let provider = provider_for_new(exchange, io)?;
+            goes_to(exchange, io, nothing_yet(provider))?;
+        }
+    }
+    let max_bytes = pinned.snapshot.document.max_body_bytes;
+    exchange.admitted.asked_for_body = true;
+    match io.request.head.framing {
+        Framing::Length(length) if length > max_bytes => Err(Kind::TooLarge { max_bytes }),
+        Framing::None | Framing::Length(0) => read_body(exchange, io),
+        _ => {
+            io.out.actions.push(Action::ReadBody { max_bytes });
+            Ok(Verdict::Pause)
+        }
+    }
+}
+
+/// Do bodies of these calls name objects? A file's body is nobody's to read.
+fn names_objects(operation: Operation) -> bool {
+    matches!(operation, BATCHES | CONVERSATIONS)
+}
+
+fn read_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> {
+    exchange.facts.request_body_bytes = io.body.len() as u64;
+    let path = exchange.facts.direct.map(|provider| Object {
+        credential: exchange.call.only_credential,
+        ..nothing_yet(provider)
+    });
+    match exchange.facts.surface.operation {
+        BATCHES if path.is_some() => {}
+        operation if names_objects(operation) => open_body(exchange, io)?,
+        _ => {}
+    }
+    let named = exchange.call.only_provider.map(|provider| Object {
+        credential: exchange.call.only_credential,
+        ..nothing_yet(provider)
+    });
+    match (path, named) {
+        (Some(path), Some(named)) if !path.lives_beside(&named) => {
+            return Err(Kind::Untranslatable {
+                field: exchange.call.pinned_by.unwrap_or("id").into(),
+                wrong: "lives elsewhere than what the path names".into(),
+                offset: 0,
+            });
+        }
+        (Some(path), named) => {
+            exchange.call.only_credential = path.credential.or(named.and_then(|named| named.credential));
+        }
+        (None, Some(named)) => {
+            let provider = &exchange.pin().snapshot.endpoints[named.provider].provider;
+            if asked_provider(io).is_some_and(|name| *name != *provider.as_bytes()) {
+                return Err(ASKED_WRONGLY);
+            }
+            goes_to(exchange, io, named)?;
+        }
+        (None, None) => {
+            let provider = provider_for_new(exchange, io)?;
+            goes_to(exchange, io, nothing_yet(provider))?;
+        }
+    }
+    Ok(direct::begin(exchange, io))
+}
+
+/// Opens the ids in a body of JSON. A batch is made of a file.
+fn open_body(exchange: &mut Exchange, io: &Io<'_>) -> Result<(), Kind> {
+    const FIELDS: Watch<'static, 1> = Watch::new(&[INPUT]);
+    let max_bytes = exchange.pin().snapshot.document.max_body_bytes;
+    if let Some(encoding) = io.request.get(Known::ContentEncoding) {
+        exchange.admitted.decoded = decode::request_body(encoding, io.body, max_bytes)?;
+    }
+    let body = exchange.admitted.body(io.body);
+    let batch = exchange.facts.surface.operation == BATCHES;
+    if body.is_empty() && !batch {
+        return Ok(());
+    }
+    let [input] = cursor::find_watched(body, &FIELDS).map_err(Kind::BadJson)?;
+    if !batch {
+        return request::open_all(exchange, io.body, &[]);
+    }
+    match input {
+        Some(value) if value.kind == Json::String => request::open_all(exchange, io.body, &[(INPUT, input)]),
+        Some(value) => Err(admit::field(INPUT, "must be a string", value)),
+        None => Err(Kind::Field {
+            name: INPUT,
+            wrong: "is missing",
+            offset: body.len(),
+        }),
+    }
+}
+
+/// What is to be made at a provider.
+fn nothing_yet(provider: usize) -> Object {
+    Object {
+        provider,
+        credential: None,
+        raw: String::new(),
+    }
+}
+
+/// Notes whom the call goes to, and at which path there.
+fn goes_to(exchange: &mut Exchange, io: &Io<'_>, object: Object) -> Result<(), Kind> {
+    let pinned = exchange.pin();
+    let surface = exchange.facts.surface;
+    let upstream = &pinned.snapshot.upstreams[object.provider];
+    if upstream.ids.key.is_none() {
+        return Err(Kind::NoIdSecret {
+            provider: pinned.snapshot.endpoints[object.provider].provider.as_str().into(),
+        });
+    }
+    let Operation::Other(family) = surface.operation else {
+        return Err(Kind::NotServedYet);
+    };
+    let mut rest = family.to_vec();
+    if let NamesModel::InPath { after, .. } = surface.names_model {
+        rest.push(b'/');
+        percent::encode_segment(&mut rest, &object.raw);
+        rest.extend_from_slice(after);
+    }
+    let (spoken, path) = upstream.spoken(surface.dialect);
+    let place = path.beside(&rest).filter(|_| has_objects(surface, spoken));
+    let (path, own_query) = place.ok_or(Kind::NotOffered)?;
+    let mut query = own_query.unwrap_or_default().as_bytes().to_vec();
+    for pair in percent::parameters(io.request.query()) {
+        let name = |pair: &[u8]| pair.split(|&byte| byte == b'=').next().map(<[u8]>::to_vec);
+        if !percent::parameters(own_query.unwrap_or_default().as_bytes()).any(|own| name(own) == name(pair)) {
+            query.extend_from_slice(if query.is_empty() { b"" } else { b"&" });
+            query.extend_from_slice(pair);
+        }
+    }
+    exchange.facts.direct = Some(object.provider);
+    exchange.call.only_credential = object.credential;
+    exchange.call.object = Some(ObjectCall { path, query });
+    Ok(())
+}
+
+/// Has a provider spoken to like that the objects of a surface of this dialect? Files and batches are of both.
+fn has_objects(surface: &Surface, spoken: Dialect) -> bool {
+    match spoken {
+        Dialect::OpenAiResponses => true,
+        Dialect::OpenAi => surface.dialect == Some(Dialect::OpenAi),
+        Dialect::Anthropic | Dialect::Gemini | Dialect::Cohere | Dialect::Bedrock => false,
+    }
+}
+
+const ASKED_WRONGLY: Kind = Kind::Header {
+    name: "x-tollgate-provider",
+    wrong: "must name a provider of the OpenAI API that serves a model of this API key, and that has what the request names",
+};
+
+fn asked_provider<'a>(io: &Io<'a>) -> Option<&'a [u8]> {
+    let request = io.request;
+    let mut lines = request.head.fields.lines.iter();
+    let line = lines.find(|line| line.name.of(request.buf).eq_ignore_ascii_case(header::PROVIDER))?;
+    Some(line.value.of(request.buf))
+}
+
+/// The provider that the client names, else the document's first: of those that serve a model of the key.
+fn provider_for_new(exchange: &Exchange, io: &Io<'_>) -> Result<usize, Kind> {
+    let pinned = exchange.pin();
+    let snapshot = &pinned.snapshot;
+    let key = exchange.facts.key.ok_or(Kind::NoKey)?;
+    let allowed = &pinned.keys.entry(key).models;
+    let serves_key = |provider: usize| {
+        let mut models = snapshot.document.models.iter().zip(&snapshot.routes);
+        models.any(|((name, _), route)| {
+            let mut may_use = false;
+            if route.targets.iter().any(|target| target.provider == provider) {
+                allowed.visible(name, |_| may_use = true);
+            }
+            may_use
+        })
+    };
+    let surface = exchange.facts.surface;
+    let speaks = |upstream: &Upstream| has_objects(surface, upstream.spoken(surface.dialect).0);
+    let asked = asked_provider(io);
+    let is_asked = |index: usize| asked.is_none_or(|name| *name == *snapshot.endpoints[index].provider.as_bytes());
+    let mut upstreams = snapshot.upstreams.iter().enumerate();
+    let found = upstreams.find(|(index, upstream)| speaks(upstream) && is_asked(*index) && serves_key(*index));
+    let missing = if asked.is_some() {
+        ASKED_WRONGLY
+    } else {
+        Kind::NotOffered
+    };
+    found.map(|(index, _)| index).ok_or(missing)
+}

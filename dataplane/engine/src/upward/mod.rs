@@ -1,0 +1,312 @@
+//! The request as it goes up. Where the target speaks the client's dialect: the client's bytes, with the model's name, the credentials and the wish for usage edited.
+
+mod direct;
+mod lines;
+mod object;
+mod translated;
+
+use std::ops::Range;
+
+use tollgate_config::document::Dialect;
+use tollgate_wire::{
+    head::{Field, Known},
+    http1::write,
+    json::{cursor::Kind as Json, edit},
+};
+
+use crate::{
+    attempt::route_index,
+    call::SentModel,
+    exchange::{Exchange, Io},
+    names::header,
+    outputs::{Action, Outputs, Piece},
+    sealing::request::Opened,
+    snapshot::{PathCall, Target, TargetModel, Upstream},
+    stages::admit::Admitted,
+    surface::Operation,
+};
+
+use lines::Goes;
+
+pub(crate) use translated::{dropped, is_needed, max_translated_bytes, prepare};
+
+/// Bytes of the request that something else is sent for: an empty range inserts.
+struct Edit {
+    instead_of: Range<usize>,
+    /// In the arena.
+    text: Range<u32>,
+}
+
+/// By where they stand; those that are none stand last.
+type Edits = [Option<Edit>];
+
+/// Sends the request to the attempt under way.
+pub(crate) fn send(exchange: &mut Exchange, io: &mut Io<'_>) {
+    let pinned = exchange.pin();
+    let Some(live) = exchange.call.live else { return };
+    let route = route_index(exchange);
+    let target = &pinned.snapshot.routes[route].targets[live.target];
+    let upstream = &pinned.snapshot.upstreams[target.provider];
+    let tied = exchange
+        .call
+        .only_credential
+        .filter(|&turn| turn < upstream.credentials.len());
+    let turn = tied.unwrap_or_else(|| upstream.turn(io.local.sequence));
+    exchange.call.credential = turn;
+    let to = (upstream, target.provider, pinned.snapshot.revision, turn);
+    let (lines, pieces) = if exchange.call.object.is_some() {
+        object::write(exchange, io, to)
+    } else if exchange.facts.direct.is_some() {
+        direct::write(io, to)
+    } else if exchange.call.translated.is_some() {
+        translated::write(exchange, io, to, target)
+    } else {
+        write_passed(exchange, io, to, target)
+    };
+    io.out.actions.push(Action::SendUp {
+        attempt: live.id,
+        lines,
+        pieces,
+    });
+    exchange.facts.wait_begins(io.now);
+}
+
+/// Whom a request is written for: the provider, its index, the snapshot's revision, and the credential whose turn it is.
+type To<'a> = (&'a Upstream, usize, u64, usize);
+
+/// The client's own request, edited: head and body.
+fn write_passed(exchange: &mut Exchange, io: &mut Io<'_>, to: To<'_>, target: &Target) -> (Range<u32>, Range<u32>) {
+    let upstream = to.0;
+    let (_, path) = upstream.spoken(exchange.facts.surface.dialect);
+    let body = exchange.admitted.body(io.body);
+    let model = edit_model(exchange, target, path.names_model(), body, io.out);
+    let added = wants_usage(exchange, upstream);
+    let usage = if added {
+        edit_usage(&exchange.admitted, body, io.out)
+    } else {
+        None
+    };
+    let mut usual = [model, usage];
+    // None of them but where a request names objects: only then is it worth a list.
+    let mut all = opened_edits(&exchange.admitted, io.out);
+    let edits = if all.is_empty() {
+        &mut usual[..]
+    } else {
+        all.extend(usual);
+        &mut all[..]
+    };
+    edits.sort_by_key(|edit| edit.as_ref().map_or(usize::MAX, |edit| edit.instead_of.start));
+    let length = edited_length(edits, body.len());
+    let pieces = write_pieces(io.out, edits, body, exchange.admitted.decoded.is_some());
+
+    let request = io.request;
+    let call = PathCall {
+        operation: exchange.facts.surface.operation,
+        model: exchange.call.sent_model_name(&target.model),
+        stream: exchange.facts.stream,
+        query: Some(request.query()),
+        credential: None,
+    };
+    io.out.arena.reserve(request.buf.len() + 512);
+    let line = lines::begin(io, to, Goes::To(path, call));
+    let out = &mut io.out.arena;
+    lines::usual_headers(out, upstream, Some(request));
+    write::forward(out, request.buf, &request.head.fields.lines, |field| {
+        passes(field, request.buf, upstream)
+    });
+    exchange.call.added_usage = added;
+    let lines = lines::end(io, to, line, pieces.clone(), Some(length as u64));
+    (lines, pieces)
+}
+
+/// Notes which name will be sent; one with a star is put together.
+pub(crate) fn set_sent_model(exchange: &mut Exchange, route: usize, index: usize, target: &Target) {
+    let (call, facts) = (&mut exchange.call, &exchange.facts);
+    if facts.direct.is_some() {
+        return;
+    }
+    match &target.model {
+        TargetModel::Fixed { .. } => call.sent_model = SentModel::Target { route, target: index },
+        TargetModel::Star { before, after } => {
+            let found = facts.model.as_ref().expect("a model was found");
+            call.star_model.clear();
+            for part in [&**before, &facts.model_asked[found.star.clone()], &**after] {
+                call.star_model.push_str(part);
+            }
+            call.sent_model = SentModel::Star;
+        }
+    }
+}
+
+/// The provider's own ids in place of those that were opened.
+fn opened_edits(admitted: &Admitted, out: &mut Outputs) -> Vec<Option<Edit>> {
+    let edit = |Opened { at, json }: &Opened| {
+        let start = out.arena.len();
+        out.arena.extend_from_slice(json);
+        Some(Edit {
+            instead_of: at.clone(),
+            text: out.written_since(start),
+        })
+    };
+    admitted.opened.iter().map(edit).collect()
+}
+
+/// The provider's name in place of the one the client used; nothing when they are the same.
+fn edit_model(exchange: &Exchange, target: &Target, in_path: bool, body: &[u8], out: &mut Outputs) -> Option<Edit> {
+    let start = out.arena.len();
+    let instead_of = match (exchange.admitted.model, &target.model) {
+        (Some(named), TargetModel::Fixed { json, .. }) if **json == *named.span.of(body) => return None,
+        (Some(named), _) => named.span.range(),
+        // The path names it to us; where it does to the provider too, the body stays.
+        (None, _) if in_path => return None,
+        (None, _) => {
+            let inside = body.iter().position(|&byte| byte == b'{')? + 1;
+            let is_empty = body[inside..].trim_ascii_start().first() == Some(&b'}');
+            out.arena.extend_from_slice(b"\"model\":");
+            write_model(exchange, target, out);
+            out.arena.extend_from_slice(if is_empty { b"" } else { b"," });
+            let text = out.written_since(start);
+            return Some(Edit {
+                instead_of: inside..inside,
+                text,
+            });
+        }
+    };
+    write_model(exchange, target, out);
+    Some(Edit {
+        instead_of,
+        text: out.written_since(start),
+    })
+}
+
+fn write_model(exchange: &Exchange, target: &Target, out: &mut Outputs) {
+    match &target.model {
+        TargetModel::Fixed { json, .. } => out.arena.extend_from_slice(json),
+        TargetModel::Star { .. } => edit::write_string(&mut out.arena, &exchange.call.star_model),
+    }
+}
+
+/// Does the gateway ask for the stream's usage because the client did not?
+fn wants_usage(exchange: &Exchange, upstream: &Upstream) -> bool {
+    let surface = exchange.facts.surface;
+    let reports = matches!(surface.operation, Operation::Chat | Operation::Other(b"/completions"));
+    let openai = surface.dialect == Some(Dialect::OpenAi) && reports;
+    openai && exchange.facts.stream && upstream.may_ask_stream_usage && !exchange.admitted.asked_stream_usage()
+}
+
+/// `None` where `stream_options` is something that no provider accepts: its own error says so best.
+fn edit_usage(admitted: &Admitted, body: &[u8], out: &mut Outputs) -> Option<Edit> {
+    let start = out.arena.len();
+    let (instead_of, text): (Range<usize>, &[u8]) = match (admitted.include_usage, admitted.stream_options) {
+        (Some(declined), _) => (declined.span.range(), b"true"),
+        (None, Some(options)) if options.kind == Json::Null => (options.span.range(), b"{\"include_usage\":true}"),
+        (None, Some(options)) if options.kind == Json::Object => {
+            let inside = options.span.start as usize + 1;
+            let is_empty = body[inside..options.span.end as usize - 1].trim_ascii().is_empty();
+            let text: &[u8] = if is_empty {
+                b"\"include_usage\":true"
+            } else {
+                b"\"include_usage\":true,"
+            };
+            (inside..inside, text)
+        }
+        (None, Some(_)) => return None,
+        (None, None) => {
+            let behind = admitted.stream?.span.end as usize;
+            (behind..behind, b",\"stream_options\":{\"include_usage\":true}")
+        }
+    };
+    out.arena.extend_from_slice(text);
+    Some(Edit {
+        instead_of,
+        text: out.written_since(start),
+    })
+}
+
+fn edited_length(edits: &Edits, length: usize) -> usize {
+    let edits = edits.iter().flatten();
+    edits.fold(length, |sum, Edit { instead_of, text }| {
+        sum + text.len() - instead_of.len()
+    })
+}
+
+fn write_pieces(out: &mut Outputs, edits: &Edits, body: &[u8], decoded: bool) -> Range<u32> {
+    let first = out.pieces.len() as u32;
+    let mut at = 0;
+    for Edit { instead_of, text } in edits.iter().flatten() {
+        push_body(out, body, at..instead_of.start, decoded);
+        out.pieces.push(Piece::Arena(text.clone()));
+        at = instead_of.end;
+    }
+    push_body(out, body, at..body.len(), decoded);
+    first..out.pieces.len() as u32
+}
+
+fn push_body(out: &mut Outputs, body: &[u8], range: Range<usize>, decoded: bool) {
+    if range.is_empty() {
+        return;
+    }
+    if decoded {
+        // Copied: what the shell holds is the encoded body.
+        let start = out.arena.len();
+        out.arena.extend_from_slice(&body[range]);
+        let copied = out.written_since(start);
+        out.pieces.push(Piece::Arena(copied));
+    } else {
+        out.pieces
+            .push(Piece::RequestBody(range.start as u32..range.end as u32));
+    }
+}
+
+/// Which of the client's headers a provider sees. CORS is the gateway's own affair, and so is the content coding.
+fn passes(field: &Field, buf: &[u8], upstream: &Upstream) -> bool {
+    let known_passes = match field.known {
+        Known::Other
+        | Known::Accept
+        | Known::AnthropicVersion
+        | Known::ContentType
+        | Known::Date
+        | Known::RequestId
+        | Known::RetryAfter
+        | Known::Server
+        | Known::XRatelimit
+        | Known::XRequestId => true,
+        Known::AcceptEncoding
+        | Known::AccessControlRequestHeaders
+        | Known::AccessControlRequestMethod
+        | Known::ApiKey
+        | Known::Authorization
+        | Known::Connection
+        | Known::ContentEncoding
+        | Known::ContentLength
+        | Known::Cookie
+        | Known::Expect
+        | Known::Forwarded
+        | Known::Host
+        | Known::KeepAlive
+        | Known::OpenaiOrganization
+        | Known::OpenaiProject
+        | Known::Origin
+        | Known::ProxyAuthenticate
+        | Known::ProxyAuthorization
+        | Known::ProxyConnection
+        | Known::SetCookie
+        | Known::Te
+        | Known::Trailer
+        | Known::TransferEncoding
+        | Known::Upgrade
+        | Known::XApiKey
+        | Known::XForwarded
+        | Known::XForwardedFor
+        | Known::XGoogApiKey
+        | Known::XTollgateCache
+        | Known::XTollgate
+        | Known::XTollgateTags
+        | Known::XTollgateTimeout => false,
+    };
+    known_passes
+        && !upstream
+            .header_names
+            .iter()
+            .any(|name| field.name.of(buf).eq_ignore_ascii_case(name.as_bytes()))
+}

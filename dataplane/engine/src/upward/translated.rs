@@ -1,0 +1,161 @@
+//! The request as it goes up in another dialect than it came: written anew, with none of the client's headers but those
+//! that trace it.
+
+use std::{borrow::Cow, ops::Range};
+
+use tollgate_config::document::{Dialect, OnUnsupported};
+use tollgate_dialect::{
+    canonical::bad::BadRequest,
+    speak::{PathFacts, TargetFacts},
+    translate,
+};
+use tollgate_wire::{head::Known, http1::write};
+
+use super::{Goes, To, header, lines};
+use crate::{
+    call::Translated,
+    exchange::{Exchange, Io},
+    failure::{Failure, Kind},
+    outputs::Piece,
+    percent,
+    sealing::request::opened_body,
+    snapshot::{PathCall, Route, Target},
+    speaks,
+    surface::Operation,
+};
+
+/// What another dialect makes of a body at most: strings that become strings within strings may double, and a few
+/// names are longer.
+pub(crate) const fn max_translated_bytes(body_bytes: usize) -> usize {
+    2 * body_bytes + 64 * 1024
+}
+
+/// Must the request be said in other words for this target? Also where it is in its own dialect, but carries what a
+/// provider signed and the gateway sealed, or where the provider wants members that no client sends.
+pub(crate) fn is_needed(exchange: &Exchange, spoken: Dialect, target: &Target) -> bool {
+    let surface = exchange.facts.surface;
+    exchange.facts.direct.is_none()
+        && surface.operation == Operation::Chat
+        && (surface.dialect != Some(spoken) || exchange.admitted.issued_by.is_some() || !target.quirks.set.is_empty())
+}
+
+/// Writes the request for a target, before it is dialled.
+pub(crate) fn prepare(
+    exchange: &mut Exchange,
+    io: &Io<'_>,
+    (provider, spoken): (&str, Dialect),
+    (route, target): (&Route, &Target),
+) -> Result<(), Failure> {
+    let mut out = exchange.call.take_spare_body();
+    let client = exchange.facts.surface.dialect.unwrap_or(spoken);
+    let in_path = exchange
+        .facts
+        .surface
+        .model_in_path(io.request.path())
+        .map(percent::decode);
+    let in_path = in_path.as_deref().map(String::from_utf8_lossy);
+    let path = PathFacts {
+        model: in_path.as_deref(),
+        stream: exchange.facts.stream,
+    };
+    let to = TargetFacts {
+        model: exchange.call.sent_model_name(&target.model),
+        quirks: &target.quirks,
+    };
+    let body = opened_body(exchange.admitted.body(io.body), &exchange.admitted.opened);
+    let body = &*body;
+    let sent = translate::write_request(
+        (speaks::of(client), speaks::of(spoken)),
+        (body, path),
+        (provider, &to),
+        &mut out,
+    );
+    let sent = sent.map_err(|bad| Failure::client(kind(bad)))?;
+    if route.on_unsupported == OnUnsupported::Error && !sent.dropped.is_empty() {
+        return Err(Failure::client(Kind::Unsupported(sent.dropped.join(", "))));
+    }
+    if out.len() > max_translated_bytes(body.len()) {
+        return Err(Failure::client(Kind::TranslatedTooLarge));
+    }
+    exchange.call.translated = Some(Translated {
+        body: out,
+        sent,
+        spoken,
+    });
+    Ok(())
+}
+
+fn kind(bad: BadRequest) -> Kind {
+    match bad {
+        BadRequest::Json(bad) => Kind::BadJson(bad),
+        BadRequest::Field { field, wrong, offset } => Kind::Untranslatable { field, wrong, offset },
+    }
+}
+
+/// Head and body of what `prepare` wrote.
+pub(super) fn write(exchange: &Exchange, io: &mut Io<'_>, to: To<'_>, target: &Target) -> (Range<u32>, Range<u32>) {
+    let translated = exchange
+        .call
+        .translated
+        .as_ref()
+        .expect("it was prepared before the connection was asked for");
+    let start = io.out.arena.len();
+    // Copied once: it was written before the connection stood, in a turn whose arena is gone.
+    io.out.arena.extend_from_slice(&translated.body);
+    let body = io.out.written_since(start);
+    let first = io.out.pieces.len() as u32;
+    io.out.pieces.push(Piece::Arena(body));
+    let pieces = first..first + 1;
+    let (upstream, stream) = (to.0, exchange.facts.stream);
+    let (_, path) = upstream.spoken(Some(translated.spoken));
+    let call = PathCall {
+        operation: Operation::Chat,
+        model: exchange.call.sent_model_name(&target.model),
+        stream,
+        query: None,
+        credential: None,
+    };
+    let line = lines::begin(io, to, Goes::To(path, call));
+    let (request, out) = (io.request, &mut io.out.arena);
+    write::header(out, header::CONTENT_TYPE, b"application/json");
+    write::header(out, header::ACCEPT, accepted(translated.spoken, stream));
+    lines::usual_headers(out, upstream, None);
+    let has_version = upstream.header_names.iter().any(|name| &**name == "anthropic-version")
+        || upstream
+            .usual_headers
+            .iter()
+            .any(|(name, _)| &**name == "anthropic-version");
+    if translated.spoken == Dialect::Anthropic && !has_version {
+        write::header(out, header::ANTHROPIC_VERSION, ANTHROPIC_VERSION);
+    }
+    write::forward(out, request.buf, &request.head.fields.lines, |field| {
+        let name = field.name.of(request.buf);
+        field.known == Known::Other && TRACING.iter().any(|known| name.eq_ignore_ascii_case(known))
+    });
+    let length = translated.body.len() as u64;
+    let lines = lines::end(io, to, line, pieces.clone(), Some(length));
+    (lines, pieces)
+}
+
+fn accepted(dialect: Dialect, stream: bool) -> &'static [u8] {
+    match (stream, dialect) {
+        (false, _) => b"application/json",
+        (true, Dialect::Bedrock) => b"application/vnd.amazon.eventstream",
+        (true, _) => b"text/event-stream",
+    }
+}
+
+/// The only version there is. Source: Anthropic API reference, "Versions".
+const ANTHROPIC_VERSION: &[u8] = b"2023-06-01";
+/// W3C Trace Context.
+const TRACING: [&[u8]; 2] = [b"traceparent", b"tracestate"];
+
+/// What was lost on the way up, as a header's value; nothing when nothing was.
+pub(crate) fn dropped(exchange: &Exchange) -> Option<Cow<'_, str>> {
+    let dropped = &exchange.call.translated.as_ref()?.sent.dropped;
+    match dropped.as_slice() {
+        [] => None,
+        [one] => Some(Cow::Borrowed(one)),
+        many => Some(Cow::Owned(many.join(", "))),
+    }
+}

@@ -1,0 +1,123 @@
+//! What the catalogue says of a provider, as it shows in what goes up: paths, queries, quirks, signatures.
+
+mod rig;
+
+use rig::{Did, Rig, document, env, header, reply, sent};
+use serde_json::Value;
+use tollgate_config::{Document, document::Auth, parse};
+
+/// A document as an operator writes it: providers and models; keys are the rig's.
+fn written(text: &str) -> Document {
+    let tree = parse::parse(&format!("{{\"version\": 1, {text}}}")).expect("JSON");
+    let mut document = tollgate_config::check::check(&tree).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let base = document_keys();
+    document.keys = base.keys;
+    document
+}
+
+fn document_keys() -> Document {
+    let mut document = document();
+    document.keys.retain(|(name, _)| name == "all");
+    document
+}
+
+fn chat(rig: &mut Rig, body: &str) -> (String, Value) {
+    let did = rig.chat(body);
+    assert!(matches!(did[..], [Did::Dial { .. }]), "{did:?}");
+    let (head, body) = sent(&rig.connected(1));
+    let tree = serde_json::from_str(&body).unwrap_or_else(|bad| panic!("{bad}: {body}"));
+    (head, tree)
+}
+
+#[test]
+fn a_row_says_the_path_the_query_and_the_header() {
+    for (provider, model, line, shown) in [
+        (
+            r#"{"kind": "azure-openai", "resource": "corp", "credential": "env:C"}"#,
+            "dep/one",
+            "POST /openai/deployments/dep%2Fone/chat/completions?api-version=2024-10-21 HTTP/1.1",
+            ("api-key", "credential-C"),
+        ),
+        (
+            r#"{"kind": "gemini", "credential": "env:C"}"#,
+            "gemini-3-pro",
+            "POST /v1beta/models/gemini-3-pro:generateContent HTTP/1.1",
+            ("x-goog-api-key", "credential-C"),
+        ),
+        (
+            r#"{"kind": "anthropic", "credential": "env:C"}"#,
+            "claude-haiku-4-5",
+            "POST /v1/messages HTTP/1.1",
+            ("anthropic-version", "2023-06-01"),
+        ),
+        (
+            r#"{"kind": "groq", "credential": "env:C"}"#,
+            "llama",
+            "POST /openai/v1/chat/completions HTTP/1.1",
+            ("authorization", "Bearer credential-C"),
+        ),
+    ] {
+        let text = format!(
+            r#""providers": {{"p": {provider}}}, "models": {{"m": {{"targets": [{{"provider": "p", "model": "{model}"}}]}}}}"#
+        );
+        let mut rig = Rig::new(written(&text));
+        let (head, _) = chat(&mut rig, r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#);
+        assert!(head.starts_with(line), "{head}");
+        assert_eq!(header(&head, shown.0), Some(shown.1), "{head}");
+    }
+}
+
+#[test]
+fn quirks_are_obeyed_where_the_request_is_written_anew() {
+    let text = r#""providers": {"p": {"kind": "mistral", "credential": "env:C"}},
+        "models": {"m": {"targets": [{"provider": "p", "model": "mistral-large"}]},
+                   "strict": {"on_unsupported": "error", "targets": [{"provider": "p", "model": "mistral-large"}]}}"#;
+    let mut rig = Rig::new(written(text));
+    let body = r#"{"contents":[{"role":"user","parts":[{"text":"hi"}]}],
+        "generationConfig":{"seed":7,"temperature":1.9,"maxOutputTokens":9}}"#;
+    let call =
+        // The version that Google's SDKs ask for unless told otherwise.
+        |model: &str| format!("POST /v1/models/{model}:generateContent HTTP/1.1\nhost: g\nx-api-key: secret-all\n");
+    rig.request(&call("m"), body.as_bytes());
+    let (_, up) = sent(&rig.connected(1));
+    let up: Value = serde_json::from_str(&up).expect("JSON");
+    assert_eq!((&up["random_seed"], &up["seed"]), (&7.into(), &Value::Null), "{up}");
+    assert_eq!(up["temperature"], 1.5);
+    // The same call where nothing may be lost names what would be.
+    let mut rig = Rig::new(written(text));
+    let (status, _, said) = reply(&rig.request(&call("strict"), body.as_bytes()));
+    assert_eq!(status, 400);
+    assert!(said.contains("temperature"), "{said}");
+}
+
+#[test]
+fn aws_requests_are_signed_and_a_bearer_token_is_sent_as_it_is() {
+    let text = r#""providers": {"p": {"kind": "bedrock", "region": "us-east-1", "credential": "env:C"}},
+        "models": {"m": {"targets": [{"provider": "p", "model": "anthropic.claude-haiku-4-5-20251001-v1:0"}]}}"#;
+    let document = written(text);
+    assert!(matches!(document.providers[0].1.auth, Auth::Aws { .. }));
+    let mut rig = Rig::new(document.clone());
+    let (head, _) = chat(&mut rig, r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#);
+    assert_eq!(header(&head, "authorization"), Some("Bearer credential-C"));
+    assert_eq!(header(&head, "x-amz-date"), None);
+
+    let mut secrets = rig::secrets(&document);
+    secrets.insert(
+        env("C"),
+        b"AKIDEXAMPLE:wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_vec(),
+    );
+    let mut rig = Rig::with_secrets(document, &secrets);
+    let (head, _) = chat(&mut rig, r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#);
+    let line = "POST /model/anthropic.claude-haiku-4-5-20251001-v1";
+    assert!(head.starts_with(line), "{head}");
+    assert_eq!(header(&head, "x-amz-date"), Some("20270115T080000Z"));
+    let signed = header(&head, "authorization").unwrap_or_default();
+    let begins = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20270115/us-east-1/bedrock/aws4_request, SignedHeaders=host;x-amz-date, \
+                  Signature=";
+    let signature = signed.strip_prefix(begins).unwrap_or_else(|| panic!("{signed}"));
+    assert!(
+        signature.len() == 64 && signature.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        "{signed}"
+    );
+    assert!(!head.contains("wJalr"));
+}
