@@ -300,3 +300,24 @@ fn what_a_provider_signed_goes_back_to_it_and_nowhere_else() {
     assert_eq!(status, 502);
     assert!(text.contains("'gemini'"), "{text}");
 }
+
+#[test]
+fn a_text_that_looks_sealed_is_text() {
+    let sealed = tollgate_dialect::canonical::seal::seal("openai", "c2lnbmVk");
+    let body =
+        format!(r#"{{"model":"openai","weird": 1,"messages":[{{"role":"user","content":"what is {sealed}?"}}]}}"#);
+    let mut rig = Rig::new(six());
+    rig.chat(&body);
+    let (_, up) = sent(&rig.connected(1));
+    assert_eq!(up, body.replace(r#""model":"openai""#, r#""model":"real-model""#));
+}
+
+#[test]
+fn a_redirection_is_no_answer() {
+    let mut rig = Rig::new(document());
+    let did = rig.messages(ASKS);
+    send(&mut rig, &did);
+    let (status, _, text) = reply(&rig.answer(1, "HTTP/1.1 302 Found\nlocation: http://x/\ncontent-length: 0\n"));
+    assert_eq!(status, 502, "{text}");
+    assert!(text.contains("302"), "{text}");
+}

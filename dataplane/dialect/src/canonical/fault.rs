@@ -61,8 +61,9 @@ impl FaultKind {
             413 => FaultKind::TooLarge,
             429 => FaultKind::RateLimited,
             503 | 529 => FaultKind::Overloaded,
-            500.. => FaultKind::Internal,
-            _ => FaultKind::InvalidRequest,
+            400..500 => FaultKind::InvalidRequest,
+            // A redirection, too, is no answer to a call, and not its caller's fault.
+            _ => FaultKind::Internal,
         }
     }
 }

@@ -7,7 +7,10 @@
 //! - A part is never empty by accident: a dialect's empty string content gives one empty text part only where it said so.
 //! - Absent (`None`) means that the caller did not say; no reader fills in a dialect's default.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, VecDeque},
+};
 
 use crate::json::{Json, Number, Text};
 
@@ -269,39 +272,20 @@ pub struct Owned<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// The name of the tool whose call had this id.
-    pub fn tool_of_call(&self, call_id: &Text<'_>) -> Option<&Text<'a>> {
-        // From the end: results follow their calls closely.
-        self.turns
-            .iter()
-            .rev()
-            .flat_map(|turn| &turn.parts)
-            .find_map(|part| match &part.content {
-                Content::ToolCall { id: Some(id), name, .. } if id == call_id => Some(name),
-                _ => None,
-            })
-    }
-
     /// Gives every tool call without an id one (`call_1`, `call_2`, … by position), and every result without one the id
     /// of the first call of its name that has no result yet: for writers whose dialect needs ids.
     pub fn name_calls(&mut self) {
         let mut position = 0;
-        // Calls of the round so far that no result answered.
-        let mut open: Vec<(Text<'a>, Text<'a>)> = Vec::new();
+        let mut open = OpenCalls::default();
         for part in self.turns.iter_mut().flat_map(|turn| &mut turn.parts) {
             match &mut part.content {
                 Content::ToolCall { id, name, .. } => {
                     position += 1;
                     let id = id.get_or_insert_with(|| Text::from(format!("call_{position}")));
-                    open.push((name.clone(), id.clone()));
+                    open.push(name.clone(), id.clone());
                 }
                 Content::ToolResult { call_id, name, .. } => {
-                    let answered = open.iter().position(|(called, id)| match (&*call_id, &*name) {
-                        (Some(asked), _) => asked == id,
-                        (None, Some(asked)) => asked == called,
-                        (None, None) => true,
-                    });
-                    let Some((called, id)) = answered.map(|at| open.remove(at)) else {
+                    let Some((called, id)) = open.answer(call_id.as_ref(), name.as_ref()) else {
                         continue;
                     };
                     call_id.get_or_insert(id);
@@ -310,5 +294,125 @@ impl<'a> Request<'a> {
                 _ => {}
             }
         }
+    }
+}
+
+/// Calls that no result has answered. Looked up in trees: a request of many calls and results must not take the square
+/// of its length.
+#[derive(Default)]
+struct OpenCalls<'a> {
+    /// Name and id, in order; `None` once answered.
+    calls: Vec<Option<(Text<'a>, Text<'a>)>>,
+    by_id: BTreeMap<Vec<u8>, VecDeque<usize>>,
+    by_name: BTreeMap<Vec<u8>, VecDeque<usize>>,
+    in_order: VecDeque<usize>,
+}
+
+impl<'a> OpenCalls<'a> {
+    fn push(&mut self, name: Text<'a>, id: Text<'a>) {
+        let at = self.calls.len();
+        self.by_id.entry(key(&id)).or_default().push_back(at);
+        self.by_name.entry(key(&name)).or_default().push_back(at);
+        self.in_order.push_back(at);
+        self.calls.push(Some((name, id)));
+    }
+
+    /// The first open call of this id, or else of this name, or else the first.
+    fn answer(&mut self, id: Option<&Text<'_>>, name: Option<&Text<'_>>) -> Option<(Text<'a>, Text<'a>)> {
+        let queue = match (id, name) {
+            (Some(id), _) => self.by_id.get_mut(&key(id))?,
+            (None, Some(name)) => self.by_name.get_mut(&key(name))?,
+            (None, None) => &mut self.in_order,
+        };
+        // A call stands in three queues and is answered from one: the others pass it over, once.
+        loop {
+            if let Some(call) = self.calls[queue.pop_front()?].take() {
+                return Some(call);
+            }
+        }
+    }
+}
+
+/// The text's bytes; of one with half a surrogate pair, the escapes themselves.
+fn key(text: &Text<'_>) -> Vec<u8> {
+    match (text.plain(), text) {
+        (Some(plain), _) => plain.into_owned().into_bytes(),
+        (None, Text::Escaped(raw)) => raw.to_vec(),
+        (None, Text::Plain(plain)) => plain.as_bytes().to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(id: Option<&'static str>, name: &'static str) -> Part<'static> {
+        Part::new(Content::ToolCall {
+            id: id.map(Text::from),
+            name: Text::from(name),
+            arguments: Json::EMPTY_OBJECT,
+        })
+    }
+
+    fn result(call_id: Option<&'static str>, name: Option<&'static str>) -> Part<'static> {
+        Part::new(Content::ToolResult {
+            call_id: call_id.map(Text::from),
+            name: name.map(Text::from),
+            parts: Vec::new(),
+            is_error: false,
+        })
+    }
+
+    /// The results of a conversation as `id name`, once the calls are named.
+    fn results(parts: Vec<Part<'static>>) -> Vec<String> {
+        let turn = |part| Turn {
+            role: Role::User,
+            name: None,
+            parts: vec![part],
+        };
+        let mut request = Request {
+            turns: parts.into_iter().map(turn).collect(),
+            ..Request::default()
+        };
+        request.name_calls();
+        let plain = |text: &Option<Text<'_>>| text.as_ref().and_then(Text::plain).unwrap_or_default().into_owned();
+        let parts = request.turns.iter().flat_map(|turn| &turn.parts);
+        parts
+            .filter_map(|part| match &part.content {
+                Content::ToolResult { call_id, name, .. } => Some(format!("{} {}", plain(call_id), plain(name))),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn results_find_their_calls_by_id_by_name_and_by_place() {
+        let said = results(vec![
+            call(Some("a"), "one"),
+            call(None, "two"),
+            call(None, "one"),
+            call(Some("a"), "three"),
+            result(Some("a"), None),
+            result(None, Some("one")),
+            result(None, None),
+            result(Some("a"), None),
+            result(Some("unknown"), None),
+            result(None, Some("one")),
+        ]);
+        assert_eq!(
+            said,
+            ["a one", "call_3 one", "call_2 two", "a three", "unknown ", " one"]
+        );
+    }
+
+    /// Quadratic, this would take minutes.
+    #[test]
+    fn many_calls_that_nobody_answers_take_no_longer_each() {
+        let ids: Vec<&'static str> = (0..60_000)
+            .map(|n| &*Box::leak(format!("t{n}").into_boxed_str()))
+            .collect();
+        let calls = ids.iter().map(|id| call(Some(id), "tool"));
+        let strange = (0..60_000).map(|_| result(Some("z"), None));
+        assert_eq!(results(calls.chain(strange).collect()).len(), 60_000);
     }
 }

@@ -9,6 +9,11 @@ use crate::{
     json::{Node, Out, Text},
 };
 
+/// Citations that one answer, or one event of a stream, may make, and their bytes: a source may be referred to again
+/// and again, and each reference repeats it.
+const MAX_CITATIONS: usize = 1_024;
+const MAX_CITED_BYTES: usize = 1024 * 1024;
+
 /// Bytes of a text kept to count characters in; citations of a longer one lose their places.
 const MAX_SAID_BYTES: usize = 1024 * 1024;
 
@@ -27,6 +32,7 @@ pub(super) fn grounded<'a>(metadata: Node<'a>, mut on_citation: impl FnMut(Place
     let chunks = metadata.get("groundingChunks").into_iter().flat_map(Node::elements);
     let sources: Vec<Citation<'a>> = chunks.map(source).collect();
     let mut used = vec![false; sources.len()];
+    let (mut left, mut bytes_left) = (MAX_CITATIONS, MAX_CITED_BYTES);
     for support in metadata.get("groundingSupports").into_iter().flat_map(Node::elements) {
         let segment = support.get("segment");
         let count = |name| segment.and_then(|segment| segment.get(name)).and_then(Node::unsigned);
@@ -38,6 +44,11 @@ pub(super) fn grounded<'a>(metadata: Node<'a>, mut on_citation: impl FnMut(Place
         for index in indices.filter_map(|index| usize::try_from(index.unsigned()?).ok()) {
             let Some(citation) = sources.get(index) else { continue };
             used[index] = true;
+            let size = cited_bytes(citation);
+            if left == 0 || size > bytes_left {
+                continue;
+            }
+            (left, bytes_left) = (left - 1, bytes_left - size);
             on_citation(Placed {
                 part: count("partIndex").unwrap_or(0),
                 bytes,
@@ -53,6 +64,11 @@ pub(super) fn grounded<'a>(metadata: Node<'a>, mut on_citation: impl FnMut(Place
             citation,
         });
     }
+}
+
+fn cited_bytes(citation: &Citation<'_>) -> usize {
+    let texts = [&citation.url, &citation.title, &citation.quoted];
+    texts.into_iter().flatten().map(Text::held_bytes).sum()
 }
 
 fn source(chunk: Node<'_>) -> Citation<'_> {

@@ -49,6 +49,14 @@ impl<'a> Text<'a> {
         }
     }
 
+    /// Bytes that stand for it here.
+    pub fn held_bytes(&self) -> usize {
+        match self {
+            Text::Escaped(raw) => raw.len(),
+            Text::Plain(text) => text.len(),
+        }
+    }
+
     /// Compares without building the text, where it has no escapes.
     pub fn is(&self, other: &str) -> bool {
         self.plain().is_some_and(|text| text == other)

@@ -22,6 +22,8 @@ pub struct Sent {
     pub forced_tool: bool,
     /// The caller's dialect has usage in its streams, or the caller asked for it.
     pub stream_usage: bool,
+    /// The request carried something that a provider issued and the gateway sealed.
+    pub had_seals: bool,
 }
 
 /// Appends the body for `provider`. Reads the client's body anew for each attempt: a retry is rare, a tree kept would be
@@ -40,6 +42,7 @@ pub fn write_request(
     }
     request.name_calls();
     let mut drops = Drops::default();
+    let had_seals = has_seals(&request);
     open_seals(&mut request, provider, &mut drops);
     let forced_tool = !to.quirks.native_schema && schema::force(&mut request);
     let start = out.len();
@@ -50,6 +53,16 @@ pub fn write_request(
         dropped,
         forced_tool,
         stream_usage: request.stream_usage,
+        had_seals,
+    })
+}
+
+/// Sealed matter where a provider's matter stands; the same words in a text are text.
+fn has_seals(request: &Request<'_>) -> bool {
+    let sealed = |text: &Text<'_>| text.plain().is_some_and(|text| seal::open(&text).is_some());
+    request.turns.iter().flat_map(|turn| &turn.parts).any(|part| {
+        let data = matches!(&part.content, Content::Sealed { data, .. } if sealed(data));
+        data || part.signature.as_ref().is_some_and(sealed)
     })
 }
 

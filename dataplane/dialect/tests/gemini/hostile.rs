@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use proptest::{prelude::*, sample::Index};
-use tollgate_dialect::{gemini::SPEAKS, speak::Speaks};
+use tollgate_dialect::{canonical::event::Event, gemini::SPEAKS, speak::Speaks};
 
 use crate::rig::{answer, call, golden, read, rewritten, stream};
 
@@ -355,4 +355,24 @@ proptest! {
         }
         read_everything(&bytes);
     }
+}
+
+/// One source, referred to again and again, is not repeated without end.
+#[test]
+fn a_source_cited_without_end_is_cited_so_often() {
+    let (uri, indices) = ("u".repeat(3_000), vec![0; 5_000]);
+    let body = serde_json::json!({"candidates": [{
+        "content": {"role": "model", "parts": [{"text": "Said."}]},
+        "finishReason": "STOP",
+        "groundingMetadata": {
+            "groundingChunks": [{"web": {"uri": uri}}],
+            "groundingSupports": [{"segment": {"endIndex": 5}, "groundingChunkIndices": indices}],
+        },
+    }]});
+    let mut cited = 0;
+    let read = SPEAKS.read_answer(body.to_string().as_bytes(), &mut |event| {
+        cited += usize::from(matches!(event, Event::Citation { .. }));
+    });
+    read.expect("a right answer");
+    assert_eq!(cited, 1024 * 1024 / 3_000);
 }

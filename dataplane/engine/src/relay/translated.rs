@@ -43,6 +43,10 @@ pub(super) struct Translating {
 /// The head of an answer to a request that was translated.
 pub(super) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseView<'_>) {
     let status = answer.head.status;
+    if (300..400).contains(&status) {
+        attempt::give_up(exchange, io, AttemptOutcome::BadAnswer);
+        return exchange.refuse(Failure::upstream(Kind::BadStatus(status), RetryWhere::No), io);
+    }
     let mut translating = Translating::default();
     let bounded = |value: &[u8]| value[..value.len().min(MAX_UPSTREAM_ID_BYTES)].to_vec();
     if let Some(id) = upstream_id(answer) {

@@ -196,7 +196,8 @@ impl ShardMetrics {
             let team = record.team.map_or(NONE, |team| self.teams.id(team));
             let series = self.tokens.entry(TokenKey { model, provider, team }).or_default();
             for (count, tokens) in series.iter_mut().zip(classes(usage)) {
-                *count += tokens.unwrap_or(0);
+                // A provider may say any number.
+                *count = count.saturating_add(tokens.unwrap_or(0));
             }
         }
         if let Some(reason) = record.rejected {
