@@ -97,7 +97,10 @@ fn a_message_of_shared_pieces_arrives_whole_at_a_slow_reader() {
         }),
     };
     let expected = [b"head", &body[..5 << 20], b"MIDDLE", &body[5 << 20..], b"tail"].concat();
+    let (full, is_full) = std::sync::mpsc::channel();
     let reader = std::thread::spawn(move || {
+        // Not before the socket was full: a reader that keeps up lets everything through at once.
+        is_full.recv().unwrap();
         let mut all = vec![0; expected.len()];
         client.read_exact(&mut all).unwrap();
         assert!(all == expected);
@@ -107,6 +110,7 @@ fn a_message_of_shared_pieces_arrives_whole_at_a_slow_reader() {
     until(&mut ring, |_, event| match event {
         Event::Sending { .. } => {
             partial += 1;
+            full.send(()).ok();
             None
         }
         Event::Sent { result, .. } => {
