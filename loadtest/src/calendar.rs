@@ -1,21 +1,11 @@
 //! Points in time as people and providers write them. Pure: the time is given.
 
+use tollgate_dialect::sign::time::civil;
+
 /// `2026-01-01T00:00:00Z`, by the civil calendar's 400-year cycle.
 pub fn rfc_3339(unix_s: u64) -> String {
     let (days, seconds) = (unix_s / 86_400, unix_s % 86_400);
-    // Days since 0000-03-01, so that leap days end the years.
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let (year, month, day) = civil(days);
     let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
     format!(
         "{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{:02}Z",

@@ -52,19 +52,6 @@ pub(crate) fn write_query_without(out: &mut Vec<u8>, query: &[u8], name: &[u8]) 
     }
 }
 
-/// Appends `text` as part of one path segment: everything but unreserved characters and `:` is escaped (AWS and Google
-/// have colons in model names, and want them as they are).
-pub(crate) fn encode_segment(out: &mut Vec<u8>, text: &str) {
-    for &byte in text.as_bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte) {
-            out.push(byte);
-        } else {
-            let hex = |nibble: u8| b"0123456789ABCDEF"[usize::from(nibble)];
-            out.extend_from_slice(&[b'%', hex(byte >> 4), hex(byte & 15)]);
-        }
-    }
-}
-
 /// The parameters of a query, as they stand.
 pub(crate) fn parameters(query: &[u8]) -> impl Iterator<Item = &[u8]> {
     query.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty())

@@ -25,7 +25,7 @@ fn digits(out: &mut [u8], mut number: u64) {
 }
 
 /// Days since 1970-01-01 → year, month, day. Years are counted from March, so that a leap day comes last.
-fn civil(days: u64) -> (u64, u64, u64) {
+pub fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;

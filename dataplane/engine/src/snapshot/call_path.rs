@@ -1,7 +1,7 @@
 //! The request lines of calls to a provider: the catalogue's paths with the model in its place.
 
 use tollgate_config::{
-    catalogue::{self, Paths, Template},
+    catalogue::{self, Paths, Template, path::write_segment},
     document::Dialect,
 };
 
@@ -45,7 +45,7 @@ impl Cut {
     fn write(&self, dialect: Dialect, call: &PathCall<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(self.before.as_bytes());
         if let Some(after) = &self.after {
-            percent::encode_segment(out, call.model);
+            write_segment(call.model, out);
             out.extend_from_slice(after.as_bytes());
         }
         write_query(self.query.as_deref(), dialect, call, out);

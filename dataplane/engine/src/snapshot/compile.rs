@@ -2,6 +2,7 @@
 
 use std::net::Ipv6Addr;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hashbrown::HashMap;
 use sha2::{Digest as _, Sha256};
 use tollgate_config::{
@@ -313,16 +314,7 @@ fn compile_cors(cors: &Cors) -> CorsLines {
 
 /// RFC 4648 §4, with padding.
 fn base64(bytes: &[u8]) -> Vec<u8> {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = Vec::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let group = chunk.iter().fold(0u32, |sum, &byte| sum << 8 | u32::from(byte)) << (8 * (3 - chunk.len()));
-        for i in 0..4 {
-            let digit = DIGITS[(group >> (18 - 6 * i)) as usize & 63];
-            out.push(if i <= chunk.len() { digit } else { b'=' });
-        }
-    }
-    out
+    STANDARD.encode(bytes).into_bytes()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use tollgate_config::{
     Problem,
+    catalogue::path::write_segment,
     document::{Auth, Provider},
 };
 use tollgate_dialect::sign::AwsCredential;
@@ -11,7 +12,6 @@ use super::{
     Credential, Secrets, Signing,
     references::{credential_pointer, secret_text},
 };
-use crate::percent;
 
 /// One for each of the provider's credentials, at least one. `shared` is what every request to it has.
 pub(super) fn compile(
@@ -59,7 +59,7 @@ fn of_secret(at: &str, auth: &Auth, secret: &[u8], shared: &[u8]) -> Result<Cred
         Auth::Query(name) => {
             let mut query = name.clone().into_bytes();
             query.push(b'=');
-            percent::encode_segment(&mut query, &String::from_utf8_lossy(secret));
+            write_segment(&String::from_utf8_lossy(secret), &mut query);
             return Ok(Credential {
                 query: Some(query.into()),
                 ..plain(lines)

@@ -2,7 +2,7 @@
 //! goes to where the ids that it names live, else to the provider that `x-tollgate-provider` names, else to the first that
 //! serves the key's models.
 
-use tollgate_config::document::Dialect;
+use tollgate_config::{catalogue::path::write_segment, document::Dialect};
 use tollgate_wire::{
     head::{Framing, Known, Method},
     json::{
@@ -176,7 +176,7 @@ fn goes_to(exchange: &mut Exchange, io: &Io<'_>, object: Object) -> Result<(), K
     let mut rest = family.to_vec();
     if let NamesModel::InPath { after, .. } = surface.names_model {
         rest.push(b'/');
-        percent::encode_segment(&mut rest, &object.raw);
+        write_segment(&object.raw, &mut rest);
         rest.extend_from_slice(after);
     }
     let (spoken, path) = upstream.spoken(surface.dialect);
