@@ -5,7 +5,7 @@ export TOLLGATE_TEST_PYTHON := $(CURDIR)/.cache/venv/bin/python
 FUZZ_SECONDS ?= 60
 SOAK_HOURS ?= 1
 
-.PHONY: run build test check fmt deny advisories bench bench-check bench-scale compare fuzz soak docs
+.PHONY: run build test check fmt deny advisories bench bench-check bench-scale compare compare-translated fuzz soak docs
 
 run: build
 	@exec target/release/tollgate up $(ARGS)
@@ -58,6 +58,11 @@ compare:
 	@.ci/tools build compare
 	cargo build --release --bins
 	bench/compare/run.py $(ARGS)
+
+compare-translated:
+	@.ci/tools build compare
+	cargo build --release --bins
+	bench/compare/translated.py $(ARGS)
 
 fuzz:
 	@.ci/tools build
