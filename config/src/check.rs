@@ -8,6 +8,7 @@ mod models;
 mod names;
 mod node;
 mod providers;
+mod routing;
 mod url;
 mod values;
 
@@ -71,6 +72,9 @@ fn document(root: &Node) -> Document {
     client_side::distinct_addresses(&fields);
     document.providers = fields.named("providers", names::visible_name, providers::provider);
     document.models = fields.named("models", names::model_name, |node| models::model(node, &names));
+    if let Some(node) = fields.get("models") {
+        models::refuse_cycles(&node, &document.models);
+    }
     document.teams = fields.named("teams", names::name, identities::team);
     document.users = fields.named("users", names::name, |node| identities::user(node, &names));
     document.keys = fields.named("keys", names::name, |node| identities::key(node, &names));

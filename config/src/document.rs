@@ -7,6 +7,10 @@ use std::{
 
 use crate::catalogue::{Operation, Paths, Row};
 
+mod routing;
+
+pub use routing::{Breaker, Conditions, Retry, Sticky, Strategy, Tier};
+
 /// Named entries in document order.
 pub type Named<T> = Vec<(String, T)>;
 
@@ -364,12 +368,19 @@ pub struct UpstreamTls {
     pub server_name: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Model {
-    /// In priority order.
+    /// Tier by tier.
     pub targets: Vec<Target>,
+    /// How they are chosen among, in order. Empty: all of them as they are listed.
+    pub tiers: Vec<Tier>,
     pub retry: Retry,
+    pub breaker: Breaker,
     pub on_unsupported: OnUnsupported,
+    /// The model asked instead when a prompt does not fit into the target's context.
+    pub on_context_overflow: Option<String>,
+    /// The model asked instead when the target refuses to answer.
+    pub on_refusal: Option<String>,
 }
 
 /// What becomes of a request that a target's dialect cannot say in full.
@@ -389,34 +400,26 @@ pub struct Target {
     pub model: String,
     /// The catalogue's name of the model, where the provider's is the operator's own (a deployment, a profile).
     pub like: Option<String>,
+    pub weight: u32,
+    pub when: Conditions,
+}
+
+impl Default for Target {
+    fn default() -> Self {
+        Self {
+            provider: String::new(),
+            model: String::new(),
+            like: None,
+            weight: 1,
+            when: Conditions::default(),
+        }
+    }
 }
 
 impl Target {
     /// The name by which the catalogue knows what this model is like.
     pub fn known_as(&self) -> &str {
         self.like.as_deref().unwrap_or(&self.model)
-    }
-}
-
-/// Which failures before the first byte move on to the next target.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Retry {
-    pub attempts: u32,
-    pub on_connect: bool,
-    pub on_disconnect: bool,
-    pub on_timeout: bool,
-    pub on_status: Vec<u16>,
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self {
-            attempts: 3,
-            on_connect: true,
-            on_disconnect: true,
-            on_timeout: true,
-            on_status: vec![429, 500, 502, 503, 504, 529],
-        }
     }
 }
 

@@ -155,29 +155,58 @@ pub static UPSTREAM_TLS: Section = Section {
 
 pub static MODEL: Section = Section {
     path: "models.*",
-    now: &["strategy", "targets", "retry", "on_unsupported"],
-    not_yet: &[
-        "hedge",
+    now: &[
+        "strategy",
+        "sticky",
+        "targets",
+        "tiers",
+        "retry",
         "breaker",
+        "on_unsupported",
         "on_context_overflow",
-        "cache",
-        "guards",
-        "limits",
-        "log_content",
-        "on_client_gone",
+        "on_refusal",
     ],
+    not_yet: &["hedge", "cache", "guards", "limits", "log_content", "on_client_gone"],
 };
 
 pub static TARGET: Section = Section {
     path: "models.*.targets.*",
-    now: &["provider", "model", "like"],
-    not_yet: &["weight", "tier", "examples", "default"],
+    now: &["provider", "model", "like", "weight", "when"],
+    not_yet: &["tier", "examples", "default"],
+};
+
+pub static TIER: Section = Section {
+    path: "models.*.tiers.*",
+    now: &["strategy", "sticky", "targets"],
+    not_yet: &[],
+};
+
+pub static WHEN: Section = Section {
+    path: "models.*.targets.*.when",
+    now: &["keys", "teams", "users", "tags", "headers", "min_body", "max_body"],
+    not_yet: &[],
+};
+
+pub static BREAKER: Section = Section {
+    path: "models.*.breaker",
+    now: &[
+        "failures",
+        "window",
+        "cooldown",
+        "error_rate",
+        "slow",
+        "slow_rate",
+        "min_calls",
+        "max_ejected",
+        "slow_start",
+    ],
+    not_yet: &[],
 };
 
 pub static RETRY: Section = Section {
     path: "models.*.retry",
-    now: &["attempts", "on"],
-    not_yet: &["respect_retry_after", "max_wait"],
+    now: &["attempts", "on", "respect_retry_after", "max_wait", "backoff", "budget"],
+    not_yet: &[],
 };
 
 pub static TEAM: Section = Section {
@@ -228,6 +257,9 @@ pub static SECTIONS: &[&Section] = &[
     &UPSTREAM_TLS,
     &MODEL,
     &TARGET,
+    &TIER,
+    &WHEN,
+    &BREAKER,
     &RETRY,
     &TEAM,
     &USER,

@@ -192,24 +192,60 @@ const MODEL_FAULTS: &[(&str, &str)] = &[
         "/models/m**: `m**` has a star that is not its end; one `*`, at the end: `openai/*`",
     ),
     (
-        "m: { strategy: weighted, targets: [ { provider: p, model: x } ] }",
-        "/models/m/strategy: `weighted` is not supported yet; priority",
+        "m: { strategy: semantic, targets: [ { provider: p, model: x } ] }",
+        "/models/m/strategy: `semantic` is not supported yet; one of priority, weighted, least_latency, least_busy, headroom",
     ),
     (
-        "m: { strategy: best, targets: [ { provider: p, model: x } ] }",
-        "/models/m/strategy: `best` is not a strategy; priority",
+        "m: { strategy: weigted, targets: [ { provider: p, model: x } ] }",
+        "/models/m/strategy: `weigted` is not a strategy; did you mean `weighted`?",
+    ),
+    (
+        "m: { sticky: key, targets: [ { provider: p, model: x } ] }",
+        "/models/m/sticky: `strategy: priority` does not stick to anything; `strategy: weighted`, or remove `sticky`",
+    ),
+    (
+        "m: { strategy: weighted, sticky: 'header:a b', targets: [ { provider: p, model: x } ] }",
+        "/models/m/sticky: `header:a b` is not what a call sticks to; key, user or header:NAME",
+    ),
+    (
+        "m: { strategy: weighted, targets: [ { provider: p, model: x, weight: 0 } ] }",
+        "/models/m: every target has the weight 0; a weight of at least 1 for one of them",
+    ),
+    (
+        "m: { tiers: [] }",
+        "/models/m/tiers: the list is empty; at least one tier",
+    ),
+    (
+        "m: { strategy: weighted, tiers: [ { targets: [ { provider: p, model: x } ] } ] }",
+        "/models/m/strategy: `strategy` beside `tiers`; `strategy` in each of the tiers",
+    ),
+    (
+        "m: { targets: [ { provider: p, model: x, when: { min_body: 2KiB, max_body: 1KiB } } ] }",
+        "/models/m/targets/0/when: `min_body` is larger than `max_body`: no call fits; min_body up to max_body",
+    ),
+    (
+        "m: { breaker: { error_rate: 0.5 }, targets: [ { provider: p, model: x } ] }",
+        "/models/m/breaker/error_rate: `0.5` is not a share; 1% to 100%",
+    ),
+    (
+        "m: { on_context_overflow: n, targets: [ { provider: p, model: x } ] }",
+        "/models/m/on_context_overflow: there is no model `n`; did you mean `m`?",
+    ),
+    (
+        "m: { on_context_overflow: n, targets: [ { provider: p, model: x } ] }, n: { on_refusal: m, targets: [ { provider: p, model: x } ] }",
+        "/models/n/on_refusal: `m` comes back to `n`: a call could go round for ever; a model that does not lead back here",
     ),
     (
         "m: { cache: c, targets: [ { provider: p, model: x } ] }",
         "/models/m/cache: `cache` is not supported yet; remove `cache`",
     ),
     (
-        "m: { targets: [ { provider: p, model: x, weight: 3 } ] }",
-        "/models/m/targets/0/weight: `weight` is not supported yet; remove `weight`",
+        "m: { targets: [ { provider: p, model: x, tier: hard } ] }",
+        "/models/m/targets/0/tier: `tier` is not supported yet; remove `tier`",
     ),
     (
-        "m: { targets: [ { provider: p, model: x } ], retry: { max_wait: 10s } }",
-        "/models/m/retry/max_wait: `max_wait` is not supported yet; remove `max_wait`",
+        "m: { targets: [ { provider: p, model: x } ], retry: { max_wait: 10 } }",
+        "/models/m/retry/max_wait: `10` is not a duration: it has no unit; 10s or 10ms",
     ),
     (
         "m: { targets: [ { provider: p, model: x } ], retry: { attempts: 0 } }",

@@ -235,11 +235,11 @@ fn retries() {
         document(&text).models.remove(0).1.retry
     };
     let none = Retry {
-        attempts: 3,
         on_connect: false,
         on_disconnect: false,
         on_timeout: false,
         on_status: vec![],
+        ..Retry::default()
     };
     for (text, expected) in [
         ("", Retry::default()),

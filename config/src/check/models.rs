@@ -1,41 +1,156 @@
 //! `models`: the names clients ask for, and the targets that answer.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::{
     names::{self, Names},
     node::{Fields, Node},
-    values,
+    routing, values,
 };
 use crate::{
-    document::{Model, OnUnsupported, Retry, Target},
+    document::{Model, Named, OnUnsupported, Strategy, Target, Tier},
     keys,
 };
 
-const STRATEGIES_NOT_YET: &[&str] = &[
-    "weighted",
-    "least_latency",
-    "lowest_cost",
-    "least_busy",
-    "semantic",
-    "complexity",
-];
 const MAX_TARGETS: usize = 64;
-const MAX_ATTEMPTS: u64 = 10;
+const MAX_WEIGHT: u64 = 10_000;
 
 pub fn model(node: &Node, names: &Names) -> Option<Model> {
     let fields = Fields::open(node, &keys::MODEL)?;
-    fields.read("strategy", strategy);
     let wildcard = node.name().ends_with('*');
-    let right = "[ { provider: NAME, model: NAME } ]";
-    let targets = fields.required("targets", right, |node| targets(node, names, wildcard));
-    let retry = fields.read("retry", retry).unwrap_or_default();
-    let on_unsupported = fields.read("on_unsupported", on_unsupported).unwrap_or_default();
+    let (targets, tiers) = match fields.get("tiers") {
+        Some(list) => tiered(&fields, (&list, wildcard), names),
+        None => listed(&fields, (node, wildcard), names),
+    }?;
+    let other = |key| fields.read(key, |other| other_model(other, node.name(), names));
     Some(Model {
-        targets: targets?,
-        retry,
-        on_unsupported,
+        targets,
+        tiers,
+        retry: fields.read("retry", routing::retry).unwrap_or_default(),
+        breaker: fields.read("breaker", routing::breaker).unwrap_or_default(),
+        on_unsupported: fields.read("on_unsupported", on_unsupported).unwrap_or_default(),
+        on_context_overflow: other("on_context_overflow"),
+        on_refusal: other("on_refusal"),
     })
+}
+
+const TARGETS: &str = "[ { provider: NAME, model: NAME } ]";
+
+/// `targets`, chosen among as `strategy` says.
+fn listed(fields: &Fields, (node, wildcard): (&Node, bool), names: &Names) -> Option<(Vec<Target>, Vec<Tier>)> {
+    let targets = fields.required("targets", TARGETS, |list| targets(list, names, wildcard));
+    let tier = routing::choosing(fields, targets.as_ref().map_or(0, Vec::len));
+    let targets = targets?;
+    weights_count(node, &tier, &targets);
+    Some((targets, vec![tier]))
+}
+
+/// `tiers`, each with targets and a strategy of its own.
+fn tiered(fields: &Fields, (list, wildcard): (&Node, bool), names: &Names) -> Option<(Vec<Target>, Vec<Tier>)> {
+    for key in ["targets", "strategy", "sticky"] {
+        if let Some(beside) = fields.get(key) {
+            beside.fault(
+                format!("`{key}` beside `tiers`"),
+                format!("`{key}` in each of the tiers"),
+            );
+        }
+    }
+    let mut all = Vec::new();
+    let tiers = list.list(
+        "a list of tiers",
+        "[ { strategy: priority, targets: [...] } ]",
+        |item| {
+            let fields = Fields::open(item, &keys::TIER)?;
+            let targets = fields.required("targets", TARGETS, |list| targets(list, names, wildcard))?;
+            let tier = routing::choosing(&fields, targets.len());
+            weights_count(item, &tier, &targets);
+            all.extend(targets);
+            Some(tier)
+        },
+    )?;
+    if tiers.is_empty() {
+        list.fault("the list is empty", "at least one tier");
+        return None;
+    }
+    if all.len() > MAX_TARGETS {
+        list.fault(
+            format!("the tiers have {} targets", all.len()),
+            format!("at most {MAX_TARGETS} together"),
+        );
+        return None;
+    }
+    Some((all, tiers))
+}
+
+/// A weight of zero everywhere leaves nobody to choose.
+fn weights_count(node: &Node, tier: &Tier, targets: &[Target]) {
+    if tier.strategy == Strategy::Weighted && !targets.is_empty() && targets.iter().all(|target| target.weight == 0) {
+        node.fault(
+            "every target has the weight 0",
+            "a weight of at least 1 for one of them",
+        );
+    }
+}
+
+/// A model that is asked in the place of `own`.
+fn other_model(node: &Node, own: &str, names: &Names) -> Option<String> {
+    let name = names::reference(node, "model", "models", &names.models)?;
+    if name == own || name.ends_with('*') {
+        return node.expected("another model", "the name of another model, without a star");
+    }
+    Some(name)
+}
+
+/// A model that takes over for another must not lead back to it: such a call would go round for ever.
+pub fn refuse_cycles(models: &Node, read: &Named<Model>) {
+    let index: HashMap<&str, usize> = read
+        .iter()
+        .enumerate()
+        .map(|(i, (name, _))| (name.as_str(), i))
+        .collect();
+    let next = |from: usize| {
+        let (_, model) = &read[from];
+        let named = [
+            ("on_context_overflow", &model.on_context_overflow),
+            ("on_refusal", &model.on_refusal),
+        ];
+        named.map(|(key, name)| (key, name.as_deref().and_then(|name| index.get(name).copied())))
+    };
+    // Models none of whose chains leads back are `Done`; those on the chain that is being followed are `Open`.
+    let mut seen = vec![Seen::No; read.len()];
+    for start in 0..read.len() {
+        let mut chain = vec![(start, 0)];
+        while let Some((at, edge)) = chain.last_mut() {
+            let at = *at;
+            let Some(&(key, to)) = next(at).get(*edge) else {
+                seen[at] = Seen::Done;
+                chain.pop();
+                continue;
+            };
+            seen[at] = Seen::Open;
+            *edge += 1;
+            match to.map(|to| (to, seen[to])) {
+                Some((to, Seen::No)) => chain.push((to, 0)),
+                Some((to, Seen::Open)) => {
+                    let (from, to) = (&read[at].0, &read[to].0);
+                    let wrong = format!("`{to}` comes back to `{from}`: a call could go round for ever");
+                    models.at(from, |model| {
+                        model.at(key, |node| node.fault(wrong, "a model that does not lead back here"))
+                    });
+                }
+                Some((_, Seen::Done)) | None => {}
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    No,
+    Open,
+    Done,
 }
 
 fn on_unsupported(node: &Node) -> Option<OnUnsupported> {
@@ -43,14 +158,6 @@ fn on_unsupported(node: &Node) -> Option<OnUnsupported> {
         Some("drop") => Some(OnUnsupported::Drop),
         Some("error") => Some(OnUnsupported::Error),
         _ => node.expected("what to do with what a target cannot express", "drop or error"),
-    }
-}
-
-fn strategy(node: &Node) -> Option<()> {
-    match node.value {
-        Value::String(word) if word == "priority" => Some(()),
-        Value::String(word) if STRATEGIES_NOT_YET.contains(&word.as_str()) => node.not_yet(word, "priority"),
-        _ => node.expected("a strategy", "priority"),
     }
 }
 
@@ -78,10 +185,13 @@ fn target(node: &Node, names: &Names, wildcard: bool) -> Option<Target> {
         target_model(node, wildcard)
     });
     let like = fields.read("like", |node| target_model(node, false));
+    let weight = fields.read("weight", |node| values::count(node, 0, MAX_WEIGHT));
     Some(Target {
         provider: provider?,
         model: model?,
         like,
+        weight: weight.unwrap_or(1),
+        when: fields.read("when", routing::conditions).unwrap_or_default(),
     })
 }
 
@@ -100,54 +210,4 @@ fn target_model(node: &Node, wildcard: bool) -> Option<String> {
         return Some(name);
     }
     node.expected("a model's name", "1 to 256 ASCII characters without spaces or `*`")
-}
-
-fn retry(node: &Node) -> Option<Retry> {
-    let fields = Fields::open(node, &keys::RETRY)?;
-    let default = Retry::default();
-    let attempts = fields
-        .read("attempts", |node| values::count(node, 1, MAX_ATTEMPTS))
-        .unwrap_or(default.attempts);
-    let Some(on) = fields.get("on") else {
-        return Some(Retry { attempts, ..default });
-    };
-    let mut retry = Retry {
-        attempts,
-        on_connect: false,
-        on_disconnect: false,
-        on_timeout: false,
-        on_status: Vec::new(),
-    };
-    let items = on.list(
-        "a list",
-        "[connect, disconnect, timeout, 429, 500, 502, 503, 504, 529]",
-        |item| retry_on(item, &mut retry),
-    );
-    items.map(|_| retry)
-}
-
-fn retry_on(node: &Node, retry: &mut Retry) -> Option<()> {
-    const RIGHT: &str = "connect, disconnect, timeout, or a status from 400 to 599";
-    match node.value {
-        Value::String(word) => match word.as_str() {
-            "connect" => retry.on_connect = true,
-            "disconnect" => retry.on_disconnect = true,
-            "timeout" => retry.on_timeout = true,
-            _ => {
-                let near = names::nearest(word, ["connect", "disconnect", "timeout"].into_iter());
-                let right = near.map_or_else(|| RIGHT.to_string(), |near| format!("did you mean `{near}`?"));
-                return node.expected("a failure to retry", right);
-            }
-        },
-        _ => {
-            let status = node.value.as_u64().and_then(|status| u16::try_from(status).ok());
-            let Some(status) = status.filter(|status| (400..=599).contains(status)) else {
-                return node.expected("a failure to retry", RIGHT);
-            };
-            if !retry.on_status.contains(&status) {
-                retry.on_status.push(status);
-            }
-        }
-    }
-    Some(())
 }

@@ -140,6 +140,13 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// Looks at the value of a key, where there is one.
+    pub fn at(&self, key: &str, look: impl FnOnce(&Node)) {
+        if let Some(value) = self.value.get(key) {
+            look(&self.key(key, value));
+        }
+    }
+
     /// The items of a list, each read; those at fault are left out.
     pub fn list<T>(&self, what: &str, right: &str, mut read: impl FnMut(&Node) -> Option<T>) -> Option<Vec<T>> {
         let Value::Array(items) = self.value else {

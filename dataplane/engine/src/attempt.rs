@@ -1,45 +1,51 @@
 //! Attempts: one target after the other until one answers, within the model's `retry` and everybody's timeouts.
 
-use tollgate_config::document::Retry;
+mod again;
+pub(crate) mod credentials;
+mod outcome;
+pub(crate) mod takeover;
+
 use tollgate_wire::head::ResponseView;
 
 use crate::{
-    call::{Live, MAX_ATTEMPTS},
+    call::Live,
     exchange::{Exchange, Io, Phase, UpstreamFault},
     failure::{Failure, Kind, RetryWhere, Waited},
     outputs::{Action, AttemptId},
     record::AttemptOutcome,
     relay,
-    snapshot::{EndpointId, Route},
-    stages::route,
+    snapshot::EndpointId,
     upward,
 };
 
-/// `route` saw to it that there is a target.
+use again::{Ended, Plan};
+
+/// `route` saw to it that there is a target, or there is but one.
 pub(crate) fn begin_first(exchange: &mut Exchange, io: &mut Io<'_>) {
-    if !begin_next(exchange, io) {
-        exchange.refuse(Failure::gateway(Kind::NoTarget), io);
+    if exchange.call.order.as_slice().is_empty() {
+        exchange.call.order.push(0);
     }
+    begin(exchange, io);
 }
 
-/// Dials the next target; false when none is left or allowed.
-fn begin_next(exchange: &mut Exchange, io: &mut Io<'_>) -> bool {
+/// Dials the target whose place it is.
+fn begin(exchange: &mut Exchange, io: &mut Io<'_>) {
     let pinned = exchange.pin();
     let route = &pinned.snapshot.routes[route_index(exchange)];
-    let Some(target) = next_target(exchange, route) else {
-        return false;
+    let place = exchange.call.order.as_slice().get(exchange.call.place);
+    let Some((target, known)) =
+        place.and_then(|&index| Some((usize::from(index), route.targets.get(usize::from(index))?)))
+    else {
+        return exchange.refuse(Failure::gateway(Kind::NoTarget), io);
     };
-    let provider = route.targets[target].provider;
-    exchange.call.next_target = target + 1;
+    let provider = known.provider;
     if let Err(failure) = prepare(exchange, io, target) {
         // Nobody was asked: what cannot be said is no attempt.
-        exchange.refuse(failure, io);
-        return true;
+        return exchange.refuse(failure, io);
     }
     exchange.call.tried += 1;
     exchange.call.provider = Some(provider);
     dial(exchange, io, target, Freshness::Pooled);
-    true
 }
 
 /// What can be known of the request to a target before there is a connection.
@@ -61,13 +67,6 @@ fn prepare(exchange: &mut Exchange, io: &Io<'_>, index: usize) -> Result<(), Fai
         (provider, spoken),
         (&pinned.snapshot.routes[route], target),
     )
-}
-
-fn next_target(exchange: &Exchange, route: &Route) -> Option<usize> {
-    let allowed = route.retry.attempts.clamp(1, MAX_ATTEMPTS);
-    let left = u32::from(exchange.call.tried) < allowed;
-    left.then(|| route::next_target(exchange, route, exchange.call.next_target))
-        .flatten()
 }
 
 pub(crate) fn route_index(exchange: &Exchange) -> usize {
@@ -93,7 +92,11 @@ fn dial(exchange: &mut Exchange, io: &mut Io<'_>, target: usize, freshness: Fres
     let timeouts = pinned.snapshot.upstreams[provider].timeouts;
     let call = &mut exchange.call;
     let attempt = call.next_id();
-    call.live = Some(Live { id: attempt, target });
+    if call.live.replace(Live { id: attempt, target }).is_none() {
+        let target = &pinned.snapshot.routes[route_index(exchange)].targets[target];
+        io.local.routing.target(target).busy += 1;
+    }
+    let call = &mut exchange.call;
     call.until_total = Some(io.now.plus_ms(timeouts.total_ms));
     call.until_step = Some((io.now.plus_ms(timeouts.connect_ms), Waited::Connection));
     exchange.facts.wait_begins(io.now);
@@ -111,6 +114,7 @@ pub(crate) fn connected(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId)
         return;
     }
     upward::send(exchange, io);
+    exchange.call.sent = io.now;
     let pinned = exchange.pin();
     if let Some(provider) = exchange.call.provider {
         let first_byte_ms = pinned.snapshot.upstreams[provider].timeouts.first_byte_ms;
@@ -130,14 +134,29 @@ pub(crate) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, 
         give_up(exchange, io, AttemptOutcome::BadAnswer);
         return exchange.refuse(failure, io);
     }
-    let pinned = exchange.pin();
-    let route = &pinned.snapshot.routes[route_index(exchange)];
-    if route.retry.on_status.contains(&status) && next_target(exchange, route).is_some() {
+    outcome::answered(exchange, io, answer);
+    let ended = Ended::answered(exchange, answer);
+    if ended.may_be_tried_again(exchange)
+        && let Some(plan) = again::plan(exchange, io, &ended)
+    {
         give_up(exchange, io, AttemptOutcome::Status);
-        begin_next(exchange, io);
-        return;
+        return go(exchange, io, plan);
     }
-    relay::head(exchange, io, answer);
+    if !takeover::suspects(exchange, answer) {
+        relay::head(exchange, io, answer);
+    }
+}
+
+/// Does what was planned.
+fn go(exchange: &mut Exchange, io: &mut Io<'_>, plan: Plan) {
+    exchange.call.came_round |= plan.wait_ms > 0;
+    exchange.call.place = plan.place;
+    if plan.wait_ms == 0 {
+        return begin(exchange, io);
+    }
+    // Nobody is asked meanwhile, and it is not the gateway that takes the time.
+    exchange.facts.wait_begins(io.now);
+    exchange.call.until_step = Some((io.now.plus_ms(plan.wait_ms), Waited::Backoff));
 }
 
 /// The attempt failed; the shell has already forgotten it.
@@ -151,7 +170,8 @@ pub(crate) fn failed(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, fa
         return dial(exchange, io, live.target, Freshness::Fresh);
     }
     let outcome = outcome_of(fault);
-    log_end(exchange, outcome);
+    outcome::failed(exchange, io);
+    log_end(exchange, io, outcome);
     let failure = Failure::upstream(Kind::Upstream(fault), RetryWhere::OtherTarget);
     go_on(exchange, io, outcome, failure);
 }
@@ -165,6 +185,13 @@ pub(crate) fn timer(exchange: &mut Exchange, io: &mut Io<'_>) {
         return;
     };
     exchange.facts.wait_ends(io.now);
+    if waited == Waited::Backoff {
+        exchange.call.until_step = None;
+        return begin(exchange, io);
+    }
+    if waited != Waited::Client {
+        outcome::failed(exchange, io);
+    }
     give_up(exchange, io, AttemptOutcome::Timeout);
     let retry = if waited == Waited::Client {
         RetryWhere::No
@@ -179,24 +206,17 @@ pub(crate) fn timer(exchange: &mut Exchange, io: &mut Io<'_>) {
     );
 }
 
-/// After a failed attempt: the next target, or the end.
+/// After a failed attempt: the next one, or the end.
 fn go_on(exchange: &mut Exchange, io: &mut Io<'_>, outcome: AttemptOutcome, failure: Failure) {
-    let pinned = exchange.pin();
-    let retry = &pinned.snapshot.routes[route_index(exchange)].retry;
+    let ended = Ended::failed(outcome);
     let may_try = exchange.phase() == Phase::Calling && failure.retry == RetryWhere::OtherTarget;
-    if may_try && retries(retry, outcome) && begin_next(exchange, io) {
-        return;
+    if may_try
+        && ended.may_be_tried_again(exchange)
+        && let Some(plan) = again::plan(exchange, io, &ended)
+    {
+        return go(exchange, io, plan);
     }
     exchange.refuse(failure, io);
-}
-
-fn retries(retry: &Retry, outcome: AttemptOutcome) -> bool {
-    match outcome {
-        AttemptOutcome::Connect => retry.on_connect,
-        AttemptOutcome::Disconnect => retry.on_disconnect,
-        AttemptOutcome::Timeout => retry.on_timeout,
-        AttemptOutcome::Ok | AttemptOutcome::Status | AttemptOutcome::BadAnswer | AttemptOutcome::Cancelled => false,
-    }
 }
 
 fn outcome_of(fault: UpstreamFault) -> AttemptOutcome {
@@ -220,16 +240,21 @@ pub(crate) fn cancel(exchange: &mut Exchange, io: &mut Io<'_>) {
 pub(crate) fn give_up(exchange: &mut Exchange, io: &mut Io<'_>, outcome: AttemptOutcome) {
     if let Some(Live { id, .. }) = exchange.call.live {
         io.out.actions.push(Action::Abandon { attempt: id });
-        log_end(exchange, outcome);
+        log_end(exchange, io, outcome);
     }
 }
 
 /// The attempt under way is over.
-pub(crate) fn log_end(exchange: &mut Exchange, outcome: AttemptOutcome) {
-    if exchange.call.live.take().is_some() {
+pub(crate) fn log_end(exchange: &mut Exchange, io: &mut Io<'_>, outcome: AttemptOutcome) {
+    if let Some(live) = exchange.call.live.take() {
+        let pinned = exchange.pin();
+        let target = &pinned.snapshot.routes[route_index(exchange)].targets[live.target];
+        let state = io.local.routing.target(target);
+        state.busy = state.busy.saturating_sub(1);
         let provider = exchange.call.provider.expect("an attempt has a provider");
         exchange.call.log.push((provider, outcome));
     }
+    exchange.call.suspect = None;
     exchange.call.until_step = None;
     exchange.call.until_total = None;
 }

@@ -3,7 +3,10 @@
 use tollgate_config::document::Dialect;
 use tollgate_dialect::translate::Sent;
 
-use crate::{Tick, failure::Waited, outputs::AttemptId, record::AttemptOutcome, snapshot::TargetModel};
+use crate::{
+    Tick, attempt::takeover::Suspect, failure::Waited, outputs::AttemptId, record::AttemptOutcome, routing::Order,
+    snapshot::TargetModel,
+};
 
 /// However many attempts a model's `retry` allows: attempt ids must not run out, each attempt may be dialled twice.
 pub(crate) const MAX_ATTEMPTS: u32 = 100;
@@ -17,8 +20,18 @@ pub(crate) struct Call {
     pub log: Vec<(usize, AttemptOutcome)>,
     /// Targets tried.
     pub tried: u8,
-    /// Index of the next target to look at.
-    pub next_target: usize,
+    /// The targets in the order in which they are tried, and how many of them were.
+    pub order: Order,
+    pub place: usize,
+    /// All of them were tried: those that are well get a further try.
+    pub came_round: bool,
+    /// When the attempt under way was sent.
+    pub sent: Tick,
+    /// Models that took over from the one asked for, so far, and the tries before the last one did.
+    pub taken_over: u8,
+    pub tried_before: u8,
+    /// An error answer that may make another model take over.
+    pub suspect: Option<Box<Suspect>>,
     /// The request carries what this provider signed, or names what lives there: no other is tried.
     pub only_provider: Option<usize>,
     /// Which of its credentials reaches the objects that the request names.

@@ -7,7 +7,8 @@ use tollgate_wire::head::{RequestView, ResponseView};
 use tollgate_wire::http1::read::BadHead;
 
 use crate::{
-    Snapshot, Tick, attempt,
+    Snapshot, Tick,
+    attempt::{self, takeover},
     call::Call,
     facts::Facts,
     failure::{Failure, Kind},
@@ -16,6 +17,7 @@ use crate::{
     record::{AttemptOutcome, Outcome, Record},
     relay::{self, Relay},
     reply,
+    routing::Routing,
     signers::Signers,
     stage::Verdict,
     stages::{admit::Admitted, identify::Login, matching, settle},
@@ -47,6 +49,8 @@ pub struct Local {
     pub seed: u64,
     pub sequence: u64,
     pub signers: Signers,
+    /// How targets are, and what may be tried again.
+    pub routing: Routing,
 }
 
 /// What every feed is given.
@@ -181,8 +185,16 @@ impl Exchange {
             Input::ClientFault(fault) => self.refuse(Failure::client(Kind::ClientFault(fault)), io),
             Input::Connected(id) => attempt::connected(self, io, id),
             Input::UpstreamHead(id, answer) => attempt::answered(self, io, id, answer),
-            Input::UpstreamBody(id, bytes) => relay::body(self, io, id, bytes),
-            Input::UpstreamEnd(id) => relay::end(self, io, id),
+            Input::UpstreamBody(id, bytes) => {
+                if !takeover::body(self, io, id, bytes) {
+                    relay::body(self, io, id, bytes);
+                }
+            }
+            Input::UpstreamEnd(id) => {
+                if !takeover::end(self, io, id) {
+                    relay::end(self, io, id);
+                }
+            }
             Input::UpstreamFailed(id, fault) => attempt::failed(self, io, id, fault),
             Input::Timer => attempt::timer(self, io),
             Input::ClientGone => {

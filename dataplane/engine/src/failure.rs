@@ -100,6 +100,8 @@ pub enum Kind {
     CacheMiss,
     /// No target of the model has what the path asks for.
     NotOffered,
+    /// Each target has a `when` that does not hold for this call.
+    NotForThisCall,
     NoTarget,
     Upstream(UpstreamFault),
     /// An answer that is not what its dialect says it is.
@@ -117,6 +119,8 @@ pub enum Waited {
     FirstByte,
     NextByte,
     WholeAnswer,
+    /// Not an answer, but the moment to try again.
+    Backoff,
     /// As long as the client's `x-tollgate-timeout` allowed.
     Client,
 }
@@ -165,6 +169,7 @@ impl Kind {
             Kind::ListNotServed | Kind::NoIdSecret { .. } => 501,
             Kind::CacheMiss | Kind::UpstreamTimeout(_) => 504,
             Kind::NoTarget => 503,
+            Kind::NotForThisCall => 403,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => 502,
             Kind::Internal(_) => 500,
         }
@@ -196,6 +201,7 @@ impl Kind {
             Kind::CacheMiss => code::CACHE_MISS,
             Kind::UpstreamTimeout(_) => code::UPSTREAM_TIMEOUT,
             Kind::NoTarget => code::NO_HEALTHY_TARGET,
+            Kind::NotForThisCall => code::MODEL_NOT_ALLOWED,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => code::UPSTREAM_ERROR,
             Kind::Internal(_) => code::INTERNAL_ERROR,
         }
@@ -207,7 +213,7 @@ impl Kind {
             Kind::Field { name, .. } => Some(name),
             Kind::NoSuchObject { name } => Some(name).filter(|name| !name.is_empty()).copied(),
             Kind::Untranslatable { field, .. } => Some(field),
-            Kind::ModelNotFound | Kind::ModelNotAllowed | Kind::NotOffered => Some("model"),
+            Kind::ModelNotFound | Kind::ModelNotAllowed | Kind::NotOffered | Kind::NotForThisCall => Some("model"),
             _ => None,
         }
     }

@@ -20,6 +20,7 @@ mod percent;
 pub mod record;
 mod relay;
 mod reply;
+pub mod routing;
 mod sealing;
 mod signers;
 pub mod snapshot;

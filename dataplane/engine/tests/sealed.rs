@@ -212,7 +212,9 @@ fn what_a_request_names_is_opened_and_goes_where_it_lives() {
     // Where it lives, or nowhere: the error names the provider.
     let body = json!({"model": "gpt", "previous_response_id": sealed, "input": "more"});
     respond(&mut rig, "all", &body);
-    let (status, error) = refused(&rig.failed(1, UpstreamFault::Connect));
+    assert_eq!(rig.failed(1, UpstreamFault::Connect), []);
+    assert_eq!(dialled(&rig.expire()), [("second".to_owned(), false)]);
+    let (status, error) = refused(&rig.failed(2, UpstreamFault::Connect));
     assert_eq!(status, 502);
     assert!(
         error["message"].as_str().expect("words").contains("'second'"),

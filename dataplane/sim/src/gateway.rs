@@ -53,7 +53,7 @@ fn model(name: &str, targets: &[(&str, &str)]) -> (String, Model) {
     let target = |(provider, model): &(&str, &str)| Target {
         provider: (*provider).into(),
         model: (*model).into(),
-        like: None,
+        ..Target::default()
     };
     let retry = Retry {
         attempts: ATTEMPTS,
@@ -64,7 +64,7 @@ fn model(name: &str, targets: &[(&str, &str)]) -> (String, Model) {
         Model {
             targets: targets.iter().map(target).collect(),
             retry,
-            on_unsupported: Default::default(),
+            ..Model::default()
         },
     )
 }

@@ -184,6 +184,9 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
         Kind::TranslatedTooLarge => "The request body is too large in the dialect of the provider.".into(),
         Kind::CacheMiss => "The answer is not in the cache, and 'x-tollgate-cache: only' forbids to ask for it.".into(),
         Kind::NotOffered if asked.is_empty() => "No provider that this API key's models go to serves this path.".into(),
+        Kind::NotForThisCall => {
+            format!("Every target of the model '{asked}' has a `when` that does not hold for this call.").into()
+        }
         Kind::NotOffered => format!(
             "No target of the model '{asked}' serves this path: it goes only to providers of the same API. GET /v1/models \
              lists the models this API key may use."
@@ -233,6 +236,7 @@ fn upstream_message(exchange: &Exchange, kind: &Kind) -> String {
             Waited::FirstByte => "it did not begin to answer in time".into(),
             Waited::NextByte => "its answer stalled".into(),
             Waited::WholeAnswer => "its answer took too long".into(),
+            Waited::Backoff => "it was not tried again in time".into(),
             Waited::Client => "the time that x-tollgate-timeout allows is over".into(),
         },
         other => other.code().into(),

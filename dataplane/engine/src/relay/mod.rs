@@ -137,6 +137,18 @@ pub(crate) fn body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, byte
     send(exchange, io, first);
 }
 
+/// The first bytes of an error answer's body, which were held back with its head.
+pub(crate) fn held_body(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
+    if exchange.relay.mode == Mode::Translated {
+        return translated::body(exchange, io, bytes);
+    }
+    let start = io.out.arena.len();
+    io.out.arena.extend_from_slice(bytes);
+    let first = io.out.pieces.len() as u32;
+    io.out.push_written(start);
+    send(exchange, io, first);
+}
+
 /// Is this the attempt whose answer the client gets?
 fn answers(exchange: &Exchange, id: AttemptId) -> bool {
     matches!(exchange.phase(), Phase::Relaying | Phase::Gathering) && exchange.call.is_live(id)
@@ -179,7 +191,7 @@ pub(crate) fn end(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId) {
     } else {
         AttemptOutcome::Status
     };
-    attempt::log_end(exchange, outcome);
+    attempt::log_end(exchange, io, outcome);
     exchange.finish(io, Outcome::Complete, Action::End);
 }
 

@@ -206,12 +206,12 @@ pub(super) fn end(exchange: &mut Exchange, io: &mut Io<'_>) {
         (Ok(Some(fault)), _) => answer_fault(exchange, io, &fault),
         (Ok(None), Phase::Relaying) => {
             push_written(exchange, io, start);
-            attempt::log_end(exchange, AttemptOutcome::Ok);
+            attempt::log_end(exchange, io, AttemptOutcome::Ok);
             exchange.finish(io, Outcome::Complete, Action::End);
         }
         (Ok(None), _) => {
             whole(exchange, io, 200, start);
-            attempt::log_end(exchange, AttemptOutcome::Ok);
+            attempt::log_end(exchange, io, AttemptOutcome::Ok);
             exchange.finish(io, Outcome::Complete, Action::End);
         }
     }
@@ -249,7 +249,7 @@ fn answer_fault(exchange: &mut Exchange, io: &mut Io<'_>, fault: &Fault) {
     }
     exchange.relay.translating.fault = Some(fault.clone());
     whole(exchange, io, status, start);
-    attempt::log_end(exchange, AttemptOutcome::Status);
+    attempt::log_end(exchange, io, AttemptOutcome::Status);
     exchange.finish(io, Outcome::Complete, Action::End);
 }
 

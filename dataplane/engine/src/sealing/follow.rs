@@ -155,9 +155,11 @@ impl Follow {
         self.hold(slice, start, &mut found)
     }
 
-    /// What was held back of a string that never ended.
+    /// What was held back of a string that never ended. Of a key nothing was: it had passed when it was remembered.
     pub fn take_held(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.held)
+        let held = std::mem::take(&mut self.held);
+        let passed = matches!(self.state, State::Text { what: Text::Key, .. });
+        if passed { Vec::new() } else { held }
     }
 
     fn structural(&mut self, byte: u8, key: bool, wants: fn(&Path) -> bool) {

@@ -8,24 +8,33 @@ use sha2::{Digest as _, Sha256};
 use tollgate_config::{
     Document, Problem,
     catalogue::Paths,
-    document::{Cors, Model, OnUnsupported, Provider, Reference, Retry},
+    document::{Cors, Provider, Reference},
 };
-use tollgate_dialect::quirks::Quirks;
-use tollgate_wire::{http1::write, json::edit};
+use tollgate_wire::http1::write;
 
 use super::{
-    CallPath, CorsLines, Endpoint, ModelNames, Route, Secrets, Snapshot, Target, TargetModel, Upstream, credentials,
+    CallPath, CorsLines, Endpoint, ModelNames, Secrets, Snapshot, Upstream, credentials,
     ids::{self, Ids},
-    quirks,
     references::{pointer, secret_text},
+    routes,
 };
-use crate::{names::header, visible};
+use crate::routing::Slots;
 
 /// More providers than an `EndpointId` can name.
 const MAX_PROVIDERS: usize = u16::MAX as usize;
 
 /// Compiles. `references(document)` says what `secrets` must hold; what is missing is a problem naming the pointer.
 pub fn compile(revision: u64, document: Document, secrets: &Secrets) -> Result<Snapshot, Vec<Problem>> {
+    compile_after(&Slots::default(), revision, document, secrets)
+}
+
+/// Compiles what follows a snapshot with these slots: its targets keep what is known of them.
+pub fn compile_after(
+    before: &Slots,
+    revision: u64,
+    document: Document,
+    secrets: &Secrets,
+) -> Result<Snapshot, Vec<Problem>> {
     let mut problems = Vec::new();
     if document.providers.len() > MAX_PROVIDERS {
         problems.push(Problem::new(
@@ -48,17 +57,31 @@ pub fn compile(revision: u64, document: Document, secrets: &Secrets) -> Result<S
         .enumerate()
         .map(|(i, (name, _))| (name.as_str(), i))
         .collect();
+    let models = ModelNames::new(&document.models);
+    let mut slots = before.successor();
     let mut routes = Vec::with_capacity(document.models.len());
     for (name, model) in &document.models {
-        routes.push(compile_route(name, model, &providers, &document, &mut problems));
+        let mut places = routes::Places {
+            before,
+            slots: &mut slots,
+            models: &models,
+        };
+        routes.push(routes::compile(
+            (name, model),
+            &providers,
+            &document,
+            &mut places,
+            &mut problems,
+        ));
     }
     drop(providers);
     // For `/providers/{name}/…`: each provider is its own only target, behind the models' routes.
-    routes.extend(document.providers.iter().enumerate().map(direct_route));
+    for (index, (name, _)) in document.providers.iter().enumerate() {
+        routes.push(routes::direct((index, name), before, &mut slots));
+    }
     if !problems.is_empty() {
         return Err(problems);
     }
-    let models = ModelNames::new(&document.models);
     let cors = document
         .listeners
         .iter()
@@ -72,6 +95,7 @@ pub fn compile(revision: u64, document: Document, secrets: &Secrets) -> Result<S
         routes,
         upstreams,
         cors,
+        slots,
     })
 }
 
@@ -218,89 +242,6 @@ fn fingerprint(provider: &Provider, secrets: &Secrets) -> u64 {
     }
     let digest = hash.finalize();
     digest[..8].iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte))
-}
-
-fn compile_route(
-    name: &str,
-    model: &Model,
-    providers: &HashMap<&str, usize>,
-    document: &Document,
-    problems: &mut Vec<Problem>,
-) -> Route {
-    let mut targets = Vec::with_capacity(model.targets.len());
-    for (i, target) in model.targets.iter().enumerate() {
-        let Some(&provider) = providers.get(target.provider.as_str()) else {
-            let at = format!("{}/{i}/provider", pointer(&["models", name, "targets"]));
-            let wrong = format!("there is no provider '{}'", target.provider);
-            problems.push(Problem::new(at, wrong, "the name of an entry of 'providers'"));
-            continue;
-        };
-        let speaker = &document.providers[provider].1;
-        let quirks = quirks::of(
-            speaker.row,
-            speaker.dialect,
-            target.known_as(),
-            speaker.may_ask_stream_usage,
-        );
-        let model = match target.model.split_once('*') {
-            Some((before, after)) if name.ends_with('*') => TargetModel::Star {
-                before: before.into(),
-                after: after.into(),
-            },
-            _ => fixed(&target.provider, &target.model),
-        };
-        targets.push(Target {
-            provider,
-            quirks,
-            model,
-        });
-    }
-    Route {
-        targets,
-        retry: model.retry.clone(),
-        on_unsupported: model.on_unsupported,
-    }
-}
-
-fn direct_route((index, (name, _)): (usize, &(String, Provider))) -> Route {
-    let mut answer_lines = Vec::new();
-    visible::header(&mut answer_lines, header::PROVIDER, name.as_bytes());
-    let target = Target {
-        provider: index,
-        quirks: Quirks::default(),
-        model: TargetModel::Fixed {
-            name: "".into(),
-            json: Box::default(),
-            answer_lines: answer_lines.into(),
-        },
-    };
-    Route {
-        targets: vec![target],
-        retry: Retry {
-            // What is sent may not bear being sent twice.
-            attempts: 1,
-            ..Retry::default()
-        },
-        on_unsupported: OnUnsupported::default(),
-    }
-}
-
-fn fixed(provider: &str, model: &str) -> TargetModel {
-    let mut json = Vec::new();
-    edit::write_string(&mut json, model);
-    let mut answer_lines = Vec::new();
-    write_target_lines(&mut answer_lines, provider, model);
-    TargetModel::Fixed {
-        name: model.into(),
-        json: json.into(),
-        answer_lines: answer_lines.into(),
-    }
-}
-
-/// Appends the header lines that tell the client which target answered.
-pub(crate) fn write_target_lines(out: &mut Vec<u8>, provider: &str, model: &str) {
-    visible::header(out, header::PROVIDER, provider.as_bytes());
-    visible::header(out, header::MODEL, model.as_bytes());
 }
 
 fn compile_cors(cors: &Cors) -> CorsLines {

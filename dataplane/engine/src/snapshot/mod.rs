@@ -7,18 +7,21 @@ mod ids;
 mod names;
 mod quirks;
 mod references;
+mod routes;
 mod upstream;
 
 use std::{collections::BTreeMap, fmt};
 
 use tollgate_config::{Document, document::Reference};
 
+use crate::routing::Slots;
+
 pub(crate) use call_path::{CallPath, PathCall};
-pub use compile::compile;
-pub(crate) use compile::write_target_lines;
-pub(crate) use names::{ModelNames, Resolved};
+pub use compile::{compile, compile_after};
+pub(crate) use names::{ModelId, ModelNames, Resolved};
 pub use references::references;
 pub(crate) use references::{pointer, secret_text};
+pub(crate) use routes::write_target_lines;
 pub(crate) use upstream::{CorsLines, Credential, Route, Signing, Target, TargetModel, Upstream};
 
 /// Index into `Snapshot::endpoints`.
@@ -53,6 +56,8 @@ pub struct Snapshot {
     pub(crate) upstreams: Vec<Upstream>,
     /// Per listener of the document.
     pub(crate) cors: Vec<Option<CorsLines>>,
+    /// Where the state of its targets and models is kept.
+    pub slots: Slots,
 }
 
 // By hand: what is sent upstream holds credentials, which no log may show.

@@ -1,9 +1,12 @@
 //! What is known of providers, targets and listeners before any request: the bytes that every request to them shares.
 
-use tollgate_config::document::{Dialect, OnUnsupported, Retry, Timeouts};
+use std::sync::Arc;
+
+use tollgate_config::document::{Breaker, Dialect, OnUnsupported, Retry, Timeouts};
 use tollgate_dialect::{quirks::Quirks, sign::AwsKeys};
 
-use super::{CallPath, ids::Ids};
+use super::{CallPath, ids::Ids, names::ModelId};
+use crate::routing::{choose::Tier, conditions::Conditions, health::TargetHealth};
 
 /// A provider, ready to be written to.
 pub(crate) struct Upstream {
@@ -40,11 +43,6 @@ pub(crate) struct Signing {
 }
 
 impl Upstream {
-    /// Which credential's turn it is: the load is spread over them.
-    pub fn turn(&self, sequence: u64) -> usize {
-        sequence as usize % self.credentials.len()
-    }
-
     /// The dialect to speak with a client of this one, and its paths: the client's own where the provider has it.
     pub fn spoken(&self, client: Option<Dialect>) -> (Dialect, &CallPath) {
         let found = self.dialects.iter().find(|(dialect, _)| Some(*dialect) == client);
@@ -53,11 +51,24 @@ impl Upstream {
     }
 }
 
-/// A model's targets in order of priority.
+/// A model's targets, and how they are chosen among.
 pub(crate) struct Route {
+    /// Tier by tier.
     pub targets: Vec<Target>,
+    pub tiers: Vec<Tier>,
     pub retry: Retry,
+    pub breaker: Breaker,
     pub on_unsupported: OnUnsupported,
+    /// Asked instead when the prompt is too long for the target.
+    pub on_context_overflow: Option<ModelId>,
+    /// Asked instead when the target refuses to answer.
+    pub on_refusal: Option<ModelId>,
+    /// Where a shard keeps what it knows of the model.
+    pub slot: u32,
+    /// A strategy goes by latency.
+    pub measures: bool,
+    /// A strategy goes by what is left of the provider's limits.
+    pub reads_limits: bool,
 }
 
 pub(crate) struct Target {
@@ -65,6 +76,14 @@ pub(crate) struct Target {
     pub provider: usize,
     pub quirks: Quirks,
     pub model: TargetModel,
+    pub weight: u32,
+    /// None: for all calls.
+    pub when: Option<Box<Conditions>>,
+    /// Where a shard keeps what it knows of the target.
+    pub slot: u32,
+    pub health: Arc<TargetHealth>,
+    /// Its name as a number, which its lots are drawn with.
+    pub lot: u64,
 }
 
 /// The provider's name of the model.

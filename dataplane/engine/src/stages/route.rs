@@ -1,16 +1,17 @@
-//! route: the model's targets in order of priority.
+//! route: the order in which the model's targets are tried.
 //!
-//! The strategy is fixed (priority). A request that carries what a provider signed goes to that provider alone, where the
+//! A request that carries what a provider signed goes to that provider alone, where the
 //! model has it as a target: nobody else can read it. One that names what lives at a provider goes there or nowhere.
 
 use crate::{
     exchange::{Exchange, Io},
     failure::{Failure, Kind},
-    snapshot::{Route, Target},
+    routing::choose,
+    snapshot::Target,
     stage::Verdict,
 };
 
-pub(crate) fn enter(exchange: &mut Exchange, _: &mut Io<'_>) -> Verdict {
+pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
     let pinned = exchange.pin();
     let Some(model) = &exchange.facts.model else {
         return Verdict::Refuse(Failure::gateway(Kind::Internal(
@@ -32,12 +33,18 @@ pub(crate) fn enter(exchange: &mut Exchange, _: &mut Io<'_>) -> Verdict {
         exchange.call.only_provider =
             provider.filter(|&issuer| route.targets.iter().any(|target| target.provider == issuer));
     }
-    match next_target(exchange, route, 0) {
-        Some(_) => Verdict::Next,
-        None if exchange.call.pinned_by.is_some() => Verdict::Refuse(Failure::client(elsewhere(exchange))),
-        None if route.targets.is_empty() => Verdict::Refuse(Failure::client(Kind::NoTarget)),
-        None => Verdict::Refuse(Failure::client(Kind::NotOffered)),
+    let order = choose::order(exchange, io, route, |target| reaches(exchange, io, target));
+    exchange.call.order = order;
+    if !order.as_slice().is_empty() {
+        return Verdict::Next;
     }
+    let kind = match (exchange.call.pinned_by, route.targets.is_empty()) {
+        (Some(_), _) => elsewhere(exchange),
+        (None, true) => Kind::NoTarget,
+        (None, false) if route.targets.iter().any(|target| serves(exchange, target)) => Kind::NotForThisCall,
+        (None, false) => Kind::NotOffered,
+    };
+    Verdict::Refuse(Failure::client(kind))
 }
 
 /// An object lives at a provider that the model does not go to.
@@ -56,15 +63,16 @@ fn elsewhere(exchange: &Exchange) -> Kind {
     }
 }
 
-/// The first target from `from` on that can be tried.
-pub(crate) fn next_target(exchange: &Exchange, route: &Route, from: usize) -> Option<usize> {
+/// Can the target be asked for this, and is it meant for calls like this one?
+fn reaches(exchange: &Exchange, io: &Io<'_>, target: &Target) -> bool {
+    serves(exchange, target) && target.when.as_ref().is_none_or(|when| when.hold(exchange, io.request))
+}
+
+/// Can the target be asked for what the path is for, and may it be?
+fn serves(exchange: &Exchange, target: &Target) -> bool {
     let pinned = exchange.pin();
     let (surface, only) = (exchange.facts.surface, exchange.call.only_provider);
-    let serves = |target: &Target| {
-        let (spoken, _) = pinned.snapshot.upstreams[target.provider].spoken(surface.dialect);
-        let reaches = exchange.facts.direct.is_some() || surface.operation.reaches(surface.dialect, spoken);
-        reaches && only.is_none_or(|only| only == target.provider)
-    };
-    let mut rest = route.targets.iter().enumerate().skip(from);
-    rest.find(|(_, target)| serves(target)).map(|(i, _)| i)
+    let (spoken, _) = pinned.snapshot.upstreams[target.provider].spoken(surface.dialect);
+    let reaches = exchange.facts.direct.is_some() || surface.operation.reaches(surface.dialect, spoken);
+    reaches && only.is_none_or(|only| only == target.provider)
 }

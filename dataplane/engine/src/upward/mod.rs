@@ -15,7 +15,7 @@ use tollgate_wire::{
 };
 
 use crate::{
-    attempt::route_index,
+    attempt::{credentials, route_index},
     call::SentModel,
     exchange::{Exchange, Io},
     names::header,
@@ -51,7 +51,7 @@ pub(crate) fn send(exchange: &mut Exchange, io: &mut Io<'_>) {
         .call
         .only_credential
         .filter(|&turn| turn < upstream.credentials.len());
-    let turn = tied.unwrap_or_else(|| upstream.turn(io.local.sequence));
+    let turn = tied.unwrap_or_else(|| credentials::turn(exchange, io, target.provider));
     exchange.call.credential = turn;
     let to = (upstream, target.provider, pinned.snapshot.revision, turn);
     let (lines, pieces) = if exchange.call.object.is_some() {

@@ -58,14 +58,18 @@ pub fn model(name: &str, targets: &[(&str, &str)]) -> (String, Model) {
     let target = |(provider, model): &(&str, &str)| Target {
         provider: (*provider).into(),
         model: (*model).into(),
-        like: None,
+        ..Target::default()
     };
     (
         name.into(),
         Model {
             targets: targets.iter().map(target).collect(),
-            retry: Retry::default(),
-            on_unsupported: Default::default(),
+            // Each target once: tests of further tries say so themselves.
+            retry: Retry {
+                attempts: targets.len() as u32,
+                ..Retry::default()
+            },
+            ..Model::default()
         },
     )
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tollgate_config::{Document, Problem, check, document::Reference, link::StoredKey, parse::Parsed};
 use tollgate_engine::{
     identity::KeyTable,
+    routing::Slots,
     snapshot::{self, Secrets},
 };
 
@@ -31,12 +32,20 @@ impl Built {
     }
 }
 
-pub fn build(maker: &mut TlsMaker, revision: u64, tree: Value, keys: Vec<StoredKey>) -> Result<Built, Vec<Problem>> {
+/// `before`: what runs now, whose targets keep what is known of them.
+pub fn build(
+    maker: &mut TlsMaker,
+    before: &Slots,
+    revision: u64,
+    tree: Value,
+    keys: Vec<StoredKey>,
+) -> Result<Built, Vec<Problem>> {
     let parsed = Parsed::from_tree(tree);
     let document = check::check(&parsed)?;
     let (secrets, mut problems) = files::read(&snapshot::references(&document));
     let table = KeyTable::build(&document, &secrets, &keys).map_err(|more| add(&mut problems, more));
-    let compiled = snapshot::compile(revision, document, &secrets).map_err(|more| add(&mut problems, more));
+    let compiled =
+        snapshot::compile_after(before, revision, document, &secrets).map_err(|more| add(&mut problems, more));
     let tls = compiled.as_ref().ok().and_then(|compiled| {
         let built = maker.build(&compiled.document, &compiled.endpoints, &secrets);
         built.map_err(|more| add(&mut problems, more)).ok()
@@ -98,7 +107,14 @@ pub fn reread(maker: &mut TlsMaker, running: &Built) -> Result<Reread, Vec<Probl
         let tls = maker.build(document, &running.prepared.snapshot.endpoints, &secrets)?;
         return Ok(Reread::Tls(secrets, Arc::new(tls)));
     }
-    let built = build(maker, running.revision, running.tree.clone(), running.keys.clone())?;
+    let before = &running.prepared.snapshot.slots;
+    let built = build(
+        maker,
+        before,
+        running.revision,
+        running.tree.clone(),
+        running.keys.clone(),
+    )?;
     Ok(Reread::All(Box::new(built)))
 }
 

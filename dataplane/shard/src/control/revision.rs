@@ -14,6 +14,8 @@ use super::{
     shards::Silent,
     unix_ms,
 };
+use tollgate_engine::routing::Slots;
+
 use crate::{
     files,
     messages::{Prepared, ToShard},
@@ -57,7 +59,12 @@ impl Control {
     /// Compiles, and makes every shard ready.
     pub(super) fn prepare(&mut self, by: ConnectionId, revision: u64, document: Value, keys: Vec<StoredKey>) -> Answer {
         self.abort();
-        let built = build::build(&mut self.maker, revision, document, keys)
+        let none = Slots::default();
+        let before = self
+            .running
+            .as_ref()
+            .map_or(&none, |running| &running.prepared.snapshot.slots);
+        let built = build::build(&mut self.maker, before, revision, document, keys)
             .map_err(|problems| Refusal::Answer(AnswerBody::Refused { problems }))?;
         self.prepare_shards(&built.prepared)?;
         self.prepared = Some((by, built));

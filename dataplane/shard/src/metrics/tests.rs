@@ -2,7 +2,7 @@
 
 use tollgate_config::{
     Document,
-    document::{Model, Named, Retry},
+    document::{Model, Named},
 };
 use tollgate_engine::record::{AttemptOutcome, Outcome, Record};
 
@@ -166,12 +166,10 @@ fn every_name_has_a_line_in_the_docs() {
 }
 
 fn named_models(names: &[&str]) -> Named<Model> {
-    let model = || Model {
-        targets: Vec::new(),
-        retry: Retry::default(),
-        on_unsupported: Default::default(),
-    };
-    names.iter().map(|name| ((*name).to_owned(), model())).collect()
+    names
+        .iter()
+        .map(|name| ((*name).to_owned(), Model::default()))
+        .collect()
 }
 
 #[test]

@@ -2,9 +2,15 @@
 
 #![allow(clippy::disallowed_methods)] // The one place where a shard reads its clocks.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::OnceLock,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
 
 use tollgate_engine::Tick;
+
+/// All shards count from here: what one learns of a target at some time, the others read.
+static BASE: OnceLock<Instant> = OnceLock::new();
 
 pub struct Clock {
     base: Instant,
@@ -14,7 +20,7 @@ pub struct Clock {
 impl Clock {
     pub fn start() -> Self {
         Self {
-            base: Instant::now(),
+            base: *BASE.get_or_init(Instant::now),
             unix_ms: unix_ms(),
         }
     }

@@ -1,0 +1,68 @@
+//! Which of a provider's credentials a call goes up with: their turns go round, and one that was refused rests.
+
+use tollgate_wire::head::{Known, ResponseView};
+
+use crate::{
+    exchange::{Exchange, Io},
+    snapshot::Target,
+};
+
+/// How long a credential rests that is not accepted …
+const REFUSED_MS: u64 = 30_000;
+/// … and one whose limit is reached, where the provider does not say how long.
+const LIMITED_MS: u64 = 1_000;
+const MAX_REST_MS: u64 = 60_000;
+
+/// Does the status speak of the credential rather than of the provider?
+pub(super) fn is_at_fault(status: u16) -> bool {
+    matches!(status, 401 | 429)
+}
+
+/// The credential of the attempt under way is not used for a while, where there are others.
+pub(super) fn rest(exchange: &Exchange, io: &mut Io<'_>, target: &Target, answer: ResponseView<'_>) {
+    let pinned = exchange.pin();
+    let count = pinned.snapshot.upstreams[target.provider].credentials.len();
+    if count < 2 {
+        return;
+    }
+    let seconds = answer
+        .get(Known::RetryAfter)
+        .and_then(|value| std::str::from_utf8(value).ok()?.trim().parse::<u64>().ok());
+    let rest_ms = match (answer.head.status, seconds) {
+        (401, _) => REFUSED_MS,
+        (_, Some(seconds)) => seconds.saturating_mul(1_000).min(MAX_REST_MS),
+        (_, None) => LIMITED_MS,
+    };
+    let until = io.now.plus_ms(rest_ms);
+    let resting = &mut io.local.routing.provider(&pinned.snapshot, target.provider).resting;
+    resting.resize(count, crate::Tick(0));
+    if let Some(place) = resting.get_mut(exchange.call.credential) {
+        *place = until;
+    }
+}
+
+/// Is there a credential that does not rest?
+pub(super) fn has_another(exchange: &Exchange, io: &mut Io<'_>, target: &Target) -> bool {
+    let pinned = exchange.pin();
+    let count = pinned.snapshot.upstreams[target.provider].credentials.len();
+    if count < 2 || exchange.call.only_credential.is_some() {
+        return false;
+    }
+    let now = io.now;
+    let resting = &io.local.routing.provider(&pinned.snapshot, target.provider).resting;
+    (0..count).any(|turn| resting.get(turn).is_none_or(|&until| until <= now))
+}
+
+/// Whose turn it is: the next that does not rest; when all do, the next.
+pub(crate) fn turn(exchange: &Exchange, io: &mut Io<'_>, provider: usize) -> usize {
+    let pinned = exchange.pin();
+    let count = pinned.snapshot.upstreams[provider].credentials.len();
+    if count < 2 {
+        return 0;
+    }
+    let (now, sequence) = (io.now, io.local.sequence as usize);
+    let resting = &io.local.routing.provider(&pinned.snapshot, provider).resting;
+    let rested = |turn: &usize| resting.get(*turn).is_none_or(|&until| until <= now);
+    let mut turns = (0..count).map(|step| sequence.wrapping_add(step) % count);
+    turns.find(rested).unwrap_or(sequence % count)
+}

@@ -1,0 +1,50 @@
+//! What an attempt says of its target, written down for the next calls.
+
+use tollgate_wire::head::ResponseView;
+
+use super::{credentials, route_index};
+use crate::{
+    exchange::{Exchange, Io},
+    routing::latency::Class,
+};
+
+/// A provider that asks for patience is not ill, one that fails is.
+const TOO_MANY_REQUESTS: u16 = 429;
+
+pub(super) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseView<'_>) {
+    let Some(live) = exchange.call.live else { return };
+    let pinned = exchange.pin();
+    let route = &pinned.snapshot.routes[route_index(exchange)];
+    let target = &route.targets[live.target];
+    let status = answer.head.status;
+    let took_ns = io.now.ns_since(exchange.call.sent);
+    if credentials::is_at_fault(status) {
+        credentials::rest(exchange, io, target, answer);
+    }
+    if route.reads_limits {
+        io.local.routing.target(target).headroom.read(io.now, answer);
+    }
+    if status >= 500 {
+        return failed(exchange, io);
+    }
+    if status == TOO_MANY_REQUESTS {
+        return;
+    }
+    io.local.routing.went_well(io.now, target, &route.breaker, took_ns);
+    if status < 400 {
+        io.local.routing.budget(route.slot).succeeded(io.now);
+        if route.measures {
+            let class = Class::of(io.body.len(), exchange.facts.stream);
+            io.local.routing.note_latency(io.now, target, class, took_ns);
+        }
+    }
+}
+
+/// The attempt under way failed, by the target's fault.
+pub(super) fn failed(exchange: &mut Exchange, io: &mut Io<'_>) {
+    let Some(live) = exchange.call.live else { return };
+    let pinned = exchange.pin();
+    let route = &pinned.snapshot.routes[route_index(exchange)];
+    let target = &route.targets[live.target];
+    io.local.routing.went_wrong(io.now, target, &route.breaker);
+}

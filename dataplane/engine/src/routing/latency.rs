@@ -1,0 +1,150 @@
+//! How long a target takes: a histogram of times to the first byte, in which what is old fades, by the size of the prompt
+//! and whether the answer is streamed.
+
+use crate::Tick;
+
+/// Two buckets for each doubling, from half a millisecond to a quarter of an hour.
+const BUCKETS: usize = 42;
+const LEAST_NS: f64 = 500_000.0;
+/// Counts are halved when there are so many …
+const FADE_AT: u32 = 256;
+/// … and when so much time went by.
+const FADE_NS: u64 = 10_000_000_000;
+/// What was not tried for so long may have changed.
+const STALE_NS: u64 = 30_000_000_000;
+const QUANTILE: f64 = 0.9;
+/// Upper bounds of the classes of prompts, in bytes of the request's body.
+const PROMPT_BYTES: [usize; 3] = [4 << 10, 32 << 10, 256 << 10];
+const CLASSES: usize = 2 * (PROMPT_BYTES.len() + 1);
+
+/// Of one target and shard.
+#[derive(Clone, Debug, Default)]
+pub struct Latency {
+    classes: [Histogram; CLASSES],
+}
+
+#[derive(Clone, Debug)]
+struct Histogram {
+    counts: [u16; BUCKETS],
+    total: u32,
+    faded: Tick,
+    last: Tick,
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self {
+            counts: [0; BUCKETS],
+            total: 0,
+            faded: Tick(0),
+            last: Tick(0),
+        }
+    }
+}
+
+/// What a call is like, as far as latency goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Class(usize);
+
+impl Class {
+    pub fn of(body_bytes: usize, stream: bool) -> Self {
+        let size = PROMPT_BYTES.iter().filter(|&&most| body_bytes > most).count();
+        Self(2 * size + usize::from(stream))
+    }
+}
+
+impl Latency {
+    pub fn note(&mut self, now: Tick, class: Class, took_ns: u64) {
+        self.classes[class.0].note(now, took_ns);
+    }
+
+    /// Nanoseconds that nine of ten calls do not exceed; `None` where nothing recent is known.
+    pub fn expected_ns(&self, now: Tick, class: Class) -> Option<f64> {
+        let own = &self.classes[class.0];
+        (own.total > 0 && now.ns_since(own.last) < STALE_NS).then(|| own.quantile(QUANTILE))
+    }
+}
+
+impl Histogram {
+    fn note(&mut self, now: Tick, took_ns: u64) {
+        if self.total >= FADE_AT || now.ns_since(self.faded) >= FADE_NS {
+            self.fade();
+            self.faded = now;
+        }
+        self.counts[bucket(took_ns)] += 1;
+        self.total += 1;
+        self.last = now;
+    }
+
+    fn fade(&mut self) {
+        for count in &mut self.counts {
+            *count /= 2;
+        }
+        self.total = self.counts.iter().map(|&count| u32::from(count)).sum();
+    }
+
+    /// Interpolated within its bucket.
+    fn quantile(&self, quantile: f64) -> f64 {
+        let mut wanted = f64::from(self.total) * quantile;
+        for (index, &count) in self.counts.iter().enumerate() {
+            let count = f64::from(count);
+            if count >= wanted && count > 0.0 {
+                return lower_ns(index) + (lower_ns(index + 1) - lower_ns(index)) * (wanted / count);
+            }
+            wanted -= count;
+        }
+        lower_ns(BUCKETS)
+    }
+}
+
+fn bucket(took_ns: u64) -> usize {
+    let halves = (took_ns as f64 / LEAST_NS).max(1.0).log2() * 2.0;
+    (halves as usize).min(BUCKETS - 1)
+}
+
+fn lower_ns(bucket: usize) -> f64 {
+    LEAST_NS * (bucket as f64 / 2.0).exp2()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    #[test]
+    fn the_slowest_tenth_is_told_within_a_bucket() {
+        let mut latency = Latency::default();
+        let class = Class::of(1_000, false);
+        for i in 0..200 {
+            latency.note(Tick(i), class, if i % 20 < 17 { 20 * MS } else { 300 * MS });
+        }
+        let expected = latency.expected_ns(Tick(200), class).expect("known") / MS as f64;
+        assert!((256.0..=363.0).contains(&expected), "{expected}");
+        assert_eq!(latency.expected_ns(Tick(200), Class::of(1_000, true)), None);
+        assert_eq!(latency.expected_ns(Tick(200), Class::of(100_000, false)), None);
+    }
+
+    #[test]
+    fn what_is_old_fades() {
+        let mut latency = Latency::default();
+        let class = Class::of(1_000, false);
+        for _ in 0..250 {
+            latency.note(Tick(1), class, 900 * MS);
+        }
+        let mut now = Tick(1);
+        for _ in 0..1_500 {
+            now = now.plus_ms(1);
+            latency.note(now, class, 10 * MS);
+        }
+        assert!(latency.expected_ns(now, class).expect("known") < 20.0 * MS as f64);
+        assert_eq!(latency.expected_ns(now.plus_ms(31_000), class), None, "stale");
+    }
+
+    #[test]
+    fn any_time_has_a_bucket() {
+        for took_ns in [0, 1, 499_999, 500_000, u64::MAX] {
+            assert!(bucket(took_ns) < BUCKETS);
+        }
+    }
+}

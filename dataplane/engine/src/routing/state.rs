@@ -1,0 +1,100 @@
+//! What a shard remembers of targets and models: plain memory, by the places that snapshots name.
+
+use hashbrown::HashMap;
+use tollgate_config::document::Breaker;
+
+use super::{
+    budget::Budget,
+    health::{Change, TargetHealth},
+    latency::{Class, Latency},
+    limits::Headroom,
+    window::{Went, Window},
+};
+use crate::{
+    Tick,
+    snapshot::{Snapshot, Target},
+};
+
+#[derive(Debug, Default)]
+pub struct Routing {
+    targets: Vec<TargetState>,
+    providers: HashMap<u32, ProviderState>,
+    budgets: Vec<Budget>,
+}
+
+/// Of one provider, in this shard.
+#[derive(Debug, Default)]
+pub(crate) struct ProviderState {
+    /// Until when each of its credentials rests; missing: it does not.
+    pub resting: Vec<Tick>,
+}
+
+/// Of one target, in this shard.
+#[derive(Debug, Default)]
+pub(crate) struct TargetState {
+    /// Calls under way.
+    pub busy: u32,
+    pub window: Window,
+    /// Kept where a strategy asks for it.
+    pub latency: Option<Box<Latency>>,
+    pub headroom: Headroom,
+}
+
+impl Routing {
+    /// A target's state; `None` as long as nothing happened there.
+    pub(crate) fn look(&self, target: &Target) -> Option<&TargetState> {
+        self.targets.get(target.slot as usize)
+    }
+
+    pub(crate) fn target(&mut self, target: &Target) -> &mut TargetState {
+        at(&mut self.targets, target.slot)
+    }
+
+    /// Kept under the place of the route that has the provider as its only target.
+    pub(crate) fn provider(&mut self, snapshot: &Snapshot, provider: usize) -> &mut ProviderState {
+        let route = &snapshot.routes[snapshot.document.models.len() + provider];
+        self.providers.entry(route.slot).or_default()
+    }
+
+    pub(crate) fn budget(&mut self, model_slot: u32) -> &mut Budget {
+        at(&mut self.budgets, model_slot)
+    }
+
+    /// A call to the target went well enough to say that it is well.
+    pub(crate) fn went_well(&mut self, now: Tick, target: &Target, breaker: &Breaker, took_ns: u64) -> Option<Change> {
+        let slow = breaker
+            .slow_ms
+            .is_some_and(|slow_ms| took_ns >= slow_ms.saturating_mul(1_000_000));
+        let went = if slow { Went::Slowly } else { Went::Well };
+        let closed = target.health.succeeded(now);
+        let state = self.target(target);
+        if closed.is_some() {
+            state.window.forget();
+        }
+        let too_slow = state.window.note(now, went, breaker);
+        opened(too_slow, &target.health, now, breaker).or(closed)
+    }
+
+    pub(crate) fn went_wrong(&mut self, now: Tick, target: &Target, breaker: &Breaker) -> Option<Change> {
+        let too_many = self.target(target).window.note(now, Went::Wrong, breaker);
+        let in_a_row = target.health.failed(now, breaker);
+        in_a_row.or_else(|| opened(too_many, &target.health, now, breaker))
+    }
+
+    pub(crate) fn note_latency(&mut self, now: Tick, target: &Target, class: Class, took_ns: u64) {
+        let latency = self.target(target).latency.get_or_insert_default();
+        latency.note(now, class, took_ns);
+    }
+}
+
+fn opened(too_many: bool, health: &TargetHealth, now: Tick, breaker: &Breaker) -> Option<Change> {
+    too_many.then(|| health.open(now, breaker)).flatten()
+}
+
+fn at<T: Default>(all: &mut Vec<T>, slot: u32) -> &mut T {
+    let slot = slot as usize;
+    if all.len() <= slot {
+        all.resize_with(slot + 1, T::default);
+    }
+    &mut all[slot]
+}

@@ -1,0 +1,172 @@
+//! Models → routes: targets with what is sent to them, how they are chosen among, and where their state is kept.
+
+use hashbrown::HashMap;
+use tollgate_config::{
+    Document, Problem,
+    document::{Breaker, Conditions as When, Model, OnUnsupported, Provider, Retry, Strategy, Target as Listed},
+};
+use tollgate_dialect::quirks::Quirks;
+use tollgate_wire::json::edit;
+
+use super::{ModelId, ModelNames, Route, Target, TargetModel, quirks, references::pointer};
+use crate::{
+    names::header,
+    routing::{
+        Slots,
+        choose::{self, Tier},
+        conditions::Conditions,
+    },
+    visible,
+};
+
+/// What a route is compiled with beside its model.
+pub(super) struct Places<'a> {
+    pub before: &'a Slots,
+    pub slots: &'a mut Slots,
+    pub models: &'a ModelNames,
+}
+
+pub(super) fn compile(
+    (name, model): (&str, &Model),
+    providers: &HashMap<&str, usize>,
+    document: &Document,
+    places: &mut Places<'_>,
+    problems: &mut Vec<Problem>,
+) -> Route {
+    let mut targets = Vec::with_capacity(model.targets.len());
+    for (i, listed) in model.targets.iter().enumerate() {
+        let Some(&provider) = providers.get(listed.provider.as_str()) else {
+            let at = format!("{}/{i}/provider", pointer(&["models", name, "targets"]));
+            let wrong = format!("there is no provider '{}'", listed.provider);
+            problems.push(Problem::new(at, wrong, "the name of an entry of 'providers'"));
+            continue;
+        };
+        targets.push(target(
+            name,
+            (provider, &document.providers[provider].1),
+            listed,
+            places,
+        ));
+    }
+    let other = |name: &Option<String>| -> Option<ModelId> { Some(places.models.find(name.as_deref()?)?.model) };
+    let tiers = tiers(model, targets.len());
+    let has = |strategy| tiers.iter().any(|tier| tier.strategy == strategy);
+    Route {
+        measures: has(Strategy::LeastLatency),
+        reads_limits: has(Strategy::Headroom),
+        tiers,
+        targets,
+        retry: model.retry.clone(),
+        breaker: model.breaker.clone(),
+        on_unsupported: model.on_unsupported,
+        on_context_overflow: other(&model.on_context_overflow),
+        on_refusal: other(&model.on_refusal),
+        slot: places.slots.model(places.before, name),
+    }
+}
+
+fn target(name: &str, (index, provider): (usize, &Provider), listed: &Listed, places: &mut Places<'_>) -> Target {
+    let model = match listed.model.split_once('*') {
+        Some((before, after)) if name.ends_with('*') => TargetModel::Star {
+            before: before.into(),
+            after: after.into(),
+        },
+        _ => fixed(&listed.provider, &listed.model),
+    };
+    let own_name = format!("{}\n{}", listed.provider, listed.model);
+    let lot = choose::hash(own_name.as_bytes());
+    let (slot, health) = places.slots.target(places.before, format!("{name}\n{own_name}"));
+    Target {
+        provider: index,
+        quirks: quirks::of(
+            provider.row,
+            provider.dialect,
+            listed.known_as(),
+            provider.may_ask_stream_usage,
+        ),
+        model,
+        weight: listed.weight,
+        when: Conditions::new(&listed.when),
+        slot,
+        health,
+        lot,
+    }
+}
+
+fn tiers(model: &Model, targets: usize) -> Vec<Tier> {
+    if model.tiers.is_empty() {
+        return vec![Tier {
+            strategy: Strategy::Priority,
+            sticky: None,
+            targets: 0..targets,
+        }];
+    }
+    let mut from = 0;
+    let mut tiers = Vec::with_capacity(model.tiers.len());
+    for tier in &model.tiers {
+        tiers.push(Tier {
+            strategy: tier.strategy,
+            sticky: tier.sticky.clone(),
+            targets: from..from + tier.targets,
+        });
+        from += tier.targets;
+    }
+    tiers
+}
+
+/// A provider as its own only target.
+pub(super) fn direct((index, name): (usize, &str), before: &Slots, slots: &mut Slots) -> Route {
+    let mut answer_lines = Vec::new();
+    visible::header(&mut answer_lines, header::PROVIDER, name.as_bytes());
+    // No model's name has a line break.
+    let own_name = format!("\n{name}");
+    let (slot, health) = slots.target(before, own_name.clone());
+    let target = Target {
+        provider: index,
+        quirks: Quirks::default(),
+        model: TargetModel::Fixed {
+            name: "".into(),
+            json: Box::default(),
+            answer_lines: answer_lines.into(),
+        },
+        weight: 1,
+        when: Conditions::new(&When::default()),
+        slot,
+        health,
+        lot: 0,
+    };
+    Route {
+        targets: vec![target],
+        tiers: Vec::new(),
+        measures: false,
+        reads_limits: false,
+        retry: Retry {
+            // What is sent may not bear being sent twice.
+            attempts: 1,
+            ..Retry::default()
+        },
+        breaker: Breaker::default(),
+        on_unsupported: OnUnsupported::default(),
+        on_context_overflow: None,
+        on_refusal: None,
+        slot: slots.model(before, &own_name),
+    }
+}
+
+fn fixed(provider: &str, model: &str) -> TargetModel {
+    let mut json = Vec::new();
+    edit::write_string(&mut json, model);
+    let mut answer_lines = Vec::new();
+    write_target_lines(&mut answer_lines, provider, model);
+    TargetModel::Fixed {
+        name: model.into(),
+        json: json.into(),
+        answer_lines: answer_lines.into(),
+    }
+}
+
+/// Appends the header lines that tell the client which target answered.
+pub(crate) fn write_target_lines(out: &mut Vec<u8>, provider: &str, model: &str) {
+    visible::header(out, header::PROVIDER, provider.as_bytes());
+    visible::header(out, header::MODEL, model.as_bytes());
+}
