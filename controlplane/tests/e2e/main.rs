@@ -17,6 +17,7 @@ mod framing;
 mod keys;
 mod planes;
 mod proxy;
+mod routing;
 mod sdk;
 mod state;
 mod tls;

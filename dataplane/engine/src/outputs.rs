@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::snapshot::EndpointId;
+use crate::{routing::health::Change, snapshot::EndpointId};
 
 /// Names one upstream attempt of one exchange; never reused within it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -72,6 +72,16 @@ pub struct Outputs {
     pub actions: Vec<Action>,
     pub pieces: Vec<Piece>,
     pub arena: Vec<u8>,
+    /// Targets that turned out to be ill, or well again.
+    pub changes: Vec<TargetChange>,
+}
+
+/// A target of a model of the pinned snapshot's document, by index, and what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TargetChange {
+    pub model: usize,
+    pub target: usize,
+    pub change: Change,
 }
 
 /// An arena that grew over this (a list of 10,000 models, a decoded body) is given back.
@@ -81,6 +91,7 @@ impl Outputs {
     pub fn clear(&mut self) {
         self.actions.clear();
         self.pieces.clear();
+        self.changes.clear();
         self.arena.clear();
         self.arena.shrink_to(MAX_KEPT_ARENA_BYTES);
     }

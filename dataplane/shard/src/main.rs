@@ -195,6 +195,7 @@ fn start_shards(
             resolver: resolver.clone(),
             access: log.clone(),
             max_connections,
+            control: commands.clone(),
         };
         threads.push(start_shard(setup, commands.clone())?);
     }

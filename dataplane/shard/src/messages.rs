@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender};
 use tollgate_config::link::ShardRevision;
 use tollgate_engine::{Snapshot, identity::KeyTable};
 
-use crate::{access_log, metrics::ShardMetrics, resolve, tls::TlsSet};
+use crate::{access_log, control::Command, metrics::ShardMetrics, resolve, tls::TlsSet};
 
 /// Messages that wait in a shard's inbox.
 pub const INBOX_CAPACITY: usize = 4096;
@@ -32,6 +32,8 @@ pub struct ShardSetup {
     pub access: access_log::Handle,
     /// Of the process, as far as descriptors reach.
     pub max_connections: u32,
+    /// The control thread's queue; what does not fit into it is not told.
+    pub control: Sender<Command>,
 }
 
 /// Where to put messages for a shard.

@@ -13,7 +13,7 @@ use super::{
 pub struct Sandbox {
     pub address: SocketAddr,
     /// Held for its end.
-    _process: Process,
+    process: Process,
 }
 
 impl Sandbox {
@@ -36,8 +36,12 @@ impl Sandbox {
         let address = line.strip_prefix("ready ").and_then(|address| address.parse().ok());
         Self {
             address: address.unwrap_or_else(|| panic!("no address in {line:?}")),
-            _process: process,
+            process,
         }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
     }
 
     /// `{"requests","connections","arrivals"}`; a TLS sandbox cannot be asked this way.

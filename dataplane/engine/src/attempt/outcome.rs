@@ -5,7 +5,8 @@ use tollgate_wire::head::ResponseView;
 use super::{credentials, route_index};
 use crate::{
     exchange::{Exchange, Io},
-    routing::latency::Class,
+    outputs::TargetChange,
+    routing::{health::Change, latency::Class},
 };
 
 /// A provider that asks for patience is not ill, one that fails is.
@@ -30,7 +31,8 @@ pub(super) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, answer: Respons
     if status == TOO_MANY_REQUESTS {
         return;
     }
-    io.local.routing.went_well(io.now, target, &route.breaker, took_ns);
+    let change = io.local.routing.went_well(io.now, target, &route.breaker, took_ns);
+    tell(exchange, io, live.target, change);
     if status < 400 {
         io.local.routing.budget(route.slot).succeeded(io.now);
         if route.measures {
@@ -46,5 +48,12 @@ pub(super) fn failed(exchange: &mut Exchange, io: &mut Io<'_>) {
     let pinned = exchange.pin();
     let route = &pinned.snapshot.routes[route_index(exchange)];
     let target = &route.targets[live.target];
-    io.local.routing.went_wrong(io.now, target, &route.breaker);
+    let change = io.local.routing.went_wrong(io.now, target, &route.breaker);
+    tell(exchange, io, live.target, change);
+}
+
+fn tell(exchange: &Exchange, io: &mut Io<'_>, target: usize, change: Option<Change>) {
+    let Some(change) = change else { return };
+    let model = route_index(exchange);
+    io.out.changes.push(TargetChange { model, target, change });
 }

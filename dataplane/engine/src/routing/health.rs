@@ -31,6 +31,8 @@ pub struct TargetHealth {
     probe_until_ns: AtomicU64,
     /// When it closed last; zero: it was never open.
     well_since_ns: AtomicU64,
+    /// Times that it was closed and opened.
+    opened: AtomicU32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +78,16 @@ impl TargetHealth {
         Standing::Recovering {
             per_mille: per_mille as u32,
         }
+    }
+
+    /// How often it was found to be ill, since the data plane started.
+    pub fn times_opened(&self) -> u32 {
+        self.opened.load(Relaxed)
+    }
+
+    /// Not well, or not known to be well again.
+    pub fn is_open(&self) -> bool {
+        self.open_until_ns.load(Relaxed) != 0
     }
 
     /// Takes the probe of a half-open target; false when another call has it.
@@ -133,7 +145,11 @@ impl TargetHealth {
         self.failures.store(0, Relaxed);
         self.probe_until_ns.store(0, Relaxed);
         // A probe that failed changed nothing that anybody saw.
-        (open_until_ns == 0).then_some(Change::Opened)
+        let was_well = open_until_ns == 0;
+        if was_well {
+            self.opened.fetch_add(1, Relaxed);
+        }
+        was_well.then_some(Change::Opened)
     }
 }
 

@@ -12,9 +12,12 @@ mod upstream;
 
 use std::{collections::BTreeMap, fmt};
 
-use tollgate_config::{Document, document::Reference};
+use tollgate_config::{
+    Document,
+    document::{self, Reference},
+};
 
-use crate::routing::Slots;
+use crate::routing::{Slots, health::TargetHealth};
 
 pub(crate) use call_path::{CallPath, PathCall};
 pub use compile::{compile, compile_after};
@@ -58,6 +61,17 @@ pub struct Snapshot {
     pub(crate) cors: Vec<Option<CorsLines>>,
     /// Where the state of its targets and models is kept.
     pub slots: Slots,
+}
+
+impl Snapshot {
+    /// Each model's targets in the document's order, with what is known of them by all shards.
+    pub fn targets(&self) -> impl Iterator<Item = (&str, &document::Target, &TargetHealth)> {
+        let models = self.document.models.iter().zip(&self.routes);
+        models.flat_map(|((name, model), route)| {
+            let targets = model.targets.iter().zip(&route.targets);
+            targets.map(|(listed, target)| (name.as_str(), listed, &*target.health))
+        })
+    }
 }
 
 // By hand: what is sent upstream holds credentials, which no log may show.

@@ -23,6 +23,7 @@ use std::{
 use crossbeam_channel::{Receiver, never};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tollgate_config::link::{Ask, Event, Say};
+use tollgate_engine::routing::health::Change;
 
 use crate::{
     access_log, files,
@@ -57,6 +58,12 @@ pub enum Command {
     /// A connection has ended.
     Gone(ConnectionId),
     Signal(i32),
+    /// A target of a model turned out to be ill, or well again.
+    Target {
+        model: String,
+        target: String,
+        change: Change,
+    },
     /// A shard's thread has ended; an error is why it never started or could not go on.
     ShardEnded {
         id: u16,
@@ -162,6 +169,13 @@ impl Control {
             } => return self.answer(&client, ask, descriptors),
             Command::Gone(id) => self.gone(id),
             Command::Signal(SIGHUP) => self.reload_files(),
+            Command::Target { model, target, change } => match change {
+                Change::Opened => {
+                    let text = format!("model '{model}': {target} fails too often and is left alone for a while");
+                    self.tell("target_ejected", text);
+                }
+                Change::Closed => self.tell("target_recovered", format!("model '{model}': {target} is well again")),
+            },
             Command::Signal(signal) => return self.signal(signal),
             Command::ShardEnded { id, result } => {
                 let reason = result.err().unwrap_or_else(|| "it ended by itself".to_owned());

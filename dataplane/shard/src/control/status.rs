@@ -7,7 +7,7 @@ use crate::{
     host,
     metrics::{
         Totals,
-        text::{self, Process},
+        text::{self, Ejected, Process},
     },
 };
 
@@ -30,6 +30,24 @@ impl Control {
         }
     }
 
+    /// The targets in force that were ever left alone: few, however many there are.
+    fn ejected(&self) -> Vec<Ejected> {
+        let targets = self
+            .running
+            .iter()
+            .flat_map(|running| running.prepared.snapshot.targets());
+        let ejected = targets.filter(|(_, _, health)| health.times_opened() > 0);
+        ejected
+            .map(|(model, target, health)| Ejected {
+                model: model.to_owned(),
+                provider: target.provider.clone(),
+                target: target.model.clone(),
+                now: health.is_open(),
+                times: health.times_opened(),
+            })
+            .collect()
+    }
+
     pub(super) fn metrics(&self) -> String {
         let usage = host::usage();
         let expiries = self.running.iter().flat_map(|running| &running.prepared.tls.expiries);
@@ -42,6 +60,7 @@ impl Control {
             certificates: expiries
                 .map(|expiry| (expiry.pointer.clone(), expiry.not_after_unix_s))
                 .collect(),
+            ejected: self.ejected(),
         };
         text::render(&self.totals(), &process)
     }

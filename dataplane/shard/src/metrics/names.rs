@@ -97,6 +97,14 @@ pub const CERTIFICATE_EXPIRY: Family = gauge(
     "tollgate_certificate_not_after_seconds",
     "When a configured certificate ends, in Unix time.",
 );
+pub const TARGET_EJECTED: Family = gauge(
+    "tollgate_target_ejected",
+    "Targets of models that are left alone (1), or were (0).",
+);
+pub const TARGET_EJECTIONS: Family = counter(
+    "tollgate_target_ejections_total",
+    "Times that a target of a model failed so often that it was left alone.",
+);
 pub const PROCESS_RSS: Family = gauge("process_resident_memory_bytes", "Memory of the data plane, resident.");
 pub const PROCESS_CPU: Family = counter(
     "process_cpu_seconds_total",
@@ -107,7 +115,7 @@ pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of 
 
 /// All of them, in the order they are told.
 #[cfg(test)]
-pub const ALL: [Family; 23] = [
+pub const ALL: [Family; 25] = [
     REQUESTS,
     REQUEST_DURATION,
     GATEWAY_DURATION,
@@ -127,6 +135,8 @@ pub const ALL: [Family; 23] = [
     BUSY_SECONDS,
     ACCESS_LOG_DROPPED,
     CERTIFICATE_EXPIRY,
+    TARGET_EJECTED,
+    TARGET_EJECTIONS,
     PROCESS_RSS,
     PROCESS_CPU,
     PROCESS_FDS,

@@ -42,6 +42,28 @@ pub struct Process {
     pub access_log_dropped: u64,
     /// JSON pointer of each certificate, and when it ends.
     pub certificates: Vec<(String, u64)>,
+    /// Those that were ever left alone.
+    pub ejected: Vec<Ejected>,
+}
+
+/// A target of a model.
+#[derive(Clone, Debug)]
+pub struct Ejected {
+    pub model: String,
+    pub provider: String,
+    pub target: String,
+    pub now: bool,
+    pub times: u32,
+}
+
+impl Ejected {
+    fn labels(&self) -> [(&'static str, &str); 3] {
+        [
+            ("model", &self.model),
+            ("provider", &self.provider),
+            ("target", &self.target),
+        ]
+    }
 }
 
 /// The whole page.
@@ -146,10 +168,22 @@ impl Page {
                 not_after_unix_s,
             );
         }
+        self.targets(&process.ejected);
         self.single(names::PROCESS_RSS, process.rss_bytes as f64);
         self.single(names::PROCESS_CPU, process.cpu_s);
         self.single(names::PROCESS_FDS, process.open_fds as f64);
         self.single(names::PROCESS_START, process.start_unix_s as f64);
+    }
+
+    fn targets(&mut self, ejected: &[Ejected]) {
+        self.head(names::TARGET_EJECTED);
+        for target in ejected {
+            self.sample(names::TARGET_EJECTED.name, &target.labels(), u8::from(target.now));
+        }
+        self.head(names::TARGET_EJECTIONS);
+        for target in ejected {
+            self.sample(names::TARGET_EJECTIONS.name, &target.labels(), target.times);
+        }
     }
 
     fn per_shard(&mut self, family: Family, totals: &Totals, value: impl Fn(&ShardTotals) -> f64) {

@@ -2,11 +2,18 @@
 
 use std::panic::AssertUnwindSafe;
 
-use tollgate_engine::{Action, Input, Io, Outputs, exchange::UpstreamFault, outputs::AttemptId};
+use tollgate_engine::{
+    Action, Input, Io, Outputs,
+    exchange::UpstreamFault,
+    outputs::{AttemptId, TargetChange},
+};
 use tollgate_wire::head::{Framing, RequestView};
 
 use super::{Shard, slab::Id};
-use crate::downstream::{Active, read::BodyRead};
+use crate::{
+    control::Command,
+    downstream::{Active, read::BodyRead},
+};
 
 /// An input that an action caused at once; fed after all actions of the feed that caused it are done.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +76,12 @@ impl Shard {
             _ => &[],
         };
         let life = match self.feed(active, input, &mut out) {
-            Ok(()) => self.perform(id, active, &out, data),
+            Ok(()) => {
+                if !out.changes.is_empty() {
+                    self.tell_changes(active, &out.changes);
+                }
+                self.perform(id, active, &out, data)
+            }
             Err(()) => self.panicked(id, active),
         };
         self.out = out;
@@ -110,6 +122,27 @@ impl Shard {
         }
         self.write_plain_error(id, active);
         Life::Ended
+    }
+
+    /// Targets that turned out to be ill, or well again: for the control thread to tell.
+    fn tell_changes(&self, active: &Active, changes: &[TargetChange]) {
+        let Some(pinned) = active.exchange.pinned() else { return };
+        for told in changes {
+            // Behind the models stand providers that are called by their own paths; those are not left alone.
+            let Some((name, model)) = pinned.snapshot.document.models.get(told.model) else {
+                continue;
+            };
+            let Some(target) = model.targets.get(told.target) else {
+                continue;
+            };
+            let command = Command::Target {
+                model: name.clone(),
+                target: format!("{}/{}", target.provider, target.model),
+                change: told.change,
+            };
+            // Never waits: a control thread that is behind misses a line.
+            let _ = self.setup.control.try_send(command);
+        }
     }
 
     fn perform(&mut self, id: Id, active: &mut Active, out: &Outputs, data: &[u8]) -> Life {

@@ -1,0 +1,156 @@
+//! Providers die, freeze, refuse and crawl under load: their clients get answers all the same.
+
+use std::{
+    process::{Command, Output, Stdio},
+    thread,
+};
+
+use serde_json::Value;
+
+use crate::harness::{
+    Client, Gateway, Sandbox, Setup,
+    gateway::{KEY, chat, provider_with},
+    http::{self, request},
+    process::{Signal, program, signal},
+    until,
+};
+
+const RATE: u64 = 500;
+const SECONDS: u64 = 4;
+
+/// Two providers of the same model, the first preferred, with time-outs that a test can wait for.
+fn gateway(first: &Sandbox, second: &Sandbox) -> Gateway {
+    let timeouts = ", timeouts: { connect: 200ms, first_byte: 400ms, between_bytes: 2s }";
+    let mut setup = Setup::to(second.address);
+    setup.providers = [
+        provider_with("first", "openai", first.address, timeouts),
+        provider_with("second", "openai", second.address, timeouts),
+    ]
+    .concat();
+    setup.models =
+        "  \"both/*\": { targets: [ { provider: first, model: \"*\" }, { provider: second, model: \"*\" } ], \
+                    breaker: { cooldown: 1s, slow_start: 1s } }\n"
+            .to_owned();
+    setup.start()
+}
+
+/// Load in the background, half of it streams; its report.
+fn load(gateway: &Gateway, duration: u64) -> impl FnOnce() -> Value + use<> {
+    let mix = gateway.folder().join("mix.json");
+    let one = |stream: u8| {
+        serde_json::json!({ "weight": 1, "dialect": "openai", "model": "both/sandbox-small-tokens-8", "stream": stream,
+            "prompt": { "bytes": 300 }, "max_tokens": 16 })
+    };
+    let document = serde_json::json!({ "name": "both", "classes": { "whole": one(0), "stream": one(1) } });
+    std::fs::write(&mix, document.to_string()).expect("a mix");
+    let mut command = Command::new(program("tollgate-loadtest"));
+    command
+        .args(["run", "--url", &format!("http://{}", gateway.address), "--mix"])
+        .arg(&mix)
+        .args(["--rate", &RATE.to_string(), "--duration", &format!("{duration}s")])
+        .args(["--timeout", "10s", "--output", "json"])
+        .env("TOLLGATE_KEY", KEY)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let child = command.spawn().expect("the load generator starts");
+    move || {
+        let Output { stdout, stderr, .. } = child.wait_with_output().expect("it ends");
+        serde_json::from_slice(&stdout).unwrap_or_else(|bad| panic!("{bad}: {}", String::from_utf8_lossy(&stderr)))
+    }
+}
+
+/// Nothing failed but streams that had begun when their provider went.
+#[track_caller]
+fn assert_unharmed(report: &Value, begun_at_most: u64) {
+    let failed = &report["failed"];
+    for kind in ["status", "connect", "timeout", "content"] {
+        assert_eq!(failed[kind], 0, "{kind}: {report}");
+    }
+    assert!(
+        failed["cut"].as_u64().is_some_and(|cut| cut <= begun_at_most),
+        "{report}"
+    );
+    assert!(
+        report["answered"].as_u64().is_some_and(|answered| answered >= RATE),
+        "{report}"
+    );
+}
+
+fn served(gateway: &Gateway, provider: &str) -> f64 {
+    gateway.metric(
+        "tollgate_requests_total",
+        &[&format!("provider=\"{provider}\""), "status=\"200\""],
+    )
+}
+
+#[test]
+fn a_provider_that_is_killed_or_frozen_under_load_costs_its_clients_nothing() {
+    for how in [Signal::KILL, Signal::STOP] {
+        let (first, second) = (Sandbox::start(), Sandbox::start());
+        let gateway = gateway(&first, &second);
+        let report = load(&gateway, SECONDS);
+        until("the first provider serves", 10, || {
+            (served(&gateway, "first") > 200.0).then_some(())
+        });
+        signal(first.pid(), how);
+        let report = report();
+        // A stream lasts some milliseconds: few are under way at any moment.
+        assert_unharmed(&report, if how == Signal::KILL { 20 } else { 0 });
+        assert!(served(&gateway, "second") > 500.0, "{how:?}: {report}");
+        let ejected = gateway.metric("tollgate_target_ejected", &["provider=\"first\""]);
+        assert_eq!(ejected, 1.0, "{how:?}");
+        signal(first.pid(), Signal::CONT);
+    }
+}
+
+#[test]
+fn a_provider_that_is_overloaded_or_slow_is_left_alone_until_it_is_well() {
+    let (first, second) = (Sandbox::start(), Sandbox::start());
+    let gateway = gateway(&first, &second);
+    for rule in [r#"{"rules":[{"status":529}]}"#, r#"{"rules":[{"latency":"5s"}]}"#] {
+        http::call(first.address, "PUT", "/_sandbox/scenario", &[], rule.as_bytes()).expect(200);
+        let before = first.report()["requests"].as_u64().expect("a count");
+        assert_unharmed(&load(&gateway, SECONDS)(), 0);
+        let asked = first.report()["requests"].as_u64().expect("a count") - before;
+        // Some until the breaker opened; then a probe now and then.
+        assert!(
+            asked < RATE * SECONDS / 5,
+            "{rule}: {asked} calls went to a provider that was ill"
+        );
+        http::call(first.address, "PUT", "/_sandbox/scenario", &[], b"{\"rules\":[]}").expect(200);
+        until("the first provider is well again", 20, || {
+            let answer = gateway
+                .post("/v1/chat/completions", &[], &chat("both/sandbox-small", ""))
+                .expect(200);
+            thread::yield_now();
+            (answer.header("x-tollgate-provider") == Some("first")).then_some(())
+        });
+    }
+}
+
+#[test]
+fn an_operator_is_told_of_targets_that_are_left_alone() {
+    let (first, second) = (Sandbox::start(), Sandbox::start());
+    let gateway = gateway(&first, &second);
+    let socket = std::os::unix::net::UnixStream::connect(&gateway.socket).expect("the control socket");
+    let mut events = Client::over(socket);
+    events.send(&request("GET", "/v1/events", &[], b""));
+    events.read_until(b"\r\n\r\n").expect("a head");
+    http::call(
+        first.address,
+        "PUT",
+        "/_sandbox/scenario",
+        &[],
+        br#"{"rules":[{"status":500}]}"#,
+    )
+    .expect(200);
+    for _ in 0..6 {
+        gateway
+            .post("/v1/chat/completions", &[], &chat("both/sandbox-small", ""))
+            .expect(200);
+    }
+    events.read_until(b"target_ejected").expect("an event");
+    let told = String::from_utf8_lossy(&events.read_until(b"\n\n").expect("its end")).into_owned();
+    assert!(told.contains("both/*") && told.contains("first/*"), "{told}");
+}
