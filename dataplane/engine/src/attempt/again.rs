@@ -127,7 +127,7 @@ fn other_credential(exchange: &Exchange, io: &mut Io<'_>, route: &Route, ended: 
     })
 }
 
-/// Once all were tried: the first that is well, after a while. What took too long is not asked again.
+/// Once all were tried: the first that is well, or else the first, after a while. What took too long is not asked again.
 fn same_target(exchange: &Exchange, io: &Io<'_>, route: &Route, ended: &Ended) -> Option<Plan> {
     if ended.outcome == AttemptOutcome::Timeout {
         return None;
@@ -139,7 +139,7 @@ fn same_target(exchange: &Exchange, io: &Io<'_>, route: &Route, ended: &Ended) -
             .standing(io.now, &route.breaker);
         matches!(standing, Standing::Ejected { .. })
     };
-    let place = order.iter().position(|&index| !ejected(index))?;
+    let place = order.iter().position(|&index| !ejected(index)).unwrap_or(0);
     let wait_ms = backoff_ms(exchange, io, route).max(ended.retry_after_ms.unwrap_or(0));
     let until = io.now.plus_ms(wait_ms);
     let in_time = exchange.call.until_client.is_none_or(|deadline| until < deadline);

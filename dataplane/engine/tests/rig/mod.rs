@@ -173,12 +173,17 @@ impl Rig {
     pub fn with_secrets(document: Document, secrets: &Secrets) -> Rig {
         let keys = KeyTable::build(&document, secrets, &[]).expect("keys");
         let snapshot = snapshot::compile(1, document, secrets).expect("a valid document");
+        Rig::sharing(Rc::new(Pinned {
+            snapshot: Arc::new(snapshot),
+            keys: Arc::new(keys),
+        }))
+    }
+
+    /// A further exchange under the same snapshot.
+    pub fn sharing(pinned: Rc<Pinned>) -> Rig {
         Rig {
             exchange: Exchange::default(),
-            pinned: Rc::new(Pinned {
-                snapshot: Arc::new(snapshot),
-                keys: Arc::new(keys),
-            }),
+            pinned,
             out: Outputs::default(),
             local: Local {
                 seed: 7,
