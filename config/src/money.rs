@@ -113,9 +113,8 @@ fn scaled(text: &str, places: i32) -> Result<u128, NoNumber> {
     }
     let fraction = fraction.trim_end_matches('0');
     let digits = whole.bytes().chain(fraction.bytes());
-    let number = digits.fold(Some(0u128), |sum, digit| {
-        sum?.checked_mul(10)?.checked_add(u128::from(digit - b'0'))
-    });
+    let mut digits = digits.map(|digit| u128::from(digit - b'0'));
+    let number = digits.try_fold(0u128, |sum, digit| sum.checked_mul(10)?.checked_add(digit));
     let mut number = number.ok_or(NoNumber::TooLarge)?;
     let mut shift = places + exponent - fraction.len() as i32;
     while shift < 0 && number != 0 {

@@ -27,37 +27,133 @@ const EXAMPLES: &[(&str, &str, ServiceTier, Counts, &str)] = {
     use ServiceTier::{Batch, Flex, Priority, Standard};
     &[
         // 2.50 in, 0.25 cached, 15 out: 1000 × 2.50 + 500 × 0.25 + 200 × 15 = 2500 + 125 + 3000 millionths.
-        ("openai", "gpt-5.4", Standard, Counts { input: 1_000, cache_read: 500, output: 200, ..NONE }, "0.005625000000"),
+        (
+            "openai",
+            "gpt-5.4",
+            Standard,
+            Counts {
+                input: 1_000,
+                cache_read: 500,
+                output: 200,
+                ..NONE
+            },
+            "0.005625000000",
+        ),
         // Reasoning is billed as output: 100 × 2.50 + (50 + 950) × 15.
-        ("openai", "gpt-5.4", Standard, Counts { input: 100, output: 50, reasoning: 950, ..NONE }, "0.015250000000"),
+        (
+            "openai",
+            "gpt-5.4",
+            Standard,
+            Counts {
+                input: 100,
+                output: 50,
+                reasoning: 950,
+                ..NONE
+            },
+            "0.015250000000",
+        ),
         // Half in a batch, and flex costs the same: 1000 × 1.25 + 200 × 7.50.
-        ("openai", "gpt-5.4", Batch, Counts { input: 1_000, output: 200, ..NONE }, "0.002750000000"),
-        ("openai", "gpt-5.4", Flex, Counts { input: 1_000, output: 200, ..NONE }, "0.002750000000"),
+        (
+            "openai",
+            "gpt-5.4",
+            Batch,
+            Counts {
+                input: 1_000,
+                output: 200,
+                ..NONE
+            },
+            "0.002750000000",
+        ),
+        (
+            "openai",
+            "gpt-5.4",
+            Flex,
+            Counts {
+                input: 1_000,
+                output: 200,
+                ..NONE
+            },
+            "0.002750000000",
+        ),
         // Twice with priority: 1000 × 5 + 200 × 30.
-        ("openai", "gpt-5.4", Priority, Counts { input: 1_000, output: 200, ..NONE }, "0.011000000000"),
+        (
+            "openai",
+            "gpt-5.4",
+            Priority,
+            Counts {
+                input: 1_000,
+                output: 200,
+                ..NONE
+            },
+            "0.011000000000",
+        ),
         // Above 272,000 the whole request: 300000 × 5 + 1000 × 22.50.
-        ("openai", "gpt-5.4", Standard, Counts { input: 300_000, output: 1_000, ..NONE }, "1.522500000000"),
+        (
+            "openai",
+            "gpt-5.4",
+            Standard,
+            Counts {
+                input: 300_000,
+                output: 1_000,
+                ..NONE
+            },
+            "1.522500000000",
+        ),
         // Exactly 272,000 is not above: 272000 × 2.50.
-        ("openai", "gpt-5.4", Standard, Counts { input: 272_000, ..NONE }, "0.680000000000"),
+        (
+            "openai",
+            "gpt-5.4",
+            Standard,
+            Counts { input: 272_000, ..NONE },
+            "0.680000000000",
+        ),
         // The prompt counts with its cached part: 272001 × 0.50.
-        ("openai", "gpt-5.4", Standard, Counts { cache_read: 272_001, ..NONE }, "0.136000500000"),
+        (
+            "openai",
+            "gpt-5.4",
+            Standard,
+            Counts {
+                cache_read: 272_001,
+                ..NONE
+            },
+            "0.136000500000",
+        ),
         // 2.50 in, 40 audio in, 10 out, 80 audio out: 20 × 2.50 + 100 × 40 + 20 × 10 + 70 × 80.
         (
             "openai",
             "gpt-4o-audio-preview-2024-12-17",
             Standard,
-            Counts { input: 20, input_audio: 100, output: 20, output_audio: 70, ..NONE },
+            Counts {
+                input: 20,
+                input_audio: 100,
+                output: 20,
+                output_audio: 70,
+                ..NONE
+            },
             "0.009850000000",
         ),
         // The smallest published price: 0.02 × 7.
-        ("openai", "text-embedding-3-small", Standard, Counts { input: 7, ..NONE }, "0.000000140000"),
+        (
+            "openai",
+            "text-embedding-3-small",
+            Standard,
+            Counts { input: 7, ..NONE },
+            "0.000000140000",
+        ),
         // 3 in, 0.30 read, 3.75 written for 5 minutes, 6 for an hour, 15 out:
         // 21 × 3 + 1000 × 0.30 + 456 × 3.75 + 100 × 6 + 393 × 15 = 63 + 300 + 1710 + 600 + 5895.
         (
             "anthropic",
             "claude-sonnet-4-5",
             Standard,
-            Counts { input: 21, cache_read: 1_000, cache_write_5m: 456, cache_write_1h: 100, output: 393, ..NONE },
+            Counts {
+                input: 21,
+                cache_read: 1_000,
+                cache_write_5m: 456,
+                cache_write_1h: 100,
+                output: 393,
+                ..NONE
+            },
             "0.008568000000",
         ),
         // A batch halves the caches too: 1000 × 1.50 + 1000 × 0.15 + 1000 × 1.875 + 100 × 7.50.
@@ -65,7 +161,13 @@ const EXAMPLES: &[(&str, &str, ServiceTier, Counts, &str)] = {
             "anthropic",
             "claude-sonnet-4-5",
             Batch,
-            Counts { input: 1_000, cache_read: 1_000, cache_write_5m: 1_000, output: 100, ..NONE },
+            Counts {
+                input: 1_000,
+                cache_read: 1_000,
+                cache_write_5m: 1_000,
+                output: 100,
+                ..NONE
+            },
             "0.004275000000",
         ),
         // Above 200,000 at Bedrock: 200001 × 6 + 10 × 22.50.
@@ -73,7 +175,11 @@ const EXAMPLES: &[(&str, &str, ServiceTier, Counts, &str)] = {
             "bedrock",
             "anthropic.claude-sonnet-4-5-20250929-v1:0",
             Standard,
-            Counts { input: 200_001, output: 10, ..NONE },
+            Counts {
+                input: 200_001,
+                output: 10,
+                ..NONE
+            },
             "1.200231000000",
         ),
         // An inference profile of the EU costs a tenth more: 1000 × 3.30 + 100 × 16.50.
@@ -81,17 +187,36 @@ const EXAMPLES: &[(&str, &str, ServiceTier, Counts, &str)] = {
             "bedrock",
             "eu.anthropic.claude-sonnet-4-5-20250929-v1:0",
             Standard,
-            Counts { input: 1_000, output: 100, ..NONE },
+            Counts {
+                input: 1_000,
+                output: 100,
+                ..NONE
+            },
             "0.004950000000",
         ),
         // 1.25 in and 10 out up to 200,000; 2.50 and 15 above: 200000 × 1.25 + 10 × 10.
-        ("gemini", "gemini-2.5-pro", Standard, Counts { input: 200_000, output: 10, ..NONE }, "0.250100000000"),
+        (
+            "gemini",
+            "gemini-2.5-pro",
+            Standard,
+            Counts {
+                input: 200_000,
+                output: 10,
+                ..NONE
+            },
+            "0.250100000000",
+        ),
         // 150000 × 2.50 + 60000 × 0.25 + 10 × 15.
         (
             "gemini",
             "gemini-2.5-pro",
             Standard,
-            Counts { input: 150_000, cache_read: 60_000, output: 10, ..NONE },
+            Counts {
+                input: 150_000,
+                cache_read: 60_000,
+                output: 10,
+                ..NONE
+            },
             "0.390150000000",
         ),
         // Thoughts as output, sound dearer than text: 100 × 0.30 + 50 × 1 + (20 + 80) × 2.50.
@@ -99,7 +224,13 @@ const EXAMPLES: &[(&str, &str, ServiceTier, Counts, &str)] = {
             "gemini",
             "gemini-2.5-flash",
             Standard,
-            Counts { input: 100, input_audio: 50, output: 20, reasoning: 80, ..NONE },
+            Counts {
+                input: 100,
+                input_audio: 50,
+                output: 20,
+                reasoning: 80,
+                ..NONE
+            },
             "0.000330000000",
         ),
         // Reasoning with a price of its own: 10 × 2 + 100 × 8 + 1000 × 3.
@@ -107,23 +238,59 @@ const EXAMPLES: &[(&str, &str, ServiceTier, Counts, &str)] = {
             "perplexity",
             "sonar-deep-research",
             Standard,
-            Counts { input: 10, output: 100, reasoning: 1_000, ..NONE },
+            Counts {
+                input: 10,
+                output: 100,
+                reasoning: 1_000,
+                ..NONE
+            },
             "0.003820000000",
         ),
         // Two dollars for a thousand searches, whatever is in them.
-        ("cohere", "rerank-v3.5", Standard, Counts { input: 5_000, ..NONE }, "0.002000000000"),
+        (
+            "cohere",
+            "rerank-v3.5",
+            Standard,
+            Counts { input: 5_000, ..NONE },
+            "0.002000000000",
+        ),
         // 1.25 in, 2.50 out; batches 1.00 and 2.00: 1000 × 1 + 1000 × 2.
-        ("xai", "grok-4.3", Batch, Counts { input: 1_000, output: 1_000, ..NONE }, "0.003000000000"),
+        (
+            "xai",
+            "grok-4.3",
+            Batch,
+            Counts {
+                input: 1_000,
+                output: 1_000,
+                ..NONE
+            },
+            "0.003000000000",
+        ),
         // 0.28 in, 0.028 cached, 0.42 out.
         (
             "deepseek",
             "deepseek-chat",
             Standard,
-            Counts { input: 100, cache_read: 900, output: 100, ..NONE },
+            Counts {
+                input: 100,
+                cache_read: 900,
+                output: 100,
+                ..NONE
+            },
             "0.000095200000",
         ),
         // Longer prompts of Qwen: 256001 × 0.25 + 1 × 2.
-        ("dashscope", "qwen-flash", Standard, Counts { input: 256_001, output: 1, ..NONE }, "0.064002250000"),
+        (
+            "dashscope",
+            "qwen-flash",
+            Standard,
+            Counts {
+                input: 256_001,
+                output: 1,
+                ..NONE
+            },
+            "0.064002250000",
+        ),
     ]
 };
 
@@ -159,7 +326,10 @@ fn the_table_is_large_and_every_price_of_it_is_whole() {
             sourced += usize::from(facts.source.is_some());
         }
     }
-    assert!(chats >= 1_500 && embeddings >= 70 && rerankers >= 25, "{chats} {embeddings} {rerankers}");
+    assert!(
+        chats >= 1_500 && embeddings >= 70 && rerankers >= 25,
+        "{chats} {embeddings} {rerankers}"
+    );
     assert!(tools > 1_000 && sourced > 1_000, "{tools} {sourced}");
     let (about, date) = catalogue::table_source();
     assert!(about.contains("litellm") && date == "2026-11-23");
@@ -167,16 +337,18 @@ fn the_table_is_large_and_every_price_of_it_is_whole() {
 
 /// A table of the same prices as a row that is unknown to nobody.
 fn prices_of(text: &str) -> PriceList {
-    let text = format!(
-        "version: 1\nproviders: {{ p: {{ dialect: openai, base_url: 'http://a', prices: {text} }} }}"
-    );
+    let text = format!("version: 1\nproviders: {{ p: {{ dialect: openai, base_url: 'http://a', prices: {text} }} }}");
     let mut document = check(&parse(&text).unwrap()).unwrap_or_else(|problems| panic!("{text}: {problems:?}"));
     document.providers.remove(0).1.prices
 }
 
 fn dollars(list: &PriceList, model: &str, unix_s: u64, counts: Counts) -> Option<String> {
     let price = list.at(model, unix_s)?;
-    assert_eq!(list.of(model, model).at(unix_s), Some(price), "looked up before and at the call");
+    assert_eq!(
+        list.of(model, model).at(unix_s),
+        Some(price),
+        "looked up before and at the call"
+    );
     Some(price.cost(&counts, ServiceTier::Standard).to_string())
 }
 
@@ -195,7 +367,11 @@ fn a_provider_without_a_kind_borrows_a_row() {
     let by_kind = check(&parse("version: 1\nproviders: { p: { kind: mistral, credential: env:A } }").unwrap()).unwrap();
     let prices = &by_kind.providers[0].1.prices;
     assert!(prices.at("mistral-large-latest", 0).is_some(), "a kind has its own");
-    assert!(prices.facts("mistral-large-latest").is_some_and(|facts| facts.abilities.tools));
+    assert!(
+        prices
+            .facts("mistral-large-latest")
+            .is_some_and(|facts| facts.abilities.tools)
+    );
 }
 
 #[test]
@@ -234,8 +410,14 @@ fn a_discount_holds_for_what_is_borrowed_and_what_is_own() {
     let full = large.prices.cost(&MILLION, ServiceTier::Standard).0;
     assert_eq!(large.cost(&MILLION, ServiceTier::Standard).0, full * 85 / 100);
     // 0.85 of a pico-dollar, rounded up once for the whole call.
-    assert_eq!(dollars(&list, "own", 0, Counts { input: 1, ..NONE }).as_deref(), Some("0.000000000001"));
-    assert_eq!(dollars(&list, "own", 0, Counts { input: 100, ..NONE }).as_deref(), Some("0.000000000085"));
+    assert_eq!(
+        dollars(&list, "own", 0, Counts { input: 1, ..NONE }).as_deref(),
+        Some("0.000000000001")
+    );
+    assert_eq!(
+        dollars(&list, "own", 0, Counts { input: 100, ..NONE }).as_deref(),
+        Some("0.000000000085")
+    );
     assert_ne!(large.version(), large.prices.version(), "a discount is another price");
 }
 
@@ -255,7 +437,11 @@ fn prices_change_at_their_dates_and_the_old_ones_stay() {
     assert_ne!(version(0), version(DECEMBER));
     assert_ne!(version(DECEMBER), version(u64::MAX));
     let began_later = prices_of("[ { from: 2026-12-01, models: { m: { input: '2', output: '1' } } } ]");
-    assert_eq!(began_later.at("m", DECEMBER - 1), None, "before its date nothing is known");
+    assert_eq!(
+        began_later.at("m", DECEMBER - 1),
+        None,
+        "before its date nothing is known"
+    );
     assert_eq!(
         began_later.at("m", DECEMBER).unwrap().version(),
         version(DECEMBER),
@@ -266,7 +452,8 @@ fn prices_change_at_their_dates_and_the_old_ones_stay() {
 /// A record keeps the name of its prices: it must be the same tomorrow.
 #[test]
 fn the_name_of_prices_is_stable() {
-    let list = prices_of("{ models: { m: { input: '2.5', output: '10', cache_read: '0.25', batch: { input: '1.25' } } } }");
+    let list =
+        prices_of("{ models: { m: { input: '2.5', output: '10', cache_read: '0.25', batch: { input: '1.25' } } } }");
     assert_eq!(list.at("m", 0).unwrap().version().to_string(), "6172a7253b4e15b4");
 }
 
@@ -285,20 +472,28 @@ fn every_class_and_tier_can_be_priced() {
         of(0, ServiceTier::Standard),
         [3., 4., 5., 1., 9., 7., 2., 6., 8., 0.5 * million]
     );
-    assert_eq!(of(0, ServiceTier::Flex), [3., 4., 5., 10., 9., 7., 2., 6., 8., 0.25 * million]);
+    assert_eq!(
+        of(0, ServiceTier::Flex),
+        [3., 4., 5., 10., 9., 7., 2., 6., 8., 0.25 * million]
+    );
     assert_eq!(of(0, ServiceTier::Priority)[6], 20.);
     assert_eq!(of(0, ServiceTier::Batch), of(0, ServiceTier::Standard));
     assert_eq!(of(100, ServiceTier::Standard)[3], 11.);
     assert_eq!(of(100, ServiceTier::Flex)[3], 12.);
     assert_eq!(of(100, ServiceTier::Priority)[3], 11.);
-    assert_eq!(prices.tiers(0), [ServiceTier::Standard, ServiceTier::Flex, ServiceTier::Priority]);
+    assert_eq!(
+        prices.tiers(0),
+        [ServiceTier::Standard, ServiceTier::Flex, ServiceTier::Priority]
+    );
     assert!(prices.by_request());
 }
 
 /// Classes without a price cost what they are a part of.
 #[test]
 fn what_is_not_said_is_filled() {
-    let list = prices_of("{ models: { m: { input: '1', output: '2', cache_write_5m: '3', batch: { input: '0.5', output: '1' } } } }");
+    let list = prices_of(
+        "{ models: { m: { input: '1', output: '2', cache_write_5m: '3', batch: { input: '0.5', output: '1' } } } }",
+    );
     let prices = list.at("m", 0).unwrap().prices;
     let of = |tier| Class::ALL.map(|class| prices.picos(0, tier, class) / 100_000);
     assert_eq!(of(ServiceTier::Standard), [10, 30, 30, 10, 10, 10, 20, 20, 20, 0]);
@@ -317,8 +512,22 @@ fn a_tier_may_reprice_only_what_lies_beyond() {
     let tenths = |counts: Counts| prices.cost(&counts, ServiceTier::Standard).0 / 100_000;
     assert_eq!(tenths(Counts { input: 100, ..NONE }), 1_000);
     assert_eq!(tenths(Counts { input: 250, ..NONE }), 1_000 + 2_000 + 50 * 40);
-    assert_eq!(tenths(Counts { cache_read: 150, input: 100, ..NONE }), 100 + 50 * 2 + 50 * 20 + 50 * 40);
-    assert_eq!(tenths(Counts { input: 300, output: 5, ..NONE }), 1_000 + 2_000 + 4_000 + 500);
+    assert_eq!(
+        tenths(Counts {
+            cache_read: 150,
+            input: 100,
+            ..NONE
+        }),
+        100 + 50 * 2 + 50 * 20 + 50 * 40
+    );
+    assert_eq!(
+        tenths(Counts {
+            input: 300,
+            output: 5,
+            ..NONE
+        }),
+        1_000 + 2_000 + 4_000 + 500
+    );
 }
 
 fn any_counts() -> impl Strategy<Value = Counts> {

@@ -95,7 +95,12 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let file: File = serde_json::from_str(text).expect("models.json is ours");
     let section = |(name, models): (_, BTreeMap<_, Line>)| {
         let models = models.into_iter();
-        (name, models.map(|(model, row)| (model, facts_of(row, &file.sources))).collect())
+        (
+            name,
+            models
+                .map(|(model, row)| (model, facts_of(row, &file.sources)))
+                .collect(),
+        )
     };
     Table {
         about: file.about,
@@ -136,7 +141,10 @@ fn without_place(model: &str) -> &str {
     model.split_once('@').map_or(model, |(model, _)| model)
 }
 
-fn facts_of(Line(mode, context_window, max_output_tokens, letters, price_text, source): Line, sources: &[&'static str]) -> ModelFacts {
+fn facts_of(
+    Line(mode, context_window, max_output_tokens, letters, price_text, source): Line,
+    sources: &[&'static str],
+) -> ModelFacts {
     let can = |letter| letters.contains(letter);
     ModelFacts {
         mode: match mode {

@@ -15,7 +15,8 @@ use crate::{
     prices::{Builder, Class, Entry, MAX_PICOS, PriceList, Prices, Reprices, ServiceTier},
 };
 
-const RIGHT: &str = "the name of a kind or of a section of `tollgate prices list`, a map, or a list of maps with `from`";
+const RIGHT: &str =
+    "the name of a kind or of a section of `tollgate prices list`, a map, or a list of maps with `from`";
 const MAX_DATES: usize = 64;
 const MAX_MODELS: usize = 10_000;
 /// Those are tried one after the other.
@@ -50,7 +51,10 @@ fn dated(node: &Node, of_kind: Option<&str>) -> Option<PriceList> {
         let entry = entry(item, &keys::PRICES_DATED, of_kind)?;
         let has_from = item.value.get("from").is_some();
         if last.is_some() && !has_from {
-            item.fault("`from` is missing", "from: 2027-01-01T00:00:00Z; only the first may be without");
+            item.fault(
+                "`from` is missing",
+                "from: 2027-01-01T00:00:00Z; only the first may be without",
+            );
         } else if last.is_some_and(|last| last >= entry.from_unix_s) {
             item.fault("it begins before the entry above it", "entries in the order of `from`");
         }
@@ -74,7 +78,10 @@ fn entry(node: &Node, section_of_keys: &Section, of_kind: Option<&str>) -> Optio
             false => drop(names.insert(name, prices)),
         }
     }
-    if let Some(node) = fields.get("models").filter(|_| names.len() > MAX_MODELS || patterns.len() > MAX_PATTERNS) {
+    if let Some(node) = fields
+        .get("models")
+        .filter(|_| names.len() > MAX_MODELS || patterns.len() > MAX_PATTERNS)
+    {
         node.fault(
             "it has too many models",
             format!("at most {MAX_MODELS} names and {MAX_PATTERNS} names with a star"),
@@ -82,7 +89,7 @@ fn entry(node: &Node, section_of_keys: &Section, of_kind: Option<&str>) -> Optio
     }
     // The one that says most comes first; among equals the first written.
     patterns.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.bytes().filter(|byte| *byte != b'*').count()));
-    if borrowed.is_none() && names.is_empty() && patterns.is_empty() {
+    if of_kind.is_none() && fields.get("row").is_none() && fields.get("models").is_none() {
         node.fault(
             "it says no price",
             "row: NAME, or models: { NAME: { input: \"2.50\", output: \"10.00\" } }",
@@ -120,7 +127,9 @@ fn section(node: &Node) -> Option<&'static str> {
 fn discount(node: &Node) -> Option<Discount> {
     const RIGHT: &str = "a share such as 15% or 7.5%, from 0% to 100%";
     let parsed = node.value.as_str().map(Discount::parse);
-    parsed.and_then(Result::ok).or_else(|| node.expected("a discount", RIGHT))
+    parsed
+        .and_then(Result::ok)
+        .or_else(|| node.expected("a discount", RIGHT))
 }
 
 fn model(node: &Node) -> Option<Arc<Prices>> {
@@ -194,7 +203,10 @@ fn price(node: &Node, class: Class) -> Option<u64> {
     match money::per_token(text, class.unit_log10()) {
         Ok(picos) if picos <= MAX_PICOS => Some(picos),
         Ok(_) | Err(NoNumber::TooLarge) => node.expected("a price that anybody asks", unit),
-        Err(NoNumber::Inexact) => node.expected("a whole number of pico-dollars for one", "fewer digits behind the point"),
+        Err(NoNumber::Inexact) => node.expected(
+            "a whole number of pico-dollars for one",
+            "fewer digits behind the point",
+        ),
         Err(NoNumber::Malformed) => node.expected("a price", unit),
     }
 }
@@ -203,6 +215,9 @@ fn reprices(node: &Node) -> Option<Reprices> {
     match node.value.as_str() {
         Some("request") => Some(Reprices::Request),
         Some("beyond") => Some(Reprices::Beyond),
-        _ => node.expected("what a longer prompt reprices", "request (the whole of it) or beyond (the tokens above)"),
+        _ => node.expected(
+            "what a longer prompt reprices",
+            "request (the whole of it) or beyond (the tokens above)",
+        ),
     }
 }

@@ -37,7 +37,10 @@ impl Builder {
         if !has(Class::Input) && !has(Class::Request) {
             return None;
         }
-        let mut starts: Vec<u64> = [0].into_iter().chain(self.given.keys().map(|(above, _)| *above)).collect();
+        let mut starts: Vec<u64> = [0]
+            .into_iter()
+            .chain(self.given.keys().map(|(above, _)| *above))
+            .collect();
         starts.dedup();
         let bands: Box<[Band]> = starts.iter().map(|above| self.band(*above)).collect();
         let version = version(&bands, self.reprices);
@@ -74,7 +77,9 @@ impl Builder {
             (0, tier),
             (0, ServiceTier::Standard),
         ];
-        let said = places.into_iter().find_map(|(above, tier)| self.said(above, tier, class));
+        let said = places
+            .into_iter()
+            .find_map(|(above, tier)| self.said(above, tier, class));
         match (said, part_of(class)) {
             (Some(picos), _) => picos,
             (None, Some(whole)) => self.resolved(above_tokens, tier, whole),

@@ -204,7 +204,12 @@ impl Prices {
         let mut rest = *counts;
         rest[..Class::OF_PROMPT].fill(0);
         let mut cost = sum(&rest, self.bands[0].rates(tier));
-        let ends = self.bands.iter().skip(1).map(|band| band.above_tokens).chain([u64::MAX]);
+        let ends = self
+            .bands
+            .iter()
+            .skip(1)
+            .map(|band| band.above_tokens)
+            .chain([u64::MAX]);
         for (band, end) in self.bands.iter().zip(ends) {
             let (mut inside, mut at) = ([0; Class::ALL.len()], 0u64);
             for (inside, count) in inside.iter_mut().zip(&counts[..Class::OF_PROMPT]) {
@@ -238,7 +243,9 @@ impl Prices {
     /// The tiers that have prices of their own in a band, the standard one first.
     pub fn tiers(&self, above_tokens: u64) -> Vec<ServiceTier> {
         let band = self.bands.iter().find(|band| band.above_tokens == above_tokens);
-        let own = band.into_iter().flat_map(|band| band.tiers.iter().map(|(tier, _)| *tier));
+        let own = band
+            .into_iter()
+            .flat_map(|band| band.tiers.iter().map(|(tier, _)| *tier));
         [ServiceTier::Standard].into_iter().chain(own).collect()
     }
 
