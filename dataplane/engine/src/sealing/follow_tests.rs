@@ -58,6 +58,7 @@ fn what_is_looked_for_is_found_where_it_stands() {
         (r#"{"x\\":"id", "id" : "a" }"#, r#"{"x\\":"id", "id" : "<a>" }"#),
         (r#"["id","a"]"#, r#"["id","a"]"#),
         (r#"{"id":"never ends"#, r#"{"id":"never ends"#),
+        (r#"{"never ends"#, r#"{"never ends"#),
         (
             "event: x\ndata: {\"response\":{\"id\":\"a\"}}\n\n",
             "event: x\ndata: {\"response\":{\"id\":\"<a>\"}}\n\n",
