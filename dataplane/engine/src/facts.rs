@@ -4,6 +4,7 @@ use tollgate_dialect::usage::Usage;
 
 use crate::{
     Tick,
+    cost::Cost,
     exchange::{Local, Peer},
     identity::KeyId,
     record::Outcome,
@@ -36,6 +37,8 @@ pub(crate) struct Facts {
     pub outcome: Outcome,
     pub rejected: Option<&'static str>,
     pub usage: Option<Usage>,
+    /// Known once the usage is final.
+    pub cost: Option<Cost>,
     pub request_body_bytes: u64,
     pub response_body_bytes: u64,
     pub ended: Tick,
@@ -67,6 +70,7 @@ impl Default for Facts {
             outcome: Outcome::Complete,
             rejected: None,
             usage: None,
+            cost: None,
             request_body_bytes: 0,
             response_body_bytes: 0,
             ended: Tick(0),

@@ -9,6 +9,7 @@ use tollgate_config::{
     Document, Problem,
     catalogue::Paths,
     document::{Cors, Model, OnUnsupported, Provider, Reference, Retry},
+    prices::Priced,
 };
 use tollgate_dialect::quirks::Quirks;
 use tollgate_wire::{http1::write, json::edit};
@@ -249,10 +250,15 @@ fn compile_route(
             },
             _ => fixed(&target.provider, &target.model),
         };
+        let priced = match model {
+            TargetModel::Fixed { .. } => speaker.prices.of(&target.model, target.known_as()),
+            TargetModel::Star { .. } => Priced::default(),
+        };
         targets.push(Target {
             provider,
             quirks,
             model,
+            priced,
         });
     }
     Route {
@@ -273,6 +279,7 @@ fn direct_route((index, (name, _)): (usize, &(String, Provider))) -> Route {
             json: Box::default(),
             answer_lines: answer_lines.into(),
         },
+        priced: Priced::default(),
     };
     Route {
         targets: vec![target],

@@ -1,6 +1,9 @@
 //! What is known of providers, targets and listeners before any request: the bytes that every request to them shares.
 
-use tollgate_config::document::{Dialect, OnUnsupported, Retry, Timeouts};
+use tollgate_config::{
+    document::{Dialect, OnUnsupported, Retry, Timeouts},
+    prices::Priced,
+};
 use tollgate_dialect::{quirks::Quirks, sign::AwsKeys};
 
 use super::{CallPath, ids::Ids};
@@ -65,6 +68,8 @@ pub(crate) struct Target {
     pub provider: usize,
     pub quirks: Quirks,
     pub model: TargetModel,
+    /// What the model costs; empty where only the call names it.
+    pub priced: Priced,
 }
 
 /// The provider's name of the model.
