@@ -94,6 +94,15 @@ pub fn per_token(dollars: &str, tokens_log10: u32) -> Result<u64, NoNumber> {
     u64::try_from(picos).map_err(|_| NoNumber::TooLarge)
 }
 
+/// The other way round, without zeros at the end: `dollars(2_500_000, 6)` is `2.5`.
+pub fn dollars(picos: u64, tokens_log10: u32) -> String {
+    let unit = 10u64.pow(PICO_DIGITS.saturating_sub(tokens_log10));
+    let (whole, part) = (picos / unit, picos % unit);
+    let digits = PICO_DIGITS.saturating_sub(tokens_log10) as usize;
+    let text = format!("{whole}.{part:0digits$}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
 /// A decimal number (`0.25`, `2.5e-06`) times 10^`places`, exactly.
 fn scaled(text: &str, places: i32) -> Result<u128, NoNumber> {
     /// Longer texts are no amounts, and their exponents would overflow.

@@ -1,7 +1,7 @@
 //! Money: what texts mean to the last pico-dollar, and that no sum is ever rounded down, wrapped or lost.
 
 use proptest::prelude::*;
-use tollgate_config::money::{Discount, NANO_TEXT_BYTES, NanoUsd, NoNumber, PicoUsd, per_token};
+use tollgate_config::money::{Discount, NANO_TEXT_BYTES, NanoUsd, NoNumber, PicoUsd, dollars, per_token};
 
 #[test]
 fn a_price_is_read_to_the_last_digit() {
@@ -59,6 +59,11 @@ fn amounts_are_shown_in_full() {
     assert_eq!(NanoUsd(0).to_string(), "0.000000000");
     assert_eq!(NanoUsd(1_234_000).to_string(), "0.001234000");
     assert_eq!(NanoUsd(u64::MAX).to_string(), "18446744073.709551615");
+    assert_eq!(
+        (dollars(2_500_000, 6), dollars(5_000_000_000, 0)),
+        ("2.5".into(), "0.005".into())
+    );
+    assert_eq!((dollars(0, 6), dollars(10_000_000, 6)), ("0".into(), "10".into()));
     assert_eq!(PicoUsd(1_000_000_000_001).to_string(), "1.000000000001");
 }
 
@@ -104,6 +109,8 @@ proptest! {
         let decimal = format!("{}.{:06}", picos / 1_000_000, picos % 1_000_000);
         prop_assert_eq!(per_token(&decimal, 6), Ok(picos));
         prop_assert_eq!(per_token(&format!("{picos}e-12"), 0), Ok(picos));
+        prop_assert_eq!(per_token(&dollars(picos, 6), 6), Ok(picos));
+        prop_assert_eq!(per_token(&dollars(picos, 0), 0), Ok(picos));
     }
 
     #[test]

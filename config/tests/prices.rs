@@ -482,6 +482,11 @@ fn every_class_and_tier_can_be_priced() {
     assert_eq!(of(100, ServiceTier::Flex)[3], 12.);
     assert_eq!(of(100, ServiceTier::Priority)[3], 11.);
     assert_eq!(
+        of(100, ServiceTier::Priority)[6],
+        20.,
+        "the dearer of long and priority"
+    );
+    assert_eq!(
         prices.tiers(0),
         [ServiceTier::Standard, ServiceTier::Flex, ServiceTier::Priority]
     );

@@ -68,19 +68,15 @@ impl Builder {
         Class::ALL.map(|class| self.resolved(above_tokens, tier, class))
     }
 
-    /// What is said of the class: in this band for this tier, in this band, for this tier, at all; else what the class
-    /// is a part of costs.
+    /// What is said of the class: in this band for this tier; else the dearer of what is said in this band and for this
+    /// tier, for it is both; else at all; else what the class is a part of costs.
     fn resolved(&self, above_tokens: u64, tier: ServiceTier, class: Class) -> u64 {
-        let places = [
-            (above_tokens, tier),
-            (above_tokens, ServiceTier::Standard),
-            (0, tier),
-            (0, ServiceTier::Standard),
-        ];
-        let said = places
-            .into_iter()
-            .find_map(|(above, tier)| self.said(above, tier, class));
-        match (said, part_of(class)) {
+        let said = |above, tier| self.said(above, tier, class);
+        let of_either = || said(above_tokens, ServiceTier::Standard).max(said(0, tier));
+        let said = said(above_tokens, tier)
+            .or_else(of_either)
+            .or_else(|| said(0, ServiceTier::Standard));
+        match (said, class.part_of()) {
             (Some(picos), _) => picos,
             (None, Some(whole)) => self.resolved(above_tokens, tier, whole),
             (None, None) => 0,
@@ -89,16 +85,6 @@ impl Builder {
 
     fn said(&self, above_tokens: u64, tier: ServiceTier, class: Class) -> Option<u64> {
         self.given.get(&(above_tokens, tier))?[class as usize]
-    }
-}
-
-/// The class whose price a class has where none of its own is said.
-fn part_of(class: Class) -> Option<Class> {
-    match class {
-        Class::CacheRead | Class::CacheWrite5m | Class::InputImage | Class::InputAudio => Some(Class::Input),
-        Class::CacheWrite1h => Some(Class::CacheWrite5m),
-        Class::Reasoning | Class::OutputAudio => Some(Class::Output),
-        Class::Input | Class::Output | Class::Request => None,
     }
 }
 

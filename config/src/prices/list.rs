@@ -94,6 +94,16 @@ enum Known {
     Own(Arc<Prices>),
 }
 
+impl Known {
+    fn price(&self, discount: Discount) -> Price<'_> {
+        let prices = match self {
+            Known::Catalogue(prices) => prices,
+            Known::Own(prices) => prices.as_ref(),
+        };
+        Price { prices, discount }
+    }
+}
+
 /// A model's prices by date. Empty: nothing is known.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Priced {
@@ -101,17 +111,16 @@ pub struct Priced {
 }
 
 impl Priced {
+    /// From when each holds, and what it says.
+    pub fn versions(&self) -> impl Iterator<Item = (u64, Option<Price<'_>>)> {
+        let versions = self.versions.iter();
+        versions.map(|(from, known, discount)| (*from, known.as_ref().map(|known| known.price(*discount))))
+    }
+
     /// What holds at this moment.
     pub fn at(&self, unix_s: u64) -> Option<Price<'_>> {
         let (_, known, discount) = in_force(&self.versions, unix_s, |(from, ..)| *from)?;
-        let prices = match known.as_ref()? {
-            Known::Catalogue(prices) => prices,
-            Known::Own(prices) => prices.as_ref(),
-        };
-        Some(Price {
-            prices,
-            discount: *discount,
-        })
+        known.as_ref().map(|known| known.price(*discount))
     }
 }
 

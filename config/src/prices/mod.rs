@@ -3,6 +3,7 @@
 
 mod build;
 mod list;
+pub mod litellm;
 mod text;
 
 pub use build::{Builder, MAX_PICOS};
@@ -58,6 +59,16 @@ impl Class {
             Self::OutputAudio => "output_audio",
             Self::InputImage => "input_image",
             Self::Request => "request",
+        }
+    }
+
+    /// The class whose price a class has where none of its own is said.
+    pub const fn part_of(self) -> Option<Self> {
+        match self {
+            Self::CacheRead | Self::CacheWrite5m | Self::InputImage | Self::InputAudio => Some(Self::Input),
+            Self::CacheWrite1h => Some(Self::CacheWrite5m),
+            Self::Reasoning | Self::OutputAudio => Some(Self::Output),
+            Self::Input | Self::Output | Self::Request => None,
         }
     }
 
