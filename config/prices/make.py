@@ -6,7 +6,8 @@ usage: make.py TABLE.json [--litellm PRICES.json] > models.json
 TABLE is {"about", "date", "models": [{"provider", "model", "mode", "price_per_million", "context_window",
 "max_output_tokens", "abilities", "source"}]}, its prices USD for a million tokens as decimal text. PRICES is the table in
 the litellm package of the version that TABLE names (MIT): it says more of the same models (service tiers, tiers of long
-prompts, prices for a request), and is believed where both agree on what a plain token costs.
+prompts, prices for a request), and is believed where both agree on what a plain token costs. It is
+`litellm/model_prices_and_context_window_backup.json` in the wheel: `pip download --no-deps litellm==VERSION`.
 
 Kept are the models one can chat with, embed with or rank with; a model that costs differently in one region or on
 commitment is the same model. A model whose price is not said, or is said to be nothing because it is not counted in

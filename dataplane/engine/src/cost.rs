@@ -2,15 +2,23 @@
 //! look-up. Knows no dialect's words for usage.
 
 use tollgate_config::{
+    document::Dialect,
     money::{NANO_TEXT_BYTES, PicoUsd},
     prices::{Counts, Price, PriceVersion, ServiceTier},
 };
 use tollgate_dialect::usage::Usage;
-use tollgate_wire::http1::write;
+use tollgate_wire::{
+    http1::write,
+    json::{
+        cursor::{self, Value},
+        watch::Watch,
+    },
+};
 
 use crate::{
     call::SentModel,
     exchange::{Exchange, Pinned},
+    facts::Facts,
     names::header,
 };
 
@@ -31,7 +39,7 @@ pub(crate) fn of(exchange: &Exchange, unix_ms: u64) -> Option<Cost> {
         None => return None,
     };
     Some(Cost {
-        usd: price.cost(&counts(&usage), ServiceTier::Standard),
+        usd: price.cost(&counts(&usage), tier(exchange)),
         prices: price.version(),
     })
 }
@@ -58,6 +66,35 @@ fn price<'p>(exchange: &Exchange, pinned: &'p Pinned, unix_ms: u64) -> Option<Pr
             let (_, provider) = &snapshot.document.providers[call.provider?];
             provider.prices.at(&call.star_model, unix_s)
         }
+    }
+}
+
+/// The `service_tier` of a request, in OpenAI's two dialects. Others have no published prices for theirs, or no word for
+/// it in their answers.
+pub(crate) fn tier_asked(body: &[u8], value: Option<Value>) -> ServiceTier {
+    match value.map(|value| value.span.of(body)) {
+        Some(b"\"flex\"") => ServiceTier::Flex,
+        Some(b"\"priority\"") => ServiceTier::Priority,
+        _ => ServiceTier::Standard,
+    }
+}
+
+/// A provider may serve a call otherwise than it was asked to, and says so in its answer.
+pub(crate) fn read_tier(facts: &mut Facts, answer: &[u8]) {
+    const TIER: Watch<'static, 1> = Watch::new(&["service_tier"]);
+    if facts.tier != ServiceTier::Standard
+        && let Ok([Some(value)]) = cursor::find_watched(answer, &TIER)
+    {
+        facts.tier = tier_asked(answer, Some(value));
+    }
+}
+
+/// What is translated for another family of dialects is served as standard there.
+fn tier(exchange: &Exchange) -> ServiceTier {
+    let to = exchange.call.translated.as_ref().map(|translated| translated.spoken);
+    match to {
+        None | Some(Dialect::OpenAi | Dialect::OpenAiResponses) => exchange.facts.tier,
+        Some(_) => ServiceTier::Standard,
     }
 }
 

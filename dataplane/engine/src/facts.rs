@@ -1,5 +1,6 @@
 //! What is known of a request so far: the source of its record and of the headers that name it.
 
+use tollgate_config::prices::ServiceTier;
 use tollgate_dialect::usage::Usage;
 
 use crate::{
@@ -37,6 +38,8 @@ pub(crate) struct Facts {
     pub outcome: Outcome,
     pub rejected: Option<&'static str>,
     pub usage: Option<Usage>,
+    /// As asked for, until the answer names another.
+    pub tier: ServiceTier,
     /// Known once the usage is final.
     pub cost: Option<Cost>,
     pub request_body_bytes: u64,
@@ -70,6 +73,7 @@ impl Default for Facts {
             outcome: Outcome::Complete,
             rejected: None,
             usage: None,
+            tier: ServiceTier::Standard,
             cost: None,
             request_body_bytes: 0,
             response_body_bytes: 0,

@@ -294,6 +294,48 @@ fn a_price_for_the_request_needs_no_tokens() {
     assert_eq!(rig.exchange.record().cost, None);
 }
 
+/// Twice the price with priority; the provider may say that it was served otherwise.
+#[test]
+fn a_service_tier_has_its_price_and_the_answer_knows_which() {
+    let mut document = priced();
+    let mut builder = Builder::default();
+    for (tier, input, output) in [
+        (ServiceTier::Standard, 1_000_000, 5_000_000),
+        (ServiceTier::Flex, 500_000, 2_500_000),
+        (ServiceTier::Priority, 2_000_000, 10_000_000),
+    ] {
+        builder.set(0, tier, Class::Input, input);
+        builder.set(0, tier, Class::Output, output);
+    }
+    let prices = Arc::new(builder.build().expect("a price"));
+    document.providers[0].1.prices.entries[0].patterns = vec![("*".into(), prices)];
+    let mut rig = Rig::new(document);
+    for (asked, answered, expected) in [
+        ("", "", "0.000030000"),
+        (r#","service_tier":"auto""#, "", "0.000030000"),
+        (r#","service_tier":"flex""#, r#","service_tier":"flex""#, "0.000015000"),
+        (r#","service_tier":"priority""#, "", "0.000060000"),
+        (
+            r#","service_tier":"priority""#,
+            r#","service_tier":"default""#,
+            "0.000030000",
+        ),
+        (r#","messages2":{"service_tier":"priority"}"#, "", "0.000030000"),
+    ] {
+        rig.chat(&format!(r#"{{"model":"same","messages":[]{asked}}}"#));
+        rig.connected(1);
+        let answer = format!(r#"{{"usage":{{"prompt_tokens":10,"completion_tokens":4}}{answered}}}"#);
+        rig.answer(1, &json_head(answer.len()));
+        let (_, lines, _) = reply(&rig.body(1, &answer));
+        assert_eq!(
+            header(&lines, "x-tollgate-cost-usd"),
+            Some(expected),
+            "{asked} {answered}"
+        );
+        rig.end(1);
+    }
+}
+
 #[test]
 fn prices_hold_from_their_date() {
     let mut document = priced();

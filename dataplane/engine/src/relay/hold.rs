@@ -76,7 +76,9 @@ pub(super) fn send_or_keep(exchange: &mut Exchange, io: &mut Io<'_>, first: u32,
     let whole = exchange.relay.came_length == Some(bytes.len() as u64);
     if whole && exchange.relay.mode != Mode::WholeGzip {
         // It has been read: the head goes out before the pieces.
-        end(exchange, io);
+        cost::read_tier(&mut exchange.facts, bytes);
+        exchange.facts.cost = cost::of(exchange, io.unix_ms);
+        release(exchange, io);
         return send(exchange, io, first);
     }
     let held = &mut exchange.relay.hold.body;
@@ -98,6 +100,7 @@ pub(super) fn send_or_keep(exchange: &mut Exchange, io: &mut Io<'_>, first: u32,
 /// The answer is whole and read: what is held goes out.
 pub(super) fn end(exchange: &mut Exchange, io: &mut Io<'_>) {
     if exchange.relay.hold.on {
+        cost::read_tier(&mut exchange.facts, &exchange.relay.hold.body);
         exchange.facts.cost = cost::of(exchange, io.unix_ms);
         release(exchange, io);
     }
