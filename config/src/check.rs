@@ -7,6 +7,7 @@ mod identities;
 mod models;
 mod names;
 mod node;
+mod prices;
 mod providers;
 mod routing;
 mod url;
@@ -65,6 +66,9 @@ fn document(root: &Node) -> Document {
     document.access_log = fields.read("access_log", access_log).unwrap_or_default();
     document.max_body_bytes = fields.read("max_body", max_body).unwrap_or(document.max_body_bytes);
     document.id_secret = fields.read("id_secret", values::secret);
+    document.cost_header_buffer_bytes = fields
+        .read("cost_header_buffer", cost_header_buffer)
+        .unwrap_or(document.cost_header_buffer_bytes);
     document.client = fields.read("client", client_side::client).unwrap_or_default();
     client_side::few_listeners(&fields);
     document.listeners = fields.named("listeners", names::visible_name, client_side::listener);
@@ -119,6 +123,16 @@ fn access_log(node: &Node) -> Option<AccessLog> {
         },
         _ => node.expected("a place for the access log", RIGHT),
     }
+}
+
+/// What an answer is held back for until its cost is known, per call.
+fn cost_header_buffer(node: &Node) -> Option<u64> {
+    const MAX_BUFFER_BYTES: u64 = 4 << 20;
+    let bytes = values::size_bytes(node)?;
+    if bytes <= MAX_BUFFER_BYTES {
+        return Some(bytes);
+    }
+    node.expected("a size for answers held back", "0B to 4MiB, such as 256KiB")
 }
 
 fn max_body(node: &Node) -> Option<u64> {

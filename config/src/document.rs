@@ -5,7 +5,10 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use crate::catalogue::{Operation, Paths, Row};
+use crate::{
+    catalogue::{Operation, Paths, Row},
+    prices::PriceList,
+};
 
 mod routing;
 
@@ -22,6 +25,8 @@ pub struct Document {
     pub drain_delay_ms: Option<u64>,
     pub access_log: AccessLog,
     pub max_body_bytes: u64,
+    /// Answers up to this size say their cost in a header: they are held back until it is known. Zero: none does.
+    pub cost_header_buffer_bytes: u64,
     /// What the ids of objects that live at providers are sealed with; `None`: with each provider's own credential.
     pub id_secret: Option<Reference>,
     /// Client-side timeouts and bounds (`client:` in the document).
@@ -43,6 +48,7 @@ impl Default for Document {
             drain_delay_ms: None,
             access_log: AccessLog::default(),
             max_body_bytes: 32 * 1024 * 1024,
+            cost_header_buffer_bytes: 256 * 1024,
             id_secret: None,
             client: ClientLimits::default(),
             listeners: Named::new(),
@@ -211,6 +217,8 @@ pub struct Provider {
     pub may_ask_stream_usage: bool,
     /// `headers:` added to every request, for instance `openai-organization`.
     pub headers: Vec<(String, String)>,
+    /// What its models cost.
+    pub prices: PriceList,
 }
 
 impl Provider {

@@ -21,6 +21,7 @@ pub static ROOT: Section = Section {
         "drain_delay",
         "access_log",
         "max_body",
+        "cost_header_buffer",
         "id_secret",
         "client",
         "listeners",
@@ -38,7 +39,6 @@ pub static ROOT: Section = Section {
         "identify",
         "timezone",
         "limits",
-        "cost_header_buffer",
         "charge_hits",
         "cluster",
         "embedding",
@@ -101,8 +101,84 @@ pub static PROVIDER: Section = Section {
         "connections",
         "tls",
         "headers",
+        "prices",
     ],
-    not_yet: &["limits", "prices"],
+    not_yet: &["limits"],
+};
+
+pub static PRICES: Section = Section {
+    path: "providers.*.prices",
+    now: &["row", "discount", "models"],
+    not_yet: &[],
+};
+
+/// The same in a list by date.
+pub static PRICES_DATED: Section = Section {
+    path: "providers.*.prices.*",
+    now: &["from", "row", "discount", "models"],
+    not_yet: &[],
+};
+
+/// Of one model, or of those that a pattern names.
+pub static MODEL_PRICES: Section = Section {
+    path: "providers.*.prices.models.*",
+    now: &[
+        "input",
+        "output",
+        "cache_read",
+        "cache_write_5m",
+        "cache_write_1h",
+        "reasoning",
+        "input_audio",
+        "output_audio",
+        "input_image",
+        "request",
+        "batch",
+        "flex",
+        "priority",
+        "above",
+        "reprices",
+    ],
+    not_yet: &[],
+};
+
+/// `batch`, `flex` and `priority`, wherever they stand: the classes of a model.
+pub static PRICES_OF_TIER: Section = Section {
+    path: "providers.*.prices.models.*.*",
+    now: &[
+        "input",
+        "output",
+        "cache_read",
+        "cache_write_5m",
+        "cache_write_1h",
+        "reasoning",
+        "input_audio",
+        "output_audio",
+        "input_image",
+        "request",
+    ],
+    not_yet: &[],
+};
+
+pub static PRICES_ABOVE: Section = Section {
+    path: "providers.*.prices.models.*.above.*",
+    now: &[
+        "tokens",
+        "input",
+        "output",
+        "cache_read",
+        "cache_write_5m",
+        "cache_write_1h",
+        "reasoning",
+        "input_audio",
+        "output_audio",
+        "input_image",
+        "request",
+        "batch",
+        "flex",
+        "priority",
+    ],
+    not_yet: &[],
 };
 
 pub static AUTH: Section = Section {
@@ -237,7 +313,7 @@ pub static KEY: Section = Section {
     not_yet: &["limits", "priority"],
 };
 
-/// All of the above, in document order.
+/// All of the above, in document order; but for `PRICES_OF_TIER`, whose keys are those of the map it stands in.
 pub static SECTIONS: &[&Section] = &[
     &ROOT,
     &CLIENT,
@@ -255,6 +331,10 @@ pub static SECTIONS: &[&Section] = &[
     &TIMEOUTS,
     &CONNECTIONS,
     &UPSTREAM_TLS,
+    &PRICES,
+    &PRICES_DATED,
+    &MODEL_PRICES,
+    &PRICES_ABOVE,
     &MODEL,
     &TARGET,
     &TIER,

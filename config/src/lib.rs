@@ -10,8 +10,10 @@ pub mod diff;
 pub mod document;
 pub mod keys;
 pub mod link;
+pub mod money;
 pub mod parse;
 pub mod pointer;
+pub mod prices;
 pub mod problem;
 pub mod quickstart;
 

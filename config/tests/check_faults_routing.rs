@@ -154,6 +154,104 @@ fn providers() {
     }
 }
 
+const PRICE_FAULTS: &[(&str, &str)] = &[
+    ("opnai", ": there are no prices `opnai`; did you mean `openai`?"),
+    (
+        "nothing-like-it",
+        ": there are no prices `nothing-like-it`; a kind, or a section of `tollgate prices list`",
+    ),
+    (
+        "3",
+        ": `3` is not prices; the name of a kind or of a section of `tollgate prices list`, a map, or a list of maps with `from`",
+    ),
+    (
+        "{}",
+        ": it says no price; row: NAME, or models: { NAME: { input: \"2.50\", output: \"10.00\" } }",
+    ),
+    (
+        "{ row: antropic }",
+        "/row: there are no prices `antropic`; did you mean `anthropic`?",
+    ),
+    (
+        "{ row: openai, dicsount: 15% }",
+        "/dicsount: unknown key `dicsount`; did you mean `discount`?",
+    ),
+    (
+        "{ row: openai, from: 2027-01-01 }",
+        "/from: unknown key `from`; one of row, discount, models",
+    ),
+    (
+        "{ row: openai, discount: 15 }",
+        "/discount: `15` is not a discount; a share such as 15% or 7.5%, from 0% to 100%",
+    ),
+    (
+        "{ row: openai, discount: 150% }",
+        "/discount: `150%` is not a discount; a share such as 15% or 7.5%, from 0% to 100%",
+    ),
+    (
+        "{ models: { m: { input: '1' } } }",
+        "/models/m: `output` is missing; output: \"2.50\", USD for a million tokens",
+    ),
+    (
+        "{ models: { m: { input: 2.5, output: '1' } } }",
+        "/models/m/input: `2.5` is not text; \"2.5\", in quotes: USD for a million tokens, as text: \"2.50\"",
+    ),
+    (
+        "{ models: { m: { input: '2,5', output: '1' } } }",
+        "/models/m/input: `2,5` is not a price; USD for a million tokens, as text: \"2.50\"",
+    ),
+    (
+        "{ models: { m: { input: '0.0000001', output: '1' } } }",
+        "/models/m/input: `0.0000001` is not a whole number of pico-dollars for one; fewer digits behind the point",
+    ),
+    (
+        "{ models: { m: { input: '1000000001', output: '1' } } }",
+        "/models/m/input: `1000000001` is not a price that anybody asks; USD for a million tokens, as text: \"2.50\"",
+    ),
+    (
+        "{ models: { m: { input: '1', output: '1', cached_read: '1' } } }",
+        "/models/m/cached_read: unknown key `cached_read`; did you mean `cache_read`?",
+    ),
+    (
+        "{ models: { m: { input: '1', output: '1', batch: { inptu: '1' } } } }",
+        "/models/m/batch/inptu: unknown key `inptu`; did you mean `input`?",
+    ),
+    (
+        "{ models: { m: { input: '1', output: '1', above: [ { input: '1' } ] } } }",
+        "/models/m/above/0: `tokens` is missing; tokens: 200000",
+    ),
+    (
+        "{ models: { m: { input: '1', output: '1', above: [ { tokens: 9 }, { tokens: 8 } ] } } }",
+        "/models/m/above: these lengths are too many, or in no order; at most 8, each longer than the one above it",
+    ),
+    (
+        "{ models: { m: { input: '1', output: '1', reprices: all } } }",
+        "/models/m/reprices: `all` is not what a longer prompt reprices; request (the whole of it) or beyond (the tokens above)",
+    ),
+    (
+        "[ { row: openai }, { row: openai } ]",
+        "/1: `from` is missing; from: 2027-01-01T00:00:00Z; only the first may be without",
+    ),
+    (
+        "[ { row: openai, from: 2027-01-01 }, { row: openai, from: 2026-01-01 } ]",
+        "/1: it begins before the entry above it; entries in the order of `from`",
+    ),
+    ("[]", ": the list has 0 entries; 1 to 64 maps, each with `from`"),
+];
+
+#[test]
+fn prices() {
+    for (prices, expected) in PRICE_FAULTS {
+        let text = with(&format!(
+            "providers:\n  p:\n    dialect: openai\n    base_url: http://a\n    prices: {prices}"
+        ));
+        let said = faults(&text);
+        assert!(said.starts_with("6:"), "{prices}: the line and column: {said}");
+        let said = said.split_once("/providers/p/prices").map(|(_, said)| said);
+        assert_eq!(said, Some(*expected), "{prices}");
+    }
+}
+
 const MODEL_FAULTS: &[(&str, &str)] = &[
     (
         "m: {}",

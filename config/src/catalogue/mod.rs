@@ -1,7 +1,7 @@
 //! The provider catalogue: what is known of a `kind:`. The rows are data (`rows.yaml`); a provider that speaks a known
 //! dialect needs no more than a row there.
 
-mod glob;
+pub(crate) mod glob;
 mod models;
 pub mod path;
 mod quirks;
@@ -9,7 +9,7 @@ mod read;
 
 use std::sync::LazyLock;
 
-pub use models::{Abilities, Mode, ModelFacts, facts};
+pub use models::{Abilities, Mode, ModelFacts, facts, models, sections, table_source};
 pub use path::{Operation, Paths, Template};
 pub use quirks::{Clamp, MaxTokensField, Quirks, StreamEnd, StreamFraming, StreamUsage};
 

@@ -5,12 +5,13 @@ use serde_json::Value;
 use super::{
     auth, names,
     node::{Fields, Node},
-    url, values,
+    prices, url, values,
 };
 use crate::{
     catalogue::{self, Operation, PARAMETERS, Paths, Row, path},
     document::{Auth, BaseUrl, Connections, Dialect, HttpProxy, NoProxy, Provider, Reference, Timeouts, UpstreamTls},
     keys,
+    prices::PriceList,
 };
 
 /// The kind of what has no row.
@@ -31,6 +32,11 @@ pub fn provider(node: &Node) -> Option<Provider> {
     let tls = fields.read("tls", tls);
     let headers = headers(&fields);
     let row = row?;
+    let of_kind = row.prices.as_deref();
+    let prices = match fields.get("prices") {
+        Some(node) => prices::prices(&node, of_kind),
+        None => Some(PriceList::of_section(of_kind)),
+    };
     let auth = auth(node, &fields, row, &account);
     let base_url = base_url?;
     if let Some(tls) = fields.get("tls").filter(|_| !base_url.tls) {
@@ -53,6 +59,7 @@ pub fn provider(node: &Node) -> Option<Provider> {
         tls: tls.unwrap_or_default(),
         may_ask_stream_usage: row.quirks("").may_ask_stream_usage(),
         headers,
+        prices: prices?,
     })
 }
 

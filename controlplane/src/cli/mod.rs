@@ -7,6 +7,7 @@ mod events;
 mod history;
 mod keys;
 mod planes;
+mod prices;
 mod providers;
 mod status;
 mod top;
@@ -71,6 +72,9 @@ enum Command {
     Keys(keys::KeysCommand),
     /// The provider catalogue
     Providers,
+    /// What models cost
+    #[command(subcommand)]
+    Prices(prices::PricesCommand),
     /// The control plane alone, for a data plane that runs already
     Controlplane(up::ControlplaneArguments),
     /// The data plane alone (runs tollgate-dataplane)
@@ -84,8 +88,6 @@ enum Command {
     Cache(planes::Rest),
     #[command(hide = true)]
     Route(planes::Rest),
-    #[command(hide = true)]
-    Prices(planes::Rest),
     #[command(hide = true)]
     Reconcile(planes::Rest),
     #[command(hide = true)]
@@ -208,7 +210,7 @@ fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Explain(_) => planes::later("explain"),
         Command::Cache(_) => planes::later("cache"),
         Command::Route(_) => planes::later("route"),
-        Command::Prices(_) => planes::later("prices"),
+        Command::Prices(command) => prices::run(command, output),
         Command::Reconcile(_) => planes::later("reconcile"),
         Command::Tune(_) => planes::later("tune"),
     }

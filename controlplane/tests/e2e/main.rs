@@ -16,6 +16,7 @@ mod faults;
 mod framing;
 mod keys;
 mod planes;
+mod prices;
 mod proxy;
 mod routing;
 mod sdk;

@@ -244,11 +244,14 @@ impl Exchange {
         self.admitted.decoded.as_ref().map_or(0, Vec::len) + translated + self.relay.held_bytes()
     }
 
-    /// The bound on `held_bytes`, given the configured `max_body` and the largest piece of an answer the shell feeds.
-    pub fn max_held_bytes(max_body_bytes: u64, max_piece_bytes: usize) -> usize {
+    /// The bound on `held_bytes`, given the configured `max_body` and `cost_header_buffer` and the largest piece of an answer the shell feeds.
+    pub fn max_held_bytes(max_body_bytes: u64, cost_header_buffer_bytes: u64, max_piece_bytes: usize) -> usize {
         let body = max_body_bytes as usize;
         // Decoded, and translated.
-        body + upward::max_translated_bytes(body) + relay::MAX_HELD_BYTES + max_piece_bytes
+        body + upward::max_translated_bytes(body)
+            + relay::MAX_HELD_BYTES
+            + cost_header_buffer_bytes as usize
+            + max_piece_bytes
     }
 
     /// The stage the exchange is in, for the log line of a panic or a hang.

@@ -1,9 +1,11 @@
 //! What is known of a request so far: the source of its record and of the headers that name it.
 
+use tollgate_config::prices::ServiceTier;
 use tollgate_dialect::usage::Usage;
 
 use crate::{
     Tick,
+    cost::Cost,
     exchange::{Local, Peer},
     identity::KeyId,
     record::Outcome,
@@ -36,6 +38,10 @@ pub(crate) struct Facts {
     pub outcome: Outcome,
     pub rejected: Option<&'static str>,
     pub usage: Option<Usage>,
+    /// As asked for, until the answer names another.
+    pub tier: ServiceTier,
+    /// Known once the usage is final.
+    pub cost: Option<Cost>,
     pub request_body_bytes: u64,
     pub response_body_bytes: u64,
     pub ended: Tick,
@@ -67,6 +73,8 @@ impl Default for Facts {
             outcome: Outcome::Complete,
             rejected: None,
             usage: None,
+            tier: ServiceTier::Standard,
+            cost: None,
             request_body_bytes: 0,
             response_body_bytes: 0,
             ended: Tick(0),

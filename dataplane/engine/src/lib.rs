@@ -8,6 +8,7 @@
 mod attempt;
 mod call;
 mod cors;
+pub mod cost;
 mod decode;
 pub mod exchange;
 mod facts;

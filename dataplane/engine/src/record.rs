@@ -2,6 +2,8 @@
 
 use tollgate_dialect::usage::Usage;
 
+use crate::cost::Cost;
+
 /// How an exchange ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -39,6 +41,8 @@ pub struct Record<'a> {
     /// A `Failure` kind (`code` of the contract) when the gateway itself answered with an error.
     pub rejected: Option<&'static str>,
     pub usage: Option<Usage>,
+    /// Where prices are known.
+    pub cost: Option<Cost>,
     pub request_body_bytes: u64,
     pub response_body_bytes: u64,
     /// From the request's first byte to the record's end.

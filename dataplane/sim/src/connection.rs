@@ -170,7 +170,11 @@ impl Connection {
 
     /// Holds after every step.
     fn check_now(&self, now: Tick) {
-        let limit = Exchange::max_held_bytes(gateway::MAX_BODY_BYTES, MAX_PIECE_BYTES);
+        let limit = Exchange::max_held_bytes(
+            gateway::MAX_BODY_BYTES,
+            gateway::COST_HEADER_BUFFER_BYTES,
+            MAX_PIECE_BYTES,
+        );
         assert!(self.exchange.held_bytes() <= limit, "more held than allowed");
         let record = self.exchange.record();
         assert!(
@@ -235,6 +239,9 @@ impl Connection {
             assert!(ended && record.outcome == Outcome::Complete);
             assert!(self.received.body == answer.visible, "an untouched answer was touched");
             assert_eq!(record.usage.and_then(|usage| usage.output), answer.tokens);
+            if record.cost.is_some() {
+                assert!(record.usage.is_some(), "a cost of nothing known");
+            }
             return;
         }
         let visible = answer.visible_after(self.passed);

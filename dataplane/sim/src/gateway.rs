@@ -1,4 +1,5 @@
-//! The configuration every history runs on: two OpenAI providers and two Anthropic ones, short timeouts.
+//! The configuration every history runs on: two OpenAI providers and two Anthropic ones, short timeouts; what the first of
+//! each costs is known.
 
 use std::{rc::Rc, sync::Arc};
 
@@ -8,6 +9,7 @@ use tollgate_config::{
         Auth, BaseUrl, Connections, Dialect, Key, KeySecret, Model, Provider, Reference, Retry, Target, Timeouts,
         UpstreamTls,
     },
+    prices::{Builder, Class, Entry, PriceList, ServiceTier},
 };
 use tollgate_engine::{
     exchange::Pinned,
@@ -16,6 +18,8 @@ use tollgate_engine::{
 };
 
 pub(crate) const MAX_BODY_BYTES: u64 = 64 * 1024;
+/// Some answers of the priced providers fit, some do not.
+pub(crate) const COST_HEADER_BUFFER_BYTES: u64 = 600;
 pub(crate) const SECRET: &str = "sim-secret";
 pub(crate) const ATTEMPTS: u32 = 2;
 pub(crate) const TIMEOUTS: Timeouts = Timeouts {
@@ -45,8 +49,25 @@ fn provider(name: &str, dialect: Dialect, may_ask_stream_usage: bool) -> (String
         tls: UpstreamTls::default(),
         may_ask_stream_usage,
         headers: Vec::new(),
+        prices: match name.ends_with("-a") {
+            true => priced(),
+            false => PriceList::default(),
+        },
     };
     (name.into(), provider)
+}
+
+/// One price for every model.
+fn priced() -> PriceList {
+    let mut prices = Builder::default();
+    prices.set(0, ServiceTier::Standard, Class::Input, 1_000_000);
+    prices.set(0, ServiceTier::Standard, Class::Output, 2_000_000);
+    let prices = prices.build().expect("input has a price");
+    let entry = Entry {
+        patterns: vec![("*".into(), Arc::new(prices))],
+        ..Entry::default()
+    };
+    PriceList { entries: vec![entry] }
 }
 
 fn model(name: &str, targets: &[(&str, &str)]) -> (String, Model) {
@@ -83,6 +104,7 @@ pub(crate) fn pinned() -> Rc<Pinned> {
     };
     let document = Document {
         max_body_bytes: MAX_BODY_BYTES,
+        cost_header_buffer_bytes: COST_HEADER_BUFFER_BYTES,
         providers: vec![
             provider("openai-a", Dialect::OpenAi, true),
             provider("openai-b", Dialect::OpenAi, false),

@@ -6,7 +6,7 @@ use tollgate_wire::{
     http1::write,
 };
 
-use super::{Mode, listen::Listener, translated};
+use super::{Mode, hold, listen::Listener, translated};
 use crate::{
     attempt::route_index,
     cors,
@@ -44,16 +44,18 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
     };
     exchange.relay.framing = Some(framing);
     exchange.relay.status = status;
-    exchange.facts.answer_begins(status, io.now);
-
     let start = io.out.arena.len();
     write_lines(exchange, io, answer);
+    super::wait_anew(exchange, io);
+    if hold::begin(exchange, io, status, start) {
+        return;
+    }
+    exchange.facts.answer_begins(status, io.now);
     reply::write_common_lines(exchange, io);
     let lines = io.out.written_since(start);
     io.out.actions.push(Action::Head { status, lines, framing });
 
     exchange.set_phase(Phase::Relaying);
-    super::wait_anew(exchange, io);
 }
 
 /// Has the answer ids that the client must see sealed? What comes compressed, though `identity` was asked for, passes as it

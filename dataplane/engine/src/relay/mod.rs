@@ -2,6 +2,7 @@
 
 mod events;
 mod head;
+mod hold;
 mod listen;
 mod translated;
 mod whole;
@@ -35,6 +36,8 @@ pub(crate) struct Relay {
     status: u16,
     /// Events: what has come of an event not yet complete, and is not yet sent. Otherwise: a copy kept for reading.
     held: Vec<u8>,
+    /// The answer waits for its cost.
+    hold: hold::Hold,
     /// Ranges of the current input that are not passed on.
     cuts: Vec<std::ops::Range<usize>>,
     usage: Usage,
@@ -74,11 +77,14 @@ enum Mode {
 impl Relay {
     pub fn clear(&mut self) {
         let (mut held, mut cuts) = (std::mem::take(&mut self.held), std::mem::take(&mut self.cuts));
+        let mut hold = std::mem::take(&mut self.hold);
         held.clear();
         cuts.clear();
+        hold.clear();
         *self = Relay {
             held,
             cuts,
+            hold,
             ..Relay::default()
         };
     }
@@ -89,7 +95,7 @@ impl Relay {
             .answering
             .as_ref()
             .map_or(0, |answering| answering.held_bytes());
-        self.held.len() + translated
+        self.held.len() + self.hold.held_bytes() + translated
     }
 
     pub fn take_sealer(&mut self) -> Option<Box<Sealer>> {
@@ -104,6 +110,7 @@ impl Relay {
         self.held.clear();
         self.held.shrink_to(MAX_KEPT_BYTES);
         self.cuts.shrink_to(16);
+        self.hold.shrink();
     }
 }
 
@@ -134,7 +141,7 @@ pub(crate) fn body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, byte
         Some(_) => answer::pass(exchange, io, bytes),
         None => io.out.pieces.push(Piece::Input(0..bytes.len() as u32)),
     }
-    send(exchange, io, first);
+    hold::send_or_keep(exchange, io, first, bytes);
 }
 
 /// The first bytes of an error answer's body, which were held back with its head.
@@ -183,6 +190,7 @@ pub(crate) fn end(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId) {
         Mode::Whole | Mode::WholeGzip => whole::finish(exchange),
         Mode::EventsGzip | Mode::Binary | Mode::Unread => {}
     }
+    hold::end(exchange, io);
     let first = io.out.pieces.len() as u32;
     answer::end(exchange, io);
     send(exchange, io, first);

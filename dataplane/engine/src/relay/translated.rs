@@ -12,9 +12,9 @@ use tollgate_wire::{
     http1::write,
 };
 
-use super::{Mode, Relay, send};
+use super::{Mode, Relay, hold, send};
 use crate::{
-    attempt,
+    attempt, cost,
     exchange::{Exchange, Io, Phase},
     failure::{Failure, Kind, RetryWhere},
     names::header,
@@ -145,6 +145,9 @@ fn send_head(exchange: &mut Exchange, io: &mut Io<'_>, status: u16, content_type
         write::header(out, b"cache-control", b"no-cache");
     }
     super::head::write_target(exchange, out);
+    if matches!(framing, ReplyFraming::Length(length) if hold::fits(exchange, length)) {
+        cost::write_line(out, exchange.facts.cost);
+    }
     let translating = &exchange.relay.translating;
     if !translating.upstream_id.is_empty() {
         visible::header(out, header::UPSTREAM_REQUEST_ID, &translating.upstream_id);
@@ -210,6 +213,7 @@ pub(super) fn end(exchange: &mut Exchange, io: &mut Io<'_>) {
             exchange.finish(io, Outcome::Complete, Action::End);
         }
         (Ok(None), _) => {
+            exchange.facts.cost = cost::of(exchange, io.unix_ms);
             whole(exchange, io, 200, start);
             attempt::log_end(exchange, io, AttemptOutcome::Ok);
             exchange.finish(io, Outcome::Complete, Action::End);

@@ -155,11 +155,12 @@ impl Follow {
         self.hold(slice, start, &mut found)
     }
 
-    /// What was held back of a string that never ended. Of a key nothing was: it had passed when it was remembered.
+    /// What was held back of a string that never ended. What is held of a key was not held back.
     pub fn take_held(&mut self) -> Vec<u8> {
-        let held = std::mem::take(&mut self.held);
-        let passed = matches!(self.state, State::Text { what: Text::Key, .. });
-        if passed { Vec::new() } else { held }
+        match self.state {
+            State::Text { what: Text::Wanted, .. } => std::mem::take(&mut self.held),
+            _ => Vec::new(),
+        }
     }
 
     fn structural(&mut self, byte: u8, key: bool, wants: fn(&Path) -> bool) {

@@ -59,6 +59,7 @@ fn what_is_looked_for_is_found_where_it_stands() {
         (r#"["id","a"]"#, r#"["id","a"]"#),
         (r#"{"id":"never ends"#, r#"{"id":"never ends"#),
         (r#"{"id":"a","never ends"#, r#"{"id":"<a>","never ends"#),
+        (r#"{"never ends"#, r#"{"never ends"#),
         (
             "event: x\ndata: {\"response\":{\"id\":\"a\"}}\n\n",
             "event: x\ndata: {\"response\":{\"id\":\"<a>\"}}\n\n",

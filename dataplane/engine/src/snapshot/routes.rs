@@ -4,6 +4,7 @@ use hashbrown::HashMap;
 use tollgate_config::{
     Document, Problem,
     document::{Breaker, Conditions as When, Model, OnUnsupported, Provider, Retry, Strategy, Target as Listed},
+    prices::Priced,
 };
 use tollgate_dialect::quirks::Quirks;
 use tollgate_wire::json::edit;
@@ -73,6 +74,10 @@ fn target(name: &str, (index, provider): (usize, &Provider), listed: &Listed, pl
         },
         _ => fixed(&listed.provider, &listed.model),
     };
+    let priced = match model {
+        TargetModel::Fixed { .. } => provider.prices.of(&listed.model, listed.known_as()),
+        TargetModel::Star { .. } => Priced::default(),
+    };
     let own_name = format!("{}\n{}", listed.provider, listed.model);
     let lot = choose::hash(own_name.as_bytes());
     let (slot, health) = places.slots.target(places.before, format!("{name}\n{own_name}"));
@@ -90,6 +95,7 @@ fn target(name: &str, (index, provider): (usize, &Provider), listed: &Listed, pl
         slot,
         health,
         lot,
+        priced,
     }
 }
 
@@ -134,6 +140,7 @@ pub(super) fn direct((index, name): (usize, &str), before: &Slots, slots: &mut S
         slot,
         health,
         lot: 0,
+        priced: Priced::default(),
     };
     Route {
         targets: vec![target],

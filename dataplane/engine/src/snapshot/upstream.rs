@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use tollgate_config::document::{Breaker, Dialect, OnUnsupported, Retry, Timeouts};
+use tollgate_config::{
+    document::{Breaker, Dialect, OnUnsupported, Retry, Timeouts},
+    prices::Priced,
+};
 use tollgate_dialect::{quirks::Quirks, sign::AwsKeys};
 
 use super::{CallPath, ids::Ids, names::ModelId};
@@ -84,6 +87,8 @@ pub(crate) struct Target {
     pub health: Arc<TargetHealth>,
     /// Its name as a number, which its lots are drawn with.
     pub lot: u64,
+    /// What the model costs; empty where only the call names it.
+    pub priced: Priced,
 }
 
 /// The provider's name of the model.

@@ -13,7 +13,7 @@ use tollgate_wire::{
 };
 
 use crate::{
-    decode,
+    cost, decode,
     exchange::{Exchange, Io},
     facts::MAX_MODEL_NAME_BYTES,
     failure::{Failure, Kind},
@@ -171,17 +171,31 @@ fn read_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
 }
 
 fn find_fields(exchange: &mut Exchange, raw: &[u8]) -> Result<(), Kind> {
-    const OPENAI: Watch<'static, 4> =
-        Watch::new(&["model", "stream", "stream_options", "stream_options.include_usage"]);
-    const RESPONSES: Watch<'static, 6> = Watch::new(&["model", "stream", NAMED[0], NAMED[1], NAMED[2], NAMED[3]]);
+    const OPENAI: Watch<'static, 5> = Watch::new(&[
+        "model",
+        "stream",
+        "stream_options",
+        "stream_options.include_usage",
+        "service_tier",
+    ]);
+    const RESPONSES: Watch<'static, 7> = Watch::new(&[
+        "model",
+        "stream",
+        "service_tier",
+        NAMED[0],
+        NAMED[1],
+        NAMED[2],
+        NAMED[3],
+    ]);
     const MODEL_AND_STREAM: Watch<'static, 2> = Watch::new(&["model", "stream"]);
     const NOTHING: Watch<'static, 0> = Watch::new(&[]);
     let admitted = &mut exchange.admitted;
     let body = admitted.decoded.as_deref().unwrap_or(raw);
     match exchange.facts.surface.dialect {
         Some(Dialect::OpenAiResponses) => {
-            let [model, stream, named @ ..] = cursor::find_watched(body, &RESPONSES).map_err(Kind::BadJson)?;
+            let [model, stream, tier, named @ ..] = cursor::find_watched(body, &RESPONSES).map_err(Kind::BadJson)?;
             (admitted.model, admitted.stream, admitted.named) = (model, stream, named);
+            exchange.facts.tier = cost::tier_asked(body, tier);
         }
         Some(Dialect::Anthropic | Dialect::Cohere) => {
             let [model, stream] = cursor::find_watched(body, &MODEL_AND_STREAM).map_err(Kind::BadJson)?;
@@ -194,8 +208,9 @@ fn find_fields(exchange: &mut Exchange, raw: &[u8]) -> Result<(), Kind> {
                 .map_err(Kind::BadJson)?;
         }
         Some(Dialect::OpenAi) | None => {
-            let [model, stream, options, include] = cursor::find_watched(body, &OPENAI).map_err(Kind::BadJson)?;
+            let [model, stream, options, include, tier] = cursor::find_watched(body, &OPENAI).map_err(Kind::BadJson)?;
             (admitted.model, admitted.stream) = (model, stream);
+            exchange.facts.tier = cost::tier_asked(body, tier);
             (admitted.stream_options, admitted.include_usage) = (options, include);
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::{
     call::SentModel,
+    cost,
     exchange::{Exchange, Io},
     outputs::Action,
     record::{Outcome, Record},
@@ -18,6 +19,9 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome)
         facts.answer_begins(CLIENT_CLOSED_REQUEST, io.now);
     }
     facts.ended = io.now;
+    if facts.cost.is_none() && (200..300).contains(&facts.status) {
+        exchange.facts.cost = cost::of(exchange, io.unix_ms);
+    }
     io.out.actions.push(Action::Settle);
 }
 
@@ -51,6 +55,7 @@ pub(crate) fn record(exchange: &Exchange) -> Record<'_> {
         streamed: facts.stream,
         rejected: facts.rejected,
         usage: facts.usage,
+        cost: facts.cost,
         request_body_bytes: facts.request_body_bytes,
         response_body_bytes: facts.response_body_bytes,
         total_ns: facts.ended.ns_since(facts.started),

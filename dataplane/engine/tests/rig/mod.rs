@@ -46,6 +46,7 @@ pub fn provider(name: &str, dialect: Dialect) -> (String, Provider) {
         tls: Default::default(),
         may_ask_stream_usage: dialect == Dialect::OpenAi,
         headers: Vec::new(),
+        prices: Default::default(),
     };
     (name.into(), provider)
 }

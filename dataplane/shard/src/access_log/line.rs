@@ -2,6 +2,7 @@
 
 use std::{io::Write, net::IpAddr};
 
+use tollgate_config::money::NANO_TEXT_BYTES;
 use tollgate_dialect::usage::Usage;
 use tollgate_engine::record::{Outcome, Record};
 
@@ -106,6 +107,11 @@ pub fn append(out: &mut Vec<u8>, stamp: &[u8; 24], client: IpAddr, record: &Reco
     if let Some(usage) = &record.usage {
         tokens(out, usage);
     }
+    if let Some(cost) = record.cost {
+        out.extend_from_slice(b",\"cost_usd\":\"");
+        out.extend_from_slice(cost.usd.to_nanos().text(&mut [0; NANO_TEXT_BYTES]));
+        out.push(b'"');
+    }
     number(out, b",\"gateway_us\":", record.gateway_ns / 1_000);
     number(out, b",\"total_us\":", record.total_ns / 1_000);
     if let Some(ns) = record.first_token_ns {
@@ -209,6 +215,9 @@ fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use tollgate_config::{money::PicoUsd, prices::PriceVersion};
+    use tollgate_engine::cost::Cost;
+
     use super::*;
 
     #[test]
@@ -263,6 +272,10 @@ mod tests {
                 output: Some(7),
                 ..Usage::default()
             }),
+            cost: Some(Cost {
+                usd: PicoUsd(1_234_001),
+                prices: PriceVersion(1),
+            }),
             request_body_bytes: 100,
             response_body_bytes: u64::MAX,
             total_ns: 3_000_999,
@@ -284,7 +297,7 @@ mod tests {
             "dialect": "openai", "key": nasty, "team": "research", "model": "openai/*", "model_asked": "openai/gpt",
             "provider": "openai", "upstream_model": "gpt", "status": 200, "outcome": "complete", "streamed": true,
             "attempts": 2, "request_bytes": 100, "response_bytes": u64::MAX,
-            "tokens": {"cache_read": 0, "output": 7}, "gateway_us": 20, "total_us": 3000, "first_token_us": 1000,
+            "tokens": {"cache_read": 0, "output": 7}, "cost_usd": "0.000001235", "gateway_us": 20, "total_us": 3000, "first_token_us": 1000,
             "tags": "a=b",
         });
         assert_eq!(line, expected);

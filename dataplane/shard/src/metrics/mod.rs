@@ -9,6 +9,7 @@ mod totals;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use tollgate_config::money::PicoUsd;
 use tollgate_dialect::usage::Usage;
 use tollgate_engine::{
     Snapshot,
@@ -77,10 +78,17 @@ struct Requests {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct TokenKey {
+struct UseKey {
     model: LabelId,
     provider: LabelId,
     team: LabelId,
+}
+
+/// Tokens by class, and what they cost.
+#[derive(Clone, Copy, Debug, Default)]
+struct Used {
+    tokens: [u64; TOKEN_CLASSES.len()],
+    cost: PicoUsd,
 }
 
 /// One shard's counters since it started.
@@ -104,7 +112,7 @@ pub struct ShardMetrics {
     /// By index into the running document's models; `NONE` until one of them is seen.
     model_table: Vec<LabelId>,
     requests: HashMap<RequestKey, Requests>,
-    tokens: HashMap<TokenKey, [u64; TOKEN_CLASSES.len()]>,
+    used: HashMap<UseKey, Used>,
     /// By provider.
     attempts: Vec<[u64; ATTEMPT_OUTCOMES.len()]>,
     /// By word.
@@ -151,7 +159,7 @@ impl ShardMetrics {
             running: None,
             model_table: Vec::new(),
             requests: HashMap::new(),
-            tokens: HashMap::new(),
+            used: HashMap::new(),
             attempts: Vec::new(),
             rejected: Vec::new(),
             total: Latency::default(),
@@ -192,12 +200,15 @@ impl ShardMetrics {
             .or_default();
         series.ended += 1;
         series.cut += u64::from(record.outcome == Outcome::Cut);
-        if let Some(usage) = &record.usage {
+        if record.usage.is_some() || record.cost.is_some() {
             let team = record.team.map_or(NONE, |team| self.teams.id(team));
-            let series = self.tokens.entry(TokenKey { model, provider, team }).or_default();
-            for (count, tokens) in series.iter_mut().zip(classes(usage)) {
+            let series = self.used.entry(UseKey { model, provider, team }).or_default();
+            for (count, tokens) in series.tokens.iter_mut().zip(classes(&record.usage.unwrap_or_default())) {
                 // A provider may say any number.
                 *count = count.saturating_add(tokens.unwrap_or(0));
+            }
+            if let Some(cost) = record.cost {
+                series.cost = series.cost.saturating_add(cost.usd);
             }
         }
         if let Some(reason) = record.rejected {

@@ -56,6 +56,10 @@ pub const TOKENS: Family = counter(
     "tollgate_tokens_total",
     "Tokens as providers reported them, in disjoint classes.",
 );
+pub const COST: Family = counter(
+    "tollgate_cost_usd_total",
+    "What calls cost, by the prices that are known.",
+);
 pub const REJECTED: Family = counter(
     "tollgate_rejected_requests_total",
     "Requests the gateway answered with an error.",
@@ -115,12 +119,13 @@ pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of 
 
 /// All of them, in the order they are told.
 #[cfg(test)]
-pub const ALL: [Family; 25] = [
+pub const ALL: [Family; 26] = [
     REQUESTS,
     REQUEST_DURATION,
     GATEWAY_DURATION,
     FIRST_TOKEN,
     TOKENS,
+    COST,
     REJECTED,
     ATTEMPTS,
     UPSTREAM_CONNECTIONS,

@@ -3,7 +3,9 @@
 use tollgate_config::{
     Document,
     document::{Model, Named},
+    prices::PriceVersion,
 };
+use tollgate_engine::cost::Cost;
 use tollgate_engine::record::{AttemptOutcome, Outcome, Record};
 
 use super::*;
@@ -31,6 +33,10 @@ fn record<'a>() -> Record<'a> {
             cache_read: Some(5),
             output: Some(7),
             ..Usage::default()
+        }),
+        cost: Some(Cost {
+            usd: PicoUsd(1_000_000_000_001),
+            prices: PriceVersion(1),
         }),
         request_body_bytes: 100,
         response_body_bytes: 200,
@@ -66,6 +72,7 @@ fn shards_add_up() {
         model: None,
         provider: None,
         usage: None,
+        cost: None,
         ..record()
     };
     shards[1].observe(&rejected, std::iter::empty());
@@ -90,6 +97,10 @@ fn shards_add_up() {
     holds(
         &page,
         r#"tollgate_tokens_total{direction="cache_read",model="smart",provider="openai",team="research"} 15"#,
+    );
+    holds(
+        &page,
+        r#"tollgate_cost_usd_total{team="research",model="smart",provider="openai"} 3.000000000003"#,
     );
     holds(
         &page,

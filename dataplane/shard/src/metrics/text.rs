@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use tollgate_config::money::PicoUsd;
+
 use super::{
     ATTEMPT_OUTCOMES, Latency, TOKEN_CLASSES, Totals,
     names::{self, Family, Kind},
@@ -109,8 +111,8 @@ impl Page {
 
     fn tokens(&mut self, totals: &Totals) {
         self.head(names::TOKENS);
-        for (labels, counts) in &totals.tokens {
-            for (class, count) in TOKEN_CLASSES.iter().zip(counts).filter(|(_, count)| **count > 0) {
+        for (labels, used) in &totals.used {
+            for (class, count) in TOKEN_CLASSES.iter().zip(&used.tokens).filter(|(_, count)| **count > 0) {
                 let labels = [
                     ("direction", *class),
                     ("model", labels.model.as_ref()),
@@ -119,6 +121,15 @@ impl Page {
                 ];
                 self.sample(names::TOKENS.name, &labels, count);
             }
+        }
+        self.head(names::COST);
+        for (labels, used) in totals.used.iter().filter(|(_, used)| used.cost != PicoUsd::ZERO) {
+            let labels = [
+                ("team", labels.team.as_ref()),
+                ("model", labels.model.as_ref()),
+                ("provider", labels.provider.as_ref()),
+            ];
+            self.sample(names::COST.name, &labels, used.cost);
         }
     }
 

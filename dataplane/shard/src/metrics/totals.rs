@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tollgate_config::link::{ModelStatus, Quantiles, ShardStatus};
 
-use super::{ATTEMPT_OUTCOMES, Events, Latency, Requests, ShardMetrics, TOKEN_CLASSES};
+use super::{ATTEMPT_OUTCOMES, Events, Latency, Requests, ShardMetrics, Used};
 
 /// Statuses from here on are failures of ours or the provider's.
 const FAILED_FROM_STATUS: u16 = 500;
@@ -21,7 +21,7 @@ pub(super) struct RequestLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct TokenLabels {
+pub(super) struct UseLabels {
     pub model: Arc<str>,
     pub provider: Arc<str>,
     pub team: Arc<str>,
@@ -38,7 +38,7 @@ pub(super) struct ShardTotals {
 #[derive(Clone, Debug, Default)]
 pub struct Totals {
     pub(super) requests: BTreeMap<RequestLabels, Requests>,
-    pub(super) tokens: BTreeMap<TokenLabels, [u64; TOKEN_CLASSES.len()]>,
+    pub(super) used: BTreeMap<UseLabels, Used>,
     pub(super) attempts: BTreeMap<Arc<str>, [u64; ATTEMPT_OUTCOMES.len()]>,
     /// Connections to each provider: busy, idle.
     pub(super) upstream: BTreeMap<Arc<str>, [u64; 2]>,
@@ -71,13 +71,15 @@ impl Totals {
             sum.ended += series.ended;
             sum.cut += series.cut;
         }
-        for (key, counts) in &shard.tokens {
-            let labels = TokenLabels {
+        for (key, used) in &shard.used {
+            let labels = UseLabels {
                 model: Arc::clone(shard.models.name(key.model)),
                 provider: Arc::clone(shard.providers.name(key.provider)),
                 team: Arc::clone(shard.teams.name(key.team)),
             };
-            add_all(self.tokens.entry(labels).or_default(), counts);
+            let sum = self.used.entry(labels).or_default();
+            add_all(&mut sum.tokens, &used.tokens);
+            sum.cost = sum.cost.saturating_add(used.cost);
         }
         for (id, counts) in shard.attempts.iter().enumerate() {
             let provider = shard.providers.name(id as u16);
@@ -138,10 +140,10 @@ impl Totals {
             model.requests += series.ended;
             model.failures += failures(labels, series);
         }
-        for (labels, counts) in self.tokens.iter().filter(|(labels, _)| !labels.model.is_empty()) {
+        for (labels, used) in self.used.iter().filter(|(labels, _)| !labels.model.is_empty()) {
             let model = models.entry(&labels.model).or_default();
-            model.input_tokens += INPUT_CLASSES.iter().map(|class| counts[*class]).sum::<u64>();
-            model.output_tokens += OUTPUT_CLASSES.iter().map(|class| counts[*class]).sum::<u64>();
+            model.input_tokens += INPUT_CLASSES.iter().map(|class| used.tokens[*class]).sum::<u64>();
+            model.output_tokens += OUTPUT_CLASSES.iter().map(|class| used.tokens[*class]).sum::<u64>();
         }
         let named = |(name, model): (&str, ModelStatus)| ModelStatus {
             model: name.to_owned(),

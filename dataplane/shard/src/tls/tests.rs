@@ -46,6 +46,7 @@ fn provider(tls: UpstreamTls) -> Provider {
         tls,
         may_ask_stream_usage: false,
         headers: Vec::new(),
+        prices: Default::default(),
     }
 }
 

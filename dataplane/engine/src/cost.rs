@@ -1,0 +1,126 @@
+//! What a call cost, by the prices of the snapshot it began with: arithmetic, and for models that only the call names a
+//! look-up. Knows no dialect's words for usage.
+
+use tollgate_config::{
+    document::Dialect,
+    money::{NANO_TEXT_BYTES, PicoUsd},
+    prices::{Counts, Price, PriceVersion, ServiceTier},
+};
+use tollgate_dialect::usage::Usage;
+use tollgate_wire::{
+    http1::write,
+    json::{
+        cursor::{self, Value},
+        watch::Watch,
+    },
+};
+
+use crate::{
+    call::SentModel,
+    exchange::{Exchange, Pinned},
+    facts::Facts,
+    names::header,
+};
+
+/// The exact sum, and the prices it was made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    pub usd: PicoUsd,
+    pub prices: PriceVersion,
+}
+
+/// What an answer with this usage cost; `None` where no price is known, or nothing was used that has one.
+pub(crate) fn of(exchange: &Exchange, unix_ms: u64) -> Option<Cost> {
+    let pinned = exchange.pinned()?;
+    let price = price(exchange, pinned, unix_ms)?;
+    let usage = match exchange.facts.usage {
+        Some(usage) => usage,
+        None if price.prices.by_request() => Usage::default(),
+        None => return None,
+    };
+    Some(Cost {
+        usd: price.cost(&counts(&usage), tier(exchange)),
+        prices: price.version(),
+    })
+}
+
+/// Is it known what this call costs, once its usage is?
+pub(crate) fn is_known(exchange: &Exchange, unix_ms: u64) -> bool {
+    exchange
+        .pinned()
+        .is_some_and(|pinned| price(exchange, pinned, unix_ms).is_some())
+}
+
+/// Of the model that was sent last.
+fn price<'p>(exchange: &Exchange, pinned: &'p Pinned, unix_ms: u64) -> Option<Price<'p>> {
+    let (snapshot, call) = (&pinned.snapshot, &exchange.call);
+    let unix_s = unix_ms / 1000;
+    // Counting tokens is free, and asks about an object were paid for when it was made.
+    if exchange.facts.surface.name == "count_tokens" || call.object.is_some() {
+        return None;
+    }
+    match call.sent_model {
+        SentModel::None => None,
+        SentModel::Target { route, target } => snapshot.routes[route].targets[target].priced.at(unix_s),
+        SentModel::Star => {
+            let (_, provider) = &snapshot.document.providers[call.provider?];
+            provider.prices.at(&call.star_model, unix_s)
+        }
+    }
+}
+
+/// The `service_tier` of a request, in OpenAI's two dialects. Others have no published prices for theirs, or no word for
+/// it in their answers.
+pub(crate) fn tier_asked(body: &[u8], value: Option<Value>) -> ServiceTier {
+    match value.map(|value| value.span.of(body)) {
+        Some(b"\"flex\"") => ServiceTier::Flex,
+        Some(b"\"priority\"") => ServiceTier::Priority,
+        _ => ServiceTier::Standard,
+    }
+}
+
+/// A provider may serve a call otherwise than it was asked to, and says so in its answer.
+pub(crate) fn read_tier(facts: &mut Facts, answer: &[u8]) {
+    const TIER: Watch<'static, 1> = Watch::new(&["service_tier"]);
+    if facts.tier != ServiceTier::Standard
+        && let Ok([Some(value)]) = cursor::find_watched(answer, &TIER)
+    {
+        facts.tier = tier_asked(answer, Some(value));
+    }
+}
+
+/// What is translated for another family of dialects is served as standard there.
+fn tier(exchange: &Exchange) -> ServiceTier {
+    let to = exchange.call.translated.as_ref().map(|translated| translated.spoken);
+    match to {
+        None | Some(Dialect::OpenAi | Dialect::OpenAiResponses) => exchange.facts.tier,
+        Some(_) => ServiceTier::Standard,
+    }
+}
+
+fn counts(usage: &Usage) -> Counts {
+    let count = |class: Option<u64>| class.unwrap_or(0);
+    Counts {
+        input: count(usage.input),
+        cache_read: count(usage.cache_read),
+        cache_write_5m: count(usage.cache_write_5m),
+        cache_write_1h: count(usage.cache_write_1h),
+        output: count(usage.output),
+        reasoning: count(usage.reasoning),
+        input_audio: count(usage.input_audio),
+        output_audio: count(usage.output_audio),
+        input_image: count(usage.input_image),
+        requests: 1,
+    }
+}
+
+/// Appends the header that says the cost, where it is known: dollars, rounded up to the nano-dollar.
+pub(crate) fn write_line(out: &mut Vec<u8>, cost: Option<Cost>) {
+    if let Some(cost) = cost {
+        write::header(
+            out,
+            header::COST_USD,
+            cost.usd.to_nanos().text(&mut [0; NANO_TEXT_BYTES]),
+        );
+    }
+}
