@@ -291,7 +291,7 @@ const MODEL_FAULTS: &[(&str, &str)] = &[
     ),
     (
         "m: { strategy: semantic, targets: [ { provider: p, model: x } ] }",
-        "/models/m/strategy: `semantic` is not supported yet; one of priority, weighted, least_latency, least_busy, headroom",
+        "/models/m/strategy: `semantic` is not supported yet; one of priority, weighted, least_latency, least_busy, headroom, lowest_cost",
     ),
     (
         "m: { strategy: weigted, targets: [ { provider: p, model: x } ] }",

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// They are strategies, but need what does not exist yet.
-const STRATEGIES_NOT_YET: &[&str] = &["lowest_cost", "semantic", "complexity"];
+const STRATEGIES_NOT_YET: &[&str] = &["semantic", "complexity"];
 const MAX_ATTEMPTS: u64 = 10;
 const MAX_FAILURES: u64 = 1_000;
 const MAX_CALLS: u64 = 1_000_000;

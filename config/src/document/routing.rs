@@ -23,15 +23,18 @@ pub enum Strategy {
     LeastBusy,
     /// The one with the largest share left of what its provider grants.
     Headroom,
+    /// The one that this call is expected to cost least at.
+    LowestCost,
 }
 
 impl Strategy {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Priority,
         Self::Weighted,
         Self::LeastLatency,
         Self::LeastBusy,
         Self::Headroom,
+        Self::LowestCost,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -41,6 +44,7 @@ impl Strategy {
             Self::LeastLatency => "least_latency",
             Self::LeastBusy => "least_busy",
             Self::Headroom => "headroom",
+            Self::LowestCost => "lowest_cost",
         }
     }
 }

@@ -3,9 +3,12 @@
 mod rig;
 
 use rig::{Did, Rig, dialled, document, header, reply};
+use std::sync::Arc;
+
 use tollgate_config::{
     Document,
     document::{Breaker, Conditions, Retry, Sticky, Strategy, Tier},
+    prices::{Builder, Class, Entry, PriceList, ServiceTier},
 };
 use tollgate_engine::{exchange::UpstreamFault, record::AttemptOutcome};
 
@@ -394,4 +397,111 @@ fn a_longer_model_takes_over_a_prompt_that_does_not_fit() {
     rig.connected(1);
     rig.answer(1, &head);
     assert_eq!(dialled(&rig.failed(1, CLOSED))[0].0, "two");
+}
+
+/// USD for a million tokens of input, cached input and output.
+fn costs(input: u64, cached: u64, output: u64) -> PriceList {
+    let mut builder = Builder::default();
+    for (class, dollars) in [
+        (Class::Input, input),
+        (Class::CacheRead, cached),
+        (Class::Output, output),
+    ] {
+        builder.set(0, ServiceTier::Standard, class, dollars * 1_000_000);
+    }
+    let entry = Entry {
+        patterns: vec![("*".into(), Arc::new(builder.build().expect("input has a price")))],
+        ..Entry::default()
+    };
+    PriceList { entries: vec![entry] }
+}
+
+/// A call with a prompt of so many bytes that begins alike each time, answered with so many tokens; who answered.
+fn asked(rig: &mut Rig, prompt_bytes: usize, tokens: u64) -> String {
+    let prompt = "a shared beginning, ".repeat(prompt_bytes / 20);
+    let did = rig.chat(&format!(
+        r#"{{"model":"gpt","messages":[{{"role":"user","content":"{prompt}"}}]}}"#
+    ));
+    let provider = dialled(&did)[0].0.clone();
+    rig.connected(1);
+    let body = format!(r#"{{"usage":{{"prompt_tokens":9,"completion_tokens":{tokens}}}}}"#);
+    let head = format!(
+        "HTTP/1.1 200 OK\ncontent-type: application/json\ncontent-length: {}\n",
+        body.len()
+    );
+    rig.answer(1, &head);
+    rig.body(1, &body);
+    rig.end(1);
+    provider
+}
+
+#[test]
+fn the_cheapest_for_this_very_call_is_asked() {
+    // The first is cheap to ask and dear to hear, the second the other way round.
+    let mut document = strategy(Strategy::LowestCost);
+    document.providers[0].1.prices = costs(1, 1, 40);
+    document.providers[1].1.prices = costs(8, 8, 4);
+    let mut rig = Rig::new(document);
+    // 300 tokens of answer are expected at first: 12,000 against 1,200 millionths.
+    assert_eq!(asked(&mut rig, 400, 10), "two");
+    for _ in 0..60 {
+        asked(&mut rig, 400, 10);
+    }
+    // It has learned that answers are short: 100 tokens in and 10 out are 500 against 840.
+    assert_eq!(asked(&mut rig, 400, 10), "one");
+    // A call says itself how long its answer may be.
+    let bounded = r#"{"model":"gpt","max_tokens":1,"messages":[{"role":"user","content":"a few words"}]}"#;
+    assert_eq!(dialled(&rig.chat(bounded))[0].0, "one");
+}
+
+#[test]
+fn whoever_has_the_prompt_in_its_cache_is_cheaper() {
+    let mut document = strategy(Strategy::LowestCost);
+    document.providers[0].1.prices = costs(10, 1, 10);
+    document.providers[1].1.prices = costs(9, 1, 10);
+    let mut rig = Rig::new(document.clone());
+    assert_eq!(asked(&mut rig, 20_000, 5), "two");
+    // The first got one while the second was ill; now it is worth more than the second's lower price.
+    let mut rig = Rig::new(document);
+    rig.chat(&format!(
+        r#"{{"model":"gpt","messages":[{{"role":"user","content":"{}"}}]}}"#,
+        "a shared beginning, ".repeat(1_000)
+    ));
+    assert_eq!(dialled(&rig.failed(1, UpstreamFault::Connect))[0].0, "one");
+    rig.connected(2);
+    rig.answer(2, FINE);
+    rig.body(2, "{}");
+    rig.end(2);
+    assert_eq!(asked(&mut rig, 20_000, 5), "one");
+    rig.now = rig.now.plus_ms(600_000);
+    assert_eq!(asked(&mut rig, 20_000, 5), "two", "caches are not kept for ever");
+}
+
+#[test]
+fn lowest_cost_needs_prices() {
+    let document = strategy(Strategy::LowestCost);
+    let problems = tollgate_engine::snapshot::compile(1, document.clone(), &rig::secrets(&document)).expect_err("none");
+    assert_eq!(problems.len(), 2);
+    assert_eq!(problems[0].pointer, "/models/gpt/targets/0");
+    assert!(problems[0].wrong.contains("needs a price"), "{problems:?}");
+}
+
+#[test]
+fn a_model_that_is_known_to_lack_something_is_not_asked_for_it() {
+    let mut document = with(|model| {
+        model.targets[0].like = Some("gpt-3.5-turbo".into());
+        model.targets[1].like = Some("gpt-4o".into());
+    });
+    for (_, provider) in &mut document.providers {
+        provider.prices = PriceList::of_section(Some("openai"));
+    }
+    let mut rig = Rig::new(document);
+    assert_eq!(first(&mut rig), "one");
+    let picture = r#"{"model":"gpt","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://x/y.png"}}]}]}"#;
+    assert_eq!(dialled(&rig.chat(picture))[0].0, "two");
+    let long = format!(
+        r#"{{"model":"gpt","messages":[{{"role":"user","content":"{}"}}]}}"#,
+        "word ".repeat(40_000)
+    );
+    assert_eq!(dialled(&rig.chat(&long))[0].0, "two", "its context is too small");
 }

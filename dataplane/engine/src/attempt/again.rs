@@ -94,7 +94,7 @@ pub(super) fn plan(exchange: &Exchange, io: &mut Io<'_>, ended: &Ended) -> Optio
 
 fn paid(io: &mut Io<'_>, route: &Route) -> bool {
     let (now, percent) = (io.now, route.retry.budget_percent);
-    io.local.routing.budget(route.slot).take(now, percent)
+    io.local.routing.model(route.slot).budget.take(now, percent)
 }
 
 /// The next target in order, one that is well before one that is not, and whether going there is free.

@@ -6,7 +6,7 @@ use super::{credentials, route_index};
 use crate::{
     exchange::{Exchange, Io},
     outputs::TargetChange,
-    routing::{health::Change, latency::Class},
+    routing::{health::Change, latency::Class, prefixes::Prefixes},
 };
 
 /// A provider that asks for patience is not ill, one that fails is.
@@ -34,10 +34,15 @@ pub(super) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, answer: Respons
     let change = io.local.routing.went_well(io.now, target, &route.breaker, took_ns);
     tell(exchange, io, live.target, change);
     if status < 400 {
-        io.local.routing.budget(route.slot).succeeded(io.now);
+        io.local.routing.model(route.slot).budget.succeeded(io.now);
         if route.measures {
             let class = Class::of(io.body.len(), exchange.facts.stream);
             io.local.routing.note_latency(io.now, target, class, took_ns);
+        }
+        if route.reckons {
+            let prefixes = Prefixes::of(exchange.admitted.body(io.body));
+            let seen = io.local.routing.target(target).seen.get_or_insert_default();
+            seen.note(io.now, &prefixes);
         }
     }
 }

@@ -6,6 +6,8 @@ pub(crate) mod conditions;
 pub mod health;
 pub(crate) mod latency;
 mod limits;
+pub(crate) mod needs;
+pub(crate) mod prefixes;
 pub(crate) mod slots;
 mod state;
 mod window;

@@ -8,6 +8,7 @@ use super::{
     health::{Change, TargetHealth},
     latency::{Class, Latency},
     limits::Headroom,
+    prefixes::Seen,
     window::{Went, Window},
 };
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
 pub struct Routing {
     targets: Vec<TargetState>,
     providers: HashMap<u32, ProviderState>,
-    budgets: Vec<Budget>,
+    models: Vec<ModelState>,
 }
 
 /// Of one provider, in this shard.
@@ -38,6 +39,31 @@ pub(crate) struct TargetState {
     /// Kept where a strategy asks for it.
     pub latency: Option<Box<Latency>>,
     pub headroom: Headroom,
+    /// The beginnings of prompts it was asked; kept where a strategy asks for it.
+    pub seen: Option<Box<Seen>>,
+}
+
+/// Of one model, in this shard.
+#[derive(Debug, Default)]
+pub(crate) struct ModelState {
+    pub budget: Budget,
+    /// How many tokens an answer has lately, 16 times; zero: none is known.
+    output_tokens_x16: u64,
+}
+
+impl ModelState {
+    /// The mean of the last answers, each a sixteenth of it.
+    pub fn note_output(&mut self, tokens: u64) {
+        let tokens = tokens.min(1 << 32);
+        self.output_tokens_x16 = match self.output_tokens_x16 {
+            0 => tokens * 16,
+            mean => mean - mean / 16 + tokens,
+        };
+    }
+
+    pub fn output_tokens(&self) -> Option<u64> {
+        (self.output_tokens_x16 > 0).then_some(self.output_tokens_x16 / 16)
+    }
 }
 
 impl Routing {
@@ -56,8 +82,13 @@ impl Routing {
         self.providers.entry(route.slot).or_default()
     }
 
-    pub(crate) fn budget(&mut self, model_slot: u32) -> &mut Budget {
-        at(&mut self.budgets, model_slot)
+    pub(crate) fn model(&mut self, slot: u32) -> &mut ModelState {
+        at(&mut self.models, slot)
+    }
+
+    /// A model's state; `None` as long as nothing happened there.
+    pub(crate) fn look_at_model(&self, slot: u32) -> Option<&ModelState> {
+        self.models.get(slot as usize)
     }
 
     /// A call to the target went well enough to say that it is well.

@@ -51,9 +51,11 @@ pub(super) fn compile(
     }
     let other = |name: &Option<String>| -> Option<ModelId> { Some(places.models.find(name.as_deref()?)?.model) };
     let tiers = tiers(model, targets.len());
+    refuse_unpriced(name, model, &targets, &tiers, problems);
     let has = |strategy| tiers.iter().any(|tier| tier.strategy == strategy);
     Route {
         measures: has(Strategy::LeastLatency),
+        reckons: has(Strategy::LowestCost),
         reads_limits: has(Strategy::Headroom),
         tiers,
         targets,
@@ -63,6 +65,40 @@ pub(super) fn compile(
         on_context_overflow: other(&model.on_context_overflow),
         on_refusal: other(&model.on_refusal),
         slot: places.slots.model(places.before, name),
+    }
+}
+
+/// `lowest_cost` needs to know what each target costs.
+fn refuse_unpriced(name: &str, model: &Model, targets: &[Target], tiers: &[Tier], problems: &mut Vec<Problem>) {
+    for (number, tier) in tiers
+        .iter()
+        .enumerate()
+        .filter(|(_, tier)| tier.strategy == Strategy::LowestCost)
+    {
+        for index in tier.targets.clone() {
+            let (Some(target), Some(listed)) = (targets.get(index), model.targets.get(index)) else {
+                continue;
+            };
+            if target.priced.versions().any(|(_, price)| price.is_some()) {
+                continue;
+            }
+            // A model without tiers has one here, and says so in the document otherwise.
+            let at = match model.tiers.len() {
+                0 | 1 => format!("{}/{index}", pointer(&["models", name, "targets"])),
+                _ => format!(
+                    "{}/{number}/targets/{}",
+                    pointer(&["models", name, "tiers"]),
+                    index - tier.targets.start
+                ),
+            };
+            let wrong = format!(
+                "`lowest_cost` needs a price, and none is known of '{}' at '{}'",
+                listed.model, listed.provider
+            );
+            let right =
+                "`prices` of the provider, `like` with a model that 'tollgate prices list' has, or another strategy";
+            problems.push(Problem::new(at, wrong, right));
+        }
     }
 }
 
@@ -95,6 +131,10 @@ fn target(name: &str, (index, provider): (usize, &Provider), listed: &Listed, pl
         slot,
         health,
         lot,
+        facts: match listed.model.contains('*') {
+            true => None,
+            false => provider.prices.facts(listed.known_as()),
+        },
         priced,
     }
 }
@@ -140,12 +180,14 @@ pub(super) fn direct((index, name): (usize, &str), before: &Slots, slots: &mut S
         slot,
         health,
         lot: 0,
+        facts: None,
         priced: Priced::default(),
     };
     Route {
         targets: vec![target],
         tiers: Vec::new(),
         measures: false,
+        reckons: false,
         reads_limits: false,
         retry: Retry {
             // What is sent may not bear being sent twice.

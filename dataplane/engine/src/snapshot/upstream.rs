@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tollgate_config::{
+    catalogue::ModelFacts,
     document::{Breaker, Dialect, OnUnsupported, Retry, Timeouts},
     prices::Priced,
 };
@@ -70,6 +71,8 @@ pub(crate) struct Route {
     pub slot: u32,
     /// A strategy goes by latency.
     pub measures: bool,
+    /// A strategy goes by expected cost.
+    pub reckons: bool,
     /// A strategy goes by what is left of the provider's limits.
     pub reads_limits: bool,
 }
@@ -87,6 +90,8 @@ pub(crate) struct Target {
     pub health: Arc<TargetHealth>,
     /// Its name as a number, which its lots are drawn with.
     pub lot: u64,
+    /// What the catalogue says the model can do.
+    pub facts: Option<&'static ModelFacts>,
     /// What the model costs; empty where only the call names it.
     pub priced: Priced,
 }

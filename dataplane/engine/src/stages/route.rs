@@ -6,7 +6,7 @@
 use crate::{
     exchange::{Exchange, Io},
     failure::{Failure, Kind},
-    routing::choose,
+    routing::{choose, needs::Needs},
     snapshot::Target,
     stage::Verdict,
 };
@@ -33,7 +33,11 @@ pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
         exchange.call.only_provider =
             provider.filter(|&issuer| route.targets.iter().any(|target| target.provider == issuer));
     }
-    let order = choose::order(exchange, io, route, |target| reaches(exchange, io, target));
+    let mut order = choose::order(exchange, io, route, |target| reaches(exchange, io, target));
+    if order.as_slice().len() > 1 && route.targets.iter().any(|target| target.facts.is_some()) {
+        let needs = Needs::of(exchange.admitted.body(io.body));
+        order.retain(|index| needs.lacking(route.targets[index].facts).is_none());
+    }
     exchange.call.order = order;
     if !order.as_slice().is_empty() {
         return Verdict::Next;

@@ -22,7 +22,22 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome)
     if facts.cost.is_none() && (200..300).contains(&facts.status) {
         exchange.facts.cost = cost::of(exchange, io.unix_ms);
     }
+    learn(exchange, io);
     io.out.actions.push(Action::Settle);
+}
+
+/// How long answers of the model are, where a strategy reckons with it.
+fn learn(exchange: &Exchange, io: &mut Io<'_>) {
+    let pinned = exchange.pinned();
+    let route = exchange
+        .facts
+        .model
+        .as_ref()
+        .and_then(|found| pinned?.snapshot.routes.get(found.model.0 as usize));
+    let output = exchange.facts.usage.and_then(|usage| usage.output);
+    if let (Some(route), Some(tokens)) = (route.filter(|route| route.reckons), output) {
+        io.local.routing.model(route.slot).note_output(tokens);
+    }
 }
 
 /// What is known now.
