@@ -362,7 +362,7 @@ fn the_quicker_target_is_found_whenever_one_is_slower() {
         let slow = (seed / 4) as usize % targets;
         let (quick_ms, slow_ms) = (20 + seed * 3, (20 + seed * 3) * (2 + seed % 5));
         let behaviour = move |provider: usize, _: Tick| Now::Fine(if provider == slow { slow_ms } else { quick_ms });
-        let run = |strategy| World::new(seed, model(targets, strategy), 2, Box::new(behaviour)).run(80, 30);
+        let run = |strategy| World::new(seed, model(targets, strategy), 2, Box::new(behaviour)).run(80, 12);
         let (mut ours, mut by_lot) = (run(Strategy::LeastLatency), run(Strategy::Weighted));
         let (ours, by_lot) = (ours.p99_ms(), by_lot.p99_ms());
         assert!(
