@@ -250,15 +250,19 @@ fn compile_route(
             },
             _ => fixed(&target.provider, &target.model),
         };
-        let priced = match model {
-            TargetModel::Fixed { .. } => speaker.prices.of(&target.model, target.known_as()),
-            TargetModel::Star { .. } => Priced::default(),
+        let (priced, facts) = match model {
+            TargetModel::Fixed { .. } => {
+                let facts = speaker.prices.facts(target.known_as());
+                (speaker.prices.of(&target.model, target.known_as()), facts)
+            }
+            TargetModel::Star { .. } => (Priced::default(), None),
         };
         targets.push(Target {
             provider,
             quirks,
             model,
             priced,
+            facts,
         });
     }
     Route {
@@ -280,6 +284,7 @@ fn direct_route((index, (name, _)): (usize, &(String, Provider))) -> Route {
             answer_lines: answer_lines.into(),
         },
         priced: Priced::default(),
+        facts: None,
     };
     Route {
         targets: vec![target],

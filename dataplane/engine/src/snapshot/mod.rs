@@ -11,7 +11,7 @@ mod upstream;
 
 use std::{collections::BTreeMap, fmt};
 
-use tollgate_config::{Document, document::Reference};
+use tollgate_config::{Document, catalogue::ModelFacts, document::Reference, prices::Price};
 
 pub(crate) use call_path::{CallPath, PathCall};
 pub use compile::compile;
@@ -53,6 +53,27 @@ pub struct Snapshot {
     pub(crate) upstreams: Vec<Upstream>,
     /// Per listener of the document.
     pub(crate) cors: Vec<Option<CorsLines>>,
+}
+
+impl Snapshot {
+    /// What a target's model costs at a moment. Indices are of `document.models` and its targets; `name` is the provider's
+    /// name of the model, which counts where a star stands for it.
+    pub fn price(&self, model: usize, target: usize, name: &str, unix_s: u64) -> Option<Price<'_>> {
+        let target = self.routes.get(model)?.targets.get(target)?;
+        match target.model {
+            TargetModel::Fixed { .. } => target.priced.at(unix_s),
+            TargetModel::Star { .. } => self.document.providers.get(target.provider)?.1.prices.at(name, unix_s),
+        }
+    }
+
+    /// What the catalogue knows of a target's model: windows, limits, abilities. The same arguments.
+    pub fn facts(&self, model: usize, target: usize, name: &str) -> Option<&'static ModelFacts> {
+        let target = self.routes.get(model)?.targets.get(target)?;
+        match target.model {
+            TargetModel::Fixed { .. } => target.facts,
+            TargetModel::Star { .. } => self.document.providers.get(target.provider)?.1.prices.facts(name),
+        }
+    }
 }
 
 // By hand: what is sent upstream holds credentials, which no log may show.

@@ -1,6 +1,7 @@
 //! What is known of providers, targets and listeners before any request: the bytes that every request to them shares.
 
 use tollgate_config::{
+    catalogue::ModelFacts,
     document::{Dialect, OnUnsupported, Retry, Timeouts},
     prices::Priced,
 };
@@ -70,6 +71,8 @@ pub(crate) struct Target {
     pub model: TargetModel,
     /// What the model costs; empty where only the call names it.
     pub priced: Priced,
+    /// What the catalogue knows of it; none where only the call names it.
+    pub facts: Option<&'static ModelFacts>,
 }
 
 /// The provider's name of the model.
