@@ -39,6 +39,25 @@ impl Call {
         }
     }
 
+    /// The same to a model whose price is known, so that the answer says what it cost.
+    pub fn priced(key: usize) -> Self {
+        Self::buffered(key).asking(key, br#"{"model":"priced","temperature":0.2,"messages":["#)
+    }
+
+    /// The same where only the call names the model.
+    pub fn priced_by_name(key: usize) -> Self {
+        Self::buffered(key).asking(key, br#"{"model":"any/gpt-5.4-mini","temperature":0.2,"messages":["#)
+    }
+
+    fn asking(self, key: usize, before: &[u8]) -> Self {
+        let body = question(before);
+        Self {
+            head: chat_head(key, body.len()),
+            body,
+            ..self
+        }
+    }
+
     /// The same question, answered by 100 events, each in a read of its own, and usage.
     pub fn streamed(key: usize) -> Self {
         let body = question(br#"{"model":"smart","stream":true,"stream_options":{"include_usage":true},"messages":["#);

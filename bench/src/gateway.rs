@@ -58,8 +58,11 @@ pub(crate) fn document(more_models: usize) -> Document {
     let mut text = r#"{
       "version": 1,
       "listeners": { "public": { "address": "127.0.0.1:8080" } },
-      "providers": { "mock": { "dialect": "openai", "base_url": "http://127.0.0.1:9" } },
-      "models": { "smart": { "targets": [ { "provider": "mock", "model": "gpt-5.4-mini" } ] }"#
+      "providers": { "mock": { "dialect": "openai", "base_url": "http://127.0.0.1:9" },
+        "priced": { "dialect": "openai", "base_url": "http://127.0.0.1:9", "prices": "openai" } },
+      "models": { "smart": { "targets": [ { "provider": "mock", "model": "gpt-5.4-mini" } ] },
+        "priced": { "targets": [ { "provider": "priced", "model": "gpt-5.4-mini" } ] },
+        "any/*": { "targets": [ { "provider": "priced", "model": "*" } ] }"#
         .to_owned();
     for number in 0..more_models {
         write_to(
@@ -72,7 +75,9 @@ pub(crate) fn document(more_models: usize) -> Document {
         let comma = if number == 0 { "" } else { ", " };
         write_to(
             &mut text,
-            format_args!(r#"{comma}"known-{number}": {{ "secret": "env:KEY_{number}", "models": [ "smart" ] }}"#),
+            format_args!(
+                r#"{comma}"known-{number}": {{ "secret": "env:KEY_{number}", "models": [ "smart", "priced", "any/*" ] }}"#
+            ),
         );
     }
     text.push_str(" } }");

@@ -28,6 +28,8 @@ REGIONAL = re.compile(r"^(\*|[a-z]{2}(-[a-z]+)+-\d|global|global-standard|eu|us|
 # Classes of usage, by the letter they have in models.json.
 CLASSES = {"input": "i", "cache_read": "r", "cache_write_5m": "w", "cache_write_1h": "x", "output": "o",
            "reasoning": "t", "audio_input": "a", "audio_output": "u", "image_input": "g", "request": "q"}
+# Those that go along with another where nothing else is said.
+PARTS = {"t": "o", "u": "o", "a": "i", "g": "i", "r": "i", "w": "i", "x": "w"}
 # What litellm calls them.
 FIELDS = {"input_cost_per_token": "i", "cache_read_input_token_cost": "r", "cache_creation_input_token_cost": "w",
           "cache_creation_input_token_cost_above_1hr": "x", "output_cost_per_token": "o",
@@ -121,12 +123,13 @@ def text(lists, mode):
     if not counted or ("o" not in base and mode not in "ek" and "q" not in base):
         return ""
     base.setdefault("o", 0)
+    # What goes without saying: the class it is a part of costs the same.
+    goes_along = {letter: whole for letter, whole in PARTS.items() if base.get(letter) == base.get(whole)}
     written = []
     for (above, tier), prices in sorted(lists.items()):
-        # What goes without saying: reasoning costs what output costs.
         said = {letter: price for letter, price in prices.items()
-                if not (letter == "t" and price == prices.get("o")) and not (letter == "q" and price == 0)
-                and not (letter in "ag" and price == prices.get("i"))}
+                if not (letter in goes_along and price == prices.get(goes_along[letter]))
+                and not (letter == "q" and price == 0)}
         if above or tier:
             said = {letter: price for letter, price in said.items() if price or base.get(letter) == 0}
         head = [f">{above}"] * (above > 0) + [tier] * (tier != "")

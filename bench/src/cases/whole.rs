@@ -7,7 +7,7 @@ use crate::{Call, Case, Gateway, Latency, Shard, Unit, gateway::KNOWN_KEYS};
 
 const DURATIONS: usize = 1000;
 
-pub const CASES: [Case; 5] = [
+pub const CASES: [Case; 7] = [
     Case {
         group: "exchange",
         name: "1.2 KB chat, answered whole",
@@ -21,6 +21,20 @@ pub const CASES: [Case; 5] = [
         per: Unit::one("call", 0),
         counted_runs: 20,
         prepare: || repeat(Call::streamed(0)),
+    },
+    Case {
+        group: "exchange",
+        name: "1.2 KB chat, answered whole and with its cost",
+        per: Unit::one("call", 0),
+        counted_runs: 200,
+        prepare: || repeat(Call::priced(0)),
+    },
+    Case {
+        group: "exchange",
+        name: "1.2 KB chat by a wildcard's name, answered whole and with its cost",
+        per: Unit::one("call", 0),
+        counted_runs: 200,
+        prepare: || repeat(Call::priced_by_name(0)),
     },
     Case {
         group: "exchange",

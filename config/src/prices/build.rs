@@ -64,6 +64,14 @@ impl Builder {
         }
     }
 
+    /// A class that is said to cost what it is a part of costs goes along with that everywhere.
+    fn goes_along(&self, class: Class) -> bool {
+        let said = |class| self.said(0, ServiceTier::Standard, class);
+        class
+            .part_of()
+            .is_some_and(|whole| said(whole).is_some() && said(class) == said(whole))
+    }
+
     fn rates(&self, above_tokens: u64, tier: ServiceTier) -> Rates {
         Class::ALL.map(|class| self.resolved(above_tokens, tier, class))
     }
@@ -71,11 +79,16 @@ impl Builder {
     /// What is said of the class: in this band for this tier; else the dearer of what is said in this band and for this
     /// tier, for it is both; else at all; else what the class is a part of costs.
     fn resolved(&self, above_tokens: u64, tier: ServiceTier, class: Class) -> u64 {
-        let said = |above, tier| self.said(above, tier, class);
+        let usual = (0, ServiceTier::Standard);
+        let goes_along = self.goes_along(class);
+        let said = |above, tier| {
+            let said = self.said(above, tier, class);
+            said.filter(|_| !goes_along || (above, tier) != usual)
+        };
         let of_either = || said(above_tokens, ServiceTier::Standard).max(said(0, tier));
         let said = said(above_tokens, tier)
             .or_else(of_either)
-            .or_else(|| said(0, ServiceTier::Standard));
+            .or_else(|| said(usual.0, usual.1));
         match (said, class.part_of()) {
             (Some(picos), _) => picos,
             (None, Some(whole)) => self.resolved(above_tokens, tier, whole),

@@ -294,6 +294,30 @@ fn a_price_for_the_request_needs_no_tokens() {
     assert_eq!(rig.exchange.record().cost, None);
 }
 
+/// What routing decides by: known before any call, or by the name that the call brings.
+#[test]
+fn targets_know_their_model() {
+    let mut document = document();
+    document.providers[0].1.prices = PriceList::of_section(Some("openai"));
+    document.models = vec![
+        model("fixed", &[("one", "gpt-5.4")]),
+        model("one/*", &[("one", "*")]),
+        model("none", &[("two", "gpt-5.4")]),
+    ];
+    let rig = Rig::new(document);
+    let snapshot = &rig.pinned.snapshot;
+    for (index, name) in [(0, ""), (1, "gpt-5.4")] {
+        let facts = snapshot.facts(index, 0, name).expect("facts");
+        assert_eq!(facts.context_window, Some(1_050_000));
+        assert!(facts.abilities.tools && facts.abilities.images);
+        let price = snapshot.price(index, 0, name, 0).expect("a price");
+        assert_eq!(price.prices.picos(0, ServiceTier::Standard, Class::Output), 15_000_000);
+    }
+    for (index, name) in [(1, "no-such"), (2, ""), (9, "gpt-5.4")] {
+        assert!(snapshot.facts(index, 0, name).is_none() && snapshot.price(index, 0, name, 0).is_none());
+    }
+}
+
 /// Twice the price with priority; the provider may say that it was served otherwise.
 #[test]
 fn a_service_tier_has_its_price_and_the_answer_knows_which() {

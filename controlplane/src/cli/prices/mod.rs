@@ -209,11 +209,12 @@ fn imported(file: &std::path::Path) -> Result<Vec<Imported>, CliError> {
 
 fn diff(file: &std::path::Path, only: Option<&str>, output: Output) -> Result<(), CliError> {
     let only = only.map(known_section).transpose()?;
-    let theirs: BTreeMap<(String, String), Prices> = imported(file)?
-        .into_iter()
-        .filter(|model| model.inexact.is_empty())
-        .filter_map(|model| Some(((model.section.clone(), model.model.clone()), model.prices()?)))
-        .collect();
+    let mut theirs: BTreeMap<(String, String), Prices> = BTreeMap::new();
+    for model in imported(file)?.into_iter().filter(|model| model.inexact.is_empty()) {
+        if let Some(prices) = model.prices() {
+            theirs.entry((model.section, model.model)).or_insert(prices);
+        }
+    }
     let sections = catalogue::sections().filter(|section| only.is_none_or(|only| only == *section));
     let mut changes = Vec::new();
     for section in sections {
@@ -262,7 +263,8 @@ fn import(file: &std::path::Path, section: &str, containing: Option<&str>, outpu
             left_out.insert(model.model, model.inexact.into());
         } else if model.prices().is_some() {
             let configured = model.configured();
-            models.insert(model.model, configured);
+            // Where their table has a model twice, as in another region, the first counts.
+            models.entry(model.model).or_insert(configured);
         }
     }
     if models.is_empty() {

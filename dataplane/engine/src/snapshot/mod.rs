@@ -14,7 +14,9 @@ use std::{collections::BTreeMap, fmt};
 
 use tollgate_config::{
     Document,
+    catalogue::ModelFacts,
     document::{self, Reference},
+    prices::Price,
 };
 
 use crate::routing::{Slots, health::TargetHealth};
@@ -71,6 +73,25 @@ impl Snapshot {
             let targets = model.targets.iter().zip(&route.targets);
             targets.map(|(listed, target)| (name.as_str(), listed, &*target.health))
         })
+    }
+
+    /// What a target's model costs at a moment. Indices are of `document.models` and its targets; `name` is the provider's
+    /// name of the model, which counts where a star stands for it.
+    pub fn price(&self, model: usize, target: usize, name: &str, unix_s: u64) -> Option<Price<'_>> {
+        let target = self.routes.get(model)?.targets.get(target)?;
+        match target.model {
+            TargetModel::Fixed { .. } => target.priced.at(unix_s),
+            TargetModel::Star { .. } => self.document.providers.get(target.provider)?.1.prices.at(name, unix_s),
+        }
+    }
+
+    /// What the catalogue knows of a target's model: windows, limits, abilities. The same arguments.
+    pub fn facts(&self, model: usize, target: usize, name: &str) -> Option<&'static ModelFacts> {
+        let target = self.routes.get(model)?.targets.get(target)?;
+        match target.model {
+            TargetModel::Fixed { .. } => target.facts,
+            TargetModel::Star { .. } => self.document.providers.get(target.provider)?.1.prices.facts(name),
+        }
     }
 }
 

@@ -110,9 +110,12 @@ fn target(name: &str, (index, provider): (usize, &Provider), listed: &Listed, pl
         },
         _ => fixed(&listed.provider, &listed.model),
     };
-    let priced = match model {
-        TargetModel::Fixed { .. } => provider.prices.of(&listed.model, listed.known_as()),
-        TargetModel::Star { .. } => Priced::default(),
+    let (priced, facts) = match model {
+        TargetModel::Fixed { .. } => {
+            let facts = provider.prices.facts(listed.known_as());
+            (provider.prices.of(&listed.model, listed.known_as()), facts)
+        }
+        TargetModel::Star { .. } => (Priced::default(), None),
     };
     let own_name = format!("{}\n{}", listed.provider, listed.model);
     let lot = choose::hash(own_name.as_bytes());
@@ -131,10 +134,7 @@ fn target(name: &str, (index, provider): (usize, &Provider), listed: &Listed, pl
         slot,
         health,
         lot,
-        facts: match listed.model.contains('*') {
-            true => None,
-            false => provider.prices.facts(listed.known_as()),
-        },
+        facts,
         priced,
     }
 }

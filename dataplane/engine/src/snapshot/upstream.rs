@@ -90,10 +90,10 @@ pub(crate) struct Target {
     pub health: Arc<TargetHealth>,
     /// Its name as a number, which its lots are drawn with.
     pub lot: u64,
-    /// What the catalogue says the model can do.
-    pub facts: Option<&'static ModelFacts>,
     /// What the model costs; empty where only the call names it.
     pub priced: Priced,
+    /// What the catalogue knows of it; none where only the call names it.
+    pub facts: Option<&'static ModelFacts>,
 }
 
 /// The provider's name of the model.
