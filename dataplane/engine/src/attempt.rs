@@ -12,6 +12,7 @@ use crate::{
     relay,
     snapshot::{EndpointId, Route},
     stages::route,
+    terminal::count,
     upward,
 };
 
@@ -31,6 +32,11 @@ fn begin_next(exchange: &mut Exchange, io: &mut Io<'_>) -> bool {
     };
     let provider = route.targets[target].provider;
     exchange.call.next_target = target + 1;
+    let spoken = pinned.snapshot.upstreams[provider].spoken(exchange.facts.surface.dialect);
+    if upward::counts_here(exchange.facts.surface, spoken) {
+        count::answer(exchange, io, target);
+        return true;
+    }
     if let Err(failure) = prepare(exchange, io, target) {
         // Nobody was asked: what cannot be said is no attempt.
         exchange.refuse(failure, io);
@@ -103,6 +109,17 @@ fn dial(exchange: &mut Exchange, io: &mut Io<'_>, target: usize, freshness: Fres
         endpoint,
         fresh: freshness == Freshness::Fresh,
     });
+}
+
+/// The provider answered a part of the call: it is asked for the next.
+pub(crate) fn go_on_with(exchange: &mut Exchange, io: &mut Io<'_>, target: usize) {
+    match upward::next_part(exchange, io, target) {
+        Ok(()) => {
+            exchange.set_phase(Phase::Calling);
+            dial(exchange, io, target, Freshness::Pooled);
+        }
+        Err(failure) => exchange.refuse(failure, io),
+    }
 }
 
 /// The connection stands: the request goes up.

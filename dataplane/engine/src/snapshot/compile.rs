@@ -252,6 +252,7 @@ fn compile_route(
         targets.push(Target {
             provider,
             quirks,
+            like: target.like.as_deref().map(Into::into),
             model,
         });
     }
@@ -268,6 +269,7 @@ fn direct_route((index, (name, _)): (usize, &(String, Provider))) -> Route {
     let target = Target {
         provider: index,
         quirks: Quirks::default(),
+        like: None,
         model: TargetModel::Fixed {
             name: "".into(),
             json: Box::default(),

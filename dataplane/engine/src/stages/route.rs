@@ -8,6 +8,7 @@ use crate::{
     failure::{Failure, Kind},
     snapshot::{Route, Target},
     stage::Verdict,
+    upward,
 };
 
 pub(crate) fn enter(exchange: &mut Exchange, _: &mut Io<'_>) -> Verdict {
@@ -61,8 +62,8 @@ pub(crate) fn next_target(exchange: &Exchange, route: &Route, from: usize) -> Op
     let pinned = exchange.pin();
     let (surface, only) = (exchange.facts.surface, exchange.call.only_provider);
     let serves = |target: &Target| {
-        let (spoken, _) = pinned.snapshot.upstreams[target.provider].spoken(surface.dialect);
-        let reaches = exchange.facts.direct.is_some() || surface.operation.reaches(surface.dialect, spoken);
+        let upstream = &pinned.snapshot.upstreams[target.provider];
+        let reaches = exchange.facts.direct.is_some() || upward::reaches(surface, upstream);
         reaches && only.is_none_or(|only| only == target.provider)
     };
     let mut rest = route.targets.iter().enumerate().skip(from);
