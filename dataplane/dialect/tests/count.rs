@@ -13,14 +13,7 @@ const PATH: PathFacts<'static> = PathFacts {
 
 fn counted(asked: Asked, body: &Value) -> Value {
     let mut out = Vec::new();
-    count::write_answer(
-        asked,
-        body.to_string().as_bytes(),
-        PathFacts::default(),
-        "gpt-4o",
-        &mut out,
-    )
-    .expect("it can be counted");
+    count::write_answer(asked, body.to_string().as_bytes(), PATH, "gpt-4o", &mut out).expect("it can be counted");
     serde_json::from_slice(&out).expect("JSON")
 }
 
