@@ -81,7 +81,7 @@ const EMBEDDERS: [(&str, &str, &str); 8] = [
     ("openai", "openai", "text-embedding-3-small"),
     ("openai-responses", "openai-responses", "text-embedding-3-small"),
     ("anthropic", "anthropic", "claude-sonnet-5"),
-    ("gemini", "gemini", "gemini-embedding-001"),
+    ("google", "gemini", "gemini-embedding-001"),
     ("cohere", "cohere", "embed-v4.0"),
     ("titan", "bedrock", "amazon.titan-embed-text-v2:0"),
     ("bedrock-cohere", "bedrock", "cohere.embed-v4:0"),

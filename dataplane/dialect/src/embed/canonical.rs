@@ -134,7 +134,8 @@ pub struct Refused {
 /// An input that a provider of texts cannot take.
 pub(super) const ONLY_TEXT: Refused = Refused {
     feature: Feature::Inputs,
-    wrong: "holds something else than text, and the provider's model takes texts alone",
+    wrong: "has an entry of several parts, or of something else than text; the provider's model takes one text for each \
+            vector",
 };
 /// Ids of a vocabulary that the provider has not.
 pub(super) const NO_TOKENS: Refused = Refused {

@@ -271,7 +271,7 @@ fn what_cannot_be_asked_is_refused_in_the_callers_words() {
             (Shape::GeminiOne, Shape::OpenAi),
             json!({"content": {"parts": [{"text": "a"}, {"text": "b"}]}}),
             "content",
-            "takes texts alone",
+            "takes one text",
         ),
         (
             (Shape::Cohere, Shape::OpenAi),
