@@ -39,6 +39,10 @@ pub fn write_answer(
         Asked::Responses => (&OpenAiResponses, Cow::Borrowed(body)),
     };
     let request = speaks.read_request(&body, path)?;
+    if let Some(owned) = request.owned.first() {
+        let wrong = "names something that lives at a provider, which does not count for this dialect";
+        return Err(BadRequest::missing(owned.field, wrong));
+    }
     // 64 KiB: such calls are few, and a shard keeps none for them.
     let mut memo = Memo::default();
     let tokens = estimate_prompt(&request, target_model, DEFAULT_EXACT_BYTES, &mut memo).tokens;

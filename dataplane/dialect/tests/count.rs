@@ -62,6 +62,10 @@ fn what_is_no_prompt_is_refused() {
         (Asked::Anthropic, json!({"model": "m"})),
         (Asked::Gemini, json!({"generateContentRequest": {}})),
         (Asked::Gemini, json!({"contents": 1})),
+        (
+            Asked::Responses,
+            json!({"model": "m", "input": "and then?", "previous_response_id": "resp_1"}),
+        ),
     ] {
         let refused = count::write_answer(asked, body.to_string().as_bytes(), PATH, "m", &mut Vec::new());
         assert!(refused.is_err(), "{body}");

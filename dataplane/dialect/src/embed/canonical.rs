@@ -207,8 +207,14 @@ impl<'a> Request<'a> {
 
     /// A member that is not read: it is lost, unless it says nothing.
     pub fn leave_unread(&mut self, name: Cow<'_, str>, value: Node<'_>) {
-        if !value.is_null() && self.unread.len() < MAX_NAMES {
-            self.unread.push(Cow::Owned(name.into_owned()));
+        if !value.is_null() {
+            self.note_unread(Cow::Owned(name.into_owned()));
+        }
+    }
+
+    pub(super) fn note_unread(&mut self, name: Cow<'static, str>) {
+        if self.unread.len() < MAX_NAMES && !self.unread.contains(&name) {
+            self.unread.push(name);
         }
     }
 }

@@ -64,8 +64,11 @@ pub(super) fn read_many(body: &[u8]) -> Result<Request<'_>, BadRequest> {
             let wrong = format!("has no content in its entry {index}");
             return Err(BadRequest::field("requests", wrong, element));
         };
+        for name in settings.unread.drain(..) {
+            request.note_unread(name);
+        }
         if index == 0 {
-            settings.unread.append(&mut request.unread);
+            settings.unread = std::mem::take(&mut request.unread);
             request = settings;
         } else if !same_settings(&request, &settings) {
             let wrong =

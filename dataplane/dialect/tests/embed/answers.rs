@@ -39,7 +39,7 @@ fn answers_are_whole_in_the_clients_shape() {
     let (openai, _) = down(
         (Shape::OpenAi, Shape::GeminiMany),
         &asks(Shape::OpenAi, &["a"]),
-        &[came.clone()],
+        std::slice::from_ref(&came),
     )
     .expect("read");
     assert_eq!(
@@ -110,7 +110,7 @@ fn tokens_are_taken_from_the_head_else_counted_here() {
     let target = Shape::CohereOnBedrock { has_dimensions: true };
     let body = json!({"model": "m", "input": "hello, world", "encoding_format": "float"});
     let came = br#"{"embeddings":{"float":[[1]]}}"#.to_vec();
-    let (answer, used) = down_raw((Shape::OpenAi, target), &body, &[came.clone()], Some(11)).expect("read");
+    let (answer, used) = down_raw((Shape::OpenAi, target), &body, std::slice::from_ref(&came), Some(11)).expect("read");
     assert_eq!((tokens_of(Shape::OpenAi, &answer), used.estimated), (&json!(11), false));
     let (answer, used) = down_raw((Shape::OpenAi, target), &body, &[came], None).expect("read");
     let counted = tokens_of(Shape::OpenAi, &answer).as_u64().expect("a number");

@@ -307,10 +307,14 @@ fn what_cannot_be_asked_is_refused_in_the_callers_words() {
 }
 
 #[test]
-fn tokens_and_unknown_members_reach_only_who_knows_them() {
+fn unknown_members_are_listed_wherever_they_stand() {
     let body = json!({"texts": ["a"], "priority": 3, "x": null});
     let (_, sent) = up((Shape::Cohere, Shape::Titan), &body, 0).expect("it can be said");
     assert_eq!(sent.dropped, ["priority"]);
+    let content = json!({"parts": [{"text": "a", "thought": true}]});
+    let body = json!({"requests": [{"content": content}, {"content": content, "x": 1}], "y": 1});
+    let (_, sent) = up((Shape::GeminiMany, Shape::OpenAi), &body, 0).expect("it can be said");
+    assert_eq!(sent.dropped, ["y", "content.parts.thought", "x"]);
 }
 
 #[test]

@@ -84,7 +84,7 @@ proptest! {
     #[test]
     fn no_answer_makes_a_reader_panic(bytes in vec(any::<u8>(), 0..200)) {
         for target in TARGETS {
-            let refused = down_raw((Shape::Cohere, target), &asks(Shape::Cohere, &["a"]), &[bytes.clone()], None);
+            let refused = down_raw((Shape::Cohere, target), &asks(Shape::Cohere, &["a"]), std::slice::from_ref(&bytes), None);
             prop_assert!(refused.is_err());
         }
     }

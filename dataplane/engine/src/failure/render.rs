@@ -185,7 +185,7 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
         Kind::CacheMiss => "The answer is not in the cache, and 'x-tollgate-cache: only' forbids to ask for it.".into(),
         Kind::NotOffered if asked.is_empty() => "No provider that this API key's models go to serves this path.".into(),
         Kind::NotOffered => format!(
-            "No target of the model '{asked}' serves this path: it goes only to providers of the same API. GET /v1/models \
+            "No target of the model '{asked}' serves this path: their providers have no such call. GET /v1/models \
              lists the models this API key may use."
         )
         .into(),

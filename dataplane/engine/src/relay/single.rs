@@ -16,7 +16,7 @@ use crate::{
     exchange::{Exchange, Io},
     outputs::Action,
     record::{AttemptOutcome, Outcome},
-    upward::Task,
+    upward::{Single, Task},
 };
 
 /// Where Bedrock says what a body does not. Source: AWS, "InvokeModel", response headers.
@@ -55,18 +55,19 @@ pub(super) fn end(exchange: &mut Exchange, io: &mut Io<'_>) {
         return;
     };
     single.answers.push(held);
-    let (complete, usage) = (single.is_complete(), single.usage_of_last());
-    if let Some(usage) = usage {
-        // Counted as it comes: a later part may fail, and this one was used all the same.
-        exchange.facts.usage.get_or_insert_default().add(&usage);
-    }
-    match (complete, exchange.call.live) {
-        (false, Some(live)) => {
-            attempt::log_end(exchange, AttemptOutcome::Ok);
-            attempt::go_on_with(exchange, io, live.target);
-        }
+    match (single.is_complete(), exchange.call.live) {
+        (false, Some(live)) => go_on(exchange, io, live.target),
         _ => finish(exchange, io),
     }
+}
+
+/// Asks for the next part. What this one used is counted now: a later one may fail.
+fn go_on(exchange: &mut Exchange, io: &mut Io<'_>, target: usize) {
+    if let Some(usage) = exchange.call.single().and_then(Single::usage_of_last) {
+        exchange.facts.usage.get_or_insert_default().add(&usage);
+    }
+    attempt::log_end(exchange, AttemptOutcome::Ok);
+    attempt::go_on_with(exchange, io, target);
 }
 
 fn finish(exchange: &mut Exchange, io: &mut Io<'_>) {
