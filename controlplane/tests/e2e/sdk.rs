@@ -46,6 +46,7 @@ fn run_against(script: &str, sandbox: &Sandbox, mut setup: Setup, environment: &
         .arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/sdk").join(script))
         .env("TOLLGATE_URL", format!("http://{}", gateway.address))
         .env("TOLLGATE_KEY", KEY)
+        .env("TOLLGATE_METRICS_URL", format!("http://{}/metrics", gateway.admin))
         .env("SANDBOX_URL", format!("http://{}", sandbox.address))
         .env("NOWHERE_URL", format!("http://127.0.0.1:{}", free_port()))
         .env("NO_PROXY", "127.0.0.1")
@@ -73,6 +74,34 @@ fn the_openai_sdk_works_unchanged() {
 #[test]
 fn the_anthropic_sdk_works_unchanged() {
     run("anthropic_sdk.py");
+}
+
+/// Models that embed, rerank or count, and who has them.
+const EMBEDDERS: [(&str, &str, &str); 8] = [
+    ("openai", "openai", "text-embedding-3-small"),
+    ("openai-responses", "openai-responses", "text-embedding-3-small"),
+    ("anthropic", "anthropic", "claude-sonnet-5"),
+    ("google", "gemini", "gemini-embedding-001"),
+    ("cohere", "cohere", "embed-v4.0"),
+    ("titan", "bedrock", "amazon.titan-embed-text-v2:0"),
+    ("bedrock-cohere", "bedrock", "cohere.embed-v4:0"),
+    ("bedrock-rerank", "bedrock", "cohere.rerank-v3-5:0"),
+];
+
+#[test]
+fn every_sdk_embeds_with_every_provider() {
+    let sandbox = Sandbox::start();
+    let mut setup = Setup::to(sandbox.address);
+    (setup.providers, setup.models) = Default::default();
+    for (dialect, _) in UPSTREAMS {
+        setup.providers += &provider_line(dialect, dialect, sandbox.address);
+    }
+    for (name, provider, model) in EMBEDDERS {
+        setup.models += &format!(
+            "  {name}: {{ targets: [ {{ provider: {provider}, model: \"{model}\" }} ], retry: {{ attempts: 1 }} }}\n"
+        );
+    }
+    run_against("embeddings_sdk.py", &sandbox, setup, &[]);
 }
 
 /// Dialects and the name of a model that speaks each; Bedrock's tells whose model it is.

@@ -15,6 +15,7 @@ use crate::{
     record::AttemptOutcome,
     relay,
     snapshot::EndpointId,
+    terminal::count,
     upward,
 };
 
@@ -39,6 +40,10 @@ fn begin(exchange: &mut Exchange, io: &mut Io<'_>) {
         return exchange.refuse(Failure::gateway(Kind::NoTarget), io);
     };
     let provider = known.provider;
+    let spoken = pinned.snapshot.upstreams[provider].spoken(exchange.facts.surface.dialect);
+    if upward::counts_here(exchange.facts.surface, spoken) {
+        return count::answer(exchange, io, target);
+    }
     if let Err(failure) = prepare(exchange, io, target) {
         // Nobody was asked: what cannot be said is no attempt.
         return exchange.refuse(failure, io);
@@ -106,6 +111,17 @@ fn dial(exchange: &mut Exchange, io: &mut Io<'_>, target: usize, freshness: Fres
         endpoint,
         fresh: freshness == Freshness::Fresh,
     });
+}
+
+/// The provider answered a part of the call: it is asked for the next.
+pub(crate) fn go_on_with(exchange: &mut Exchange, io: &mut Io<'_>, target: usize) {
+    match upward::next_part(exchange, io, target) {
+        Ok(()) => {
+            exchange.set_phase(Phase::Calling);
+            dial(exchange, io, target, Freshness::Pooled);
+        }
+        Err(failure) => exchange.refuse(failure, io),
+    }
 }
 
 /// The connection stands: the request goes up.

@@ -1,15 +1,17 @@
 //! The state of a model call: its attempts so far, the one under way, and what is waited for.
 
 use tollgate_config::document::Dialect;
-use tollgate_dialect::translate::Sent;
+use tollgate_dialect::{embed, translate::Sent};
 
 use crate::{
     Tick, attempt::takeover::Suspect, failure::Waited, outputs::AttemptId, record::AttemptOutcome, routing::Order,
-    snapshot::TargetModel,
+    snapshot::TargetModel, upward::Single,
 };
 
-/// However many attempts a model's `retry` allows: attempt ids must not run out, each attempt may be dialled twice.
+/// However many attempts a model's `retry` allows: attempt ids must not run out, each attempt may be dialled twice, for
+/// each part of a call.
 pub(crate) const MAX_ATTEMPTS: u32 = 100;
+const _: () = assert!(MAX_ATTEMPTS as usize * embed::MAX_PARTS * 2 < u16::MAX as usize);
 
 /// What a resting connection may keep of a translated body.
 const MAX_KEPT_BYTES: usize = 2048;
@@ -59,7 +61,7 @@ pub(crate) struct Call {
     pub until_total: Option<Tick>,
     /// The timeout of what is waited for now, and what that is.
     pub until_step: Option<(Tick, Waited)>,
-    last_id: u8,
+    last_id: u16,
 }
 
 /// A request in the target's dialect, written before it is dialled: what cannot be said there costs no connection.
@@ -69,6 +71,8 @@ pub(crate) struct Translated {
     pub sent: Sent,
     /// What the provider is spoken to in.
     pub spoken: Dialect,
+    /// It is no chat: one answer to one question, or to several parts of it.
+    pub single: Option<Single>,
 }
 
 /// Where a call about an object goes at its provider.
@@ -135,6 +139,15 @@ impl Call {
         }
     }
 
+    /// The call under way, where it is translated and no chat.
+    pub fn single(&self) -> Option<&Single> {
+        self.translated.as_ref()?.single.as_ref()
+    }
+
+    pub fn single_mut(&mut self) -> Option<&mut Single> {
+        self.translated.as_mut()?.single.as_mut()
+    }
+
     /// The connection rests: what an unusual call made grow is given back.
     pub fn shrink(&mut self) {
         self.forget_translated();
@@ -170,7 +183,7 @@ impl Call {
     }
 
     pub fn next_id(&mut self) -> AttemptId {
-        assert!(self.last_id < u8::MAX, "attempts are bounded below what ids can name");
+        assert!(self.last_id < u16::MAX, "attempts are bounded below what ids can name");
         self.last_id += 1;
         AttemptId(self.last_id)
     }

@@ -21,7 +21,7 @@ use crate::{
     signers::Signers,
     stage::Verdict,
     stages::{admit::Admitted, identify::Login, matching, settle},
-    upward,
+    upward::{self, Single},
 };
 
 /// What a shard pins for the life of an exchange. An `Rc` so that pinning writes no cache line another shard reads.
@@ -241,10 +241,12 @@ impl Exchange {
             .translated
             .as_ref()
             .map_or(0, |translated| translated.body.len());
-        self.admitted.decoded.as_ref().map_or(0, Vec::len) + translated + self.relay.held_bytes()
+        let answers = self.call.single().map_or(0, Single::held_bytes);
+        answers + self.admitted.decoded.as_ref().map_or(0, Vec::len) + translated + self.relay.held_bytes()
     }
 
-    /// The bound on `held_bytes`, given the configured `max_body` and `cost_header_buffer` and the largest piece of an answer the shell feeds.
+    /// The bound on `held_bytes` but for translated answers, which have their own (`translate::MAX_ANSWER_BYTES`,
+    /// `embed::MAX_ANSWER_BYTES`), given the configured `max_body` and `cost_header_buffer` and the largest piece of an answer the shell feeds.
     pub fn max_held_bytes(max_body_bytes: u64, cost_header_buffer_bytes: u64, max_piece_bytes: usize) -> usize {
         let body = max_body_bytes as usize;
         // Decoded, and translated.

@@ -30,6 +30,7 @@ pub(crate) mod header {
     pub const COST_USD: &[u8] = b"x-tollgate-cost-usd";
     pub const SERVER_TIMING: &[u8] = b"server-timing";
     pub const DROPPED: &[u8] = b"x-tollgate-dropped";
+    pub const ESTIMATED: &[u8] = b"x-tollgate-estimated";
     pub const ACCEPT: &[u8] = b"accept";
     pub const ANTHROPIC_VERSION: &[u8] = b"anthropic-version";
     pub const RETRY_AFTER: &[u8] = b"retry-after";

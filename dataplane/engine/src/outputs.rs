@@ -7,7 +7,7 @@ use crate::{routing::health::Change, snapshot::EndpointId};
 
 /// Names one upstream attempt of one exchange; never reused within it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct AttemptId(pub u8);
+pub struct AttemptId(pub u16);
 
 /// Bytes to send, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]

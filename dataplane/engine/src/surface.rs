@@ -3,6 +3,7 @@
 mod objects;
 
 use tollgate_config::document::Dialect;
+use tollgate_dialect::{count::Asked, embed::Shape};
 use tollgate_wire::head::Method;
 
 use crate::stage::{self, Stage};
@@ -29,6 +30,12 @@ pub(crate) struct Surface {
 pub(crate) enum Operation {
     /// Any target serves it: it is translated where the target speaks another dialect.
     Chat,
+    /// Vectors of texts. Translated, too, for those who have them.
+    Embed(Shape),
+    /// Documents by how well they answer. Also at Bedrock.
+    Rerank,
+    /// The tokens of a prompt: counted here where the target's provider does not count for this dialect.
+    CountTokens(Asked),
     /// Goes as it is to a target of the same family, at this path behind the provider's prefix (and the model's name,
     /// where the dialect has that in the path).
     Other(&'static [u8]),
@@ -37,13 +44,43 @@ pub(crate) enum Operation {
 impl Operation {
     /// May it go to a target of this dialect?
     pub fn reaches(self, client: Option<Dialect>, target: Dialect) -> bool {
-        // OpenAI's two chat dialects are two paths of one API.
-        let family = |dialect| match dialect {
-            Dialect::OpenAiResponses => Dialect::OpenAi,
-            dialect => dialect,
+        let translated = match self {
+            Operation::Chat | Operation::CountTokens(_) => true,
+            Operation::Embed(_) => target != Dialect::Anthropic,
+            Operation::Rerank => target == Dialect::Bedrock,
+            Operation::Other(_) => false,
         };
-        self == Operation::Chat || client.map(family) == Some(family(target))
+        translated || same_api(client, target)
     }
+
+    /// What it is called by, behind the dialect's prefix.
+    pub const fn path(self) -> &'static [u8] {
+        match self {
+            Operation::Chat => b"",
+            Operation::Embed(Shape::OpenAi) => b"/embeddings",
+            Operation::Embed(Shape::GeminiOne) => b":embedContent",
+            Operation::Embed(Shape::GeminiMany) => b":batchEmbedContents",
+            Operation::Embed(Shape::Cohere) => b"/embed",
+            Operation::Embed(Shape::Titan | Shape::TitanText | Shape::CohereOnBedrock { .. }) => INVOKE,
+            Operation::Rerank => b"/rerank",
+            Operation::CountTokens(Asked::Anthropic) => b"/messages/count_tokens",
+            Operation::CountTokens(Asked::Gemini) => b":countTokens",
+            Operation::CountTokens(Asked::Responses) => b"/responses/input_tokens",
+            Operation::Other(path) => path,
+        }
+    }
+}
+
+/// Bedrock's path of all that is no Converse.
+pub(crate) const INVOKE: &[u8] = b"/invoke";
+
+/// OpenAI's two chat dialects are two paths of one API.
+pub(crate) fn same_api(client: Option<Dialect>, target: Dialect) -> bool {
+    let family = |dialect| match dialect {
+        Dialect::OpenAiResponses => Dialect::OpenAi,
+        dialect => dialect,
+    };
+    client.map(family) == Some(family(target))
 }
 
 /// Where a call says which model it wants, and whether it wants a stream.
@@ -149,6 +186,11 @@ static AZURE_CHAT: Surface =
         before: b"/deployments/",
         after: b"/chat/completions",
     });
+static AZURE_EMBEDDINGS: Surface =
+    other("embeddings", Dialect::OpenAi, Operation::Embed(Shape::OpenAi)).with_model(NamesModel::InPath {
+        before: b"/deployments/",
+        after: b"/embeddings",
+    });
 static RESPONSES: Surface = surface("responses", Some(Dialect::OpenAiResponses), "POST", stage::MODEL_CALL).sealing();
 static COHERE_CHAT: Surface = surface("cohere_chat", Some(Dialect::Cohere), "POST", stage::MODEL_CALL);
 const GEMINI_MODELS: &[u8] = b"/v1beta/models/";
@@ -169,35 +211,44 @@ static STREAM_GENERATE_CONTENT: Surface = chat_in_path(
 static CONVERSE: Surface = chat_in_path("converse", Dialect::Bedrock, (b"/model/", b"/converse"), false);
 static CONVERSE_STREAM: Surface = chat_in_path("converse", Dialect::Bedrock, (b"/model/", b"/converse-stream"), true);
 /// A call of something else than a chat.
-const fn other(name: &'static str, dialect: Dialect, path: &'static [u8]) -> Surface {
+const fn other(name: &'static str, dialect: Dialect, operation: Operation) -> Surface {
     let mut other = surface(name, Some(dialect), "POST", stage::MODEL_CALL);
-    other.operation = Operation::Other(path);
+    other.operation = operation;
     other
 }
 
 /// Calls whose bodies are JSON, by their path behind `/v1`.
 static OPENAI_OTHERS: [Surface; 5] = [
-    other("completions", Dialect::OpenAi, b"/completions"),
-    other("embeddings", Dialect::OpenAi, b"/embeddings"),
-    other("moderations", Dialect::OpenAi, b"/moderations"),
-    other("images", Dialect::OpenAi, b"/images/generations"),
-    other("speech", Dialect::OpenAi, b"/audio/speech"),
+    other("completions", Dialect::OpenAi, Operation::Other(b"/completions")),
+    other("embeddings", Dialect::OpenAi, Operation::Embed(Shape::OpenAi)),
+    other("moderations", Dialect::OpenAi, Operation::Other(b"/moderations")),
+    other("images", Dialect::OpenAi, Operation::Other(b"/images/generations")),
+    other("speech", Dialect::OpenAi, Operation::Other(b"/audio/speech")),
 ];
 static COHERE_OTHERS: [Surface; 2] = [
-    other("rerank", Dialect::Cohere, b"/rerank"),
-    other("embed", Dialect::Cohere, b"/embed"),
+    other("rerank", Dialect::Cohere, Operation::Rerank),
+    other("embed", Dialect::Cohere, Operation::Embed(Shape::Cohere)),
 ];
-static COUNT_TOKENS: Surface = other("count_tokens", Dialect::Anthropic, b"/messages/count_tokens");
+static COUNT_TOKENS: Surface = other(
+    "count_tokens",
+    Dialect::Anthropic,
+    Operation::CountTokens(Asked::Anthropic),
+);
+static INPUT_TOKENS: Surface = other(
+    "input_tokens",
+    Dialect::OpenAiResponses,
+    Operation::CountTokens(Asked::Responses),
+);
 static GEMINI_OTHERS: [Surface; 3] = [
-    gemini_other("count_tokens", b":countTokens"),
-    gemini_other("embed_content", b":embedContent"),
-    gemini_other("batch_embed_contents", b":batchEmbedContents"),
+    gemini_other("count_tokens", Operation::CountTokens(Asked::Gemini)),
+    gemini_other("embed_content", Operation::Embed(Shape::GeminiOne)),
+    gemini_other("batch_embed_contents", Operation::Embed(Shape::GeminiMany)),
 ];
 
-const fn gemini_other(name: &'static str, path: &'static [u8]) -> Surface {
-    other(name, Dialect::Gemini, path).with_model(NamesModel::AllInPath {
+const fn gemini_other(name: &'static str, operation: Operation) -> Surface {
+    other(name, Dialect::Gemini, operation).with_model(NamesModel::AllInPath {
         before: GEMINI_MODEL_BEGINS,
-        after: path,
+        after: operation.path(),
         stream: false,
     })
 }
@@ -205,9 +256,7 @@ const fn gemini_other(name: &'static str, path: &'static [u8]) -> Surface {
 /// The one of `surfaces` whose path, behind `version`, this is.
 fn other_at(path: &[u8], version: &[u8], surfaces: &'static [Surface]) -> Option<Found> {
     let rest = path.strip_prefix(version)?;
-    let found = surfaces
-        .iter()
-        .find(|surface| matches!(surface.operation, Operation::Other(path) if path == rest));
+    let found = surfaces.iter().find(|surface| surface.operation.path() == rest);
     found.map(Found::Surface)
 }
 
@@ -285,7 +334,7 @@ pub(crate) fn find(path: &[u8], shared_by: Shared) -> Found {
 }
 
 fn find_openai(path: &[u8]) -> Option<Found> {
-    const LATER: [&[u8]; 11] = [
+    const LATER: [&[u8]; 10] = [
         b"/v1/completions",
         b"/v1/embeddings",
         b"/v1/moderations",
@@ -296,18 +345,21 @@ fn find_openai(path: &[u8]) -> Option<Found> {
         b"/v1/responses",
         b"/v1/uploads",
         b"/v1/conversations",
-        b"/deployments",
     ];
     match path {
         b"/v1/chat/completions" => Some(Found::Surface(&CHAT_COMPLETIONS)),
         b"/v1/models" => Some(Found::Surface(&OPENAI_MODELS)),
         _ if names_model(path) => Some(Found::Surface(&OPENAI_MODEL)),
         b"/v1/responses" => Some(Found::Surface(&RESPONSES)),
-        _ if AZURE_CHAT.model_in_path(path).is_some() && below(path, b"/deployments").is_some() => {
-            Some(Found::Surface(&AZURE_CHAT))
+        _ if below(path, b"/deployments").is_some() => {
+            let found = [&AZURE_CHAT, &AZURE_EMBEDDINGS]
+                .into_iter()
+                .find(|surface| surface.model_in_path(path).is_some());
+            Some(found.map_or(Found::Later(&OPENAI_LATER), Found::Surface))
         }
-        // Calls of the API that make no object, and are not served.
-        b"/v1/responses/compact" | b"/v1/responses/input_tokens" => Some(Found::Later(&OPENAI_LATER)),
+        b"/v1/responses/input_tokens" => Some(Found::Surface(&INPUT_TOKENS)),
+        // A call of the API that makes no object, and is not served.
+        b"/v1/responses/compact" => Some(Found::Later(&OPENAI_LATER)),
         _ => other_at(path, b"/v1", &OPENAI_OTHERS).or_else(|| {
             let later = || LATER.iter().any(|base| below(path, base).is_some());
             objects::find(path).or_else(|| later().then_some(Found::Later(&OPENAI_LATER)))

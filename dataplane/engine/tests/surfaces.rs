@@ -34,7 +34,11 @@ fn paths_methods_and_what_is_not_served_yet() {
         ("POST /v1/batches HTTP/1.1", 403, "batches_not_allowed"),
         ("POST /v1/uploads HTTP/1.1", 501, "not_supported"),
         ("POST /v1/messages/batches HTTP/1.1", 501, "not_supported"),
-        ("POST /openai/deployments/x/embeddings HTTP/1.1", 501, "not_supported"),
+        (
+            "POST /openai/deployments/x/images/generations HTTP/1.1",
+            501,
+            "not_supported",
+        ),
         (
             "GET /openai/deployments/x/chat/completions HTTP/1.1",
             405,

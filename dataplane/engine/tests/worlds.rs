@@ -54,9 +54,9 @@ struct Call {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum What {
     Arrives,
-    Refused(u8),
-    Connected(u8),
-    Answers(u8, u16),
+    Refused(u16),
+    Connected(u16),
+    Answers(u16, u16),
     Timer,
 }
 
@@ -183,7 +183,7 @@ impl World {
         }
     }
 
-    fn dial(&mut self, at: u64, place: usize, attempt: u8, name: &str) {
+    fn dial(&mut self, at: u64, place: usize, attempt: u16, name: &str) {
         let provider = name[1..].parse::<usize>().expect("providers are p0, p1, …");
         self.seen.attempts += 1;
         self.seen.asked[provider].push(at);

@@ -161,6 +161,7 @@ impl Answer {
         }
         let status = call.wishes.status.unwrap_or(200);
         self.head(call, status, b"application/json");
+        operation.usage_head(&mut self.bytes, reply);
         self.limit_head(call, standing);
         self.whole_body(status, call.wishes.gzip);
     }

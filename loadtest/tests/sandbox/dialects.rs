@@ -113,6 +113,24 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ),
     ("bedrock-converse", "/model/m/converse", "", CONVERSE),
     (
+        "bedrock-titan-embed",
+        "/model/amazon.titan-embed-text-v2%3A0/invoke",
+        "",
+        r#"{"inputText":"river","dimensions":256}"#,
+    ),
+    (
+        "bedrock-cohere-embed",
+        "/model/cohere.embed-v4%3A0/invoke",
+        "",
+        r#"{"texts":["river"],"input_type":"search_query","output_dimension":8,"embedding_types":["float","int8"]}"#,
+    ),
+    (
+        "bedrock-cohere-rerank",
+        "/model/cohere.rerank-v3-5%3A0/invoke",
+        "",
+        r#"{"query":"quiet rain","documents":["noise","a quiet day"],"api_version":2}"#,
+    ),
+    (
         "bedrock-converse-stream",
         "/bedrock/model/m/converse-stream",
         "",

@@ -31,6 +31,7 @@ mod turns_writer;
 mod usage;
 mod writer;
 
+pub(crate) use usage::usage_of_meta;
 pub use usage::{read_event, usage_of_answer};
 
 use crate::{

@@ -28,6 +28,19 @@ pub fn read_event(data: &[u8], total: &mut Usage) -> bool {
     said.inspect(|usage| total.merge(usage)).is_some()
 }
 
+/// `meta` of embeddings, which counts pictures by themselves.
+pub(crate) fn usage_of_meta(meta: Node<'_>) -> Option<Usage> {
+    let image = meta.at(&["billed_units", "image_tokens"]).and_then(Node::unsigned);
+    let usage = read(meta);
+    match (usage, image) {
+        (usage, None) => usage,
+        (usage, input_image) => Some(Usage {
+            input_image,
+            ..usage.unwrap_or_default()
+        }),
+    }
+}
+
 /// A `usage` object; `None` where it says nothing.
 pub(super) fn read(usage: Node<'_>) -> Option<Usage> {
     // The SDK types counts as floats, and `37.0` is a count.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::json::Text;
 
 /// Takes `data:TYPE;base64,DATA` apart; `None` for any other text.
-pub(super) fn data_url(url: Text<'_>) -> Option<(Option<Text<'_>>, Text<'_>)> {
+pub(crate) fn data_url(url: Text<'_>) -> Option<(Option<Text<'_>>, Text<'_>)> {
     match url {
         Text::Escaped(raw) if memchr::memchr(b'\\', raw).is_none() => {
             let (media_type, data) = split(raw)?;

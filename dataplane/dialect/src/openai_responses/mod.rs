@@ -20,6 +20,8 @@ mod stream_writer;
 mod usage;
 mod writer;
 
+pub(crate) use content::data_url;
+
 use crate::{
     canonical::{
         answer::Answer,

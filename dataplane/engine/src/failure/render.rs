@@ -188,7 +188,7 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
             format!("Every target of the model '{asked}' has a `when` that does not hold for this call.").into()
         }
         Kind::NotOffered => format!(
-            "No target of the model '{asked}' serves this path: it goes only to providers of the same API. GET /v1/models \
+            "No target of the model '{asked}' serves this path: their providers have no such call. GET /v1/models \
              lists the models this API key may use."
         )
         .into(),

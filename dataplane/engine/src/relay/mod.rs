@@ -4,12 +4,12 @@ mod events;
 mod head;
 mod hold;
 mod listen;
+mod single;
 mod translated;
 mod whole;
 
 use flate2::write::MultiGzDecoder;
-use tollgate_config::document::Dialect;
-use tollgate_dialect::{anthropic, openai_chat, usage::Usage};
+use tollgate_dialect::usage::Usage;
 use tollgate_wire::json::tap::Tap;
 
 use crate::{
@@ -72,6 +72,8 @@ enum Mode {
     Binary,
     /// The target speaks another dialect.
     Translated,
+    /// The same of what is no chat: gathered whole.
+    Single,
 }
 
 impl Relay {
@@ -129,6 +131,7 @@ pub(crate) fn body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, byte
     }
     match exchange.relay.mode {
         Mode::Translated => return translated::body(exchange, io, bytes),
+        Mode::Single => return single::body(exchange, io, bytes),
         Mode::Binary => listen::read(exchange, bytes),
         Mode::Events => return events::pass(exchange, io, bytes),
         Mode::EventsGzip => events::listen(exchange, bytes),
@@ -186,10 +189,12 @@ pub(crate) fn end(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId) {
     }
     match exchange.relay.mode {
         Mode::Translated => return translated::end(exchange, io),
+        Mode::Single => return single::end(exchange, io),
         Mode::Events => events::flush(exchange, io),
         Mode::Whole | Mode::WholeGzip => whole::finish(exchange),
         Mode::EventsGzip | Mode::Binary | Mode::Unread => {}
     }
+    whole::estimate(exchange, io);
     hold::end(exchange, io);
     let first = io.out.pieces.len() as u32;
     answer::end(exchange, io);
@@ -224,13 +229,4 @@ pub(crate) fn broken(exchange: &mut Exchange, io: &mut Io<'_>, failure: &Failure
     io.out.pieces.push(Piece::Arena(event));
     send(exchange, io, first);
     exchange.finish(io, Outcome::Cut, Action::End);
-}
-
-/// The usage of a whole answer, in the dialect that was called.
-fn usage_of_answer(dialect: Option<Dialect>, body: &[u8]) -> Option<Usage> {
-    match dialect? {
-        Dialect::OpenAi => openai_chat::usage_of_answer(body),
-        Dialect::Anthropic => anthropic::usage_of_answer(body),
-        dialect => listen::usage_of_answer(dialect, body),
-    }
 }

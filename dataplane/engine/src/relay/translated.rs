@@ -55,11 +55,14 @@ pub(super) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
     if let Some(value) = answer.get(Known::RetryAfter) {
         translating.retry_after = bounded(value);
     }
-    let streams = exchange.facts.stream && (200..300).contains(&status);
-    if (200..300).contains(&status) {
+    let streams = exchange.facts.stream && (200..300).contains(&status) && exchange.call.single().is_none();
+    let single = exchange.call.single().is_some() && (200..300).contains(&status);
+    if single {
+        super::single::note_head(exchange, answer);
+    } else if (200..300).contains(&status) {
         translating.answering = Some(Box::new(answering(exchange, io, answer)));
     }
-    exchange.relay.mode = Mode::Translated;
+    exchange.relay.mode = if single { Mode::Single } else { Mode::Translated };
     exchange.relay.status = status;
     exchange.relay.translating = translating;
     super::wait_anew(exchange, io);
@@ -158,6 +161,9 @@ fn send_head(exchange: &mut Exchange, io: &mut Io<'_>, status: u16, content_type
     if let Some(fault) = &translating.fault {
         reply::write_fault_header(out, exchange, fault);
     }
+    if exchange.call.single().is_some_and(|single| single.estimated) {
+        write::header(out, header::ESTIMATED, b"true");
+    }
     reply::write_common_lines(exchange, io);
     let lines = io.out.written_since(start);
     io.out.actions.push(Action::Head { status, lines, framing });
@@ -222,7 +228,7 @@ pub(super) fn end(exchange: &mut Exchange, io: &mut Io<'_>) {
 }
 
 /// Sends what stands in the arena from `start` on as the whole body.
-fn whole(exchange: &mut Exchange, io: &mut Io<'_>, status: u16, start: usize) {
+pub(super) fn whole(exchange: &mut Exchange, io: &mut Io<'_>, status: u16, start: usize) {
     let body = io.out.written_since(start);
     let length = u64::from(body.end - body.start);
     exchange.facts.answer_begins(status, io.now);
@@ -258,7 +264,7 @@ fn answer_fault(exchange: &mut Exchange, io: &mut Io<'_>, fault: &Fault) {
 }
 
 /// What came is not what the provider's dialect promises.
-fn unreadable(exchange: &mut Exchange, io: &mut Io<'_>, bad: BadAnswer) {
+pub(super) fn unreadable(exchange: &mut Exchange, io: &mut Io<'_>, bad: BadAnswer) {
     attempt::give_up(exchange, io, AttemptOutcome::BadAnswer);
     let failure = Failure::upstream(Kind::Unreadable(bad.reason), RetryWhere::No);
     exchange.refuse(failure, io);

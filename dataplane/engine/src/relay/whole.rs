@@ -2,11 +2,20 @@
 //! is gathered; a long one is listened to as it passes.
 
 use tollgate_config::document::Dialect;
-use tollgate_dialect::{anthropic, openai_chat, usage::Usage};
+use tollgate_dialect::{
+    anthropic,
+    embed::{self, Shape},
+    openai_chat,
+    usage::Usage,
+};
 use tollgate_wire::json::tap::{Tap, Tapped};
 
-use super::{MAX_HELD_BYTES, Mode, Relay, usage_of_answer};
-use crate::{decode, exchange::Exchange};
+use super::{MAX_HELD_BYTES, Mode, Relay, listen};
+use crate::{
+    decode,
+    exchange::{Exchange, Io},
+    surface::Operation,
+};
 
 /// Longer answers in parts are tapped: gathering is cheaper for those that fit into a few reads.
 const MAX_GATHERED_BYTES: usize = 64 * 1024;
@@ -16,10 +25,10 @@ const MAX_USAGE_BYTES: usize = 16 * 1024;
 const MAX_DECODED_BYTES: u64 = 4 * 1024 * 1024;
 
 pub(super) fn read(exchange: &mut Exchange, bytes: &[u8]) {
-    let dialect = exchange.answer_dialect();
+    let says = Says::of(exchange);
     let relay = &mut exchange.relay;
     if relay.came_length == Some(bytes.len() as u64) {
-        exchange.facts.usage = usage_of_answer(dialect, bytes);
+        exchange.facts.usage = says.usage_of_answer(bytes);
         relay.mode = Mode::Unread;
         return;
     }
@@ -29,7 +38,7 @@ pub(super) fn read(exchange: &mut Exchange, bytes: &[u8]) {
     if relay.held.len() + bytes.len() <= MAX_GATHERED_BYTES {
         return relay.held.extend_from_slice(bytes);
     }
-    let mut tap = Box::new(Tap::new("usage", MAX_USAGE_BYTES));
+    let mut tap = Box::new(Tap::new(says.member(), MAX_USAGE_BYTES));
     tap.feed(&relay.held);
     tap.feed(bytes);
     relay.held = Vec::new();
@@ -47,26 +56,80 @@ pub(super) fn keep(relay: &mut Relay, bytes: &[u8]) {
 }
 
 pub(super) fn finish(exchange: &mut Exchange) {
-    let dialect = exchange.answer_dialect();
+    let says = Says::of(exchange);
     let relay = &mut exchange.relay;
     exchange.facts.usage = match (relay.mode, relay.tap.take()) {
-        (Mode::Whole, Some(tap)) => usage_of_tap(dialect, &tap),
-        (Mode::Whole, None) => usage_of_answer(dialect, &relay.held),
+        (Mode::Whole, Some(tap)) => says.usage_of_tap(&tap),
+        (Mode::Whole, None) => says.usage_of_answer(&relay.held),
         (Mode::WholeGzip, _) => {
-            decode::gzip_answer(&relay.held, MAX_DECODED_BYTES).and_then(|body| usage_of_answer(dialect, &body))
+            decode::gzip_answer(&relay.held, MAX_DECODED_BYTES).and_then(|body| says.usage_of_answer(&body))
         }
-        (Mode::Unread | Mode::Events | Mode::EventsGzip | Mode::Binary | Mode::Translated, _) => None,
+        (Mode::Unread | Mode::Events | Mode::EventsGzip | Mode::Binary | Mode::Translated | Mode::Single, _) => None,
     };
     relay.held.clear();
 }
 
-fn usage_of_tap(dialect: Option<Dialect>, tap: &Tap) -> Option<Usage> {
-    let Tapped::Value(object) = tap.outcome() else {
-        return None;
+/// Counts here what embeddings used, where the provider says nothing of it (Gemini mostly does not).
+pub(super) fn estimate(exchange: &mut Exchange, io: &Io<'_>) {
+    let Operation::Embed(shape) = exchange.facts.surface.operation else {
+        return;
     };
-    match dialect? {
-        Dialect::OpenAi => openai_chat::usage_of_object(object),
-        Dialect::Anthropic => anthropic::usage_of_object(object),
-        _ => None,
+    if exchange.facts.usage.is_some() || !(200..300).contains(&exchange.relay.status) {
+        return;
+    }
+    let model = exchange.record().upstream_model.unwrap_or_default();
+    let estimate = embed::estimate(shape, exchange.admitted.body(io.body), model);
+    exchange.facts.usage = estimate.map(|estimate| Usage {
+        input: Some(estimate.tokens),
+        ..Usage::default()
+    });
+}
+
+/// Where an answer says what was used.
+#[derive(Clone, Copy)]
+enum Says {
+    Chat(Option<Dialect>),
+    Embed(Shape),
+    /// Counts of what was not used, and calls that use no tokens.
+    Nothing,
+}
+
+impl Says {
+    fn of(exchange: &Exchange) -> Says {
+        match exchange.facts.surface.operation {
+            Operation::Embed(shape) => Says::Embed(shape),
+            Operation::CountTokens(_) | Operation::Rerank => Says::Nothing,
+            Operation::Chat | Operation::Other(_) => Says::Chat(exchange.answer_dialect()),
+        }
+    }
+
+    /// The top-level member that has it.
+    fn member(self) -> &'static str {
+        match self {
+            Says::Embed(shape) => embed::usage_member(shape),
+            Says::Chat(_) | Says::Nothing => "usage",
+        }
+    }
+
+    fn usage_of_answer(self, body: &[u8]) -> Option<Usage> {
+        match self {
+            Says::Chat(Some(Dialect::OpenAi)) => openai_chat::usage_of_answer(body),
+            Says::Chat(Some(Dialect::Anthropic)) => anthropic::usage_of_answer(body),
+            Says::Chat(dialect) => listen::usage_of_answer(dialect?, body),
+            Says::Embed(shape) => embed::usage_of_answer(shape, body),
+            Says::Nothing => None,
+        }
+    }
+
+    fn usage_of_tap(self, tap: &Tap) -> Option<Usage> {
+        let Tapped::Value(object) = tap.outcome() else {
+            return None;
+        };
+        match self {
+            Says::Chat(Some(Dialect::OpenAi)) => openai_chat::usage_of_object(object),
+            Says::Chat(Some(Dialect::Anthropic)) => anthropic::usage_of_object(object),
+            Says::Embed(shape) => embed::usage_of_member(shape, object),
+            Says::Chat(_) | Says::Nothing => None,
+        }
     }
 }

@@ -88,7 +88,7 @@ impl CallPath {
             Operation::Chat if call.stream => self.stream.write(self.dialect, call, out),
             Operation::Chat => self.chat.write(self.dialect, call, out),
             // Built for the call: only chats are so many that they must not allocate.
-            Operation::Other(path) => Cut::new(&self.other(path)).write(self.dialect, call, out),
+            other => Cut::new(&self.other(other.path())).write(self.dialect, call, out),
         }
     }
 
@@ -115,15 +115,26 @@ impl CallPath {
         }
     }
 
-    /// Where the catalogue says so, else beside the dialect's chats.
-    fn other(&self, path: &[u8]) -> Template {
+    /// Is there a place for it? Where chats do not end as the dialect's do (a cloud's path for somebody else's models), only
+    /// what the catalogue names is there besides.
+    pub fn offers(&self, operation: Operation) -> bool {
+        let (chat, _) = split_query(&self.paths.chat);
+        operation == Operation::Chat || chat.ends_with(self.chat()) || self.known(operation.path()).is_some()
+    }
+
+    /// The catalogue's path.
+    fn known(&self, path: &[u8]) -> Option<&Template> {
         use catalogue::Operation as Known;
-        let known = match path {
+        match path {
             b"/embeddings" | b"/embed" | b":embedContent" => self.paths.get(Known::Embed),
             b"/rerank" => self.paths.get(Known::Rerank),
             b"/messages/count_tokens" | b":countTokens" => self.paths.get(Known::CountTokens),
             _ => None,
-        };
+        }
+    }
+
+    /// Where the catalogue says so, else beside the dialect's chats.
+    fn other(&self, path: &[u8]) -> Template {
         let beside = || {
             Template::new(
                 self.paths
@@ -132,7 +143,7 @@ impl CallPath {
                     .replacen(self.chat(), &String::from_utf8_lossy(path), 1),
             )
         };
-        known.cloned().unwrap_or_else(beside)
+        self.known(path).cloned().unwrap_or_else(beside)
     }
 }
 

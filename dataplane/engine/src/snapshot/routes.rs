@@ -128,6 +128,7 @@ fn target(name: &str, (index, provider): (usize, &Provider), listed: &Listed, pl
             listed.known_as(),
             provider.may_ask_stream_usage,
         ),
+        like: listed.like.as_deref().map(Into::into),
         model,
         weight: listed.weight,
         when: Conditions::new(&listed.when),
@@ -170,6 +171,7 @@ pub(super) fn direct((index, name): (usize, &str), before: &Slots, slots: &mut S
     let target = Target {
         provider: index,
         quirks: Quirks::default(),
+        like: None,
         model: TargetModel::Fixed {
             name: "".into(),
             json: Box::default(),

@@ -81,6 +81,8 @@ pub(crate) struct Target {
     /// Index into `document.providers`.
     pub provider: usize,
     pub quirks: Quirks,
+    /// What the operator says its model is like.
+    pub like: Option<Box<str>>,
     pub model: TargetModel,
     pub weight: u32,
     /// None: for all calls.

@@ -15,7 +15,7 @@ use crate::{
 pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
     let surface = exchange.facts.surface;
     let names_objects = matches!(surface.dialect, Some(Dialect::OpenAi | Dialect::OpenAiResponses));
-    if !names_objects || surface.operation != Operation::Chat {
+    if !names_objects || !matches!(surface.operation, Operation::Chat | Operation::CountTokens(_)) {
         return Verdict::Next;
     }
     let values = exchange.admitted.named;

@@ -9,6 +9,7 @@ use crate::{
     routing::{choose, needs::Needs},
     snapshot::Target,
     stage::Verdict,
+    upward,
 };
 
 pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
@@ -76,7 +77,7 @@ fn reaches(exchange: &Exchange, io: &Io<'_>, target: &Target) -> bool {
 fn serves(exchange: &Exchange, target: &Target) -> bool {
     let pinned = exchange.pin();
     let (surface, only) = (exchange.facts.surface, exchange.call.only_provider);
-    let (spoken, _) = pinned.snapshot.upstreams[target.provider].spoken(surface.dialect);
-    let reaches = exchange.facts.direct.is_some() || surface.operation.reaches(surface.dialect, spoken);
+    let upstream = &pinned.snapshot.upstreams[target.provider];
+    let reaches = exchange.facts.direct.is_some() || upward::reaches(surface, upstream);
     reaches && only.is_none_or(|only| only == target.provider)
 }

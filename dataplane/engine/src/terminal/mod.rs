@@ -1,5 +1,6 @@
 //! Where a request ends up: at a provider, or answered by the gateway itself.
 
+pub(crate) mod count;
 pub(crate) mod direct;
 pub(crate) mod health;
 pub(crate) mod list;

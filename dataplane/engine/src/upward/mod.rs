@@ -2,7 +2,9 @@
 
 mod direct;
 mod lines;
+mod named;
 mod object;
+mod single;
 mod translated;
 
 use std::ops::Range;
@@ -28,7 +30,8 @@ use crate::{
 
 use lines::Goes;
 
-pub(crate) use translated::{dropped, is_needed, max_translated_bytes, prepare};
+pub(crate) use single::{Single, Task, counts_here, next_part, reaches};
+pub(crate) use translated::{dropped, is_needed, kind, max_translated_bytes, prepare};
 
 /// Bytes of the request that something else is sent for: an empty range inserts.
 struct Edit {
@@ -89,6 +92,7 @@ fn write_passed(exchange: &mut Exchange, io: &mut Io<'_>, to: To<'_>, target: &T
     let mut usual = [model, usage];
     // None of them but where a request names objects: only then is it worth a list.
     let mut all = opened_edits(&exchange.admitted, io.out);
+    all.extend(named::edits(exchange, target, body, io.out));
     let edits = if all.is_empty() {
         &mut usual[..]
     } else {

@@ -7,11 +7,11 @@ use tollgate_config::document::{Dialect, OnUnsupported};
 use tollgate_dialect::{
     canonical::bad::BadRequest,
     speak::{PathFacts, TargetFacts},
-    translate,
+    translate::{self, Sent},
 };
 use tollgate_wire::{head::Known, http1::write};
 
-use super::{Goes, To, header, lines};
+use super::{Goes, To, header, lines, single};
 use crate::{
     call::Translated,
     exchange::{Exchange, Io},
@@ -34,9 +34,13 @@ pub(crate) const fn max_translated_bytes(body_bytes: usize) -> usize {
 /// provider signed and the gateway sealed, or where the provider wants members that no client sends.
 pub(crate) fn is_needed(exchange: &Exchange, spoken: Dialect, target: &Target) -> bool {
     let surface = exchange.facts.surface;
-    exchange.facts.direct.is_none()
-        && surface.operation == Operation::Chat
-        && (surface.dialect != Some(spoken) || exchange.admitted.issued_by.is_some() || !target.quirks.set.is_empty())
+    if exchange.facts.direct.is_some() {
+        return false;
+    }
+    if surface.operation != Operation::Chat {
+        return single::is_needed(surface, spoken);
+    }
+    surface.dialect != Some(spoken) || exchange.admitted.issued_by.is_some() || !target.quirks.set.is_empty()
 }
 
 /// Writes the request for a target, before it is dialled.
@@ -46,6 +50,9 @@ pub(crate) fn prepare(
     (provider, spoken): (&str, Dialect),
     (route, target): (&Route, &Target),
 ) -> Result<(), Failure> {
+    if exchange.facts.surface.operation != Operation::Chat {
+        return single::prepare(exchange, io, (provider, spoken), (route, target));
+    }
     let mut out = exchange.call.take_spare_body();
     let client = exchange.facts.surface.dialect.unwrap_or(spoken);
     let in_path = exchange
@@ -76,21 +83,28 @@ pub(crate) fn prepare(
         return Ok(());
     }
     let sent = sent.map_err(|bad| Failure::client(kind(bad)))?;
-    if route.on_unsupported == OnUnsupported::Error && !sent.dropped.is_empty() {
-        return Err(Failure::client(Kind::Unsupported(sent.dropped.join(", "))));
-    }
-    if out.len() > max_translated_bytes(body.len()) {
-        return Err(Failure::client(Kind::TranslatedTooLarge));
-    }
+    check(route, &sent, (out.len(), body.len()))?;
     exchange.call.translated = Some(Translated {
         body: out,
         sent,
         spoken,
+        single: None,
     });
     Ok(())
 }
 
-fn kind(bad: BadRequest) -> Kind {
+/// May what was written be sent?
+pub(super) fn check(route: &Route, sent: &Sent, (written_bytes, body_bytes): (usize, usize)) -> Result<(), Failure> {
+    if route.on_unsupported == OnUnsupported::Error && !sent.dropped.is_empty() {
+        return Err(Failure::client(Kind::Unsupported(sent.dropped.join(", "))));
+    }
+    if written_bytes > max_translated_bytes(body_bytes) {
+        return Err(Failure::client(Kind::TranslatedTooLarge));
+    }
+    Ok(())
+}
+
+pub(crate) fn kind(bad: BadRequest) -> Kind {
     match bad {
         BadRequest::Json(bad) => Kind::BadJson(bad),
         BadRequest::Field { field, wrong, offset } => Kind::Untranslatable { field, wrong, offset },
@@ -114,7 +128,10 @@ pub(super) fn write(exchange: &Exchange, io: &mut Io<'_>, to: To<'_>, target: &T
     let (upstream, stream) = (to.0, exchange.facts.stream);
     let (_, path) = upstream.spoken(Some(translated.spoken));
     let call = PathCall {
-        operation: Operation::Chat,
+        operation: translated
+            .single
+            .as_ref()
+            .map_or(Operation::Chat, |single| single.task.operation()),
         model: exchange.call.sent_model_name(&target.model),
         stream,
         query: None,

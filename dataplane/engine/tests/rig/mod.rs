@@ -128,17 +128,17 @@ pub fn secrets(document: &Document) -> Secrets {
 pub enum Did {
     ReadBody,
     Dial {
-        attempt: u8,
+        attempt: u16,
         provider: String,
         fresh: bool,
     },
     SendUp {
-        attempt: u8,
+        attempt: u16,
         head: String,
         body: String,
     },
     Abandon {
-        attempt: u8,
+        attempt: u16,
     },
     Head {
         status: u16,
@@ -248,16 +248,16 @@ impl Rig {
         self.request(&format!("GET {path} HTTP/1.1\nhost: gate\n{more}"), b"")
     }
 
-    pub fn connected(&mut self, attempt: u8) -> Vec<Did> {
+    pub fn connected(&mut self, attempt: u16) -> Vec<Did> {
         self.feed(Input::Connected(AttemptId(attempt)))
     }
 
-    pub fn failed(&mut self, attempt: u8, fault: UpstreamFault) -> Vec<Did> {
+    pub fn failed(&mut self, attempt: u16, fault: UpstreamFault) -> Vec<Did> {
         self.feed(Input::UpstreamFailed(AttemptId(attempt), fault))
     }
 
     /// An answer's head, given as text without the empty line.
-    pub fn answer(&mut self, attempt: u8, head: &str) -> Vec<Did> {
+    pub fn answer(&mut self, attempt: u16, head: &str) -> Vec<Did> {
         let text = head.replace('\n', "\r\n") + "\r\n";
         let mut head = ResponseHead::default();
         read::response(text.as_bytes(), Method::Post, &Limits::default(), &mut head).expect("a valid head");
@@ -271,11 +271,11 @@ impl Rig {
         self.feed(Input::UpstreamHead(AttemptId(attempt), view))
     }
 
-    pub fn body(&mut self, attempt: u8, bytes: &str) -> Vec<Did> {
+    pub fn body(&mut self, attempt: u16, bytes: &str) -> Vec<Did> {
         self.feed(Input::UpstreamBody(AttemptId(attempt), bytes.as_bytes()))
     }
 
-    pub fn end(&mut self, attempt: u8) -> Vec<Did> {
+    pub fn end(&mut self, attempt: u16) -> Vec<Did> {
         self.feed(Input::UpstreamEnd(AttemptId(attempt)))
     }
 

@@ -1,5 +1,7 @@
-//! Bedrock's Converse, ConverseStream and CountTokens. Shapes are those of the service model of `botocore` 1.44.8
+//! Bedrock's Converse, ConverseStream and CountTokens; InvokeModel is in `invoke`. Shapes are those of the service model of `botocore` 1.44.8
 //! (`data/bedrock-runtime/2023-09-30/service-2.json`): names of errors, their statuses, the events of the stream.
+
+mod invoke;
 
 use tollgate_dialect::bedrock;
 use tollgate_wire::{
@@ -21,10 +23,11 @@ pub struct Bedrock;
 
 impl Api for Bedrock {
     fn find(&self, view: RequestView) -> Option<&'static dyn Operation> {
-        const POSTS: [(&str, &dyn Operation); 3] = [
+        const POSTS: [(&str, &dyn Operation); 4] = [
             ("/converse", &Converse),
             ("/converse-stream", &ConverseStream),
             ("/count-tokens", &CountTokens),
+            ("/invoke", &invoke::Invoke),
         ];
         let path = view.path();
         let named = memchr::memmem::find(path, MODEL).map(|at| &path[at + MODEL.len()..])?;

@@ -227,8 +227,9 @@ fn usage(out: &mut Vec<u8>, reply: &Reply) {
 
 struct Embed;
 
+/// Also of Bedrock's InvokeModel.
 #[derive(Deserialize)]
-struct EmbedBody {
+pub(super) struct EmbedBody {
     #[serde(default)]
     texts: Vec<String>,
     #[serde(default)]
@@ -238,9 +239,67 @@ struct EmbedBody {
     output_dimension: Option<usize>,
 }
 
+/// Inputs of one call, as the API has it.
+const MAX_INPUTS: usize = 96;
 const EMBEDDING_TYPES: [&str; 6] = ["float", "int8", "uint8", "binary", "ubinary", "base64"];
 
 impl EmbedBody {
+    /// What is wrong with it, in the provider's words.
+    pub(super) fn check(&self) -> Result<Vec<PromptCount>, String> {
+        if let Some(other) = self
+            .embedding_types
+            .iter()
+            .find(|kind| !EMBEDDING_TYPES.contains(&kind.as_str()))
+        {
+            return Err(format!(
+                "embedding_types: '{other}' is none of {}",
+                EMBEDDING_TYPES.join(", ")
+            ));
+        }
+        if self
+            .output_dimension
+            .is_some_and(|wanted| wanted == 0 || wanted > vector::MAX_DIMENSIONS)
+        {
+            return Err(format!(
+                "output_dimension: between 1 and {} is required",
+                vector::MAX_DIMENSIONS
+            ));
+        }
+        let counts = self.counts();
+        match counts.len() {
+            0 => Err("texts: a list with at least one text is required".to_owned()),
+            count if count > MAX_INPUTS => Err(format!("texts: at most {MAX_INPUTS} are taken")),
+            _ => Ok(counts),
+        }
+    }
+
+    /// Appends the vectors by form.
+    pub(super) fn write_vectors(&self, out: &mut Vec<u8>) {
+        let dimensions = self.output_dimension.unwrap_or(DIMENSIONS);
+        let vectors: Vec<_> = self
+            .counts()
+            .iter()
+            .map(|count| vector::unit(count.seed, dimensions))
+            .collect();
+        let asked: Vec<&str> = match self.embedding_types.is_empty() {
+            true => vec!["float"],
+            false => self.embedding_types.iter().map(String::as_str).collect(),
+        };
+        put(out, &[b"{"]);
+        for (index, kind) in asked.iter().enumerate() {
+            put(
+                out,
+                &[if index > 0 { b"," } else { b"" }, b"\"", kind.as_bytes(), b"\":["],
+            );
+            for (index, vector) in vectors.iter().enumerate() {
+                put(out, &[if index > 0 { b"," } else { b"" }]);
+                write_as(out, kind, vector);
+            }
+            put(out, &[b"]"]);
+        }
+        put(out, &[b"}"]);
+    }
+
     fn counts(&self) -> Vec<PromptCount> {
         let inputs = self
             .inputs
@@ -258,29 +317,7 @@ impl Operation for Embed {
     fn read<'a>(&self, request: &Request<'a>) -> Result<Ask<'a>, String> {
         let found = ask::find(request.body, &["model"])?;
         let body: EmbedBody = json::read(request.body)?;
-        if let Some(other) = body
-            .embedding_types
-            .iter()
-            .find(|kind| !EMBEDDING_TYPES.contains(&kind.as_str()))
-        {
-            return Err(format!(
-                "embedding_types: '{other}' is none of {}",
-                EMBEDDING_TYPES.join(", ")
-            ));
-        }
-        if body
-            .output_dimension
-            .is_some_and(|wanted| wanted == 0 || wanted > vector::MAX_DIMENSIONS)
-        {
-            return Err(format!(
-                "output_dimension: between 1 and {} is required",
-                vector::MAX_DIMENSIONS
-            ));
-        }
-        let counts = body.counts();
-        if counts.is_empty() {
-            return Err("texts: a list with at least one text is required".to_owned());
-        }
+        let counts = body.check()?;
         Ok(Ask::named(request.body, found[0])?.without_text(json::total(&counts)))
     }
 
@@ -288,33 +325,13 @@ impl Operation for Embed {
         let Ok(body) = json::read::<EmbedBody>(request.body) else {
             return;
         };
-        let dimensions = body.output_dimension.unwrap_or(DIMENSIONS);
-        let vectors: Vec<_> = body
-            .counts()
-            .iter()
-            .map(|count| vector::unit(count.seed, dimensions))
-            .collect();
-        let asked: Vec<&str> = match body.embedding_types.is_empty() {
-            true => vec!["float"],
-            false => body.embedding_types.iter().map(String::as_str).collect(),
-        };
-        put(out, &[b"{\"id\":\"", &uuid(reply.seed), b"\",\"embeddings\":{"]);
-        for (index, kind) in asked.iter().enumerate() {
-            put(
-                out,
-                &[if index > 0 { b"," } else { b"" }, b"\"", kind.as_bytes(), b"\":["],
-            );
-            for (index, vector) in vectors.iter().enumerate() {
-                put(out, &[if index > 0 { b"," } else { b"" }]);
-                write_as(out, kind, vector);
-            }
-            put(out, &[b"]"]);
-        }
+        put(out, &[b"{\"id\":\"", &uuid(reply.seed), b"\",\"embeddings\":"]);
+        body.write_vectors(out);
         let texts = Value::from(body.texts).to_string();
         put(
             out,
             &[
-                b"},\"texts\":",
+                b",\"texts\":",
                 texts.as_bytes(),
                 b",\"meta\":{\"api_version\":{\"version\":\"2\"},",
             ],
@@ -340,8 +357,9 @@ fn write_as(out: &mut Vec<u8>, kind: &str, vector: &[f64]) {
 
 struct Rerank;
 
+/// Also of Bedrock's InvokeModel.
 #[derive(Deserialize)]
-struct RerankBody {
+pub(super) struct RerankBody {
     query: String,
     documents: Vec<Value>,
     top_n: Option<usize>,
@@ -354,14 +372,7 @@ impl Operation for Rerank {
     fn read<'a>(&self, request: &Request<'a>) -> Result<Ask<'a>, String> {
         let found = ask::find(request.body, &["model"])?;
         let body: RerankBody = json::read(request.body)?;
-        if body.documents.is_empty() {
-            return Err("documents: a list with at least one document is required".to_owned());
-        }
-        if body.top_n == Some(0) {
-            return Err("top_n: a positive integer is required".to_owned());
-        }
-        let texts = body.documents.iter().map(json::text_in).chain([body.query]);
-        let counts: Vec<_> = texts.map(|text| PromptCount::of(&text)).collect();
+        let counts = body.check()?;
         Ok(Ask::named(request.body, found[0])?.without_text(json::total(&counts)))
     }
 
@@ -369,15 +380,42 @@ impl Operation for Rerank {
         let Ok(body) = json::read::<RerankBody>(request.body) else {
             return;
         };
-        let mut scored: Vec<(usize, u64)> = body
+        put(out, &[b"{\"id\":\"", &uuid(reply.seed), b"\",\"results\":["]);
+        body.write_results(out);
+        let units = body.documents.len().div_ceil(DOCUMENTS_PER_SEARCH) as u64;
+        put(
+            out,
+            &[
+                b"],\"meta\":{\"api_version\":{\"version\":\"2\"},\"billed_units\":{\"search_units\":",
+                &digits(units),
+                b"}}}",
+            ],
+        );
+    }
+}
+
+impl RerankBody {
+    pub(super) fn check(&self) -> Result<Vec<PromptCount>, String> {
+        if self.documents.is_empty() {
+            return Err("documents: a list with at least one document is required".to_owned());
+        }
+        if self.top_n == Some(0) {
+            return Err("top_n: a positive integer is required".to_owned());
+        }
+        let texts = self.documents.iter().map(json::text_in).chain([self.query.clone()]);
+        Ok(texts.map(|text| PromptCount::of(&text)).collect())
+    }
+
+    /// Appends the elements of `results`.
+    pub(super) fn write_results(&self, out: &mut Vec<u8>) {
+        let mut scored: Vec<(usize, u64)> = self
             .documents
             .iter()
             .enumerate()
-            .map(|(index, document)| (index, score(&body.query, &json::text_in(document))))
+            .map(|(index, document)| (index, score(&self.query, &json::text_in(document))))
             .collect();
         scored.sort_by_key(|(index, score)| (std::cmp::Reverse(*score), *index));
-        scored.truncate(body.top_n.unwrap_or(usize::MAX));
-        put(out, &[b"{\"id\":\"", &uuid(reply.seed), b"\",\"results\":["]);
+        scored.truncate(self.top_n.unwrap_or(usize::MAX));
         for (place, (index, score)) in scored.iter().enumerate() {
             put(
                 out,
@@ -389,15 +427,6 @@ impl Operation for Rerank {
             );
             put(out, &[format!(",\"relevance_score\":0.{score:06}}}").as_bytes()]);
         }
-        let units = body.documents.len().div_ceil(DOCUMENTS_PER_SEARCH) as u64;
-        put(
-            out,
-            &[
-                b"],\"meta\":{\"api_version\":{\"version\":\"2\"},\"billed_units\":{\"search_units\":",
-                &digits(units),
-                b"}}}",
-            ],
-        );
     }
 }
 

@@ -66,6 +66,9 @@ pub trait Operation: Sync {
     /// Appends the body of a whole answer.
     fn write(&self, out: &mut Vec<u8>, request: &Request, reply: &Reply);
 
+    /// Appends header lines that a whole answer has, where its body does not say all.
+    fn usage_head(&self, _out: &mut Vec<u8>, _reply: &Reply) {}
+
     /// Adds the events of a stream, where `read` can find that one is asked for.
     fn stream(&self, _events: Events, _request: &Request, _ask: &Ask, _reply: &Reply) {}
 
