@@ -18,6 +18,8 @@ pub struct Document {
     pub drain_delay_ms: Option<u64>,
     pub access_log: AccessLog,
     pub max_body_bytes: u64,
+    /// Of bodies that pass without being held: forms with a file, and whatever goes to `/providers/…`.
+    pub max_upload_bytes: u64,
     /// What the ids of objects that live at providers are sealed with; `None`: with each provider's own credential.
     pub id_secret: Option<Reference>,
     /// Client-side timeouts and bounds (`client:` in the document).
@@ -39,6 +41,7 @@ impl Default for Document {
             drain_delay_ms: None,
             access_log: AccessLog::default(),
             max_body_bytes: 32 * 1024 * 1024,
+            max_upload_bytes: 512 * 1024 * 1024,
             id_secret: None,
             client: ClientLimits::default(),
             listeners: Named::new(),

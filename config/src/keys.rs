@@ -21,6 +21,7 @@ pub static ROOT: Section = Section {
         "drain_delay",
         "access_log",
         "max_body",
+        "max_upload",
         "id_secret",
         "client",
         "listeners",

@@ -7,7 +7,8 @@ use crate::{
     call::{Live, MAX_ATTEMPTS},
     exchange::{Exchange, Io, Phase, UpstreamFault},
     failure::{Failure, Kind, RetryWhere, Waited},
-    outputs::{Action, AttemptId},
+    outputs::{Action, AttemptId, Rest},
+    passing,
     record::AttemptOutcome,
     relay,
     snapshot::{EndpointId, Route},
@@ -38,7 +39,12 @@ fn begin_next(exchange: &mut Exchange, io: &mut Io<'_>) -> bool {
     }
     exchange.call.tried += 1;
     exchange.call.provider = Some(provider);
-    dial(exchange, io, target, Freshness::Pooled);
+    // A kept connection that the provider closes meanwhile would take a body with it that cannot be sent again.
+    let freshness = match exchange.admitted.rest {
+        Rest::Nothing => Freshness::Pooled,
+        Rest::Follows => Freshness::Fresh,
+    };
+    dial(exchange, io, target, freshness);
     true
 }
 
@@ -49,6 +55,10 @@ fn prepare(exchange: &mut Exchange, io: &Io<'_>, index: usize) -> Result<(), Fai
     let target = &pinned.snapshot.routes[route].targets[index];
     upward::set_sent_model(exchange, route, index, target);
     let upstream = &pinned.snapshot.upstreams[target.provider];
+    if exchange.admitted.rest == Rest::Follows && upstream.signs() {
+        // A signature has the whole body in it.
+        return Err(Failure::client(Kind::NotOffered));
+    }
     let (spoken, _) = upstream.spoken(exchange.facts.surface.dialect);
     if !upward::is_needed(exchange, spoken, target) {
         exchange.call.forget_translated();
@@ -65,7 +75,7 @@ fn prepare(exchange: &mut Exchange, io: &Io<'_>, index: usize) -> Result<(), Fai
 
 fn next_target(exchange: &Exchange, route: &Route) -> Option<usize> {
     let allowed = route.retry.attempts.clamp(1, MAX_ATTEMPTS);
-    let left = u32::from(exchange.call.tried) < allowed;
+    let left = u32::from(exchange.call.tried) < allowed && !exchange.call.committed;
     left.then(|| route::next_target(exchange, route, exchange.call.next_target))
         .flatten()
 }
@@ -110,7 +120,16 @@ pub(crate) fn connected(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId)
     if exchange.phase() != Phase::Calling || !exchange.call.is_live(id) {
         return;
     }
+    if let Err(kind) = passing::read_lead(exchange, io) {
+        give_up(exchange, io, AttemptOutcome::Cancelled);
+        return exchange.refuse(Failure::client(kind), io);
+    }
     upward::send(exchange, io);
+    wait_for_answer(exchange, io);
+}
+
+/// The provider has its `first_byte` time from now on.
+pub(crate) fn wait_for_answer(exchange: &mut Exchange, io: &Io<'_>) {
     let pinned = exchange.pin();
     if let Some(provider) = exchange.call.provider {
         let first_byte_ms = pinned.snapshot.upstreams[provider].timeouts.first_byte_ms;

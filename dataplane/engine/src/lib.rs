@@ -15,6 +15,7 @@ pub mod failure;
 pub mod identity;
 mod names;
 pub mod outputs;
+mod passing;
 mod patterns;
 mod percent;
 pub mod record;

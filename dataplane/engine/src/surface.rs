@@ -17,6 +17,8 @@ pub(crate) struct Surface {
     pub operation: Operation,
     /// Where a call names its model.
     pub names_model: NamesModel,
+    /// Its body is, or may be, a form with a file in it.
+    pub takes_form: bool,
     /// Answers have ids of objects that the client sees sealed.
     pub seals: bool,
     /// Value of `allow` in a 405.
@@ -93,6 +95,11 @@ impl Surface {
         self
     }
 
+    const fn taking_form(mut self) -> Surface {
+        self.takes_form = true;
+        self
+    }
+
     /// A file's content may look like an answer, and is none.
     const fn untouched(mut self) -> Surface {
         self.seals = false;
@@ -122,6 +129,7 @@ const fn surface(
         dialect,
         operation: Operation::Chat,
         names_model: NamesModel::InBody,
+        takes_form: false,
         seals: false,
         allow,
         stages,
@@ -182,6 +190,13 @@ static OPENAI_OTHERS: [Surface; 5] = [
     other("moderations", Dialect::OpenAi, b"/moderations"),
     other("images", Dialect::OpenAi, b"/images/generations"),
     other("speech", Dialect::OpenAi, b"/audio/speech"),
+];
+/// Calls whose bodies are forms with a file in them.
+static OPENAI_FORMS: [Surface; 4] = [
+    other("transcriptions", Dialect::OpenAi, b"/audio/transcriptions").taking_form(),
+    other("translations", Dialect::OpenAi, b"/audio/translations").taking_form(),
+    other("image_edits", Dialect::OpenAi, b"/images/edits").taking_form(),
+    other("image_variations", Dialect::OpenAi, b"/images/variations").taking_form(),
 ];
 static COHERE_OTHERS: [Surface; 2] = [
     other("rerank", Dialect::Cohere, b"/rerank"),
@@ -308,7 +323,7 @@ fn find_openai(path: &[u8]) -> Option<Found> {
         }
         // Calls of the API that make no object, and are not served.
         b"/v1/responses/compact" | b"/v1/responses/input_tokens" => Some(Found::Later(&OPENAI_LATER)),
-        _ => other_at(path, b"/v1", &OPENAI_OTHERS).or_else(|| {
+        _ => other_at(path, b"/v1", &OPENAI_OTHERS).or_else(|| other_at(path, b"/v1", &OPENAI_FORMS)).or_else(|| {
             let later = || LATER.iter().any(|base| below(path, base).is_some());
             objects::find(path).or_else(|| later().then_some(Found::Later(&OPENAI_LATER)))
         }),

@@ -40,6 +40,11 @@ pub(crate) struct Signing {
 }
 
 impl Upstream {
+    /// Are its requests signed, body and all?
+    pub fn signs(&self) -> bool {
+        self.credentials.iter().any(|credential| credential.signing.is_some())
+    }
+
     /// Which credential's turn it is: the load is spread over them.
     pub fn turn(&self, sequence: u64) -> usize {
         sequence as usize % self.credentials.len()

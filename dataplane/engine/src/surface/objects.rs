@@ -62,5 +62,5 @@ static FILES_AND_BATCHES: [Surface; 6] = [
     one(A_BATCH, "POST", (b"/v1/batches/", b"/cancel")),
     one(A_BATCH, "GET", (b"/v1/batches/", b"")),
 ];
-const A_FILE: Surface = object("files", Dialect::OpenAi, "GET, POST", b"/files");
+const A_FILE: Surface = object("files", Dialect::OpenAi, "GET, POST", b"/files").taking_form();
 const A_BATCH: Surface = object("batches", Dialect::OpenAi, "GET, POST", b"/batches");

@@ -4,7 +4,7 @@
 
 use tollgate_config::{catalogue::path::write_segment, document::Dialect};
 use tollgate_wire::{
-    head::{Framing, Known, Method},
+    head::{Known, Method},
     json::{
         cursor::{self, Kind as Json},
         watch::Watch,
@@ -18,7 +18,7 @@ use crate::{
     exchange::{Exchange, Io},
     failure::{Failure, Kind},
     names::header,
-    outputs::Action,
+    passing::{self, Asked, MayPass},
     percent,
     sealing::{self, Object, request},
     snapshot::Upstream,
@@ -66,15 +66,14 @@ fn read_head(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
             goes_to(exchange, io, nothing_yet(provider))?;
         }
     }
-    let max_bytes = pinned.snapshot.document.max_body_bytes;
     exchange.admitted.asked_for_body = true;
-    match io.request.head.framing {
-        Framing::Length(length) if length > max_bytes => Err(Kind::TooLarge { max_bytes }),
-        Framing::None | Framing::Length(0) => read_body(exchange, io),
-        _ => {
-            io.out.actions.push(Action::ReadBody { max_bytes });
-            Ok(Verdict::Pause)
-        }
+    let asked = match surface.takes_form {
+        true => direct::ask_for_body(exchange, io),
+        false => passing::ask_for_body(exchange, io, MayPass::Never),
+    };
+    match asked? {
+        Asked::Body => Ok(Verdict::Pause),
+        Asked::Nothing => read_body(exchange, io),
     }
 }
 

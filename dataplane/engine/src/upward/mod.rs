@@ -1,6 +1,7 @@
 //! The request as it goes up. Where the target speaks the client's dialect: the client's bytes, with the model's name, the credentials and the wish for usage edited.
 
 mod direct;
+mod form;
 mod lines;
 mod object;
 mod translated;
@@ -9,7 +10,7 @@ use std::ops::Range;
 
 use tollgate_config::document::Dialect;
 use tollgate_wire::{
-    head::{Field, Known},
+    head::{Field, Framing, Known},
     http1::write,
     json::{cursor::Kind as Json, edit},
 };
@@ -19,7 +20,7 @@ use crate::{
     call::SentModel,
     exchange::{Exchange, Io},
     names::header,
-    outputs::{Action, Outputs, Piece},
+    outputs::{Action, Outputs, Piece, Rest},
     sealing::request::Opened,
     snapshot::{PathCall, Target, TargetModel, Upstream},
     stages::admit::Admitted,
@@ -57,16 +58,21 @@ pub(crate) fn send(exchange: &mut Exchange, io: &mut Io<'_>) {
     let (lines, pieces) = if exchange.call.object.is_some() {
         object::write(exchange, io, to)
     } else if exchange.facts.direct.is_some() {
-        direct::write(io, to)
+        direct::write(exchange, io, to)
     } else if exchange.call.translated.is_some() {
         translated::write(exchange, io, to, target)
+    } else if exchange.admitted.form.is_some() {
+        form::write(exchange, io, to, target)
     } else {
         write_passed(exchange, io, to, target)
     };
+    let rest = exchange.admitted.rest;
+    exchange.call.committed = rest == Rest::Follows;
     io.out.actions.push(Action::SendUp {
         attempt: live.id,
         lines,
         pieces,
+        rest,
     });
     exchange.facts.wait_begins(io.now);
 }
@@ -115,8 +121,20 @@ fn write_passed(exchange: &mut Exchange, io: &mut Io<'_>, to: To<'_>, target: &T
         passes(field, request.buf, upstream)
     });
     exchange.call.added_usage = added;
-    let lines = lines::end(io, to, line, pieces.clone(), Some(length as u64));
+    let lines = lines::end(io, to, line, pieces.clone(), Framing::Length(length as u64));
     (lines, pieces)
+}
+
+/// How the body goes up, where this is the length of what is held of it, edited.
+fn framing(exchange: &Exchange, io: &Io<'_>, held_bytes: usize) -> Framing {
+    match (exchange.admitted.rest, io.request.head.framing) {
+        (Rest::Follows, Framing::Length(length)) => {
+            // The edits lie in what is held.
+            Framing::Length(length.saturating_sub(io.body.len() as u64) + held_bytes as u64)
+        }
+        (Rest::Follows, _) => Framing::Chunked,
+        (Rest::Nothing, _) => Framing::Length(held_bytes as u64),
+    }
 }
 
 /// Notes which name will be sent; one with a star is put together.

@@ -9,7 +9,10 @@ use tollgate_dialect::{
     speak::{PathFacts, TargetFacts},
     translate,
 };
-use tollgate_wire::{head::Known, http1::write};
+use tollgate_wire::{
+    head::{Framing, Known},
+    http1::write,
+};
 
 use super::{Goes, To, header, lines};
 use crate::{
@@ -138,7 +141,7 @@ pub(super) fn write(exchange: &Exchange, io: &mut Io<'_>, to: To<'_>, target: &T
         field.known == Known::Other && TRACING.iter().any(|known| name.eq_ignore_ascii_case(known))
     });
     let length = translated.body.len() as u64;
-    let lines = lines::end(io, to, line, pieces.clone(), Some(length));
+    let lines = lines::end(io, to, line, pieces.clone(), Framing::Length(length));
     (lines, pieces)
 }
 

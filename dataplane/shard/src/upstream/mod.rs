@@ -99,6 +99,10 @@ pub struct Up {
     pub paused: bool,
     /// Something of the request has been sent.
     pub asked: bool,
+    /// More of the request's body is to be sent.
+    pub owes: bool,
+    /// It takes nothing more: a send failed.
+    pub refuses: bool,
     /// A byte of the answer has come.
     pub answered: bool,
     pub deadline: Option<Tick>,
@@ -139,6 +143,8 @@ impl Up {
             stopping: false,
             paused: false,
             asked: false,
+            owes: false,
+            refuses: false,
             answered: false,
             deadline: None,
             armed_at: None,
