@@ -32,6 +32,24 @@ impl Usage {
         take(&mut self.input_image, later.input_image);
     }
 
+    /// Adds what another call used.
+    pub fn add(&mut self, other: &Usage) {
+        let add = |mine: &mut Option<u64>, theirs: Option<u64>| {
+            if let Some(theirs) = theirs {
+                *mine = Some(mine.unwrap_or(0).saturating_add(theirs));
+            }
+        };
+        add(&mut self.input, other.input);
+        add(&mut self.cache_read, other.cache_read);
+        add(&mut self.cache_write_5m, other.cache_write_5m);
+        add(&mut self.cache_write_1h, other.cache_write_1h);
+        add(&mut self.output, other.output);
+        add(&mut self.reasoning, other.reasoning);
+        add(&mut self.input_audio, other.input_audio);
+        add(&mut self.output_audio, other.output_audio);
+        add(&mut self.input_image, other.input_image);
+    }
+
     /// Everything that went in: what dialects call the prompt's tokens, caches included.
     pub fn all_input(&self) -> u64 {
         sum(&[

@@ -8,6 +8,7 @@ use tollgate_wire::http1::read::BadHead;
 
 use crate::{
     Snapshot, Tick, attempt,
+    batches::CountedBatches,
     call::Call,
     facts::Facts,
     failure::{Failure, Kind},
@@ -48,6 +49,8 @@ pub struct Local {
     pub seed: u64,
     pub sequence: u64,
     pub signers: Signers,
+    /// The node's: every shard has the same.
+    pub batches: Arc<CountedBatches>,
 }
 
 /// What every feed is given.

@@ -36,6 +36,8 @@ pub(crate) struct Facts {
     pub outcome: Outcome,
     pub rejected: Option<&'static str>,
     pub usage: Option<Usage>,
+    /// Whose work `usage` is, where that is a batch: its id as the client has it.
+    pub batch: String,
     pub request_body_bytes: u64,
     pub response_body_bytes: u64,
     pub ended: Tick,
@@ -67,6 +69,7 @@ impl Default for Facts {
             outcome: Outcome::Complete,
             rejected: None,
             usage: None,
+            batch: String::new(),
             request_body_bytes: 0,
             response_body_bytes: 0,
             ended: Tick(0),

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod attempt;
+mod batches;
 mod call;
 mod cors;
 mod decode;
@@ -33,6 +34,7 @@ pub mod tick;
 mod upward;
 mod visible;
 
+pub use batches::CountedBatches;
 pub use exchange::{Exchange, Input, Io, Local, Peer};
 pub use outputs::{Action, Outputs, Piece};
 pub use signers::Signers;

@@ -39,6 +39,9 @@ pub struct Record<'a> {
     /// A `Failure` kind (`code` of the contract) when the gateway itself answered with an error.
     pub rejected: Option<&'static str>,
     pub usage: Option<Usage>,
+    /// `usage` is that of this batch, to be paid at a batch's price: its id as the client has it. Each is counted once by a
+    /// node while it runs; a ledger that sees it again knows it by this.
+    pub batch: Option<&'a str>,
     pub request_body_bytes: u64,
     pub response_body_bytes: u64,
     /// From the request's first byte to the record's end.

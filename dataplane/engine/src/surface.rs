@@ -58,7 +58,12 @@ pub(crate) enum NamesModel {
         before: &'static [u8],
         after: &'static [u8],
     },
-    /// The same, and it is the path that asks for a stream, or for none.
+    /// The path has an id between `before` and `between`, and behind that the name of something within what it names.
+    WithinPath {
+        before: &'static [u8],
+        between: &'static [u8],
+    },
+    /// The same as `InPath`, and it is the path that asks for a stream, or for none.
     AllInPath {
         before: &'static [u8],
         after: &'static [u8],
@@ -69,18 +74,33 @@ pub(crate) enum NamesModel {
 impl Surface {
     /// The model's name in the path, still percent-encoded.
     pub fn model_in_path<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
-        let (NamesModel::InPath { before, after } | NamesModel::AllInPath { before, after, .. }) = self.names_model
-        else {
+        match self.names_model {
+            NamesModel::InPath { before, after } | NamesModel::AllInPath { before, after, .. } => {
+                between(path, before, after)
+            }
+            NamesModel::WithinPath { before, between: middle } => {
+                let within = self.within(path)?;
+                between(path, before, &path[path.len() - within.len() - middle.len()..])
+            }
+            NamesModel::InBody => None,
+        }
+    }
+
+    /// The name, in the path, of something within what the id names; still percent-encoded, and one segment.
+    pub fn within<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
+        let NamesModel::WithinPath { between, .. } = self.names_model else {
             return None;
         };
-        between(path, before, after)
+        let start = memchr::memmem::rfind(path, between)? + between.len();
+        path.get(start..)
+            .filter(|name| !name.is_empty() && !name.contains(&b'/'))
     }
 
     /// Whether a stream is asked for, where the path says so.
     pub fn stream_in_path(&self) -> Option<bool> {
         match self.names_model {
             NamesModel::AllInPath { stream, .. } => Some(stream),
-            NamesModel::InBody | NamesModel::InPath { .. } => None,
+            NamesModel::InBody | NamesModel::InPath { .. } | NamesModel::WithinPath { .. } => None,
         }
     }
 
@@ -325,7 +345,7 @@ fn find_openai(path: &[u8]) -> Option<Found> {
         b"/v1/responses/compact" | b"/v1/responses/input_tokens" => Some(Found::Later(&OPENAI_LATER)),
         _ => other_at(path, b"/v1", &OPENAI_OTHERS).or_else(|| other_at(path, b"/v1", &OPENAI_FORMS)).or_else(|| {
             let later = || LATER.iter().any(|base| below(path, base).is_some());
-            objects::find(path).or_else(|| later().then_some(Found::Later(&OPENAI_LATER)))
+            objects::find_openai(path).or_else(|| later().then_some(Found::Later(&OPENAI_LATER)))
         }),
     }
 }
@@ -336,10 +356,10 @@ fn find_anthropic(path: &[u8]) -> Option<Found> {
         b"/v1/messages/count_tokens" => Some(Found::Surface(&COUNT_TOKENS)),
         b"/v1/models" => Some(Found::Surface(&ANTHROPIC_MODELS)),
         _ if names_model(path) => Some(Found::Surface(&ANTHROPIC_MODEL)),
-        _ if below(path, b"/v1/messages").is_some() || below(path, b"/v1/files").is_some() => {
-            Some(Found::Later(&ANTHROPIC_LATER))
-        }
-        _ => None,
+        _ => objects::find_anthropic(path).or_else(|| {
+            let later = below(path, b"/v1/messages").is_some() || below(path, b"/v1/files").is_some();
+            later.then_some(Found::Later(&ANTHROPIC_LATER))
+        }),
     }
 }
 

@@ -51,6 +51,7 @@ pub(crate) fn record(exchange: &Exchange) -> Record<'_> {
         streamed: facts.stream,
         rejected: facts.rejected,
         usage: facts.usage,
+        batch: Some(&*facts.batch).filter(|id| !id.is_empty()),
         request_body_bytes: facts.request_body_bytes,
         response_body_bytes: facts.response_body_bytes,
         total_ns: facts.ended.ns_since(facts.started),

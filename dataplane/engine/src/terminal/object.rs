@@ -28,6 +28,8 @@ use crate::{
 };
 
 const BATCHES: Operation = Operation::Other(b"/batches");
+const MESSAGE_BATCHES: Operation = Operation::Other(b"/messages/batches");
+const UPLOADS: Operation = Operation::Other(b"/uploads");
 const CONVERSATIONS: Operation = Operation::Other(b"/conversations");
 
 /// The member that names a batch's file.
@@ -49,7 +51,7 @@ fn read_head(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
     let pinned = exchange.pin();
     let key = exchange.facts.key.ok_or(Kind::NoKey)?;
     let surface = exchange.facts.surface;
-    if surface.operation == BATCHES && !pinned.keys.entry(key).batches {
+    if matches!(surface.operation, BATCHES | MESSAGE_BATCHES) && !pinned.keys.entry(key).batches {
         return Err(Kind::BatchesNotAllowed);
     }
     match surface.model_in_path(io.request.path()) {
@@ -60,7 +62,7 @@ fn read_head(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
         }
         None if io.request.head.method == Method::Get => return Err(Kind::ListNotServed),
         // What it names may say where it is made.
-        None if names_objects(surface.operation) => {}
+        None if names_objects(surface) => {}
         None => {
             let provider = provider_for_new(exchange, io)?;
             goes_to(exchange, io, nothing_yet(provider))?;
@@ -78,8 +80,8 @@ fn read_head(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
 }
 
 /// Do bodies of these calls name objects? A file's body is nobody's to read.
-fn names_objects(operation: Operation) -> bool {
-    matches!(operation, BATCHES | CONVERSATIONS)
+fn names_objects(surface: &Surface) -> bool {
+    matches!(surface.operation, BATCHES | MESSAGE_BATCHES | CONVERSATIONS | UPLOADS) && !surface.takes_form
 }
 
 fn read_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> {
@@ -90,7 +92,7 @@ fn read_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
     });
     match exchange.facts.surface.operation {
         BATCHES if path.is_some() => {}
-        operation if names_objects(operation) => open_body(exchange, io)?,
+        _ if names_objects(exchange.facts.surface) => open_body(exchange, io)?,
         _ => {}
     }
     let named = exchange.call.only_provider.map(|provider| Object {
@@ -178,6 +180,14 @@ fn goes_to(exchange: &mut Exchange, io: &Io<'_>, object: Object) -> Result<(), K
         write_segment(&object.raw, &mut rest);
         rest.extend_from_slice(after);
     }
+    if let NamesModel::WithinPath { between, .. } = surface.names_model {
+        rest.push(b'/');
+        write_segment(&object.raw, &mut rest);
+        rest.extend_from_slice(between);
+        let within = percent::decode(surface.within(io.request.path()).unwrap_or_default());
+        let within = str::from_utf8(&within).ok().filter(|within| !matches!(*within, "." | ".."));
+        write_segment(within.ok_or(Kind::NoSuchObject { name: "" })?, &mut rest);
+    }
     let (spoken, path) = upstream.spoken(surface.dialect);
     let place = path.beside(&rest).filter(|_| has_objects(surface, spoken));
     let (path, own_query) = place.ok_or(Kind::NotOffered)?;
@@ -195,18 +205,19 @@ fn goes_to(exchange: &mut Exchange, io: &Io<'_>, object: Object) -> Result<(), K
     Ok(())
 }
 
-/// Has a provider spoken to like that the objects of a surface of this dialect? Files and batches are of both.
+/// Has a provider spoken to like that the objects of a surface of this dialect? OpenAI's files and batches are of both its
+/// dialects.
 fn has_objects(surface: &Surface, spoken: Dialect) -> bool {
     match spoken {
-        Dialect::OpenAiResponses => true,
-        Dialect::OpenAi => surface.dialect == Some(Dialect::OpenAi),
-        Dialect::Anthropic | Dialect::Gemini | Dialect::Cohere | Dialect::Bedrock => false,
+        Dialect::OpenAiResponses => matches!(surface.dialect, Some(Dialect::OpenAi | Dialect::OpenAiResponses)),
+        Dialect::OpenAi | Dialect::Anthropic => surface.dialect == Some(spoken),
+        Dialect::Gemini | Dialect::Cohere | Dialect::Bedrock => false,
     }
 }
 
 const ASKED_WRONGLY: Kind = Kind::Header {
     name: "x-tollgate-provider",
-    wrong: "must name a provider of the OpenAI API that serves a model of this API key, and that has what the request names",
+    wrong: "must name a provider of this API that serves a model of this API key, and that has what the request names",
 };
 
 fn asked_provider<'a>(io: &Io<'a>) -> Option<&'a [u8]> {
@@ -233,7 +244,11 @@ fn provider_for_new(exchange: &Exchange, io: &Io<'_>) -> Result<usize, Kind> {
         })
     };
     let surface = exchange.facts.surface;
-    let speaks = |upstream: &Upstream| has_objects(surface, upstream.spoken(surface.dialect).0);
+    let speaks = |upstream: &Upstream| {
+        let (spoken, path) = upstream.spoken(surface.dialect);
+        // A cloud that serves the dialect's chats alone has no objects.
+        has_objects(surface, spoken) && path.beside(b"").is_some()
+    };
     let asked = asked_provider(io);
     let is_asked = |index: usize| asked.is_none_or(|name| *name == *snapshot.endpoints[index].provider.as_bytes());
     let mut upstreams = snapshot.upstreams.iter().enumerate();

@@ -27,6 +27,7 @@ fn record(request_id: &str) -> Record<'_> {
         streamed: false,
         rejected: None,
         usage: None,
+        batch: None,
         request_body_bytes: 0,
         response_body_bytes: 0,
         total_ns: 0,

@@ -32,6 +32,7 @@ fn record<'a>() -> Record<'a> {
             output: Some(7),
             ..Usage::default()
         }),
+        batch: None,
         request_body_bytes: 100,
         response_body_bytes: 200,
         total_ns: 3_000_000,
@@ -66,6 +67,7 @@ fn shards_add_up() {
         model: None,
         provider: None,
         usage: None,
+        batch: None,
         ..record()
     };
     shards[1].observe(&rejected, std::iter::empty());
