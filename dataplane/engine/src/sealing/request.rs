@@ -89,7 +89,7 @@ fn open_one(exchange: &Exchange, name: &'static str, quoted: &[u8]) -> Result<Ob
 fn find_ids(exchange: &Exchange, body: &[u8], ids: &mut Vec<(&'static str, Range<usize>)>) {
     static KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"file_id"));
     fn parts(path: &Path) -> bool {
-        path == [Name::PartIds]
+        matches!(path, [Name::PartIds] | [Name::PartIds, Name::PartIds])
     }
     /// What a tool was called with is the tool's.
     fn anthropic(path: &Path) -> bool {
