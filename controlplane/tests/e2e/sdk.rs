@@ -75,6 +75,28 @@ fn the_anthropic_sdk_works_unchanged() {
     run("anthropic_sdk.py");
 }
 
+#[test]
+fn forms_uploads_files_and_batches_work_and_are_their_owners() {
+    let sandbox = Sandbox::start();
+    let mut setup = Setup::to(sandbox.address);
+    let log = tempfile::NamedTempFile::new().expect("a file");
+    setup.top = setup.top.replace("access_log: off", &format!("access_log: \"file:{}\"", log.path().display()));
+    setup.top += "id_secret: env:TOLLGATE_TEST_ID_SECRET\nteams: { research: {}, sales: {} }\n";
+    setup.keys = "  tester: { secret: env:TOLLGATE_TEST_KEY, team: research, batches: true }\n  \
+                  rival: { secret: env:TOLLGATE_TEST_RIVAL, team: sales, batches: true }\n"
+        .to_owned();
+    setup.environment = vec![
+        ("TOLLGATE_TEST_ID_SECRET".to_owned(), "0123456789abcdef0123456789abcdef".to_owned()),
+        ("TOLLGATE_TEST_RIVAL".to_owned(), "tg-rival-secret".to_owned()),
+    ];
+    run_against("objects_sdk.py", &sandbox, setup, &[("TOLLGATE_RIVAL_KEY", "tg-rival-secret")]);
+    let lines = std::fs::read_to_string(log.path()).expect("the access log");
+    let counted: Vec<&str> = lines.lines().filter(|line| line.contains("\"batch\":\"")).collect();
+    assert_eq!(counted.len(), 2, "each batch is counted once:\n{}", counted.join("\n"));
+    assert!(counted.iter().all(|line| line.contains("\"upstream_model\":\"sandbox-small\"")), "{counted:?}");
+    assert!(counted[0].contains("\"output\":10,\"reasoning\":2") && counted[1].contains("\"output\":9"), "{counted:?}");
+}
+
 /// Dialects and the name of a model that speaks each; Bedrock's tells whose model it is.
 const UPSTREAMS: [(&str, &str); 6] = [
     ("openai", "gpt-5.4-mini"),
