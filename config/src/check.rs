@@ -63,7 +63,9 @@ fn document(root: &Node) -> Document {
     document.drain_delay_ms = fields.read("drain_delay", values::duration_ms);
     document.access_log = fields.read("access_log", access_log).unwrap_or_default();
     document.max_body_bytes = fields.read("max_body", max_body).unwrap_or(document.max_body_bytes);
-    document.max_upload_bytes = fields.read("max_upload", max_upload).unwrap_or(document.max_upload_bytes);
+    document.max_upload_bytes = fields
+        .read("max_upload", max_upload)
+        .unwrap_or(document.max_upload_bytes);
     document.id_secret = fields.read("id_secret", values::secret);
     document.client = fields.read("client", client_side::client).unwrap_or_default();
     client_side::few_listeners(&fields);

@@ -59,7 +59,9 @@ fn head(path: &str, framing: &str) -> String {
 /// Sends a form with a file of so many bytes, a piece at a time.
 fn send(client: &mut Client, path: &str, form: &Form, file_bytes: usize) {
     let framing = format!("content-length: {}", form.length(file_bytes));
-    client.send(head(path, &framing).as_bytes()).send(form.before.as_bytes());
+    client
+        .send(head(path, &framing).as_bytes())
+        .send(form.before.as_bytes());
     let piece = vec![b'\r'; 256 * 1024];
     let mut left = file_bytes;
     while left > 0 {
@@ -130,7 +132,12 @@ fn a_hundred_megabytes_pass_through_a_few_hundred_kilobytes() {
     assert_eq!(answer["text"], format!("The sandbox heard {length} bytes."));
     let arrival = sandbox.last_arrival();
     assert_eq!(header(&arrival, "content-length"), Some(length.to_string()));
-    assert!(arrival["body"].as_str().expect("text").contains("\r\n\r\nsandbox-small\r\n"));
+    assert!(
+        arrival["body"]
+            .as_str()
+            .expect("text")
+            .contains("\r\n\r\nsandbox-small\r\n")
+    );
 }
 
 #[test]
@@ -144,7 +151,10 @@ fn a_body_in_chunks_passes_in_chunks() {
     pieces.extend(std::iter::repeat_n(&piece[..], 200));
     pieces.push(form.after.as_bytes());
     for piece in pieces {
-        client.send(format!("{:x}\r\n", piece.len()).as_bytes()).send(piece).send(b"\r\n");
+        client
+            .send(format!("{:x}\r\n", piece.len()).as_bytes())
+            .send(piece)
+            .send(b"\r\n");
     }
     client.send(b"0\r\n\r\n");
     let answer = client.read().expect("an answer").expect(200).json();
@@ -279,14 +289,17 @@ fn a_client_that_leaves_takes_its_upload_with_it() {
     told.recv().expect("the provider gets what was sent");
     drop(client);
     provider.done();
-    until("the client to be forgotten", 10, || (gateway.connections() == 0).then_some(()));
+    until("the client to be forgotten", 10, || {
+        (gateway.connections() == 0).then_some(())
+    });
 }
 
 #[test]
 fn a_provider_that_refuses_early_and_reads_nothing_is_heard_at_once() {
     let (release, released) = mpsc::channel::<()>();
     let provider = Provider::new(move |mut socket| {
-        let answer = "HTTP/1.1 413 Too Large\r\ncontent-type: application/json\r\ncontent-length: 13\r\n\r\n{\"error\":413}";
+        let answer =
+            "HTTP/1.1 413 Too Large\r\ncontent-type: application/json\r\ncontent-length: 13\r\n\r\n{\"error\":413}";
         socket.write_all(answer.as_bytes()).expect("the gateway reads");
         // It stays, and reads nothing, until the client has its answer.
         let _ = released.recv();

@@ -88,17 +88,28 @@ fn forms_uploads_files_and_batches_work_and_are_their_owners() {
     let sandbox = Sandbox::start();
     let mut setup = Setup::to(sandbox.address);
     let log = tempfile::NamedTempFile::new().expect("a file");
-    setup.top = setup.top.replace("access_log: off", &format!("access_log: \"file:{}\"", log.path().display()));
+    setup.top = setup.top.replace(
+        "access_log: off",
+        &format!("access_log: \"file:{}\"", log.path().display()),
+    );
     setup.top += "id_secret: env:TOLLGATE_TEST_ID_SECRET\nteams: { research: {}, sales: {} }\n";
     setup.keys = "  tester: { secret: env:TOLLGATE_TEST_KEY, team: research, batches: true }\n  \
                   rival: { secret: env:TOLLGATE_TEST_RIVAL, team: sales, batches: true }\n"
         .to_owned();
     setup.environment = vec![
-        ("TOLLGATE_TEST_ID_SECRET".to_owned(), "0123456789abcdef0123456789abcdef".to_owned()),
+        (
+            "TOLLGATE_TEST_ID_SECRET".to_owned(),
+            "0123456789abcdef0123456789abcdef".to_owned(),
+        ),
         ("TOLLGATE_TEST_RIVAL".to_owned(), "tg-rival-secret".to_owned()),
     ];
     let gateway = start(setup);
-    run_script("objects_sdk.py", &sandbox, &gateway, &[("TOLLGATE_RIVAL_KEY", "tg-rival-secret")]);
+    run_script(
+        "objects_sdk.py",
+        &sandbox,
+        &gateway,
+        &[("TOLLGATE_RIVAL_KEY", "tg-rival-secret")],
+    );
     let counted = until("the batches' lines in the log", 10, || {
         let lines = std::fs::read_to_string(log.path()).expect("the access log");
         let counted = lines.lines().filter(|line| line.contains("\"batch\":\""));
@@ -106,8 +117,16 @@ fn forms_uploads_files_and_batches_work_and_are_their_owners() {
         (counted.len() >= 2).then_some(counted)
     });
     assert_eq!(counted.len(), 2, "each batch is counted once: {counted:?}");
-    assert!(counted.iter().all(|line| line.contains("\"upstream_model\":\"sandbox-small\"")), "{counted:?}");
-    assert!(counted[0].contains("\"output\":10,\"reasoning\":2") && counted[1].contains("\"output\":9"), "{counted:?}");
+    assert!(
+        counted
+            .iter()
+            .all(|line| line.contains("\"upstream_model\":\"sandbox-small\"")),
+        "{counted:?}"
+    );
+    assert!(
+        counted[0].contains("\"output\":10,\"reasoning\":2") && counted[1].contains("\"output\":9"),
+        "{counted:?}"
+    );
 }
 
 /// Dialects and the name of a model that speaks each; Bedrock's tells whose model it is.

@@ -46,6 +46,9 @@ mod tests {
         assert!((0..WAYS as u64).all(|n| !counted.counts_now(of_one_set(n))));
         assert!(counted.counts_now(of_one_set(8)) && !counted.counts_now(of_one_set(8)));
         let remembered = (0..WAYS as u64).filter(|n| !counted.counts_now(of_one_set(*n))).count();
-        assert!(remembered >= WAYS - 2, "one gave way, and perhaps another when that came back");
+        assert!(
+            remembered >= WAYS - 2,
+            "one gave way, and perhaps another when that came back"
+        );
     }
 }

@@ -78,7 +78,10 @@ impl Surface {
             NamesModel::InPath { before, after } | NamesModel::AllInPath { before, after, .. } => {
                 between(path, before, after)
             }
-            NamesModel::WithinPath { before, between: middle } => {
+            NamesModel::WithinPath {
+                before,
+                between: middle,
+            } => {
                 let within = self.within(path)?;
                 between(path, before, &path[path.len() - within.len() - middle.len()..])
             }
@@ -343,10 +346,12 @@ fn find_openai(path: &[u8]) -> Option<Found> {
         }
         // Calls of the API that make no object, and are not served.
         b"/v1/responses/compact" | b"/v1/responses/input_tokens" => Some(Found::Later(&OPENAI_LATER)),
-        _ => other_at(path, b"/v1", &OPENAI_OTHERS).or_else(|| other_at(path, b"/v1", &OPENAI_FORMS)).or_else(|| {
-            let later = || LATER.iter().any(|base| below(path, base).is_some());
-            objects::find_openai(path).or_else(|| later().then_some(Found::Later(&OPENAI_LATER)))
-        }),
+        _ => other_at(path, b"/v1", &OPENAI_OTHERS)
+            .or_else(|| other_at(path, b"/v1", &OPENAI_FORMS))
+            .or_else(|| {
+                let later = || LATER.iter().any(|base| below(path, base).is_some());
+                objects::find_openai(path).or_else(|| later().then_some(Found::Later(&OPENAI_LATER)))
+            }),
     }
 }
 

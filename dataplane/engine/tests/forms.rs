@@ -80,7 +80,10 @@ fn a_large_form_passes_as_it_comes() {
         assert_eq!(*rest, Rest::Follows);
         assert_eq!(*body, lead.replace("\r\ngpt\r\n", "\r\ngpt-spare\r\n"));
         assert_eq!(header(head, "content-length"), length.map(|_| "3000006"));
-        assert_eq!(header(head, "transfer-encoding"), length.xor(Some("")).map(|_| "chunked"));
+        assert_eq!(
+            header(head, "transfer-encoding"),
+            length.xor(Some("")).map(|_| "chunked")
+        );
         for piece in ["F and ", "on\r\n--xYz--"] {
             let passed = Did::PassUp {
                 attempt: 2,
@@ -136,7 +139,10 @@ fn a_second_model_is_refused_however_late_it_comes() {
         assert_eq!(did[0], Did::Abandon { attempt: 1 });
         let (status, _, body) = reply(&did);
         assert!(status == 400 && body.contains("'model' is given twice"), "{did:?}");
-        assert!(!did.iter().any(|did| matches!(did, Did::EndUp { .. } | Did::PassUp { .. })));
+        assert!(
+            !did.iter()
+                .any(|did| matches!(did, Did::EndUp { .. } | Did::PassUp { .. }))
+        );
     }
 }
 
@@ -167,17 +173,47 @@ fn what_is_wrong_with_a_form_is_said() {
         assert!(was == status && said.contains(why), "{was} {said}");
     };
     let form = part("model", "gpt") + END;
-    refused(&head(""), &(part("file", "x") + END), 400, "'model' is missing in the form");
-    refused(&head(""), &(part("model", "") + END), 400, "must be a text that is not empty");
+    refused(
+        &head(""),
+        &(part("file", "x") + END),
+        400,
+        "'model' is missing in the form",
+    );
+    refused(
+        &head(""),
+        &(part("model", "") + END),
+        400,
+        "must be a text that is not empty",
+    );
     refused(&head(""), &(part("model", "nix") + END), 404, "There is no model 'nix'");
     refused(&head("content-length: 9000000\n"), &form, 413, "8388608 bytes");
-    refused(&head("content-encoding: gzip\n"), &form, 400, "without a content-encoding");
-    refused(&head(""), "--xYz\r\nname: model\r\n\r\ngpt\r\n--xYz--", 400, "no content-disposition");
+    refused(
+        &head("content-encoding: gzip\n"),
+        &form,
+        400,
+        "without a content-encoding",
+    );
+    refused(
+        &head(""),
+        "--xYz\r\nname: model\r\n\r\ngpt\r\n--xYz--",
+        400,
+        "no content-disposition",
+    );
     let no_boundary = head("").replace("; boundary=xYz", "");
     refused(&no_boundary, &form, 400, "names no boundary");
     let narrow = head("").replace("secret-all", "secret-few");
-    refused(&narrow, &(part("model", "same") + END), 403, "may not use the model 'same'");
-    refused(&head(""), &(part("model", "sonnet") + END), 501, "No target of the model 'sonnet'");
+    refused(
+        &narrow,
+        &(part("model", "same") + END),
+        403,
+        "may not use the model 'same'",
+    );
+    refused(
+        &head(""),
+        &(part("model", "sonnet") + END),
+        501,
+        "No target of the model 'sonnet'",
+    );
 }
 
 #[test]
@@ -203,7 +239,10 @@ fn an_early_refusal_is_passed_on_while_the_client_still_sends() {
     rig.connected(1);
     let did = rig.answer(1, "HTTP/1.1 413 Too Large\ncontent-length: 2\n");
     assert_eq!(reply(&did).0, 413);
-    assert!(matches!(rig.feed(Input::BodyPassing(b"more"))[..], [Did::PassUp { .. }]));
+    assert!(matches!(
+        rig.feed(Input::BodyPassing(b"more"))[..],
+        [Did::PassUp { .. }]
+    ));
     rig.body(1, "no");
     assert_eq!(rig.end(1), [Did::Settle, Did::End]);
     assert_eq!(rig.feed(Input::BodyPassing(b"more")), []);
@@ -212,10 +251,9 @@ fn an_early_refusal_is_passed_on_while_the_client_still_sends() {
 
 #[test]
 fn json_is_taken_where_the_api_takes_it() {
-    let head = head("").replace("multipart/form-data; boundary=xYz", "application/json").replace(
-        PATH,
-        "POST /v1/images/edits",
-    );
+    let head = head("")
+        .replace("multipart/form-data; boundary=xYz", "application/json")
+        .replace(PATH, "POST /v1/images/edits");
     let mut rig = rig();
     let did = rig.request(&head, br#"{"model":"gpt","prompt":"a hat"}"#);
     assert_eq!(dialled(&did), [("one".to_owned(), false)]);

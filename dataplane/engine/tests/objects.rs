@@ -43,7 +43,10 @@ fn call(rig: &mut Rig, (line, key, more): (&str, &str, &str), body: &str, answer
     let (up, sent) = sent(&rig.connected(1));
     rig.answer(
         1,
-        &format!("HTTP/1.1 200 OK\ncontent-type: application/json\ncontent-length: {}\n", answer.len()),
+        &format!(
+            "HTTP/1.1 200 OK\ncontent-type: application/json\ncontent-length: {}\n",
+            answer.len()
+        ),
     );
     let mut down = String::new();
     for piece in answer.as_bytes().chunks(11) {
@@ -78,7 +81,10 @@ fn a_file_is_sent_in_parts() {
     // A part passes as it comes, and is nobody's to read.
     let line = format!("POST /v1/uploads/{upload}/parts");
     let form = "content-type: multipart/form-data; boundary=b\n";
-    rig.begin(&head(&line, "mine", &format!("{form}content-length: 5000000\n")), b"--b\r\n\"part_ids\":[");
+    rig.begin(
+        &head(&line, "mine", &format!("{form}content-length: 5000000\n")),
+        b"--b\r\n\"part_ids\":[",
+    );
     assert_eq!(rig.feed(Input::Head), [Did::ReadPart]);
     assert_eq!(dialled(&rig.feed(Input::BodyPart)), [("gpts".to_owned(), true)]);
     let did = rig.connected(1);
@@ -89,17 +95,24 @@ fn a_file_is_sent_in_parts() {
     assert_eq!((header(up, "content-length"), *rest), (Some("5000000"), Rest::Follows));
     rig.feed(Input::BodyPassing(b"rest"));
     rig.feed(Input::BodyPassed);
-    rig.answer(1, "HTTP/1.1 200 OK\ncontent-type: application/json\ncontent-length: 44\n");
+    rig.answer(
+        1,
+        "HTTP/1.1 200 OK\ncontent-type: application/json\ncontent-length: 44\n",
+    );
     let down = body_of(&rig.body(1, r#"{"id":"part_7","upload_id":"upload_9","a":1}"#)) + &body_of(&rig.end(1));
     let part = text(&tree(&down)["id"]);
     assert!(part.starts_with("part_tgt1"), "{part}");
     assert_eq!(tree(&down)["upload_id"], upload.as_str());
 
-    let whole = json!({"id": "upload_9", "status": "completed", "file": {"id": "file-3", "object": "file"}}).to_string();
+    let whole =
+        json!({"id": "upload_9", "status": "completed", "file": {"id": "file-3", "object": "file"}}).to_string();
     let line = format!("POST /v1/uploads/{upload}/complete");
     let order = json!({"part_ids": [part, part], "md5": "x"}).to_string();
     let (up, sent, down) = call(&mut rig, (&line, "mine", ""), &order, &whole);
-    assert!(up.starts_with("POST /v1/uploads/upload_9/complete HTTP/1.1\r\n"), "{up}");
+    assert!(
+        up.starts_with("POST /v1/uploads/upload_9/complete HTTP/1.1\r\n"),
+        "{up}"
+    );
     assert_eq!(sent, order.replace(&part, "part_7"));
     let file = text(&tree(&down)["file"]["id"]);
     assert!(file.starts_with("file-tgt1"), "{file}");
@@ -125,13 +138,19 @@ fn an_item_is_found_in_its_conversation() {
     let item = r#"{"id":"msg_2","content":[{"type":"input_file","file_id":"file-3"}]}"#;
     let line = format!("GET /openai/v1/conversations/{conversation}/items/msg_2?include=a");
     let (up, _, down) = call(&mut rig, (&line, "mine", ""), "", item);
-    assert!(up.starts_with("GET /v1/conversations/conv_5/items/msg_2?include=a HTTP/1.1\r\n"), "{up}");
+    assert!(
+        up.starts_with("GET /v1/conversations/conv_5/items/msg_2?include=a HTTP/1.1\r\n"),
+        "{up}"
+    );
     assert_eq!(tree(&down)["id"], "msg_2");
     assert!(text(&tree(&down)["content"][0]["file_id"]).starts_with("file-tgt1"));
     // Deleting an item answers with its conversation.
     let line = format!("DELETE /v1/conversations/{conversation}/items/msg_2");
     let (up, _, down) = call(&mut rig, (&line, "mine", ""), "", raw);
-    assert!(up.starts_with("DELETE /v1/conversations/conv_5/items/msg_2 HTTP/1.1\r\n"), "{up}");
+    assert!(
+        up.starts_with("DELETE /v1/conversations/conv_5/items/msg_2 HTTP/1.1\r\n"),
+        "{up}"
+    );
     assert_eq!(text(&tree(&down)["id"]), conversation);
     for item in ["..", "%2e%2e", "%2e", "a/b", ""] {
         let line = format!("GET /v1/conversations/{conversation}/items/{item}");
@@ -143,13 +162,17 @@ fn an_item_is_found_in_its_conversation() {
     // What is a slash to the provider alone is none of its path.
     let line = format!("GET /v1/conversations/{conversation}/items/a%2Fb");
     let (up, ..) = call(&mut rig, (&line, "mine", ""), "", item);
-    assert!(up.starts_with("GET /v1/conversations/conv_5/items/a%2Fb HTTP/1.1\r\n"), "{up}");
+    assert!(
+        up.starts_with("GET /v1/conversations/conv_5/items/a%2Fb HTTP/1.1\r\n"),
+        "{up}"
+    );
 }
 
 #[test]
 fn anthropics_files_are_their_owners() {
     let mut rig = rig();
-    let form = format!("{ANTHROPIC}anthropic-beta: files-api-2025-04-14\ncontent-type: multipart/form-data; boundary=b\n");
+    let form =
+        format!("{ANTHROPIC}anthropic-beta: files-api-2025-04-14\ncontent-type: multipart/form-data; boundary=b\n");
     let raw = r#"{"id":"file_011","type":"file"}"#;
     let (up, _, down) = call(&mut rig, ("POST /v1/files", "mine", &form), "--b--", raw);
     assert!(up.starts_with("POST /v1/files HTTP/1.1\r\n"), "{up}");
@@ -176,8 +199,16 @@ fn anthropics_files_are_their_owners() {
     ] {
         assert_eq!(status(&mut rig, (&line, key, ANTHROPIC), ""), expected, "{line}");
     }
-    let (up, _, down) = call(&mut rig, (&format!("GET /v1/files/{file}/content"), "mine", ANTHROPIC), "", raw);
-    assert!(up.starts_with("GET /v1/files/file_011/content HTTP/1.1\r\n") && down == raw, "{up} {down}");
+    let (up, _, down) = call(
+        &mut rig,
+        (&format!("GET /v1/files/{file}/content"), "mine", ANTHROPIC),
+        "",
+        raw,
+    );
+    assert!(
+        up.starts_with("GET /v1/files/file_011/content HTTP/1.1\r\n") && down == raw,
+        "{up} {down}"
+    );
 }
 
 const RESULTS: &str = concat!(
@@ -192,7 +223,12 @@ const RESULTS: &str = concat!(
 fn a_message_batch_is_its_owners_and_counted_once() {
     let mut rig = rig();
     let made = r#"{"id":"msgbatch_7","type":"message_batch","results_url":null}"#;
-    let (up, sent, down) = call(&mut rig, ("POST /v1/messages/batches", "mine", ANTHROPIC), r#"{"requests":[]}"#, made);
+    let (up, sent, down) = call(
+        &mut rig,
+        ("POST /v1/messages/batches", "mine", ANTHROPIC),
+        r#"{"requests":[]}"#,
+        made,
+    );
     assert!(up.starts_with("POST /v1/messages/batches HTTP/1.1\r\n"), "{up}");
     assert_eq!(sent, r#"{"requests":[]}"#);
     let batch = text(&tree(&down)["id"]);
@@ -204,11 +240,18 @@ fn a_message_batch_is_its_owners_and_counted_once() {
     let ended = format!(r#"{{"id":"msgbatch_7","results_url":"{url}"}}"#);
     let (_, _, down) = call(&mut rig, (&line, "mine", ANTHROPIC), "", &ended);
     let results = text(&tree(&down)["results_url"]);
-    assert_eq!(results, format!("/v1/messages/batches/{batch}/results"), "where the SDKs look for them");
+    assert_eq!(
+        results,
+        format!("/v1/messages/batches/{batch}/results"),
+        "where the SDKs look for them"
+    );
 
     for counts in [true, false] {
         let (up, _, down) = call(&mut rig, (&format!("GET {results}"), "mine", ANTHROPIC), "", RESULTS);
-        assert!(up.starts_with("GET /v1/messages/batches/msgbatch_7/results HTTP/1.1\r\n"), "{up}");
+        assert!(
+            up.starts_with("GET /v1/messages/batches/msgbatch_7/results HTTP/1.1\r\n"),
+            "{up}"
+        );
         assert_eq!(down, RESULTS);
         let record = rig.exchange.record();
         let used = record.usage.map(|usage| (usage.input, usage.cache_read, usage.output));
@@ -226,16 +269,29 @@ fn a_message_batch_is_its_owners_and_counted_once() {
     }
     let batches = "POST /v1/messages/batches";
     assert_eq!(status(&mut rig, (batches, "narrow", ANTHROPIC), "{}"), 403);
-    assert_eq!(status(&mut rig, ("GET /v1/messages/batches", "mine", ANTHROPIC), ""), 501);
+    assert_eq!(
+        status(&mut rig, ("GET /v1/messages/batches", "mine", ANTHROPIC), ""),
+        501
+    );
 }
 
 #[test]
 fn a_batch_counts_when_it_is_over_and_of_several_models_without_a_name() {
     let mut rig = rig();
-    let (_, _, down) = call(&mut rig, ("POST /v1/uploads", "mine", ""), "{}", r#"{"id":"upload_1","file":{"id":"file-1"}}"#);
+    let (_, _, down) = call(
+        &mut rig,
+        ("POST /v1/uploads", "mine", ""),
+        "{}",
+        r#"{"id":"upload_1","file":{"id":"file-1"}}"#,
+    );
     let file = text(&tree(&down)["file"]["id"]);
     let order = json!({"input_file_id": file, "endpoint": "/v1/chat/completions"}).to_string();
-    let (_, _, down) = call(&mut rig, ("POST /v1/batches", "mine", ""), &order, r#"{"id":"batch_1","status":"validating"}"#);
+    let (_, _, down) = call(
+        &mut rig,
+        ("POST /v1/batches", "mine", ""),
+        &order,
+        r#"{"id":"batch_1","status":"validating"}"#,
+    );
     let batch = text(&tree(&down)["id"]);
     let line = format!("GET /v1/batches/{batch}");
     let used = r#","model":"gpt-real","usage":{"input_tokens":30,"input_tokens_details":{"cached_tokens":10},"output_tokens":12,"output_tokens_details":{"reasoning_tokens":2}}}"#;
@@ -244,7 +300,9 @@ fn a_batch_counts_when_it_is_over_and_of_several_models_without_a_name() {
         call(&mut rig, (&line, "mine", ""), "", &answer);
         let record = rig.exchange.record();
         assert_eq!(record.batch, counts.then_some(&*batch), "{status}");
-        let used = record.usage.map(|usage| (usage.input, usage.cache_read, usage.output, usage.reasoning));
+        let used = record
+            .usage
+            .map(|usage| (usage.input, usage.cache_read, usage.output, usage.reasoning));
         assert_eq!(used, counts.then_some((Some(20), Some(10), Some(10), Some(2))));
         assert_eq!(record.upstream_model, counts.then_some("gpt-real"));
     }
@@ -252,7 +310,12 @@ fn a_batch_counts_when_it_is_over_and_of_several_models_without_a_name() {
     let made = r#"{"id":"msgbatch_8","type":"message_batch"}"#;
     let (_, _, down) = call(&mut rig, ("POST /v1/messages/batches", "mine", ANTHROPIC), "{}", made);
     let line = format!("GET /v1/messages/batches/{}/results", text(&tree(&down)["id"]));
-    call(&mut rig, (&line, "mine", ANTHROPIC), "", &RESULTS.replacen("claude-sonnet", "claude-opus", 1));
+    call(
+        &mut rig,
+        (&line, "mine", ANTHROPIC),
+        "",
+        &RESULTS.replacen("claude-sonnet", "claude-opus", 1),
+    );
     let record = rig.exchange.record();
     assert_eq!(record.usage.and_then(|usage| usage.output), Some(9));
     assert_eq!(record.upstream_model, None);

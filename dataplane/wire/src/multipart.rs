@@ -141,7 +141,11 @@ impl FormReader {
         self.name.clear();
         let name = field_name(&self.held[..end])?;
         self.name.extend_from_slice(name);
-        self.state = if wanted(&self.name) { State::Asked } else { State::Unasked };
+        self.state = if wanted(&self.name) {
+            State::Asked
+        } else {
+            State::Unasked
+        };
         let next = at + end + END.len() - had;
         self.held.clear();
         self.matched = 0;
@@ -215,7 +219,9 @@ fn boundary(content_type: &[u8]) -> Result<&[u8], BadForm> {
     }
     let boundary = named.ok_or(missing)?;
     let fits = (1..=MAX_BOUNDARY_BYTES).contains(&boundary.len());
-    let printable = boundary.iter().all(|byte| (b' '..=b'~').contains(byte) && !matches!(byte, b'"' | b'\\'));
+    let printable = boundary
+        .iter()
+        .all(|byte| (b' '..=b'~').contains(byte) && !matches!(byte, b'"' | b'\\'));
     match fits && printable {
         true => Ok(boundary),
         false => Err(BadForm("its boundary is not 1 to 70 characters that may stand there")),
@@ -258,7 +264,9 @@ fn field_name(head: &[u8]) -> Result<&[u8], BadForm> {
                 return Err(BadForm("a part has two content-dispositions"));
             }
         } else if line[..colon].eq_ignore_ascii_case(b"content-transfer-encoding")
-            && ![&b"7bit"[..], b"8bit", b"binary"].iter().any(|plain| value.eq_ignore_ascii_case(plain))
+            && ![&b"7bit"[..], b"8bit", b"binary"]
+                .iter()
+                .any(|plain| value.eq_ignore_ascii_case(plain))
         {
             return Err(BadForm("a part has a content-transfer-encoding"));
         }

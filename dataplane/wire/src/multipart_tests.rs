@@ -30,7 +30,12 @@ fn models(body: &[u8], lengths: &[usize]) -> Result<Vec<(String, u64)>, BadForm>
 
 /// A part with this head (of one line) and content.
 fn part(disposition: &str, content: &[u8]) -> Vec<u8> {
-    [format!("--xYz\r\ncontent-disposition: {disposition}\r\n\r\n").as_bytes(), content, b"\r\n"].concat()
+    [
+        format!("--xYz\r\ncontent-disposition: {disposition}\r\n\r\n").as_bytes(),
+        content,
+        b"\r\n",
+    ]
+    .concat()
 }
 
 fn form(parts: &[Vec<u8>]) -> Vec<u8> {
@@ -77,14 +82,20 @@ fn what_readers_of_forms_differ_on_is_refused() {
     refused(&form(&[part("form-data; name=a\nb: c", b"x")]), "is broken");
     refused(&form(&[part("form-data; name=a\r\nb", b"x")]), "no colon");
     refused(
-        &form(&[part("form-data; name=a\r\ncontent-disposition: form-data; name=b", b"x")]),
+        &form(&[part(
+            "form-data; name=a\r\ncontent-disposition: form-data; name=b",
+            b"x",
+        )]),
         "two content-dispositions",
     );
     refused(
         &form(&[part("form-data; name=model\r\nContent-Transfer-Encoding: base64", b"x")]),
         "transfer-encoding",
     );
-    refused(b"--xYz\r\ncontent-type: a/b\r\n\r\nx\r\n--xYz--", "no content-disposition");
+    refused(
+        b"--xYz\r\ncontent-type: a/b\r\n\r\nx\r\n--xYz--",
+        "no content-disposition",
+    );
     refused(&form(&[part("form-data; name=a", b"x\r\n--xYzz")]), "behind a boundary");
     refused(&form(&[part("form-data; name=model", &[b'a'; 2000])]), "too long");
     refused(&form(&[part(&"x".repeat(9000), b"x")]), "head of a part is too long");
@@ -93,12 +104,20 @@ fn what_readers_of_forms_differ_on_is_refused() {
 #[test]
 fn boundaries_are_read_from_content_types() {
     let delimiter = |text: &str| FormReader::new(text.as_bytes()).map(|reader| reader.delimiter);
-    for text in ["multipart/form-data; boundary=a-b", "Multipart/Form-Data;charset=utf-8 ; Boundary=\"a-b\""] {
+    for text in [
+        "multipart/form-data; boundary=a-b",
+        "Multipart/Form-Data;charset=utf-8 ; Boundary=\"a-b\"",
+    ] {
         assert!(is_form(text.as_bytes()));
         assert_eq!(delimiter(text), Ok(b"\r\n--a-b".to_vec()), "{text}");
     }
     let long = format!("multipart/form-data; boundary={}", "a".repeat(71));
-    for text in ["multipart/form-data", "multipart/form-data; boundary=", "a/b; boundary=x; boundary=y", &long] {
+    for text in [
+        "multipart/form-data",
+        "multipart/form-data; boundary=",
+        "a/b; boundary=x; boundary=y",
+        &long,
+    ] {
         assert!(delimiter(text).is_err(), "{text}");
     }
     assert!(!is_form(b"application/json") && !is_form(b"multipart/mixed; boundary=a"));

@@ -87,7 +87,9 @@ pub fn usage_of_object(object: &[u8]) -> Option<Usage> {
         usage.input_image,
     ];
     usage.input = prompt.or(input).map(|all| without(all, &inside));
-    usage.output = completion.or(output).map(|all| without(all, &[usage.reasoning, usage.output_audio]));
+    usage.output = completion
+        .or(output)
+        .map(|all| without(all, &[usage.reasoning, usage.output_audio]));
     (usage != Usage::default()).then_some(usage)
 }
 

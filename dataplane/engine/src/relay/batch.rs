@@ -136,7 +136,10 @@ impl Batch {
         };
         let text = |value: Option<Value>| value.and_then(|value| cursor::string(&body, value));
         // What was done before a batch was cancelled, or ran out of time, is paid for too.
-        let over = matches!(text(status).as_deref(), Some("completed" | "cancelled" | "expired" | "failed"));
+        let over = matches!(
+            text(status).as_deref(),
+            Some("completed" | "cancelled" | "expired" | "failed")
+        );
         let usage = usage.filter(|usage| over && usage.kind == Kind::Object);
         let used = usage.and_then(|usage| openai_chat::usage_of_object(usage.span.of(&body)));
         self.take(used, text(model).as_deref());

@@ -71,7 +71,9 @@ pub(super) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict,
     }
     admit::read_headers(exchange, io)?;
     if !passing::comes_plain(io) {
-        return Err(Kind::BadEncoding("a form is taken as it is, without a content-encoding"));
+        return Err(Kind::BadEncoding(
+            "a form is taken as it is, without a content-encoding",
+        ));
     }
     let content_type = io.request.get(Known::ContentType).unwrap_or_default();
     exchange.admitted.form = Some(Box::new(Form {

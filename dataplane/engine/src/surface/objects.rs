@@ -7,7 +7,14 @@ use crate::stage;
 
 /// The surface of a path of OpenAI's API, without its base prefix.
 pub(super) fn find_openai(path: &[u8]) -> Option<Found> {
-    find(path, RESPONSES.iter().chain(&CONVERSATIONS).chain(&FILES_AND_BATCHES).chain(&UPLOADS))
+    find(
+        path,
+        RESPONSES
+            .iter()
+            .chain(&CONVERSATIONS)
+            .chain(&FILES_AND_BATCHES)
+            .chain(&UPLOADS),
+    )
 }
 
 /// The same of Anthropic's.

@@ -29,7 +29,10 @@ pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
 
 /// Asks for a body of which nothing need be read, unless a signature is made of it.
 pub(super) fn ask_for_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Asked, Kind> {
-    let signs = exchange.facts.direct.is_some_and(|provider| exchange.pin().snapshot.upstreams[provider].signs());
+    let signs = exchange
+        .facts
+        .direct
+        .is_some_and(|provider| exchange.pin().snapshot.upstreams[provider].signs());
     let may_pass = if signs { MayPass::Never } else { MayPass::WhenLarge };
     passing::ask_for_body(exchange, io, may_pass)
 }

@@ -185,7 +185,9 @@ fn goes_to(exchange: &mut Exchange, io: &Io<'_>, object: Object) -> Result<(), K
         write_segment(&object.raw, &mut rest);
         rest.extend_from_slice(between);
         let within = percent::decode(surface.within(io.request.path()).unwrap_or_default());
-        let within = str::from_utf8(&within).ok().filter(|within| !matches!(*within, "." | ".."));
+        let within = str::from_utf8(&within)
+            .ok()
+            .filter(|within| !matches!(*within, "." | ".."));
         write_segment(within.ok_or(Kind::NoSuchObject { name: "" })?, &mut rest);
     }
     let (spoken, path) = upstream.spoken(surface.dialect);

@@ -54,7 +54,9 @@ impl Active {
     }
 
     fn next_of(&mut self, data: &[u8]) -> Next {
-        let Some(upload) = self.upload.as_mut() else { return Next::More };
+        let Some(upload) = self.upload.as_mut() else {
+            return Next::More;
+        };
         if self.head.framing != Framing::Chunked {
             let take = upload.left.min(data.len() as u64) as usize;
             upload.left -= take as u64;
@@ -129,7 +131,11 @@ impl Shard {
 
     /// All of it has come before the exchange could send any of it.
     pub fn lead_whole(&mut self, id: Id, mut active: Box<Active>) {
-        if active.upload.as_mut().is_some_and(|upload| std::mem::take(&mut upload.wanted)) {
+        if active
+            .upload
+            .as_mut()
+            .is_some_and(|upload| std::mem::take(&mut upload.wanted))
+        {
             return self.drive(id, active, Input::Body);
         }
         self.keep_upload(id, active);
@@ -211,7 +217,9 @@ impl Shard {
             let upload = active.upload.as_deref().filter(|_| !active.body_whole)?;
             Some((upload.wanted, upload.up, upload.paused))
         };
-        let Some((wanted, up, paused)) = upload(self) else { return };
+        let Some((wanted, up, paused)) = upload(self) else {
+            return;
+        };
         let waiting_bytes = match up {
             Some(up) => self.ups.get(up).map_or(0, |up| up.out.len()),
             None if wanted => 0,

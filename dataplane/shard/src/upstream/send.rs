@@ -120,12 +120,10 @@ impl Shard {
         let Some(socket) = up.socket.as_ref().filter(|_| !bytes.is_empty()) else {
             return;
         };
-        up.sending = Some(self.ring.send(
-            socket.as_raw_fd(),
-            Message::of(bytes),
-            Self::up_token(id),
-            on_sent(up),
-        ));
+        up.sending = Some(
+            self.ring
+                .send(socket.as_raw_fd(), Message::of(bytes), Self::up_token(id), on_sent(up)),
+        );
     }
 
     /// Part of a request is on its way.

@@ -59,8 +59,21 @@ impl Operation for Heard {
         let (bytes, tokens) = (digits(request.body.len() as u64), digits(reply.prompt_tokens));
         put(out, &[b"{\"text\":\"The sandbox heard ", &bytes, b" bytes.\""]);
         put(out, &[b",\"usage\":{\"type\":\"tokens\",\"input_tokens\":", &tokens]);
-        put(out, &[b",\"input_token_details\":{\"text_tokens\":0,\"audio_tokens\":", &tokens]);
-        put(out, &[b"},\"output_tokens\":5,\"total_tokens\":", &digits(reply.prompt_tokens + 5), b"}}"]);
+        put(
+            out,
+            &[
+                b",\"input_token_details\":{\"text_tokens\":0,\"audio_tokens\":",
+                &tokens,
+            ],
+        );
+        put(
+            out,
+            &[
+                b"},\"output_tokens\":5,\"total_tokens\":",
+                &digits(reply.prompt_tokens + 5),
+                b"}}",
+            ],
+        );
     }
 }
 

@@ -47,7 +47,9 @@ impl Operation for Objects {
     }
 
     fn write(&self, out: &mut Vec<u8>, request: &Request, _reply: &Reply) {
-        let Some(place) = place(request.view.path()) else { return };
+        let Some(place) = place(request.view.path()) else {
+            return;
+        };
         let is_get = request.view.head.method == Method::Get;
         if place.family == "files" && place.verb == Some("content") {
             return out.extend_from_slice(RESULTS.as_bytes());
