@@ -11,7 +11,7 @@ use crate::harness::{
     Client, Ended, Gateway, Sandbox, Setup,
     certificates::{Authority, Validity, handshake, trusting},
     free_port,
-    gateway::KEY,
+    gateway::{KEY, model_line, provider_line},
     probe::{peak_rss_kib, rss_kib},
     sandbox::header,
     until,
@@ -110,18 +110,17 @@ impl Provider {
     }
 }
 
-#[test]
-fn a_hundred_megabytes_pass_through_a_few_hundred_kilobytes() {
+/// A hundred megabytes of sound, and how much larger the data plane ever was than before.
+fn transcribe_much(form: &Form) -> (serde_json::Value, serde_json::Value) {
     const FILE_BYTES: usize = 100 * MIB;
     const ALLOWED_KIB: u64 = 1024;
     let (sandbox, gateway) = pair();
-    let form = Form::transcription();
     let transcribe = |file_bytes: usize| {
         let mut client = Client::connect(gateway.address);
-        send(&mut client, "/v1/audio/transcriptions", &form, file_bytes);
+        send(&mut client, "/v1/audio/transcriptions", form, file_bytes);
         client.read().expect("an answer").expect(200).json()
     };
-    transcribe(2 * MIB);
+    transcribe(3 * MIB);
     let before_kib = rss_kib(gateway.dataplane_pid());
     let answer = transcribe(FILE_BYTES);
     let peak_kib = peak_rss_kib(gateway.dataplane_pid());
@@ -130,7 +129,14 @@ fn a_hundred_megabytes_pass_through_a_few_hundred_kilobytes() {
     // The name is seven characters shorter at the provider.
     let length = form.length(FILE_BYTES) - "openai/".len();
     assert_eq!(answer["text"], format!("The sandbox heard {length} bytes."));
-    let arrival = sandbox.last_arrival();
+    (answer, sandbox.last_arrival())
+}
+
+#[test]
+fn a_hundred_megabytes_pass_through_a_few_hundred_kilobytes() {
+    let form = Form::transcription();
+    let (_, arrival) = transcribe_much(&form);
+    let length = form.length(100 * MIB) - "openai/".len();
     assert_eq!(header(&arrival, "content-length"), Some(length.to_string()));
     assert!(
         arrival["body"]
@@ -138,6 +144,15 @@ fn a_hundred_megabytes_pass_through_a_few_hundred_kilobytes() {
             .expect("text")
             .contains("\r\n\r\nsandbox-small\r\n")
     );
+}
+
+/// As the npm SDK and `curl` send it: the provider reads the right model, or it would not answer.
+#[test]
+fn a_hundred_megabytes_pass_with_the_model_behind_them() {
+    let form = Form::of(&[], &[("model", "openai/sandbox-status-200"), ("prompt", "x")]);
+    let (_, arrival) = transcribe_much(&form);
+    assert_eq!(header(&arrival, "transfer-encoding").as_deref(), Some("chunked"));
+    assert_eq!(header(&arrival, "content-length"), None);
 }
 
 #[test]
@@ -167,21 +182,28 @@ fn a_body_in_chunks_passes_in_chunks() {
     client.read().expect("an answer").expect(200);
 }
 
+/// Two providers may have what the form names.
+fn two_providers() -> (Sandbox, Gateway) {
+    let sandbox = Sandbox::start();
+    let mut setup = Setup::to(sandbox.address);
+    setup.top += "max_body: 8MiB\n";
+    setup.providers += &provider_line("other", "openai", sandbox.address);
+    setup.models += &model_line("other/*", &["other"]);
+    let gateway = setup.start();
+    (sandbox, gateway)
+}
+
 #[test]
-fn the_model_may_stand_behind_a_file_that_may_be_held() {
-    let (sandbox, gateway) = pair();
-    let form = Form::of(&[], &[("model", "openai/sandbox-small")]);
+fn where_two_providers_may_be_meant_the_model_stands_before_a_long_file() {
+    let (sandbox, gateway) = two_providers();
+    let form = Form::of(&[], &[("model", "other/sandbox-small")]);
     let mut client = Client::connect(gateway.address);
     send(&mut client, "/v1/images/edits", &form, 5 * MIB);
     let answer = client.read().expect("an answer").expect(200);
+    assert_eq!(answer.header("x-tollgate-provider"), Some("other"));
     assert!(answer.json()["data"][0]["b64_json"].is_string());
     let arrival = sandbox.last_arrival();
-    assert_eq!(
-        arrival["body_bytes"],
-        form.length(5 * MIB) - "openai/".len(),
-        "{arrival}"
-    );
-    let mut client = Client::connect(gateway.address);
+    assert_eq!(arrival["body_bytes"], form.length(5 * MIB) - "other/".len());
     thread::scope(|scope| {
         // It is refused while it is sent: not all of it may be taken.
         let mut writer = TcpStream::connect(gateway.address).expect("a connection");

@@ -42,7 +42,7 @@ fn begin_next(exchange: &mut Exchange, io: &mut Io<'_>) -> bool {
     // A kept connection that the provider closes meanwhile would take a body with it that cannot be sent again.
     let freshness = match exchange.admitted.rest {
         Rest::Nothing => Freshness::Pooled,
-        Rest::Follows => Freshness::Fresh,
+        Rest::Follows | Rest::FollowsInChunks => Freshness::Fresh,
     };
     dial(exchange, io, target, freshness);
     true
@@ -55,7 +55,7 @@ fn prepare(exchange: &mut Exchange, io: &Io<'_>, index: usize) -> Result<(), Fai
     let target = &pinned.snapshot.routes[route].targets[index];
     upward::set_sent_model(exchange, route, index, target);
     let upstream = &pinned.snapshot.upstreams[target.provider];
-    if exchange.admitted.rest == Rest::Follows && upstream.signs() {
+    if exchange.admitted.rest != Rest::Nothing && upstream.signs() {
         // A signature has the whole body in it.
         return Err(Failure::client(Kind::NotOffered));
     }

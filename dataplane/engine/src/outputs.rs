@@ -25,8 +25,10 @@ pub enum Piece {
 pub enum Rest {
     #[default]
     Nothing,
-    /// As its client sends it.
+    /// As its client sends it, in the framing that it came in.
     Follows,
+    /// The same in chunks, however it came: its length is not known yet.
+    FollowsInChunks,
 }
 
 /// How the client learns where the answer's body ends.

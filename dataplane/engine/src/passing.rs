@@ -1,6 +1,8 @@
 //! Bodies too large to be held: their beginning goes up with the head, and the rest as it comes. What went up is gone, so
 //! such a call is tried at one target alone once it began.
 
+pub(crate) mod late;
+
 use tollgate_config::Document;
 use tollgate_wire::head::{Framing, Known};
 
@@ -68,6 +70,7 @@ pub(crate) fn read_lead(exchange: &mut Exchange, io: &Io<'_>) -> Result<(), Kind
     }
     exchange.facts.request_body_bytes = io.body.len() as u64;
     match &mut exchange.admitted.form {
+        Some(form) if form.is_late => late::read_lead(exchange, io),
         Some(form) => form.read_lead(io.body),
         None => Ok(()),
     }
@@ -77,28 +80,39 @@ pub(crate) fn read_lead(exchange: &mut Exchange, io: &Io<'_>) -> Result<(), Kind
 pub(crate) fn more(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
     exchange.facts.request_body_bytes += bytes.len() as u64;
     let Some(live) = exchange.call.live else { return };
-    if let Some(form) = &mut exchange.admitted.form
-        && let Err(kind) = form.read(bytes)
-    {
-        // The provider has not seen the end of the request, and never will.
-        attempt::give_up(exchange, io, AttemptOutcome::Cancelled);
-        return exchange.refuse(Failure::client(kind), io);
+    let first = io.out.pieces.len() as u32;
+    let read = match &mut exchange.admitted.form {
+        Some(form) if form.is_late => late::more(exchange, io, bytes),
+        form => {
+            io.out.pieces.push(Piece::Input(0..bytes.len() as u32));
+            form.as_mut().map_or(Ok(()), |form| form.read(bytes))
+        }
+    };
+    if let Err(kind) = read {
+        return refuse(exchange, io, kind);
     }
     if exchange.phase() == Phase::Calling {
         attempt::wait_for_answer(exchange, io);
     }
-    let first = io.out.pieces.len() as u32;
-    io.out.pieces.push(Piece::Input(0..bytes.len() as u32));
     io.out.actions.push(Action::PassUp {
         attempt: live.id,
-        pieces: first..first + 1,
+        pieces: first..io.out.pieces.len() as u32,
     });
+}
+
+/// The provider has not seen the end of the request, and never will.
+fn refuse(exchange: &mut Exchange, io: &mut Io<'_>, kind: Kind) {
+    attempt::give_up(exchange, io, AttemptOutcome::Cancelled);
+    exchange.refuse(Failure::client(kind), io);
 }
 
 /// The body is complete.
 pub(crate) fn over(exchange: &mut Exchange, io: &mut Io<'_>) {
     exchange.admitted.rest = Rest::Nothing;
     let Some(live) = exchange.call.live else { return };
+    if let Err(kind) = late::over(exchange) {
+        return refuse(exchange, io, kind);
+    }
     if exchange.phase() == Phase::Calling {
         attempt::wait_for_answer(exchange, io);
     }

@@ -77,7 +77,12 @@ fn a_large_form_passes_as_it_comes() {
         let [Did::SendUp { head, body, rest, .. }] = &did[..] else {
             panic!("{did:?}")
         };
-        assert_eq!(*rest, Rest::Follows);
+        let expected = if length.is_some() {
+            Rest::Follows
+        } else {
+            Rest::FollowsInChunks
+        };
+        assert_eq!(*rest, expected);
         assert_eq!(*body, lead.replace("\r\ngpt\r\n", "\r\ngpt-spare\r\n"));
         assert_eq!(header(head, "content-length"), length.map(|_| "3000006"));
         assert_eq!(
@@ -258,4 +263,124 @@ fn json_is_taken_where_the_api_takes_it() {
     let did = rig.request(&head, br#"{"model":"gpt","prompt":"a hat"}"#);
     assert_eq!(dialled(&did), [("one".to_owned(), false)]);
     assert_eq!(sent(&rig.connected(1)).1, r#"{"model":"gpt-real","prompt":"a hat"}"#);
+}
+
+/// More than is held of a form that need not be held.
+fn long_file() -> String {
+    let part = part("file", &"x".repeat(1_100_000));
+    part[..part.len() - 2].to_owned()
+}
+
+/// A rig in which every model of the API lies at the provider `one`, and a form whose model has not come yet goes there.
+fn late(key: &str) -> Rig {
+    let mut rig = Rig::new(Document {
+        max_body_bytes: 32 * 1024 * 1024,
+        ..document()
+    });
+    let head = head(LONG).replace("secret-all", key);
+    rig.begin(&head, long_file().as_bytes());
+    assert_eq!(rig.feed(Input::Head), [Did::ReadPart]);
+    assert_eq!(dialled(&rig.feed(Input::BodyPart)), [("one".to_owned(), true)]);
+    rig
+}
+
+fn passed(did: &[Did]) -> String {
+    let texts = did.iter().map(|did| match did {
+        Did::PassUp { body, .. } => body.as_str(),
+        _ => "",
+    });
+    texts.collect()
+}
+
+#[test]
+fn a_form_whose_models_lie_at_one_provider_goes_there_before_it_names_one() {
+    let tail =
+        "\r\n".to_owned() + &part("stream", "false") + &part("model", "one/whisper") + &part("model2", "gpt") + END;
+    let expected = tail.replace("one/whisper", "whisper");
+    for (held, piece) in (0..tail.len())
+        .map(|held| (held, 1 + held % 7))
+        .chain([(0, 1000), (0, 1), (0, 3)])
+    {
+        let mut rig = late("secret-all");
+        // Some of it comes while the connection is made.
+        rig.set_body((long_file() + &tail[..held]).as_bytes());
+        let did = rig.connected(1);
+        let [Did::SendUp { head, body, rest, .. }] = &did[..] else {
+            panic!("{did:?}")
+        };
+        assert_eq!(*rest, Rest::FollowsInChunks);
+        assert_eq!(
+            (header(head, "content-length"), header(head, "transfer-encoding")),
+            (None, Some("chunked"))
+        );
+        let mut up = body.strip_prefix(&long_file()).expect("the file").to_owned();
+        for piece in tail.as_bytes()[held..].chunks(piece) {
+            up += &passed(&rig.feed(Input::BodyPassing(piece)));
+        }
+        assert_eq!(up, expected, "{held} bytes before, then {piece} at a time");
+        assert_eq!(rig.feed(Input::BodyPassed), [Did::EndUp { attempt: 1 }]);
+        let (_, lines, _) = reply(&rig.answer(1, "HTTP/1.1 200 OK\ncontent-length: 0\n"));
+        assert_eq!(header(&lines, "x-tollgate-model"), Some("whisper"));
+        rig.end(1);
+        let record = rig.exchange.record();
+        assert_eq!(record.model.map(|(_, name)| name), Some("one/*"));
+        assert_eq!((record.upstream_model, record.attempts), (Some("whisper"), 1));
+    }
+}
+
+#[test]
+fn a_late_name_is_judged_like_any_other() {
+    for (key, tail, status, why) in [
+        ("secret-few", part("model", "same"), 403, "may not use the model 'same'"),
+        ("secret-all", part("model", "nix"), 404, "There is no model 'nix'"),
+        (
+            "secret-all",
+            part("model", "sonnet"),
+            501,
+            "No target of the model 'sonnet'",
+        ),
+        ("secret-all", part("model", ""), 400, "must be a text that is not empty"),
+        (
+            "secret-all",
+            part("model", "gpt") + &part("model", "gpt"),
+            400,
+            "'model' is given twice",
+        ),
+        (
+            "secret-all",
+            part("modell", "gpt"),
+            400,
+            "'model' is missing in the form",
+        ),
+    ] {
+        let tail = "\r\n".to_owned() + &tail + END;
+        for piece in [1, 1000] {
+            let mut rig = late(key);
+            rig.connected(1);
+            let mut did = Vec::new();
+            for piece in tail.as_bytes().chunks(piece) {
+                did.extend(rig.feed(Input::BodyPassing(piece)));
+            }
+            did.extend(rig.feed(Input::BodyPassed));
+            let (was, _, said) = reply(&did);
+            assert!(was == status && said.contains(why), "{was} {said}");
+            assert!(
+                did.contains(&Did::Abandon { attempt: 1 }) && !did.contains(&Did::EndUp { attempt: 1 }),
+                "{did:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_form_that_may_go_to_several_providers_waits_for_its_model() {
+    let mut document = document();
+    document.max_body_bytes = 32 * 1024 * 1024;
+    document.models.push(rig::model("other", &[("two", "whisper")]));
+    let mut rig = Rig::new(document);
+    rig.begin(&head(LONG), long_file().as_bytes());
+    assert_eq!(rig.feed(Input::Head), [Did::ReadPart]);
+    assert_eq!(rig.feed(Input::BodyPart), [Did::ReadPart]);
+    rig.set_body((long_file() + "\r\n" + &part("model", "other") + END).as_bytes());
+    assert_eq!(dialled(&rig.feed(Input::BodyPart)), [("two".to_owned(), true)]);
 }

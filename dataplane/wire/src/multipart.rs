@@ -94,6 +94,11 @@ impl FormReader {
         self.state == State::End
     }
 
+    /// Where the value begins, in the body, of a field that was asked for and has not ended.
+    pub fn unfinished(&self) -> Option<u64> {
+        (self.state == State::Asked).then_some(self.value_start)
+    }
+
     /// Takes the next slice of the body; `found` gets each field that `wanted` says yes to.
     pub fn feed(
         &mut self,

@@ -12,10 +12,13 @@ use crate::{
     exchange::{Exchange, Io},
     failure::Kind,
     outputs::Rest,
-    passing::{self, Asked, MayPass},
+    passing::{self, Asked, MayPass, late},
     stage::Verdict,
     stages::admit,
 };
+
+/// What comes before the model is held up to this, when all that it may be lies at one provider.
+const MAX_LEAD_BYTES: usize = 1024 * 1024;
 
 /// A form, as far as it has come.
 #[derive(Debug)]
@@ -28,9 +31,23 @@ pub(crate) struct Form {
     stream: bool,
     /// A field that must be there once came again.
     repeated: bool,
+    /// It goes up before its model is known.
+    pub is_late: bool,
+    /// The beginning of a field's value, kept back until all of it has come. Late forms only.
+    pub kept: Vec<u8>,
 }
 
 impl Form {
+    /// Bytes of the body that were read.
+    pub fn read_bytes(&self) -> usize {
+        self.read_bytes
+    }
+
+    /// Where the value stands, in the body, of a field that is read and has not ended.
+    pub fn unfinished(&self) -> Option<usize> {
+        self.reader.unfinished().map(|start| start as usize)
+    }
+
     /// Reads what is new of the part of the body that is held.
     pub fn read_lead(&mut self, body: &[u8]) -> Result<(), Kind> {
         let read = self.read_bytes.min(body.len());
@@ -82,6 +99,8 @@ pub(super) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict,
         model: None,
         stream: false,
         repeated: false,
+        is_late: false,
+        kept: Vec::new(),
     }));
     match passing::ask_for_body(exchange, io, MayPass::WhenLarge)? {
         Asked::Body => Ok(Verdict::Pause),
@@ -98,26 +117,13 @@ fn read_lead(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
     };
     form.read_lead(io.body)?;
     let Some(named) = form.model.clone() else {
-        let max_bytes = pinned.snapshot.document.max_body_bytes;
-        return match exchange.admitted.rest {
-            Rest::Nothing => Err(model_is("is missing in the form")),
-            // Bound, like any body that is held.
-            Rest::Follows if io.body.len() as u64 > max_bytes => Err(Kind::Untranslatable {
-                field: "model".into(),
-                wrong: format!("must come before the file in a form of more than {max_bytes} bytes").into(),
-                offset: 0,
-            }),
-            Rest::Follows => {
-                passing::ask_for_more(exchange, io);
-                Ok(Verdict::Pause)
-            }
-        };
+        return wait_for_model(exchange, io);
     };
+    exchange.facts.stream = form.stream;
     let asked = str::from_utf8(io.body.get(named).unwrap_or_default()).unwrap_or_default();
     if asked.is_empty() {
         return Err(model_is("must be a text that is not empty"));
     }
-    exchange.facts.stream = form.stream;
     admit::find_model(&mut exchange.facts, &pinned.snapshot, asked);
     match exchange.facts.model {
         Some(_) => Ok(Verdict::Next),
@@ -125,7 +131,32 @@ fn read_lead(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
     }
 }
 
-fn model_is(wrong: &'static str) -> Kind {
+/// The model has not come yet.
+fn wait_for_model(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> {
+    let max_bytes = exchange.pin().snapshot.document.max_body_bytes;
+    if exchange.admitted.rest == Rest::Nothing {
+        return Err(model_is("is missing in the form"));
+    }
+    if io.body.len() > MAX_LEAD_BYTES && late::begin(exchange) {
+        return Ok(Verdict::Next);
+    }
+    if io.body.len() as u64 > max_bytes {
+        // Bound, like any body that is held.
+        return Err(Kind::Untranslatable {
+            field: "model".into(),
+            wrong: format!(
+                "must come before the file in a form of more than {max_bytes} bytes, as the models that it may name are \
+                 not all at one provider"
+            )
+            .into(),
+            offset: 0,
+        });
+    }
+    passing::ask_for_more(exchange, io);
+    Ok(Verdict::Pause)
+}
+
+pub(crate) fn model_is(wrong: &'static str) -> Kind {
     Kind::Untranslatable {
         field: "model".into(),
         wrong: wrong.into(),

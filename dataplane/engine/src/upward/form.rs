@@ -16,7 +16,11 @@ pub(super) fn write(exchange: &Exchange, io: &mut Io<'_>, to: To<'_>, target: &T
     let upstream = to.0;
     let (_, path) = upstream.spoken(exchange.facts.surface.dialect);
     let edits = [edit_model(exchange, target, io.out)];
-    let pieces = write_pieces(io.out, &edits, io.body, false);
+    let body = match &exchange.admitted.form {
+        Some(form) => &io.body[..io.body.len() - form.kept.len()],
+        None => io.body,
+    };
+    let pieces = write_pieces(io.out, &edits, body, false);
     let framing = framing(exchange, io, edited_length(&edits, io.body.len()));
     let request = io.request;
     let call = PathCall {

@@ -57,17 +57,22 @@ pub(crate) fn send(exchange: &mut Exchange, io: &mut Io<'_>) {
     let to = (upstream, target.provider, pinned.snapshot.revision, turn);
     let (lines, pieces) = if exchange.call.object.is_some() {
         object::write(exchange, io, to)
+    } else if exchange.admitted.form.is_some() {
+        form::write(exchange, io, to, target)
     } else if exchange.facts.direct.is_some() {
         direct::write(exchange, io, to)
     } else if exchange.call.translated.is_some() {
         translated::write(exchange, io, to, target)
-    } else if exchange.admitted.form.is_some() {
-        form::write(exchange, io, to, target)
     } else {
         write_passed(exchange, io, to, target)
     };
-    let rest = exchange.admitted.rest;
-    exchange.call.committed = rest == Rest::Follows;
+    let follows = exchange.admitted.rest == Rest::Follows;
+    exchange.call.committed = follows;
+    let rest = match (follows, framing(exchange, io, 0)) {
+        (false, _) => Rest::Nothing,
+        (true, Framing::Chunked) => Rest::FollowsInChunks,
+        (true, _) => Rest::Follows,
+    };
     io.out.actions.push(Action::SendUp {
         attempt: live.id,
         lines,
@@ -127,12 +132,13 @@ fn write_passed(exchange: &mut Exchange, io: &mut Io<'_>, to: To<'_>, target: &T
 
 /// How the body goes up, where this is the length of what is held of it, edited.
 fn framing(exchange: &Exchange, io: &Io<'_>, held_bytes: usize) -> Framing {
+    let late = exchange.admitted.form.as_ref().is_some_and(|form| form.is_late);
     match (exchange.admitted.rest, io.request.head.framing) {
-        (Rest::Follows, Framing::Length(length)) => {
+        (Rest::Follows, Framing::Length(length)) if !late => {
             // The edits lie in what is held.
             Framing::Length(length.saturating_sub(io.body.len() as u64) + held_bytes as u64)
         }
-        (Rest::Follows, _) => Framing::Chunked,
+        (Rest::Follows | Rest::FollowsInChunks, _) => Framing::Chunked,
         (Rest::Nothing, _) => Framing::Length(held_bytes as u64),
     }
 }

@@ -253,7 +253,7 @@ impl Shard {
         let Some(up) = self.ups.get_mut(id).filter(|up| !up.refuses) else {
             return;
         };
-        let chunked = active.head.framing == Framing::Chunked;
+        let chunked = up.chunks;
         for piece in pieces {
             let bytes = match piece {
                 Piece::Arena(range) => &arena[range.start as usize..range.end as usize],
@@ -281,7 +281,7 @@ impl Shard {
         };
         let Some(up) = self.ups.get_mut(id) else { return };
         up.owes = false;
-        if active.head.framing == Framing::Chunked && !up.refuses {
+        if up.chunks && !up.refuses {
             up.out.extend_from_slice(chunked::LAST_CHUNK);
             self.dirty_up(id);
         }

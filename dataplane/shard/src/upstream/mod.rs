@@ -101,6 +101,8 @@ pub struct Up {
     pub asked: bool,
     /// More of the request's body is to be sent.
     pub owes: bool,
+    /// It goes in chunks.
+    pub chunks: bool,
     /// It takes nothing more: a send failed.
     pub refuses: bool,
     /// A byte of the answer has come.
@@ -144,6 +146,7 @@ impl Up {
             paused: false,
             asked: false,
             owes: false,
+            chunks: false,
             refuses: false,
             answered: false,
             deadline: None,

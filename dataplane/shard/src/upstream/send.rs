@@ -37,7 +37,7 @@ impl Shard {
         };
         let mut own = self.buffer();
         own.extend_from_slice(lines);
-        if rest == Rest::Follows {
+        if rest != Rest::Nothing {
             self.upload_begins(active, id);
         }
         let (body, offset) = match active.head.framing {
@@ -45,9 +45,9 @@ impl Shard {
             _ => (&active.input, active.head.len),
         };
         let Some(up) = self.ups.get_mut(id) else { return };
-        up.owes = rest == Rest::Follows;
-        // Its body goes on in chunks.
-        let chunked = up.owes && active.head.framing == Framing::Chunked;
+        up.owes = rest != Rest::Nothing;
+        up.chunks = rest == Rest::FollowsInChunks;
+        let chunked = up.chunks;
         let body_bytes: u32 = pieces.iter().map(length).sum();
         if chunked && body_bytes > 0 {
             chunked::write_chunk_size(&mut own, body_bytes as usize);
