@@ -65,6 +65,9 @@ fn document(root: &Node) -> Document {
     document.drain_delay_ms = fields.read("drain_delay", values::duration_ms);
     document.access_log = fields.read("access_log", access_log).unwrap_or_default();
     document.max_body_bytes = fields.read("max_body", max_body).unwrap_or(document.max_body_bytes);
+    document.max_upload_bytes = fields
+        .read("max_upload", max_upload)
+        .unwrap_or(document.max_upload_bytes);
     document.id_secret = fields.read("id_secret", values::secret);
     document.cost_header_buffer_bytes = fields
         .read("cost_header_buffer", cost_header_buffer)
@@ -142,4 +145,13 @@ fn max_body(node: &Node) -> Option<u64> {
         return Some(bytes);
     }
     node.expected("a size for request bodies", "1B to 1GiB, such as 32MiB")
+}
+
+fn max_upload(node: &Node) -> Option<u64> {
+    const MAX_UPLOAD_BYTES: u64 = 64 << 30;
+    let bytes = values::size_bytes(node)?;
+    if (1..=MAX_UPLOAD_BYTES).contains(&bytes) {
+        return Some(bytes);
+    }
+    node.expected("a size for uploads", "1B to 64GiB, such as 512MiB")
 }

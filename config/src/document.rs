@@ -27,6 +27,8 @@ pub struct Document {
     pub max_body_bytes: u64,
     /// Answers up to this size say their cost in a header: they are held back until it is known. Zero: none does.
     pub cost_header_buffer_bytes: u64,
+    /// Of bodies that pass without being held: forms with a file, and whatever goes to `/providers/…`.
+    pub max_upload_bytes: u64,
     /// What the ids of objects that live at providers are sealed with; `None`: with each provider's own credential.
     pub id_secret: Option<Reference>,
     /// Client-side timeouts and bounds (`client:` in the document).
@@ -49,6 +51,7 @@ impl Default for Document {
             access_log: AccessLog::default(),
             max_body_bytes: 32 * 1024 * 1024,
             cost_header_buffer_bytes: 256 * 1024,
+            max_upload_bytes: 512 * 1024 * 1024,
             id_secret: None,
             client: ClientLimits::default(),
             listeners: Named::new(),

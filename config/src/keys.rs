@@ -22,6 +22,7 @@ pub static ROOT: Section = Section {
         "access_log",
         "max_body",
         "cost_header_buffer",
+        "max_upload",
         "id_secret",
         "client",
         "listeners",

@@ -61,7 +61,7 @@ fn the_document_itself() {
         ),
         (
             "[1]",
-            "1:1: : a list is not a map; a map of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, id_secret, client, listeners, admin, providers, models, teams, users, keys",
+            "1:1: : a list is not a map; a map of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, max_upload, id_secret, client, listeners, admin, providers, models, teams, users, keys",
         ),
     ] {
         assert_eq!(faults(text), expected, "{text}");
@@ -77,7 +77,7 @@ fn unknown_and_future_keys() {
         ),
         (
             "zzz: 1",
-            "2:6: /zzz: unknown key `zzz`; one of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, id_secret, client, listeners, admin, providers, models, teams, users, keys",
+            "2:6: /zzz: unknown key `zzz`; one of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, max_upload, id_secret, client, listeners, admin, providers, models, teams, users, keys",
         ),
         (
             "caches: { a: 1 }",
@@ -97,7 +97,7 @@ fn unknown_and_future_keys() {
         ),
         (
             "\"a/b~c\": 1",
-            "2:10: /a~1b~0c: unknown key `a/b~c`; one of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, id_secret, client, listeners, admin, providers, models, teams, users, keys",
+            "2:10: /a~1b~0c: unknown key `a/b~c`; one of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, max_upload, id_secret, client, listeners, admin, providers, models, teams, users, keys",
         ),
     ]);
 }
@@ -130,6 +130,10 @@ fn top_level_values() {
             "2:13: /access_log: `stdout` is not a place for the access log; off, stderr or file:PATH",
         ),
         ("max_body: 32MB", "2:11: /max_body: `32MB` is not a size; 32MiB"),
+        (
+            "max_upload: 65GiB",
+            "2:13: /max_upload: `65GiB` is not a size for uploads; 1B to 64GiB, such as 512MiB",
+        ),
         (
             "max_body: 33554432",
             "2:11: /max_body: `33554432` is not a size: it has no unit; 33554432B or 33554432KiB",

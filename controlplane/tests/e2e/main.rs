@@ -6,6 +6,7 @@
 mod harness;
 
 mod basics;
+mod bodies;
 mod bytes;
 mod config;
 mod crowd;

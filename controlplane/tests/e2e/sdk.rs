@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::Command};
 
 use crate::harness::{
-    Sandbox, Setup,
+    Gateway, Sandbox, Setup,
     certificates::{Authority, Validity},
     free_port,
     gateway::{KEY, provider_line},
@@ -34,15 +34,27 @@ fn run(script: &str) {
     run_against(script, &sandbox, Setup::to(sandbox.address), &[]);
 }
 
-fn run_against(script: &str, sandbox: &Sandbox, mut setup: Setup, environment: &[(&str, &str)]) {
-    let python = python();
+fn run_against(script: &str, sandbox: &Sandbox, setup: Setup, environment: &[(&str, &str)]) {
+    let gateway = start(setup);
+    let baseline = Baseline::of(gateway.dataplane_pid());
+    run_script(script, sandbox, &gateway, environment);
+    until("the SDK's connections to be gone", 10, || {
+        (gateway.connections() == 0).then_some(())
+    });
+    baseline.assert_restored(24 * 1024);
+}
+
+/// With a key besides that may use no model.
+fn start(mut setup: Setup) -> Gateway {
     setup.keys += "  narrow: { secret: env:TOLLGATE_TEST_NARROW, models: [ \"nothing/*\" ] }\n";
     setup
         .environment
         .push(("TOLLGATE_TEST_NARROW".to_owned(), "tg-narrow".to_owned()));
-    let gateway = setup.start();
-    let baseline = Baseline::of(gateway.dataplane_pid());
-    let output = Command::new(python)
+    setup.start()
+}
+
+fn run_script(script: &str, sandbox: &Sandbox, gateway: &Gateway, environment: &[(&str, &str)]) {
+    let output = Command::new(python())
         .arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/sdk").join(script))
         .env("TOLLGATE_URL", format!("http://{}", gateway.address))
         .env("TOLLGATE_KEY", KEY)
@@ -60,10 +72,6 @@ fn run_against(script: &str, sandbox: &Sandbox, mut setup: Setup, environment: &
     );
     assert!(output.status.success(), "{script}:\n{said}\n{complained}");
     println!("{said}");
-    until("the SDK's connections to be gone", 10, || {
-        (gateway.connections() == 0).then_some(())
-    });
-    baseline.assert_restored(24 * 1024);
 }
 
 #[test]
@@ -102,6 +110,52 @@ fn every_sdk_embeds_with_every_provider() {
         );
     }
     run_against("embeddings_sdk.py", &sandbox, setup, &[]);
+}
+
+#[test]
+fn forms_uploads_files_and_batches_work_and_are_their_owners() {
+    let sandbox = Sandbox::start();
+    let mut setup = Setup::to(sandbox.address);
+    let log = tempfile::NamedTempFile::new().expect("a file");
+    setup.top = setup.top.replace(
+        "access_log: off",
+        &format!("access_log: \"file:{}\"", log.path().display()),
+    );
+    setup.top += "id_secret: env:TOLLGATE_TEST_ID_SECRET\nteams: { research: {}, sales: {} }\n";
+    setup.keys = "  tester: { secret: env:TOLLGATE_TEST_KEY, team: research, batches: true }\n  \
+                  rival: { secret: env:TOLLGATE_TEST_RIVAL, team: sales, batches: true }\n"
+        .to_owned();
+    setup.environment = vec![
+        (
+            "TOLLGATE_TEST_ID_SECRET".to_owned(),
+            "0123456789abcdef0123456789abcdef".to_owned(),
+        ),
+        ("TOLLGATE_TEST_RIVAL".to_owned(), "tg-rival-secret".to_owned()),
+    ];
+    let gateway = start(setup);
+    run_script(
+        "objects_sdk.py",
+        &sandbox,
+        &gateway,
+        &[("TOLLGATE_RIVAL_KEY", "tg-rival-secret")],
+    );
+    let counted = until("the batches' lines in the log", 10, || {
+        let lines = std::fs::read_to_string(log.path()).expect("the access log");
+        let counted = lines.lines().filter(|line| line.contains("\"batch\":\""));
+        let counted: Vec<String> = counted.map(str::to_owned).collect();
+        (counted.len() >= 2).then_some(counted)
+    });
+    assert_eq!(counted.len(), 2, "each batch is counted once: {counted:?}");
+    assert!(
+        counted
+            .iter()
+            .all(|line| line.contains("\"upstream_model\":\"sandbox-small\"")),
+        "{counted:?}"
+    );
+    assert!(
+        counted[0].contains("\"output\":10,\"reasoning\":2") && counted[1].contains("\"output\":9"),
+        "{counted:?}"
+    );
 }
 
 /// Dialects and the name of a model that speaks each; Bedrock's tells whose model it is.

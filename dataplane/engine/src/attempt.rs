@@ -11,7 +11,8 @@ use crate::{
     call::Live,
     exchange::{Exchange, Io, Phase, UpstreamFault},
     failure::{Failure, Kind, RetryWhere, Waited},
-    outputs::{Action, AttemptId},
+    outputs::{Action, AttemptId, Rest},
+    passing,
     record::AttemptOutcome,
     relay,
     snapshot::EndpointId,
@@ -50,7 +51,12 @@ fn begin(exchange: &mut Exchange, io: &mut Io<'_>) {
     }
     exchange.call.tried += 1;
     exchange.call.provider = Some(provider);
-    dial(exchange, io, target, Freshness::Pooled);
+    // A kept connection that the provider closes meanwhile would take a body with it that cannot be sent again.
+    let freshness = match exchange.admitted.rest {
+        Rest::Nothing => Freshness::Pooled,
+        Rest::Follows | Rest::FollowsInChunks => Freshness::Fresh,
+    };
+    dial(exchange, io, target, freshness);
 }
 
 /// What can be known of the request to a target before there is a connection.
@@ -60,6 +66,10 @@ fn prepare(exchange: &mut Exchange, io: &Io<'_>, index: usize) -> Result<(), Fai
     let target = &pinned.snapshot.routes[route].targets[index];
     upward::set_sent_model(exchange, route, index, target);
     let upstream = &pinned.snapshot.upstreams[target.provider];
+    if exchange.admitted.rest != Rest::Nothing && upstream.signs() {
+        // A signature has the whole body in it.
+        return Err(Failure::client(Kind::NotOffered));
+    }
     let (spoken, _) = upstream.spoken(exchange.facts.surface.dialect);
     if !upward::is_needed(exchange, spoken, target) {
         exchange.call.forget_translated();
@@ -129,8 +139,17 @@ pub(crate) fn connected(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId)
     if exchange.phase() != Phase::Calling || !exchange.call.is_live(id) {
         return;
     }
+    if let Err(kind) = passing::read_lead(exchange, io) {
+        give_up(exchange, io, AttemptOutcome::Cancelled);
+        return exchange.refuse(Failure::client(kind), io);
+    }
     upward::send(exchange, io);
     exchange.call.sent = io.now;
+    wait_for_answer(exchange, io);
+}
+
+/// The provider has its `first_byte` time from now on.
+pub(crate) fn wait_for_answer(exchange: &mut Exchange, io: &Io<'_>) {
     let pinned = exchange.pin();
     if let Some(provider) = exchange.call.provider {
         let first_byte_ms = pinned.snapshot.upstreams[provider].timeouts.first_byte_ms;

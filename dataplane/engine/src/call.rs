@@ -53,6 +53,8 @@ pub(crate) struct Call {
     pub translated: Option<Translated>,
     /// Room for the next call's.
     spare_body: Vec<u8>,
+    /// Part of a body that is not kept went up: nobody else can be asked.
+    pub committed: bool,
     /// Usage was asked for on the client's behalf: what that adds to the stream is taken out again.
     pub added_usage: bool,
     /// `x-tollgate-timeout`.

@@ -55,8 +55,10 @@ pub(crate) fn is_known(exchange: &Exchange, unix_ms: u64) -> bool {
 fn price<'p>(exchange: &Exchange, pinned: &'p Pinned, unix_ms: u64) -> Option<Price<'p>> {
     let (snapshot, call) = (&pinned.snapshot, &exchange.call);
     let unix_s = unix_ms / 1000;
-    // Counting tokens is free, and asks about an object were paid for when it was made.
-    if exchange.facts.surface.name == "count_tokens" || call.object.is_some() {
+    // Counting tokens is free, and asks about an object were paid for when it was made; but not a batch, which is known only
+    // at its end.
+    let paid = call.object.is_some() && exchange.facts.batch.is_empty();
+    if exchange.facts.surface.name == "count_tokens" || paid {
         return None;
     }
     match call.sent_model {
@@ -91,6 +93,9 @@ pub(crate) fn read_tier(facts: &mut Facts, answer: &[u8]) {
 
 /// What is translated for another family of dialects is served as standard there.
 fn tier(exchange: &Exchange) -> ServiceTier {
+    if !exchange.facts.batch.is_empty() {
+        return ServiceTier::Batch;
+    }
     let to = exchange.call.translated.as_ref().map(|translated| translated.spoken);
     match to {
         None | Some(Dialect::OpenAi | Dialect::OpenAiResponses) => exchange.facts.tier,

@@ -9,11 +9,13 @@ use tollgate_wire::http1::read::BadHead;
 use crate::{
     Snapshot, Tick,
     attempt::{self, takeover},
+    batches::CountedBatches,
     call::Call,
     facts::Facts,
     failure::{Failure, Kind},
     identity::KeyTable,
-    outputs::{Action, AttemptId, Outputs},
+    outputs::{Action, AttemptId, Outputs, Rest},
+    passing,
     record::{AttemptOutcome, Outcome, Record},
     relay::{self, Relay},
     reply,
@@ -51,6 +53,8 @@ pub struct Local {
     pub signers: Signers,
     /// How targets are, and what may be tried again.
     pub routing: Routing,
+    /// The node's: every shard has the same.
+    pub batches: Arc<CountedBatches>,
 }
 
 /// What every feed is given.
@@ -62,8 +66,8 @@ pub struct Io<'a> {
     pub ready: bool,
     /// The request's head; valid from `Input::Head` to the end of the exchange.
     pub request: RequestView<'a>,
-    /// The request's body, freed of its transfer coding (a `content-encoding` stands: the engine decodes that); whole
-    /// from `Input::Body` on, empty before.
+    /// The request's body, freed of its transfer coding (a `content-encoding` stands: the engine decodes that). Empty at
+    /// first; whole from `Input::Body` on. After `ReadPart`: what has come of it, and from `SendUp` on what it had then.
     pub body: &'a [u8],
     pub local: &'a mut Local,
     pub out: &'a mut Outputs,
@@ -77,6 +81,12 @@ pub enum Input<'a> {
     BadHead(BadHead),
     /// The body asked for by `ReadBody` is whole, in `Io::body`.
     Body,
+    /// More of the body asked for by `ReadPart` has come: all there is so far is in `Io::body`.
+    BodyPart,
+    /// The next bytes of a body whose beginning has been sent up.
+    BodyPassing(&'a [u8]),
+    /// There are no more.
+    BodyPassed,
     /// The body asked for could not be read.
     ClientFault(ClientFault),
     /// The connection asked for by `Dial` stands.
@@ -178,11 +188,14 @@ impl Exchange {
         match input {
             Input::Head => self.enter_head(io),
             Input::BadHead(bad) => self.refuse(Failure::client(Kind::BadHead(bad)), io),
-            Input::Body => {
-                assert_eq!(self.phase, Phase::Staged, "a body that nobody asked for");
-                self.run_stages(io);
+            Input::Body => self.enter_body(io, Rest::Nothing),
+            Input::BodyPart => self.enter_body(io, Rest::Follows),
+            Input::BodyPassing(bytes) => passing::more(self, io, bytes),
+            Input::BodyPassed => passing::over(self, io),
+            Input::ClientFault(fault) => {
+                attempt::cancel(self, io);
+                self.refuse(Failure::client(Kind::ClientFault(fault)), io);
             }
-            Input::ClientFault(fault) => self.refuse(Failure::client(Kind::ClientFault(fault)), io),
             Input::Connected(id) => attempt::connected(self, io, id),
             Input::UpstreamHead(id, answer) => attempt::answered(self, io, id, answer),
             Input::UpstreamBody(id, bytes) => {
@@ -305,6 +318,12 @@ impl Exchange {
             Verdict::Refuse(failure) => self.refuse(failure, io),
             Verdict::Pause | Verdict::Taken => {}
         }
+    }
+
+    fn enter_body(&mut self, io: &mut Io<'_>, rest: Rest) {
+        assert_eq!(self.phase, Phase::Staged, "a body that nobody asked for");
+        self.admitted.rest = rest;
+        self.run_stages(io);
     }
 
     fn run_stages(&mut self, io: &mut Io<'_>) {

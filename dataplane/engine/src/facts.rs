@@ -42,6 +42,8 @@ pub(crate) struct Facts {
     pub tier: ServiceTier,
     /// Known once the usage is final.
     pub cost: Option<Cost>,
+    /// Whose work `usage` is, where that is a batch: its id as the client has it.
+    pub batch: String,
     pub request_body_bytes: u64,
     pub response_body_bytes: u64,
     pub ended: Tick,
@@ -75,6 +77,7 @@ impl Default for Facts {
             usage: None,
             tier: ServiceTier::Standard,
             cost: None,
+            batch: String::new(),
             request_body_bytes: 0,
             response_body_bytes: 0,
             ended: Tick(0),

@@ -4,7 +4,7 @@ mod render;
 
 use std::borrow::Cow;
 
-use tollgate_wire::{http1::read::BadHead, json::cursor::BadJson};
+use tollgate_wire::{http1::read::BadHead, json::cursor::BadJson, multipart::BadForm};
 
 use crate::{
     exchange::{ClientFault, UpstreamFault},
@@ -42,6 +42,8 @@ pub enum Kind {
     BadHead(BadHead),
     ClientFault(ClientFault),
     BadJson(BadJson),
+    /// A body of `multipart/form-data` that cannot be read.
+    BadForm(BadForm),
     /// A member of the body. `offset` is a byte offset into it.
     Field {
         name: &'static str,
@@ -158,7 +160,7 @@ impl Kind {
             Kind::BadHead(bad) => bad.status,
             Kind::ClientFault(Fault::TooLarge) | Kind::TooLarge { .. } | Kind::TranslatedTooLarge => 413,
             Kind::ClientFault(Fault::Timeout) => 408,
-            Kind::ClientFault(Fault::BadFraming(_)) | Kind::BadJson(_) | Kind::BadEncoding(_) => 400,
+            Kind::ClientFault(Fault::BadFraming(_)) | Kind::BadJson(_) | Kind::BadEncoding(_) | Kind::BadForm(_) => 400,
             Kind::Field { .. } | Kind::Header { .. } | Kind::Untranslatable { .. } | Kind::Unsupported(_) => 400,
             Kind::UnknownEncoding => 415,
             Kind::NoKey | Kind::UnknownKey | Kind::ExpiredKey | Kind::RemoteKey => 401,
@@ -180,7 +182,7 @@ impl Kind {
         use ClientFault as Fault;
         match self {
             Kind::BadHead(bad) if bad.status == 501 => code::NOT_SUPPORTED,
-            Kind::BadHead(_) | Kind::BadJson(_) | Kind::BadEncoding(_) => code::INVALID_REQUEST,
+            Kind::BadHead(_) | Kind::BadJson(_) | Kind::BadEncoding(_) | Kind::BadForm(_) => code::INVALID_REQUEST,
             Kind::Field { .. } | Kind::Header { .. } => code::INVALID_REQUEST,
             Kind::Untranslatable { .. } | Kind::Unsupported(_) => code::INVALID_REQUEST,
             Kind::ClientFault(Fault::TooLarge) | Kind::TooLarge { .. } | Kind::TranslatedTooLarge => {

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod attempt;
+mod batches;
 mod call;
 mod cors;
 pub mod cost;
@@ -16,6 +17,7 @@ pub mod failure;
 pub mod identity;
 mod names;
 pub mod outputs;
+mod passing;
 mod patterns;
 mod percent;
 pub mod record;
@@ -34,6 +36,7 @@ pub mod tick;
 mod upward;
 mod visible;
 
+pub use batches::CountedBatches;
 pub use exchange::{Exchange, Input, Io, Local, Peer};
 pub use outputs::{Action, Outputs, Piece};
 pub use signers::Signers;

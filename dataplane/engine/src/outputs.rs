@@ -16,8 +16,19 @@ pub enum Piece {
     Arena(Range<u32>),
     /// A range of the request's (decoded) body, `Io::body`.
     RequestBody(Range<u32>),
-    /// A range of the slice this feed's `Input::UpstreamBody` carried.
+    /// A range of the slice that this feed's `Input::UpstreamBody` or `Input::BodyPassing` carried.
     Input(Range<u32>),
+}
+
+/// What of a request's body is still to come when its head goes up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rest {
+    #[default]
+    Nothing,
+    /// As its client sends it, in the framing that it came in.
+    Follows,
+    /// The same in chunks, however it came: its length is not known yet.
+    FollowsInChunks,
 }
 
 /// How the client learns where the answer's body ends.
@@ -36,18 +47,28 @@ pub enum Action {
     /// Read the body (answer `Expect: 100-continue` first) and feed `Input::Body` once it is complete, decoded and at
     /// most `max_bytes` long; else `Input::ClientFault`. Until then nothing else happens.
     ReadBody { max_bytes: u64 },
+    /// Read on in the body and feed `Input::BodyPart` when more of it has come, `Input::Body` when that was all; a body of
+    /// more than `max_bytes` is an `Input::ClientFault`. Asked for again by each feed that wants more. Once a `SendUp` says
+    /// that the rest follows, that is fed as `Input::BodyPassing`, no faster than the provider takes it.
+    ReadPart { max_bytes: u64 },
     /// Obtain a connection to the endpoint: pooled, unless `fresh`. Answered by `Connected` or `UpstreamFailed`.
     Dial {
         attempt: AttemptId,
         endpoint: EndpointId,
         fresh: bool,
     },
-    /// Send a whole request: `lines` is the request line, all header lines and the empty line, complete; `pieces` the body.
+    /// Send a request: `lines` is the request line, all header lines and the empty line, complete; `pieces` the body, or
+    /// its beginning. Where `lines` say that it is chunked, the shell frames it.
     SendUp {
         attempt: AttemptId,
         lines: Range<u32>,
         pieces: Range<u32>,
+        rest: Rest,
     },
+    /// Send more of the body of a request whose rest follows.
+    PassUp { attempt: AttemptId, pieces: Range<u32> },
+    /// That was all of it.
+    EndUp { attempt: AttemptId },
     /// Give the attempt up: close its connection (or stop dialling). No input for it follows.
     Abandon { attempt: AttemptId },
     /// Begin the answer. `lines` are header lines without the status line, framing headers, `connection` and the empty line.

@@ -43,6 +43,9 @@ pub struct Record<'a> {
     pub usage: Option<Usage>,
     /// Where prices are known.
     pub cost: Option<Cost>,
+    /// `usage` is that of this batch, to be paid at a batch's price: its id as the client has it. Each is counted once by a
+    /// node while it runs; a ledger that sees it again knows it by this.
+    pub batch: Option<&'a str>,
     pub request_body_bytes: u64,
     pub response_body_bytes: u64,
     /// From the request's first byte to the record's end.

@@ -18,6 +18,8 @@ pub(crate) struct Surface {
     pub operation: Operation,
     /// Where a call names its model.
     pub names_model: NamesModel,
+    /// Its body is, or may be, a form with a file in it.
+    pub takes_form: bool,
     /// Answers have ids of objects that the client sees sealed.
     pub seals: bool,
     /// Value of `allow` in a 405.
@@ -93,7 +95,12 @@ pub(crate) enum NamesModel {
         before: &'static [u8],
         after: &'static [u8],
     },
-    /// The same, and it is the path that asks for a stream, or for none.
+    /// The path has an id between `before` and `between`, and behind that the name of something within what it names.
+    WithinPath {
+        before: &'static [u8],
+        between: &'static [u8],
+    },
+    /// The same as `InPath`, and it is the path that asks for a stream, or for none.
     AllInPath {
         before: &'static [u8],
         after: &'static [u8],
@@ -104,18 +111,36 @@ pub(crate) enum NamesModel {
 impl Surface {
     /// The model's name in the path, still percent-encoded.
     pub fn model_in_path<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
-        let (NamesModel::InPath { before, after } | NamesModel::AllInPath { before, after, .. }) = self.names_model
-        else {
+        match self.names_model {
+            NamesModel::InPath { before, after } | NamesModel::AllInPath { before, after, .. } => {
+                between(path, before, after)
+            }
+            NamesModel::WithinPath {
+                before,
+                between: middle,
+            } => {
+                let within = self.within(path)?;
+                between(path, before, &path[path.len() - within.len() - middle.len()..])
+            }
+            NamesModel::InBody => None,
+        }
+    }
+
+    /// The name, in the path, of something within what the id names; still percent-encoded, and one segment.
+    pub fn within<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
+        let NamesModel::WithinPath { between, .. } = self.names_model else {
             return None;
         };
-        between(path, before, after)
+        let start = memchr::memmem::rfind(path, between)? + between.len();
+        path.get(start..)
+            .filter(|name| !name.is_empty() && !name.contains(&b'/'))
     }
 
     /// Whether a stream is asked for, where the path says so.
     pub fn stream_in_path(&self) -> Option<bool> {
         match self.names_model {
             NamesModel::AllInPath { stream, .. } => Some(stream),
-            NamesModel::InBody | NamesModel::InPath { .. } => None,
+            NamesModel::InBody | NamesModel::InPath { .. } | NamesModel::WithinPath { .. } => None,
         }
     }
 
@@ -127,6 +152,11 @@ impl Surface {
 
     const fn sealing(mut self) -> Surface {
         self.seals = true;
+        self
+    }
+
+    const fn taking_form(mut self) -> Surface {
+        self.takes_form = true;
         self
     }
 
@@ -159,6 +189,7 @@ const fn surface(
         dialect,
         operation: Operation::Chat,
         names_model: NamesModel::InBody,
+        takes_form: false,
         seals: false,
         allow,
         stages,
@@ -224,6 +255,13 @@ static OPENAI_OTHERS: [Surface; 5] = [
     other("moderations", Dialect::OpenAi, Operation::Other(b"/moderations")),
     other("images", Dialect::OpenAi, Operation::Other(b"/images/generations")),
     other("speech", Dialect::OpenAi, Operation::Other(b"/audio/speech")),
+];
+/// Calls whose bodies are forms with a file in them.
+static OPENAI_FORMS: [Surface; 4] = [
+    other("transcriptions", Dialect::OpenAi, Operation::Other(b"/audio/transcriptions")).taking_form(),
+    other("translations", Dialect::OpenAi, Operation::Other(b"/audio/translations")).taking_form(),
+    other("image_edits", Dialect::OpenAi, Operation::Other(b"/images/edits")).taking_form(),
+    other("image_variations", Dialect::OpenAi, Operation::Other(b"/images/variations")).taking_form(),
 ];
 static COHERE_OTHERS: [Surface; 2] = [
     other("rerank", Dialect::Cohere, Operation::Rerank),
@@ -360,10 +398,12 @@ fn find_openai(path: &[u8]) -> Option<Found> {
         b"/v1/responses/input_tokens" => Some(Found::Surface(&INPUT_TOKENS)),
         // A call of the API that makes no object, and is not served.
         b"/v1/responses/compact" => Some(Found::Later(&OPENAI_LATER)),
-        _ => other_at(path, b"/v1", &OPENAI_OTHERS).or_else(|| {
-            let later = || LATER.iter().any(|base| below(path, base).is_some());
-            objects::find(path).or_else(|| later().then_some(Found::Later(&OPENAI_LATER)))
-        }),
+        _ => other_at(path, b"/v1", &OPENAI_OTHERS)
+            .or_else(|| other_at(path, b"/v1", &OPENAI_FORMS))
+            .or_else(|| {
+                let later = || LATER.iter().any(|base| below(path, base).is_some());
+                objects::find_openai(path).or_else(|| later().then_some(Found::Later(&OPENAI_LATER)))
+            }),
     }
 }
 
@@ -373,10 +413,10 @@ fn find_anthropic(path: &[u8]) -> Option<Found> {
         b"/v1/messages/count_tokens" => Some(Found::Surface(&COUNT_TOKENS)),
         b"/v1/models" => Some(Found::Surface(&ANTHROPIC_MODELS)),
         _ if names_model(path) => Some(Found::Surface(&ANTHROPIC_MODEL)),
-        _ if below(path, b"/v1/messages").is_some() || below(path, b"/v1/files").is_some() => {
-            Some(Found::Later(&ANTHROPIC_LATER))
-        }
-        _ => None,
+        _ => objects::find_anthropic(path).or_else(|| {
+            let later = below(path, b"/v1/messages").is_some() || below(path, b"/v1/files").is_some();
+            later.then_some(Found::Later(&ANTHROPIC_LATER))
+        }),
     }
 }
 

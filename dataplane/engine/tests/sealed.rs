@@ -588,5 +588,5 @@ fn a_conversation_is_made_where_its_files_are() {
     let (status, _) = refused(&make(&mut rig, "", "", "{"));
     assert_eq!(status, 400);
     let (status, _) = refused(&rig.request(&head("GET /v1/conversations/conv_1/items/msg_1", "all"), b""));
-    assert_eq!(status, 501);
+    assert_eq!(status, 404);
 }

@@ -182,6 +182,7 @@ fn start_shards(
     let peers: Arc<[ShardHandle]> = handles.clone().into();
     let load: Arc<[AtomicU32]> = cpus.iter().map(|_| AtomicU32::new(0)).collect();
     let resolver = resolve::start(Arc::clone(&peers))?;
+    let batches = Arc::default();
     tracing::info!(shards = cpus.len(), ?cpus, max_connections, "starting");
     let mut threads = Vec::new();
     for (index, ((inbox, wake), cpu)) in ends.into_iter().zip(cpus).enumerate() {
@@ -194,6 +195,7 @@ fn start_shards(
             load: Arc::clone(&load),
             resolver: resolver.clone(),
             access: log.clone(),
+            batches: Arc::clone(&batches),
             max_connections,
             control: commands.clone(),
         };

@@ -10,7 +10,7 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender};
 use tollgate_config::link::ShardRevision;
-use tollgate_engine::{Snapshot, identity::KeyTable};
+use tollgate_engine::{CountedBatches, Snapshot, identity::KeyTable};
 
 use crate::{access_log, control::Command, metrics::ShardMetrics, resolve, tls::TlsSet};
 
@@ -30,6 +30,8 @@ pub struct ShardSetup {
     pub load: Arc<[AtomicU32]>,
     pub resolver: resolve::Handle,
     pub access: access_log::Handle,
+    /// Batches that the node has counted.
+    pub batches: Arc<CountedBatches>,
     /// Of the process, as far as descriptors reach.
     pub max_connections: u32,
     /// The control thread's queue; what does not fit into it is not told.

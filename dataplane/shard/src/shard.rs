@@ -123,6 +123,7 @@ impl Shard {
             prepared: None,
             local: Local {
                 seed: clock.seed(setup.id),
+                batches: Arc::clone(&setup.batches),
                 ..Local::default()
             },
             out: Outputs::default(),

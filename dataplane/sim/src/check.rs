@@ -38,7 +38,9 @@ pub(crate) fn apply(
         assert!(matches!(action, Action::End | Action::Cut), "{action:?} after Settle");
     }
     match action {
-        Action::ReadBody { .. } => assert!(received.status.is_none() && upstream.is_none(), "a body is read first"),
+        Action::ReadBody { .. } | Action::ReadPart { .. } => {
+            assert!(received.status.is_none() && upstream.is_none(), "a body is read first");
+        }
         Action::Dial { attempt, .. } => {
             assert!(upstream.is_none(), "two attempts at once");
             assert!(received.status.is_none(), "an attempt after the answer began");
@@ -58,6 +60,10 @@ pub(crate) fn apply(
                 "sent before the connection stood, or twice"
             );
             live.sent = true;
+        }
+        Action::PassUp { attempt, .. } | Action::EndUp { attempt } => {
+            let sent = upstream.as_ref().is_some_and(|up| up.id == *attempt && up.sent);
+            assert!(sent, "more of a body before its beginning");
         }
         Action::Abandon { attempt } => {
             assert_eq!(

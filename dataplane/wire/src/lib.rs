@@ -10,6 +10,7 @@ pub mod head;
 pub mod http1;
 pub mod json;
 mod known;
+pub mod multipart;
 pub mod span;
 pub mod sse;
 

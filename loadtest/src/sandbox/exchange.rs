@@ -17,7 +17,7 @@ use super::{
 };
 
 /// A request body over this is refused.
-const MAX_BODY_BYTES: u64 = 64 * 1024 * 1024;
+const MAX_BODY_BYTES: u64 = 256 * 1024 * 1024;
 /// Room for one read, and the most of it where a longer body is known to come.
 const READ_BYTES: usize = 16 * 1024;
 const MOST_READ_BYTES: usize = 256 * 1024;

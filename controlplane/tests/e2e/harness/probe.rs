@@ -4,8 +4,17 @@ use std::time::{Duration, Instant};
 
 /// Resident memory, KiB.
 pub fn rss_kib(pid: u32) -> u64 {
+    of_status(pid, "VmRSS:")
+}
+
+/// The most of it there ever was.
+pub fn peak_rss_kib(pid: u32) -> u64 {
+    of_status(pid, "VmHWM:")
+}
+
+fn of_status(pid: u32, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|value| value.trim().strip_suffix(" kB")?.trim().parse().ok())
         .unwrap_or(0)
 }

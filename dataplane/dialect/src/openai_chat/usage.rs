@@ -60,18 +60,21 @@ pub fn usage_of_object(object: &[u8]) -> Option<Usage> {
     if object.first() != Some(&b'{') {
         return None;
     }
-    let (mut prompt, mut completion) = (None, None);
+    let (mut prompt, mut completion, mut input, mut output) = (None, None, None, None);
     let mut usage = Usage::default();
     numbers::each(object, |outer, key, count| {
         let class = match (outer, key) {
             (b"", b"prompt_tokens") => &mut prompt,
             (b"", b"completion_tokens") => &mut completion,
-            (b"prompt_tokens_details", b"cached_tokens") => &mut usage.cache_read,
+            // As sounds, pictures and batches say it.
+            (b"", b"input_tokens") => &mut input,
+            (b"", b"output_tokens") => &mut output,
+            (b"prompt_tokens_details" | b"input_tokens_details", b"cached_tokens") => &mut usage.cache_read,
             // One lifetime, half an hour unless asked for otherwise: the class of the provider's default.
             (b"prompt_tokens_details", b"cache_write_tokens") => &mut usage.cache_write_5m,
-            (b"prompt_tokens_details", b"audio_tokens") => &mut usage.input_audio,
-            (b"prompt_tokens_details", b"image_tokens") => &mut usage.input_image,
-            (b"completion_tokens_details", b"reasoning_tokens") => &mut usage.reasoning,
+            (b"prompt_tokens_details" | b"input_token_details", b"audio_tokens") => &mut usage.input_audio,
+            (b"prompt_tokens_details" | b"input_tokens_details", b"image_tokens") => &mut usage.input_image,
+            (b"completion_tokens_details" | b"output_tokens_details", b"reasoning_tokens") => &mut usage.reasoning,
             (b"completion_tokens_details", b"audio_tokens") => &mut usage.output_audio,
             _ => return,
         };
@@ -83,8 +86,10 @@ pub fn usage_of_object(object: &[u8]) -> Option<Usage> {
         usage.input_audio,
         usage.input_image,
     ];
-    usage.input = prompt.map(|all| without(all, &inside));
-    usage.output = completion.map(|all| without(all, &[usage.reasoning, usage.output_audio]));
+    usage.input = prompt.or(input).map(|all| without(all, &inside));
+    usage.output = completion
+        .or(output)
+        .map(|all| without(all, &[usage.reasoning, usage.output_audio]));
     (usage != Usage::default()).then_some(usage)
 }
 

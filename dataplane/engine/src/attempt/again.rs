@@ -71,6 +71,10 @@ impl Ended {
 pub(super) fn plan(exchange: &Exchange, io: &mut Io<'_>, ended: &Ended) -> Option<Plan> {
     let pinned = exchange.pin();
     let route = &pinned.snapshot.routes[route_index(exchange)];
+    // A body that was not kept cannot be sent again.
+    if exchange.call.committed {
+        return None;
+    }
     let allowed = route.retry.attempts.clamp(1, MAX_ATTEMPTS);
     let tried = exchange.call.tried - exchange.call.tried_before;
     if u32::from(tried) >= allowed {

@@ -12,7 +12,7 @@ use tollgate_wire::json::edit;
 use super::{Culprit, Failure, Kind, Waited};
 use crate::{
     exchange::{ClientFault, Exchange, UpstreamFault},
-    relay, speaks,
+    passing, relay, speaks,
     stages::authorize,
 };
 
@@ -128,7 +128,7 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
         }
         Kind::ClientFault(ClientFault::Timeout) => "The request body did not arrive in time.".into(),
         Kind::ClientFault(ClientFault::TooLarge) => match exchange.pinned() {
-            Some(pinned) => too_large(pinned.snapshot.document.max_body_bytes).into(),
+            Some(pinned) => too_large(passing::max_bytes(exchange, &pinned.snapshot.document)).into(),
             None => "The request body is too large.".into(),
         },
         Kind::TooLarge { max_bytes } => too_large(*max_bytes).into(),
@@ -137,6 +137,7 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
             bad.reason, bad.offset
         )
         .into(),
+        Kind::BadForm(bad) => format!("The form in the request body cannot be read: {bad}.").into(),
         Kind::Field { name, wrong, offset } => format!("'{name}' {wrong} (byte {offset} of the body).").into(),
         Kind::Header { name, wrong } => format!("The header '{name}' {wrong}.").into(),
         Kind::UnknownEncoding => "This content-encoding is not understood; send the body as it is, or as gzip, br or \

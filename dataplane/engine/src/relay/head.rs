@@ -6,7 +6,7 @@ use tollgate_wire::{
     http1::write,
 };
 
-use super::{Mode, hold, listen::Listener, translated};
+use super::{Mode, batch, hold, listen::Listener, translated};
 use crate::{
     attempt::route_index,
     cors,
@@ -34,6 +34,7 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
         // What an object says of usage was used when it was made.
         exchange.relay.mode = Mode::Unread;
     }
+    exchange.relay.batch = batch::begin(exchange, answer);
     exchange.relay.listener = listener(exchange);
     // Taking bytes out of a stream changes its length, and so do sealed ids.
     let edits = exchange.relay.mode == Mode::Events && exchange.call.added_usage || seals;

@@ -1,5 +1,6 @@
 //! The answer on its way down: head, body, end. Bytes pass untouched; usage is read beside them.
 
+mod batch;
 mod events;
 mod head;
 mod hold;
@@ -46,6 +47,8 @@ pub(crate) struct Relay {
     translating: translated::Translating,
     /// Reads an answer beside its bytes, in the dialects whose usage takes more than a look.
     listener: Option<listen::Listener>,
+    /// Reads what a batch used.
+    batch: Option<Box<batch::Batch>>,
     /// Seals the ids of what passes.
     sealer: Option<Box<Sealer>>,
     /// Length of the provider's answer, where it is known beforehand.
@@ -97,7 +100,8 @@ impl Relay {
             .answering
             .as_ref()
             .map_or(0, |answering| answering.held_bytes());
-        self.held.len() + self.hold.held_bytes() + translated
+        let batch = self.batch.as_ref().map_or(0, |batch| batch.held_bytes());
+        self.held.len() + self.hold.held_bytes() + translated + batch
     }
 
     pub fn take_sealer(&mut self) -> Option<Box<Sealer>> {
@@ -138,6 +142,9 @@ pub(crate) fn body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, byte
         Mode::Whole => whole::read(exchange, bytes),
         Mode::WholeGzip => whole::keep(&mut exchange.relay, bytes),
         Mode::Unread => {}
+    }
+    if let Some(batch) = &mut exchange.relay.batch {
+        batch.feed(bytes);
     }
     let first = io.out.pieces.len() as u32;
     match exchange.relay.sealer {
@@ -195,6 +202,7 @@ pub(crate) fn end(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId) {
         Mode::EventsGzip | Mode::Binary | Mode::Unread => {}
     }
     whole::estimate(exchange, io);
+    batch::finish(exchange, io);
     hold::end(exchange, io);
     let first = io.out.pieces.len() as u32;
     answer::end(exchange, io);

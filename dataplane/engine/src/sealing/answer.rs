@@ -9,7 +9,10 @@ use super::{
     follow::{Follow, Found, Name, Path},
     is_of_container, names_file, seal,
 };
-use crate::exchange::{Exchange, Io};
+use crate::{
+    exchange::{Exchange, Io},
+    surface::NamesModel,
+};
 
 /// What is known of an answer whose ids are sealed.
 #[derive(Debug, Default)]
@@ -24,7 +27,8 @@ fn wants(path: &Path) -> bool {
     let named = matches!(
         inner,
         [Name::Id | Name::PreviousResponseId | Name::InputFileId | Name::OutputFileId | Name::ErrorFileId]
-            | [Name::Conversation | Name::Prompt, Name::Id]
+            | [Name::UploadId | Name::ResultsUrl]
+            | [Name::Conversation | Name::Prompt | Name::File, Name::Id]
     );
     named || names_file(path)
 }
@@ -36,10 +40,10 @@ pub(crate) fn pass(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
     };
     let mut at = 0;
     let out = &mut io.out;
-    let held = sealer.0.feed(bytes, wants, |_, found| {
+    let held = sealer.0.feed(bytes, wants, |path, found| {
         out.push_input(at..found.at.start);
         let start = out.arena.len();
-        write(exchange, &found, &mut out.arena);
+        write(exchange, path, &found, &mut out.arena);
         out.push_written(start);
         at = found.at.end;
     });
@@ -55,9 +59,9 @@ pub(crate) fn pass_copied(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]
     let mut at = 0;
     let arena = &mut io.out.arena;
     let start = arena.len();
-    let held = sealer.0.feed(bytes, wants, |_, found| {
+    let held = sealer.0.feed(bytes, wants, |path, found| {
         arena.extend_from_slice(&bytes[at..found.at.start]);
-        write(exchange, &found, arena);
+        write(exchange, path, &found, arena);
         at = found.at.end;
     });
     arena.extend_from_slice(&bytes[at..bytes.len() - held]);
@@ -83,9 +87,9 @@ pub(crate) fn in_events(exchange: &Exchange, io: &mut Io<'_>, events: &[u8]) -> 
     let mut line_start = 0;
     for line in events.split_inclusive(|&byte| byte == b'\n') {
         if line.starts_with(b"data:") && mentions_ids(line) {
-            Follow::default().feed(line, wants, |_, found| {
+            Follow::default().feed(line, wants, |path, found| {
                 let start = io.out.arena.len();
-                write(exchange, &found, &mut io.out.arena);
+                write(exchange, path, &found, &mut io.out.arena);
                 let at = line_start + found.at.start..line_start + found.at.end;
                 sealed.push((at, io.out.written_since(start)));
             });
@@ -103,13 +107,29 @@ fn mentions_ids(events: &[u8]) -> bool {
 }
 
 /// The id as the client sees it; what cannot be sealed stays, and opens nothing.
-fn write(exchange: &Exchange, found: &Found<'_>, out: &mut Vec<u8>) {
-    let sealed = match found.clean && !is_of_container(found.text) {
-        true => seal(exchange, found.text),
-        false => None,
+fn write(exchange: &Exchange, path: &Path, found: &Found<'_>, out: &mut Vec<u8>) {
+    let sealed = match path {
+        _ if !found.clean || is_of_container(found.text) => None,
+        [Name::ResultsUrl] => results_path(exchange, found.text),
+        // An item of a conversation, and not the conversation.
+        [Name::Id] if is_item(exchange, found.text) => None,
+        _ => seal(exchange, found.text),
     };
     match sealed {
         Some(sealed) => edit::write_escaped(out, &sealed),
         None => out.extend_from_slice(found.text),
     }
+}
+
+/// Where the results of a message batch are, in place of the provider's own address: the SDKs read a path as one of the
+/// address they were given.
+fn results_path(exchange: &Exchange, url: &[u8]) -> Option<String> {
+    const FAMILY: &[u8] = b"/messages/batches/";
+    let start = memchr::memmem::find(url, FAMILY)? + FAMILY.len();
+    let raw = url[start..].strip_suffix(b"/results")?;
+    Some(format!("/v1/messages/batches/{}/results", seal(exchange, raw)?))
+}
+
+fn is_item(exchange: &Exchange, id: &[u8]) -> bool {
+    matches!(exchange.facts.surface.names_model, NamesModel::WithinPath { .. }) && !id.starts_with(b"conv_")
 }

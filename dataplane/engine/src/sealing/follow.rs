@@ -16,16 +16,22 @@ pub(crate) enum Name {
     Other,
     Conversation,
     ErrorFileId,
+    File,
     FileId,
     FileIds,
     Id,
+    /// Of Anthropic's tool calls: what a tool is called with.
+    Input,
     InputFileId,
     /// What stands below is the user's own, whatever its names.
     Opaque,
     OutputFileId,
+    PartIds,
     PreviousResponseId,
     Prompt,
     Response,
+    ResultsUrl,
+    UploadId,
 }
 
 impl Name {
@@ -33,15 +39,20 @@ impl Name {
         match key {
             b"conversation" => Name::Conversation,
             b"error_file_id" => Name::ErrorFileId,
+            b"file" => Name::File,
             b"file_id" => Name::FileId,
             b"file_ids" => Name::FileIds,
             b"id" => Name::Id,
+            b"input" => Name::Input,
             b"input_file_id" => Name::InputFileId,
-            b"metadata" | b"parameters" | b"schema" => Name::Opaque,
+            b"input_schema" | b"metadata" | b"parameters" | b"schema" => Name::Opaque,
             b"output_file_id" => Name::OutputFileId,
+            b"part_ids" => Name::PartIds,
             b"previous_response_id" => Name::PreviousResponseId,
             b"prompt" => Name::Prompt,
             b"response" => Name::Response,
+            b"results_url" => Name::ResultsUrl,
+            b"upload_id" => Name::UploadId,
             _ => Name::Other,
         }
     }

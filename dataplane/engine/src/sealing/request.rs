@@ -3,6 +3,7 @@
 use std::{borrow::Cow, ops::Range, sync::LazyLock};
 
 use memchr::memmem::Finder;
+use tollgate_config::document::Dialect;
 use tollgate_wire::{
     Span,
     json::{
@@ -13,10 +14,10 @@ use tollgate_wire::{
 
 use super::{
     Object,
-    follow::{Follow, Path},
+    follow::{Follow, Name, Path},
     is_of_container, names_file, open,
 };
-use crate::{exchange::Exchange, failure::Kind};
+use crate::{exchange::Exchange, failure::Kind, surface::Operation};
 
 /// More ids than this in one request are refused: each costs a MAC.
 const MAX_IDS: usize = 1024;
@@ -44,7 +45,7 @@ pub(crate) fn open_all(
             ids.push((name, value.span.range()));
         }
     }
-    find_files(body, &mut ids);
+    find_ids(exchange, body, &mut ids);
     if ids.is_empty() {
         return Ok(());
     }
@@ -84,18 +85,28 @@ fn open_one(exchange: &Exchange, name: &'static str, quoted: &[u8]) -> Result<Ob
     found.ok_or(Kind::NoSuchObject { name })
 }
 
-/// Files named anywhere.
-fn find_files(body: &[u8], ids: &mut Vec<(&'static str, Range<usize>)>) {
+/// Files named anywhere, and the parts of an upload.
+fn find_ids(exchange: &Exchange, body: &[u8], ids: &mut Vec<(&'static str, Range<usize>)>) {
     static KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"file_id"));
-    fn wants(path: &Path) -> bool {
-        names_file(path)
+    fn parts(path: &Path) -> bool {
+        matches!(path, [Name::PartIds] | [Name::PartIds, Name::PartIds])
     }
-    if KEY.find(body).is_none() && !may_hide_keys(body) {
+    /// What a tool was called with is the tool's.
+    fn anthropic(path: &Path) -> bool {
+        names_file(path) && !path.contains(&Name::Input)
+    }
+    let surface = exchange.facts.surface;
+    let (name, wants): (_, fn(&Path) -> bool) = match surface.dialect {
+        _ if surface.operation == Operation::Other(b"/uploads") => ("part_ids", parts),
+        Some(Dialect::Anthropic) => ("file_id", anthropic),
+        _ => ("file_id", names_file),
+    };
+    if name == "file_id" && KEY.find(body).is_none() && !may_hide_keys(body) {
         return;
     }
     Follow::default().feed(body, wants, |_, found| {
         if !is_of_container(found.text) {
-            ids.push(("file_id", found.at.start - 1..found.at.end + 1));
+            ids.push((name, found.at.start - 1..found.at.end + 1));
         }
     });
 }

@@ -80,6 +80,11 @@ impl CallPath {
         matches!(self.dialect, Dialect::Gemini | Dialect::Bedrock)
     }
 
+    /// Does the path of this operation, another than chats, name the model?
+    pub fn has_model_at(&self, operation: &[u8]) -> bool {
+        Cut::new(&self.other(operation)).after.is_some()
+    }
+
     /// Appends `POST`, path and query.
     pub fn write(&self, call: &PathCall<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"POST ");

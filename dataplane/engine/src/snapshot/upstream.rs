@@ -47,6 +47,11 @@ pub(crate) struct Signing {
 }
 
 impl Upstream {
+    /// Are its requests signed, body and all?
+    pub fn signs(&self) -> bool {
+        self.credentials.iter().any(|credential| credential.signing.is_some())
+    }
+
     /// The dialect to speak with a client of this one, and its paths: the client's own where the provider has it.
     pub fn spoken(&self, client: Option<Dialect>) -> (Dialect, &CallPath) {
         let found = self.dialects.iter().find(|(dialect, _)| Some(*dialect) == client);

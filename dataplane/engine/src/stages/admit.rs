@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use tollgate_config::document::Dialect;
 use tollgate_dialect::canonical::seal;
 use tollgate_wire::{
-    head::{Framing, Known},
+    head::Known,
     json::{
         cursor::{self, Kind as Json, Value},
         watch::Watch,
@@ -13,14 +13,16 @@ use tollgate_wire::{
 };
 
 use crate::{
-    cost, decode,
+    Snapshot, cost, decode,
     exchange::{Exchange, Io},
-    facts::MAX_MODEL_NAME_BYTES,
+    facts::{Facts, MAX_MODEL_NAME_BYTES},
     failure::{Failure, Kind},
-    outputs::Action,
+    outputs::Rest,
+    passing::{self, Asked, MayPass},
     percent,
     sealing::request::Opened,
     stage::Verdict,
+    stages::form::{self, Form},
     visible,
 };
 
@@ -32,6 +34,12 @@ const MAX_KEPT_BYTES: usize = 1024;
 #[derive(Debug, Default)]
 pub(crate) struct Admitted {
     pub asked_for_body: bool,
+    /// What of the body is still to come.
+    pub rest: Rest,
+    /// The body may pass without being held whole.
+    pub passes: bool,
+    /// The body is a form, and not all of it may have been read.
+    pub form: Option<Box<Form>>,
     /// The body, when it came with a `content-encoding`.
     pub decoded: Option<Vec<u8>>,
     pub model: Option<Value>,
@@ -77,6 +85,7 @@ impl Admitted {
 
 pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
     let verdict = match exchange.admitted.asked_for_body {
+        _ if form::is_sent(exchange, io) => form::enter(exchange, io),
         true => read_body(exchange, io),
         false => read_head(exchange, io),
     };
@@ -107,23 +116,19 @@ pub(crate) fn read_headers(exchange: &mut Exchange, io: &Io<'_>) -> Result<(), K
 }
 
 fn read_head(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> {
-    let max_bytes = exchange.pin().snapshot.document.max_body_bytes;
     read_headers(exchange, io)?;
-    match io.request.head.framing {
-        Framing::Length(length) if length > max_bytes => return Err(Kind::TooLarge { max_bytes }),
-        Framing::None | Framing::Length(0) => {
-            return Err(Kind::Field {
-                name: "model",
-                wrong: "is missing: the body is empty",
-                offset: 0,
-            });
-        }
-        _ => {}
-    }
     exchange.admitted.asked_for_body = true;
-    io.out.actions.push(Action::ReadBody { max_bytes });
-    Ok(Verdict::Pause)
+    match passing::ask_for_body(exchange, io, MayPass::Never)? {
+        Asked::Body => Ok(Verdict::Pause),
+        Asked::Nothing => Err(EMPTY),
+    }
 }
+
+pub(crate) const EMPTY: Kind = Kind::Field {
+    name: "model",
+    wrong: "is missing: the body is empty",
+    offset: 0,
+};
 
 fn read_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> {
     let pinned = exchange.pin();
@@ -149,7 +154,7 @@ fn read_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
             });
         }
     };
-    push_bounded(&mut facts.model_asked, &asked, MAX_MODEL_NAME_BYTES);
+    find_model(facts, &pinned.snapshot, &asked);
     facts.stream = match (facts.surface.stream_in_path(), admitted.stream) {
         (Some(stream), _) => stream,
         (None, None) => false,
@@ -163,11 +168,17 @@ fn read_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
         ) => false,
         (None, Some(value)) => return Err(field("stream", "must be true or false", value)),
     };
-    facts.model = pinned.snapshot.models.find(&asked);
     match facts.model {
-        Some(_) if asked.len() <= MAX_MODEL_NAME_BYTES => Ok(Verdict::Next),
-        _ => Err(Kind::ModelNotFound),
+        Some(_) => Ok(Verdict::Next),
+        None => Err(Kind::ModelNotFound),
     }
+}
+
+/// Notes the name asked for, and the configured model that it is.
+pub(crate) fn find_model(facts: &mut Facts, snapshot: &Snapshot, asked: &str) {
+    push_bounded(&mut facts.model_asked, asked, MAX_MODEL_NAME_BYTES);
+    let fits = asked.len() <= MAX_MODEL_NAME_BYTES;
+    facts.model = if fits { snapshot.models.find(asked) } else { None };
 }
 
 fn find_fields(exchange: &mut Exchange, raw: &[u8]) -> Result<(), Kind> {

@@ -18,6 +18,10 @@ pub(crate) fn enter(exchange: &mut Exchange, _: &mut Io<'_>) -> Verdict {
             "a model was asked for before the key was known",
         )));
     };
+    if exchange.facts.direct.is_some() {
+        // The model is not known yet: `passing::late` asks this when it is.
+        return Verdict::Next;
+    }
     match pinned.keys.entry(key).models.admit(&exchange.facts.model_asked) {
         true => Verdict::Next,
         false => Verdict::Refuse(Failure::client(Kind::ModelNotAllowed)),

@@ -3,6 +3,7 @@
 pub(crate) mod admit;
 pub(crate) mod authorize;
 pub(crate) mod cache;
+pub(crate) mod form;
 pub(crate) mod identify;
 pub(crate) mod matching;
 pub(crate) mod open;

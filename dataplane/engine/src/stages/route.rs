@@ -13,6 +13,10 @@ use crate::{
 };
 
 pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
+    if exchange.facts.direct.is_some() {
+        // The model is not known yet, and whose it is is.
+        return Verdict::Next;
+    }
     let pinned = exchange.pin();
     let Some(model) = &exchange.facts.model else {
         return Verdict::Refuse(Failure::gateway(Kind::Internal(

@@ -71,6 +71,7 @@ pub(crate) fn record(exchange: &Exchange) -> Record<'_> {
         rejected: facts.rejected,
         usage: facts.usage,
         cost: facts.cost,
+        batch: Some(&*facts.batch).filter(|id| !id.is_empty()),
         request_body_bytes: facts.request_body_bytes,
         response_body_bytes: facts.response_body_bytes,
         total_ns: facts.ended.ns_since(facts.started),

@@ -5,15 +5,31 @@ use tollgate_config::document::Dialect;
 use super::{Found, NamesModel, Operation, Surface, surface};
 use crate::stage;
 
-/// The surface of this path, without its base prefix; an id has no slash in it.
-pub(super) fn find(path: &[u8]) -> Option<Found> {
-    let mut all = RESPONSES.iter().chain(&CONVERSATIONS).chain(&FILES_AND_BATCHES);
+/// The surface of a path of OpenAI's API, without its base prefix.
+pub(super) fn find_openai(path: &[u8]) -> Option<Found> {
+    find(
+        path,
+        RESPONSES
+            .iter()
+            .chain(&CONVERSATIONS)
+            .chain(&FILES_AND_BATCHES)
+            .chain(&UPLOADS),
+    )
+}
+
+/// The same of Anthropic's.
+pub(super) fn find_anthropic(path: &[u8]) -> Option<Found> {
+    find(path, MESSAGE_BATCHES.iter().chain(&ANTHROPIC_FILES))
+}
+
+/// An id has no slash in it.
+fn find(path: &[u8], mut all: impl Iterator<Item = &'static Surface>) -> Option<Found> {
     let found = all.find(|surface| {
         let Operation::Other(family) = surface.operation else {
             return false;
         };
         match surface.names_model {
-            NamesModel::InPath { before, .. } if path.starts_with(before) => {
+            NamesModel::InPath { before, .. } | NamesModel::WithinPath { before, .. } if path.starts_with(before) => {
                 surface.model_in_path(path).is_some_and(|id| !id.contains(&b'/'))
             }
             NamesModel::InBody => path.strip_prefix(b"/v1") == Some(family),
@@ -45,12 +61,21 @@ static RESPONSES: [Surface; 3] = [
 ];
 const A_RESPONSE: Surface = object("responses", Dialect::OpenAiResponses, "", b"/responses");
 
-/// Conversations; their single items are not served.
-static CONVERSATIONS: [Surface; 3] = [
+/// Conversations. An item's id is the provider's own: it is found in its conversation alone.
+static CONVERSATIONS: [Surface; 4] = [
     A_CONVERSATION,
+    ITEM_OF_A_CONVERSATION,
     one(A_CONVERSATION, "GET, POST", (b"/v1/conversations/", b"/items")),
     one(A_CONVERSATION, "GET, POST, DELETE", (b"/v1/conversations/", b"")),
 ];
+const ITEM_OF_A_CONVERSATION: Surface = {
+    let mut item = A_CONVERSATION.with_model(NamesModel::WithinPath {
+        before: b"/v1/conversations/",
+        between: b"/items/",
+    });
+    item.allow = "GET, DELETE";
+    item
+};
 const A_CONVERSATION: Surface = object("conversations", Dialect::OpenAiResponses, "POST", b"/conversations");
 
 /// Files and batches of the OpenAI API. `GET` without an id would list them, and is refused by name.
@@ -62,5 +87,31 @@ static FILES_AND_BATCHES: [Surface; 6] = [
     one(A_BATCH, "POST", (b"/v1/batches/", b"/cancel")),
     one(A_BATCH, "GET", (b"/v1/batches/", b"")),
 ];
-const A_FILE: Surface = object("files", Dialect::OpenAi, "GET, POST", b"/files");
+const A_FILE: Surface = object("files", Dialect::OpenAi, "GET, POST", b"/files").taking_form();
 const A_BATCH: Surface = object("batches", Dialect::OpenAi, "GET, POST", b"/batches");
+
+/// Files that are sent in parts.
+static UPLOADS: [Surface; 4] = [
+    AN_UPLOAD,
+    one(AN_UPLOAD, "POST", (b"/v1/uploads/", b"/parts")).taking_form(),
+    one(AN_UPLOAD, "POST", (b"/v1/uploads/", b"/complete")),
+    one(AN_UPLOAD, "POST", (b"/v1/uploads/", b"/cancel")),
+];
+const AN_UPLOAD: Surface = object("uploads", Dialect::OpenAi, "POST", b"/uploads");
+
+/// Batches of Anthropic's API.
+static MESSAGE_BATCHES: [Surface; 4] = [
+    A_MESSAGE_BATCH,
+    one(A_MESSAGE_BATCH, "POST", (b"/v1/messages/batches/", b"/cancel")),
+    one(A_MESSAGE_BATCH, "GET", (b"/v1/messages/batches/", b"/results")).untouched(),
+    one(A_MESSAGE_BATCH, "GET, DELETE", (b"/v1/messages/batches/", b"")),
+];
+const A_MESSAGE_BATCH: Surface = object("message_batches", Dialect::Anthropic, "GET, POST", b"/messages/batches");
+
+/// Files of Anthropic's API.
+static ANTHROPIC_FILES: [Surface; 3] = [
+    AN_ANTHROPIC_FILE,
+    one(AN_ANTHROPIC_FILE, "GET", (b"/v1/files/", b"/content")).untouched(),
+    one(AN_ANTHROPIC_FILE, "GET, DELETE", (b"/v1/files/", b"")),
+];
+const AN_ANTHROPIC_FILE: Surface = object("files", Dialect::Anthropic, "GET, POST", b"/files").taking_form();

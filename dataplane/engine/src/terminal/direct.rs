@@ -1,12 +1,10 @@
 //! `/providers/{name}/…`: whatever comes goes to that provider unchanged, for what no surface knows. The key must allow it.
 
-use tollgate_wire::head::Framing;
-
 use crate::{
     attempt,
     exchange::{Exchange, Io, Phase},
     failure::{Failure, Kind},
-    outputs::Action,
+    passing::{self, Asked, MayPass},
     percent,
     stage::Verdict,
     surface,
@@ -22,15 +20,21 @@ pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
         Ok(provider) => exchange.facts.direct = Some(provider),
         Err(kind) => return Verdict::Refuse(Failure::client(kind)),
     }
-    let max_bytes = exchange.pin().snapshot.document.max_body_bytes;
-    match io.request.head.framing {
-        Framing::Length(length) if length > max_bytes => Verdict::Refuse(Failure::client(Kind::TooLarge { max_bytes })),
-        Framing::None | Framing::Length(0) => begin(exchange, io),
-        _ => {
-            io.out.actions.push(Action::ReadBody { max_bytes });
-            Verdict::Pause
-        }
+    match ask_for_body(exchange, io) {
+        Ok(Asked::Body) => Verdict::Pause,
+        Ok(Asked::Nothing) => begin(exchange, io),
+        Err(kind) => Verdict::Refuse(Failure::client(kind)),
     }
+}
+
+/// Asks for a body of which nothing need be read, unless a signature is made of it.
+pub(super) fn ask_for_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Asked, Kind> {
+    let signs = exchange
+        .facts
+        .direct
+        .is_some_and(|provider| exchange.pin().snapshot.upstreams[provider].signs());
+    let may_pass = if signs { MayPass::Never } else { MayPass::WhenLarge };
+    passing::ask_for_body(exchange, io, may_pass)
 }
 
 fn find_provider(exchange: &mut Exchange, io: &Io<'_>) -> Result<usize, Kind> {

@@ -4,7 +4,7 @@
 
 use tollgate_config::{catalogue::path::write_segment, document::Dialect};
 use tollgate_wire::{
-    head::{Framing, Known, Method},
+    head::{Known, Method},
     json::{
         cursor::{self, Kind as Json},
         watch::Watch,
@@ -18,7 +18,7 @@ use crate::{
     exchange::{Exchange, Io},
     failure::{Failure, Kind},
     names::header,
-    outputs::Action,
+    passing::{self, Asked, MayPass},
     percent,
     sealing::{self, Object, request},
     snapshot::Upstream,
@@ -28,6 +28,8 @@ use crate::{
 };
 
 const BATCHES: Operation = Operation::Other(b"/batches");
+const MESSAGE_BATCHES: Operation = Operation::Other(b"/messages/batches");
+const UPLOADS: Operation = Operation::Other(b"/uploads");
 const CONVERSATIONS: Operation = Operation::Other(b"/conversations");
 
 /// The member that names a batch's file.
@@ -49,7 +51,7 @@ fn read_head(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
     let pinned = exchange.pin();
     let key = exchange.facts.key.ok_or(Kind::NoKey)?;
     let surface = exchange.facts.surface;
-    if surface.operation == BATCHES && !pinned.keys.entry(key).batches {
+    if matches!(surface.operation, BATCHES | MESSAGE_BATCHES) && !pinned.keys.entry(key).batches {
         return Err(Kind::BatchesNotAllowed);
     }
     match surface.model_in_path(io.request.path()) {
@@ -60,27 +62,26 @@ fn read_head(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
         }
         None if io.request.head.method == Method::Get => return Err(Kind::ListNotServed),
         // What it names may say where it is made.
-        None if names_objects(surface.operation) => {}
+        None if names_objects(surface) => {}
         None => {
             let provider = provider_for_new(exchange, io)?;
             goes_to(exchange, io, nothing_yet(provider))?;
         }
     }
-    let max_bytes = pinned.snapshot.document.max_body_bytes;
     exchange.admitted.asked_for_body = true;
-    match io.request.head.framing {
-        Framing::Length(length) if length > max_bytes => Err(Kind::TooLarge { max_bytes }),
-        Framing::None | Framing::Length(0) => read_body(exchange, io),
-        _ => {
-            io.out.actions.push(Action::ReadBody { max_bytes });
-            Ok(Verdict::Pause)
-        }
+    let asked = match surface.takes_form {
+        true => direct::ask_for_body(exchange, io),
+        false => passing::ask_for_body(exchange, io, MayPass::Never),
+    };
+    match asked? {
+        Asked::Body => Ok(Verdict::Pause),
+        Asked::Nothing => read_body(exchange, io),
     }
 }
 
 /// Do bodies of these calls name objects? A file's body is nobody's to read.
-fn names_objects(operation: Operation) -> bool {
-    matches!(operation, BATCHES | CONVERSATIONS)
+fn names_objects(surface: &Surface) -> bool {
+    matches!(surface.operation, BATCHES | MESSAGE_BATCHES | CONVERSATIONS | UPLOADS) && !surface.takes_form
 }
 
 fn read_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> {
@@ -91,7 +92,7 @@ fn read_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
     });
     match exchange.facts.surface.operation {
         BATCHES if path.is_some() => {}
-        operation if names_objects(operation) => open_body(exchange, io)?,
+        _ if names_objects(exchange.facts.surface) => open_body(exchange, io)?,
         _ => {}
     }
     let named = exchange.call.only_provider.map(|provider| Object {
@@ -179,6 +180,16 @@ fn goes_to(exchange: &mut Exchange, io: &Io<'_>, object: Object) -> Result<(), K
         write_segment(&object.raw, &mut rest);
         rest.extend_from_slice(after);
     }
+    if let NamesModel::WithinPath { between, .. } = surface.names_model {
+        rest.push(b'/');
+        write_segment(&object.raw, &mut rest);
+        rest.extend_from_slice(between);
+        let within = percent::decode(surface.within(io.request.path()).unwrap_or_default());
+        let within = str::from_utf8(&within)
+            .ok()
+            .filter(|within| !matches!(*within, "." | ".."));
+        write_segment(within.ok_or(Kind::NoSuchObject { name: "" })?, &mut rest);
+    }
     let (spoken, path) = upstream.spoken(surface.dialect);
     let place = path.beside(&rest).filter(|_| has_objects(surface, spoken));
     let (path, own_query) = place.ok_or(Kind::NotOffered)?;
@@ -196,18 +207,19 @@ fn goes_to(exchange: &mut Exchange, io: &Io<'_>, object: Object) -> Result<(), K
     Ok(())
 }
 
-/// Has a provider spoken to like that the objects of a surface of this dialect? Files and batches are of both.
+/// Has a provider spoken to like that the objects of a surface of this dialect? OpenAI's files and batches are of both its
+/// dialects.
 fn has_objects(surface: &Surface, spoken: Dialect) -> bool {
     match spoken {
-        Dialect::OpenAiResponses => true,
-        Dialect::OpenAi => surface.dialect == Some(Dialect::OpenAi),
-        Dialect::Anthropic | Dialect::Gemini | Dialect::Cohere | Dialect::Bedrock => false,
+        Dialect::OpenAiResponses => matches!(surface.dialect, Some(Dialect::OpenAi | Dialect::OpenAiResponses)),
+        Dialect::OpenAi | Dialect::Anthropic => surface.dialect == Some(spoken),
+        Dialect::Gemini | Dialect::Cohere | Dialect::Bedrock => false,
     }
 }
 
 const ASKED_WRONGLY: Kind = Kind::Header {
     name: "x-tollgate-provider",
-    wrong: "must name a provider of the OpenAI API that serves a model of this API key, and that has what the request names",
+    wrong: "must name a provider of this API that serves a model of this API key, and that has what the request names",
 };
 
 fn asked_provider<'a>(io: &Io<'a>) -> Option<&'a [u8]> {
@@ -234,7 +246,11 @@ fn provider_for_new(exchange: &Exchange, io: &Io<'_>) -> Result<usize, Kind> {
         })
     };
     let surface = exchange.facts.surface;
-    let speaks = |upstream: &Upstream| has_objects(surface, upstream.spoken(surface.dialect).0);
+    let speaks = |upstream: &Upstream| {
+        let (spoken, path) = upstream.spoken(surface.dialect);
+        // A cloud that serves the dialect's chats alone has no objects.
+        has_objects(surface, spoken) && path.beside(b"").is_some()
+    };
     let asked = asked_provider(io);
     let is_asked = |index: usize| asked.is_none_or(|name| *name == *snapshot.endpoints[index].provider.as_bytes());
     let mut upstreams = snapshot.upstreams.iter().enumerate();

@@ -3,15 +3,18 @@
 use std::ops::Range;
 
 use tollgate_wire::{
-    head::{Known, Method},
+    head::{Framing, Known, Method},
     http1::write,
 };
 
-use super::{Goes, To, lines, passes, push_body};
-use crate::{exchange::Io, surface};
+use super::{Goes, To, framing, lines, passes, push_body};
+use crate::{
+    exchange::{Exchange, Io},
+    surface,
+};
 
 /// Head and body.
-pub(super) fn write(io: &mut Io<'_>, to: To<'_>) -> (Range<u32>, Range<u32>) {
+pub(super) fn write(exchange: &Exchange, io: &mut Io<'_>, to: To<'_>) -> (Range<u32>, Range<u32>) {
     let first = io.out.pieces.len() as u32;
     push_body(io.out, io.body, 0..io.body.len(), false);
     let pieces = first..io.out.pieces.len() as u32;
@@ -28,9 +31,11 @@ pub(super) fn write(io: &mut Io<'_>, to: To<'_>) -> (Range<u32>, Range<u32>) {
         // The body goes up as it came, its coding with it.
         passes(field, request.buf, to.0) || field.known == Known::ContentEncoding
     });
-    let has_body = !io.body.is_empty() || has_body(request.head.method);
-    let length = has_body.then_some(io.body.len() as u64);
-    let lines = lines::end(io, to, line, pieces.clone(), length);
+    let framing = match framing(exchange, io, io.body.len()) {
+        Framing::Length(0) if !has_body(request.head.method) => Framing::None,
+        framing => framing,
+    };
+    let lines = lines::end(io, to, line, pieces.clone(), framing);
     (lines, pieces)
 }
 

@@ -4,7 +4,10 @@
 use std::ops::Range;
 
 use tollgate_dialect::sign::{Payload, PayloadHash, Request};
-use tollgate_wire::{head::RequestView, http1::write};
+use tollgate_wire::{
+    head::{Framing, RequestView},
+    http1::write,
+};
 
 use super::{To, header};
 use crate::{
@@ -78,7 +81,7 @@ pub(super) fn end(
     (upstream, provider, revision, _): To<'_>,
     line: Line,
     pieces: Range<u32>,
-    length: Option<u64>,
+    framing: Framing,
 ) -> Range<u32> {
     let credential = &upstream.credentials[line.turn];
     if let Some(signing) = &credential.signing {
@@ -109,8 +112,10 @@ pub(super) fn end(
         let signer = io.local.signers.get(revision, (provider, line.turn), signing);
         signer.sign(&request, io.unix_ms / 1000, &mut io.out.arena);
     }
-    if let Some(length) = length {
-        write::header_u64(&mut io.out.arena, header::CONTENT_LENGTH, length);
+    match framing {
+        Framing::Length(length) => write::header_u64(&mut io.out.arena, header::CONTENT_LENGTH, length),
+        Framing::Chunked => write::header(&mut io.out.arena, b"transfer-encoding", b"chunked"),
+        Framing::None | Framing::UntilClose => {}
     }
     io.out.arena.extend_from_slice(b"\r\n");
     io.out.written_since(line.start)

@@ -1,6 +1,7 @@
 //! The request as it goes up. Where the target speaks the client's dialect: the client's bytes, with the model's name, the credentials and the wish for usage edited.
 
 mod direct;
+mod form;
 mod lines;
 mod named;
 mod object;
@@ -11,7 +12,7 @@ use std::ops::Range;
 
 use tollgate_config::document::Dialect;
 use tollgate_wire::{
-    head::{Field, Known},
+    head::{Field, Framing, Known},
     http1::write,
     json::{cursor::Kind as Json, edit},
 };
@@ -21,7 +22,7 @@ use crate::{
     call::SentModel,
     exchange::{Exchange, Io},
     names::header,
-    outputs::{Action, Outputs, Piece},
+    outputs::{Action, Outputs, Piece, Rest},
     sealing::request::Opened,
     snapshot::{PathCall, Target, TargetModel, Upstream},
     stages::admit::Admitted,
@@ -59,17 +60,27 @@ pub(crate) fn send(exchange: &mut Exchange, io: &mut Io<'_>) {
     let to = (upstream, target.provider, pinned.snapshot.revision, turn);
     let (lines, pieces) = if exchange.call.object.is_some() {
         object::write(exchange, io, to)
+    } else if exchange.admitted.form.is_some() {
+        form::write(exchange, io, to, target)
     } else if exchange.facts.direct.is_some() {
-        direct::write(io, to)
+        direct::write(exchange, io, to)
     } else if exchange.call.translated.is_some() {
         translated::write(exchange, io, to, target)
     } else {
         write_passed(exchange, io, to, target)
     };
+    let follows = exchange.admitted.rest == Rest::Follows;
+    exchange.call.committed = follows;
+    let rest = match (follows, framing(exchange, io, 0)) {
+        (false, _) => Rest::Nothing,
+        (true, Framing::Chunked) => Rest::FollowsInChunks,
+        (true, _) => Rest::Follows,
+    };
     io.out.actions.push(Action::SendUp {
         attempt: live.id,
         lines,
         pieces,
+        rest,
     });
     exchange.facts.wait_begins(io.now);
 }
@@ -119,8 +130,21 @@ fn write_passed(exchange: &mut Exchange, io: &mut Io<'_>, to: To<'_>, target: &T
         passes(field, request.buf, upstream)
     });
     exchange.call.added_usage = added;
-    let lines = lines::end(io, to, line, pieces.clone(), Some(length as u64));
+    let lines = lines::end(io, to, line, pieces.clone(), Framing::Length(length as u64));
     (lines, pieces)
+}
+
+/// How the body goes up, where this is the length of what is held of it, edited.
+fn framing(exchange: &Exchange, io: &Io<'_>, held_bytes: usize) -> Framing {
+    let late = exchange.admitted.form.as_ref().is_some_and(|form| form.is_late);
+    match (exchange.admitted.rest, io.request.head.framing) {
+        (Rest::Follows, Framing::Length(length)) if !late => {
+            // The edits lie in what is held.
+            Framing::Length(length.saturating_sub(io.body.len() as u64) + held_bytes as u64)
+        }
+        (Rest::Follows | Rest::FollowsInChunks, _) => Framing::Chunked,
+        (Rest::Nothing, _) => Framing::Length(held_bytes as u64),
+    }
 }
 
 /// Notes which name will be sent; one with a star is put together.

@@ -2,9 +2,12 @@
 
 use std::ops::Range;
 
-use tollgate_wire::{head::Known, http1::write};
+use tollgate_wire::{
+    head::{Framing, Known},
+    http1::write,
+};
 
-use super::{Goes, To, direct, edited_length, lines, opened_edits, passes, write_pieces};
+use super::{Goes, To, direct, edited_length, framing, lines, opened_edits, passes, write_pieces};
 use crate::exchange::{Exchange, Io};
 
 /// Head and body.
@@ -28,7 +31,10 @@ pub(super) fn write(exchange: &Exchange, io: &mut Io<'_>, to: To<'_>) -> (Range<
         // What was not decoded keeps its coding.
         passes(field, request.buf, to.0) || field.known == Known::ContentEncoding && !decoded
     });
-    let has_length = length > 0 || direct::has_body(request.head.method);
-    let lines = lines::end(io, to, line, pieces.clone(), has_length.then_some(length as u64));
+    let framing = match framing(exchange, io, length) {
+        Framing::Length(0) if !direct::has_body(request.head.method) => Framing::None,
+        framing => framing,
+    };
+    let lines = lines::end(io, to, line, pieces.clone(), framing);
     (lines, pieces)
 }

@@ -9,7 +9,10 @@ use tollgate_dialect::{
     speak::{PathFacts, TargetFacts},
     translate::{self, Sent},
 };
-use tollgate_wire::{head::Known, http1::write};
+use tollgate_wire::{
+    head::{Framing, Known},
+    http1::write,
+};
 
 use super::{Goes, To, header, lines, single};
 use crate::{
@@ -155,7 +158,7 @@ pub(super) fn write(exchange: &Exchange, io: &mut Io<'_>, to: To<'_>, target: &T
         field.known == Known::Other && TRACING.iter().any(|known| name.eq_ignore_ascii_case(known))
     });
     let length = translated.body.len() as u64;
-    let lines = lines::end(io, to, line, pieces.clone(), Some(length));
+    let lines = lines::end(io, to, line, pieces.clone(), Framing::Length(length));
     (lines, pieces)
 }
 

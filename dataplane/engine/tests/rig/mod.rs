@@ -12,7 +12,7 @@ use tollgate_engine::{
     Action, Exchange, Input, Io, Local, Outputs, Peer, Piece, Tick,
     exchange::{Pinned, UpstreamFault},
     identity::KeyTable,
-    outputs::{AttemptId, ReplyFraming},
+    outputs::{AttemptId, ReplyFraming, Rest},
     snapshot::{self, Secrets},
 };
 use tollgate_wire::{
@@ -127,6 +127,7 @@ pub fn secrets(document: &Document) -> Secrets {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Did {
     ReadBody,
+    ReadPart,
     Dial {
         attempt: u16,
         provider: String,
@@ -136,6 +137,14 @@ pub enum Did {
         attempt: u16,
         head: String,
         body: String,
+        rest: Rest,
+    },
+    PassUp {
+        attempt: u16,
+        body: String,
+    },
+    EndUp {
+        attempt: u16,
     },
     Abandon {
         attempt: u16,
@@ -212,7 +221,7 @@ impl Rig {
 
     pub fn begin(&mut self, head: &str, body: &[u8]) {
         let length = format!("content-length: {}\r\n", body.len());
-        let length = if body.is_empty() || head.contains("content-length") {
+        let length = if body.is_empty() || head.contains("content-length") || head.contains("transfer-encoding") {
             ""
         } else {
             &length
@@ -230,6 +239,11 @@ impl Rig {
             listener: self.listener,
         };
         self.exchange.begin(self.pinned.clone(), peer, self.now);
+    }
+
+    /// What of the body is there by now.
+    pub fn set_body(&mut self, body: &[u8]) {
+        self.body = body.to_vec();
     }
 
     /// A chat call with the key for everything.
@@ -288,7 +302,7 @@ impl Rig {
     pub fn feed(&mut self, input: Input<'_>) -> Vec<Did> {
         self.out.clear();
         let data = match &input {
-            Input::UpstreamBody(_, data) => data.to_vec(),
+            Input::UpstreamBody(_, data) | Input::BodyPassing(data) => data.to_vec(),
             _ => Vec::new(),
         };
         let body = if matches!(input, Input::Head) {
@@ -329,6 +343,7 @@ impl Rig {
         };
         match action {
             Action::ReadBody { .. } => Did::ReadBody,
+            Action::ReadPart { .. } => Did::ReadPart,
             Action::Dial {
                 attempt,
                 endpoint,
@@ -345,11 +360,18 @@ impl Rig {
                 attempt,
                 lines,
                 pieces: body,
+                rest,
             } => Did::SendUp {
                 attempt: attempt.0,
                 head: text(lines),
                 body: pieces(body),
+                rest: *rest,
             },
+            Action::PassUp { attempt, pieces: body } => Did::PassUp {
+                attempt: attempt.0,
+                body: pieces(body),
+            },
+            Action::EndUp { attempt } => Did::EndUp { attempt: attempt.0 },
             Action::Abandon { attempt } => Did::Abandon { attempt: attempt.0 },
             Action::Head { status, lines, framing } => Did::Head {
                 status: *status,

@@ -117,6 +117,7 @@ pub fn append(out: &mut Vec<u8>, stamp: &[u8; 24], client: IpAddr, record: &Reco
     if let Some(ns) = record.first_token_ns {
         number(out, b",\"first_token_us\":", ns / 1_000);
     }
+    text(out, b",\"batch\":\"", record.batch);
     text(out, b",\"tags\":\"", record.tags);
     out.extend_from_slice(b"}\n");
 }
@@ -276,6 +277,7 @@ mod tests {
                 usd: PicoUsd(1_234_001),
                 prices: PriceVersion(1),
             }),
+            batch: None,
             request_body_bytes: 100,
             response_body_bytes: u64::MAX,
             total_ns: 3_000_999,

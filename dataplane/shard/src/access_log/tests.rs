@@ -28,6 +28,7 @@ fn record(request_id: &str) -> Record<'_> {
         rejected: None,
         usage: None,
         cost: None,
+        batch: None,
         request_body_bytes: 0,
         response_body_bytes: 0,
         total_ns: 0,

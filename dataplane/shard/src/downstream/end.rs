@@ -35,6 +35,8 @@ impl Shard {
         if active.reply.close || broken {
             self.deactivate(active);
             self.close_when_flushed(id);
+            // The rest of a body that was paused is read, and thrown away: closing on it would reset the connection.
+            self.rearm_down(id);
         } else {
             self.next_request(id, active);
         }

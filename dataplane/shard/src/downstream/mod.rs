@@ -2,6 +2,7 @@
 
 pub mod end;
 pub mod read;
+pub mod upload;
 pub mod write;
 
 use std::{
@@ -18,6 +19,7 @@ use crate::{
     sys::{OnSent, SendName},
     tls::session::TlsSession,
 };
+use upload::Upload;
 
 /// What a client may send ahead of its turn before we stop reading it.
 pub const MAX_AHEAD_BYTES: usize = 64 * 1024;
@@ -88,6 +90,8 @@ pub struct Active {
     pub decoded_upto: usize,
     pub max_body_bytes: u64,
     pub body_whole: bool,
+    /// The body passes without being held whole.
+    pub upload: Option<Box<Upload>>,
     /// What came for later requests while this one ran.
     pub ahead: Vec<u8>,
     pub attempts: Vec<(AttemptId, Id)>,
@@ -149,6 +153,7 @@ impl Active {
         self.decoded_upto = 0;
         self.max_body_bytes = 0;
         self.body_whole = false;
+        self.upload = None;
         self.ahead.clear();
         self.attempts.clear();
         self.paused = false;
@@ -186,6 +191,12 @@ impl Down {
             _ => active.ahead.len(),
         };
         self.active.as_deref().map_or(0, queued)
+    }
+
+    /// Its client is to wait with the rest of a body.
+    pub fn upload_paused(&self) -> bool {
+        let upload = self.active.as_deref().and_then(|active| active.upload.as_deref());
+        upload.is_some_and(|upload| upload.paused)
     }
 
     /// A request is being read or answered.

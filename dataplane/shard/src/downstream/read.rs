@@ -41,7 +41,7 @@ impl Shard {
     pub fn rearm_down(&mut self, id: Id) {
         let Some(down) = self.downs.get_mut(id) else { return };
         let waits = down.waiting_bytes();
-        if down.receiving || down.stopping || waits > MAX_AHEAD_BYTES {
+        if down.receiving || down.stopping || waits > MAX_AHEAD_BYTES || down.upload_paused() {
             return;
         }
         down.receiving = true;
@@ -122,6 +122,7 @@ impl Shard {
         // A request waits already, for its turn or for a client that does not read: what comes waits behind it.
         let queue = down.phase == Phase::Idle && (down.active.is_some() || down.pending_bytes() > HIGH_WATER_BYTES);
         match down.phase {
+            Phase::Body if down.active.as_deref().is_some_and(Active::passes) => return self.pass_body(id, data),
             Phase::Idle | Phase::Head | Phase::Body => {
                 let mut active = self.activate(id);
                 Rc::make_mut(&mut active.input).extend_from_slice(data);
@@ -282,6 +283,7 @@ impl Shard {
         let read = Self::take_body(&mut active);
         let Some(down) = self.downs.get_mut(id) else { return };
         match read {
+            BodyRead::More if active.upload.is_some() => self.lead_came(id, active),
             BodyRead::More => {
                 down.active = Some(active);
                 self.arm_down(id);
@@ -289,6 +291,9 @@ impl Shard {
             BodyRead::Whole => {
                 down.phase = Phase::Busy;
                 self.watch_answer(id);
+                if active.upload.is_some() {
+                    return self.lead_whole(id, active);
+                }
                 self.drive(id, active, Input::Body);
             }
             BodyRead::Fault(fault) => {

@@ -19,6 +19,8 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub enum Followup {
     Body,
+    Part,
+    Passed,
     ClientFault(tollgate_engine::exchange::ClientFault),
     Connected(AttemptId),
     Failed(AttemptId, UpstreamFault),
@@ -28,6 +30,8 @@ impl Followup {
     fn input(self) -> Input<'static> {
         match self {
             Followup::Body => Input::Body,
+            Followup::Part => Input::BodyPart,
+            Followup::Passed => Input::BodyPassed,
             Followup::ClientFault(fault) => Input::ClientFault(fault),
             Followup::Connected(attempt) => Input::Connected(attempt),
             Followup::Failed(attempt, fault) => Input::UpstreamFailed(attempt, fault),
@@ -57,7 +61,11 @@ impl Shard {
         match life {
             Life::Goes => {
                 let Some(down) = self.downs.get_mut(id) else { return };
+                let uploads = active.upload.is_some();
                 down.active = Some(active);
+                if uploads {
+                    self.steer_upload(id);
+                }
                 self.arm_down(id);
             }
             Life::Ended => self.request_ended(id, active),
@@ -72,7 +80,7 @@ impl Shard {
         let mut out = std::mem::take(&mut self.out);
         out.clear();
         let data = match &input {
-            Input::UpstreamBody(_, data) => *data,
+            Input::UpstreamBody(_, data) | Input::BodyPassing(data) => *data,
             _ => &[],
         };
         let life = match self.feed(active, input, &mut out) {
@@ -90,11 +98,11 @@ impl Shard {
 
     /// Feeds the exchange; a panic inside it is this request's end only.
     fn feed(&mut self, active: &mut Active, input: Input<'_>, out: &mut Outputs) -> Result<(), ()> {
-        let body = match active.head.framing {
-            Framing::Chunked => active.decoded.as_slice(),
-            _ if active.body_whole => &active.input[active.head.len..active.request_len],
-            _ => &[],
+        let held = match active.head.framing {
+            Framing::Chunked => &active.decoded,
+            _ => &active.input,
         };
+        let body = &held[active.lead()];
         let mut io = Io {
             now: self.clock.now(),
             unix_ms: self.clock.unix_ms(),
@@ -156,16 +164,27 @@ impl Shard {
                         self.followups.push_back(Followup::ClientFault(fault));
                     }
                 },
+                Action::ReadPart { max_bytes } => self.want_part(id, active, *max_bytes),
                 Action::Dial {
                     attempt,
                     endpoint,
                     fresh,
                 } => self.dial(id, active, *attempt, endpoint.0, *fresh),
-                Action::SendUp { attempt, lines, pieces } => {
+                Action::SendUp {
+                    attempt,
+                    lines,
+                    pieces,
+                    rest,
+                } => {
                     let lines = &out.arena[lines.start as usize..lines.end as usize];
                     let pieces = &out.pieces[pieces.start as usize..pieces.end as usize];
-                    self.send_up(active, *attempt, lines, pieces, &out.arena);
+                    self.send_up(active, (*attempt, *rest), lines, pieces, &out.arena);
                 }
+                Action::PassUp { attempt, pieces } => {
+                    let pieces = &out.pieces[pieces.start as usize..pieces.end as usize];
+                    self.pass_up(active, *attempt, pieces, &out.arena, data);
+                }
+                Action::EndUp { attempt } => self.end_up(active, *attempt),
                 Action::Abandon { attempt } => self.abandon(active, *attempt),
                 Action::Head { status, lines, framing } => {
                     let lines = &out.arena[lines.start as usize..lines.end as usize];

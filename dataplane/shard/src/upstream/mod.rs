@@ -99,6 +99,12 @@ pub struct Up {
     pub paused: bool,
     /// Something of the request has been sent.
     pub asked: bool,
+    /// More of the request's body is to be sent.
+    pub owes: bool,
+    /// It goes in chunks.
+    pub chunks: bool,
+    /// It takes nothing more: a send failed.
+    pub refuses: bool,
     /// A byte of the answer has come.
     pub answered: bool,
     pub deadline: Option<Tick>,
@@ -139,6 +145,9 @@ impl Up {
             stopping: false,
             paused: false,
             asked: false,
+            owes: false,
+            chunks: false,
+            refuses: false,
             answered: false,
             deadline: None,
             armed_at: None,

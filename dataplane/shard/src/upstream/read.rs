@@ -214,7 +214,8 @@ impl Shard {
         }
         let now = self.clock.now();
         if let Some(up) = self.ups.get_mut(id) {
-            let reusable = clean && up.head.keep_alive && up.sending.is_none() && up.out.is_empty();
+            let sent = up.sending.is_none() && up.out.is_empty() && !up.owes;
+            let reusable = clean && up.head.keep_alive && sent;
             up.owner = None;
             up.stage = Stage::Idle;
             up.paused = false;

@@ -2,9 +2,13 @@
 
 use std::{os::fd::AsRawFd, rc::Rc};
 
-use tollgate_engine::{Piece, outputs::AttemptId};
-use tollgate_wire::head::Framing;
+use tollgate_engine::{
+    Piece,
+    outputs::{AttemptId, Rest},
+};
+use tollgate_wire::{head::Framing, http1::chunked};
 
+use super::Up;
 use crate::{
     downstream::Active,
     shard::{Shard, slab::Id},
@@ -20,17 +24,34 @@ impl Shard {
     }
 
     /// Sends a whole request: head and small pieces copied together, large pieces of the body as they lie.
-    pub fn send_up(&mut self, active: &mut Active, attempt: AttemptId, lines: &[u8], pieces: &[Piece], arena: &[u8]) {
+    pub fn send_up(
+        &mut self,
+        active: &mut Active,
+        (attempt, rest): (AttemptId, Rest),
+        lines: &[u8],
+        pieces: &[Piece],
+        arena: &[u8],
+    ) {
         let Some(&(_, id)) = active.attempts.iter().find(|(known, _)| *known == attempt) else {
             return;
         };
         let mut own = self.buffer();
         own.extend_from_slice(lines);
+        if rest != Rest::Nothing {
+            self.upload_begins(active, id);
+        }
         let (body, offset) = match active.head.framing {
             Framing::Chunked => (&active.decoded, 0),
             _ => (&active.input, active.head.len),
         };
         let Some(up) = self.ups.get_mut(id) else { return };
+        up.owes = rest != Rest::Nothing;
+        up.chunks = rest == Rest::FollowsInChunks;
+        let chunked = up.chunks;
+        let body_bytes: u32 = pieces.iter().map(length).sum();
+        if chunked && body_bytes > 0 {
+            chunked::write_chunk_size(&mut own, body_bytes as usize);
+        }
         // A send under way (rare: an answer came before its request had gone) or TLS takes bytes, not slices.
         let may_share = up.tls.is_none() && up.sending.is_none();
         let mut cuts = Vec::new();
@@ -47,6 +68,9 @@ impl Shard {
                 }
                 Piece::Input(_) => {}
             }
+        }
+        if chunked && body_bytes > 0 {
+            own.extend_from_slice(b"\r\n");
         }
         if cuts.is_empty() && may_share && up.out.is_empty() {
             std::mem::swap(&mut up.out, &mut own);
@@ -69,7 +93,7 @@ impl Shard {
             socket.as_raw_fd(),
             Message { own, shared },
             Self::up_token(id),
-            OnSent::Nothing,
+            on_sent(up),
         ));
     }
 
@@ -96,12 +120,10 @@ impl Shard {
         let Some(socket) = up.socket.as_ref().filter(|_| !bytes.is_empty()) else {
             return;
         };
-        up.sending = Some(self.ring.send(
-            socket.as_raw_fd(),
-            Message::of(bytes),
-            Self::up_token(id),
-            OnSent::Nothing,
-        ));
+        up.sending = Some(
+            self.ring
+                .send(socket.as_raw_fd(), Message::of(bytes), Self::up_token(id), on_sent(up)),
+        );
     }
 
     /// Part of a request is on its way.
@@ -117,8 +139,25 @@ impl Shard {
         up.asked = true;
         if !sent {
             // The receive reports the end, behind whatever the provider still said (an early refusal, say).
-            return;
+            up.refuses = true;
+            up.out = Vec::new();
         }
-        self.flush_up(id);
+        let uploads = up.owner.filter(|_| up.owes);
+        if sent {
+            self.flush_up(id);
+        }
+        if let Some(owner) = uploads {
+            self.steer_upload(owner.down);
+        }
     }
+}
+
+/// A client may wait for what is sent here.
+fn on_sent(up: &Up) -> OnSent {
+    if up.owes { OnSent::Act } else { OnSent::Nothing }
+}
+
+fn length(piece: &Piece) -> u32 {
+    let (Piece::Arena(range) | Piece::RequestBody(range) | Piece::Input(range)) = piece;
+    range.end - range.start
 }

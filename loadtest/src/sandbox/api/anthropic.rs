@@ -2,6 +2,8 @@
 //! 2.13.0 (`types/message.py`, `raw_message_*_event.py`, `message_tokens_count.py`, `model_info.py`, `shared/error_*.py`);
 //! rate-limit headers those of <https://docs.anthropic.com/en/api/rate-limits>.
 
+mod objects;
+
 use tollgate_dialect::{
     anthropic,
     canonical::request::{Amount, Content, Request as Asked, Role, ToolChoice, Turn},
@@ -30,6 +32,9 @@ impl Api for Anthropic {
     fn find(&self, view: RequestView) -> Option<&'static dyn Operation> {
         const POSTS: [(&str, &dyn Operation); 2] = [("/messages", &Messages), ("/messages/count_tokens", &CountTokens)];
         if let Some(operation) = by_suffix(view, Method::Post, &POSTS) {
+            return Some(operation);
+        }
+        if let Some(operation) = objects::find(view) {
             return Some(operation);
         }
         let path = view.path();

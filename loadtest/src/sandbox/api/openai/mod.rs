@@ -3,12 +3,14 @@
 
 mod chat;
 mod embeddings;
+mod forms;
 mod models;
 mod moderations;
+mod objects;
 mod responses;
 
 use tollgate_wire::{
-    head::{Method, RequestView},
+    head::{Known, Method, RequestView},
     http1::write,
     json::edit,
 };
@@ -23,16 +25,25 @@ pub struct OpenAi;
 
 impl Api for OpenAi {
     fn find(&self, view: RequestView) -> Option<&'static dyn Operation> {
-        const POSTS: [(&str, &dyn Operation); 4] = [
+        const POSTS: [(&str, &dyn Operation); 8] = [
             ("/chat/completions", &chat::Chat),
             ("/responses", &responses::Responses),
             ("/embeddings", &embeddings::Embeddings),
             ("/moderations", &moderations::Moderations),
+            ("/audio/transcriptions", &forms::Heard),
+            ("/audio/translations", &forms::Heard),
+            ("/images/edits", &forms::Edited),
+            ("/images/variations", &forms::Edited),
         ];
-        match is_get(view) {
+        if view.get(Known::AnthropicVersion).is_some() {
+            // The paths of files are both APIs'.
+            return by_suffix(view, Method::Post, &POSTS);
+        }
+        let found = match is_get(view) {
             true => models::find(view),
             false => by_suffix(view, Method::Post, &POSTS),
-        }
+        };
+        found.or_else(|| objects::find(view))
     }
 
     fn request_id_header(&self) -> &'static str {

@@ -1,0 +1,91 @@
+//! Message batches and files: `types/messages/message_batch.py`, `types/beta/file_metadata.py`. Nothing is kept: an object is
+//! what its id and the question make it. A batch is done as soon as it is asked about.
+
+use serde_json::{Value, json};
+use tollgate_wire::head::{Known, Method, RequestView};
+
+use crate::sandbox::{
+    api::{Operation, Request},
+    ask::Ask,
+    reply::{CREATED_RFC_3339, Reply},
+    text::PromptCount,
+};
+
+/// The family, the id and the verb behind it.
+fn place(path: &[u8]) -> Option<(&str, Option<&str>, Option<&str>)> {
+    let path = str::from_utf8(path).ok()?;
+    let (family, rest) = match (path.split_once("/messages/batches"), path.split_once("/v1/files")) {
+        (Some((_, rest)), _) => ("batches", rest),
+        (None, Some((_, rest))) => ("files", rest),
+        (None, None) => return None,
+    };
+    let mut segments = rest.split('/').skip(1);
+    Some((family, segments.next(), segments.next()))
+}
+
+pub fn find(view: RequestView) -> Option<&'static dyn Operation> {
+    view.get(Known::AnthropicVersion)?;
+    place(view.path()).map(|_| &Objects as &dyn Operation)
+}
+
+struct Objects;
+
+impl Operation for Objects {
+    fn read<'a>(&self, _request: &Request<'a>) -> Result<Ask<'a>, String> {
+        Ok(Ask::default().without_text(PromptCount::default()))
+    }
+
+    fn write(&self, out: &mut Vec<u8>, request: &Request, _reply: &Reply) {
+        let Some((family, id, verb)) = place(request.view.path()) else {
+            return;
+        };
+        let method = request.view.head.method;
+        let deleted = |kind: &str| json!({"id": id, "type": kind});
+        let answer = match (family, id, verb) {
+            ("batches", Some(_), Some("results")) => return out.extend_from_slice(RESULTS.as_bytes()),
+            ("batches", Some(_), None) if method == Method::Delete => deleted("message_batch_deleted"),
+            ("batches", Some(id), Some(_)) => batch(id, "canceling"),
+            ("batches", Some(id), None) => batch(id, "ended"),
+            ("batches", None, _) => batch(&made("msgbatch_", request), "in_progress"),
+            (_, Some(_), None) if method == Method::Delete => deleted("file_deleted"),
+            (_, Some(_), Some(_)) => return out.extend_from_slice(b"the file's content"),
+            (_, Some(id), None) => file(id),
+            (_, None, _) => file(&made("file_", request)),
+        };
+        out.extend_from_slice(answer.to_string().as_bytes());
+    }
+}
+
+/// Two answers and a failure.
+const RESULTS: &str = concat!(
+    "{\"custom_id\":\"a\",\"result\":{\"type\":\"succeeded\",\"message\":{\"id\":\"msg_1\",\"type\":\"message\",\"role\":\
+     \"assistant\",\"model\":\"sandbox-small\",\"content\":[],\"stop_reason\":\"end_turn\",\"stop_sequence\":null,\
+     \"usage\":{\"input_tokens\":20,\"cache_read_input_tokens\":4,\"output_tokens\":7}}}}\n",
+    "{\"custom_id\":\"b\",\"result\":{\"type\":\"errored\",\"error\":{\"type\":\"error\",\"error\":{\"type\":\
+     \"api_error\",\"message\":\"no\"}}}}\n",
+    "{\"custom_id\":\"c\",\"result\":{\"type\":\"succeeded\",\"message\":{\"id\":\"msg_2\",\"type\":\"message\",\"role\":\
+     \"assistant\",\"model\":\"sandbox-small\",\"content\":[],\"stop_reason\":\"end_turn\",\"stop_sequence\":null,\
+     \"usage\":{\"input_tokens\":1,\"output_tokens\":2}}}}\n",
+);
+
+/// The same request makes the same object.
+fn made(prefix: &str, request: &Request) -> String {
+    format!("{prefix}{:08x}", crc32fast::hash(request.body))
+}
+
+fn batch(id: &str, status: &str) -> Value {
+    let ended = status == "ended";
+    json!({
+        "id": id, "type": "message_batch", "processing_status": status,
+        "request_counts": {"processing": u8::from(!ended), "succeeded": 2 * u8::from(ended), "errored": u8::from(ended),
+                           "canceled": 0, "expired": 0},
+        "created_at": CREATED_RFC_3339, "expires_at": CREATED_RFC_3339, "archived_at": null, "cancel_initiated_at": null,
+        "ended_at": ended.then_some(CREATED_RFC_3339),
+        "results_url": ended.then(|| format!("https://api.anthropic.com/v1/messages/batches/{id}/results")),
+    })
+}
+
+fn file(id: &str) -> Value {
+    json!({"id": id, "type": "file", "filename": "sandbox.txt", "mime_type": "text/plain", "size_bytes": 18,
+           "created_at": CREATED_RFC_3339, "downloadable": true})
+}
