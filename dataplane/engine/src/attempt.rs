@@ -10,7 +10,7 @@ use crate::{
     outputs::{Action, AttemptId},
     record::AttemptOutcome,
     relay,
-    snapshot::{EndpointId, Route},
+    snapshot::{EndpointId, Proof, Route},
     stages::route,
     upward,
 };
@@ -18,7 +18,8 @@ use crate::{
 /// `route` saw to it that there is a target.
 pub(crate) fn begin_first(exchange: &mut Exchange, io: &mut Io<'_>) {
     if !begin_next(exchange, io) {
-        exchange.refuse(Failure::gateway(Kind::NoTarget), io);
+        let kind = lacking(exchange, io).unwrap_or(Kind::NoTarget);
+        exchange.refuse(Failure::gateway(kind), io);
     }
 }
 
@@ -26,11 +27,12 @@ pub(crate) fn begin_first(exchange: &mut Exchange, io: &mut Io<'_>) {
 fn begin_next(exchange: &mut Exchange, io: &mut Io<'_>) -> bool {
     let pinned = exchange.pin();
     let route = &pinned.snapshot.routes[route_index(exchange)];
-    let Some(target) = next_target(exchange, route) else {
+    let Some((target, credential)) = next_target(exchange, io, route) else {
         return false;
     };
     let provider = route.targets[target].provider;
     exchange.call.next_target = target + 1;
+    exchange.call.credential = credential;
     if let Err(failure) = prepare(exchange, io, target) {
         // Nobody was asked: what cannot be said is no attempt.
         exchange.refuse(failure, io);
@@ -63,11 +65,32 @@ fn prepare(exchange: &mut Exchange, io: &Io<'_>, index: usize) -> Result<(), Fai
     )
 }
 
-fn next_target(exchange: &Exchange, route: &Route) -> Option<usize> {
+/// The next target that can be called now, and by which of its credentials.
+fn next_target(exchange: &Exchange, io: &Io<'_>, route: &Route) -> Option<(usize, usize)> {
     let allowed = route.retry.attempts.clamp(1, MAX_ATTEMPTS);
-    let left = u32::from(exchange.call.tried) < allowed;
-    left.then(|| route::next_target(exchange, route, exchange.call.next_target))
-        .flatten()
+    if u32::from(exchange.call.tried) >= allowed {
+        return None;
+    }
+    let pinned = exchange.pin();
+    let mut from = exchange.call.next_target;
+    while let Some(target) = route::next_target(exchange, route, from) {
+        let upstream = &pinned.snapshot.upstreams[route.targets[target].provider];
+        if let Ok(credential) = upward::turn(exchange, io, upstream) {
+            return Some((target, credential));
+        }
+        from = target + 1;
+    }
+    None
+}
+
+/// What the first target lacks, where nothing else was in the way.
+fn lacking(exchange: &Exchange, io: &Io<'_>) -> Option<Kind> {
+    let pinned = exchange.pin();
+    let route = &pinned.snapshot.routes[route_index(exchange)];
+    let provider = route.targets[route::next_target(exchange, route, 0)?].provider;
+    let why = upward::turn(exchange, io, &pinned.snapshot.upstreams[provider]).err()?;
+    let provider = pinned.snapshot.endpoints[provider].provider.as_str().into();
+    Some(Kind::NoCredential { provider, why })
 }
 
 pub(crate) fn route_index(exchange: &Exchange) -> usize {
@@ -130,14 +153,30 @@ pub(crate) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, 
         give_up(exchange, io, AttemptOutcome::BadAnswer);
         return exchange.refuse(failure, io);
     }
+    if status == 401 {
+        renew_token(exchange, io);
+    }
     let pinned = exchange.pin();
     let route = &pinned.snapshot.routes[route_index(exchange)];
-    if route.retry.on_status.contains(&status) && next_target(exchange, route).is_some() {
+    if route.retry.on_status.contains(&status) && next_target(exchange, io, route).is_some() {
         give_up(exchange, io, AttemptOutcome::Status);
         begin_next(exchange, io);
         return;
     }
     relay::head(exchange, io, answer);
+}
+
+/// The provider does not take the access token, though it is not over: it may have been revoked.
+fn renew_token(exchange: &Exchange, io: &mut Io<'_>) {
+    let pinned = exchange.pin();
+    let upstream = exchange
+        .call
+        .provider
+        .map(|provider| &pinned.snapshot.upstreams[provider]);
+    let credential = upstream.and_then(|upstream| upstream.credentials.get(exchange.call.credential));
+    if let Some(Proof::Exchanged { id }) = credential.map(|credential| &credential.proof) {
+        io.out.actions.push(Action::RenewToken { id: *id });
+    }
 }
 
 /// The attempt failed; the shell has already forgotten it.

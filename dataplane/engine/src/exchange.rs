@@ -7,7 +7,9 @@ use tollgate_wire::head::{RequestView, ResponseView};
 use tollgate_wire::http1::read::BadHead;
 
 use crate::{
-    Snapshot, Tick, attempt,
+    Snapshot, Tick,
+    access::AccessTokens,
+    attempt,
     call::Call,
     facts::Facts,
     failure::{Failure, Kind},
@@ -47,6 +49,7 @@ pub struct Local {
     pub seed: u64,
     pub sequence: u64,
     pub signers: Signers,
+    pub tokens: AccessTokens,
 }
 
 /// What every feed is given.

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use tollgate_wire::{http1::read::BadHead, json::cursor::BadJson};
 
 use crate::{
+    access::Lack,
     exchange::{ClientFault, UpstreamFault},
     names::code,
 };
@@ -101,6 +102,11 @@ pub enum Kind {
     /// No target of the model has what the path asks for.
     NotOffered,
     NoTarget,
+    /// Nothing proves to the provider who calls.
+    NoCredential {
+        provider: Box<str>,
+        why: Lack,
+    },
     Upstream(UpstreamFault),
     /// An answer that is not what its dialect says it is.
     Unreadable(&'static str),
@@ -164,7 +170,7 @@ impl Kind {
             Kind::NotServedYet | Kind::Websocket | Kind::NotOffered => 501,
             Kind::ListNotServed | Kind::NoIdSecret { .. } => 501,
             Kind::CacheMiss | Kind::UpstreamTimeout(_) => 504,
-            Kind::NoTarget => 503,
+            Kind::NoTarget | Kind::NoCredential { .. } => 503,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => 502,
             Kind::Internal(_) => 500,
         }
@@ -195,7 +201,7 @@ impl Kind {
             Kind::ListNotServed | Kind::NoIdSecret { .. } => code::NOT_SUPPORTED,
             Kind::CacheMiss => code::CACHE_MISS,
             Kind::UpstreamTimeout(_) => code::UPSTREAM_TIMEOUT,
-            Kind::NoTarget => code::NO_HEALTHY_TARGET,
+            Kind::NoTarget | Kind::NoCredential { .. } => code::NO_HEALTHY_TARGET,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => code::UPSTREAM_ERROR,
             Kind::Internal(_) => code::INTERNAL_ERROR,
         }

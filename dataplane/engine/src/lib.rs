@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod access;
 mod attempt;
 mod call;
 mod cors;
@@ -32,6 +33,7 @@ pub mod tick;
 mod upward;
 mod visible;
 
+pub use access::AccessTokens;
 pub use exchange::{Exchange, Input, Io, Local, Peer};
 pub use outputs::{Action, Outputs, Piece};
 pub use signers::Signers;

@@ -50,6 +50,8 @@ pub enum Action {
     },
     /// Give the attempt up: close its connection (or stop dialling). No input for it follows.
     Abandon { attempt: AttemptId },
+    /// The provider refuses this access token: get another, soon.
+    RenewToken { id: u64 },
     /// Begin the answer. `lines` are header lines without the status line, framing headers, `connection` and the empty line.
     Head {
         status: u16,

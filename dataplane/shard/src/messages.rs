@@ -10,9 +10,10 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender};
 use tollgate_config::link::ShardRevision;
+use tollgate_dialect::sign::token::AccessToken;
 use tollgate_engine::{Snapshot, identity::KeyTable};
 
-use crate::{access_log, metrics::ShardMetrics, resolve, tls::TlsSet};
+use crate::{access_log, metrics::ShardMetrics, resolve, tls::TlsSet, tokens};
 
 /// Messages that wait in a shard's inbox.
 pub const INBOX_CAPACITY: usize = 4096;
@@ -29,6 +30,7 @@ pub struct ShardSetup {
     /// Connections each shard has, written by it alone.
     pub load: Arc<[AtomicU32]>,
     pub resolver: resolve::Handle,
+    pub tokens: tokens::Handle,
     pub access: access_log::Handle,
     /// Of the process, as far as descriptors reach.
     pub max_connections: u32,
@@ -99,6 +101,8 @@ pub enum ToShard {
         peer: SocketAddr,
         listener: String,
     },
+    /// A credential was exchanged: the id of the exchange, and what came.
+    Token(u64, Arc<AccessToken>),
     Stats(Sender<Box<ShardMetrics>>),
     /// The resolver's answer; empty when the name does not resolve. Fresh until `ttl_ms` from now.
     Resolved {

@@ -59,6 +59,8 @@ pub(crate) fn apply(
             );
             live.sent = true;
         }
+        // No provider of the simulation is shown a token.
+        Action::RenewToken { .. } => {}
         Action::Abandon { attempt } => {
             assert_eq!(
                 upstream.take().map(|up| up.id),

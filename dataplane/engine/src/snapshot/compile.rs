@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use tollgate_config::{
     Document, Problem,
     catalogue::Paths,
-    document::{Cors, Model, OnUnsupported, Provider, Reference, Retry},
+    document::{Auth, Cors, Model, OnUnsupported, Provider, Reference, Retry},
 };
 use tollgate_dialect::quirks::Quirks;
 use tollgate_wire::{http1::write, json::edit};
@@ -39,8 +39,9 @@ pub fn compile(revision: u64, document: Document, secrets: &Secrets) -> Result<S
     let mut endpoints = Vec::with_capacity(document.providers.len());
     for (index, (name, provider)) in document.providers.iter().enumerate() {
         let ids = Ids::of_provider(id_key.as_ref(), provider, secrets);
-        upstreams.push(compile_upstream(name, (provider, ids), secrets, &mut problems));
-        endpoints.push(compile_endpoint(index, name, provider, secrets, &mut problems));
+        let endpoint = compile_endpoint(index, name, provider, secrets, &mut problems);
+        upstreams.push(compile_upstream(&endpoint, (provider, ids), secrets, &mut problems));
+        endpoints.push(endpoint);
     }
     let providers: HashMap<&str, usize> = document
         .providers
@@ -76,11 +77,12 @@ pub fn compile(revision: u64, document: Document, secrets: &Secrets) -> Result<S
 }
 
 fn compile_upstream(
-    name: &str,
+    endpoint: &Endpoint,
     (provider, ids): (&Provider, Ids),
     secrets: &Secrets,
     problems: &mut Vec<Problem>,
 ) -> Upstream {
+    let name = &endpoint.provider;
     let mut shared = b" HTTP/1.1\r\n".to_vec();
     write::header(&mut shared, b"host", authority(provider).as_bytes());
     // Bytes that must be read are never read compressed.
@@ -98,7 +100,7 @@ fn compile_upstream(
     };
     Upstream {
         dialects: spoken.map(call_path).collect(),
-        credentials: credentials::compile(name, provider, &shared, secrets, problems),
+        credentials: credentials::compile(endpoint, provider, &shared, secrets, problems),
         host: authority(provider).into_bytes().into(),
         header_names: provider
             .headers
@@ -109,6 +111,7 @@ fn compile_upstream(
         ids,
         timeouts: provider.timeouts,
         may_ask_stream_usage: provider.may_ask_stream_usage,
+        signs: matches!(provider.auth, Auth::Aws { .. }),
     }
 }
 

@@ -4,6 +4,7 @@ use tollgate_config::document::{Dialect, OnUnsupported, Retry, Timeouts};
 use tollgate_dialect::{quirks::Quirks, sign::AwsKeys};
 
 use super::{CallPath, ids::Ids};
+use crate::access::{AccessTokens, Lack};
 
 /// A provider, ready to be written to.
 pub(crate) struct Upstream {
@@ -20,6 +21,8 @@ pub(crate) struct Upstream {
     pub ids: Ids,
     pub timeouts: Timeouts,
     pub may_ask_stream_usage: bool,
+    /// Requests to it are signed: what a client says in headers of the signature's is not passed.
+    pub signs: bool,
 }
 
 /// How a request proves whose it is.
@@ -28,15 +31,40 @@ pub(crate) struct Credential {
     pub lines: Box<[u8]>,
     /// `name=value` for the query.
     pub query: Option<Box<[u8]>>,
+    pub proof: Proof,
+}
+
+/// What proves a request beside that.
+pub(crate) enum Proof {
+    /// Nothing: the credential stands in the lines, or in the query.
+    Shown,
     /// Each request is signed.
-    pub signing: Option<Signing>,
+    Signed(Signing),
+    /// An access token that the credential is exchanged for, off the shards.
+    Exchanged { id: u64 },
 }
 
 /// AWS Signature Version 4.
 pub(crate) struct Signing {
+    /// Made from all that is below.
+    pub id: u64,
     pub keys: AwsKeys,
     pub region: Box<str>,
     pub service: Box<str>,
+}
+
+impl Credential {
+    /// Why it cannot be used now.
+    pub fn lack(&self, tokens: &AccessTokens, now_unix_s: u64) -> Option<Lack> {
+        match &self.proof {
+            Proof::Shown => None,
+            Proof::Signed(signing) => {
+                let over = signing.keys.expires_unix_s.is_some_and(|end| end <= now_unix_s);
+                over.then_some(Lack::FreshKeys)
+            }
+            Proof::Exchanged { id } => tokens.lack(*id, now_unix_s),
+        }
+    }
 }
 
 impl Upstream {

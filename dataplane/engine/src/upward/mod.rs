@@ -15,6 +15,7 @@ use tollgate_wire::{
 };
 
 use crate::{
+    access::Lack,
     attempt::route_index,
     call::SentModel,
     exchange::{Exchange, Io},
@@ -47,13 +48,7 @@ pub(crate) fn send(exchange: &mut Exchange, io: &mut Io<'_>) {
     let route = route_index(exchange);
     let target = &pinned.snapshot.routes[route].targets[live.target];
     let upstream = &pinned.snapshot.upstreams[target.provider];
-    let tied = exchange
-        .call
-        .only_credential
-        .filter(|&turn| turn < upstream.credentials.len());
-    let turn = tied.unwrap_or_else(|| upstream.turn(io.local.sequence));
-    exchange.call.credential = turn;
-    let to = (upstream, target.provider, pinned.snapshot.revision, turn);
+    let to = (upstream, exchange.call.credential);
     let (lines, pieces) = if exchange.call.object.is_some() {
         object::write(exchange, io, to)
     } else if exchange.facts.direct.is_some() {
@@ -71,8 +66,24 @@ pub(crate) fn send(exchange: &mut Exchange, io: &mut Io<'_>) {
     exchange.facts.wait_begins(io.now);
 }
 
-/// Whom a request is written for: the provider, its index, the snapshot's revision, and the credential whose turn it is.
-type To<'a> = (&'a Upstream, usize, u64, usize);
+/// Whom a request is written for: the provider, and the credential whose turn it is.
+type To<'a> = (&'a Upstream, usize);
+
+/// The credential whose turn it is, of those that can be used now; else why none can.
+pub(crate) fn turn(exchange: &Exchange, io: &Io<'_>, upstream: &Upstream) -> Result<usize, Lack> {
+    let count = upstream.credentials.len();
+    let tied = exchange.call.only_credential.filter(|&turn| turn < count);
+    let first = tied.unwrap_or_else(|| upstream.turn(io.local.sequence));
+    let candidates = if tied.is_some() { 1 } else { count };
+    let mut why = None;
+    for turn in (first..first + candidates).map(|turn| turn % count) {
+        match upstream.credentials[turn].lack(&io.local.tokens, io.unix_ms / 1000) {
+            None => return Ok(turn),
+            Some(lack) => why = why.or(Some(lack)),
+        }
+    }
+    Err(why.unwrap_or(Lack::Token))
+}
 
 /// The client's own request, edited: head and body.
 fn write_passed(exchange: &mut Exchange, io: &mut Io<'_>, to: To<'_>, target: &Target) -> (Range<u32>, Range<u32>) {
@@ -305,8 +316,16 @@ fn passes(field: &Field, buf: &[u8], upstream: &Upstream) -> bool {
         | Known::XTollgateTimeout => false,
     };
     known_passes
+        && !(upstream.signs && is_signatures(field.name.of(buf)))
         && !upstream
             .header_names
             .iter()
             .any(|name| field.name.of(buf).eq_ignore_ascii_case(name.as_bytes()))
+}
+
+/// Headers of AWS's signatures: every one that is sent must be signed, and a client's own are for another account.
+fn is_signatures(name: &[u8]) -> bool {
+    const PREFIX: &[u8] = b"x-amz-";
+    name.get(..PREFIX.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
 }

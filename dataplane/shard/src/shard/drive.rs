@@ -134,6 +134,7 @@ impl Shard {
                     self.send_up(active, *attempt, lines, pieces, &out.arena);
                 }
                 Action::Abandon { attempt } => self.abandon(active, *attempt),
+                Action::RenewToken { id } => self.setup.tokens.refused(*id),
                 Action::Head { status, lines, framing } => {
                     let lines = &out.arena[lines.start as usize..lines.end as usize];
                     self.write_head(id, active, *status, lines, *framing);
