@@ -285,7 +285,11 @@ fn the_command_line_does_what_the_socket_does() {
     next.models += "  applied: { targets: [ { provider: openai, model: sandbox-small } ] }\n";
     std::fs::write(&file, next.document(gateway.address, gateway.admin)).expect("written");
     let file = file.display().to_string();
-    assert!(run(&["check", &file], 0).contains("/v1/chat/completions"));
+    let checked = run(&["check", &file], 0);
+    assert!(
+        checked.contains("/v1/chat/completions") && !checked.contains("/providers/"),
+        "{checked}"
+    );
     assert!(run(&["providers"], 0).contains("https://bedrock-runtime.{region}.amazonaws.com/model/{model}/converse"));
     assert!(run(&["diff", &file], 0).contains("applied"));
     run(&["apply", &file, "--dry-run"], 0);

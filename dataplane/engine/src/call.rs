@@ -56,6 +56,8 @@ pub(crate) struct Translated {
     pub sent: Sent,
     /// What the provider is spoken to in.
     pub spoken: Dialect,
+    /// It is the client's own request with the members that the provider wants: the answer needs no other words.
+    pub own: bool,
 }
 
 /// Where a call about an object goes at its provider.

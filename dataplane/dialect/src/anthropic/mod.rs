@@ -11,6 +11,7 @@ mod carried;
 mod citation;
 mod document;
 mod fault;
+mod framed;
 mod path;
 mod plan;
 mod reader;
@@ -22,6 +23,7 @@ mod turns;
 mod usage;
 mod writer;
 
+pub use framed::{FRAMED, Framed, Unwrapper};
 pub use usage::{read_event, usage_of_answer, usage_of_object};
 
 use crate::{

@@ -19,6 +19,7 @@ mod vendor;
 mod writer;
 
 pub use fault::error_type;
+pub(crate) use stream::{broken, fault_of};
 pub use usage::usage_of_answer;
 
 use crate::{

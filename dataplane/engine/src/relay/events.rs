@@ -56,6 +56,17 @@ pub(super) fn pass(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
     send(exchange, io, first);
 }
 
+/// Passes on whole events that do not stand in the input.
+pub(super) fn pass_copied(exchange: &mut Exchange, io: &mut Io<'_>, events: &[u8]) {
+    let first = io.out.pieces.len() as u32;
+    let (dialect, strips) = (exchange.answer_dialect(), exchange.call.added_usage);
+    let relay = &mut exchange.relay;
+    read_events(relay, dialect, strips, events);
+    push_copied(io.out, &relay.cuts, events);
+    exchange.facts.usage = Some(exchange.relay.usage).filter(|usage| *usage != Usage::default());
+    send(exchange, io, first);
+}
+
 /// The same with the ids in the events sealed.
 fn pass_sealed(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
     let first = io.out.pieces.len() as u32;

@@ -1,6 +1,7 @@
 //! The head of a provider's answer → the head of ours.
 
 use tollgate_config::document::Dialect;
+use tollgate_dialect::anthropic;
 use tollgate_wire::{
     head::{Field, Framing, Known, ResponseView},
     http1::write,
@@ -15,16 +16,21 @@ use crate::{
     outputs::{Action, ReplyFraming},
     reply,
     snapshot::{TargetModel, write_target_lines},
-    upward, visible,
+    speaks, upward, visible,
 };
 
 pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseView<'_>) {
-    if exchange.call.translated.is_some() {
+    let status = answer.head.status;
+    let good = (200..300).contains(&status);
+    if exchange.call.translated.as_ref().is_some_and(|sent| !sent.own || !good) {
         return translated::head(exchange, io, answer);
     }
-    let status = answer.head.status;
     let framing = framing(answer);
     exchange.relay.mode = mode(exchange, answer);
+    if exchange.relay.mode == Mode::Binary && exchange.call.translated.is_some() && frames_events(exchange) {
+        exchange.relay.mode = Mode::Events;
+        exchange.relay.unwrapper = Some(Box::default());
+    }
     let seals = seals(exchange);
     exchange.relay.sealer = seals.then(Box::default);
     if let ReplyFraming::Length(length) = framing {
@@ -36,7 +42,8 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
     }
     exchange.relay.listener = listener(exchange);
     // Taking bytes out of a stream changes its length, and so do sealed ids.
-    let edits = exchange.relay.mode == Mode::Events && exchange.call.added_usage || seals;
+    let unwraps = exchange.relay.unwrapper.is_some();
+    let edits = exchange.relay.mode == Mode::Events && exchange.call.added_usage || seals || unwraps;
     let framing = if edits && !matches!(framing, ReplyFraming::Empty(None) | ReplyFraming::Length(0)) {
         ReplyFraming::Stream
     } else {
@@ -69,7 +76,17 @@ fn listener(exchange: &Exchange) -> Option<Listener> {
     let dialect = exchange.answer_dialect().filter(|_| exchange.call.object.is_none())?;
     let looks = matches!(dialect, Dialect::OpenAi | Dialect::Anthropic);
     let streams = matches!(exchange.relay.mode, Mode::Events | Mode::Binary);
-    (streams && !looks).then(|| Listener::new(dialect))
+    let framed = exchange.relay.mode == Mode::Binary && frames_events(exchange);
+    if framed {
+        return Some(Listener::new(&anthropic::Framed));
+    }
+    (streams && !looks).then(|| Listener::new(speaks::of(dialect)))
+}
+
+/// Are the events of this provider's streams Anthropic's, in frames of AWS?
+fn frames_events(exchange: &Exchange) -> bool {
+    let provider = exchange.call.provider;
+    provider.is_some_and(|provider| exchange.pin().snapshot.upstreams[provider].frames_events)
 }
 
 fn framing(answer: ResponseView<'_>) -> ReplyFraming {
@@ -142,9 +159,13 @@ fn write_lines(exchange: &Exchange, io: &mut Io<'_>, answer: ResponseView<'_>) {
     let out = &mut io.out.arena;
     out.reserve(answer.buf.len() + 512);
     let own_cors = cors::configured(exchange).is_some();
+    let unwraps = exchange.relay.unwrapper.is_some();
     write::forward(out, answer.buf, &answer.head.fields.lines, |field| {
-        passes(field, answer.buf, own_cors)
+        passes(field, answer.buf, own_cors) && !(unwraps && field.known == Known::ContentType)
     });
+    if unwraps {
+        write::header(out, header::CONTENT_TYPE, b"text/event-stream; charset=utf-8");
+    }
     write_target(exchange, out);
     if let Some(id) = answer.get(Known::XRequestId).or_else(|| answer.get(Known::RequestId)) {
         visible::header(out, header::UPSTREAM_REQUEST_ID, id);

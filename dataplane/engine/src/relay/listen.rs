@@ -2,7 +2,11 @@
 //! translate, with nobody written to.
 
 use tollgate_config::document::Dialect;
-use tollgate_dialect::{canonical::event::Event, speak::ReadStream, usage::Usage};
+use tollgate_dialect::{
+    canonical::event::Event,
+    speak::{ReadStream, Speaks},
+    usage::Usage,
+};
 
 use crate::{exchange::Exchange, speaks};
 
@@ -14,9 +18,9 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    pub fn new(dialect: Dialect) -> Listener {
+    pub fn new(speaks: &dyn Speaks) -> Listener {
         Listener {
-            reader: speaks::of(dialect).stream_reader(),
+            reader: speaks.stream_reader(),
             unreadable: false,
         }
     }

@@ -4,11 +4,16 @@ mod events;
 mod head;
 mod listen;
 mod translated;
+mod unwrapped;
 mod whole;
 
 use flate2::write::MultiGzDecoder;
 use tollgate_config::document::Dialect;
-use tollgate_dialect::{anthropic, openai_chat, usage::Usage};
+use tollgate_dialect::{
+    anthropic::{self, Unwrapper},
+    openai_chat,
+    usage::Usage,
+};
 use tollgate_wire::json::tap::Tap;
 
 use crate::{
@@ -43,6 +48,8 @@ pub(crate) struct Relay {
     translating: translated::Translating,
     /// Reads an answer beside its bytes, in the dialects whose usage takes more than a look.
     listener: Option<listen::Listener>,
+    /// Events come in frames, and go on without them.
+    unwrapper: Option<Box<Unwrapper>>,
     /// Seals the ids of what passes.
     sealer: Option<Box<Sealer>>,
     /// Length of the provider's answer, where it is known beforehand.
@@ -123,6 +130,7 @@ pub(crate) fn body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, byte
     match exchange.relay.mode {
         Mode::Translated => return translated::body(exchange, io, bytes),
         Mode::Binary => listen::read(exchange, bytes),
+        Mode::Events if exchange.relay.unwrapper.is_some() => return unwrapped::pass(exchange, io, bytes),
         Mode::Events => return events::pass(exchange, io, bytes),
         Mode::EventsGzip => events::listen(exchange, bytes),
         Mode::Whole => whole::read(exchange, bytes),
@@ -167,6 +175,11 @@ pub(crate) fn end(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId) {
     }
     match exchange.relay.mode {
         Mode::Translated => return translated::end(exchange, io),
+        Mode::Events if exchange.relay.unwrapper.is_some() => {
+            if let Err(bad) = unwrapped::finish(exchange) {
+                return translated::unreadable(exchange, io, bad);
+            }
+        }
         Mode::Events => events::flush(exchange, io),
         Mode::Whole | Mode::WholeGzip => whole::finish(exchange),
         Mode::EventsGzip | Mode::Binary | Mode::Unread => {}

@@ -80,6 +80,7 @@ fn answering(exchange: &Exchange, io: &Io<'_>, answer: ResponseView<'_>) -> Answ
     let provider = exchange.call.provider.expect("an answer comes from a provider");
     let name = &pinned.snapshot.document.providers[provider].0;
     let spoken = spoken(exchange);
+    let speaks = speaks::at(&pinned.snapshot.upstreams[provider], spoken);
     let client = exchange.facts.surface.dialect.unwrap_or(spoken);
     let streamed = answer.get(Known::ContentType).is_some_and(super::head::is_event_stream);
     let delivery = match exchange.facts.stream {
@@ -88,7 +89,7 @@ fn answering(exchange: &Exchange, io: &Io<'_>, answer: ResponseView<'_>) -> Answ
     };
     let sent = exchange.call.translated.as_ref().map(|translated| &translated.sent);
     Answering::new(
-        (speaks::of(spoken), name),
+        (speaks, name),
         (
             speaks::of(client),
             call_facts(exchange, asks_for_array(exchange, io), io.unix_ms / 1000),
@@ -232,7 +233,10 @@ fn whole(exchange: &mut Exchange, io: &mut Io<'_>, status: u16, start: usize) {
 /// An error answer is complete: it is said in the client's words.
 fn end_fault(exchange: &mut Exchange, io: &mut Io<'_>) {
     let held = std::mem::take(&mut exchange.relay.held);
-    let fault = speaks::of(spoken(exchange)).read_fault(exchange.relay.status, &held);
+    let pinned = exchange.pin();
+    let provider = exchange.call.provider.expect("an answer comes from a provider");
+    let speaks = speaks::at(&pinned.snapshot.upstreams[provider], spoken(exchange));
+    let fault = speaks.read_fault(exchange.relay.status, &held);
     answer_fault(exchange, io, &fault);
 }
 
@@ -254,7 +258,7 @@ fn answer_fault(exchange: &mut Exchange, io: &mut Io<'_>, fault: &Fault) {
 }
 
 /// What came is not what the provider's dialect promises.
-fn unreadable(exchange: &mut Exchange, io: &mut Io<'_>, bad: BadAnswer) {
+pub(super) fn unreadable(exchange: &mut Exchange, io: &mut Io<'_>, bad: BadAnswer) {
     attempt::give_up(exchange, io, AttemptOutcome::BadAnswer);
     let failure = Failure::upstream(Kind::Unreadable(bad.reason), RetryWhere::No);
     exchange.refuse(failure, io);

@@ -7,8 +7,8 @@ use hashbrown::HashMap;
 use sha2::{Digest as _, Sha256};
 use tollgate_config::{
     Document, Problem,
-    catalogue::Paths,
-    document::{Auth, Cors, Model, OnUnsupported, Provider, Reference, Retry},
+    catalogue::{Paths, StreamFraming},
+    document::{Auth, Cors, Dialect, Model, OnUnsupported, Provider, Reference, Retry},
 };
 use tollgate_dialect::quirks::Quirks;
 use tollgate_wire::{http1::write, json::edit};
@@ -111,6 +111,8 @@ fn compile_upstream(
         ids,
         timeouts: provider.timeouts,
         may_ask_stream_usage: provider.may_ask_stream_usage,
+        frames_events: provider.dialect == Dialect::Anthropic
+            && provider.row.quirks("").stream_framing == StreamFraming::AwsEventStream,
         signs: matches!(provider.auth, Auth::Aws { .. }),
     }
 }

@@ -1,0 +1,186 @@
+//! Anthropic's messages as Bedrock's InvokeModel answers them: each event of a stream in base64 in a frame of AWS, and
+//! errors in Bedrock's words. Unwrapped they are the server-sent events that Anthropic itself sends. Source: Bedrock API
+//! reference, "InvokeModelWithResponseStream"; `lib/bedrock/_stream_decoder.py` of the Python SDK `anthropic` 2.13.0.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use tollgate_wire::eventstream::{Decoder, Message};
+
+use super::{Anthropic, stream};
+use crate::{
+    bedrock,
+    canonical::{
+        answer::Answer,
+        bad::{BadAnswer, BadRequest},
+        fault::Fault,
+        feature::{Drops, Feature},
+        request::Request,
+    },
+    json::{Node, Out},
+    speak::{CallFacts, PathFacts, ReadStream, Sink, Speaks, TargetFacts, WriteStream},
+};
+
+/// Of an event of 1 MiB, which is the most that is read.
+const MAX_PAYLOAD_BYTES: usize = 2 * 1024 * 1024;
+
+/// The provider's side; a client never speaks like that.
+#[derive(Clone, Copy, Debug)]
+pub struct Framed;
+
+pub static FRAMED: Framed = Framed;
+
+/// Takes frames, gives server-sent events: whole ones, at once.
+#[derive(Debug)]
+pub struct Unwrapper {
+    decoder: Decoder,
+    failed: bool,
+}
+
+impl Default for Unwrapper {
+    fn default() -> Self {
+        Self {
+            decoder: Decoder::new(MAX_PAYLOAD_BYTES),
+            failed: false,
+        }
+    }
+}
+
+impl Unwrapper {
+    /// Appends the events that the next bytes complete.
+    pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+        let mut outcome = Ok(());
+        let failed = &mut self.failed;
+        let framing = self.decoder.feed(bytes, |message| {
+            if outcome.is_ok() && !*failed {
+                outcome = unwrap(&message, failed, out);
+            }
+        });
+        outcome?;
+        match framing {
+            Err(bad) if !self.failed => Err(bedrock::broken(bad)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The provider ended the stream with an error, which was the last event.
+    pub fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// The stream has ended; an error where that was within a frame.
+    pub fn finish(&self) -> Result<(), BadAnswer> {
+        match self.failed {
+            true => Ok(()),
+            false => self.decoder.finish().map_err(bedrock::broken),
+        }
+    }
+}
+
+fn unwrap(message: &Message<'_>, failed: &mut bool, out: &mut Vec<u8>) -> Result<(), BadAnswer> {
+    if let Some(fault) = bedrock::fault_of(message)? {
+        *failed = true;
+        write_fault(&fault, out);
+        return Ok(());
+    }
+    // Beside chunks nothing is known, and what is not known says nothing.
+    let payload = Node::document(message.payload)?;
+    let Some(coded) = payload.get("bytes").and_then(Node::string) else {
+        return Ok(());
+    };
+    let event = STANDARD
+        .decode(coded.as_bytes())
+        .map_err(|_| BadAnswer::new("an event of the stream is no base64"))?;
+    let kind = Node::document(&event)?.get("type").and_then(Node::string);
+    if let Some(kind) = kind.filter(|kind| !kind.contains(['\r', '\n'])) {
+        out.extend_from_slice(b"event: ");
+        out.extend_from_slice(kind.as_bytes());
+        out.push(b'\n');
+    }
+    out.extend_from_slice(b"data: ");
+    // A line's end can stand between members only: a space does as well there.
+    out.extend(event.iter().map(|byte| match byte {
+        b'\r' | b'\n' => b' ',
+        other => *other,
+    }));
+    out.extend_from_slice(b"\n\n");
+    Ok(())
+}
+
+/// As the stream's last event.
+fn write_fault(fault: &Fault, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"event: error\ndata: ");
+    let mut json = Out::new(out);
+    json.open().key("type").string("error").key("error").open();
+    json.key("type").string(super::fault::word(fault.kind));
+    json.key("message").string(&fault.message).close().close();
+    out.extend_from_slice(b"\n\n");
+}
+
+#[derive(Debug)]
+struct Reader {
+    unwrapper: Unwrapper,
+    events: Vec<u8>,
+    inner: stream::Reader,
+}
+
+impl ReadStream for Reader {
+    fn feed(&mut self, bytes: &[u8], sink: &mut Sink<'_>) -> Result<(), BadAnswer> {
+        self.events.clear();
+        let unwrapped = self.unwrapper.feed(bytes, &mut self.events);
+        // What came before a fault of the framing was said.
+        self.inner.feed(&self.events, sink)?;
+        unwrapped
+    }
+
+    fn end(&mut self, sink: &mut Sink<'_>) -> Result<(), BadAnswer> {
+        self.unwrapper.finish()?;
+        self.inner.end(sink)
+    }
+}
+
+impl Speaks for Framed {
+    fn read_request<'a>(&self, body: &'a [u8], path: PathFacts<'a>) -> Result<Request<'a>, BadRequest> {
+        Anthropic.read_request(body, path)
+    }
+
+    fn write_request(
+        &self,
+        request: &Request<'_>,
+        to: &TargetFacts<'_>,
+        drops: &mut Drops,
+        out: &mut Vec<u8>,
+    ) -> Result<(), BadRequest> {
+        Anthropic.write_request(request, to, drops, out)
+    }
+
+    fn read_answer(&self, body: &[u8], sink: &mut Sink<'_>) -> Result<(), BadAnswer> {
+        Anthropic.read_answer(body, sink)
+    }
+
+    fn write_answer(&self, answer: &Answer, call: &CallFacts, out: &mut Vec<u8>) {
+        Anthropic.write_answer(answer, call, out);
+    }
+
+    fn stream_reader(&self) -> Box<dyn ReadStream> {
+        Box::new(Reader {
+            unwrapper: Unwrapper::default(),
+            events: Vec::new(),
+            inner: stream::Reader::new(),
+        })
+    }
+
+    fn stream_writer(&self, call: &CallFacts) -> Box<dyn WriteStream> {
+        Anthropic.stream_writer(call)
+    }
+
+    fn read_fault(&self, status: u16, body: &[u8]) -> Fault {
+        bedrock::Bedrock.read_fault(status, body)
+    }
+
+    fn write_fault(&self, fault: &Fault, call: &CallFacts, out: &mut Vec<u8>) -> u16 {
+        Anthropic.write_fault(fault, call, out)
+    }
+
+    fn field(&self, feature: Feature) -> &'static str {
+        Anthropic.field(feature)
+    }
+}
