@@ -3,7 +3,8 @@
 //! reference, "InvokeModelWithResponseStream"; `lib/bedrock/_stream_decoder.py` of the Python SDK `anthropic` 2.13.0.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use tollgate_wire::eventstream::{Decoder, Message};
+use memchr::memmem;
+use tollgate_wire::eventstream::{self, Decoder, Message};
 
 use super::{Anthropic, stream};
 use crate::{
@@ -11,6 +12,7 @@ use crate::{
     canonical::{
         answer::Answer,
         bad::{BadAnswer, BadRequest},
+        event::Event,
         fault::Fault,
         feature::{Drops, Feature},
         request::Request,
@@ -22,7 +24,7 @@ use crate::{
 /// Of an event of 1 MiB, which is the most that is read.
 const MAX_PAYLOAD_BYTES: usize = 2 * 1024 * 1024;
 
-/// The provider's side; a client never speaks like that.
+/// How the provider speaks; a client never does.
 #[derive(Clone, Copy, Debug)]
 pub struct Framed;
 
@@ -115,6 +117,37 @@ fn write_fault(fault: &Fault, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\n\n");
 }
 
+/// Appends server-sent events, whole ones, in their frames.
+pub fn frame(mut events: &[u8], out: &mut Vec<u8>) {
+    const DATA: &[u8] = b"\ndata: ";
+    while let Some(end) = memmem::find(events, b"\n\n") {
+        let event = &events[..end];
+        events = &events[end + 2..];
+        let Some(at) = memmem::find(event, DATA) else { continue };
+        let coded = STANDARD.encode(&event[at + DATA.len()..]);
+        eventstream::write_event(out, "chunk", |out| {
+            Out::new(out).open().key("bytes").string(&coded).close();
+        });
+    }
+}
+
+#[derive(Debug)]
+struct Writer {
+    inner: Box<dyn WriteStream>,
+    events: Vec<u8>,
+}
+
+impl WriteStream for Writer {
+    fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+        if let Event::Failed(fault) = event {
+            return bedrock::write_failed(fault, out);
+        }
+        self.events.clear();
+        self.inner.write(event, &mut self.events);
+        frame(&self.events, out);
+    }
+}
+
 #[derive(Debug)]
 struct Reader {
     unwrapper: Unwrapper,
@@ -169,7 +202,10 @@ impl Speaks for Framed {
     }
 
     fn stream_writer(&self, call: &CallFacts) -> Box<dyn WriteStream> {
-        Anthropic.stream_writer(call)
+        Box::new(Writer {
+            inner: Anthropic.stream_writer(call),
+            events: Vec::new(),
+        })
     }
 
     fn read_fault(&self, status: u16, body: &[u8]) -> Fault {
@@ -177,7 +213,7 @@ impl Speaks for Framed {
     }
 
     fn write_fault(&self, fault: &Fault, call: &CallFacts, out: &mut Vec<u8>) -> u16 {
-        Anthropic.write_fault(fault, call, out)
+        bedrock::Bedrock.write_fault(fault, call, out)
     }
 
     fn field(&self, feature: Feature) -> &'static str {

@@ -23,7 +23,7 @@ mod turns;
 mod usage;
 mod writer;
 
-pub use framed::{FRAMED, Framed, Unwrapper};
+pub use framed::{FRAMED, Framed, Unwrapper, frame};
 pub use usage::{read_event, usage_of_answer, usage_of_object};
 
 use crate::{

@@ -20,6 +20,7 @@ mod writer;
 
 pub use fault::error_type;
 pub(crate) use stream::{broken, fault_of};
+pub(crate) use stream_writer::write_failed;
 pub use usage::usage_of_answer;
 
 use crate::{

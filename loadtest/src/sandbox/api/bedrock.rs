@@ -1,4 +1,4 @@
-//! Bedrock's Converse, ConverseStream and CountTokens. Shapes are those of the service model of `botocore` 1.44.8
+//! Bedrock's Converse, ConverseStream and CountTokens (`invoke` has InvokeModel). Shapes are those of the service model of `botocore` 1.44.8
 //! (`data/bedrock-runtime/2023-09-30/service-2.json`): names of errors, their statuses, the events of the stream.
 
 use tollgate_dialect::bedrock;
@@ -9,7 +9,10 @@ use tollgate_wire::{
     json::edit,
 };
 
-use super::{Api, Failure, Operation, Request, by_suffix};
+use super::{
+    Api, Failure, Operation, Request, by_suffix,
+    invoke::{Invoke, InvokeStream},
+};
 use crate::sandbox::{
     ask::{self, Ask},
     limits::{Exceeded, Meter},
@@ -21,10 +24,12 @@ pub struct Bedrock;
 
 impl Api for Bedrock {
     fn find(&self, view: RequestView) -> Option<&'static dyn Operation> {
-        const POSTS: [(&str, &dyn Operation); 3] = [
+        const POSTS: [(&str, &dyn Operation); 5] = [
             ("/converse", &Converse),
             ("/converse-stream", &ConverseStream),
             ("/count-tokens", &CountTokens),
+            ("/invoke", &Invoke),
+            ("/invoke-with-response-stream", &InvokeStream),
         ];
         let path = view.path();
         let named = memchr::memmem::find(path, MODEL).map(|at| &path[at + MODEL.len()..])?;
@@ -79,7 +84,7 @@ fn exception(status: u16) -> &'static str {
 const MODEL: &[u8] = b"/model/";
 
 /// The model's id or ARN between `/model/` and the operation.
-fn model_of<'a>(request: &Request<'a>) -> Result<Ask<'a>, String> {
+pub(super) fn model_of<'a>(request: &Request<'a>) -> Result<Ask<'a>, String> {
     Ask::of_model(&request.named_in_path(MODEL, b"/"))
 }
 
