@@ -220,3 +220,57 @@ impl Speaks for Framed {
         Anthropic.field(feature)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const EVENTS: &[u8] =
+        b"event: ping\ndata: {\"type\":\"ping\"}\n\nevent: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+
+    #[test]
+    fn what_is_framed_unwraps_to_itself_wherever_it_is_cut() {
+        let mut frames = Vec::new();
+        frame(EVENTS, &mut frames);
+        for cut in 0..=frames.len() {
+            let (mut unwrapper, mut out) = (Unwrapper::default(), Vec::new());
+            for piece in [&frames[..cut], &frames[cut..]] {
+                unwrapper.feed(piece, &mut out).unwrap();
+            }
+            assert_eq!(out, EVENTS, "cut at {cut}");
+            assert_eq!(unwrapper.finish(), Ok(()));
+        }
+        let mut unwrapper = Unwrapper::default();
+        unwrapper.feed(&frames[..frames.len() - 1], &mut Vec::new()).unwrap();
+        assert!(unwrapper.finish().is_err());
+    }
+
+    #[test]
+    fn an_event_stays_one_and_cannot_bring_others() {
+        let tricky = "{\n \"type\" : \"a\\nb\",\r\n\"x\":1 }";
+        let mut frames = Vec::new();
+        let coded = STANDARD.encode(tricky);
+        eventstream::write_event(&mut frames, "chunk", |out| {
+            Out::new(out).open().key("bytes").string(&coded).close();
+        });
+        let mut out = Vec::new();
+        Unwrapper::default().feed(&frames, &mut out).unwrap();
+        assert_eq!(out, b"data: {  \"type\" : \"a\\nb\",  \"x\":1 }\n\n");
+    }
+
+    proptest! {
+        #[test]
+        fn no_payload_makes_it_panic(payload in any::<Vec<u8>>(), coded in any::<Vec<u8>>(), tail in any::<Vec<u8>>()) {
+            for payload in [payload, format!(r#"{{"bytes":"{}"}}"#, STANDARD.encode(coded)).into_bytes()] {
+                let mut frames = Vec::new();
+                eventstream::write_event(&mut frames, "chunk", |out| out.extend_from_slice(&payload));
+                frames.extend_from_slice(&tail);
+                let mut reader = Framed.stream_reader();
+                let _ = reader.feed(&frames, &mut |_| {});
+                let _ = Unwrapper::default().feed(&frames, &mut Vec::new());
+            }
+        }
+    }
+}
