@@ -1,15 +1,20 @@
 //! The head of a provider's answer → the head of ours.
 
-use tollgate_config::document::Dialect;
+use tollgate_dialect::listen::Form;
 use tollgate_wire::{
     head::{Field, Framing, Known, ResponseView},
     http1::write,
 };
 
-use super::{Mode, listen::Listener, translated};
+use super::{
+    Mode,
+    beside::{self, Listener},
+    translated,
+};
 use crate::{
     attempt::route_index,
     cors,
+    decode::Coding,
     exchange::{Exchange, Io, Phase},
     names::header,
     outputs::{Action, ReplyFraming},
@@ -24,7 +29,8 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
     }
     let status = answer.head.status;
     let framing = framing(answer);
-    exchange.relay.mode = mode(exchange, answer);
+    let read = how_read(answer);
+    exchange.relay.mode = read.map_or(Mode::Unread, How::mode);
     let seals = seals(exchange);
     exchange.relay.sealer = seals.then(Box::default);
     if let ReplyFraming::Length(length) = framing {
@@ -34,7 +40,7 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
         // What an object says of usage was used when it was made.
         exchange.relay.mode = Mode::Unread;
     }
-    exchange.relay.listener = listener(exchange);
+    exchange.relay.listener = read.and_then(|how| listener(exchange, how));
     // Taking bytes out of a stream changes its length, and so do sealed ids.
     let edits = exchange.relay.mode == Mode::Events && exchange.call.added_usage || seals;
     let framing = if edits && !matches!(framing, ReplyFraming::Empty(None) | ReplyFraming::Length(0)) {
@@ -64,12 +70,15 @@ fn seals(exchange: &Exchange) -> bool {
     exchange.facts.surface.seals && readable && exchange.call.provider.is_some_and(has_key)
 }
 
-/// The dialects that are read for usage as they pass, other than by a look for one member.
-fn listener(exchange: &Exchange) -> Option<Listener> {
+/// Who hears an answer of which more is wanted than a look.
+fn listener(exchange: &Exchange, how: How) -> Option<Box<Listener>> {
     let dialect = exchange.answer_dialect().filter(|_| exchange.call.object.is_none())?;
-    let looks = matches!(dialect, Dialect::OpenAi | Dialect::Anthropic);
-    let streams = matches!(exchange.relay.mode, Mode::Events | Mode::Binary);
-    (streams && !looks).then(|| Listener::new(dialect))
+    let hears = match how.mode() {
+        Mode::Heard => true,
+        Mode::Events => !beside::is_found_by_a_look(dialect),
+        Mode::Whole | Mode::Unread | Mode::Translated => false,
+    };
+    hears.then(|| Listener::new(dialect, how.form, how.coding))
 }
 
 fn framing(answer: ResponseView<'_>) -> ReplyFraming {
@@ -81,30 +90,40 @@ fn framing(answer: ResponseView<'_>) -> ReplyFraming {
     }
 }
 
-fn mode(exchange: &Exchange, answer: ResponseView<'_>) -> Mode {
+/// How an answer can be read while it passes.
+#[derive(Clone, Copy)]
+struct How {
+    form: Form,
+    coding: Option<Coding>,
+}
+
+impl How {
+    fn mode(self) -> Mode {
+        match (self.form, self.coding) {
+            (Form::Events, None) => Mode::Events,
+            (Form::Document, None) => Mode::Whole,
+            (Form::Messages, _) | (_, Some(_)) => Mode::Heard,
+        }
+    }
+}
+
+/// `None`: not at all.
+fn how_read(answer: ResponseView<'_>) -> Option<How> {
     if !(200..300).contains(&answer.head.status) {
-        return Mode::Unread;
+        return None;
     }
-    let is = |known, value: &[u8]| {
-        answer
-            .get(known)
-            .is_some_and(|v| v.trim_ascii().eq_ignore_ascii_case(value))
+    let coding = Coding::of(answer.get(Known::ContentEncoding).unwrap_or_default()).ok()?;
+    let content_type = answer.get(Known::ContentType).unwrap_or_default();
+    let form = if kind(content_type).eq_ignore_ascii_case(AWS_EVENT_STREAM) {
+        Form::Messages
+    } else if is_server_sent(content_type) {
+        Form::Events
+    } else if is_media(content_type) {
+        return None;
+    } else {
+        Form::Document
     };
-    let coded = answer.get(Known::ContentEncoding).is_some() && !is(Known::ContentEncoding, b"identity");
-    if !coded && is(Known::ContentType, AWS_EVENT_STREAM) {
-        return Mode::Binary;
-    }
-    let events = answer.get(Known::ContentType).is_some_and(is_server_sent);
-    if !events && answer.get(Known::ContentType).is_some_and(is_media) {
-        return Mode::Unread;
-    }
-    match (events, coded) {
-        (true, false) => Mode::Events,
-        (false, false) => Mode::Whole,
-        (true, true) if is(Known::ContentEncoding, b"gzip") => Mode::EventsGzip,
-        (false, true) if is(Known::ContentEncoding, b"gzip") && !exchange.facts.stream => Mode::WholeGzip,
-        (_, true) => Mode::Unread,
-    }
+    Some(How { form, coding })
 }
 
 /// Sounds, pictures and films hold no usage.
