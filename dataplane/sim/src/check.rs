@@ -59,11 +59,11 @@ pub(crate) fn apply(
             );
             live.sent = true;
         }
-        Action::Abandon { attempt } => {
+        Action::Abandon { attempt } | Action::Leave { attempt } => {
             assert_eq!(
                 upstream.take().map(|up| up.id),
                 Some(*attempt),
-                "abandoned what is not there"
+                "gave up what is not there"
             );
         }
         Action::Head { status, framing, .. } => {

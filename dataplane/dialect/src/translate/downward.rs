@@ -75,6 +75,7 @@ impl Answering {
                 sealed: Vec::new(),
                 usage: None,
                 failed: false,
+                ended: false,
                 target,
             },
         }
@@ -85,12 +86,17 @@ impl Answering {
         match &mut self.source {
             Source::Whole(held) if held.len() + bytes.len() > MAX_ANSWER_BYTES => return Err(TOO_LONG),
             Source::Whole(held) => held.extend_from_slice(bytes),
-            Source::Stream(reader) => reader.feed(bytes, &mut |event| self.homeward.take(event, out))?,
+            Source::Stream(reader) => {
+                let fed = reader.feed(bytes, &mut |event| self.homeward.take(event, out));
+                if !self.homeward.ended {
+                    fed?;
+                }
+            }
         }
         self.homeward.check()
     }
 
-    /// The provider's answer is complete; appends what is left for the client. For a buffered client that is its whole
+    /// The provider's answer is complete, by its own last event or by its framing; appends what is left for the client. For a buffered client that is its whole
     /// body, or the fault that the provider reported with a status of success.
     pub fn end(&mut self, out: &mut Vec<u8>) -> Result<Option<Fault>, BadAnswer> {
         let homeward = &mut self.homeward;
@@ -99,6 +105,7 @@ impl Answering {
                 self.provider_speaks
                     .read_answer(held, &mut |event| homeward.take(event, out))?;
             }
+            Source::Stream(_) if homeward.ended || homeward.failed => {}
             Source::Stream(reader) => reader.end(&mut |event| homeward.take(event, out))?,
         }
         homeward.check()?;
@@ -120,6 +127,11 @@ impl Answering {
     /// A fault has been told to the client, or will be: nothing may follow it.
     pub fn has_failed(&self) -> bool {
         self.homeward.failed
+    }
+
+    /// The provider's last event has come: what may follow says nothing.
+    pub fn has_ended(&self) -> bool {
+        self.homeward.ended
     }
 
     pub fn usage(&self) -> Option<Usage> {
@@ -159,12 +171,13 @@ struct Homeward {
     sealed: Vec<((u32, u32), String)>,
     usage: Option<Usage>,
     failed: bool,
+    ended: bool,
     target: Target,
 }
 
 impl Homeward {
     fn take(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
-        if self.failed {
+        if self.failed || self.ended {
             return;
         }
         match event {
@@ -252,6 +265,7 @@ impl Homeward {
 
     fn put(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         self.failed |= matches!(event, Event::Failed(_));
+        self.ended |= matches!(event, Event::Ended);
         match &mut self.target {
             Target::Stream(writer) => writer.write(event, out),
             Target::Whole(answer) => answer.take(event),

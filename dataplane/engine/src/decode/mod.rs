@@ -4,7 +4,7 @@ mod stream;
 
 use std::io::{self, Read};
 
-pub(crate) use stream::{Coding, Decoder};
+pub(crate) use stream::{BadCoding, Coding, Decoder};
 
 use crate::failure::Kind;
 

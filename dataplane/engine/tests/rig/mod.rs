@@ -135,6 +135,9 @@ pub enum Did {
     Abandon {
         attempt: u8,
     },
+    Leave {
+        attempt: u8,
+    },
     Head {
         status: u16,
         lines: String,
@@ -341,6 +344,7 @@ impl Rig {
                 body: pieces(body),
             },
             Action::Abandon { attempt } => Did::Abandon { attempt: attempt.0 },
+            Action::Leave { attempt } => Did::Leave { attempt: attempt.0 },
             Action::Head { status, lines, framing } => Did::Head {
                 status: *status,
                 lines: text(lines),

@@ -134,6 +134,7 @@ impl Shard {
                     self.send_up(active, *attempt, lines, pieces, &out.arena);
                 }
                 Action::Abandon { attempt } => self.abandon(active, *attempt),
+                Action::Leave { attempt } => self.leave(active, *attempt),
                 Action::Head { status, lines, framing } => {
                     let lines = &out.arena[lines.start as usize..lines.end as usize];
                     self.write_head(id, active, *status, lines, *framing);
@@ -148,6 +149,13 @@ impl Shard {
             }
         }
         Life::Goes
+    }
+
+    fn leave(&mut self, active: &mut Active, attempt: AttemptId) {
+        if let Some(at) = active.attempts.iter().position(|(known, _)| *known == attempt) {
+            let (_, up) = active.attempts.swap_remove(at);
+            self.trail_up(up);
+        }
     }
 
     fn abandon(&mut self, active: &mut Active, attempt: AttemptId) {
