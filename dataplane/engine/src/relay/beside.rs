@@ -9,7 +9,7 @@ use tollgate_dialect::{
     usage::Usage,
 };
 
-use super::{Mode, Relay};
+use super::{Mode, Relay, estimate};
 use crate::{
     decode::{Coding, Decoder},
     exchange::Exchange,
@@ -74,9 +74,9 @@ pub(super) fn whole(exchange: &mut Exchange, bytes: &[u8]) {
     let dialect = exchange.answer_dialect();
     let relay = &mut exchange.relay;
     if relay.came_length == Some(bytes.len() as u64) {
-        exchange.facts.usage = usage_of(dialect, bytes);
         relay.mode = Mode::Unread;
-        return;
+        exchange.facts.usage = usage_of(dialect, bytes);
+        return estimate::of_whole(exchange, bytes);
     }
     if relay.held.len() + bytes.len() <= MAX_GATHERED_BYTES {
         return relay.held.extend_from_slice(bytes);
@@ -90,7 +90,10 @@ pub(super) fn whole(exchange: &mut Exchange, bytes: &[u8]) {
 
 /// A whole answer that was gathered is complete.
 pub(super) fn finish(exchange: &mut Exchange) {
-    exchange.facts.usage = usage_of(exchange.answer_dialect(), &exchange.relay.held);
+    let held = std::mem::take(&mut exchange.relay.held);
+    exchange.facts.usage = usage_of(exchange.answer_dialect(), &held);
+    estimate::of_whole(exchange, &held);
+    exchange.relay.held = held;
     exchange.relay.held.clear();
 }
 

@@ -9,7 +9,7 @@ use tollgate_wire::{
 use super::{
     Mode,
     beside::{self, Listener},
-    translated,
+    estimate, translated,
 };
 use crate::{
     attempt::route_index,
@@ -24,7 +24,7 @@ use crate::{
 };
 
 pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseView<'_>) {
-    if exchange.call.translated.is_some() {
+    if exchange.call.translated.is_some() || is_said_anew(exchange, answer.head.status) {
         return translated::head(exchange, io, answer);
     }
     let status = answer.head.status;
@@ -40,6 +40,7 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
         // What an object says of usage was used when it was made.
         exchange.relay.mode = Mode::Unread;
     }
+    exchange.relay.said = estimate::said(exchange);
     exchange.relay.listener = read.and_then(|how| listener(exchange, how));
     // Taking bytes out of a stream changes its length, and so do sealed ids.
     let edits = exchange.relay.mode == Mode::Events && exchange.call.added_usage || seals;
@@ -60,6 +61,14 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
 
     exchange.set_phase(Phase::Relaying);
     super::wait_anew(exchange, io);
+}
+
+/// Must an error answer not pass as it is, though the client speaks its dialect? What a provider says of a credential may
+/// show part of the gateway's, and what it says of an object names it as no client may know it.
+fn is_said_anew(exchange: &Exchange, status: u16) -> bool {
+    let names_objects = !exchange.admitted.opened.is_empty() || exchange.call.object.is_some();
+    let passes_through = exchange.facts.direct.is_some() && exchange.call.object.is_none();
+    !passes_through && (matches!(status, 401 | 403) || status >= 400 && names_objects)
 }
 
 /// Has the answer ids that the client must see sealed? What comes compressed, though `identity` was asked for, passes as it

@@ -1,8 +1,10 @@
 //! The answer on its way down: head, body, end. Bytes pass untouched; usage is read beside them.
 
 mod beside;
+mod estimate;
 mod events;
 mod head;
+mod refusal;
 mod translated;
 
 use tollgate_dialect::usage::Usage;
@@ -16,6 +18,7 @@ use crate::{
     sealing::answer::{self, Sealer},
 };
 
+pub(crate) use estimate::estimate;
 pub(crate) use head::head;
 pub(crate) use translated::call_facts;
 
@@ -37,6 +40,8 @@ pub(crate) struct Relay {
     translating: translated::Translating,
     /// Hears an answer that is read neither whole nor by a look at its events.
     listener: Option<Box<beside::Listener>>,
+    /// Counts what an answer says whose provider is not asked for its usage.
+    said: Option<Box<estimate::Said>>,
     /// The event that passes is too long to be held: it passes as it comes.
     passes_long: bool,
     /// Seals the ids of what passes.
@@ -109,6 +114,9 @@ pub(crate) fn body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, byte
     let facts = &mut exchange.facts;
     if facts.stream && facts.first_token.is_none() {
         facts.first_token = Some(io.now);
+    }
+    if let Some(said) = &mut exchange.relay.said {
+        said.feed(bytes);
     }
     match exchange.relay.mode {
         Mode::Translated => return translated::body(exchange, io, bytes),

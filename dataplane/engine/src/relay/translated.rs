@@ -12,7 +12,7 @@ use tollgate_wire::{
     http1::write,
 };
 
-use super::{Mode, Relay, send};
+use super::{Mode, Relay, refusal, send};
 use crate::{
     attempt,
     decode::{BadCoding, Coding, Decoder},
@@ -107,6 +107,7 @@ fn answering(exchange: &Exchange, io: &Io<'_>, answer: ResponseView<'_>) -> Answ
             speaks::of(client),
             call_facts(exchange, asks_for_array(exchange, io), io.unix_ms / 1000),
         ),
+        exchange.record().upstream_model.unwrap_or_default(),
         streamed,
         delivery,
         sent.is_some_and(|sent| sent.forced_tool),
@@ -115,10 +116,8 @@ fn answering(exchange: &Exchange, io: &Io<'_>, answer: ResponseView<'_>) -> Answ
 
 /// What the provider speaks.
 fn spoken(exchange: &Exchange) -> Dialect {
-    let translated = exchange.call.translated.as_ref();
-    translated
-        .expect("only a translated request has a translated answer")
-        .spoken
+    let translated = exchange.call.translated.as_ref().map(|translated| translated.spoken);
+    translated.or(exchange.answer_dialect()).unwrap_or(Dialect::OpenAi)
 }
 
 /// What the client's dialect needs to know of the call.
@@ -135,6 +134,7 @@ pub(crate) fn call_facts(exchange: &Exchange, as_array: bool, now_unix_s: u64) -
 
 fn asks_for_array(exchange: &Exchange, io: &Io<'_>) -> bool {
     exchange.facts.surface.dialect == Some(Dialect::Gemini)
+        && exchange.facts.stream
         && percent::query_value(io.request.query(), b"alt") != Some(b"sse")
 }
 
@@ -182,6 +182,9 @@ pub(super) fn body(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
     };
     let (failed, ended) = (answering.has_failed(), answering.has_ended());
     exchange.facts.usage = answering.usage().or(exchange.facts.usage);
+    if let Some(words) = answering.refused() {
+        exchange.facts.note_refusal(words);
+    }
     push_written(exchange, io, start);
     match fed {
         Err(reason) => unreadable(exchange, io, reason),
@@ -280,6 +283,7 @@ fn whole(exchange: &mut Exchange, io: &mut Io<'_>, status: u16, start: usize) {
 fn end_fault(exchange: &mut Exchange, io: &mut Io<'_>) {
     let held = std::mem::take(&mut exchange.relay.held);
     let fault = speaks::of(spoken(exchange)).read_fault(exchange.relay.status, &held);
+    let fault = refusal::told(exchange, io, fault);
     answer_fault(exchange, io, &fault);
 }
 
