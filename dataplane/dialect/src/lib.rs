@@ -8,6 +8,7 @@ pub mod canonical;
 pub mod cohere;
 pub mod gemini;
 pub mod json;
+pub mod listen;
 mod locate;
 mod numbers;
 pub mod openai_chat;

@@ -1,6 +1,6 @@
 //! The table of worked examples in the book is the readers' golden set: what it promises is what they read.
 
-use tollgate_dialect::{anthropic, bedrock, gemini, openai_chat, usage::Usage};
+use tollgate_dialect::{anthropic, bedrock, gemini, listen, openai_chat, usage::Usage};
 
 const BOOK: &str = include_str!("../../../docs/src/usage-classes.md");
 
@@ -44,18 +44,18 @@ fn read(dialect: &str, form: &str, events: &[&str]) -> Usage {
             }
             total
         }
-        ("gemini", "answer") => gemini::usage_of_answer(answer).unwrap_or_default(),
+        ("gemini", "answer") => listen::usage_of(&gemini::SPEAKS, answer).unwrap_or_default(),
         ("gemini", "stream") => {
             let mut total = Usage::default();
             for usage in events
                 .iter()
-                .filter_map(|event| gemini::usage_of_answer(event.as_bytes()))
+                .filter_map(|event| listen::usage_of(&gemini::SPEAKS, event.as_bytes()))
             {
                 total.merge(&usage);
             }
             total
         }
-        ("bedrock", "answer") => bedrock::usage_of_answer(answer).unwrap_or_default(),
+        ("bedrock", "answer") => listen::usage_of(&bedrock::SPEAKS, answer).unwrap_or_default(),
         other => panic!("no such reader: {other:?}"),
     }
 }

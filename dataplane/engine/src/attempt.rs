@@ -263,6 +263,14 @@ pub(crate) fn give_up(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Attempt
     }
 }
 
+/// The attempt under way has said all that is wanted, before its framing said that it was complete.
+pub(crate) fn leave(exchange: &mut Exchange, io: &mut Io<'_>, outcome: AttemptOutcome) {
+    if let Some(Live { id, .. }) = exchange.call.live {
+        io.out.actions.push(Action::Leave { attempt: id });
+        log_end(exchange, outcome);
+    }
+}
+
 /// The attempt under way is over.
 pub(crate) fn log_end(exchange: &mut Exchange, outcome: AttemptOutcome) {
     if exchange.call.live.take().is_some() {

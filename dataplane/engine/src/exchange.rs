@@ -3,6 +3,7 @@
 use std::{net::IpAddr, rc::Rc, sync::Arc};
 
 use tollgate_config::document::Dialect;
+use tollgate_dialect::tokens::Memo;
 use tollgate_wire::head::{RequestView, ResponseView};
 use tollgate_wire::http1::read::BadHead;
 
@@ -50,6 +51,8 @@ pub struct Local {
     pub sequence: u64,
     pub signers: Signers,
     pub tokens: AccessTokens,
+    /// What words were counted lately, for prompts whose provider does not say what it used.
+    pub memo: Memo,
 }
 
 /// What every feed is given.

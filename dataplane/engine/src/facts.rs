@@ -14,6 +14,9 @@ use crate::{
 /// Longer names are cut off in the record; no provider's name of a model comes near.
 pub(crate) const MAX_MODEL_NAME_BYTES: usize = 256;
 
+/// Enough for what a provider says of a credential.
+const MAX_REFUSAL_BYTES: usize = 512;
+
 #[derive(Debug)]
 pub(crate) struct Facts {
     pub started: Tick,
@@ -35,7 +38,11 @@ pub(crate) struct Facts {
     pub status: u16,
     pub outcome: Outcome,
     pub rejected: Option<&'static str>,
+    /// What the provider said when it refused the gateway's credential.
+    pub refusal: String,
     pub usage: Option<Usage>,
+    /// The gateway counted it itself.
+    pub estimated: bool,
     pub request_body_bytes: u64,
     pub response_body_bytes: u64,
     pub ended: Tick,
@@ -66,7 +73,9 @@ impl Default for Facts {
             status: 0,
             outcome: Outcome::Complete,
             rejected: None,
+            refusal: String::new(),
             usage: None,
+            estimated: false,
             request_body_bytes: 0,
             response_body_bytes: 0,
             ended: Tick(0),
@@ -92,6 +101,7 @@ impl Facts {
             request_id: kept(last.request_id),
             model_asked: kept(last.model_asked),
             tags: kept(last.tags),
+            refusal: kept(last.refusal),
             ..Facts::default()
         };
     }
@@ -107,6 +117,16 @@ impl Facts {
         self.request_id.clear();
         self.request_id
             .push_str(str::from_utf8(&digits).expect("hexadecimal digits are ASCII"));
+    }
+
+    /// Keeps what a provider said of the gateway's credential, for the operator alone.
+    pub fn note_refusal(&mut self, words: &str) {
+        let mut end = words.len().min(MAX_REFUSAL_BYTES);
+        while !words.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.refusal.clear();
+        self.refusal.push_str(&words[..end]);
     }
 
     /// From now on the upstream is waited for.

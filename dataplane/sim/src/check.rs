@@ -61,11 +61,11 @@ pub(crate) fn apply(
         }
         // No provider of the simulation is shown a token.
         Action::RenewToken { .. } => {}
-        Action::Abandon { attempt } => {
+        Action::Abandon { attempt } | Action::Leave { attempt } => {
             assert_eq!(
                 upstream.take().map(|up| up.id),
                 Some(*attempt),
-                "abandoned what is not there"
+                "gave up what is not there"
             );
         }
         Action::Head { status, framing, .. } => {

@@ -97,7 +97,7 @@ pub(super) fn write(fault: &Fault, call: &CallFacts, out: &mut Vec<u8>) -> u16 {
         FaultKind::Overloaded => 529,
         // The SDK asks again after 429: waiting does not bring money.
         FaultKind::Quota => 402,
-        kind => kind.status(),
+        _ => fault.answer_status(),
     }
 }
 

@@ -4,7 +4,10 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use memchr::memmem;
-use tollgate_wire::eventstream::{self, Decoder, Message};
+use tollgate_wire::{
+    eventstream::{self, Decoder, Message},
+    json::tap::Place,
+};
 
 use super::{Anthropic, stream};
 use crate::{
@@ -19,6 +22,7 @@ use crate::{
     },
     json::{Node, Out},
     speak::{CallFacts, PathFacts, ReadStream, Sink, Speaks, TargetFacts, WriteStream},
+    usage::Usage,
 };
 
 /// Of an event of 1 MiB, which is the most that is read.
@@ -206,6 +210,14 @@ impl Speaks for Framed {
             inner: Anthropic.stream_writer(call),
             events: Vec::new(),
         })
+    }
+
+    fn usage_places(&self) -> &'static [Place] {
+        Anthropic.usage_places()
+    }
+
+    fn hear_usage(&self, object: &[u8], total: &mut Usage) -> bool {
+        Anthropic.hear_usage(object, total)
     }
 
     fn read_fault(&self, status: u16, body: &[u8]) -> Fault {

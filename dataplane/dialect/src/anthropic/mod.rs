@@ -24,7 +24,9 @@ mod usage;
 mod writer;
 
 pub use framed::{FRAMED, Framed, Unwrapper, frame};
-pub use usage::{read_event, usage_of_answer, usage_of_object};
+pub use usage::{read_event, usage_of_answer};
+
+use tollgate_wire::json::tap::Place;
 
 use crate::{
     canonical::{
@@ -35,6 +37,7 @@ use crate::{
         request::Request,
     },
     speak::{CallFacts, PathFacts, ReadStream, Sink, Speaks, TargetFacts, WriteStream},
+    usage::Usage,
 };
 
 /// `POST /v1/messages`.
@@ -72,6 +75,14 @@ impl Speaks for Anthropic {
 
     fn stream_writer(&self, call: &CallFacts) -> Box<dyn WriteStream> {
         Box::new(stream_writer::Writer::new(call))
+    }
+
+    fn usage_places(&self) -> &'static [Place] {
+        &[&["usage"], &["message", "usage"]]
+    }
+
+    fn hear_usage(&self, object: &[u8], total: &mut Usage) -> bool {
+        usage::merge_object(object, total)
     }
 
     fn read_fault(&self, status: u16, body: &[u8]) -> Fault {

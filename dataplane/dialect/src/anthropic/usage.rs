@@ -18,7 +18,7 @@ pub fn usage_of_answer(body: &[u8]) -> Option<Usage> {
 }
 
 /// Reads the bytes of a `usage` value; `None` when it is no object, or says nothing.
-pub fn usage_of_object(object: &[u8]) -> Option<Usage> {
+fn usage_of_object(object: &[u8]) -> Option<Usage> {
     let mut total = Usage::default();
     merge_object(object, &mut total).then_some(total)
 }

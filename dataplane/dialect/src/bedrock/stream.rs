@@ -20,6 +20,7 @@ use crate::{
 const MAX_EVENT_BYTES: usize = 1024 * 1024;
 /// Blocks open at once: the service has one, and who speaks like it has few.
 const MAX_OPEN_BLOCKS: usize = 64;
+/// Of the signatures of all blocks that are open.
 const MAX_SIGNATURE_BYTES: usize = 1024 * 1024;
 
 #[derive(Debug)]
@@ -251,10 +252,10 @@ impl State {
                     let Some(at) = self.open_as(index, Kind::Thinking, sink)? else {
                         continue;
                     };
-                    let signature = &mut self.open[at].signature;
-                    text.write_escaped(signature);
-                    if signature.len() > MAX_SIGNATURE_BYTES {
-                        return Err(BadAnswer::new("a signature is too long"));
+                    text.write_escaped(&mut self.open[at].signature);
+                    let signatures = self.open.iter().map(|open| open.signature.len());
+                    if signatures.sum::<usize>() > MAX_SIGNATURE_BYTES {
+                        return Err(BadAnswer::new("its signatures are longer than 1 MiB"));
                     }
                 }
                 _ => {}

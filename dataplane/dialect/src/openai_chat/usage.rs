@@ -56,7 +56,7 @@ fn usage_object(document: &[u8], value: Value) -> Option<Usage> {
 }
 
 /// Reads the bytes of a `usage` value; `None` when it is no object, or says nothing.
-pub fn usage_of_object(object: &[u8]) -> Option<Usage> {
+pub(super) fn usage_of_object(object: &[u8]) -> Option<Usage> {
     if object.first() != Some(&b'{') {
         return None;
     }

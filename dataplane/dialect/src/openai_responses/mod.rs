@@ -20,6 +20,8 @@ mod stream_writer;
 mod usage;
 mod writer;
 
+use tollgate_wire::json::tap::Place;
+
 use crate::{
     canonical::{
         answer::Answer,
@@ -28,7 +30,9 @@ use crate::{
         feature::{Drops, Feature},
         request::Request,
     },
+    json::Node,
     speak::{CallFacts, PathFacts, ReadStream, Sink, Speaks, TargetFacts, WriteStream},
+    usage::{Usage, take},
 };
 
 /// The dialect.
@@ -71,6 +75,14 @@ impl Speaks for OpenAiResponses {
 
     fn stream_writer(&self, call: &CallFacts) -> Box<dyn WriteStream> {
         Box::new(stream_writer::Writer::new(call))
+    }
+
+    fn usage_places(&self) -> &'static [Place] {
+        &[&["usage"], &["response", "usage"]]
+    }
+
+    fn hear_usage(&self, object: &[u8], total: &mut Usage) -> bool {
+        take(Node::document(object).ok().and_then(usage::read), total)
     }
 
     fn read_fault(&self, status: u16, body: &[u8]) -> Fault {

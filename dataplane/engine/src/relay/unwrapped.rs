@@ -21,7 +21,7 @@ pub(super) fn pass(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
     let failed = unwrapper.has_failed();
     events::pass_copied(exchange, io, &unwrapped);
     match fed {
-        Err(bad) => translated::unreadable(exchange, io, bad),
+        Err(bad) => translated::unreadable(exchange, io, bad.reason),
         // The provider's own error event is the stream's last.
         Ok(()) if failed => {
             attempt::give_up(exchange, io, AttemptOutcome::Status);

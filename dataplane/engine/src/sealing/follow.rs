@@ -157,7 +157,10 @@ impl Follow {
 
     /// What was held back of a string that never ended.
     pub fn take_held(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.held)
+        let held = std::mem::take(&mut self.held);
+        // Of a key a copy is held: its bytes have passed.
+        let is_held_back = matches!(self.state, State::Text { what: Text::Wanted, .. });
+        if is_held_back { held } else { Vec::new() }
     }
 
     fn structural(&mut self, byte: u8, key: bool, wants: fn(&Path) -> bool) {

@@ -241,12 +241,7 @@ fn compile_route(
             continue;
         };
         let speaker = &document.providers[provider].1;
-        let quirks = quirks::of(
-            speaker.row,
-            speaker.dialect,
-            target.known_as(),
-            speaker.may_ask_stream_usage,
-        );
+        let quirks = quirks::of(speaker.row, speaker.dialect, target.known_as());
         let model = match target.model.split_once('*') {
             Some((before, after)) if name.ends_with('*') => TargetModel::Star {
                 before: before.into(),

@@ -138,6 +138,9 @@ pub enum Did {
     RenewToken {
         id: u64,
     },
+    Leave {
+        attempt: u8,
+    },
     Head {
         status: u16,
         lines: String,
@@ -345,6 +348,7 @@ impl Rig {
             },
             Action::Abandon { attempt } => Did::Abandon { attempt: attempt.0 },
             Action::RenewToken { id } => Did::RenewToken { id: *id },
+            Action::Leave { attempt } => Did::Leave { attempt: attempt.0 },
             Action::Head { status, lines, framing } => Did::Head {
                 status: *status,
                 lines: text(lines),

@@ -97,6 +97,7 @@ pub fn append(out: &mut Vec<u8>, stamp: &[u8; 24], client: IpAddr, record: &Reco
         Outcome::Cut => b",\"outcome\":\"cut\"",
     });
     text(out, b",\"rejected\":\"", record.rejected);
+    text(out, b",\"refusal\":\"", record.refusal);
     if record.streamed {
         out.extend_from_slice(b",\"streamed\":true");
     }
@@ -105,6 +106,9 @@ pub fn append(out: &mut Vec<u8>, stamp: &[u8; 24], client: IpAddr, record: &Reco
     number(out, b",\"response_bytes\":", record.response_body_bytes);
     if let Some(usage) = &record.usage {
         tokens(out, usage);
+        if record.estimated {
+            out.extend_from_slice(b",\"estimated\":true");
+        }
     }
     number(out, b",\"gateway_us\":", record.gateway_ns / 1_000);
     number(out, b",\"total_us\":", record.total_ns / 1_000);
