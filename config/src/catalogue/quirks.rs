@@ -46,7 +46,10 @@ pub enum StreamUsage {
     Ask,
     /// Unasked.
     Always,
-    /// Nothing is known: the client's own wish is passed on, nothing added.
+    /// Never, and the question is refused.
+    Never,
+    /// Nothing is known: an untouched request passes on the client's own wish; a translated one asks, as OpenAI's API has
+    /// it.
     Unknown,
 }
 
@@ -99,8 +102,13 @@ impl Default for Quirks {
 }
 
 impl Quirks {
-    /// `stream_options.include_usage` may be asked for.
+    /// `stream_options.include_usage` may be added to what passes untouched.
     pub fn may_ask_stream_usage(&self) -> bool {
         self.stream_usage == StreamUsage::Ask
+    }
+
+    /// A request that the gateway writes itself asks for it.
+    pub fn asks_stream_usage(&self) -> bool {
+        matches!(self.stream_usage, StreamUsage::Ask | StreamUsage::Unknown)
     }
 }

@@ -10,9 +10,9 @@ use clap::Args;
 use serde_json::{Value, json};
 use tollgate_config::{
     Document,
-    catalogue::Operation,
+    catalogue::{Operation, path},
     check,
-    document::{Provider, Reference},
+    document::{BaseUrl, Provider, Reference},
     parse::{self, Parsed},
 };
 use tollgate_engine::snapshot::{self, Secrets};
@@ -29,7 +29,7 @@ pub fn run(arguments: &CheckArguments, output: Output) -> Result<(), CliError> {
     let text = read(&arguments.file)?;
     let name = arguments.file.display().to_string();
     let (_, document) = read_document(&name, &text)?;
-    let urls = urls(&document);
+    let (urls, through) = (urls(&document), pass_through(&document));
     match output {
         Output::Json => {
             let chat = urls
@@ -37,12 +37,21 @@ pub fn run(arguments: &CheckArguments, output: Output) -> Result<(), CliError> {
                 .filter(|url| url.operation == Operation::Chat && url.target.is_none());
             let providers: Value = chat.map(|url| (url.provider, Value::from(&*url.url))).collect();
             let urls: Vec<Value> = urls.iter().map(Url::json).collect();
-            print(&json!({"valid": true, "problems": [], "providers": providers, "urls": urls}).to_string());
+            let through: Value = through.into_iter().collect();
+            print(
+                &json!({
+                    "valid": true, "problems": [], "providers": providers, "urls": urls, "pass_through": through,
+                })
+                .to_string(),
+            );
         }
         Output::Text => {
             print(&format!("{name}: ok"));
             for url in urls {
                 print(&url.line());
+            }
+            for (path, url) in through {
+                print(&format!("{path}: {url}"));
             }
         }
     }
@@ -119,6 +128,23 @@ fn urls(document: &Document) -> Vec<Url<'_>> {
         }
     }
     urls
+}
+
+/// Where keys with `pass_through: true` reach the providers themselves: behind the host, without `base_url`'s own path. A
+/// document without such a key has no such paths.
+fn pass_through(document: &Document) -> Vec<(String, String)> {
+    let line = |(name, provider): &(String, Provider)| {
+        let host = BaseUrl {
+            prefix: String::new(),
+            ..provider.base_url.clone()
+        };
+        let mut segment = Vec::new();
+        path::write_segment(name, &mut segment);
+        let segment = String::from_utf8_lossy(&segment);
+        (format!("/providers/{segment}/…"), format!("{host}/…"))
+    };
+    let any = document.keys.iter().any(|(_, key)| key.pass_through);
+    document.providers.iter().filter(|_| any).map(line).collect()
 }
 
 /// A chat's, and a stream's where that has a path of its own.

@@ -72,6 +72,7 @@ fn row_json(row: &Row) -> Value {
         "stream_usage": match row.quirks("").stream_usage {
             StreamUsage::Ask => "ask",
             StreamUsage::Always => "always",
+            StreamUsage::Never => "never",
             StreamUsage::Unknown => "unknown",
         },
         "prices": row.prices,

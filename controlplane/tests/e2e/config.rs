@@ -285,7 +285,17 @@ fn the_command_line_does_what_the_socket_does() {
     next.models += "  applied: { targets: [ { provider: openai, model: sandbox-small } ] }\n";
     std::fs::write(&file, next.document(gateway.address, gateway.admin)).expect("written");
     let file = file.display().to_string();
-    assert!(run(&["check", &file], 0).contains("/v1/chat/completions"));
+    let checked = run(&["check", &file], 0);
+    assert!(
+        checked.contains("/v1/chat/completions") && !checked.contains("/providers/"),
+        "{checked}"
+    );
+    let through = gateway.folder().join("through.yaml");
+    next.keys += "  through: { secret: env:TOLLGATE_TEST_THROUGH, pass_through: true }\n";
+    std::fs::write(&through, next.document(gateway.address, gateway.admin)).expect("written");
+    let checked = run(&["check", &through.display().to_string()], 0);
+    let line = format!("/providers/openai/…: http://{}/…", sandbox.address);
+    assert!(checked.lines().any(|said| said == line), "{line} in {checked}");
     assert!(run(&["providers"], 0).contains("https://bedrock-runtime.{region}.amazonaws.com/model/{model}/converse"));
     assert!(run(&["diff", &file], 0).contains("applied"));
     run(&["apply", &file, "--dry-run"], 0);

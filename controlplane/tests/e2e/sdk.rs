@@ -203,3 +203,24 @@ fn every_sdk_reaches_every_dialect() {
         &[("TOLLGATE_SECURE_URL", &secure), ("AWS_CA_BUNDLE", &root)],
     );
 }
+
+#[test]
+fn claude_at_bedrock_is_called_by_anthropics_sdk_and_by_others() {
+    let sandbox = Sandbox::start();
+    let mut setup = Setup::to(sandbox.address);
+    setup.providers = format!(
+        "  invoke: {{ kind: bedrock-anthropic, region: us-east-1, base_url: \"http://{}\", credential: env:TOLLGATE_TEST_AWS, \
+         connections: {{ idle_timeout: 1s }} }}\n",
+        sandbox.address
+    );
+    setup
+        .environment
+        .push(("TOLLGATE_TEST_AWS".to_owned(), "AKIDEXAMPLE:secret".to_owned()));
+    let model = "anthropic.claude-sonnet-4-5-20250929-v1:0";
+    setup.models = [("via-invoke", model), ("via-invoke.*", "*")]
+        .map(|(name, model)| {
+            format!("  \"{name}\": {{ targets: [ {{ provider: invoke, model: \"{model}\" }} ], retry: {{ attempts: 1 }} }}\n")
+        })
+        .concat();
+    run_against("bedrock_invoke.py", &sandbox, setup, &[]);
+}

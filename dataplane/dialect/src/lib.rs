@@ -10,6 +10,7 @@ pub mod count;
 pub mod embed;
 pub mod gemini;
 pub mod json;
+pub mod listen;
 mod locate;
 mod numbers;
 pub mod openai_chat;

@@ -65,24 +65,35 @@ pub(crate) fn value_end(bytes: &[u8], mut at: usize) -> usize {
 
 /// The position of the quote that ends a string, or of the object's end.
 #[inline(always)]
-pub(crate) fn string_end(bytes: &[u8], mut at: usize) -> usize {
+pub(crate) fn string_end(bytes: &[u8], at: usize) -> usize {
+    string_end_and_escapes(bytes, at).0
+}
+
+/// The same, and whether there are escapes before it.
+#[inline(always)]
+pub(crate) fn string_end_and_escapes(bytes: &[u8], mut at: usize) -> (usize, bool) {
+    let mut escapes = false;
     loop {
         at = quote_or_backslash(bytes, at);
         match bytes.get(at) {
-            Some(b'\\') => at += 2,
-            Some(_) => return at,
-            None => return bytes.len(),
+            Some(b'\\') => (at, escapes) = (at + 2, true),
+            Some(_) => return (at, escapes),
+            None => return (bytes.len(), escapes),
         }
     }
 }
 
-/// The first quote or backslash from `at` on, eight bytes at a time: keys are too short to call a searcher for.
+/// The first quote or backslash from `at` on. Most strings are keys and words, too short to call a searcher for.
 #[inline(always)]
 fn quote_or_backslash(bytes: &[u8], mut at: usize) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
+    const WORDS: usize = 3;
     // The lowest high bit set marks the first zero byte (those above it may be false).
     let zero = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
-    while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+    for _ in 0..WORDS {
+        let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) else {
+            break;
+        };
         let word = u64::from_le_bytes(*word);
         let found = zero(word ^ (ONES * b'"' as u64)) | zero(word ^ (ONES * b'\\' as u64));
         if found != 0 {
@@ -90,29 +101,46 @@ fn quote_or_backslash(bytes: &[u8], mut at: usize) -> usize {
         }
         at += 8;
     }
-    while bytes.get(at).is_some_and(|&byte| byte != b'"' && byte != b'\\') {
+    far_quote_or_backslash(bytes, at)
+}
+
+#[inline(never)]
+fn far_quote_or_backslash(bytes: &[u8], at: usize) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    memchr::memchr2(b'"', b'\\', rest).map_or(bytes.len().max(at), |found| at + found)
+}
+
+/// Behind the bracket that closes the one at `at`.
+fn container_end(bytes: &[u8], mut at: usize) -> usize {
+    let mut open = 0usize;
+    while let Some(&byte) = bytes.get(at) {
         at += 1;
+        match byte {
+            b'"' => at = behind_strings(bytes, at),
+            b'{' | b'[' => open += 1,
+            b'}' | b']' => {
+                open = open.saturating_sub(1);
+                if open == 0 {
+                    return at;
+                }
+            }
+            _ => {}
+        }
     }
     at
 }
 
-/// Behind the bracket that closes the one at `at`. Byte by byte: in the JSON of providers a quote or a bracket is never
-/// far, and looking at eight bytes at a time was found to cost more.
-fn container_end(bytes: &[u8], mut at: usize) -> usize {
-    let mut open = 0usize;
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b'"' => at = string_end(bytes, at + 1),
-            b'{' | b'[' => open += 1,
-            b'}' | b']' => open = open.saturating_sub(1),
-            _ => {}
-        }
-        at += 1;
-        if open == 0 {
-            break;
+/// Behind the string whose text begins at `at`, and behind those that follow it with nothing but a comma or a colon
+/// between: in the JSON of providers most do.
+#[inline(always)]
+fn behind_strings(bytes: &[u8], mut at: usize) -> usize {
+    loop {
+        at = string_end(bytes, at) + 1;
+        match bytes.get(at..).and_then(|rest| rest.first_chunk::<2>()) {
+            Some(b":\"" | b",\"") => at += 2,
+            _ => return at,
         }
     }
-    at
 }
 
 /// The number at `at`, where it is an unsigned integer that fits, and where it ends.

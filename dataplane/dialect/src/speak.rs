@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use tollgate_wire::json::tap::Place;
+
 use crate::{
     canonical::{
         answer::Answer,
@@ -12,6 +14,7 @@ use crate::{
         request::Request,
     },
     quirks::Quirks,
+    usage::Usage,
 };
 
 /// Takes the events of an answer, in order.
@@ -45,6 +48,12 @@ pub trait Speaks: Sync + fmt::Debug {
 
     /// Writes a streamed answer to a client.
     fn stream_writer(&self, call: &CallFacts) -> Box<dyn WriteStream>;
+
+    /// Where usage stands in a provider's answers and in the events of its streams.
+    fn usage_places(&self) -> &'static [Place];
+
+    /// Takes what the object at such a place says into `total`; false where it says nothing.
+    fn hear_usage(&self, object: &[u8], total: &mut Usage) -> bool;
 
     /// What a provider's error answer says. Never fails: a body that is none of the dialect's gives `Fault::of_status`.
     fn read_fault(&self, status: u16, body: &[u8]) -> Fault;

@@ -69,6 +69,11 @@ impl Usage {
     }
 }
 
+/// Takes what was said, if anything was, into `total`; false where nothing was.
+pub(crate) fn take(said: Option<Usage>, total: &mut Usage) -> bool {
+    said.inspect(|usage| total.merge(usage)).is_some()
+}
+
 fn sum(classes: &[Option<u64>]) -> u64 {
     classes
         .iter()

@@ -1,16 +1,20 @@
 //! The table of worked examples in the book is the readers' golden set: what it promises is what they read.
 
-use tollgate_dialect::{anthropic, openai_chat, usage::Usage};
+use tollgate_dialect::{anthropic, bedrock, gemini, listen, openai_chat, usage::Usage};
 
 const BOOK: &str = include_str!("../../../docs/src/usage-classes.md");
 
 #[test]
 fn every_worked_example_of_the_book_holds() {
+    const DIALECTS: [&str; 4] = ["openai", "anthropic", "gemini", "bedrock"];
+    let of = |line: &&str, dialect: &str| line.starts_with(&format!("| {dialect} |"));
     let rows: Vec<&str> = BOOK
         .lines()
-        .filter(|line| line.starts_with("| openai |") || line.starts_with("| anthropic |"))
+        .filter(|line| DIALECTS.iter().any(|dialect| of(line, dialect)))
         .collect();
-    assert!(rows.len() >= 15, "the table was not found");
+    for dialect in DIALECTS {
+        assert!(rows.iter().any(|row| of(row, dialect)), "no row of {dialect} was found");
+    }
     for row in rows {
         // The texts hold no `|`, which would end a cell.
         let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
@@ -40,6 +44,18 @@ fn read(dialect: &str, form: &str, events: &[&str]) -> Usage {
             }
             total
         }
+        ("gemini", "answer") => listen::usage_of(&gemini::SPEAKS, answer).unwrap_or_default(),
+        ("gemini", "stream") => {
+            let mut total = Usage::default();
+            for usage in events
+                .iter()
+                .filter_map(|event| listen::usage_of(&gemini::SPEAKS, event.as_bytes()))
+            {
+                total.merge(&usage);
+            }
+            total
+        }
+        ("bedrock", "answer") => listen::usage_of(&bedrock::SPEAKS, answer).unwrap_or_default(),
         other => panic!("no such reader: {other:?}"),
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     passing,
     record::AttemptOutcome,
     relay,
-    snapshot::EndpointId,
+    snapshot::{EndpointId, Proof, Route},
     terminal::count,
     upward,
 };
@@ -34,13 +34,12 @@ pub(crate) fn begin_first(exchange: &mut Exchange, io: &mut Io<'_>) {
 fn begin(exchange: &mut Exchange, io: &mut Io<'_>) {
     let pinned = exchange.pin();
     let route = &pinned.snapshot.routes[route_index(exchange)];
-    let place = exchange.call.order.as_slice().get(exchange.call.place);
-    let Some((target, known)) =
-        place.and_then(|&index| Some((usize::from(index), route.targets.get(usize::from(index))?)))
-    else {
-        return exchange.refuse(Failure::gateway(Kind::NoTarget), io);
+    let (target, credential) = match next_usable(exchange, io, route) {
+        Ok(found) => found,
+        Err(kind) => return exchange.refuse(Failure::gateway(kind), io),
     };
-    let provider = known.provider;
+    let provider = route.targets[target].provider;
+    exchange.call.credential = credential;
     let spoken = pinned.snapshot.upstreams[provider].spoken(exchange.facts.surface.dialect);
     if upward::counts_here(exchange.facts.surface, spoken) {
         return count::answer(exchange, io, target);
@@ -57,6 +56,26 @@ fn begin(exchange: &mut Exchange, io: &mut Io<'_>) {
         Rest::Follows | Rest::FollowsInChunks => Freshness::Fresh,
     };
     dial(exchange, io, target, freshness);
+}
+
+/// The target whose place it is, or the next behind it that can be called now, and by which of its credentials. Else what
+/// the first of them lacks.
+fn next_usable(exchange: &mut Exchange, io: &Io<'_>, route: &Route) -> Result<(usize, usize), Kind> {
+    let mut lacking = Kind::NoTarget;
+    while let Some(&index) = exchange.call.order.as_slice().get(exchange.call.place) {
+        let index = usize::from(index);
+        let provider = route.targets[index].provider;
+        match credentials::turn(exchange, io, provider) {
+            Ok(credential) => return Ok((index, credential)),
+            Err(why) if lacking == Kind::NoTarget => {
+                let provider = exchange.pin().snapshot.endpoints[provider].provider.as_str().into();
+                lacking = Kind::NoCredential { provider, why };
+            }
+            Err(_) => {}
+        }
+        exchange.call.place += 1;
+    }
+    Err(lacking)
 }
 
 /// What can be known of the request to a target before there is a connection.
@@ -169,6 +188,9 @@ pub(crate) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, 
         give_up(exchange, io, AttemptOutcome::BadAnswer);
         return exchange.refuse(failure, io);
     }
+    if status == 401 {
+        renew_token(exchange, io);
+    }
     outcome::answered(exchange, io, answer);
     let ended = Ended::answered(exchange, answer);
     if ended.may_be_tried_again(exchange)
@@ -192,6 +214,19 @@ fn go(exchange: &mut Exchange, io: &mut Io<'_>, plan: Plan) {
     // Nobody is asked meanwhile, and it is not the gateway that takes the time.
     exchange.facts.wait_begins(io.now);
     exchange.call.until_step = Some((io.now.plus_ms(plan.wait_ms), Waited::Backoff));
+}
+
+/// The provider does not take the access token, though it is not over: it may have been revoked.
+fn renew_token(exchange: &Exchange, io: &mut Io<'_>) {
+    let pinned = exchange.pin();
+    let upstream = exchange
+        .call
+        .provider
+        .map(|provider| &pinned.snapshot.upstreams[provider]);
+    let credential = upstream.and_then(|upstream| upstream.credentials.get(exchange.call.credential));
+    if let Some(Proof::Exchanged { id }) = credential.map(|credential| &credential.proof) {
+        io.out.actions.push(Action::RenewToken { id: *id });
+    }
 }
 
 /// The attempt failed; the shell has already forgotten it.
@@ -275,6 +310,14 @@ pub(crate) fn cancel(exchange: &mut Exchange, io: &mut Io<'_>) {
 pub(crate) fn give_up(exchange: &mut Exchange, io: &mut Io<'_>, outcome: AttemptOutcome) {
     if let Some(Live { id, .. }) = exchange.call.live {
         io.out.actions.push(Action::Abandon { attempt: id });
+        log_end(exchange, io, outcome);
+    }
+}
+
+/// The attempt under way has said all that is wanted, before its framing said that it was complete.
+pub(crate) fn leave(exchange: &mut Exchange, io: &mut Io<'_>, outcome: AttemptOutcome) {
+    if let Some(Live { id, .. }) = exchange.call.live {
+        io.out.actions.push(Action::Leave { attempt: id });
         log_end(exchange, io, outcome);
     }
 }

@@ -75,6 +75,8 @@ pub(crate) struct Translated {
     pub spoken: Dialect,
     /// It is no chat: one answer to one question, or to several parts of it.
     pub single: Option<Single>,
+    /// It is the client's own request with the members that the provider wants: the answer needs no other words.
+    pub own: bool,
 }
 
 /// Where a call about an object goes at its provider.

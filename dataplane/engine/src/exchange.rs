@@ -3,11 +3,13 @@
 use std::{net::IpAddr, rc::Rc, sync::Arc};
 
 use tollgate_config::document::Dialect;
+use tollgate_dialect::tokens::Memo;
 use tollgate_wire::head::{RequestView, ResponseView};
 use tollgate_wire::http1::read::BadHead;
 
 use crate::{
     Snapshot, Tick,
+    access::AccessTokens,
     attempt::{self, takeover},
     batches::CountedBatches,
     call::Call,
@@ -55,6 +57,9 @@ pub struct Local {
     pub routing: Routing,
     /// The node's: every shard has the same.
     pub batches: Arc<CountedBatches>,
+    pub tokens: AccessTokens,
+    /// What words were counted lately, for prompts whose provider does not say what it used.
+    pub memo: Memo,
 }
 
 /// What every feed is given.

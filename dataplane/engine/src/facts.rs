@@ -16,6 +16,9 @@ use crate::{
 /// Longer names are cut off in the record; no provider's name of a model comes near.
 pub(crate) const MAX_MODEL_NAME_BYTES: usize = 256;
 
+/// Enough for what a provider says of a credential.
+const MAX_REFUSAL_BYTES: usize = 512;
+
 #[derive(Debug)]
 pub(crate) struct Facts {
     pub started: Tick,
@@ -37,6 +40,8 @@ pub(crate) struct Facts {
     pub status: u16,
     pub outcome: Outcome,
     pub rejected: Option<&'static str>,
+    /// What the provider said when it refused the gateway's credential.
+    pub refusal: String,
     pub usage: Option<Usage>,
     /// As asked for, until the answer names another.
     pub tier: ServiceTier,
@@ -44,6 +49,8 @@ pub(crate) struct Facts {
     pub cost: Option<Cost>,
     /// Whose work `usage` is, where that is a batch: its id as the client has it.
     pub batch: String,
+    /// The gateway counted it itself.
+    pub estimated: bool,
     pub request_body_bytes: u64,
     pub response_body_bytes: u64,
     pub ended: Tick,
@@ -74,10 +81,12 @@ impl Default for Facts {
             status: 0,
             outcome: Outcome::Complete,
             rejected: None,
+            refusal: String::new(),
             usage: None,
             tier: ServiceTier::Standard,
             cost: None,
             batch: String::new(),
+            estimated: false,
             request_body_bytes: 0,
             response_body_bytes: 0,
             ended: Tick(0),
@@ -103,6 +112,7 @@ impl Facts {
             request_id: kept(last.request_id),
             model_asked: kept(last.model_asked),
             tags: kept(last.tags),
+            refusal: kept(last.refusal),
             ..Facts::default()
         };
     }
@@ -118,6 +128,16 @@ impl Facts {
         self.request_id.clear();
         self.request_id
             .push_str(str::from_utf8(&digits).expect("hexadecimal digits are ASCII"));
+    }
+
+    /// Keeps what a provider said of the gateway's credential, for the operator alone.
+    pub fn note_refusal(&mut self, words: &str) {
+        let mut end = words.len().min(MAX_REFUSAL_BYTES);
+        while !words.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.refusal.clear();
+        self.refusal.push_str(&words[..end]);
     }
 
     /// From now on the upstream is waited for.

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use tollgate_wire::{http1::read::BadHead, json::cursor::BadJson, multipart::BadForm};
 
 use crate::{
+    access::Lack,
     exchange::{ClientFault, UpstreamFault},
     names::code,
 };
@@ -105,6 +106,11 @@ pub enum Kind {
     /// Each target has a `when` that does not hold for this call.
     NotForThisCall,
     NoTarget,
+    /// Nothing proves to the provider who calls.
+    NoCredential {
+        provider: Box<str>,
+        why: Lack,
+    },
     Upstream(UpstreamFault),
     /// An answer that is not what its dialect says it is.
     Unreadable(&'static str),
@@ -170,8 +176,8 @@ impl Kind {
             Kind::NotServedYet | Kind::Websocket | Kind::NotOffered => 501,
             Kind::ListNotServed | Kind::NoIdSecret { .. } => 501,
             Kind::CacheMiss | Kind::UpstreamTimeout(_) => 504,
-            Kind::NoTarget => 503,
             Kind::NotForThisCall => 403,
+            Kind::NoTarget | Kind::NoCredential { .. } => 503,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => 502,
             Kind::Internal(_) => 500,
         }
@@ -202,8 +208,8 @@ impl Kind {
             Kind::ListNotServed | Kind::NoIdSecret { .. } => code::NOT_SUPPORTED,
             Kind::CacheMiss => code::CACHE_MISS,
             Kind::UpstreamTimeout(_) => code::UPSTREAM_TIMEOUT,
-            Kind::NoTarget => code::NO_HEALTHY_TARGET,
             Kind::NotForThisCall => code::MODEL_NOT_ALLOWED,
+            Kind::NoTarget | Kind::NoCredential { .. } => code::NO_HEALTHY_TARGET,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => code::UPSTREAM_ERROR,
             Kind::Internal(_) => code::INTERNAL_ERROR,
         }

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod access;
 mod attempt;
 mod batches;
 mod call;
@@ -37,6 +38,7 @@ mod upward;
 mod visible;
 
 pub use batches::CountedBatches;
+pub use access::AccessTokens;
 pub use exchange::{Exchange, Input, Io, Local, Peer};
 pub use outputs::{Action, Outputs, Piece};
 pub use signers::Signers;

@@ -71,6 +71,11 @@ pub enum Action {
     EndUp { attempt: AttemptId },
     /// Give the attempt up: close its connection (or stop dialling). No input for it follows.
     Abandon { attempt: AttemptId },
+    /// The provider refuses this access token: get another, soon.
+    RenewToken { id: u64 },
+    /// The attempt's answer has said all it had to: its connection is kept where the rest of the answer's framing comes
+    /// soon, and closed otherwise. No input for it follows.
+    Leave { attempt: AttemptId },
     /// Begin the answer. `lines` are header lines without the status line, framing headers, `connection` and the empty line.
     Head {
         status: u16,

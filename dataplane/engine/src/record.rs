@@ -40,12 +40,18 @@ pub struct Record<'a> {
     pub streamed: bool,
     /// A `Failure` kind (`code` of the contract) when the gateway itself answered with an error.
     pub rejected: Option<&'static str>,
+    /// What the provider said when it refused the gateway's credential: it may show a part of that, and is for the access
+    /// log alone.
+    pub refusal: Option<&'a str>,
     pub usage: Option<Usage>,
     /// Where prices are known.
     pub cost: Option<Cost>,
     /// `usage` is that of this batch, to be paid at a batch's price: its id as the client has it. Each is counted once by a
     /// node while it runs; a ledger that sees it again knows it by this.
     pub batch: Option<&'a str>,
+    /// The provider did not say what was used: `usage` is the gateway's own count of what was asked and said
+    /// (docs/src/tokens.md).
+    pub estimated: bool,
     pub request_body_bytes: u64,
     pub response_body_bytes: u64,
     /// From the request's first byte to the record's end.

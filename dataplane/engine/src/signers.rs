@@ -5,22 +5,22 @@ use tollgate_dialect::sign::Signer;
 
 use crate::snapshot::Signing;
 
-/// Of the snapshot in force; an older one still pinned by a call has its signers made anew.
+/// Credentials that are not used any more are let go of with the others, once there are so many.
+const MAX_SIGNERS: usize = 4_096;
+
+/// By what they sign with: a credential that was exchanged has another.
 #[derive(Debug, Default)]
 pub struct Signers {
-    revision: u64,
-    /// By provider and credential.
-    by: HashMap<(usize, usize), Signer>,
+    by: HashMap<u64, Signer>,
 }
 
 impl Signers {
-    pub(crate) fn get(&mut self, revision: u64, at: (usize, usize), signing: &Signing) -> &mut Signer {
-        if self.revision != revision {
+    pub(crate) fn get(&mut self, signing: &Signing) -> &mut Signer {
+        if self.by.len() >= MAX_SIGNERS && !self.by.contains_key(&signing.id) {
             self.by.clear();
-            self.revision = revision;
         }
         self.by
-            .entry(at)
+            .entry(signing.id)
             .or_insert_with(|| Signer::new(signing.keys.clone(), &signing.region, &signing.service))
     }
 }

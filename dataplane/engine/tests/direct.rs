@@ -3,6 +3,7 @@
 mod rig;
 
 use rig::{Did, Rig, document, header, key, reply, sent};
+use tollgate_config::document::Auth;
 
 fn rig() -> Rig {
     let mut document = document();
@@ -56,6 +57,37 @@ fn a_request_without_a_body_needs_none() {
     let (head, body) = sent(&rig.connected(1));
     assert!(head.starts_with("GET /v1/files HTTP/1.1\r\n"), "{head}");
     assert_eq!((header(&head, "content-length"), &*body), (None, ""));
+}
+
+#[test]
+fn what_a_client_says_of_signatures_is_not_passed_where_requests_are_signed() {
+    let mut document = document();
+    let mut through = key("through", &[]);
+    through.1.pass_through = true;
+    document.keys.push(through);
+    document.providers[0].1.auth = Auth::Aws {
+        region: "us-east-1".into(),
+        service: "bedrock".into(),
+    };
+    let mut secrets = rig::secrets(&document);
+    secrets.insert(rig::env("KEY_one"), b"AKIDEXAMPLE:secret".to_vec());
+    let more = "X-Amz-Date: 20000101T000000Z\nx-amz-content-sha256: 00\nX-Amzn-Bedrock-GuardrailVersion: 1\n";
+    let ask = |rig: &mut Rig, provider: &str| {
+        rig.request(&format!("POST /providers/{provider}/x HTTP/1.1\n{HEAD}{more}"), b"{}");
+        sent(&rig.connected(1)).0
+    };
+    let mut rig = Rig::with_secrets(document, &secrets);
+    let head = ask(&mut rig, "one");
+    let amz: Vec<&str> = head
+        .lines()
+        .filter(|line| line.to_ascii_lowercase().starts_with("x-amz-"))
+        .collect();
+    assert_eq!(amz, ["x-amz-date: 20270115T080000Z"]);
+    assert!(head.contains("SignedHeaders=host;x-amz-date,"), "{head}");
+    assert_eq!(header(&head, "X-Amzn-Bedrock-GuardrailVersion"), Some("1"));
+    // Nobody signs for the other: it gets what the client said.
+    let head = ask(&mut rig, "two");
+    assert_eq!(header(&head, "X-Amz-Date"), Some("20000101T000000Z"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod rig;
 use rig::{Did, Rig, document, env, header, reply, sent};
 use serde_json::Value;
 use tollgate_config::{Document, document::Auth, parse};
+use tollgate_dialect::sign::{credential::Secret, token::AccessToken};
 
 /// A document as an operator writes it: providers and models; keys are the rig's.
 fn written(text: &str) -> Document {
@@ -120,4 +121,35 @@ fn aws_requests_are_signed_and_a_bearer_token_is_sent_as_it_is() {
         "{signed}"
     );
     assert!(!head.contains("wJalr"));
+}
+
+#[test]
+fn a_credential_that_has_its_token_is_taken_and_a_refused_token_is_renewed() {
+    let text = r#""providers": {"p": {"kind": "azure-openai", "resource": "r", "credential": ["env:A", "env:B"],
+            "auth": {"azure_ad": {"tenant": "t", "client_id": "c"}}}},
+        "models": {"m": {"targets": [{"provider": "p", "model": "gpt"}]}}"#;
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
+    let mut rig = Rig::new(written(text));
+    let (status, _, said) = reply(&rig.chat(body));
+    assert_eq!(status, 503);
+    assert!(said.contains("'p'") && said.contains("no access token"), "{said}");
+
+    let ids: Vec<u64> = rig.pinned.snapshot.exchanges().map(|exchanged| exchanged.id).collect();
+    let token = |text: &str, end: u64| AccessToken {
+        token: Secret(text.into()),
+        renew_unix_s: end,
+        expires_unix_s: end,
+    };
+    let now = rig::NOW_UNIX_MS / 1000;
+    rig.local.tokens.put(ids[0], &token("over", now));
+    rig.local.tokens.put(ids[1], &token("good", now + 1));
+    // Whosever turn it is: only one of the two has a token that is good.
+    for _ in 0..2 {
+        let (head, _) = chat(&mut rig, body);
+        assert_eq!(header(&head, "authorization"), Some("Bearer good"));
+        let did = rig.answer(1, "HTTP/1.1 401 No\ncontent-length: 0\n");
+        assert!(did.contains(&Did::RenewToken { id: ids[1] }), "{did:?}");
+        assert!(matches!(did.last(), Some(Did::Head { status: 401, .. })), "{did:?}");
+        rig.end(1);
+    }
 }

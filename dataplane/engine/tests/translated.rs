@@ -108,8 +108,7 @@ fn a_stream_goes_on_event_by_event() {
     down += &text;
     down += &body_of(&rig.body(1, &chunk(json!({}), json!("stop"))));
     let usage = r#"data: {"id":"c-1","choices":[],"usage":{"prompt_tokens":10,"completion_tokens":4}}"#;
-    down += &body_of(&rig.body(1, &format!("{usage}\n\ndata: [DONE]\n\n")));
-    let did = rig.end(1);
+    let did = rig.body(1, &format!("{usage}\n\ndata: [DONE]\n\n"));
     down += &body_of(&did);
     let names: Vec<_> = down.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
     assert_eq!(names[0], "message_start");

@@ -15,7 +15,6 @@ mod state_dir;
 mod sys;
 mod timers;
 mod tls;
-#[allow(dead_code, reason = "credentials that are exchanged for tokens are not sent yet")]
 mod tokens;
 mod upstream;
 
@@ -52,6 +51,8 @@ const COMMANDS: usize = 1024;
 const MAX_SHARDS: u16 = 256;
 /// How long the last log lines may take to be written.
 const LAST_LINES: Duration = Duration::from_secs(1);
+/// How long a shard may take to have room for a token.
+const SHARD_PATIENCE: Duration = Duration::from_secs(5);
 /// How long shards may take to end once told to.
 const LAST_TURN: Duration = Duration::from_secs(1);
 
@@ -135,9 +136,9 @@ fn serve(arguments: &Arguments, log: &access_log::Handle) -> Result<End, String>
         Some(document::Shards::Auto) | None => cores.shards(),
     };
     let (commands, queue) = bounded(COMMANDS);
-    let (handles, shards) = start_shards(&cores.place(count), log, &commands)?;
+    let (handles, shards, tokens) = start_shards(&cores.place(count), log, &commands)?;
     watch_signals(commands.clone())?;
-    let mut control = Control::new(handles, state, log.clone())?;
+    let mut control = Control::new(handles, state, log.clone(), tokens)?;
     match last_good {
         Some(last_good) => {
             if let Err(reason) = control.restore(last_good) {
@@ -168,7 +169,7 @@ fn start_shards(
     cpus: &[usize],
     log: &access_log::Handle,
     commands: &Sender<Command>,
-) -> Result<(Vec<ShardHandle>, Vec<thread::JoinHandle<()>>), String> {
+) -> Result<(Vec<ShardHandle>, Vec<thread::JoinHandle<()>>, tokens::Handle), String> {
     let max_connections = host::max_connections(cpus.len())?;
     let mut handles = Vec::new();
     let mut ends = Vec::new();
@@ -183,6 +184,7 @@ fn start_shards(
     let load: Arc<[AtomicU32]> = cpus.iter().map(|_| AtomicU32::new(0)).collect();
     let resolver = resolve::start(Arc::clone(&peers))?;
     let batches = Arc::default();
+    let tokens = start_tokens(Arc::clone(&peers), commands.clone())?;
     tracing::info!(shards = cpus.len(), ?cpus, max_connections, "starting");
     let mut threads = Vec::new();
     for (index, ((inbox, wake), cpu)) in ends.into_iter().zip(cpus).enumerate() {
@@ -194,6 +196,7 @@ fn start_shards(
             peers: Arc::clone(&peers),
             load: Arc::clone(&load),
             resolver: resolver.clone(),
+            tokens: tokens.clone(),
             access: log.clone(),
             batches: Arc::clone(&batches),
             max_connections,
@@ -201,7 +204,23 @@ fn start_shards(
         };
         threads.push(start_shard(setup, commands.clone())?);
     }
-    Ok((handles, threads))
+    Ok((handles, threads, tokens))
+}
+
+/// The thread that gets access tokens: shards are given each, and the control thread is told the news.
+fn start_tokens(shards: Arc<[ShardHandle]>, commands: Sender<Command>) -> Result<tokens::Handle, String> {
+    tokens::start(move |told| {
+        if let Ok(token) = &told.outcome {
+            let token = Arc::new(token.clone());
+            for shard in shards.iter() {
+                shard.send_within(messages::ToShard::Token(told.id, Arc::clone(&token)), SHARD_PATIENCE);
+            }
+        }
+        if told.news {
+            // The control thread may wait for this one: it is told what there is room for.
+            let _ = commands.try_send(Command::Token(told));
+        }
+    })
 }
 
 fn start_shard(setup: ShardSetup, commands: Sender<Command>) -> Result<thread::JoinHandle<()>, String> {

@@ -10,9 +10,10 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender};
 use tollgate_config::link::ShardRevision;
+use tollgate_dialect::sign::token::AccessToken;
 use tollgate_engine::{CountedBatches, Snapshot, identity::KeyTable};
 
-use crate::{access_log, control::Command, metrics::ShardMetrics, resolve, tls::TlsSet};
+use crate::{access_log, control::Command, metrics::ShardMetrics, resolve, tls::TlsSet, tokens};
 
 /// Messages that wait in a shard's inbox.
 pub const INBOX_CAPACITY: usize = 4096;
@@ -29,6 +30,7 @@ pub struct ShardSetup {
     /// Connections each shard has, written by it alone.
     pub load: Arc<[AtomicU32]>,
     pub resolver: resolve::Handle,
+    pub tokens: tokens::Handle,
     pub access: access_log::Handle,
     /// Batches that the node has counted.
     pub batches: Arc<CountedBatches>,
@@ -103,6 +105,8 @@ pub enum ToShard {
         peer: SocketAddr,
         listener: String,
     },
+    /// A credential was exchanged: the id of the exchange, and what came.
+    Token(u64, Arc<AccessToken>),
     Stats(Sender<Box<ShardMetrics>>),
     /// The resolver's answer; empty when the name does not resolve. Fresh until `ttl_ms` from now.
     Resolved {

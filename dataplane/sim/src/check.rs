@@ -65,11 +65,13 @@ pub(crate) fn apply(
             let sent = upstream.as_ref().is_some_and(|up| up.id == *attempt && up.sent);
             assert!(sent, "more of a body before its beginning");
         }
-        Action::Abandon { attempt } => {
+        // No provider of the simulation is shown a token.
+        Action::RenewToken { .. } => {}
+        Action::Abandon { attempt } | Action::Leave { attempt } => {
             assert_eq!(
                 upstream.take().map(|up| up.id),
                 Some(*attempt),
-                "abandoned what is not there"
+                "gave up what is not there"
             );
         }
         Action::Head { status, framing, .. } => {

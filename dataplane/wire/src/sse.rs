@@ -3,7 +3,11 @@
 //! A block is what stands between two blank lines. One that lies in a single input is read where it lies; one that is
 //! cut between inputs is gathered first. Both are then read by the same code, so that cuts cannot matter.
 
+mod pieces;
+
 use memchr::{memchr, memchr2};
+
+pub use pieces::Pieces;
 
 use crate::Span;
 

@@ -97,13 +97,29 @@ pub(super) fn write(fault: &Fault, call: &CallFacts, out: &mut Vec<u8>) -> u16 {
         FaultKind::Overloaded => 529,
         // The SDK asks again after 429: waiting does not bring money.
         FaultKind::Quota => 402,
-        kind => kind.status(),
+        _ => fault.answer_status(),
     }
 }
 
 /// The members behind the type `error`.
 pub(super) fn write_object(fault: &Fault, call: &CallFacts, json: &mut Out<'_>) {
-    let word = match fault.kind {
+    json.key("error")
+        .open()
+        .key("type")
+        .string(word(fault.kind))
+        .key("message");
+    match fault.kind {
+        FaultKind::ContextLength if !is_too_long(&fault.message) => {
+            json.string(&format!("{TOO_LONG}: {}", fault.message))
+        }
+        _ => json.string(&fault.message),
+    };
+    json.close().key("request_id").string(&call.request_id);
+}
+
+/// An error's type.
+pub(super) fn word(kind: FaultKind) -> &'static str {
+    match kind {
         FaultKind::InvalidRequest | FaultKind::ContextLength | FaultKind::ContentPolicy => "invalid_request_error",
         FaultKind::Authentication => "authentication_error",
         FaultKind::Quota => "billing_error",
@@ -114,13 +130,5 @@ pub(super) fn write_object(fault: &Fault, call: &CallFacts, json: &mut Out<'_>) 
         FaultKind::Overloaded => "overloaded_error",
         FaultKind::Timeout => "timeout_error",
         FaultKind::Internal => "api_error",
-    };
-    json.key("error").open().key("type").string(word).key("message");
-    match fault.kind {
-        FaultKind::ContextLength if !is_too_long(&fault.message) => {
-            json.string(&format!("{TOO_LONG}: {}", fault.message))
-        }
-        _ => json.string(&fault.message),
-    };
-    json.close().key("request_id").string(&call.request_id);
+    }
 }

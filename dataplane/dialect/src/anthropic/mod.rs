@@ -11,6 +11,7 @@ mod carried;
 mod citation;
 mod document;
 mod fault;
+mod framed;
 mod path;
 mod plan;
 mod reader;
@@ -22,7 +23,10 @@ mod turns;
 mod usage;
 mod writer;
 
+pub use framed::{FRAMED, Framed, Unwrapper, frame};
 pub use usage::{read_event, usage_of_answer, usage_of_object};
+
+use tollgate_wire::json::tap::Place;
 
 use crate::{
     canonical::{
@@ -33,6 +37,7 @@ use crate::{
         request::Request,
     },
     speak::{CallFacts, PathFacts, ReadStream, Sink, Speaks, TargetFacts, WriteStream},
+    usage::Usage,
 };
 
 /// `POST /v1/messages`.
@@ -70,6 +75,14 @@ impl Speaks for Anthropic {
 
     fn stream_writer(&self, call: &CallFacts) -> Box<dyn WriteStream> {
         Box::new(stream_writer::Writer::new(call))
+    }
+
+    fn usage_places(&self) -> &'static [Place] {
+        &[&["usage"], &["message", "usage"]]
+    }
+
+    fn hear_usage(&self, object: &[u8], total: &mut Usage) -> bool {
+        usage::merge_object(object, total)
     }
 
     fn read_fault(&self, status: u16, body: &[u8]) -> Fault {

@@ -19,6 +19,8 @@ use super::{
 };
 
 const MAX_EVENT_BYTES: usize = 1 << 20;
+/// What is held of open blocks: arguments that came at once, and signatures.
+const MAX_HELD_BYTES: usize = 4 << 20;
 /// Blocks that have begun and not stopped. Anthropic opens one at a time.
 const MAX_OPEN_BLOCKS: usize = 256;
 
@@ -179,7 +181,15 @@ impl Reading {
         }
         self.close(sink);
         self.open.push(open);
-        Ok(())
+        self.check()
+    }
+
+    fn check(&self) -> Result<(), BadAnswer> {
+        let held = self.open.iter().map(|open| open.input.len() + open.signature.len());
+        match held.sum::<usize>() > MAX_HELD_BYTES {
+            true => Err(BadAnswer::new("its open blocks hold more than 4 MiB")),
+            false => Ok(()),
+        }
     }
 
     fn begin(&mut self, block: Node<'_>, open: &mut Open, sink: &mut Sink<'_>) -> Result<(), BadAnswer> {
@@ -256,7 +266,7 @@ impl Reading {
             // It comes whole: a second replaces the first.
             open.signature.clear();
             text.write_escaped(&mut open.signature);
-            return Ok(());
+            return self.check();
         }
         open.input.clear();
         sink(&Event::Piece { choice, part, text });

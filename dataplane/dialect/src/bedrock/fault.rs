@@ -146,11 +146,14 @@ pub fn error_type(fault: &Fault) -> &'static str {
 
 /// Appends the body and gives the status. The name stands in it too, for who does not see the header.
 pub(super) fn write(fault: &Fault, out: &mut Vec<u8>) -> u16 {
-    let (name, _, status) = row(fault);
+    let (name, kind, status) = row(fault);
     let mut json = Out::new(out);
     json.open().key("message").string(&fault.message);
     json.key("__type").string(name).key("code").string(name).close();
-    *status
+    match *status == kind.status() {
+        true => fault.answer_status(),
+        false => *status,
+    }
 }
 
 /// The exception of a stream: the one it came as, or its kind's. A stream has five of them.

@@ -19,7 +19,10 @@ mod vendor;
 mod writer;
 
 pub use fault::error_type;
-pub use usage::usage_of_answer;
+pub(crate) use stream::{broken, fault_of};
+pub(crate) use stream_writer::write_failed;
+
+use tollgate_wire::json::tap::Place;
 
 use crate::{
     canonical::{
@@ -29,7 +32,9 @@ use crate::{
         feature::{Drops, Feature},
         request::Request,
     },
+    json::Node,
     speak::{CallFacts, PathFacts, ReadStream, Sink, Speaks, TargetFacts, WriteStream},
+    usage::{Usage, take},
 };
 
 #[derive(Debug)]
@@ -66,6 +71,14 @@ impl Speaks for Bedrock {
 
     fn stream_writer(&self, call: &CallFacts) -> Box<dyn WriteStream> {
         Box::new(stream_writer::Writer::new(call.clone()))
+    }
+
+    fn usage_places(&self) -> &'static [Place] {
+        &[&["usage"]]
+    }
+
+    fn hear_usage(&self, object: &[u8], total: &mut Usage) -> bool {
+        take(Node::document(object).ok().and_then(usage::read), total)
     }
 
     fn read_fault(&self, status: u16, body: &[u8]) -> Fault {

@@ -10,6 +10,7 @@ use crate::{
     canonical::{
         bad::BadAnswer,
         event::{Began, Event},
+        fault::Fault,
     },
     json::{Node, Text},
     speak::{ReadStream, Sink},
@@ -19,6 +20,7 @@ use crate::{
 const MAX_EVENT_BYTES: usize = 1024 * 1024;
 /// Blocks open at once: the service has one, and who speaks like it has few.
 const MAX_OPEN_BLOCKS: usize = 64;
+/// Of the signatures of all blocks that are open.
 const MAX_SIGNATURE_BYTES: usize = 1024 * 1024;
 
 #[derive(Debug)]
@@ -66,7 +68,7 @@ impl ReadStream for Reader {
     }
 }
 
-fn broken(bad: BadMessage) -> BadAnswer {
+pub(crate) fn broken(bad: BadMessage) -> BadAnswer {
     BadAnswer::new(match bad {
         BadMessage::PreludeChecksum => "it is no AWS event stream, or damaged",
         BadMessage::Checksum => "a message of the event stream is damaged",
@@ -74,6 +76,26 @@ fn broken(bad: BadMessage) -> BadAnswer {
         BadMessage::HeadersTooLong | BadMessage::PayloadTooLong { .. } => "a message of the event stream is too long",
         BadMessage::Cut => "it ended before it was complete",
     })
+}
+
+/// The exception or error that a message is; none where it is an event.
+pub(crate) fn fault_of(message: &Message<'_>) -> Result<Option<Fault>, BadAnswer> {
+    match message.text(":message-type") {
+        Some("event") => Ok(None),
+        Some("exception") => {
+            let name = message.text(":exception-type").unwrap_or("exception");
+            Ok(Some(fault::read_in_stream(name, message.payload, None)))
+        }
+        Some("error") => {
+            let (name, said) = (message.text(":error-code"), message.text(":error-message"));
+            Ok(Some(fault::read_in_stream(
+                name.unwrap_or("error"),
+                message.payload,
+                said,
+            )))
+        }
+        _ => Err(BadAnswer::new("a message of the stream is neither event nor exception")),
+    }
 }
 
 #[derive(Debug, Default)]
@@ -110,22 +132,11 @@ enum Kind {
 
 impl State {
     fn message(&mut self, message: &Message<'_>, sink: &mut Sink<'_>) -> Result<(), BadAnswer> {
-        let failed = match message.text(":message-type") {
-            Some("event") => {
-                let Some(name) = message.text(":event-type") else {
-                    return Err(BadAnswer::new("an event of the stream has no type"));
-                };
-                return self.event(name, message.payload, sink);
-            }
-            Some("exception") => {
-                let name = message.text(":exception-type").unwrap_or("exception");
-                fault::read_in_stream(name, message.payload, None)
-            }
-            Some("error") => {
-                let name = message.text(":error-code").unwrap_or("error");
-                fault::read_in_stream(name, message.payload, message.text(":error-message"))
-            }
-            _ => return Err(BadAnswer::new("a message of the stream is neither event nor exception")),
+        let Some(failed) = fault_of(message)? else {
+            let Some(name) = message.text(":event-type") else {
+                return Err(BadAnswer::new("an event of the stream has no type"));
+            };
+            return self.event(name, message.payload, sink);
         };
         self.over = true;
         self.start(sink);
@@ -241,10 +252,10 @@ impl State {
                     let Some(at) = self.open_as(index, Kind::Thinking, sink)? else {
                         continue;
                     };
-                    let signature = &mut self.open[at].signature;
-                    text.write_escaped(signature);
-                    if signature.len() > MAX_SIGNATURE_BYTES {
-                        return Err(BadAnswer::new("a signature is too long"));
+                    text.write_escaped(&mut self.open[at].signature);
+                    let signatures = self.open.iter().map(|open| open.signature.len());
+                    if signatures.sum::<usize>() > MAX_SIGNATURE_BYTES {
+                        return Err(BadAnswer::new("its signatures are longer than 1 MiB"));
                     }
                 }
                 _ => {}

@@ -9,7 +9,10 @@ use tollgate_wire::eventstream::{write_event, write_exception};
 
 use super::{answer, citation, fault, stop, usage};
 use crate::{
-    canonical::event::{Began, Event, Reason},
+    canonical::{
+        event::{Began, Event, Reason},
+        fault::Fault,
+    },
     json::{Out, Text},
     speak::{CallFacts, WriteStream},
     usage::Usage,
@@ -55,6 +58,13 @@ enum Kind {
     Lost,
 }
 
+/// Appends the exception that ends a stream.
+pub(crate) fn write_failed(failed: &Fault, out: &mut Vec<u8>) {
+    write_exception(out, fault::exception_in_stream(failed), |out| {
+        fault::write_in_stream(failed, out);
+    });
+}
+
 impl WriteStream for Writer {
     fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         match event {
@@ -87,9 +97,7 @@ impl WriteStream for Writer {
             Event::Stopped { choice: 0, reason } => self.stop(reason, out),
             Event::Usage(usage) => self.usage.merge(usage),
             Event::Failed(failed) => {
-                write_exception(out, fault::exception_in_stream(failed), |out| {
-                    fault::write_in_stream(failed, out);
-                });
+                write_failed(failed, out);
             }
             Event::Ended => self.end(out),
             // Of other choices, which the dialect cannot tell apart, and of tokens.

@@ -5,15 +5,8 @@
 
 use crate::{
     json::{Node, Out},
-    locate,
     usage::Usage,
 };
-
-/// The usage of a whole answer, or of a `metadata` event's payload; `None` when it reports none or is no JSON object.
-pub fn usage_of_answer(body: &[u8]) -> Option<Usage> {
-    let usage = locate::find(body)?.span.of(body);
-    read(Node::document(usage).ok()?)
-}
 
 /// Reads a `usage` object; `None` when it says nothing.
 pub(super) fn read(object: Node<'_>) -> Option<Usage> {

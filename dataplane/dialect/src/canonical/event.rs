@@ -124,3 +124,50 @@ pub struct TokenLogprob<'a> {
     /// The likeliest at this place.
     pub top: Vec<TokenLogprob<'a>>,
 }
+
+/// What a part, a choice, a citation and a token cost to be held, beside their texts: the structs that any reader, writer
+/// or gathered answer has for one.
+const PART_BYTES: usize = 512;
+const CITATION_BYTES: usize = 256;
+const TOKEN_BYTES: usize = 128;
+
+impl Event<'_> {
+    /// What it may cost to be held, whoever holds it: the sum over the events of an answer is a bound on what is kept of
+    /// it anywhere.
+    pub fn weight_bytes(&self) -> usize {
+        let of = |text: &Option<Text<'_>>| text.as_ref().map_or(0, Text::held_bytes);
+        match self {
+            Event::Started { id, model, .. } => of(id) + of(model),
+            Event::Began { what, .. } => {
+                PART_BYTES
+                    + match what {
+                        Began::Text | Began::Thinking | Began::Refusal => 0,
+                        Began::Sealed { id } => of(id),
+                        Began::ToolCall { id, name } => of(id) + name.held_bytes(),
+                    }
+            }
+            Event::Piece { text, .. } | Event::Signature { text, .. } => text.held_bytes(),
+            Event::Citation { citation, .. } => {
+                CITATION_BYTES + of(&citation.url) + of(&citation.title) + of(&citation.quoted)
+            }
+            Event::Logprobs { tokens, .. } => tokens.iter().map(TokenLogprob::weight_bytes).sum(),
+            Event::Stopped { reason, .. } => {
+                PART_BYTES
+                    + match reason {
+                        Reason::StopSequence(text) => of(text),
+                        Reason::Other(text) => text.held_bytes(),
+                        _ => 0,
+                    }
+            }
+            Event::Failed(fault) => fault.message.len(),
+            Event::Closed { .. } | Event::Usage(_) | Event::Ended => 0,
+        }
+    }
+}
+
+impl TokenLogprob<'_> {
+    fn weight_bytes(&self) -> usize {
+        let own = self.token.held_bytes() + self.logprob.raw().len() + self.bytes.map_or(0, <[u8]>::len);
+        TOKEN_BYTES + own + self.top.iter().map(TokenLogprob::weight_bytes).sum::<usize>()
+    }
+}

@@ -69,6 +69,34 @@ impl FaultKind {
 }
 
 impl Fault {
+    /// The status to answer with, where a dialect has no rule of its own: the kind's, but a failure of the provider's keeps
+    /// the one it came with (a 502 tells more than a 500 does).
+    pub fn answer_status(&self) -> u16 {
+        let keeps = self.kind == FaultKind::Internal && FaultKind::of_status(self.status) == self.kind;
+        match keeps && (500..600).contains(&self.status) {
+            true => self.status,
+            false => self.kind.status(),
+        }
+    }
+
+    /// Is it the gateway's credential that was refused? What a provider says of it may show a part of it.
+    pub fn is_of_credential(&self) -> bool {
+        matches!(self.kind, FaultKind::Authentication | FaultKind::Permission)
+    }
+
+    /// The same without the provider's words.
+    pub fn without_credential(&self, provider: &str) -> Fault {
+        Fault {
+            code: None,
+            param: None,
+            message: format!(
+                "the provider '{provider}' refused the gateway's credential, or what it may do there; its words are in the \
+                 gateway's access log"
+            ),
+            ..self.clone()
+        }
+    }
+
     /// A fault in the middle of a stream, where there is no status.
     pub fn in_stream(kind: FaultKind, message: impl Into<String>) -> Fault {
         Fault {

@@ -47,6 +47,48 @@ pub enum Feature {
     Owned,
 }
 
+impl Feature {
+    pub const ALL: [Feature; 37] = [
+        Feature::MaxTokens,
+        Feature::Temperature,
+        Feature::TopP,
+        Feature::TopK,
+        Feature::FrequencyPenalty,
+        Feature::PresencePenalty,
+        Feature::Seed,
+        Feature::Stop,
+        Feature::N,
+        Feature::Logprobs,
+        Feature::TopLogprobs,
+        Feature::LogitBias,
+        Feature::ParallelTools,
+        Feature::ToolChoice,
+        Feature::ToolStrict,
+        Feature::ToolResultError,
+        Feature::Tools,
+        Feature::Format,
+        Feature::Thinking,
+        Feature::Signature,
+        Feature::Image,
+        Feature::ImageUrl,
+        Feature::ImageDetail,
+        Feature::Document,
+        Feature::DocumentUrl,
+        Feature::Audio,
+        Feature::Video,
+        Feature::ToolResultMedia,
+        Feature::Cache,
+        Feature::Cite,
+        Feature::Refusal,
+        Feature::ParticipantName,
+        Feature::Prefill,
+        Feature::User,
+        Feature::Metadata,
+        Feature::ServiceTier,
+        Feature::Owned,
+    ];
+}
+
 /// What a request loses on its way into another dialect: in the caller's words, each once.
 #[derive(Clone, Debug, Default)]
 pub struct Drops {

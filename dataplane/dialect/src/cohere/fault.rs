@@ -71,7 +71,7 @@ pub(super) fn write(fault: &Fault, call: &CallFacts, out: &mut Vec<u8>) -> u16 {
     match fault.kind {
         FaultKind::Quota => 402,
         FaultKind::ContentPolicy => DENY_LISTED,
-        kind => kind.status(),
+        _ => fault.answer_status(),
     }
 }
 

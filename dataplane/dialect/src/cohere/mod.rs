@@ -32,7 +32,7 @@ mod usage;
 mod writer;
 
 pub(crate) use usage::usage_of_meta;
-pub use usage::{read_event, usage_of_answer};
+use tollgate_wire::json::tap::Place;
 
 use crate::{
     canonical::{
@@ -42,7 +42,9 @@ use crate::{
         feature::{Drops, Feature},
         request::Request,
     },
+    json::Node,
     speak::{CallFacts, PathFacts, ReadStream, Sink, Speaks, TargetFacts, WriteStream},
+    usage::{Usage, take},
 };
 
 /// The dialect.
@@ -83,6 +85,14 @@ impl Speaks for Cohere {
 
     fn stream_writer(&self, call: &CallFacts) -> Box<dyn WriteStream> {
         Box::new(stream_writer::Writer::new(call))
+    }
+
+    fn usage_places(&self) -> &'static [Place] {
+        &[&["usage"], &["delta", "usage"]]
+    }
+
+    fn hear_usage(&self, object: &[u8], total: &mut Usage) -> bool {
+        take(Node::document(object).ok().and_then(usage::read), total)
     }
 
     fn read_fault(&self, status: u16, body: &[u8]) -> Fault {

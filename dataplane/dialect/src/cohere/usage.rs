@@ -4,29 +4,10 @@
 //! that Cohere puts around a prompt, several times the prompt itself when tools are given. So the billed counts are
 //! read, and `tokens` only where there are none. `cached_tokens` and `tokens.reasoning_tokens` are inside the totals.
 
-use tollgate_wire::json::{cursor, watch::Watch};
-
 use crate::{
     json::{Node, Out},
-    locate,
     usage::{Usage, without},
 };
-
-/// The usage of a whole answer; `None` when it reports none or is no JSON object.
-pub fn usage_of_answer(body: &[u8]) -> Option<Usage> {
-    Node::document(locate::find(body)?.span.of(body)).ok().and_then(read)
-}
-
-/// Takes what one event of a stream (`message-end`) says into `total`; true when it said something. Call it only for
-/// events that contain `"usage"`.
-pub fn read_event(data: &[u8], total: &mut Usage) -> bool {
-    const USAGE: Watch<'static, 1> = Watch::new(&["delta.usage"]);
-    let Ok([Some(value)]) = cursor::find_watched(data, &USAGE) else {
-        return false;
-    };
-    let said = Node::document(value.span.of(data)).ok().and_then(read);
-    said.inspect(|usage| total.merge(usage)).is_some()
-}
 
 /// `meta` of embeddings, which counts pictures by themselves.
 pub(crate) fn usage_of_meta(meta: Node<'_>) -> Option<Usage> {

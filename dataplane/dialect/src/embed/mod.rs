@@ -10,6 +10,8 @@ mod gemini;
 mod openai;
 mod vector;
 
+use tollgate_wire::json::tap::Place;
+
 use crate::{
     canonical::bad::{BadAnswer, BadRequest},
     cohere as cohere_chat, gemini as gemini_chat,
@@ -207,6 +209,16 @@ pub fn usage_member(shape: Shape) -> &'static str {
         Shape::GeminiOne | Shape::GeminiMany => "usageMetadata",
         Shape::Cohere | Shape::CohereOnBedrock { .. } => "meta",
         Shape::Titan | Shape::TitanText => "inputTextTokenCount",
+    }
+}
+
+/// The same where it is an object, for a long answer that is listened to. Titan's answers are short.
+pub(crate) fn usage_places(shape: Shape) -> &'static [Place] {
+    match shape {
+        Shape::OpenAi => &[&["usage"]],
+        Shape::GeminiOne | Shape::GeminiMany => &[&["usageMetadata"]],
+        Shape::Cohere | Shape::CohereOnBedrock { .. } => &[&["meta"]],
+        Shape::Titan | Shape::TitanText => &[],
     }
 }
 

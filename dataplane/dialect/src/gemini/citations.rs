@@ -112,6 +112,10 @@ pub(super) struct Said {
 }
 
 impl Said {
+    pub fn held_bytes(&self) -> usize {
+        self.escaped.len()
+    }
+
     pub fn take(&mut self, text: &Text<'_>) {
         if !self.is_cut {
             text.write_escaped(&mut self.escaped);

@@ -145,14 +145,16 @@ pub(super) fn write(fault: &Fault, call: &CallFacts, out: &mut Vec<u8>) -> u16 {
     if call.as_array {
         out.push(b']');
     }
-    http_status(fault.kind)
+    http_status(fault)
 }
 
-/// The status that Google's own answers have.
-fn http_status(kind: FaultKind) -> u16 {
-    match kind {
-        FaultKind::TooLarge => 400,
-        kind => kind.status(),
+/// The status that Google's own answers have; what is of no status of theirs keeps its own.
+fn http_status(fault: &Fault) -> u16 {
+    match (fault.kind, fault.status) {
+        (FaultKind::TooLarge, _) => 400,
+        // Of the gateway's own: a method, a coding that is not taken.
+        (FaultKind::InvalidRequest, 405 | 415) => fault.status,
+        _ => fault.answer_status(),
     }
 }
 
@@ -169,10 +171,11 @@ pub(super) fn write_error(fault: &Fault, json: &mut Out<'_>) {
         FaultKind::NotFound => "NOT_FOUND",
         FaultKind::Overloaded => "UNAVAILABLE",
         FaultKind::Timeout => "DEADLINE_EXCEEDED",
+        FaultKind::Internal if fault.status == 501 => "UNIMPLEMENTED",
         FaultKind::Internal => "INTERNAL",
     });
     json.key("error").open();
-    json.key("code").unsigned(u64::from(http_status(fault.kind)));
+    json.key("code").unsigned(u64::from(http_status(fault)));
     json.key("message").string(&fault.message).key("status").string(word);
     if fault.param.is_some() || fault.retry_after_ms.is_some() {
         json.key("details").open_list();

@@ -29,7 +29,9 @@ mod turns;
 mod usage;
 mod writer;
 
-pub use usage::{usage_of_answer, usage_of_object};
+pub(crate) use usage::usage_of_object;
+
+use tollgate_wire::json::tap::Place;
 
 use crate::{
     canonical::{
@@ -39,7 +41,9 @@ use crate::{
         feature::{Drops, Feature},
         request::Request,
     },
+    json::Node,
     speak::{CallFacts, PathFacts, ReadStream, Sink, Speaks, TargetFacts, WriteStream},
+    usage::{Usage, take},
 };
 
 #[derive(Debug)]
@@ -80,6 +84,14 @@ impl Speaks for Gemini {
 
     fn stream_writer(&self, call: &CallFacts) -> Box<dyn WriteStream> {
         Box::new(stream_writer::Writer::new(call))
+    }
+
+    fn usage_places(&self) -> &'static [Place] {
+        &[&["usageMetadata"]]
+    }
+
+    fn hear_usage(&self, object: &[u8], total: &mut Usage) -> bool {
+        take(Node::document(object).ok().and_then(usage::read), total)
     }
 
     fn read_fault(&self, status: u16, body: &[u8]) -> Fault {

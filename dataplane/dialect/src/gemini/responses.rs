@@ -20,6 +20,9 @@ use crate::{
     usage::Usage,
 };
 
+/// What is kept of a stream until its candidates end: their sources, and the texts these point into.
+const MAX_KEPT_BYTES: usize = 8 * 1024 * 1024;
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Form {
     /// One document: each part is one.
@@ -110,6 +113,11 @@ impl Responses {
         }
         for (position, candidate) in said.candidates.into_iter().flat_map(Node::elements).enumerate() {
             self.candidate(candidate, position, sink)?;
+        }
+        if self.choices.iter().map(Choice::kept_bytes).sum::<usize>() > MAX_KEPT_BYTES {
+            return Err(BadAnswer::new(
+                "its sources, and the texts they point into, are longer than 8 MiB",
+            ));
         }
         let blocked = said.feedback.and_then(|feedback| feedback.get("blockReason"));
         if blocked
@@ -386,6 +394,11 @@ impl Speaking<'_, '_> {
 }
 
 impl Choice {
+    fn kept_bytes(&self) -> usize {
+        let said = self.said.iter().map(|(_, said)| said.held_bytes());
+        self.grounding.len() + self.recitation.len() + said.sum::<usize>()
+    }
+
     fn keep_said(&mut self, part: u32, text: &Text<'_>) {
         if self.said.last().is_none_or(|(of, _)| *of != part) {
             self.said.push((part, Said::default()));

@@ -15,6 +15,8 @@ const MAX_EVENT_BYTES: usize = 1024 * 1024;
 pub(super) struct Reader {
     framing: Framing,
     responses: Responses,
+    /// The array ended, which events do not tell of themselves.
+    is_over: bool,
 }
 
 #[derive(Debug, Default)]
@@ -41,7 +43,13 @@ impl ReadStream for Reader {
         }
         match &mut self.framing {
             Framing::Unknown => Ok(()),
-            Framing::Array(elements) => elements.feed(bytes, |response| responses.take(response, sink)),
+            Framing::Array(elements) => {
+                elements.feed(bytes, |response| responses.take(response, sink))?;
+                if elements.is_complete() && !std::mem::replace(&mut self.is_over, true) {
+                    responses.finish(sink)?;
+                }
+                Ok(())
+            }
             Framing::Events(splitter) => {
                 let mut outcome = Ok(());
                 let fed = splitter.feed(bytes, |event| {
@@ -58,7 +66,7 @@ impl ReadStream for Reader {
         let responses = &mut self.responses;
         match &mut self.framing {
             Framing::Unknown => {}
-            Framing::Array(elements) if elements.is_complete() => {}
+            Framing::Array(_) if self.is_over => return Ok(()),
             Framing::Array(_) => return Err(BadAnswer::new("it ended before it was complete")),
             Framing::Events(splitter) => {
                 let mut outcome = Ok(());

@@ -8,17 +8,12 @@ use crate::{
     usage::{Usage, without},
 };
 
-/// The usage of a whole answer, or of one event of a stream; `None` when it reports none or is no JSON object.
-pub fn usage_of_answer(body: &[u8]) -> Option<Usage> {
-    let usage = Node::document(body).ok()?.get("usageMetadata")?;
-    read(usage)
-}
-
 /// Reads the bytes of a `usageMetadata` value; `None` when it is no object, or says nothing.
-pub fn usage_of_object(object: &[u8]) -> Option<Usage> {
+pub(crate) fn usage_of_object(object: &[u8]) -> Option<Usage> {
     read(Node::document(object).ok()?)
 }
 
+/// Reads a `usageMetadata` value; `None` when it is no object, or says nothing.
 pub(super) fn read(metadata: Node<'_>) -> Option<Usage> {
     let (mut prompt, mut tools, mut candidates) = (None, None, None);
     let (mut inputs, mut cached, mut outputs) = (Modalities::default(), Modalities::default(), Modalities::default());

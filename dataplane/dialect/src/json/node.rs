@@ -6,19 +6,20 @@ use std::borrow::Cow;
 use tollgate_wire::json::cursor::{self, BadJson, Kind};
 
 use super::{Json, Number, Text};
-use crate::numbers::{string_end, value_end};
+use crate::numbers::{string_end_and_escapes, value_end};
 
 /// A value and where it stands. Copied freely: it is a slice and an offset.
 #[derive(Clone, Copy, Debug)]
 pub struct Node<'a> {
-    raw: &'a [u8],
+    /// Text already proved to be UTF-8: slices of it need not be proved again.
+    raw: &'a str,
     offset: usize,
 }
 
 impl<'a> Node<'a> {
     /// Proves that `document` is a JSON object (RFC 8259; depth at most `cursor::MAX_DEPTH`) and gives it.
     pub fn document(document: &'a [u8]) -> Result<Node<'a>, BadJson> {
-        cursor::find(document, &[]).map(|[]| ())?;
+        let document = cursor::prove(document)?;
         let offset = document.len() - document.trim_ascii_start().len();
         Ok(Node {
             raw: document.trim_ascii(),
@@ -28,7 +29,7 @@ impl<'a> Node<'a> {
 
     /// Its bytes.
     pub fn raw(self) -> &'a [u8] {
-        self.raw
+        self.raw.as_bytes()
     }
 
     /// Where it begins in the document, for messages.
@@ -37,7 +38,7 @@ impl<'a> Node<'a> {
     }
 
     pub fn kind(self) -> Kind {
-        match self.raw.first() {
+        match self.raw.as_bytes().first() {
             Some(b'{') => Kind::Object,
             Some(b'[') => Kind::Array,
             Some(b'"') => Kind::String,
@@ -62,20 +63,33 @@ impl<'a> Node<'a> {
 
     /// A string's text; `None` for other kinds.
     pub fn text(self) -> Option<Text<'a>> {
-        (self.kind() == Kind::String).then(|| Text::Escaped(self.raw.get(1..self.raw.len() - 1).unwrap_or_default()))
+        self.quoted().map(|raw| Text::Escaped(raw.as_bytes()))
+    }
+
+    /// What stands between a string's quotes.
+    fn quoted(self) -> Option<&'a str> {
+        self.raw.strip_prefix('"')?.strip_suffix('"')
     }
 
     /// A string's text without escapes; `None` for other kinds and for half a surrogate pair.
     pub fn string(self) -> Option<Cow<'a, str>> {
-        match self.text()? {
-            Text::Escaped(raw) if memchr::memchr(b'\\', raw).is_none() => str::from_utf8(raw).ok().map(Cow::Borrowed),
-            text => text.plain().map(|text| Cow::Owned(text.into_owned())),
+        let raw = self.quoted()?;
+        match has_escapes(raw) {
+            false => Some(Cow::Borrowed(raw)),
+            true => Text::Escaped(raw.as_bytes())
+                .plain()
+                .map(|text| Cow::Owned(text.into_owned())),
         }
     }
 
     /// Is it this string?
     pub fn is(self, text: &str) -> bool {
-        self.string().is_some_and(|string| string == text)
+        match self.quoted() {
+            // Where neither has escapes they are the same bytes.
+            Some(raw) if raw == text => !has_escapes(raw),
+            Some(raw) => has_escapes(raw) && self.string().is_some_and(|string| string == text),
+            None => false,
+        }
     }
 
     pub fn boolean(self) -> Option<bool> {
@@ -87,7 +101,7 @@ impl<'a> Node<'a> {
     }
 
     pub fn number(self) -> Option<Number<'a>> {
-        (self.kind() == Kind::Number).then_some(Number(self.raw))
+        (self.kind() == Kind::Number).then_some(Number(self.raw.as_bytes()))
     }
 
     pub fn unsigned(self) -> Option<u64> {
@@ -95,7 +109,7 @@ impl<'a> Node<'a> {
     }
 
     pub fn json(self) -> Json<'a> {
-        Json::Value(self.raw)
+        Json::Value(self.raw.as_bytes())
     }
 
     /// The members of an object in order, duplicates included; none for other kinds.
@@ -126,14 +140,14 @@ impl<'a> Node<'a> {
 /// A position within a container.
 #[derive(Clone, Debug)]
 struct Walk<'a> {
-    raw: &'a [u8],
+    raw: &'a str,
     offset: usize,
     at: usize,
 }
 
 impl<'a> Walk<'a> {
     fn into(node: Node<'a>, bracket: u8) -> Walk<'a> {
-        let enters = node.raw.first() == Some(&bracket);
+        let enters = node.raw.as_bytes().first() == Some(&bracket);
         Walk {
             raw: node.raw,
             offset: node.offset,
@@ -143,7 +157,7 @@ impl<'a> Walk<'a> {
 
     /// The next byte that is neither white space nor a comma.
     fn token(&mut self) -> Option<u8> {
-        while let Some(&byte) = self.raw.get(self.at) {
+        while let Some(&byte) = self.raw.as_bytes().get(self.at) {
             match byte {
                 b' ' | b'\n' | b'\r' | b'\t' | b',' | b':' => self.at += 1,
                 byte => return Some(byte),
@@ -158,11 +172,15 @@ impl<'a> Walk<'a> {
                 self.at = self.raw.len();
                 None
             }
-            _ => {
+            first => {
                 let start = self.at;
-                let end = value_end(self.raw, start).min(self.raw.len());
-                self.at = end;
-                let raw = self.raw[start..end].trim_ascii_end();
+                self.at = value_end(self.raw.as_bytes(), start).min(self.raw.len());
+                let raw = self.raw.get(start..self.at)?;
+                let raw = match first {
+                    b'"' | b'{' | b'[' => raw,
+                    // These end where a comma or a bracket begins.
+                    _ => raw.trim_ascii_end(),
+                };
                 Some(Node {
                     raw,
                     offset: self.offset + start,
@@ -177,14 +195,24 @@ impl<'a> Walk<'a> {
             return None;
         }
         let start = self.at + 1;
-        let end = string_end(self.raw, start);
+        let (end, escapes) = string_end_and_escapes(self.raw.as_bytes(), start);
         self.at = end + 1;
-        let text = Text::Escaped(self.raw.get(start..end)?);
-        match text {
-            Text::Escaped(raw) if memchr::memchr(b'\\', raw).is_none() => str::from_utf8(raw).ok().map(Cow::Borrowed),
-            // A key with half a surrogate pair has no name that anything of ours could have.
-            text => Some(Cow::Owned(text.plain().unwrap_or_default().into_owned())),
+        let raw = self.raw.get(start..end)?;
+        if !escapes {
+            return Some(Cow::Borrowed(raw));
         }
+        // A key with half a surrogate pair has no name that anything of ours could have.
+        let text = Text::Escaped(raw.as_bytes());
+        Some(Cow::Owned(text.plain().unwrap_or_default().into_owned()))
+    }
+}
+
+/// Most strings of requests and answers that are compared are short: they are not worth a searcher.
+fn has_escapes(text: &str) -> bool {
+    const SHORT_BYTES: usize = 24;
+    match text.len() <= SHORT_BYTES {
+        true => text.bytes().any(|byte| byte == b'\\'),
+        false => memchr::memchr(b'\\', text.as_bytes()).is_some(),
     }
 }
 

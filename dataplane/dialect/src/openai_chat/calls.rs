@@ -13,15 +13,18 @@ use super::extra;
 
 /// Tool calls of one choice.
 const MAX_CALLS: usize = 1_024;
-/// Arguments held of a call that has no name yet.
-const MAX_HELD_BYTES: usize = 64 * 1024;
+/// What is held of the calls of one choice: their ids, and the arguments of those that have no name yet.
+const MAX_HELD_BYTES: usize = 256 * 1024;
 
 const TOO_MANY: BadAnswer = BadAnswer::new("it has more tool calls than a gateway holds");
+const TOO_LONG: BadAnswer =
+    BadAnswer::new("its tool calls hold more than 256 KiB of ids and of arguments without a name");
 const NAMELESS: BadAnswer = BadAnswer::new("it has a tool call without a name");
 
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     calls: Vec<Call>,
+    held_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -59,13 +62,17 @@ impl Calls {
         let at = self.find(index, plain_id.as_deref(), name.is_some())?;
         let call_state = &mut self.calls[at];
         if call_state.id.is_none() {
+            self.held_bytes += plain_id.as_ref().map_or(0, |id| id.len());
             call_state.id = plain_id.map(Into::into);
         }
         if let (None, Some(name)) = (call_state.part, name) {
             call_state.begin(name, choice, parts, sink);
         }
         if let Some(arguments) = member(function, "arguments") {
-            call_state.arguments(arguments, choice, sink)?;
+            self.held_bytes += call_state.arguments(arguments, choice, sink);
+        }
+        if self.held_bytes > MAX_HELD_BYTES {
+            return Err(TOO_LONG);
         }
         if let (Some(text), Some(part), false) = (
             extra::signature(member(call, "extra_content")),
@@ -139,24 +146,23 @@ impl Call {
         }
     }
 
-    fn arguments(&mut self, node: Node<'_>, choice: u32, sink: &mut Sink<'_>) -> Result<(), BadAnswer> {
+    /// Gives how many bytes of them must be held.
+    fn arguments(&mut self, node: Node<'_>, choice: u32, sink: &mut Sink<'_>) -> usize {
         // Some servers send the object itself.
         let text = match node.text() {
             Some(text) => text,
             None => Text::Plain(String::from_utf8_lossy(node.raw())),
         };
         match self.part {
-            _ if text.is_empty() => Ok(()),
+            _ if text.is_empty() => 0,
             Some(part) => {
                 sink(&Event::Piece { choice, part, text });
-                Ok(())
+                0
             }
             None => {
+                let before = self.held.len();
                 text.write_escaped(&mut self.held);
-                match self.held.len() <= MAX_HELD_BYTES {
-                    true => Ok(()),
-                    false => Err(NAMELESS),
-                }
+                self.held.len() - before
             }
         }
     }

@@ -19,6 +19,8 @@ mod telling;
 mod usage;
 mod writer;
 
+use tollgate_wire::json::tap::Place;
+
 use crate::{
     canonical::{
         answer::Answer,
@@ -28,6 +30,7 @@ use crate::{
         request::Request,
     },
     speak::{CallFacts, PathFacts, ReadStream, Sink, Speaks, TargetFacts, WriteStream},
+    usage::{Usage, take},
 };
 
 pub use usage::{Chunk, read_chunk, usage_of_answer, usage_of_object};
@@ -66,6 +69,14 @@ impl Speaks for OpenAiChat {
 
     fn stream_writer(&self, call: &CallFacts) -> Box<dyn WriteStream> {
         Box::new(stream_writer::Writer::new(call))
+    }
+
+    fn usage_places(&self) -> &'static [Place] {
+        &[&["usage"], &["x_groq", "usage"]]
+    }
+
+    fn hear_usage(&self, object: &[u8], total: &mut Usage) -> bool {
+        take(usage::usage_of_object(object), total)
     }
 
     fn read_fault(&self, status: u16, body: &[u8]) -> Fault {

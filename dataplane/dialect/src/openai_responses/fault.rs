@@ -192,7 +192,7 @@ pub(super) fn write(fault: &Fault, out: &mut Vec<u8>) -> u16 {
     json.key("type").string(words(fault.kind).0);
     details(fault, code(fault), &mut json);
     json.close().close();
-    fault.kind.status()
+    fault.answer_status()
 }
 
 /// In a stream no status tells the kind, so there is always a code.

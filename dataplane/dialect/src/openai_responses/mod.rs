@@ -21,6 +21,7 @@ mod usage;
 mod writer;
 
 pub(crate) use content::data_url;
+use tollgate_wire::json::tap::Place;
 
 use crate::{
     canonical::{
@@ -30,7 +31,9 @@ use crate::{
         feature::{Drops, Feature},
         request::Request,
     },
+    json::Node,
     speak::{CallFacts, PathFacts, ReadStream, Sink, Speaks, TargetFacts, WriteStream},
+    usage::{Usage, take},
 };
 
 /// The dialect.
@@ -73,6 +76,14 @@ impl Speaks for OpenAiResponses {
 
     fn stream_writer(&self, call: &CallFacts) -> Box<dyn WriteStream> {
         Box::new(stream_writer::Writer::new(call))
+    }
+
+    fn usage_places(&self) -> &'static [Place] {
+        &[&["usage"], &["response", "usage"]]
+    }
+
+    fn hear_usage(&self, object: &[u8], total: &mut Usage) -> bool {
+        take(Node::document(object).ok().and_then(usage::read), total)
     }
 
     fn read_fault(&self, status: u16, body: &[u8]) -> Fault {

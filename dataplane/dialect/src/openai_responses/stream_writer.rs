@@ -30,8 +30,6 @@ pub(super) struct Writer {
     sequence: u64,
     begun: bool,
     over: bool,
-    /// Of citations and logprobs; the answer counts its texts itself.
-    held_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -64,10 +62,10 @@ impl WriteStream for Writer {
             Event::Failed(fault) => self.fail(fault, out),
             Event::Ended => self.end(out),
         }
-        if self.answer.held_bytes() + self.held_bytes > MAX_HELD_BYTES && !self.over {
+        if self.answer.held_bytes() > MAX_HELD_BYTES && !self.over {
             let fault = Fault::in_stream(
                 FaultKind::Internal,
-                "the answer is longer than can be repeated at its end",
+                "the answer is longer than the 16 MiB that the gateway can repeat at its end",
             );
             self.fail(&fault, out);
         }
@@ -97,7 +95,6 @@ impl Writer {
             sequence: 0,
             begun: false,
             over: false,
-            held_bytes: 0,
         }
     }
 
@@ -215,13 +212,11 @@ impl Writer {
             Some(_) => 0,
             None => self.chars(part),
         };
-        let before = out.len();
         self.of_content("response.output_text.annotation.added", part, out, |part, json| {
             let index = part.citations.len().saturating_sub(1);
             json.key("annotation_index").unsigned(index as u64).key("annotation");
             annotations::write(citation, chars, json);
         });
-        self.held_bytes += out.len() - before;
     }
 
     /// Counts only what came since it last did.
@@ -239,13 +234,11 @@ impl Writer {
         if self.what(part) != Some(&Began::Text) {
             return;
         }
-        let before = out.len();
         // They have no event of their own: a delta that adds no text.
         self.of_content("response.output_text.delta", part, out, |_, json| {
             json.key("delta").string("").key("logprobs");
             logprobs::write(tokens, json);
         });
-        self.held_bytes += out.len() - before;
     }
 
     fn closed(&mut self, part: usize, out: &mut Vec<u8>) {

@@ -24,6 +24,11 @@ impl Renewal {
         self.next_ask_unix_s
     }
 
+    /// The provider does not take the token: the authority should be asked now.
+    pub fn ask_at(&mut self, now_unix_s: u64) {
+        self.next_ask_unix_s = self.next_ask_unix_s.min(now_unix_s);
+    }
+
     /// The authority answered, or could not be reached.
     pub fn answered(&mut self, answer: Result<AccessToken, NoToken>, now_unix_s: u64) {
         match answer {

@@ -6,6 +6,7 @@
 //! size, corrected by what it got wrong before, and does the rest alone. What each costs and how far each errs is
 //! measured in docs/src/tokens.md. Nothing here knows a target or a price.
 
+mod answer;
 mod class;
 mod counter;
 mod escaped;
@@ -19,6 +20,7 @@ mod prompt;
 mod ranks;
 mod split;
 
+pub use answer::AnswerCounter;
 pub use counter::{Counter, DEFAULT_EXACT_BYTES};
 pub use escaped::Unescape;
 pub use family::Tokenizer;

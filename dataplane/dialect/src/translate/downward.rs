@@ -10,17 +10,20 @@ use crate::{
     },
     json::Text,
     speak::{CallFacts, ReadStream, Speaks, WriteStream},
+    tokens::{AnswerCounter, Estimate},
     usage::Usage,
 };
 
 use super::schema;
 
-/// Bytes of a buffered answer at most, and of what is gathered from a stream for a client that wants it whole.
+/// Bytes of a buffered answer at most; and of what an answer says, whole or as a stream, with what each of its parts costs
+/// to be held (`Event::weight_bytes`). It bounds what any reader, writer or gathered answer may keep.
 pub const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 /// Bytes of sealed thinking in one part.
 const MAX_SEALED_BYTES: usize = 1024 * 1024;
 
-const TOO_LONG: BadAnswer = BadAnswer::new("it is longer than the gateway translates");
+const TOO_LONG: BadAnswer = BadAnswer::new("it is longer than the 32 MiB that the gateway translates");
+const TOO_LONG_SEALED: BadAnswer = BadAnswer::new("it has sealed thinking of more than 1 MiB");
 
 /// How the client is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,10 +49,11 @@ enum Source {
 }
 
 impl Answering {
-    /// `streamed`: the provider answers with a stream. `forced_tool`: see `Sent`.
+    /// `model`: the provider's name of it. `streamed`: the provider answers with a stream. `forced_tool`: see `Sent`.
     pub fn new(
         (provider_speaks, provider): (&'static dyn Speaks, &str),
         (client_speaks, call): (&'static dyn Speaks, CallFacts),
+        model: &str,
         streamed: bool,
         delivery: Delivery,
         forced_tool: bool,
@@ -74,7 +78,11 @@ impl Answering {
                 called: Vec::new(),
                 sealed: Vec::new(),
                 usage: None,
+                said: AnswerCounter::new(model),
+                weight_bytes: 0,
                 failed: false,
+                refused: None,
+                ended: false,
                 target,
             },
         }
@@ -85,12 +93,17 @@ impl Answering {
         match &mut self.source {
             Source::Whole(held) if held.len() + bytes.len() > MAX_ANSWER_BYTES => return Err(TOO_LONG),
             Source::Whole(held) => held.extend_from_slice(bytes),
-            Source::Stream(reader) => reader.feed(bytes, &mut |event| self.homeward.take(event, out))?,
+            Source::Stream(reader) => {
+                let fed = reader.feed(bytes, &mut |event| self.homeward.take(event, out));
+                if !self.homeward.ended {
+                    fed?;
+                }
+            }
         }
         self.homeward.check()
     }
 
-    /// The provider's answer is complete; appends what is left for the client. For a buffered client that is its whole
+    /// The provider's answer is complete, by its own last event or by its framing; appends what is left for the client. For a buffered client that is its whole
     /// body, or the fault that the provider reported with a status of success.
     pub fn end(&mut self, out: &mut Vec<u8>) -> Result<Option<Fault>, BadAnswer> {
         let homeward = &mut self.homeward;
@@ -99,6 +112,7 @@ impl Answering {
                 self.provider_speaks
                     .read_answer(held, &mut |event| homeward.take(event, out))?;
             }
+            Source::Stream(_) if homeward.ended || homeward.failed => {}
             Source::Stream(reader) => reader.end(&mut |event| homeward.take(event, out))?,
         }
         homeward.check()?;
@@ -122,8 +136,23 @@ impl Answering {
         self.homeward.failed
     }
 
+    /// The provider's last event has come: what may follow says nothing.
+    pub fn has_ended(&self) -> bool {
+        self.homeward.ended
+    }
+
     pub fn usage(&self) -> Option<Usage> {
         self.homeward.usage
+    }
+
+    /// What the provider said of the gateway's credential, which no client is told.
+    pub fn refused(&self) -> Option<&str> {
+        self.homeward.refused.as_deref()
+    }
+
+    /// The tokens of what the provider said so far, estimated.
+    pub fn said(&self) -> Estimate {
+        self.homeward.said.estimate()
     }
 
     /// Bytes held for this answer.
@@ -158,19 +187,31 @@ struct Homeward {
     /// Sealed parts under way, each with what came of it.
     sealed: Vec<((u32, u32), String)>,
     usage: Option<Usage>,
+    /// Counted for providers that do not say what they used.
+    said: AnswerCounter,
+    /// Of all events so far.
+    weight_bytes: usize,
     failed: bool,
+    /// What the provider said of the gateway's credential.
+    refused: Option<String>,
+    ended: bool,
     target: Target,
 }
 
 impl Homeward {
     fn take(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
-        if self.failed {
+        let is_told = matches!(event, Event::Failed(_)) || self.check().is_ok();
+        if self.failed || self.ended || !is_told {
             return;
         }
+        self.said.take(event);
         match event {
             Event::Began { choice, part, what } => self.begin(*choice, *part, what, out),
             Event::Piece { choice, part, text } => match self.sealed_part(*choice, *part) {
-                Some(held) => held.push_str(&text.plain().unwrap_or_default()),
+                Some(held) => {
+                    held.push_str(&text.plain().unwrap_or_default());
+                    self.weight_bytes += event.weight_bytes();
+                }
                 None => self.put(event, out),
             },
             Event::Signature { choice, part, text } => {
@@ -194,6 +235,11 @@ impl Homeward {
                     out,
                 );
             }
+            // Our own failures have no provider's words, and are of no such kind.
+            Event::Failed(fault) if fault.is_of_credential() => {
+                self.refused = Some(fault.message.clone());
+                self.put(&Event::Failed(fault.without_credential(&self.provider)), out);
+            }
             Event::Usage(usage) => {
                 self.usage.get_or_insert_default().merge(usage);
                 self.put(event, out);
@@ -205,12 +251,12 @@ impl Homeward {
     fn begin(&mut self, choice: u32, part: u32, what: &Began<'_>, out: &mut Vec<u8>) {
         let what = match what {
             Began::ToolCall { name, .. } if self.forced_tool && name.is(schema::TOOL) => {
-                self.forced.push(choice);
+                note(&mut self.forced, choice);
                 Began::Text
             }
             Began::ToolCall { id, name } => {
                 if self.forced_tool {
-                    self.called.push(choice);
+                    note(&mut self.called, choice);
                 }
                 let id = id
                     .clone()
@@ -251,7 +297,9 @@ impl Homeward {
     }
 
     fn put(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+        self.weight_bytes += event.weight_bytes();
         self.failed |= matches!(event, Event::Failed(_));
+        self.ended |= matches!(event, Event::Ended);
         match &mut self.target {
             Target::Stream(writer) => writer.write(event, out),
             Target::Whole(answer) => answer.take(event),
@@ -260,8 +308,19 @@ impl Homeward {
 
     /// What is held stays within its bounds.
     fn check(&self) -> Result<(), BadAnswer> {
-        let sealed = self.sealed.iter().any(|(_, held)| held.len() > MAX_SEALED_BYTES);
-        let gathered = matches!(&self.target, Target::Whole(answer) if answer.held_bytes() > MAX_ANSWER_BYTES);
-        if sealed || gathered { Err(TOO_LONG) } else { Ok(()) }
+        if self.weight_bytes > MAX_ANSWER_BYTES {
+            return Err(TOO_LONG);
+        }
+        match self.sealed.iter().any(|(_, held)| held.len() > MAX_SEALED_BYTES) {
+            true => Err(TOO_LONG_SEALED),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Choices are few, their calls may be many.
+fn note(choices: &mut Vec<u32>, choice: u32) {
+    if !choices.contains(&choice) {
+        choices.push(choice);
     }
 }

@@ -48,13 +48,34 @@ pub fn write_request(
     let start = out.len();
     target.write_request(&request, to, &mut drops, out)?;
     let mut dropped = feature::names(&request.unread, &drops, |feature| client.field(feature));
-    members::fit(out, start, to.quirks, &mut dropped);
+    let mut lost = Vec::new();
+    members::fit(out, start, to.quirks, &mut lost);
+    for name in lost {
+        let name = in_callers_words(name, target, client);
+        if !dropped.contains(&name) {
+            dropped.push(name);
+        }
+    }
     Ok(Sent {
         dropped,
         forced_tool,
         stream_usage: request.stream_usage,
         had_seals,
     })
+}
+
+/// A member of the target's dialect, as the caller knows it. One that the caller's dialect has no word for was never said
+/// by the caller, and keeps its name.
+fn in_callers_words(member: String, target: &dyn Speaks, client: &dyn Speaks) -> String {
+    // OpenAI has had several names for the cap.
+    let is_cap = matches!(&*member, "max_tokens" | "max_completion_tokens" | "max_output_tokens");
+    let known = Feature::ALL
+        .into_iter()
+        .find(|feature| target.field(*feature) == member);
+    match known.or(is_cap.then_some(Feature::MaxTokens)) {
+        Some(feature) => client.field(feature).to_owned(),
+        None => member,
+    }
 }
 
 /// Sealed matter where a provider's matter stands; the same words in a text are text.
@@ -96,4 +117,54 @@ fn open(part: &mut Part<'_>, provider: &str) -> bool {
     let thought = matches!(part.content, Content::Thinking(_));
     // Thoughts that nobody signed are not asked for again by anyone, and refused by some.
     !thought || part.signature.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{anthropic, gemini, openai_chat, quirks::Quirks};
+
+    #[test]
+    fn what_a_row_drops_is_told_in_the_callers_words() {
+        let quirks = Quirks {
+            drop: ["top_p", "stop", "max_tokens", "store"].map(str::to_owned).to_vec(),
+            ..Quirks::default()
+        };
+        let to = TargetFacts {
+            model: "m",
+            quirks: &quirks,
+        };
+        for (client, speaks, body, names) in [
+            (
+                "anthropic",
+                &anthropic::SPEAKS as &dyn Speaks,
+                r#"{"model":"m","max_tokens":5,"top_p":0.5,"stop_sequences":["x"],"messages":[{"role":"user","content":"hi"}]}"#,
+                ["max_tokens", "stop_sequences", "top_p"],
+            ),
+            (
+                "gemini",
+                &gemini::SPEAKS,
+                r#"{"contents":[{"parts":[{"text":"hi"}]}],"generationConfig":{"maxOutputTokens":5,"topP":0.5,"stopSequences":["x"]}}"#,
+                [
+                    "generationConfig.maxOutputTokens",
+                    "generationConfig.stopSequences",
+                    "generationConfig.topP",
+                ],
+            ),
+        ] {
+            let path = PathFacts {
+                model: Some("m"),
+                stream: false,
+            };
+            let sent = write_request(
+                (speaks, &openai_chat::SPEAKS),
+                (body.as_bytes(), path),
+                ("p", &to),
+                &mut Vec::new(),
+            );
+            let mut dropped = sent.map(|sent| sent.dropped).unwrap_or_default();
+            dropped.sort();
+            assert_eq!(dropped, names, "{client}");
+        }
+    }
 }

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 use tollgate_dialect::{
-    bedrock::usage_of_answer,
     canonical::{
         answer::Answer,
         event::{Began, Event, Reason},
     },
     json::Text,
+    listen::usage_of,
     speak::Speaks,
     usage::Usage,
 };
@@ -32,8 +32,8 @@ fn what_is_read_is_written_and_read_again() {
             "{name}: {}",
             String::from_utf8_lossy(&written)
         );
-        assert_eq!(usage_of_answer(&case.bytes), read.usage, "{name}");
-        assert_eq!(usage_of_answer(&written), read.usage, "{name}");
+        assert_eq!(usage_of(&SPEAKS, &case.bytes), read.usage, "{name}");
+        assert_eq!(usage_of(&SPEAKS, &written), read.usage, "{name}");
     }
 }
 
@@ -215,6 +215,6 @@ fn usage_is_read_class_by_class() {
         ("no", None),
     ];
     for (body, usage) in table {
-        assert_eq!(usage_of_answer(body.as_bytes()), usage, "{body}");
+        assert_eq!(usage_of(&SPEAKS, body.as_bytes()), usage, "{body}");
     }
 }

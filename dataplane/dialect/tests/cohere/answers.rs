@@ -7,7 +7,8 @@ use tollgate_dialect::{
         event::{Began, Citation, Event, Reason},
         fault::FaultKind,
     },
-    cohere::{SPEAKS, read_event, usage_of_answer},
+    cohere::SPEAKS,
+    listen::usage_of,
     speak::Speaks as _,
     usage::Usage,
 };
@@ -101,7 +102,7 @@ fn answers_mean_what_cohere_means() {
 fn usage_is_found_without_reading_the_answer() {
     for case in cases("cohere", "answers") {
         let answer = read_answer(&SPEAKS, &case.bytes).expect("an answer");
-        assert_eq!(usage_of_answer(&case.bytes), answer.usage, "{}", case.name);
+        assert_eq!(usage_of(&SPEAKS, &case.bytes), answer.usage, "{}", case.name);
     }
     for (event, used) in [
         (r#"{"type":"message-end","delta":{"finish_reason":"COMPLETE"}}"#, None),
@@ -116,9 +117,9 @@ fn usage_is_found_without_reading_the_answer() {
         ),
         (r#"{"usage":"#, None),
     ] {
-        let mut total = Usage::default();
-        assert_eq!(read_event(event.as_bytes(), &mut total), used.is_some(), "{event}");
-        assert_eq!(total.input, used, "{event}");
+        let usage = usage_of(&SPEAKS, event.as_bytes());
+        assert_eq!(usage.is_some(), used.is_some(), "{event}");
+        assert_eq!(usage.and_then(|usage| usage.input), used, "{event}");
     }
 }
 

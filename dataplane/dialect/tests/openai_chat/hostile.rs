@@ -279,7 +279,7 @@ fn streams_that_are_none_are_told_so() {
     let numbered = |index: usize| call(&format!(r#""index":{index},"id":"a{index}","function":{{"name":"f"}}"#));
     let many: String = (0..=1_024).map(numbered).collect();
     let held = "y".repeat(40_000);
-    let nameless = call(&format!(r#""index":0,"function":{{"arguments":"{held}"}}"#)).repeat(2);
+    let nameless = call(&format!(r#""index":0,"function":{{"arguments":"{held}"}}"#)).repeat(7);
     for (body, reason) in [
         ("", "ended before"),
         ("data: [DONE]\n\n", "no choices"),

@@ -451,7 +451,7 @@ fn a_stream_too_long_to_be_repeated_fails() {
             .iter()
             .filter(|event| event["type"] == "response.output_text.delta")
             .count(),
-        17
+        16
     );
 }
 

@@ -109,14 +109,19 @@ fn other_target(exchange: &Exchange, io: &Io<'_>, route: &Route) -> Option<(usiz
         let standing = target.health.standing(io.now, &route.breaker);
         matches!(standing, Standing::Well | Standing::Recovering { .. })
     };
-    let from = exchange.call.place + 1;
-    if exchange.call.came_round || from >= order.len() {
+    if exchange.call.came_round {
         return None;
     }
-    match (from..order.len()).find(|&place| is_well(place)) {
+    let rest = || (exchange.call.place + 1..order.len()).filter(|&place| is_usable(exchange, io, route, order[place]));
+    match rest().find(|&place| is_well(place)) {
         Some(place) => Some((place, exchange.call.tried - exchange.call.tried_before == 1)),
-        None => Some((from, false)),
+        None => Some((rest().next()?, false)),
     }
+}
+
+/// Is there a credential for it?
+fn is_usable(exchange: &Exchange, io: &Io<'_>, route: &Route, index: u8) -> bool {
+    credentials::turn(exchange, io, route.targets[usize::from(index)].provider).is_ok()
 }
 
 /// The target again with another of its credentials: a limit or a ban of one says nothing of the next.
@@ -144,6 +149,9 @@ fn same_target(exchange: &Exchange, io: &Io<'_>, route: &Route, ended: &Ended) -
         matches!(standing, Standing::Ejected { .. })
     };
     let place = order.iter().position(|&index| !ejected(index)).unwrap_or(0);
+    if !order.get(place).is_some_and(|&index| is_usable(exchange, io, route, index)) {
+        return None;
+    }
     let wait_ms = backoff_ms(exchange, io, route).max(ended.retry_after_ms.unwrap_or(0));
     let until = io.now.plus_ms(wait_ms);
     let in_time = exchange.call.until_client.is_none_or(|deadline| until < deadline);

@@ -3,6 +3,7 @@
 use tollgate_wire::head::{Known, ResponseView};
 
 use crate::{
+    access::Lack,
     exchange::{Exchange, Io},
     snapshot::Target,
 };
@@ -42,27 +43,33 @@ pub(super) fn rest(exchange: &Exchange, io: &mut Io<'_>, target: &Target, answer
 }
 
 /// Is there a credential that does not rest?
-pub(super) fn has_another(exchange: &Exchange, io: &mut Io<'_>, target: &Target) -> bool {
+pub(super) fn has_another(exchange: &Exchange, io: &Io<'_>, target: &Target) -> bool {
     let pinned = exchange.pin();
     let count = pinned.snapshot.upstreams[target.provider].credentials.len();
     if count < 2 || exchange.call.only_credential.is_some() {
         return false;
     }
-    let now = io.now;
-    let resting = &io.local.routing.provider(&pinned.snapshot, target.provider).resting;
-    (0..count).any(|turn| resting.get(turn).is_none_or(|&until| until <= now))
+    let state = io.local.routing.look_at_provider(&pinned.snapshot, target.provider);
+    let rests = |turn: usize| state.and_then(|state| state.resting.get(turn)).is_some_and(|&until| until > io.now);
+    (0..count).any(|turn| !rests(turn))
 }
 
-/// Whose turn it is: the next that does not rest; when all do, the next.
-pub(crate) fn turn(exchange: &Exchange, io: &mut Io<'_>, provider: usize) -> usize {
+/// Whose turn it is, of those that can be used now: the next that does not rest; when all do, the next. Else why none can.
+pub(crate) fn turn(exchange: &Exchange, io: &Io<'_>, provider: usize) -> Result<usize, Lack> {
     let pinned = exchange.pin();
-    let count = pinned.snapshot.upstreams[provider].credentials.len();
-    if count < 2 {
-        return 0;
+    let upstream = &pinned.snapshot.upstreams[provider];
+    let count = upstream.credentials.len();
+    let lack = |turn: usize| upstream.credentials[turn].lack(&io.local.tokens, io.unix_ms / 1_000);
+    if let Some(tied) = exchange.call.only_credential.filter(|&turn| turn < count) {
+        return lack(tied).map_or(Ok(tied), Err);
     }
-    let (now, sequence) = (io.now, io.local.sequence as usize);
-    let resting = &io.local.routing.provider(&pinned.snapshot, provider).resting;
-    let rested = |turn: &usize| resting.get(*turn).is_none_or(|&until| until <= now);
-    let mut turns = (0..count).map(|step| sequence.wrapping_add(step) % count);
-    turns.find(rested).unwrap_or(sequence % count)
+    let sequence = io.local.sequence as usize;
+    let resting = io.local.routing.look_at_provider(&pinned.snapshot, provider);
+    let rests = |turn: usize| resting.and_then(|state| state.resting.get(turn)).is_some_and(|&until| until > io.now);
+    let turns = || (0..count).map(|step| sequence.wrapping_add(step) % count);
+    let usable = || turns().filter(|&turn| lack(turn).is_none());
+    usable()
+        .find(|&turn| !rests(turn))
+        .or_else(|| usable().next())
+        .ok_or_else(|| turns().find_map(lack).unwrap_or(Lack::Token))
 }

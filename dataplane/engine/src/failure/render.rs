@@ -194,6 +194,9 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
         )
         .into(),
         Kind::NoTarget => format!("The model '{asked}' has no target that could be tried.").into(),
+        Kind::NoCredential { provider, why } => {
+            format!("The provider '{provider}' cannot be called: {}.", why.words()).into()
+        }
         Kind::Upstream(_)
         | Kind::BadStatus(_)
         | Kind::Unreadable(_)

@@ -2,9 +2,8 @@
 //! that is cut between two reads waits for its rest, so that a stream that breaks can end with a clean error event (no
 //! client acts on half an event, so nothing is late).
 
-use std::{io::Write, ops::Range};
+use std::ops::Range;
 
-use flate2::write::MultiGzDecoder;
 use memchr::memmem;
 use tollgate_config::document::Dialect;
 use tollgate_dialect::{anthropic, mentions_usage, openai_chat, usage::Usage};
@@ -13,7 +12,7 @@ use tollgate_wire::{
     sse::{Event, Splitter},
 };
 
-use super::{MAX_HELD_BYTES, Mode, Relay, send};
+use super::{MAX_HELD_BYTES, Mode, Relay, beside, send};
 use crate::{
     exchange::{Exchange, Io},
     outputs::{Outputs, Piece},
@@ -25,13 +24,20 @@ pub(super) fn pass(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
         return pass_sealed(exchange, io, bytes);
     }
     let first = io.out.pieces.len() as u32;
+    let long = match exchange.relay.passes_long {
+        true => pass_long(exchange, io.out, bytes),
+        false => 0,
+    };
+    let bytes = bytes.get(long..).unwrap_or_default();
     let strips = exchange.call.added_usage;
     let dialect = exchange.answer_dialect();
     let relay = &mut exchange.relay;
     if relay.held.is_empty() {
         let boundary = last_boundary(bytes);
         read_events(relay, dialect, strips, &bytes[..boundary]);
-        push_kept(&relay.cuts, boundary, |range| io.out.pieces.push(Piece::Input(range)));
+        push_kept(&relay.cuts, boundary, |range| {
+            io.out.push_input(long + range.start..long + range.end)
+        });
         relay.held.extend_from_slice(&bytes[boundary..]);
     } else {
         let mut held = std::mem::take(&mut relay.held);
@@ -48,12 +54,52 @@ pub(super) fn pass(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
         relay.held = held;
     }
     if relay.held.len() > MAX_HELD_BYTES {
-        // No event is that long: pass on what there is, and read no further.
+        relay.passes_long = true;
+        relay.hear_long_event(dialect);
+        if let Some(listener) = &mut relay.listener {
+            // What is held has no boundary.
+            listener.feed(&relay.held);
+        }
         release(io.out, relay);
-        relay.mode = Mode::Unread;
     }
-    exchange.facts.usage = Some(exchange.relay.usage).filter(|usage| *usage != Usage::default());
+    note_usage(exchange);
     send(exchange, io, first);
+}
+
+/// Passes on whole events that do not stand in the input.
+pub(super) fn pass_copied(exchange: &mut Exchange, io: &mut Io<'_>, events: &[u8]) {
+    let first = io.out.pieces.len() as u32;
+    let (dialect, strips) = (exchange.answer_dialect(), exchange.call.added_usage);
+    let relay = &mut exchange.relay;
+    read_events(relay, dialect, strips, events);
+    push_copied(io.out, &relay.cuts, events);
+    note_usage(exchange);
+    send(exchange, io, first);
+}
+
+fn note_usage(exchange: &mut Exchange) {
+    let relay = &exchange.relay;
+    let heard = relay.listener.as_ref().and_then(|listener| listener.usage());
+    let looked = Some(relay.usage).filter(|usage| *usage != Usage::default());
+    exchange.facts.usage = heard.or(looked).or(exchange.facts.usage);
+}
+
+/// Passes an event that is too long to be held, as it comes; gives where it ends.
+fn pass_long(exchange: &mut Exchange, out: &mut Outputs, bytes: &[u8]) -> usize {
+    let dialect = exchange.answer_dialect();
+    let relay = &mut exchange.relay;
+    let end = relay.listener.as_mut().and_then(|listener| listener.feed_event(bytes));
+    if end.is_some() {
+        relay.passes_long = false;
+        if let (Some(listener), true) = (&relay.listener, dialect.is_some_and(beside::is_found_by_a_look)) {
+            // The events behind it are short again, and a look at them will do.
+            relay.usage.merge(&listener.usage().unwrap_or_default());
+            relay.listener = None;
+        }
+    }
+    let end = end.unwrap_or(bytes.len());
+    out.push_input(0..end);
+    end
 }
 
 /// The same with the ids in the events sealed.
@@ -74,7 +120,7 @@ fn pass_sealed(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
     if exchange.call.object.is_none() {
         let dialect = exchange.answer_dialect();
         read_events(&mut exchange.relay, dialect, false, events);
-        exchange.facts.usage = Some(exchange.relay.usage).filter(|usage| *usage != Usage::default());
+        note_usage(exchange);
     }
     let sealed = answer::in_events(exchange, io, events);
     let out = &mut io.out;
@@ -98,39 +144,16 @@ fn pass_sealed(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
         held.drain(..boundary);
     }
     if held.len() > MAX_HELD_BYTES {
-        // From here on ids are sealed wherever they stand, and nothing else is read.
+        // From here on ids are sealed wherever they stand, and usage is heard.
+        let dialect = exchange.answer_dialect().filter(|_| exchange.call.object.is_none());
+        exchange.relay.mode = Mode::Heard;
+        exchange.relay.hear_long_event(dialect);
+        beside::hear(exchange, &held);
         answer::pass_copied(exchange, io, &held);
         held = Vec::new();
-        exchange.relay.mode = Mode::Unread;
     }
     exchange.relay.held = held;
     send(exchange, io, first);
-}
-
-/// Reads usage from a compressed stream while its bytes pass as they are.
-pub(super) fn listen(exchange: &mut Exchange, bytes: &[u8]) {
-    /// One byte can inflate to a thousand: what is decoded at a time stays small.
-    const INFLATE_BYTES: usize = 1024;
-    let dialect = exchange.answer_dialect();
-    let relay = &mut exchange.relay;
-    for slice in bytes.chunks(INFLATE_BYTES) {
-        let inflate = relay
-            .inflate
-            .get_or_insert_with(|| Box::new(MultiGzDecoder::new(Vec::new())));
-        let inflated = inflate.write_all(slice).and_then(|()| inflate.flush());
-        let mut held = std::mem::take(&mut relay.held);
-        held.append(inflate.get_mut());
-        if inflated.is_err() || held.len() > MAX_HELD_BYTES {
-            relay.mode = Mode::Unread;
-            relay.inflate = None;
-            break;
-        }
-        let boundary = last_boundary(&held);
-        read_events(relay, dialect, false, &held[..boundary]);
-        held.drain(..boundary);
-        relay.held = held;
-    }
-    exchange.facts.usage = Some(exchange.relay.usage).filter(|usage| *usage != Usage::default());
 }
 
 /// The stream is complete: what is held goes out, though its last blank line is missing.
@@ -169,7 +192,7 @@ fn last_boundary(bytes: &[u8]) -> usize {
 fn read_events(relay: &mut Relay, dialect: Option<Dialect>, strips: bool, events: &[u8]) {
     relay.cuts.clear();
     if let Some(listener) = &mut relay.listener {
-        return listener.take(events, &mut relay.usage);
+        return listener.feed(events);
     }
     let Relay { cuts, usage, .. } = relay;
     if !mentions_usage(events) {
@@ -221,11 +244,11 @@ fn read_chunk(events: &[u8], event: Event<'_>, strips: bool, usage: &mut Usage, 
 }
 
 /// What of `0..end` is left beside the cuts.
-fn push_kept(cuts: &[Range<usize>], end: usize, mut push: impl FnMut(Range<u32>)) {
+fn push_kept(cuts: &[Range<usize>], end: usize, mut push: impl FnMut(Range<usize>)) {
     let mut at = 0;
     for cut in cuts.iter().chain([&(end..end)]) {
         if at < cut.start {
-            push(at as u32..cut.start as u32);
+            push(at..cut.start);
         }
         at = cut.end;
     }

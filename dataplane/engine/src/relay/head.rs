@@ -1,30 +1,48 @@
 //! The head of a provider's answer → the head of ours.
 
-use tollgate_config::document::Dialect;
+use tollgate_dialect::listen::{Form, Words};
 use tollgate_wire::{
     head::{Field, Framing, Known, ResponseView},
     http1::write,
 };
 
-use super::{Mode, batch, hold, listen::Listener, translated};
+use super::{
+    Mode, batch,
+    beside::{self, Listener},
+    estimate, hold, translated,
+};
 use crate::{
     attempt::route_index,
     cors,
+    decode::Coding,
     exchange::{Exchange, Io, Phase},
     names::header,
     outputs::{Action, ReplyFraming},
-    reply,
+    reply, speaks,
     snapshot::{TargetModel, write_target_lines},
     upward, visible,
 };
 
 pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseView<'_>) {
-    if exchange.call.translated.is_some() {
+    let status = answer.head.status;
+    let own = exchange
+        .call
+        .translated
+        .as_ref()
+        .map(|sent| sent.own && (200..300).contains(&status));
+    if own == Some(false) || is_said_anew(exchange, status) {
         return translated::head(exchange, io, answer);
     }
-    let status = answer.head.status;
     let framing = framing(answer);
-    exchange.relay.mode = mode(exchange, answer);
+    let read = how_read(answer);
+    let framed = frames_events(exchange) && read.is_some_and(|how| how.form == Form::Messages && how.coding.is_none());
+    exchange.relay.mode = match read {
+        Some(_) if framed && own.is_some() => {
+            exchange.relay.unwrapper = Some(Box::default());
+            Mode::Events
+        }
+        read => read.map_or(Mode::Unread, How::mode),
+    };
     let seals = seals(exchange);
     exchange.relay.sealer = seals.then(Box::default);
     if let ReplyFraming::Length(length) = framing {
@@ -35,9 +53,11 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
         exchange.relay.mode = Mode::Unread;
     }
     exchange.relay.batch = batch::begin(exchange, answer);
-    exchange.relay.listener = listener(exchange);
+    exchange.relay.said = estimate::said(exchange);
+    exchange.relay.listener = read.and_then(|how| listener(exchange, how));
     // Taking bytes out of a stream changes its length, and so do sealed ids.
-    let edits = exchange.relay.mode == Mode::Events && exchange.call.added_usage || seals;
+    let unwraps = exchange.relay.unwrapper.is_some();
+    let edits = exchange.relay.mode == Mode::Events && exchange.call.added_usage || seals || unwraps;
     let framing = if edits && !matches!(framing, ReplyFraming::Empty(None) | ReplyFraming::Length(0)) {
         ReplyFraming::Stream
     } else {
@@ -59,6 +79,14 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
     exchange.set_phase(Phase::Relaying);
 }
 
+/// Must an error answer not pass as it is, though the client speaks its dialect? What a provider says of a credential may
+/// show part of the gateway's, and what it says of an object names it as no client may know it.
+fn is_said_anew(exchange: &Exchange, status: u16) -> bool {
+    let names_objects = !exchange.admitted.opened.is_empty() || exchange.call.object.is_some();
+    let passes_through = exchange.facts.direct.is_some() && exchange.call.object.is_none();
+    !passes_through && (matches!(status, 401 | 403) || status >= 400 && names_objects)
+}
+
 /// Has the answer ids that the client must see sealed? What comes compressed, though `identity` was asked for, passes as it
 /// is: the ids in it open nothing.
 fn seals(exchange: &Exchange) -> bool {
@@ -67,12 +95,26 @@ fn seals(exchange: &Exchange) -> bool {
     exchange.facts.surface.seals && readable && exchange.call.provider.is_some_and(has_key)
 }
 
-/// The dialects that are read for usage as they pass, other than by a look for one member.
-fn listener(exchange: &Exchange) -> Option<Listener> {
+/// Who hears an answer of which more is wanted than a look.
+fn listener(exchange: &Exchange, how: How) -> Option<Box<Listener>> {
     let dialect = exchange.answer_dialect().filter(|_| exchange.call.object.is_none())?;
-    let looks = matches!(dialect, Dialect::OpenAi | Dialect::Anthropic);
-    let streams = matches!(exchange.relay.mode, Mode::Events | Mode::Binary);
-    (streams && !looks).then(|| Listener::new(dialect))
+    let hears = match how.mode() {
+        _ if exchange.relay.unwrapper.is_some() => false,
+        Mode::Heard if how.form == Form::Messages && how.coding.is_none() && frames_events(exchange) => {
+            return Some(Listener::framed());
+        }
+        Mode::Heard => true,
+        Mode::Events => !beside::is_found_by_a_look(dialect),
+        Mode::Whole | Mode::Unread | Mode::Translated | Mode::Single => false,
+    };
+    let words = Words::Chat(speaks::of(dialect));
+    hears.then(|| Listener::new(words, how.form, how.coding))
+}
+
+/// Are the events of this provider's streams Anthropic's, in frames of AWS?
+fn frames_events(exchange: &Exchange) -> bool {
+    let provider = exchange.call.provider;
+    provider.is_some_and(|provider| exchange.pin().snapshot.upstreams[provider].frames_events)
 }
 
 fn framing(answer: ResponseView<'_>) -> ReplyFraming {
@@ -84,30 +126,40 @@ fn framing(answer: ResponseView<'_>) -> ReplyFraming {
     }
 }
 
-fn mode(exchange: &Exchange, answer: ResponseView<'_>) -> Mode {
+/// How an answer can be read while it passes.
+#[derive(Clone, Copy)]
+struct How {
+    form: Form,
+    coding: Option<Coding>,
+}
+
+impl How {
+    fn mode(self) -> Mode {
+        match (self.form, self.coding) {
+            (Form::Events, None) => Mode::Events,
+            (Form::Document, None) => Mode::Whole,
+            (Form::Messages, _) | (_, Some(_)) => Mode::Heard,
+        }
+    }
+}
+
+/// `None`: not at all.
+fn how_read(answer: ResponseView<'_>) -> Option<How> {
     if !(200..300).contains(&answer.head.status) {
-        return Mode::Unread;
+        return None;
     }
-    let is = |known, value: &[u8]| {
-        answer
-            .get(known)
-            .is_some_and(|v| v.trim_ascii().eq_ignore_ascii_case(value))
+    let coding = Coding::of(answer.get(Known::ContentEncoding).unwrap_or_default()).ok()?;
+    let content_type = answer.get(Known::ContentType).unwrap_or_default();
+    let form = if kind(content_type).eq_ignore_ascii_case(AWS_EVENT_STREAM) {
+        Form::Messages
+    } else if is_server_sent(content_type) {
+        Form::Events
+    } else if is_media(content_type) {
+        return None;
+    } else {
+        Form::Document
     };
-    let coded = answer.get(Known::ContentEncoding).is_some() && !is(Known::ContentEncoding, b"identity");
-    if !coded && is(Known::ContentType, AWS_EVENT_STREAM) {
-        return Mode::Binary;
-    }
-    let events = answer.get(Known::ContentType).is_some_and(is_server_sent);
-    if !events && answer.get(Known::ContentType).is_some_and(is_media) {
-        return Mode::Unread;
-    }
-    match (events, coded) {
-        (true, false) => Mode::Events,
-        (false, false) => Mode::Whole,
-        (true, true) if is(Known::ContentEncoding, b"gzip") => Mode::EventsGzip,
-        (false, true) if is(Known::ContentEncoding, b"gzip") && !exchange.facts.stream => Mode::WholeGzip,
-        (_, true) => Mode::Unread,
-    }
+    Some(How { form, coding })
 }
 
 /// Sounds, pictures and films hold no usage.
@@ -145,9 +197,13 @@ fn write_lines(exchange: &Exchange, io: &mut Io<'_>, answer: ResponseView<'_>) {
     let out = &mut io.out.arena;
     out.reserve(answer.buf.len() + 512);
     let own_cors = cors::configured(exchange).is_some();
+    let unwraps = exchange.relay.unwrapper.is_some();
     write::forward(out, answer.buf, &answer.head.fields.lines, |field| {
-        passes(field, answer.buf, own_cors)
+        passes(field, answer.buf, own_cors) && !(unwraps && field.known == Known::ContentType)
     });
+    if unwraps {
+        write::header(out, header::CONTENT_TYPE, b"text/event-stream; charset=utf-8");
+    }
     write_target(exchange, out);
     if let Some(id) = answer.get(Known::XRequestId).or_else(|| answer.get(Known::RequestId)) {
         visible::header(out, header::UPSTREAM_REQUEST_ID, id);

@@ -48,7 +48,7 @@ pub(super) fn begin(exchange: &mut Exchange, io: &mut Io<'_>, status: u16, start
         Some(ReplyFraming::Length(length)) => length > 0 && fits(exchange, length),
         _ => false,
     };
-    let reads = matches!(exchange.relay.mode, Mode::Whole | Mode::WholeGzip);
+    let reads = exchange.relay.mode == Mode::Whole;
     if !may_fit || !reads || !cost::is_known(exchange, io.unix_ms) {
         return false;
     }
@@ -74,7 +74,7 @@ pub(super) fn send_or_keep(exchange: &mut Exchange, io: &mut Io<'_>, first: u32,
         return send(exchange, io, first);
     }
     let whole = exchange.relay.came_length == Some(bytes.len() as u64);
-    if whole && exchange.relay.mode != Mode::WholeGzip {
+    if whole {
         // It has been read: the head goes out before the pieces.
         cost::read_tier(&mut exchange.facts, bytes);
         exchange.facts.cost = cost::of(exchange, io.unix_ms);

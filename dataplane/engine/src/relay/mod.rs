@@ -1,17 +1,17 @@
 //! The answer on its way down: head, body, end. Bytes pass untouched; usage is read beside them.
 
 mod batch;
+mod beside;
+mod estimate;
 mod events;
 mod head;
 mod hold;
-mod listen;
+mod refusal;
 mod single;
 mod translated;
-mod whole;
+mod unwrapped;
 
-use flate2::write::MultiGzDecoder;
-use tollgate_dialect::usage::Usage;
-use tollgate_wire::json::tap::Tap;
+use tollgate_dialect::{anthropic::Unwrapper, usage::Usage};
 
 use crate::{
     attempt,
@@ -22,10 +22,11 @@ use crate::{
     sealing::answer::{self, Sealer},
 };
 
+pub(crate) use estimate::estimate;
 pub(crate) use head::head;
 pub(crate) use translated::call_facts;
 
-/// Bytes of an answer held for reading at most: a whole answer that came in parts, or an event cut between two reads.
+/// Bytes of an answer held at most: a whole answer that came in parts, or an event cut between two reads.
 pub(crate) const MAX_HELD_BYTES: usize = 1024 * 1024;
 /// What a resting connection may keep of that.
 const MAX_KEPT_BYTES: usize = 1024;
@@ -42,19 +43,21 @@ pub(crate) struct Relay {
     /// Ranges of the current input that are not passed on.
     cuts: Vec<std::ops::Range<usize>>,
     usage: Usage,
-    /// Listens in on an answer too long to gather.
-    tap: Option<Box<Tap>>,
     translating: translated::Translating,
-    /// Reads an answer beside its bytes, in the dialects whose usage takes more than a look.
-    listener: Option<listen::Listener>,
     /// Reads what a batch used.
     batch: Option<Box<batch::Batch>>,
+    /// Events come in frames, and go on without them.
+    unwrapper: Option<Box<Unwrapper>>,
+    /// Hears an answer that is read neither whole nor by a look at its events.
+    listener: Option<Box<beside::Listener>>,
+    /// Counts what an answer says whose provider is not asked for its usage.
+    said: Option<Box<estimate::Said>>,
+    /// The event that passes is too long to be held: it passes as it comes.
+    passes_long: bool,
     /// Seals the ids of what passes.
     sealer: Option<Box<Sealer>>,
     /// Length of the provider's answer, where it is known beforehand.
     came_length: Option<u64>,
-    /// Decodes a compressed stream.
-    inflate: Option<Box<MultiGzDecoder<Vec<u8>>>>,
 }
 
 /// How the body is read while it passes.
@@ -65,14 +68,10 @@ enum Mode {
     Unread,
     /// One JSON document.
     Whole,
-    /// The same, compressed: kept within bounds and decoded at the end.
-    WholeGzip,
     /// Server-sent events.
     Events,
-    /// The same, compressed: decoded beside their bytes, which pass as they are.
-    EventsGzip,
-    /// A stream in the framing of AWS: passes as it is.
-    Binary,
+    /// As it passes: what is compressed, too long to gather, or in another framing than these.
+    Heard,
     /// The target speaks another dialect.
     Translated,
     /// The same of what is no chat: gathered whole.
@@ -133,14 +132,16 @@ pub(crate) fn body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, byte
     if facts.stream && facts.first_token.is_none() {
         facts.first_token = Some(io.now);
     }
+    if let Some(said) = &mut exchange.relay.said {
+        said.feed(bytes);
+    }
     match exchange.relay.mode {
         Mode::Translated => return translated::body(exchange, io, bytes),
         Mode::Single => return single::body(exchange, io, bytes),
-        Mode::Binary => listen::read(exchange, bytes),
+        Mode::Heard => beside::hear(exchange, bytes),
+        Mode::Events if exchange.relay.unwrapper.is_some() => return unwrapped::pass(exchange, io, bytes),
         Mode::Events => return events::pass(exchange, io, bytes),
-        Mode::EventsGzip => events::listen(exchange, bytes),
-        Mode::Whole => whole::read(exchange, bytes),
-        Mode::WholeGzip => whole::keep(&mut exchange.relay, bytes),
+        Mode::Whole => beside::whole(exchange, bytes),
         Mode::Unread => {}
     }
     if let Some(batch) = &mut exchange.relay.batch {
@@ -197,11 +198,16 @@ pub(crate) fn end(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId) {
     match exchange.relay.mode {
         Mode::Translated => return translated::end(exchange, io),
         Mode::Single => return single::end(exchange, io),
+        Mode::Events if exchange.relay.unwrapper.is_some() => {
+            if let Err(bad) = unwrapped::finish(exchange) {
+                return translated::unreadable(exchange, io, bad.reason);
+            }
+        }
         Mode::Events => events::flush(exchange, io),
-        Mode::Whole | Mode::WholeGzip => whole::finish(exchange),
-        Mode::EventsGzip | Mode::Binary | Mode::Unread => {}
+        Mode::Whole => beside::finish(exchange),
+        Mode::Heard | Mode::Unread => {}
     }
-    whole::estimate(exchange, io);
+    estimate::of_embeddings(exchange, io);
     batch::finish(exchange, io);
     hold::end(exchange, io);
     let first = io.out.pieces.len() as u32;
@@ -219,7 +225,8 @@ pub(crate) fn end(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId) {
 /// The answer cannot be completed: a stream says so in the dialect's own way, anything else is cut.
 pub(crate) fn broken(exchange: &mut Exchange, io: &mut Io<'_>, failure: &Failure) {
     let in_words = matches!(exchange.relay.mode, Mode::Events | Mode::Translated);
-    let tells = in_words && exchange.relay.framing == Some(ReplyFraming::Stream);
+    // Half of an event that was too long to be held has gone out: nothing can be said behind it.
+    let tells = in_words && exchange.relay.framing == Some(ReplyFraming::Stream) && !exchange.relay.passes_long;
     if !tells {
         return exchange.finish(io, Outcome::Cut, Action::Cut);
     }

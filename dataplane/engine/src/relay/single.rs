@@ -40,12 +40,11 @@ pub(super) fn note_head(exchange: &mut Exchange, answer: ResponseView<'_>) {
 
 pub(super) fn body(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
     let Some(single) = exchange.call.single() else { return };
-    let held = single.held_bytes() + exchange.relay.held.len() + bytes.len();
-    if held > single.task.max_answer_bytes() {
+    let room = single.task.max_answer_bytes().saturating_sub(single.held_bytes());
+    if let Err(reason) = translated::gather(&mut exchange.relay, bytes, room) {
         exchange.relay.held = Vec::new();
-        return translated::unreadable(exchange, io, embed::TOO_LONG);
+        translated::unreadable(exchange, io, reason);
     }
-    exchange.relay.held.extend_from_slice(bytes);
 }
 
 /// The provider's answer is complete: it is the last, or the next part is asked for.
@@ -74,7 +73,7 @@ fn finish(exchange: &mut Exchange, io: &mut Io<'_>) {
     let start = io.out.arena.len();
     if let Err(bad) = write(exchange, io) {
         io.out.arena.truncate(start);
-        return translated::unreadable(exchange, io, bad);
+        return translated::unreadable(exchange, io, bad.reason);
     }
     translated::whole(exchange, io, 200, start);
     attempt::log_end(exchange, io, AttemptOutcome::Ok);
@@ -103,6 +102,7 @@ fn write(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<(), BadAnswer> {
             let body = exchange.admitted.body(io.body);
             let used = embed::write_answer((client, target), body, &single.answers, &call, out)?;
             exchange.facts.usage = Some(used.usage);
+            exchange.facts.estimated = used.estimated;
             if let Some(single) = exchange.call.single_mut() {
                 single.estimated = used.estimated;
             }

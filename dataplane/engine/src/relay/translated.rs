@@ -3,7 +3,8 @@
 
 use tollgate_config::document::Dialect;
 use tollgate_dialect::{
-    canonical::{bad::BadAnswer, fault::Fault},
+    canonical::fault::Fault,
+    embed,
     speak::CallFacts,
     translate::{Answering, Delivery},
 };
@@ -12,9 +13,10 @@ use tollgate_wire::{
     http1::write,
 };
 
-use super::{Mode, Relay, hold, send};
+use super::{Mode, Relay, hold, refusal, send};
 use crate::{
     attempt, cost,
+    decode::{BadCoding, Coding, Decoder},
     exchange::{Exchange, Io, Phase},
     failure::{Failure, Kind, RetryWhere},
     names::header,
@@ -38,6 +40,10 @@ pub(super) struct Translating {
     retry_after: Vec<u8>,
     /// What an error answer says.
     fault: Option<Fault>,
+    /// Of an answer that came compressed.
+    decoder: Option<Box<Decoder>>,
+    /// The answer's last event came before its framing said that it was complete.
+    is_early: bool,
 }
 
 /// The head of an answer to a request that was translated.
@@ -55,11 +61,18 @@ pub(super) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
     if let Some(value) = answer.get(Known::RetryAfter) {
         translating.retry_after = bounded(value);
     }
-    let streams = exchange.facts.stream && (200..300).contains(&status) && exchange.call.single().is_none();
-    let single = exchange.call.single().is_some() && (200..300).contains(&status);
+    let is_success = (200..300).contains(&status);
+    match Coding::of(answer.get(Known::ContentEncoding).unwrap_or_default()) {
+        Ok(coding) => translating.decoder = coding.map(|coding| Box::new(Decoder::new(coding))),
+        Err(bad) if is_success => return unreadable(exchange, io, bad.reason()),
+        // What cannot be read says nothing but its status.
+        Err(_) => {}
+    }
+    let single = exchange.call.single().is_some() && is_success;
+    let streams = exchange.facts.stream && is_success && !single;
     if single {
         super::single::note_head(exchange, answer);
-    } else if (200..300).contains(&status) {
+    } else if is_success {
         translating.answering = Some(Box::new(answering(exchange, io, answer)));
     }
     exchange.relay.mode = if single { Mode::Single } else { Mode::Translated };
@@ -83,19 +96,23 @@ fn answering(exchange: &Exchange, io: &Io<'_>, answer: ResponseView<'_>) -> Answ
     let provider = exchange.call.provider.expect("an answer comes from a provider");
     let name = &pinned.snapshot.document.providers[provider].0;
     let spoken = spoken(exchange);
+    let speaks = speaks::at(&pinned.snapshot.upstreams[provider], spoken);
     let client = exchange.facts.surface.dialect.unwrap_or(spoken);
-    let streamed = answer.get(Known::ContentType).is_some_and(super::head::is_event_stream);
+    let events = answer.get(Known::ContentType).is_some_and(super::head::is_event_stream);
+    // Google's streams may be arrays, which say of themselves that they are JSON.
+    let streamed = events || spoken == Dialect::Gemini && exchange.facts.stream;
     let delivery = match exchange.facts.stream {
         true => Delivery::Streamed,
         false => Delivery::Buffered,
     };
     let sent = exchange.call.translated.as_ref().map(|translated| &translated.sent);
     Answering::new(
-        (speaks::of(spoken), name),
+        (speaks, name),
         (
             speaks::of(client),
             call_facts(exchange, asks_for_array(exchange, io), io.unix_ms / 1000),
         ),
+        exchange.record().upstream_model.unwrap_or_default(),
         streamed,
         delivery,
         sent.is_some_and(|sent| sent.forced_tool),
@@ -104,10 +121,8 @@ fn answering(exchange: &Exchange, io: &Io<'_>, answer: ResponseView<'_>) -> Answ
 
 /// What the provider speaks.
 fn spoken(exchange: &Exchange) -> Dialect {
-    let translated = exchange.call.translated.as_ref();
-    translated
-        .expect("only a translated request has a translated answer")
-        .spoken
+    let translated = exchange.call.translated.as_ref().map(|translated| translated.spoken);
+    translated.or(exchange.answer_dialect()).unwrap_or(Dialect::OpenAi)
 }
 
 /// What the client's dialect needs to know of the call.
@@ -124,6 +139,7 @@ pub(crate) fn call_facts(exchange: &Exchange, as_array: bool, now_unix_s: u64) -
 
 fn asks_for_array(exchange: &Exchange, io: &Io<'_>) -> bool {
     exchange.facts.surface.dialect == Some(Dialect::Gemini)
+        && exchange.facts.stream
         && percent::query_value(io.request.query(), b"alt") != Some(b"sse")
 }
 
@@ -171,24 +187,70 @@ fn send_head(exchange: &mut Exchange, io: &mut Io<'_>, status: u16, content_type
 
 pub(super) fn body(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
     let start = io.out.arena.len();
-    let relay = &mut exchange.relay;
-    let Some(answering) = &mut relay.translating.answering else {
-        let room = MAX_FAULT_BYTES - relay.held.len().min(MAX_FAULT_BYTES);
-        return relay.held.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    let fed = feed(&mut exchange.relay, bytes, &mut io.out.arena);
+    let Some(answering) = &exchange.relay.translating.answering else {
+        return;
     };
-    let fed = answering.feed(bytes, &mut io.out.arena);
-    let failed = answering.has_failed();
+    let (failed, ended) = (answering.has_failed(), answering.has_ended());
     exchange.facts.usage = answering.usage().or(exchange.facts.usage);
+    if let Some(words) = answering.refused() {
+        exchange.facts.note_refusal(words);
+    }
     push_written(exchange, io, start);
     match fed {
-        Err(bad) => unreadable(exchange, io, bad),
+        Err(reason) => unreadable(exchange, io, reason),
         // The provider's own error event is the stream's last.
         Ok(()) if failed && exchange.phase() == Phase::Relaying => {
             attempt::give_up(exchange, io, AttemptOutcome::Status);
             exchange.finish(io, Outcome::Cut, Action::End);
         }
+        // Nobody waits for a connection to end that has said all.
+        Ok(()) if failed || ended => {
+            exchange.relay.translating.is_early = true;
+            end(exchange, io);
+        }
         Ok(()) => {}
     }
+}
+
+/// What its content coding makes of the bytes goes to the reader, or into what is held of an error answer.
+fn feed(relay: &mut Relay, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), &'static str> {
+    let Relay { translating, held, .. } = relay;
+    let Translating { answering, decoder, .. } = translating;
+    let mut read = Ok(());
+    let mut take = |plain: &[u8]| match answering {
+        Some(answering) if read.is_ok() => read = answering.feed(plain, out).map_err(|bad| bad.reason),
+        Some(_) => {}
+        None => held.extend_from_slice(&plain[..plain.len().min(MAX_FAULT_BYTES - held.len().min(MAX_FAULT_BYTES))]),
+    };
+    let decoded = match decoder {
+        None => {
+            take(bytes);
+            Ok(())
+        }
+        Some(decoder) => decoder.feed(bytes, take).map_err(BadCoding::reason),
+    };
+    let over = answering
+        .as_ref()
+        .is_some_and(|answering| answering.has_ended() || answering.has_failed());
+    read.and(if over { Ok(()) } else { decoded })
+}
+
+/// Gathers an answer that is read whole, its content coding taken off.
+pub(super) fn gather(relay: &mut Relay, bytes: &[u8], most_bytes: usize) -> Result<(), &'static str> {
+    let Relay { translating, held, .. } = relay;
+    let mut fits = true;
+    let mut take = |plain: &[u8]| {
+        fits &= held.len() + plain.len() <= most_bytes;
+        if fits {
+            held.extend_from_slice(plain);
+        }
+    };
+    match &mut translating.decoder {
+        None => take(bytes),
+        Some(decoder) => decoder.feed(bytes, take).map_err(BadCoding::reason)?,
+    }
+    if fits { Ok(()) } else { Err(embed::TOO_LONG.reason) }
 }
 
 fn push_written(exchange: &mut Exchange, io: &mut Io<'_>, start: usize) {
@@ -201,7 +263,7 @@ fn push_written(exchange: &mut Exchange, io: &mut Io<'_>, start: usize) {
     }
 }
 
-/// The provider's answer is complete.
+/// The provider's answer is complete, or has failed.
 pub(super) fn end(exchange: &mut Exchange, io: &mut Io<'_>) {
     let start = io.out.arena.len();
     let Some(mut answering) = exchange.relay.translating.answering.take() else {
@@ -211,20 +273,27 @@ pub(super) fn end(exchange: &mut Exchange, io: &mut Io<'_>) {
     exchange.facts.usage = answering.usage().or(exchange.facts.usage);
     exchange.relay.translating.answering = Some(answering);
     match (ended, exchange.phase()) {
-        (Err(bad), _) => unreadable(exchange, io, bad),
+        (Err(bad), _) => unreadable(exchange, io, bad.reason),
         (Ok(Some(fault)), _) => answer_fault(exchange, io, &fault),
         (Ok(None), Phase::Relaying) => {
             push_written(exchange, io, start);
-            attempt::log_end(exchange, io, AttemptOutcome::Ok);
-            exchange.finish(io, Outcome::Complete, Action::End);
+            complete(exchange, io, AttemptOutcome::Ok);
         }
         (Ok(None), _) => {
             exchange.facts.cost = cost::of(exchange, io.unix_ms);
             whole(exchange, io, 200, start);
-            attempt::log_end(exchange, io, AttemptOutcome::Ok);
-            exchange.finish(io, Outcome::Complete, Action::End);
+            complete(exchange, io, AttemptOutcome::Ok);
         }
     }
+}
+
+/// The client has all of it.
+fn complete(exchange: &mut Exchange, io: &mut Io<'_>, outcome: AttemptOutcome) {
+    match exchange.relay.translating.is_early {
+        true => attempt::leave(exchange, io, outcome),
+        false => attempt::log_end(exchange, io, outcome),
+    }
+    exchange.finish(io, Outcome::Complete, Action::End);
 }
 
 /// Sends what stands in the arena from `start` on as the whole body.
@@ -242,7 +311,11 @@ pub(super) fn whole(exchange: &mut Exchange, io: &mut Io<'_>, status: u16, start
 /// An error answer is complete: it is said in the client's words.
 fn end_fault(exchange: &mut Exchange, io: &mut Io<'_>) {
     let held = std::mem::take(&mut exchange.relay.held);
-    let fault = speaks::of(spoken(exchange)).read_fault(exchange.relay.status, &held);
+    let pinned = exchange.pin();
+    let provider = exchange.call.provider.expect("an answer comes from a provider");
+    let speaks = speaks::at(&pinned.snapshot.upstreams[provider], spoken(exchange));
+    let fault = speaks.read_fault(exchange.relay.status, &held);
+    let fault = refusal::told(exchange, io, fault);
     answer_fault(exchange, io, &fault);
 }
 
@@ -259,14 +332,13 @@ fn answer_fault(exchange: &mut Exchange, io: &mut Io<'_>, fault: &Fault) {
     }
     exchange.relay.translating.fault = Some(fault.clone());
     whole(exchange, io, status, start);
-    attempt::log_end(exchange, io, AttemptOutcome::Status);
-    exchange.finish(io, Outcome::Complete, Action::End);
+    complete(exchange, io, AttemptOutcome::Status);
 }
 
 /// What came is not what the provider's dialect promises.
-pub(super) fn unreadable(exchange: &mut Exchange, io: &mut Io<'_>, bad: BadAnswer) {
+pub(super) fn unreadable(exchange: &mut Exchange, io: &mut Io<'_>, reason: &'static str) {
     attempt::give_up(exchange, io, AttemptOutcome::BadAnswer);
-    let failure = Failure::upstream(Kind::Unreadable(bad.reason), RetryWhere::No);
+    let failure = Failure::upstream(Kind::Unreadable(reason), RetryWhere::No);
     exchange.refuse(failure, io);
 }
 

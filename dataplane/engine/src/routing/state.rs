@@ -82,6 +82,12 @@ impl Routing {
         self.providers.entry(route.slot).or_default()
     }
 
+    /// The same; `None` as long as nothing happened there.
+    pub(crate) fn look_at_provider(&self, snapshot: &Snapshot, provider: usize) -> Option<&ProviderState> {
+        let route = &snapshot.routes[snapshot.document.models.len() + provider];
+        self.providers.get(&route.slot)
+    }
+
     pub(crate) fn model(&mut self, slot: u32) -> &mut ModelState {
         at(&mut self.models, slot)
     }

@@ -7,8 +7,8 @@ use hashbrown::HashMap;
 use sha2::{Digest as _, Sha256};
 use tollgate_config::{
     Document, Problem,
-    catalogue::Paths,
-    document::{Cors, Provider, Reference},
+    catalogue::{Paths, StreamFraming},
+    document::{Auth, Cors, Dialect, Provider, Reference},
 };
 use tollgate_wire::http1::write;
 
@@ -48,8 +48,9 @@ pub fn compile_after(
     let mut endpoints = Vec::with_capacity(document.providers.len());
     for (index, (name, provider)) in document.providers.iter().enumerate() {
         let ids = Ids::of_provider(id_key.as_ref(), provider, secrets);
-        upstreams.push(compile_upstream(name, (provider, ids), secrets, &mut problems));
-        endpoints.push(compile_endpoint(index, name, provider, secrets, &mut problems));
+        let endpoint = compile_endpoint(index, name, provider, secrets, &mut problems);
+        upstreams.push(compile_upstream(&endpoint, (provider, ids), secrets, &mut problems));
+        endpoints.push(endpoint);
     }
     let providers: HashMap<&str, usize> = document
         .providers
@@ -100,11 +101,12 @@ pub fn compile_after(
 }
 
 fn compile_upstream(
-    name: &str,
+    endpoint: &Endpoint,
     (provider, ids): (&Provider, Ids),
     secrets: &Secrets,
     problems: &mut Vec<Problem>,
 ) -> Upstream {
+    let name = &endpoint.provider;
     let mut shared = b" HTTP/1.1\r\n".to_vec();
     write::header(&mut shared, b"host", authority(provider).as_bytes());
     // Bytes that must be read are never read compressed.
@@ -122,7 +124,7 @@ fn compile_upstream(
     };
     Upstream {
         dialects: spoken.map(call_path).collect(),
-        credentials: credentials::compile(name, provider, &shared, secrets, problems),
+        credentials: credentials::compile(endpoint, provider, &shared, secrets, problems),
         host: authority(provider).into_bytes().into(),
         header_names: provider
             .headers
@@ -133,6 +135,9 @@ fn compile_upstream(
         ids,
         timeouts: provider.timeouts,
         may_ask_stream_usage: provider.may_ask_stream_usage,
+        frames_events: provider.dialect == Dialect::Anthropic
+            && provider.row.quirks("").stream_framing == StreamFraming::AwsEventStream,
+        signs: matches!(provider.auth, Auth::Aws { .. }),
     }
 }
 

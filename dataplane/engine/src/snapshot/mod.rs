@@ -27,7 +27,7 @@ pub(crate) use names::{ModelId, ModelNames, Resolved};
 pub use references::references;
 pub(crate) use references::{pointer, secret_text};
 pub(crate) use routes::write_target_lines;
-pub(crate) use upstream::{CorsLines, Credential, Route, Signing, Target, TargetModel, Upstream};
+pub(crate) use upstream::{CorsLines, Credential, Proof, Route, Signing, Target, TargetModel, Upstream};
 
 /// Index into `Snapshot::endpoints`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -92,6 +92,47 @@ impl Snapshot {
             TargetModel::Fixed { .. } => target.facts,
             TargetModel::Star { .. } => self.document.providers.get(target.provider)?.1.prices.facts(name),
         }
+    }
+}
+
+/// A credential that is exchanged for access tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exchanged {
+    /// Index into `document.providers`.
+    pub provider: usize,
+    /// Index into the provider's credentials.
+    pub credential: usize,
+    /// Made from all that decides what token comes and how it is got: what is wanted already keeps its token from one
+    /// revision to the next.
+    pub id: u64,
+}
+
+impl Snapshot {
+    pub fn exchanges(&self) -> impl Iterator<Item = Exchanged> + '_ {
+        self.credentials()
+            .filter_map(|(provider, credential, held)| match held.proof {
+                Proof::Exchanged { id } => Some(Exchanged {
+                    provider,
+                    credential,
+                    id,
+                }),
+                Proof::Shown | Proof::Signed(_) => None,
+            })
+    }
+
+    /// The ends of keys that were lent for a while: the provider's index, and the second it is over.
+    pub fn key_ends(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+        self.credentials().filter_map(|(provider, _, held)| match &held.proof {
+            Proof::Signed(signing) => signing.keys.expires_unix_s.map(|end| (provider, end)),
+            Proof::Shown | Proof::Exchanged { .. } => None,
+        })
+    }
+
+    fn credentials(&self) -> impl Iterator<Item = (usize, usize, &Credential)> {
+        self.upstreams.iter().enumerate().flat_map(|(provider, upstream)| {
+            let all = upstream.credentials.iter().enumerate();
+            all.map(move |(credential, held)| (provider, credential, held))
+        })
     }
 }
 

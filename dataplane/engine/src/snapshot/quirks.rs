@@ -7,7 +7,7 @@ use tollgate_config::{
 use tollgate_dialect::quirks::{Clamp, MaxTokensField, Quirks, ThinkingForm};
 
 /// `model` is the name that the catalogue knows.
-pub(super) fn of(row: &Row, dialect: Dialect, model: &str, may_ask_stream_usage: bool) -> Quirks {
+pub(super) fn of(row: &Row, dialect: Dialect, model: &str) -> Quirks {
     let quirks = row.quirks(model);
     let most = row.facts(model).and_then(|facts| facts.max_output_tokens);
     Quirks {
@@ -22,7 +22,7 @@ pub(super) fn of(row: &Row, dialect: Dialect, model: &str, may_ask_stream_usage:
         sampling: quirks.sampling,
         thinking_form: thinking_form(row, dialect, quirks),
         developer_role: quirks.developer_role,
-        stream_usage: may_ask_stream_usage,
+        stream_usage: quirks.asks_stream_usage(),
         drop: quirks.drop.clone(),
         rename: quirks.rename.clone(),
         set: quirks.set.clone(),

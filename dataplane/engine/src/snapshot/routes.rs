@@ -122,12 +122,7 @@ fn target(name: &str, (index, provider): (usize, &Provider), listed: &Listed, pl
     let (slot, health) = places.slots.target(places.before, format!("{name}\n{own_name}"));
     Target {
         provider: index,
-        quirks: quirks::of(
-            provider.row,
-            provider.dialect,
-            listed.known_as(),
-            provider.may_ask_stream_usage,
-        ),
+        quirks: quirks::of(provider.row, provider.dialect, listed.known_as()),
         like: listed.like.as_deref().map(Into::into),
         model,
         weight: listed.weight,

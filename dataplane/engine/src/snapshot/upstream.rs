@@ -10,7 +10,10 @@ use tollgate_config::{
 use tollgate_dialect::{quirks::Quirks, sign::AwsKeys};
 
 use super::{CallPath, ids::Ids, names::ModelId};
-use crate::routing::{choose::Tier, conditions::Conditions, health::TargetHealth};
+use crate::{
+    access::{AccessTokens, Lack},
+    routing::{choose::Tier, conditions::Conditions, health::TargetHealth},
+};
 
 /// A provider, ready to be written to.
 pub(crate) struct Upstream {
@@ -27,6 +30,10 @@ pub(crate) struct Upstream {
     pub ids: Ids,
     pub timeouts: Timeouts,
     pub may_ask_stream_usage: bool,
+    /// It speaks Anthropic's dialect, with the events of its streams in frames of AWS.
+    pub frames_events: bool,
+    /// Requests to it are signed: what a client says in headers of the signature's is not passed.
+    pub signs: bool,
 }
 
 /// How a request proves whose it is.
@@ -35,21 +42,48 @@ pub(crate) struct Credential {
     pub lines: Box<[u8]>,
     /// `name=value` for the query.
     pub query: Option<Box<[u8]>>,
+    pub proof: Proof,
+}
+
+/// What proves a request beside that.
+pub(crate) enum Proof {
+    /// Nothing: the credential stands in the lines, or in the query.
+    Shown,
     /// Each request is signed.
-    pub signing: Option<Signing>,
+    Signed(Signing),
+    /// An access token that the credential is exchanged for, off the shards.
+    Exchanged { id: u64 },
 }
 
 /// AWS Signature Version 4.
 pub(crate) struct Signing {
+    /// Made from all that is below.
+    pub id: u64,
     pub keys: AwsKeys,
     pub region: Box<str>,
     pub service: Box<str>,
 }
 
+impl Credential {
+    /// Why it cannot be used now.
+    pub fn lack(&self, tokens: &AccessTokens, now_unix_s: u64) -> Option<Lack> {
+        match &self.proof {
+            Proof::Shown => None,
+            Proof::Signed(signing) => {
+                let over = signing.keys.expires_unix_s.is_some_and(|end| end <= now_unix_s);
+                over.then_some(Lack::FreshKeys)
+            }
+            Proof::Exchanged { id } => tokens.lack(*id, now_unix_s),
+        }
+    }
+}
+
 impl Upstream {
     /// Are its requests signed, body and all?
     pub fn signs(&self) -> bool {
-        self.credentials.iter().any(|credential| credential.signing.is_some())
+        self.credentials
+            .iter()
+            .any(|credential| matches!(credential.proof, Proof::Signed(_)))
     }
 
     /// The dialect to speak with a client of this one, and its paths: the client's own where the provider has it.

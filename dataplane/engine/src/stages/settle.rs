@@ -6,13 +6,14 @@ use crate::{
     exchange::{Exchange, Io},
     outputs::Action,
     record::{Outcome, Record},
-    surface,
+    relay, surface,
 };
 
 /// Status of the record when the client left before one was sent.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome) {
+    relay::estimate(exchange, io);
     let facts = &mut exchange.facts;
     facts.outcome = outcome;
     if facts.status == 0 {
@@ -69,9 +70,11 @@ pub(crate) fn record(exchange: &Exchange) -> Record<'_> {
         attempts: exchange.call.tried,
         streamed: facts.stream,
         rejected: facts.rejected,
+        refusal: Some(&*facts.refusal).filter(|text| !text.is_empty()),
         usage: facts.usage,
         cost: facts.cost,
         batch: Some(&*facts.batch).filter(|id| !id.is_empty()),
+        estimated: facts.estimated,
         request_body_bytes: facts.request_body_bytes,
         response_body_bytes: facts.response_body_bytes,
         total_ns: facts.ended.ns_since(facts.started),

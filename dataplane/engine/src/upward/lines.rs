@@ -13,7 +13,7 @@ use super::{To, header};
 use crate::{
     exchange::Io,
     outputs::{Outputs, Piece},
-    snapshot::{CallPath, PathCall, Upstream},
+    snapshot::{CallPath, PathCall, Proof, Upstream},
 };
 
 /// A request's line as it stands in the arena, and whose turn it is.
@@ -36,7 +36,7 @@ pub(super) enum Goes<'a> {
 }
 
 /// Appends the line and the headers of the credential whose turn it is.
-pub(super) fn begin(io: &mut Io<'_>, (upstream, _, _, turn): To<'_>, goes: Goes<'_>) -> Line {
+pub(super) fn begin(io: &mut Io<'_>, (upstream, turn): To<'_>, goes: Goes<'_>) -> Line {
     let credential = &upstream.credentials[turn];
     let out = &mut io.out.arena;
     let start = out.len();
@@ -59,6 +59,9 @@ pub(super) fn begin(io: &mut Io<'_>, (upstream, _, _, turn): To<'_>, goes: Goes<
     }
     let line = start..out.len();
     out.extend_from_slice(&credential.lines);
+    if let Proof::Exchanged { id } = credential.proof {
+        out.extend_from_slice(io.local.tokens.line(id));
+    }
     Line { start, line, turn }
 }
 
@@ -78,13 +81,13 @@ pub(super) fn usual_headers(out: &mut Vec<u8>, upstream: &Upstream, passed: Opti
 /// Appends the signature, where the credential signs, the body's length and the empty line; gives the whole head.
 pub(super) fn end(
     io: &mut Io<'_>,
-    (upstream, provider, revision, _): To<'_>,
+    (upstream, _): To<'_>,
     line: Line,
     pieces: Range<u32>,
     framing: Framing,
 ) -> Range<u32> {
     let credential = &upstream.credentials[line.turn];
-    if let Some(signing) = &credential.signing {
+    if let Proof::Signed(signing) = &credential.proof {
         let payload = payload(
             io.out,
             &io.out.pieces[pieces.start as usize..pieces.end as usize],
@@ -109,7 +112,7 @@ pub(super) fn end(
             headers: &[],
             payload,
         };
-        let signer = io.local.signers.get(revision, (provider, line.turn), signing);
+        let signer = io.local.signers.get(signing);
         signer.sign(&request, io.unix_ms / 1000, &mut io.out.arena);
     }
     match framing {

@@ -18,7 +18,7 @@ use tollgate_wire::{
 };
 
 use crate::{
-    attempt::{credentials, route_index},
+    attempt::route_index,
     call::SentModel,
     exchange::{Exchange, Io},
     names::header,
@@ -51,13 +51,7 @@ pub(crate) fn send(exchange: &mut Exchange, io: &mut Io<'_>) {
     let route = route_index(exchange);
     let target = &pinned.snapshot.routes[route].targets[live.target];
     let upstream = &pinned.snapshot.upstreams[target.provider];
-    let tied = exchange
-        .call
-        .only_credential
-        .filter(|&turn| turn < upstream.credentials.len());
-    let turn = tied.unwrap_or_else(|| credentials::turn(exchange, io, target.provider));
-    exchange.call.credential = turn;
-    let to = (upstream, target.provider, pinned.snapshot.revision, turn);
+    let to = (upstream, exchange.call.credential);
     let (lines, pieces) = if exchange.call.object.is_some() {
         object::write(exchange, io, to)
     } else if exchange.admitted.form.is_some() {
@@ -85,8 +79,8 @@ pub(crate) fn send(exchange: &mut Exchange, io: &mut Io<'_>) {
     exchange.facts.wait_begins(io.now);
 }
 
-/// Whom a request is written for: the provider, its index, the snapshot's revision, and the credential whose turn it is.
-type To<'a> = (&'a Upstream, usize, u64, usize);
+/// Whom a request is written for: the provider, and the credential whose turn it is.
+type To<'a> = (&'a Upstream, usize);
 
 /// The client's own request, edited: head and body.
 fn write_passed(exchange: &mut Exchange, io: &mut Io<'_>, to: To<'_>, target: &Target) -> (Range<u32>, Range<u32>) {
@@ -333,8 +327,16 @@ fn passes(field: &Field, buf: &[u8], upstream: &Upstream) -> bool {
         | Known::XTollgateTimeout => false,
     };
     known_passes
+        && !(upstream.signs && is_signatures(field.name.of(buf)))
         && !upstream
             .header_names
             .iter()
             .any(|name| field.name.of(buf).eq_ignore_ascii_case(name.as_bytes()))
+}
+
+/// Headers of AWS's signatures: every one that is sent must be signed, and a client's own are for another account.
+fn is_signatures(name: &[u8]) -> bool {
+    const PREFIX: &[u8] = b"x-amz-";
+    name.get(..PREFIX.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
 }

@@ -112,6 +112,7 @@ pub(super) fn prepare(
         body: out,
         sent: Sent::default(),
         spoken,
+        own: false,
         single: Some(Single {
             task,
             sent: 0,

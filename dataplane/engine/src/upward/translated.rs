@@ -12,6 +12,7 @@ use tollgate_dialect::{
 use tollgate_wire::{
     head::{Framing, Known},
     http1::write,
+    json::{cursor, edit},
 };
 
 use super::{Goes, To, header, lines, single};
@@ -22,7 +23,7 @@ use crate::{
     outputs::Piece,
     percent,
     sealing::request::opened_body,
-    snapshot::{PathCall, Route, Target},
+    snapshot::{PathCall, Route, Target, Upstream},
     speaks,
     surface::Operation,
 };
@@ -72,6 +73,9 @@ pub(crate) fn prepare(
         model: exchange.call.sent_model_name(&target.model),
         quirks: &target.quirks,
     };
+    if client == spoken && exchange.admitted.issued_by.is_none() {
+        return prepare_own(exchange, io, (spoken, out), (route, target));
+    }
     let body = opened_body(exchange.admitted.body(io.body), &exchange.admitted.opened);
     let body = &*body;
     let sent = translate::write_request(
@@ -81,18 +85,81 @@ pub(crate) fn prepare(
         &mut out,
     );
     let had_seals = sent.as_ref().is_ok_and(|sent| sent.had_seals);
-    if client == spoken && !had_seals && target.quirks.set.is_empty() {
-        // What looked sealed was text: the client's own bytes go up.
-        return Ok(());
+    if client == spoken && !had_seals {
+        // What looked sealed was text.
+        out.clear();
+        return prepare_own(exchange, io, (spoken, out), (route, target));
     }
     let sent = sent.map_err(|bad| Failure::client(kind(bad)))?;
-    check(route, &sent, (out.len(), body.len()))?;
-    exchange.call.translated = Some(Translated {
+    let length = body.len();
+    let translated = Translated {
         body: out,
         sent,
         spoken,
         single: None,
-    });
+        own: false,
+    };
+    keep(exchange, translated, route, length)
+}
+
+/// The client's own bytes, but for the members that the provider wants and those that it does not take.
+fn prepare_own(
+    exchange: &mut Exchange,
+    io: &Io<'_>,
+    (spoken, mut out): (Dialect, Vec<u8>),
+    (route, target): (&Route, &Target),
+) -> Result<(), Failure> {
+    if target.quirks.set.is_empty() {
+        return Ok(());
+    }
+    let body = opened_body(exchange.admitted.body(io.body), &exchange.admitted.opened);
+    out.extend_from_slice(&body);
+    let mut dropped = Vec::new();
+    translate::fit(&mut out, 0, &target.quirks, &mut dropped);
+    if exchange.pin().snapshot.upstreams[target.provider].frames_events {
+        write_betas(io, &body, &mut out);
+    }
+    let length = body.len();
+    let translated = Translated {
+        body: out,
+        sent: Sent {
+            dropped,
+            ..Sent::default()
+        },
+        spoken,
+        single: None,
+        own: true,
+    };
+    keep(exchange, translated, route, length)
+}
+
+/// Bedrock reads in the body what Anthropic reads in the header of that name. Source: `lib/bedrock/_client.py` of the
+/// Python SDK `anthropic` 2.13.0.
+fn write_betas(io: &Io<'_>, body: &[u8], out: &mut Vec<u8>) {
+    let said = cursor::find(body, &["anthropic_beta"]).is_ok_and(|[member]| member.is_some());
+    if said || out.pop_if(|last| *last == b'}').is_none() {
+        return;
+    }
+    let lines = io.request.head.fields.lines.iter();
+    let lines = lines.filter(|line| is_beta(line.name.of(io.request.buf)));
+    let betas = lines.flat_map(|line| line.value.of(io.request.buf).split(|&byte| byte == b','));
+    let mut lead: &[u8] = b",\"anthropic_beta\":[";
+    for beta in betas.map(<[u8]>::trim_ascii).filter(|beta| !beta.is_empty()) {
+        out.extend_from_slice(lead);
+        edit::write_string(out, &String::from_utf8_lossy(beta));
+        lead = b",";
+    }
+    out.extend_from_slice(if lead == b"," { b"]}" } else { b"}" });
+}
+
+fn is_beta(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"anthropic-beta")
+}
+
+/// What is sent stands, within its bounds; `length` is that of the client's body.
+fn keep(exchange: &mut Exchange, translated: Translated, route: &Route, length: usize) -> Result<(), Failure> {
+    check(route, &translated.sent, (translated.body.len(), length))?;
+    exchange.call.translated = Some(translated);
     Ok(())
 }
 
@@ -143,9 +210,11 @@ pub(super) fn write(exchange: &Exchange, io: &mut Io<'_>, to: To<'_>, target: &T
     let line = lines::begin(io, to, Goes::To(path, call));
     let (request, out) = (io.request, &mut io.out.arena);
     write::header(out, header::CONTENT_TYPE, b"application/json");
-    write::header(out, header::ACCEPT, accepted(translated.spoken, stream));
+    write::header(out, header::ACCEPT, accepted(upstream, translated.spoken, stream));
     lines::usual_headers(out, upstream, None);
-    let has_version = upstream.header_names.iter().any(|name| &**name == "anthropic-version")
+    let in_body = target.quirks.set.iter().any(|(name, _)| name == "anthropic_version");
+    let has_version = in_body
+        || upstream.header_names.iter().any(|name| &**name == "anthropic-version")
         || upstream
             .usual_headers
             .iter()
@@ -155,16 +224,18 @@ pub(super) fn write(exchange: &Exchange, io: &mut Io<'_>, to: To<'_>, target: &T
     }
     write::forward(out, request.buf, &request.head.fields.lines, |field| {
         let name = field.name.of(request.buf);
-        field.known == Known::Other && TRACING.iter().any(|known| name.eq_ignore_ascii_case(known))
+        let betas = translated.own && !upstream.frames_events && is_beta(name);
+        field.known == Known::Other && (betas || TRACING.iter().any(|known| name.eq_ignore_ascii_case(known)))
     });
     let length = translated.body.len() as u64;
     let lines = lines::end(io, to, line, pieces.clone(), Framing::Length(length));
     (lines, pieces)
 }
 
-fn accepted(dialect: Dialect, stream: bool) -> &'static [u8] {
+fn accepted(upstream: &Upstream, dialect: Dialect, stream: bool) -> &'static [u8] {
     match (stream, dialect) {
         (false, _) => b"application/json",
+        (true, _) if upstream.frames_events => b"application/vnd.amazon.eventstream",
         (true, Dialect::Bedrock) => b"application/vnd.amazon.eventstream",
         (true, _) => b"text/event-stream",
     }

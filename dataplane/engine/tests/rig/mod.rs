@@ -149,6 +149,12 @@ pub enum Did {
     Abandon {
         attempt: u16,
     },
+    RenewToken {
+        id: u64,
+    },
+    Leave {
+        attempt: u16,
+    },
     Head {
         status: u16,
         lines: String,
@@ -373,6 +379,8 @@ impl Rig {
             },
             Action::EndUp { attempt } => Did::EndUp { attempt: attempt.0 },
             Action::Abandon { attempt } => Did::Abandon { attempt: attempt.0 },
+            Action::RenewToken { id } => Did::RenewToken { id: *id },
+            Action::Leave { attempt } => Did::Leave { attempt: attempt.0 },
             Action::Head { status, lines, framing } => Did::Head {
                 status: *status,
                 lines: text(lines),

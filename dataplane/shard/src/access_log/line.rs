@@ -98,6 +98,7 @@ pub fn append(out: &mut Vec<u8>, stamp: &[u8; 24], client: IpAddr, record: &Reco
         Outcome::Cut => b",\"outcome\":\"cut\"",
     });
     text(out, b",\"rejected\":\"", record.rejected);
+    text(out, b",\"refusal\":\"", record.refusal);
     if record.streamed {
         out.extend_from_slice(b",\"streamed\":true");
     }
@@ -106,6 +107,9 @@ pub fn append(out: &mut Vec<u8>, stamp: &[u8; 24], client: IpAddr, record: &Reco
     number(out, b",\"response_bytes\":", record.response_body_bytes);
     if let Some(usage) = &record.usage {
         tokens(out, usage);
+        if record.estimated {
+            out.extend_from_slice(b",\"estimated\":true");
+        }
     }
     if let Some(cost) = record.cost {
         out.extend_from_slice(b",\"cost_usd\":\"");
@@ -277,6 +281,8 @@ mod tests {
                 usd: PicoUsd(1_234_001),
                 prices: PriceVersion(1),
             }),
+            estimated: false,
+            refusal: None,
             batch: None,
             request_body_bytes: 100,
             response_body_bytes: u64::MAX,

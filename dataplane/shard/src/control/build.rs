@@ -15,6 +15,7 @@ use crate::{
     files,
     messages::Prepared,
     tls::{TlsMaker, TlsSet},
+    tokens::{self, Want},
 };
 
 /// A revision ready for the shards, with what it was made of.
@@ -24,6 +25,8 @@ pub struct Built {
     pub keys: Vec<StoredKey>,
     pub secrets: Secrets,
     pub prepared: Arc<Prepared>,
+    /// Access tokens that it needs.
+    pub wants: Vec<Want>,
 }
 
 impl Built {
@@ -50,8 +53,12 @@ pub fn build(
         let built = maker.build(&compiled.document, &compiled.endpoints, &secrets);
         built.map_err(|more| add(&mut problems, more)).ok()
     });
-    match (table, compiled, tls) {
-        (Ok(table), Ok(compiled), Some(tls)) if problems.is_empty() => {
+    let wants = compiled.as_ref().ok().zip(tls.as_ref()).and_then(|(compiled, tls)| {
+        let wanted = tokens::wants::wanted(compiled, &secrets, |provider| maker.for_authority(tls, provider));
+        wanted.map_err(|more| add(&mut problems, more)).ok()
+    });
+    match (table, compiled, tls, wants) {
+        (Ok(table), Ok(compiled), Some(tls), Some(wants)) if problems.is_empty() => {
             let prepared = Prepared {
                 snapshot: Arc::new(compiled),
                 keys: Arc::new(table),
@@ -63,6 +70,7 @@ pub fn build(
                 keys,
                 secrets,
                 prepared: Arc::new(prepared),
+                wants,
             })
         }
         _ => Err(problems),

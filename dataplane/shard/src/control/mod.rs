@@ -6,6 +6,7 @@
 mod asks;
 mod build;
 pub mod connection;
+mod credentials;
 mod drain;
 mod frames;
 mod listeners;
@@ -30,6 +31,7 @@ use crate::{
     messages::{ShardHandle, ToShard},
     state_dir::StateDir,
     tls::TlsMaker,
+    tokens,
 };
 use build::Built;
 use connection::{Client, ConnectionId};
@@ -64,6 +66,8 @@ pub enum Command {
         target: String,
         change: Change,
     },
+    /// A credential was exchanged for an access token, or could not be.
+    Token(tokens::Told),
     /// A shard's thread has ended; an error is why it never started or could not go on.
     ShardEnded {
         id: u16,
@@ -84,6 +88,7 @@ pub struct Control {
     state: StateDir,
     maker: TlsMaker,
     access: access_log::Handle,
+    tokens: tokens::Handle,
     running: Option<Built>,
     /// Waits for its commit, and who asked for it.
     prepared: Option<(ConnectionId, Built)>,
@@ -93,6 +98,8 @@ pub struct Control {
     watch: files::Watch,
     watch_at: Instant,
     expiry_at: Instant,
+    /// The next look at keys that were lent for a while.
+    keys_at: Option<Instant>,
     drain: Drain,
     drained: Receiver<u16>,
     drained_shards: BTreeSet<u16>,
@@ -102,13 +109,19 @@ pub struct Control {
 }
 
 impl Control {
-    pub fn new(shards: Vec<ShardHandle>, state: StateDir, access: access_log::Handle) -> Result<Self, String> {
+    pub fn new(
+        shards: Vec<ShardHandle>,
+        state: StateDir,
+        access: access_log::Handle,
+        tokens: tokens::Handle,
+    ) -> Result<Self, String> {
         let now = Instant::now();
         Ok(Self {
             shards: Shards::new(shards),
             state,
             maker: TlsMaker::new()?,
             access,
+            tokens,
             running: None,
             prepared: None,
             listeners: Listeners::default(),
@@ -116,6 +129,7 @@ impl Control {
             watch: files::Watch::default(),
             watch_at: now + WATCH_INTERVAL,
             expiry_at: now + EXPIRY_INTERVAL,
+            keys_at: None,
             drain: Drain::No,
             drained: never(),
             drained_shards: BTreeSet::new(),
@@ -168,6 +182,7 @@ impl Control {
                 descriptors,
             } => return self.answer(&client, ask, descriptors),
             Command::Gone(id) => self.gone(id),
+            Command::Token(told) => self.tell_token(&told),
             Command::Signal(SIGHUP) => self.reload_files(),
             Command::Target { model, target, change } => match change {
                 Change::Opened => {
@@ -253,6 +268,12 @@ impl Control {
             self.expiry_at = now + EXPIRY_INTERVAL;
             self.tell_expiries();
         }
+        if self.keys_at.is_some_and(|at| at <= now) {
+            // Whoever lends them may have written new ones in this moment.
+            self.keys_at = None;
+            self.reload_files();
+            self.tell_key_ends();
+        }
         None
     }
 
@@ -263,10 +284,15 @@ impl Control {
             .running
             .as_ref()
             .is_some_and(|running| !running.prepared.tls.expiries.is_empty());
-        [watch, expires.then_some(self.expiry_at), self.drain.next()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            watch,
+            expires.then_some(self.expiry_at),
+            self.keys_at,
+            self.drain.next(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn shard_drained(&mut self, shard: Option<u16>) -> Option<End> {

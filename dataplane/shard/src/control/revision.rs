@@ -67,6 +67,7 @@ impl Control {
         let built = build::build(&mut self.maker, before, revision, document, keys)
             .map_err(|problems| Refusal::Answer(AnswerBody::Refused { problems }))?;
         self.prepare_shards(&built.prepared)?;
+        self.await_tokens(&built);
         self.prepared = Some((by, built));
         Ok(AnswerBody::Prepared { revision })
     }
@@ -89,6 +90,7 @@ impl Control {
     pub(super) fn abort(&mut self) {
         if self.prepared.take().is_some() {
             self.shards.tell_all(|| ToShard::Abort);
+            self.want_tokens();
         }
     }
 
@@ -115,6 +117,8 @@ impl Control {
         shards.sort_by_key(|shard| shard.id);
         self.watch = files::Watch::new(&built.secrets);
         self.running = Some(built);
+        self.want_tokens();
+        self.tell_key_ends();
         self.accept();
         Ok(shards)
     }
@@ -188,6 +192,7 @@ impl Control {
         if let Err(Refusal::Answer(AnswerBody::Failed { reason })) = self.prepare_shards(&built.prepared) {
             return self.tell("reload_failed", reason);
         }
+        self.await_tokens(&built);
         match self.put_in_force(built) {
             Ok(_) => self.tell(
                 "files_reloaded",

@@ -186,6 +186,8 @@ impl Shard {
                 }
                 Action::EndUp { attempt } => self.end_up(active, *attempt),
                 Action::Abandon { attempt } => self.abandon(active, *attempt),
+                Action::RenewToken { id } => self.setup.tokens.refused(*id),
+                Action::Leave { attempt } => self.leave(active, *attempt),
                 Action::Head { status, lines, framing } => {
                     let lines = &out.arena[lines.start as usize..lines.end as usize];
                     self.write_head(id, active, *status, lines, *framing);
@@ -200,6 +202,13 @@ impl Shard {
             }
         }
         Life::Goes
+    }
+
+    fn leave(&mut self, active: &mut Active, attempt: AttemptId) {
+        if let Some(at) = active.attempts.iter().position(|(known, _)| *known == attempt) {
+            let (_, up) = active.attempts.swap_remove(at);
+            self.trail_up(up);
+        }
     }
 
     fn abandon(&mut self, active: &mut Active, attempt: AttemptId) {

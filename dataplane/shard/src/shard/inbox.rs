@@ -50,6 +50,7 @@ impl Shard {
             ToShard::Listen { name, socket, .. } => self.listen(name, socket),
             ToShard::Unlisten { name } => self.unlisten(&name),
             ToShard::Connection { socket, peer, listener } => self.welcome(socket, peer, listener.into()),
+            ToShard::Token(id, token) => self.local.tokens.put(id, &token),
             ToShard::Stats(reply) => {
                 let in_flight = self.downs.iter().filter(|down| down.in_flight()).count();
                 let upstream = self.ups.iter().map(|up| (up.route.provider.as_str(), up.is_idle()));

@@ -2,8 +2,8 @@
 
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
-use hashbrown::HashMap;
-use tollgate_engine::exchange::Pinned;
+use hashbrown::{HashMap, HashSet};
+use tollgate_engine::{Snapshot, exchange::Pinned};
 
 use super::Shard;
 use crate::{
@@ -58,8 +58,21 @@ impl Shard {
         };
         let running = Rc::new(running);
         self.make_routes(&running);
+        self.keep_tokens(snapshot);
         self.metrics.revision(snapshot);
         self.running = Some(running);
+    }
+
+    /// Lets go of tokens that neither this revision nor the one before wants: calls of that one are still under way.
+    fn keep_tokens(&mut self, snapshot: &Snapshot) {
+        let before = self.running.as_ref().map(|running| running.pin());
+        let before = before.iter().flat_map(|pinned| pinned.snapshot.exchanges());
+        let wanted: HashSet<u64> = snapshot
+            .exchanges()
+            .chain(before)
+            .map(|exchanged| exchanged.id)
+            .collect();
+        self.local.tokens.keep(|id| wanted.contains(&id));
     }
 
     /// Routes of all endpoints; pools are kept by fingerprint, those nobody uses any more are closed.

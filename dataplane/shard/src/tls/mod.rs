@@ -92,6 +92,16 @@ impl TlsMaker {
         Ok(set)
     }
 
+    /// What the authority that gives a provider's access tokens is asked with: as the provider is; one that is called in
+    /// the clear has an authority that the system trusts.
+    pub fn for_authority(&mut self, set: &TlsSet, provider: usize) -> Result<Arc<ClientConfig>, Problem> {
+        if let Some(Some((config, _))) = set.endpoints.get(provider) {
+            return Ok(Arc::clone(config));
+        }
+        let config = self.clients.config(client::Trust::System, None);
+        config.map_err(|refusal| Problem::new("/providers", refusal.wrong, refusal.right))
+    }
+
     fn listener(
         &self,
         tls: &ListenerTls,

@@ -77,7 +77,11 @@ fn exchange(http: &HttpAsk, way: &Way, deadline: Deadline) -> io::Result<(u16, V
         return answer(&mut plain);
     }
     let name = ServerName::try_from(http.host.clone()).map_err(io::Error::other)?;
-    let tls = ClientConnection::new(Arc::clone(&way.tls), name).map_err(io::Error::other)?;
+    let tls = way
+        .tls
+        .as_ref()
+        .ok_or_else(|| io::Error::other("nothing is trusted for TLS to it"))?;
+    let tls = ClientConnection::new(Arc::clone(tls), name).map_err(io::Error::other)?;
     let mut secured = StreamOwned::new(tls, Timed { socket, deadline });
     secured.write_all(&http.bytes)?;
     answer(&mut secured)

@@ -1,7 +1,7 @@
 //! Access tokens of providers' clouds, got and renewed on one side thread, ahead of their end. Shards are told by message
 //! and never wait. Knows nothing of requests.
 
-#![allow(clippy::disallowed_methods)] // All but `Handle::want` runs on the tokens' own thread.
+#![allow(clippy::disallowed_methods)] // All but `Handle` runs on the tokens' own thread.
 
 mod ask;
 #[cfg(test)]
@@ -14,7 +14,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, select};
 use ring::rand::SystemRandom;
 use rustls::ClientConfig;
 use tollgate_dialect::sign::{
@@ -25,24 +25,31 @@ use tollgate_dialect::sign::{
 
 /// Lists that wait to be taken over.
 const QUEUED: usize = 16;
+/// Tokens that providers refused, and that wait to be renewed.
+const REFUSED: usize = 64;
+/// Between two questions about a token that a provider refuses: the refusal may have another reason.
+const LEAST_BETWEEN_S: u64 = 10;
 /// Authorities asked at once: one that hangs does not hold up the others.
 const ASKED_AT_ONCE: usize = 16;
 /// The clock may have been set meanwhile.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// A credential whose tokens are wanted.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Want {
     /// Made from all that is below: what is wanted already keeps its token from one revision to the next.
     pub id: u64,
-    pub source: TokenSource,
+    /// The provider, for operators.
+    pub provider: String,
+    pub source: Arc<TokenSource>,
     pub way: Way,
 }
 
 /// How the authority is reached: as the provider is.
 #[derive(Clone, Debug)]
 pub struct Way {
-    pub tls: Arc<ClientConfig>,
+    /// Where the authority is asked by TLS.
+    pub tls: Option<Arc<ClientConfig>>,
     pub proxy: Option<Proxy>,
 }
 
@@ -65,6 +72,10 @@ impl std::fmt::Debug for Proxy {
 #[derive(Debug)]
 pub struct Told {
     pub id: u64,
+    /// The provider whose credential it is.
+    pub provider: String,
+    /// It is another outcome than the last, or the first.
+    pub news: bool,
     /// A token, or why there is none; an earlier one serves until its own end.
     pub outcome: Result<AccessToken, String>,
 }
@@ -72,46 +83,77 @@ pub struct Told {
 /// The way to the thread.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    wants: Sender<Vec<Want>>,
+    wants: Sender<Wants>,
+    refused: Sender<u64>,
+}
+
+#[derive(Debug)]
+struct Wants {
+    all: Vec<Want>,
+    /// Dropped once what is due was asked for.
+    asked: Sender<()>,
 }
 
 impl Handle {
     /// From now on these are wanted and no others. What is known of them already is told again.
-    pub fn want(&self, all: Vec<Want>) {
+    /// What is given ends once each that is new was asked for.
+    pub fn want(&self, all: Vec<Want>) -> Receiver<()> {
+        let (asked, done) = bounded(0);
         // The thread ends with the process.
-        let _ = self.wants.send(all);
+        let _ = self.wants.send(Wants { all, asked });
+        done
+    }
+
+    /// A provider refuses this token. Never waits.
+    pub fn refused(&self, id: u64) {
+        // Where many wait, this one is refused again soon.
+        let _ = self.refused.try_send(id);
     }
 }
 
 /// Starts the thread; `tell` runs on it.
 pub fn start(tell: impl FnMut(Told) + Send + 'static) -> Result<Handle, String> {
-    let (wants, taken) = bounded(QUEUED);
+    let ((wants, taken), (refused, refusals)) = (bounded(QUEUED), bounded(REFUSED));
     thread::Builder::new()
         .name("tokens".to_owned())
-        .spawn(move || run(&taken, tell))
+        .spawn(move || run(&taken, &refusals, tell))
         .map_err(|error| format!("cannot start the tokens' thread: {error}"))?;
-    Ok(Handle { wants })
+    Ok(Handle { wants, refused })
 }
 
 /// A wanted credential and its token.
 struct Kept {
     want: Want,
     renewal: Renewal,
+    asked_unix_s: u64,
 }
 
-fn run(taken: &Receiver<Vec<Want>>, mut tell: impl FnMut(Told)) {
+fn run(taken: &Receiver<Wants>, refusals: &Receiver<u64>, mut tell: impl FnMut(Told)) {
     let random = SystemRandom::new();
     let mut kept: Vec<Kept> = Vec::new();
     loop {
-        match taken.recv_timeout(until_due(&kept)) {
-            Ok(wants) => {
-                kept = take_over(kept, wants);
+        // Held until what is due was asked for.
+        let mut _asked = None;
+        select! {
+            recv(taken) -> wants => {
+                let Ok(Wants { all, asked }) = wants else { return };
+                kept = take_over(kept, all);
                 tell_again(&kept, &mut tell);
+                _asked = Some(asked);
             }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
+            recv(refusals) -> id => renew(&mut kept, id.ok()),
+            default(until_due(&kept)) => {}
         }
         ask_due(&mut kept, &random, &mut tell);
+    }
+}
+
+/// A refused token is renewed at once, unless it was just got.
+fn renew(kept: &mut [Kept], id: Option<u64>) {
+    let now = now_unix_s();
+    let refused = kept.iter_mut().find(|kept| Some(kept.want.id) == id);
+    if let Some(kept) = refused.filter(|kept| kept.asked_unix_s + LEAST_BETWEEN_S <= now) {
+        kept.renewal.ask_at(now);
     }
 }
 
@@ -127,6 +169,7 @@ fn take_over(mut before: Vec<Kept>, wants: Vec<Want>) -> Vec<Kept> {
         None => Kept {
             want,
             renewal: Renewal::default(),
+            asked_unix_s: 0,
         },
     };
     wants.into_iter().map(&mut keep).collect()
@@ -134,10 +177,12 @@ fn take_over(mut before: Vec<Kept>, wants: Vec<Want>) -> Vec<Kept> {
 
 fn tell_again(kept: &[Kept], tell: &mut impl FnMut(Told)) {
     let now = now_unix_s();
-    for Kept { want, renewal } in kept {
+    for Kept { want, renewal, .. } in kept {
         if let Some(token) = renewal.token(now) {
             tell(Told {
                 id: want.id,
+                provider: want.provider.clone(),
+                news: false,
                 outcome: Ok(token.clone()),
             });
         }
@@ -152,7 +197,7 @@ fn ask_due(kept: &mut [Kept], random: &SystemRandom, tell: &mut impl FnMut(Told)
         let answers: Vec<Result<AccessToken, NoToken>> = thread::scope(|scope| {
             let asked: Vec<_> = some
                 .iter()
-                .map(|kept| (&kept.want.source, &kept.want.way))
+                .map(|kept| (&*kept.want.source, &kept.want.way))
                 .map(|(source, way)| scope.spawn(move || ask::ask(source, way, random)))
                 .collect();
             let answered = |thread: thread::ScopedJoinHandle<'_, _>| thread.join().unwrap_or_else(|_| panicked());
@@ -160,9 +205,14 @@ fn ask_due(kept: &mut [Kept], random: &SystemRandom, tell: &mut impl FnMut(Told)
         });
         for (kept, answer) in some.iter_mut().zip(answers) {
             let outcome = answer.clone().map_err(|no| no.why);
-            kept.renewal.answered(answer, now_unix_s());
+            let first = kept.asked_unix_s == 0;
+            kept.asked_unix_s = now_unix_s();
+            let before = kept.renewal.why().map(str::to_owned);
+            kept.renewal.answered(answer, kept.asked_unix_s);
             tell(Told {
                 id: kept.want.id,
+                provider: kept.want.provider.clone(),
+                news: first || before.as_deref() != kept.renewal.why(),
                 outcome,
             });
         }

@@ -57,15 +57,16 @@ fn want(id: u64, authority: SocketAddr, proxy: Option<SocketAddr>) -> Want {
     });
     Want {
         id,
-        source: TokenSource::AzureAd {
+        provider: "p".to_owned(),
+        source: Arc::new(TokenSource::AzureAd {
             authority: format!("http://{authority}").into(),
             tenant: "t".into(),
             client_id: "c".into(),
             scope: "s".into(),
             secret: Secret("hunter2".into()),
-        },
+        }),
         way: Way {
-            tls: client_config(),
+            tls: Some(client_config()),
             proxy,
         },
     }
@@ -82,7 +83,7 @@ fn started() -> (Handle, Receiver<Told>) {
 }
 
 fn token_of(told: &Receiver<Told>) -> (u64, Result<String, String>) {
-    let Told { id, outcome } = told.recv_timeout(PATIENCE).expect("something is told");
+    let Told { id, outcome, .. } = told.recv_timeout(PATIENCE).expect("something is told");
     (id, outcome.map(|token| token.token.0.into_string()))
 }
 
@@ -168,4 +169,42 @@ fn an_authority_is_reached_through_the_proxy() {
         connect,
         format!("CONNECT {address} HTTP/1.1\r\nhost: {address}\r\nproxy-authorization: Basic eA==\r\n\r\n")
     );
+}
+
+#[test]
+fn a_token_that_a_provider_refuses_is_renewed_but_not_as_often_as_it_is_refused() {
+    let good = |token: &str| whole("200 OK", &format!(r#"{{"access_token":"{token}"}}"#));
+    let (address, questions) = authority(vec![good("one"), good("two")]);
+    let mut kept = take_over(Vec::new(), vec![want(7, address, None)]);
+    let random = SystemRandom::new();
+    let mut told = Vec::new();
+    let turn = |kept: &mut Vec<Kept>, told: &mut Vec<(bool, String)>| {
+        ask_due(kept, &random, &mut |said| {
+            told.push((said.news, said.outcome.expect("a token").token.0.into_string()));
+        });
+    };
+    turn(&mut kept, &mut told);
+    // Just got: the refusal has another reason.
+    renew(&mut kept, Some(7));
+    turn(&mut kept, &mut told);
+    kept[0].asked_unix_s -= LEAST_BETWEEN_S;
+    renew(&mut kept, Some(8));
+    turn(&mut kept, &mut told);
+    assert_eq!(told, [(true, "one".to_owned())]);
+    renew(&mut kept, Some(7));
+    turn(&mut kept, &mut told);
+    assert_eq!(told, [(true, "one".to_owned()), (false, "two".to_owned())]);
+    assert_eq!(questions.try_iter().count(), 2);
+}
+
+#[test]
+fn whoever_wants_is_told_when_all_were_asked() {
+    let (address, _questions) = authority(vec![whole("200 OK", r#"{"access_token":"a"}"#)]);
+    let (handle, told) = started();
+    let done = handle.want(vec![want(1, address, None)]);
+    assert_eq!(
+        done.recv_timeout(PATIENCE),
+        Err(crossbeam_channel::RecvTimeoutError::Disconnected)
+    );
+    assert_eq!(told.try_recv().expect("it came before").id, 1);
 }

@@ -1,89 +1,70 @@
-//! A document's credentials that are exchanged for tokens: what is wanted, and which credential each token belongs to.
+//! A revision's credentials that are exchanged for tokens: how each token is got.
 
 use std::sync::Arc;
 
-use ring::digest::{Context, SHA256};
 use rustls::ClientConfig;
 use tollgate_config::{
-    Document, Problem,
+    Problem,
     document::{Auth, Provider},
 };
 use tollgate_dialect::sign::{BadCredential, credential::Secret, google::ServiceAccount, source::TokenSource};
-use tollgate_engine::snapshot::Secrets;
+use tollgate_engine::{
+    Snapshot,
+    snapshot::{Exchanged, Secrets},
+};
 
 use super::{Proxy, Want, Way};
 
-/// Where a token goes: the index of a provider in `document.providers`, and of its credential.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    pub provider: usize,
-    pub credential: usize,
-    /// `Want::id`.
-    pub id: u64,
-}
-
-/// Everything a revision wants.
-#[derive(Debug, Default)]
-pub struct Wanted {
-    pub places: Vec<Place>,
-    /// One for each id.
-    pub wants: Vec<Want>,
-}
-
-/// Reads the credentials, or says all that is wrong with them. `tls` and `proxy_authorization` give, by a provider's index,
-/// what its own connections use; providers without TLS have no configuration of their own.
+/// Reads the credentials, or says all that is wrong with them; one for each token. `tls` gives, by a provider's index, what
+/// its authority is asked with by TLS.
 pub fn wanted(
-    document: &Document,
+    snapshot: &Snapshot,
     secrets: &Secrets,
-    tls: impl Fn(usize) -> Arc<ClientConfig>,
-    proxy_authorization: impl Fn(usize) -> Option<Vec<u8>>,
-) -> Result<Wanted, Vec<Problem>> {
-    let (mut all, mut problems) = (Wanted::default(), Vec::new());
-    for (index, (name, provider)) in document.providers.iter().enumerate() {
-        if !matches!(provider.auth, Auth::Google { .. } | Auth::AzureAd { .. }) {
+    mut tls: impl FnMut(usize) -> Result<Arc<ClientConfig>, Problem>,
+) -> Result<Vec<Want>, Vec<Problem>> {
+    let (mut wants, mut problems) = (Vec::<Want>::new(), Vec::new());
+    for Exchanged {
+        provider: index,
+        credential,
+        id,
+    } in snapshot.exchanges()
+    {
+        let (name, provider) = &snapshot.document.providers[index];
+        // One that cannot be read was noted by whoever reads them.
+        let Some(content) = secrets.get(&provider.credentials[credential]) else {
+            continue;
+        };
+        if wants.iter().any(|want| want.id == id) {
             continue;
         }
-        for (i, reference) in provider.credentials.iter().enumerate() {
-            // One that cannot be read was noted by whoever reads them.
-            let Some(content) = secrets.get(reference) else {
-                continue;
+        let want = source(&provider.auth, content).map_err(|bad| {
+            let at = pointer(name, provider, credential);
+            Problem::new(at, bad.to_string(), right(&provider.auth))
+        });
+        let want = want.and_then(|source| {
+            let authorization = snapshot.endpoints[index].proxy_authorization.clone();
+            let proxy = provider.proxy.as_ref().filter(|proxy| proxy.takes(&authority(&source)));
+            let way = Way {
+                tls: source.url().starts_with("https:").then(|| tls(index)).transpose()?,
+                proxy: proxy.map(|proxy| Proxy {
+                    host: proxy.host.clone(),
+                    port: proxy.port,
+                    authorization,
+                }),
             };
-            let source = match source(&provider.auth, content) {
-                Ok(source) => source,
-                Err(bad) => {
-                    problems.push(Problem::new(
-                        pointer(name, provider, i),
-                        bad.to_string(),
-                        right(&provider.auth),
-                    ));
-                    continue;
-                }
-            };
-            let authorization = proxy_authorization(index);
-            let id = id(provider, content, authorization.as_deref(), secrets);
-            all.places.push(Place {
-                provider: index,
-                credential: i,
+            Ok(Want {
                 id,
-            });
-            if all.wants.iter().all(|want| want.id != id) {
-                let way = Way {
-                    tls: tls(index),
-                    proxy: provider
-                        .proxy
-                        .as_ref()
-                        .filter(|proxy| proxy.takes(&authority(&source)))
-                        .map(|proxy| Proxy {
-                            host: proxy.host.clone(),
-                            port: proxy.port,
-                            authorization,
-                        }),
-                };
-                all.wants.push(Want { id, source, way });
-            }
+                provider: name.clone(),
+                source: Arc::new(source),
+                way,
+            })
+        });
+        match want {
+            Ok(want) => wants.push(want),
+            Err(problem) => problems.push(problem),
         }
     }
-    if problems.is_empty() { Ok(all) } else { Err(problems) }
+    if problems.is_empty() { Ok(wants) } else { Err(problems) }
 }
 
 fn source(auth: &Auth, content: &[u8]) -> Result<TokenSource, BadCredential> {
@@ -134,31 +115,6 @@ fn authority(source: &TokenSource) -> String {
     }
 }
 
-/// Over all that decides what token comes and how it is got.
-fn id(provider: &Provider, content: &[u8], authorization: Option<&[u8]>, secrets: &Secrets) -> u64 {
-    let mut hash = Context::new(&SHA256);
-    hash.update(format!("{:?}\n{:?}\n{:?}\n", provider.auth, provider.proxy, provider.tls).as_bytes());
-    let client = provider.tls.client_certificate.as_ref();
-    let files = [
-        provider.tls.ca.as_ref(),
-        client.map(|(chain, _)| chain),
-        client.map(|(_, key)| key),
-    ];
-    let files = files.map(|reference| {
-        reference
-            .and_then(|reference| secrets.get(reference))
-            .map_or(&[][..], Vec::as_slice)
-    });
-    for part in [content, authorization.unwrap_or_default()].into_iter().chain(files) {
-        hash.update(&(part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    let digest = hash.finish();
-    digest.as_ref()[..8]
-        .iter()
-        .fold(0, |sum, &byte| sum << 8 | u64::from(byte))
-}
-
 /// As `snapshot::references` names it.
 fn pointer(name: &str, provider: &Provider, i: usize) -> String {
     let at = format!("/providers/{}/credential", name.replace('~', "~0").replace('/', "~1"));
@@ -171,7 +127,8 @@ fn pointer(name: &str, provider: &Provider, i: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tollgate_config::{check::check, document::Reference, parse::parse};
+    use tollgate_config::{Document, check::check, document::Reference, parse::parse};
+    use tollgate_engine::snapshot::compile;
 
     use super::*;
     use crate::tokens::tests::client_config;
@@ -192,8 +149,17 @@ mod tests {
         of.iter().map(one).collect()
     }
 
-    fn ask(document: &Document, secrets: &Secrets) -> Result<Wanted, Vec<Problem>> {
-        wanted(document, secrets, |_| client_config(), |_| None)
+    /// Which of the credentials wants which, and what is wanted.
+    fn ask(document: &Document, secrets: &Secrets) -> Result<(Vec<Exchanged>, Vec<Want>), Vec<Problem>> {
+        let snapshot = compile(1, document.clone(), secrets)?;
+        let wants = wanted(&snapshot, secrets, |_| Ok(client_config()))?;
+        Ok((snapshot.exchanges().collect(), wants))
+    }
+
+    fn google() -> String {
+        let sample: serde_json::Value =
+            serde_json::from_str(include_str!("../../../dialect/tests/sign/google.json")).expect("JSON");
+        sample["account"].to_string()
     }
 
     const ENTRA: &str = "{ azure_ad: { tenant: t, client_id: c } }";
@@ -201,33 +167,29 @@ mod tests {
     #[test]
     fn each_credential_has_its_token_and_equal_ones_share_it() {
         let document = document(ENTRA);
-        let google: serde_json::Value =
-            serde_json::from_str(include_str!("../../../dialect/tests/sign/google.json")).expect("JSON");
-        let google = google["account"].to_string();
-        let all = ask(&document, &secrets(&[("A", "x\n"), ("B", "x\n"), ("G", &google)])).expect("wanted");
-        let places: Vec<(usize, usize)> = all
-            .places
-            .iter()
-            .map(|place| (place.provider, place.credential))
-            .collect();
-        assert_eq!(places, [(0, 0), (0, 1), (1, 0)]);
-        assert_eq!(all.wants.len(), 2);
-        assert!(all.wants[0].way.proxy.is_some() && all.wants[1].way.proxy.is_none());
-        let other = ask(&document, &secrets(&[("A", "x\n"), ("B", "y"), ("G", &google)])).expect("wanted");
-        assert_eq!((other.wants.len(), other.places[0].id), (3, all.places[0].id));
-        assert_ne!(other.places[1].id, all.places[1].id);
+        let google = google();
+        let (places, wants) = ask(&document, &secrets(&[("A", "x\n"), ("B", "x\n"), ("G", &google)])).expect("wanted");
+        let at: Vec<(usize, usize)> = places.iter().map(|place| (place.provider, place.credential)).collect();
+        assert_eq!(at, [(0, 0), (0, 1), (1, 0)]);
+        assert_eq!(wants.len(), 2);
+        assert!(wants[0].way.proxy.is_some() && wants[1].way.proxy.is_none());
+        let (other, wants) = ask(&document, &secrets(&[("A", "x\n"), ("B", "y"), ("G", &google)])).expect("wanted");
+        assert_eq!((wants.len(), other[0].id), (3, places[0].id));
+        assert_ne!(other[1].id, places[1].id);
     }
 
     #[test]
     fn an_authority_may_be_reached_without_the_proxy() {
         let auth = "{ azure_ad: { tenant: t, client_id: c, authority: 'https://login.corp:8443/x' } }";
-        let all = ask(&document(auth), &secrets(&[("A", "x")])).expect("wanted");
-        assert!(all.wants[0].way.proxy.is_none());
+        let google = google();
+        let secrets = secrets(&[("A", "x"), ("B", "x"), ("G", &google)]);
+        let (_, wants) = ask(&document(auth), &secrets).expect("wanted");
+        assert!(wants[0].way.proxy.is_none());
     }
 
     #[test]
     fn what_is_no_credential_is_named() {
-        let problems = ask(&document(ENTRA), &secrets(&[("A", " "), ("B", "x"), ("G", "{}")])).expect_err("bad");
+        let problems = ask(&document(ENTRA), &secrets(&[("A", "x"), ("B", " "), ("G", "{}")])).expect_err("bad");
         let said: Vec<String> = problems
             .iter()
             .map(|problem| format!("{}: {}", problem.pointer, problem.wrong))
@@ -235,7 +197,7 @@ mod tests {
         assert_eq!(
             said,
             [
-                "/providers/a~1b/credential/0: it is empty",
+                "/providers/a~1b/credential/1: it is empty",
                 "/providers/v/credential: it has no `client_email`"
             ]
         );

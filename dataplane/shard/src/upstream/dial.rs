@@ -258,7 +258,7 @@ impl Shard {
         up.armed_at = None;
         match (&up.stage, up.deadline) {
             (_, Some(deadline)) if deadline > now => self.arm_up(id),
-            (Stage::Idle, Some(_)) => self.drop_up(id),
+            (Stage::Idle | Stage::Trailing { .. }, Some(_)) => self.drop_up(id),
             (Stage::Connecting { .. }, Some(_)) => self.try_next_address(id),
             _ => {}
         }

@@ -57,6 +57,10 @@ pub enum Stage {
     Handshaking,
     /// A request may be sent, or has been.
     Open,
+    /// The answer said all it had to; what is left of its framing is awaited.
+    Trailing {
+        left_bytes: usize,
+    },
     Idle,
 }
 

@@ -14,6 +14,10 @@ use tollgate_wire::{
 use super::{Owner, Rest, Stage};
 use crate::shard::{Shard, slab::Id};
 
+/// What is left of an answer's framing behind its last event comes at once, or the connection is not worth keeping.
+const TRAIL_MS: u64 = 1_000;
+const MAX_TRAILING_BYTES: usize = 16 * 1024;
+
 impl Shard {
     pub fn up_received(&mut self, id: Id, data: &[u8], armed: bool) {
         let Some(up) = self.ups.get_mut(id) else { return };
@@ -113,6 +117,9 @@ impl Shard {
 
     fn read_answer(&mut self, id: Id, data: &[u8]) {
         let Some(up) = self.ups.get_mut(id) else { return };
+        if matches!(up.stage, Stage::Trailing { .. }) {
+            return self.read_rest(id, data);
+        }
         let (Stage::Open, Some(owner)) = (&up.stage, up.owner) else {
             // Nobody asked: whatever this is, the next request must not get it.
             return self.drop_up(id);
@@ -124,7 +131,7 @@ impl Shard {
         }
         up.answered = true;
         if up.rest != Rest::Head {
-            return self.read_rest(id, owner, data);
+            return self.read_rest(id, data);
         }
         if up.input.is_empty() {
             // The common case: the whole head is in this receive and is parsed where it lies.
@@ -166,10 +173,10 @@ impl Shard {
         // The exchange may have given this attempt up.
         let Some(up) = self.ups.get_mut(id) else { return };
         up.head = head;
-        self.read_rest(id, owner, &data[body_at..]);
+        self.read_rest(id, &data[body_at..]);
     }
 
-    fn read_rest(&mut self, id: Id, owner: Owner, mut data: &[u8]) {
+    fn read_rest(&mut self, id: Id, mut data: &[u8]) {
         loop {
             let Some(up) = self.ups.get_mut(id) else { return };
             match up.rest {
@@ -177,27 +184,27 @@ impl Shard {
                     let take = left.min(data.len() as u64) as usize;
                     up.rest = Rest::Length(left - take as u64);
                     if take > 0 {
-                        self.drive_owner(owner, Input::UpstreamBody(owner.attempt, &data[..take]));
+                        self.body_came(id, &data[..take]);
                     }
                     if left == take as u64 {
-                        self.answer_ended(id, owner, take == data.len());
+                        self.answer_ended(id, take == data.len());
                     }
                     return;
                 }
                 Rest::UntilClose => {
                     if !data.is_empty() {
-                        self.drive_owner(owner, Input::UpstreamBody(owner.attempt, data));
+                        self.body_came(id, data);
                     }
                     return;
                 }
                 Rest::Chunked => match up.decoder.step(data) {
                     Ok(Step::Data { data: span, consumed }) => {
-                        self.drive_owner(owner, Input::UpstreamBody(owner.attempt, span.of(data)));
+                        self.body_came(id, span.of(data));
                         data = &data[consumed..];
                     }
                     Ok(Step::More) => return,
                     Ok(Step::End { consumed }) => {
-                        return self.answer_ended(id, owner, consumed == data.len());
+                        return self.answer_ended(id, consumed == data.len());
                     }
                     Err(bad) => return self.fail_up(id, UpstreamFault::BadAnswer(bad.0)),
                 },
@@ -206,28 +213,57 @@ impl Shard {
         }
     }
 
+    /// Bytes of a body: its exchange's, or what trails behind all that was wanted of it.
+    fn body_came(&mut self, id: Id, data: &[u8]) {
+        let Some(up) = self.ups.get_mut(id) else { return };
+        if let Some(owner) = up.owner {
+            return self.drive_owner(owner, Input::UpstreamBody(owner.attempt, data));
+        }
+        match &mut up.stage {
+            Stage::Trailing { left_bytes } if *left_bytes >= data.len() => *left_bytes -= data.len(),
+            _ => self.drop_up(id),
+        }
+    }
+
+    /// Nothing more is wanted of an answer, whose framing has not ended: what is left of it may come for a little while.
+    pub fn trail_up(&mut self, id: Id) {
+        let deadline = self.clock.now().plus_ms(TRAIL_MS);
+        let Some(up) = self.ups.get_mut(id) else { return };
+        up.owner = None;
+        if up.rest == Rest::UntilClose {
+            return self.drop_up(id);
+        }
+        up.stage = Stage::Trailing {
+            left_bytes: MAX_TRAILING_BYTES,
+        };
+        up.paused = false;
+        up.deadline = Some(deadline);
+        self.rearm_up(id);
+        self.arm_up(id);
+    }
+
     /// The answer is whole: the connection goes back to its pool (`clean`: nothing follows the answer), then the
     /// exchange is told, so that its next request finds it there.
-    fn answer_ended(&mut self, id: Id, owner: Owner, clean: bool) {
+    fn answer_ended(&mut self, id: Id, clean: bool) {
+        let now = self.clock.now();
+        let Some(up) = self.ups.get_mut(id) else { return };
+        let owner = up.owner.take();
+        let sent = up.sending.is_none() && up.out.is_empty() && !up.owes;
+        let reusable = clean && up.head.keep_alive && sent;
+        up.stage = Stage::Idle;
+        up.paused = false;
+        up.rest = Rest::Head;
+        up.deadline = Some(now.plus_ms(up.route.idle_ms));
+        let pool = up.route.pool;
+        if reusable && self.pools.give(pool, id) {
+            self.rearm_up(id);
+            self.arm_up(id);
+        } else {
+            self.drop_up(id);
+        }
+        let Some(owner) = owner else { return };
         if let Some(active) = self.downs.get_mut(owner.down).and_then(|down| down.active.as_mut()) {
             active.attempts.retain(|(_, up)| *up != id);
-        }
-        let now = self.clock.now();
-        if let Some(up) = self.ups.get_mut(id) {
-            let sent = up.sending.is_none() && up.out.is_empty() && !up.owes;
-            let reusable = clean && up.head.keep_alive && sent;
-            up.owner = None;
-            up.stage = Stage::Idle;
-            up.paused = false;
-            up.rest = Rest::Head;
-            up.deadline = Some(now.plus_ms(up.route.idle_ms));
-            let pool = up.route.pool;
-            if reusable && self.pools.give(pool, id) {
-                self.rearm_up(id);
-                self.arm_up(id);
-            } else {
-                self.drop_up(id);
-            }
         }
         self.drive_owner(owner, Input::UpstreamEnd(owner.attempt));
     }
@@ -244,11 +280,13 @@ impl Shard {
     /// The provider closed (`clean`) or reset the connection.
     pub fn up_closed(&mut self, id: Id, clean: bool) {
         let Some(up) = self.ups.get_mut(id) else { return };
-        let Some(owner) = up.owner else { return self.drop_up(id) };
+        if up.owner.is_none() {
+            return self.drop_up(id);
+        }
         match up.stage {
             Stage::Tunnelling => self.fail_up(id, UpstreamFault::Proxy(0)),
             Stage::Handshaking => self.fail_up(id, UpstreamFault::Tls("closed during the handshake")),
-            Stage::Open if clean && up.rest == Rest::UntilClose => self.answer_ended(id, owner, false),
+            Stage::Open if clean && up.rest == Rest::UntilClose => self.answer_ended(id, false),
             Stage::Open if up.answered => self.fail_up(id, UpstreamFault::Cut),
             Stage::Open => {
                 let reused = up.reused;

@@ -8,6 +8,7 @@ mod plane;
 #[allow(dead_code)]
 mod frames;
 
+mod credentials;
 mod drain;
 mod listeners;
 mod log;

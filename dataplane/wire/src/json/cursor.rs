@@ -51,15 +51,23 @@ pub fn find<const N: usize>(buf: &[u8], paths: &[&str; N]) -> Result<[Option<Val
     find_watched(buf, &Watch::new(paths))
 }
 
+/// Proves a document without looking for anything, and gives it as text.
+pub fn prove(buf: &[u8]) -> Result<&str, BadJson> {
+    let text = utf8(buf)?;
+    Walk::new(buf, &Watch::new(&[])).document()?;
+    Ok(text)
+}
+
+fn utf8(buf: &[u8]) -> Result<&str, BadJson> {
+    simdutf8::basic::from_utf8(buf).map_err(|_| BadJson {
+        reason: "bad UTF-8",
+        offset: std::str::from_utf8(buf).map_or_else(|error| error.valid_up_to(), |_| buf.len()),
+    })
+}
+
 /// `find` with paths taken apart once, in a `const`.
 pub fn find_watched<const N: usize>(buf: &[u8], watch: &Watch<'_, N>) -> Result<[Option<Value>; N], BadJson> {
-    if simdutf8::basic::from_utf8(buf).is_err() {
-        let offset = std::str::from_utf8(buf).map_or_else(|error| error.valid_up_to(), |_| buf.len());
-        return Err(BadJson {
-            reason: "bad UTF-8",
-            offset,
-        });
-    }
+    utf8(buf)?;
     let mut walk = Walk::new(buf, watch);
     walk.document()?;
     Ok(walk.found)

@@ -1,43 +1,44 @@
-//! Listens in on a JSON document that passes in slices, and keeps one top-level member's value.
+//! Listens in on JSON documents that pass in slices, and keeps the objects that stand at a few places near their top.
 //!
 //! It follows brackets and strings, not the grammar: it is no validator (what it kept is read with the cursor, which
-//! is one). Memory is bounded by the value's limit, whatever the document's size.
+//! is one). Memory is bounded by the limit on what is kept, whatever the size and the depth of the document.
 
-use super::cursor::MAX_DEPTH;
 use super::scan::plain_end;
 use super::text;
 
-/// What a tap has to show. Final once the document has been fed whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tapped<'a> {
-    /// No such member so far.
-    Absent,
-    /// Its value's bytes, as they came.
-    Value(&'a [u8]),
-    /// The member began, and the document has not gone on to its end.
-    Unfinished,
-    /// Its value is longer than the limit.
-    TooLong,
-    /// It occurs more than once: readers would differ on which counts.
-    Twice,
-    /// The document is not an object, or not JSON where it was looked at.
-    Malformed,
-}
+/// The names of the members that lead to an object, the outermost first. Where the document is a list, they begin in
+/// its elements.
+pub type Place = &'static [&'static str];
 
-/// Keeps the raw value of the top-level member `key`.
+/// Names in a place at most.
+const MAX_NAMES: usize = 2;
+/// Places of one tap at most: each is a bit.
+const MAX_PLACES: usize = 8;
+
+/// Keeps the objects at its places, one after the other, each until it is whole.
 #[derive(Clone, Debug)]
 pub struct Tap {
-    key: &'static str,
+    places: &'static [Place],
     max_value_bytes: usize,
+    /// A byte of a name is at most six in a document: a key that is longer than this is none of them.
+    max_key_bytes: usize,
     state: State,
-    found: Found,
+    /// Of the innermost object whose members are looked at: how many lead to it.
+    level: usize,
+    /// Which places these objects may lead to.
+    open: [u8; MAX_NAMES],
+    /// Which of them the member under way leads to.
+    member: u8,
+    in_list: bool,
+    keeps: bool,
     value: Vec<u8>,
-    /// A top-level key cut between slices, escapes and all.
+    /// A key cut between slices, escapes and all.
     cut_key: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
+    /// Before the document, and between the elements of a list.
     Start,
     /// Before a key; the object may end instead where it just began.
     Key {
@@ -63,63 +64,56 @@ enum State {
     },
     AfterValue,
     End,
+    /// Not JSON where it was looked at: nothing is found any more.
     Malformed,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Found {
-    No,
-    /// The value is wanted and passing.
-    Passing,
-    Whole,
-    TooLong,
-    Twice,
-}
-
 impl Tap {
-    /// Allocates only when the value passes (or a key is cut).
-    pub fn new(key: &'static str, max_value_bytes: usize) -> Self {
-        let (value, cut_key) = (Vec::new(), Vec::new());
+    /// Allocates only when an object is kept (or a key is cut).
+    ///
+    /// # Panics
+    /// When there are more than eight places, or one has no name or more than two.
+    pub fn new(places: &'static [Place], max_value_bytes: usize) -> Self {
+        assert!(places.len() <= MAX_PLACES, "each place is a bit of eight");
+        assert!(
+            places.iter().all(|place| (1..=MAX_NAMES).contains(&place.len())),
+            "a place is one or two names"
+        );
+        let longest = places.iter().copied().flatten().map(|name| name.len()).max();
         Self {
-            key,
+            places,
             max_value_bytes,
+            max_key_bytes: longest.unwrap_or(0) * 6,
             state: State::Start,
-            found: Found::No,
-            value,
-            cut_key,
+            level: 0,
+            open: [u8::MAX; MAX_NAMES],
+            member: 0,
+            in_list: false,
+            keeps: false,
+            value: Vec::new(),
+            cut_key: Vec::new(),
         }
     }
 
-    /// Ready for another document; keeps its allocations.
+    /// Ready for another document, whatever came of the last; keeps its allocations.
     pub fn reset(&mut self) {
-        (self.state, self.found) = (State::Start, Found::No);
-        self.value.clear();
+        (self.state, self.level) = (State::Start, 0);
+        (self.in_list, self.keeps) = (false, false);
         self.cut_key.clear();
     }
 
-    /// The next bytes of the document.
-    pub fn feed(&mut self, input: &[u8]) {
+    /// The next bytes of the document. `on_object` is given the bytes, as they came, of each object that they complete.
+    pub fn feed(&mut self, input: &[u8], mut on_object: impl FnMut(&[u8])) {
         let mut at = 0;
-        while at < input.len() {
+        while at < input.len() && self.state != State::Malformed {
             let (next, state) = self.step(input, at);
-            if self.found == Found::Passing {
-                self.keep(&input[at..next], state);
+            if self.keeps {
+                self.keep(&input[at..next]);
+                if state == State::AfterValue && std::mem::take(&mut self.keeps) {
+                    on_object(&self.value);
+                }
             }
             (at, self.state) = (next, state);
-            if matches!(state, State::Malformed) {
-                return;
-            }
-        }
-    }
-
-    pub fn outcome(&self) -> Tapped<'_> {
-        match (self.state, self.found) {
-            (State::Malformed, _) => Tapped::Malformed,
-            (_, Found::No) => Tapped::Absent,
-            (_, Found::Passing) => Tapped::Unfinished,
-            (_, Found::Whole) => Tapped::Value(&self.value),
-            (_, Found::TooLong) => Tapped::TooLong,
-            (_, Found::Twice) => Tapped::Twice,
         }
     }
 
@@ -142,81 +136,104 @@ impl Tap {
             State::Scalar if is_space(byte) => (at, State::AfterValue),
             State::Scalar => (at + 1, State::Scalar),
             state if is_space(byte) => (at + 1, state),
-            state => between(state, byte, at),
+            state => (at + 1, self.between(state, byte)),
+        }
+    }
+
+    /// The single bytes between keys and values.
+    fn between(&mut self, state: State, byte: u8) -> State {
+        match (state, byte) {
+            (State::Start, b'{') => State::Key { first: true },
+            (State::Start, b'[') if !self.in_list => {
+                self.in_list = true;
+                State::Start
+            }
+            (State::Start, b',') if self.in_list => State::Start,
+            (State::Start, b']') if self.in_list => State::End,
+            (State::Key { .. }, b'"') => State::InKey { escaped: false },
+            (State::Colon, b':') => State::Value,
+            (State::Value, b'"') => State::Text { escaped: false },
+            (State::Value, b'{') => self.object_begins(),
+            (State::Value, b'[') => State::Nested { depth: 1 },
+            (State::Value, b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => State::Scalar,
+            (State::AfterValue, b',') => State::Key { first: false },
+            (State::AfterValue | State::Key { first: true }, b'}') => self.object_ends(),
+            _ => State::Malformed,
+        }
+    }
+
+    fn object_begins(&mut self) -> State {
+        let named = self.level + 1;
+        let of_length = |wanted: fn(usize, usize) -> bool| {
+            let is_wanted =
+                |(index, place): (usize, &Place)| wanted(place.len(), named) && self.member >> index & 1 == 1;
+            self.places.iter().enumerate().any(is_wanted)
+        };
+        if of_length(|names, named| names == named) {
+            self.keeps = true;
+            self.value.clear();
+        } else if of_length(|names, named| names > named) {
+            self.level = named;
+            self.open[named] = self.member;
+            return State::Key { first: true };
+        }
+        State::Nested { depth: 1 }
+    }
+
+    fn object_ends(&mut self) -> State {
+        match self.level.checked_sub(1) {
+            Some(outer) => {
+                self.level = outer;
+                State::AfterValue
+            }
+            None if self.in_list => State::Start,
+            None => State::End,
         }
     }
 
     fn in_key(&mut self, input: &[u8], at: usize, escaped: bool) -> (usize, State) {
         let end = text_end(input, at, escaped);
-        let part = &input[at..*end.as_ref().unwrap_or(&input.len())];
-        let Ok(end) = end else {
-            // A byte of the wanted key is at most six in the document: a longer one cannot be it.
-            let room = (self.key.len() * 6 + 1).saturating_sub(self.cut_key.len());
-            self.cut_key.extend_from_slice(&part[..part.len().min(room)]);
-            return (
-                input.len(),
-                State::InKey {
-                    escaped: end.is_err_and(|escaped| escaped),
-                },
-            );
+        let part = match end {
+            Ok(end) => &input[at..end - 1],
+            Err(_) => &input[at..],
         };
-        let part = &part[..part.len() - 1];
-        let is_wanted = if self.cut_key.is_empty() {
-            text::is(part, self.key.as_bytes())
+        if self.cut_key.is_empty() && end.is_ok() {
+            self.member = self.led_to(part);
         } else {
-            let room = (self.key.len() * 6 + 1).saturating_sub(self.cut_key.len());
+            // One byte more than any name has is enough to know that it is none.
+            let room = (self.max_key_bytes + 1).saturating_sub(self.cut_key.len());
             self.cut_key.extend_from_slice(&part[..part.len().min(room)]);
-            text::is(&self.cut_key, self.key.as_bytes())
-        };
-        self.cut_key.clear();
-        if is_wanted {
-            self.found = if self.found == Found::No {
-                Found::Passing
-            } else {
-                Found::Twice
-            };
         }
-        (end, State::Colon)
+        match end {
+            Ok(end) => {
+                if !self.cut_key.is_empty() {
+                    self.member = self.led_to(&self.cut_key);
+                    self.cut_key.clear();
+                }
+                (end, State::Colon)
+            }
+            Err(escaped) => (input.len(), State::InKey { escaped }),
+        }
     }
 
-    /// Keeps a part of the wanted value: what was passed from `self.state` on, ending in `next`.
-    fn keep(&mut self, part: &[u8], next: State) {
-        let in_value = |state| {
-            matches!(
-                state,
-                State::Scalar | State::Text { .. } | State::Nested { .. } | State::NestedText { .. }
-            )
+    /// Which places a member of this name leads to.
+    fn led_to(&self, key: &[u8]) -> u8 {
+        let open = self.open[self.level];
+        let leads = |(index, place): (usize, &Place)| {
+            let named = place.get(self.level).is_some_and(|name| text::is(key, name.as_bytes()));
+            u8::from(named && open >> index & 1 == 1) << index
         };
-        if !in_value(self.state) && !in_value(next) {
-            return;
-        }
+        self.places.iter().enumerate().map(leads).fold(0, |all, one| all | one)
+    }
+
+    /// Keeps a part of an object that is wanted; one beyond the limit is let go.
+    fn keep(&mut self, part: &[u8]) {
         if self.value.len() + part.len() > self.max_value_bytes {
-            self.found = Found::TooLong;
-            self.value.clear();
+            self.keeps = false;
             return;
         }
         self.value.extend_from_slice(part);
-        if next == State::AfterValue {
-            self.found = Found::Whole;
-        }
     }
-}
-
-/// The single bytes between top-level keys and values.
-fn between(state: State, byte: u8, at: usize) -> (usize, State) {
-    let next = match (state, byte) {
-        (State::Start, b'{') => State::Key { first: true },
-        (State::Key { .. }, b'"') => State::InKey { escaped: false },
-        (State::Key { first: true }, b'}') => State::End,
-        (State::Colon, b':') => State::Value,
-        (State::Value, b'"') => State::Text { escaped: false },
-        (State::Value, b'{' | b'[') => State::Nested { depth: 1 },
-        (State::Value, b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => State::Scalar,
-        (State::AfterValue, b',') => State::Key { first: false },
-        (State::AfterValue, b'}') => State::End,
-        _ => State::Malformed,
-    };
-    (at + 1, next)
 }
 
 /// Behind the quote that ends a string; or, when it is not in the input, whether that ends in a backslash.
@@ -245,7 +262,6 @@ fn nested(input: &[u8], mut at: usize, mut depth: usize) -> (usize, State) {
                 Ok(end) => at = end,
                 Err(escaped) => return (input.len(), State::NestedText { depth, escaped }),
             },
-            b'{' | b'[' if depth == MAX_DEPTH => return (at, State::Malformed),
             b'{' | b'[' => depth += 1,
             b'}' | b']' if depth == 1 => return (at, State::AfterValue),
             b'}' | b']' => depth -= 1,

@@ -153,7 +153,7 @@ impl Operation for Messages {
     }
 
     fn stream(&self, events: Events, _request: &Request, _ask: &Ask, reply: &Reply) {
-        stream(events, reply);
+        stream(events, reply, Framing::ServerSent);
     }
 
     fn performer(&self, _model: &str) -> Option<Performer> {
@@ -167,7 +167,7 @@ impl Operation for Messages {
 }
 
 /// What the API refuses beside wrong shapes: thinking has conditions.
-fn rules(asked: &Asked<'_>) -> Result<(), String> {
+pub(super) fn rules(asked: &Asked<'_>) -> Result<(), String> {
     let Some(thinking) = asked.thinking.filter(|thinking| thinking.amount != Amount::Off) else {
         return Ok(());
     };
@@ -275,7 +275,7 @@ fn model(out: &mut Vec<u8>, id: &str) {
 }
 
 /// Appends the body of a buffered answer.
-fn buffered(out: &mut Vec<u8>, reply: &Reply) {
+pub(super) fn buffered(out: &mut Vec<u8>, reply: &Reply) {
     put(
         out,
         &[
@@ -300,8 +300,8 @@ fn buffered(out: &mut Vec<u8>, reply: &Reply) {
 }
 
 /// Adds the events of a stream. `message_delta`'s usage is cumulative, as the API's is.
-fn stream(mut events: Events, reply: &Reply) {
-    events.event(|out| {
+pub(super) fn stream(mut events: Events, reply: &Reply, framing: Framing) {
+    framing.event(&mut events, |out| {
         put(
             out,
             &[
@@ -325,23 +325,29 @@ fn stream(mut events: Events, reply: &Reply) {
     });
     let block_start =
         b"data: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\n\n";
-    events.event(|out| put(out, &[b"event: content_block_start\n", block_start]));
-    events.event(|out| put(out, &[b"event: ping\ndata: {\"type\":\"ping\"}\n\n"]));
+    framing.event(&mut events, |out| {
+        put(out, &[b"event: content_block_start\n", block_start])
+    });
+    framing.event(&mut events, |out| {
+        put(out, &[b"event: ping\ndata: {\"type\":\"ping\"}\n\n"])
+    });
     events.pace();
     reply.each_piece(|space, word| {
         let head =
             b"data: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"";
         let (space, word) = (space.as_bytes(), word.as_bytes());
-        events.event(|out| put(out, &[b"event: content_block_delta\n", head, space, word, b"\"}}\n\n"]));
+        framing.event(&mut events, |out| {
+            put(out, &[b"event: content_block_delta\n", head, space, word, b"\"}}\n\n"])
+        });
         events.pace();
     });
-    events.event(|out| {
+    framing.event(&mut events, |out| {
         put(
             out,
             &[b"event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n"],
         )
     });
-    events.event(|out| {
+    framing.event(&mut events, |out| {
         put(
             out,
             &[
@@ -358,8 +364,31 @@ fn stream(mut events: Events, reply: &Reply) {
             ],
         );
     });
-    events.event(|out| put(out, &[b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"]));
+    framing.event(&mut events, |out| {
+        put(out, &[b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"])
+    });
     events.end();
+}
+
+/// How the events of a stream are told apart.
+#[derive(Clone, Copy)]
+pub(super) enum Framing {
+    ServerSent,
+    /// Bedrock's.
+    Aws,
+}
+
+impl Framing {
+    fn event(self, events: &mut Events, write: impl FnOnce(&mut Vec<u8>)) {
+        events.event(|out| match self {
+            Self::ServerSent => write(out),
+            Self::Aws => {
+                let mut plain = Vec::new();
+                write(&mut plain);
+                anthropic::frame(&plain, out);
+            }
+        });
+    }
 }
 
 fn finish(reply: &Reply) -> &'static [u8] {

@@ -1,7 +1,7 @@
-//! Bedrock's Converse, ConverseStream and CountTokens; InvokeModel is in `invoke`. Shapes are those of the service model of `botocore` 1.44.8
+//! Bedrock's Converse, ConverseStream and CountTokens (`invoke` has InvokeModel). Shapes are those of the service model of `botocore` 1.44.8
 //! (`data/bedrock-runtime/2023-09-30/service-2.json`): names of errors, their statuses, the events of the stream.
 
-mod invoke;
+mod embeddings;
 
 use tollgate_dialect::bedrock;
 use tollgate_wire::{
@@ -11,7 +11,10 @@ use tollgate_wire::{
     json::edit,
 };
 
-use super::{Api, Failure, Operation, Request, by_suffix};
+use super::{
+    Api, Failure, Operation, Request, by_suffix,
+    invoke::{Invoke, InvokeStream},
+};
 use crate::sandbox::{
     ask::{self, Ask},
     limits::{Exceeded, Meter},
@@ -23,14 +26,19 @@ pub struct Bedrock;
 
 impl Api for Bedrock {
     fn find(&self, view: RequestView) -> Option<&'static dyn Operation> {
-        const POSTS: [(&str, &dyn Operation); 4] = [
+        const POSTS: [(&str, &dyn Operation); 5] = [
             ("/converse", &Converse),
             ("/converse-stream", &ConverseStream),
             ("/count-tokens", &CountTokens),
-            ("/invoke", &invoke::Invoke),
+            ("/invoke", &Invoke),
+            ("/invoke-with-response-stream", &InvokeStream),
         ];
         let path = view.path();
         let named = memchr::memmem::find(path, MODEL).map(|at| &path[at + MODEL.len()..])?;
+        let embeds = [&b"amazon.titan-embed"[..], b"cohere."].iter().any(|family| named.starts_with(family));
+        if embeds && named.ends_with(b"/invoke") && view.head.method == Method::Post {
+            return Some(&embeddings::Invoke);
+        }
         by_suffix(view, Method::Post, &POSTS).filter(|_| named.contains(&b'/'))
     }
 
@@ -82,7 +90,7 @@ fn exception(status: u16) -> &'static str {
 const MODEL: &[u8] = b"/model/";
 
 /// The model's id or ARN between `/model/` and the operation.
-fn model_of<'a>(request: &Request<'a>) -> Result<Ask<'a>, String> {
+pub(super) fn model_of<'a>(request: &Request<'a>) -> Result<Ask<'a>, String> {
     Ask::of_model(&request.named_in_path(MODEL, b"/"))
 }
 

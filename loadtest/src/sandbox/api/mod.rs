@@ -7,6 +7,7 @@ mod anthropic;
 mod bedrock;
 mod cohere;
 mod gemini;
+mod invoke;
 mod json;
 mod openai;
 mod vector;

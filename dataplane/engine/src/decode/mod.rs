@@ -1,6 +1,10 @@
 //! Content codings (RFC 9110 §8.4.1): request bodies, and answers whose usage must be read. Bounded on the way out.
 
+mod stream;
+
 use std::io::{self, Read};
+
+pub(crate) use stream::{BadCoding, Coding, Decoder};
 
 use crate::failure::Kind;
 
@@ -25,13 +29,6 @@ pub(crate) fn request_body(encoding: &[u8], body: &[u8], max_bytes: u64) -> Resu
         Ok(None) => Err(Kind::TooLarge { max_bytes }),
         Err(_) => Err(Kind::BadEncoding("it is not what its content-encoding says")),
     }
-}
-
-/// Decodes an answer for reading only; `None` when that is not possible within `max_bytes`.
-pub(crate) fn gzip_answer(body: &[u8], max_bytes: u64) -> Option<Vec<u8>> {
-    bounded(flate2::read::MultiGzDecoder::new(body), max_bytes)
-        .ok()
-        .flatten()
 }
 
 fn zstd(body: &[u8], max_bytes: u64) -> io::Result<Option<Vec<u8>>> {

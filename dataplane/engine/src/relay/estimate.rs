@@ -1,0 +1,131 @@
+//! Usage of calls whose provider did not say what they used: what was asked and what was said, counted here and marked as
+//! estimated. Never where a provider said anything.
+
+use tollgate_config::document::Dialect;
+use tollgate_dialect::{
+    canonical::event::Event,
+    embed,
+    speak::{PathFacts, ReadStream},
+    tokens::{self, AnswerCounter, DEFAULT_EXACT_BYTES},
+    usage::Usage,
+};
+
+use super::Mode;
+use crate::{
+    exchange::{Exchange, Io},
+    percent, speaks,
+    surface::Operation,
+};
+
+/// Counts what an answer says that passes untouched.
+#[derive(Debug)]
+pub(super) struct Said {
+    counter: AnswerCounter,
+    /// Of a stream; `None` once it could not be read.
+    reader: Option<Box<dyn ReadStream>>,
+}
+
+impl Said {
+    pub fn feed(&mut self, bytes: &[u8]) {
+        let Said { counter, reader } = self;
+        let read = reader
+            .as_mut()
+            .map(|reader| reader.feed(bytes, &mut |event| counter.take(event)));
+        if read.is_some_and(|read| read.is_err()) {
+            *reader = None;
+        }
+    }
+}
+
+/// For streams of OpenAI's chat that nobody asked for their usage: those alone leave it out by their dialect's rules.
+pub(super) fn said(exchange: &Exchange) -> Option<Box<Said>> {
+    let openai = exchange.facts.surface.dialect == Some(Dialect::OpenAi) && is_chat(exchange);
+    let asked = exchange.call.added_usage || exchange.admitted.asked_stream_usage();
+    let counts = openai && exchange.relay.mode == Mode::Events && !asked;
+    counts.then(|| {
+        Box::new(Said {
+            counter: counter(exchange),
+            reader: Some(speaks::of(Dialect::OpenAi).stream_reader()),
+        })
+    })
+}
+
+fn is_chat(exchange: &Exchange) -> bool {
+    exchange.facts.surface.operation == Operation::Chat && exchange.facts.direct.is_none()
+}
+
+fn counter(exchange: &Exchange) -> AnswerCounter {
+    AnswerCounter::new(exchange.record().upstream_model.unwrap_or_default())
+}
+
+/// A whole answer came that says nothing of its usage: it is read for what it says.
+pub(super) fn of_whole(exchange: &mut Exchange, body: &[u8]) {
+    let Some(dialect) = exchange.facts.surface.dialect else {
+        return;
+    };
+    if exchange.facts.usage.is_some() || !is_chat(exchange) {
+        return;
+    }
+    let mut counter = counter(exchange);
+    let mut take = |event: &Event<'_>| counter.take(event);
+    // What cannot be read said nothing.
+    if speaks::of(dialect).read_answer(body, &mut take).is_ok() {
+        exchange.relay.said = Some(Box::new(Said { counter, reader: None }));
+    }
+}
+
+/// Counts what embeddings used, where the provider says nothing of it (Gemini mostly does not).
+pub(super) fn of_embeddings(exchange: &mut Exchange, io: &Io<'_>) {
+    let Operation::Embed(shape) = exchange.facts.surface.operation else {
+        return;
+    };
+    if exchange.facts.usage.is_some() || !(200..300).contains(&exchange.relay.status) {
+        return;
+    }
+    let model = exchange.record().upstream_model.unwrap_or_default();
+    let estimate = embed::estimate(shape, exchange.admitted.body(io.body), model);
+    exchange.facts.usage = estimate.map(|estimate| Usage {
+        input: Some(estimate.tokens),
+        ..Usage::default()
+    });
+    exchange.facts.estimated = exchange.facts.usage.is_some();
+}
+
+/// The exchange settles: where an answer was given whose usage nobody knows, it is estimated.
+pub(crate) fn estimate(exchange: &mut Exchange, io: &mut Io<'_>) {
+    if exchange.facts.usage.is_some() || !is_chat(exchange) {
+        return;
+    }
+    let relay = &exchange.relay;
+    let output = match (&relay.translating.answering, &relay.said) {
+        // What failed is not billed.
+        (Some(answering), _) if answering.has_failed() => return,
+        (Some(answering), _) => answering.said(),
+        (None, Some(said)) => said.counter.estimate(),
+        (None, None) => return,
+    };
+    let Some(dialect) = exchange.facts.surface.dialect else {
+        return;
+    };
+    let in_path = exchange
+        .facts
+        .surface
+        .model_in_path(io.request.path())
+        .map(percent::decode);
+    let in_path = in_path.as_deref().map(String::from_utf8_lossy);
+    let path = PathFacts {
+        model: in_path.as_deref(),
+        stream: exchange.facts.stream,
+    };
+    let model = exchange.record().upstream_model.unwrap_or_default();
+    let request = speaks::of(dialect).read_request(exchange.admitted.body(io.body), path);
+    let input = request
+        .ok()
+        .map(|request| tokens::estimate_prompt(&request, model, DEFAULT_EXACT_BYTES, &mut io.local.memo).tokens);
+    exchange.facts.usage = Some(Usage {
+        input,
+        output: Some(output.tokens),
+        ..Usage::default()
+    });
+    exchange.facts.estimated = true;
+}
