@@ -63,7 +63,7 @@ fn pass(rig: &mut Rig, bytes: &[u8]) -> String {
             piece,
         ));
         passed += &body_of(&did);
-        assert!(rig.exchange.held_bytes() <= Exchange::max_held_bytes(1024, PIECE_BYTES));
+        assert!(rig.exchange.held_bytes() <= Exchange::max_held_bytes(1024, 0, PIECE_BYTES));
     }
     passed + &body_of(&rig.end(1))
 }
