@@ -36,7 +36,7 @@ pub(crate) fn is_needed(exchange: &Exchange, spoken: Dialect, target: &Target) -
     let surface = exchange.facts.surface;
     exchange.facts.direct.is_none()
         && surface.operation == Operation::Chat
-        && (surface.dialect != Some(spoken) || exchange.admitted.issued_by.is_some() || !target.quirks.set.is_empty())
+        && (surface.dialect != Some(spoken) || exchange.admitted.looks_sealed || !target.quirks.set.is_empty())
 }
 
 /// Writes the request for a target, before it is dialled.
