@@ -1,6 +1,7 @@
 //! Attempts: one target after the other until one answers, within the model's `retry` and everybody's timeouts.
 
 use tollgate_config::document::Retry;
+use tollgate_dialect::translate;
 use tollgate_wire::head::ResponseView;
 
 use crate::{
@@ -27,21 +28,39 @@ pub(crate) fn begin_first(exchange: &mut Exchange, io: &mut Io<'_>) {
 fn begin_next(exchange: &mut Exchange, io: &mut Io<'_>) -> bool {
     let pinned = exchange.pin();
     let route = &pinned.snapshot.routes[route_index(exchange)];
-    let Some((target, credential)) = next_target(exchange, io, route) else {
-        return false;
+    let mut refused = None;
+    let (target, credential) = loop {
+        let Some((target, credential)) = next_target(exchange, io, route) else {
+            return refuse_if(exchange, io, refused);
+        };
+        exchange.call.next_target = target + 1;
+        match prepare(exchange, io, target) {
+            Ok(()) => break (target, credential),
+            // A target of the client's own dialect may be where it lives.
+            Err(failure) if lives_elsewhere(&failure) => refused = Some(failure),
+            // Nobody was asked: what cannot be said is no attempt.
+            Err(failure) => return refuse_if(exchange, io, Some(failure)),
+        }
     };
     let provider = route.targets[target].provider;
-    exchange.call.next_target = target + 1;
     exchange.call.credential = credential;
-    if let Err(failure) = prepare(exchange, io, target) {
-        // Nobody was asked: what cannot be said is no attempt.
-        exchange.refuse(failure, io);
-        return true;
-    }
     exchange.call.tried += 1;
     exchange.call.provider = Some(provider);
     dial(exchange, io, target, Freshness::Pooled);
     true
+}
+
+/// True where there was something to refuse.
+fn refuse_if(exchange: &mut Exchange, io: &mut Io<'_>, failure: Option<Failure>) -> bool {
+    let refuses = failure.is_some();
+    if let Some(failure) = failure {
+        exchange.refuse(failure, io);
+    }
+    refuses
+}
+
+fn lives_elsewhere(failure: &Failure) -> bool {
+    matches!(&failure.kind, Kind::Untranslatable { wrong, .. } if wrong == translate::LIVES_ELSEWHERE)
 }
 
 /// What can be known of the request to a target before there is a connection.

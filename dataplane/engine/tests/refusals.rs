@@ -42,15 +42,7 @@ fn what_a_provider_says_of_our_credential_is_for_the_operator_alone() {
                 false => rig.chat(ASKS),
             };
             let (got, _, text) = errs(&mut rig, status, body);
-            assert_eq!(
-                got,
-                if status == 403 {
-                    if translated { 401 } else { 401 }
-                } else {
-                    401
-                },
-                "{text}"
-            );
+            assert_eq!(got, 401, "{text}");
             assert!(
                 !text.contains("abcd") && text.contains("'one' refused the gateway's credential"),
                 "{text}"

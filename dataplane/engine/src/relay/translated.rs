@@ -22,7 +22,7 @@ use crate::{
     outputs::{Action, Piece, ReplyFraming},
     percent,
     record::{AttemptOutcome, Outcome},
-    reply, speaks, visible,
+    reply, sealing, speaks, visible,
 };
 
 /// Bytes of an error answer that are read; what is behind them says nothing that a client needs.
@@ -103,7 +103,7 @@ fn answering(exchange: &Exchange, io: &Io<'_>, answer: ResponseView<'_>) -> Answ
     };
     let sent = exchange.call.translated.as_ref().map(|translated| &translated.sent);
     Answering::new(
-        (speaks, name),
+        (speaks, name, sealing::signer(exchange, provider)),
         (
             speaks::of(client),
             call_facts(exchange, asks_for_array(exchange, io), io.unix_ms / 1000),

@@ -7,7 +7,7 @@ use tollgate_wire::json::edit;
 
 use super::{
     follow::{Follow, Found, Name, Path},
-    is_of_container, names_file, seal,
+    is_of_container, names_file, seal_id,
 };
 use crate::exchange::{Exchange, Io};
 
@@ -105,7 +105,7 @@ fn mentions_ids(events: &[u8]) -> bool {
 /// The id as the client sees it; what cannot be sealed stays, and opens nothing.
 fn write(exchange: &Exchange, found: &Found<'_>, out: &mut Vec<u8>) {
     let sealed = match found.clean && !is_of_container(found.text) {
-        true => seal(exchange, found.text),
+        true => seal_id(exchange, found.text),
         false => None,
     };
     match sealed {

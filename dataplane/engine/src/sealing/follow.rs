@@ -14,34 +14,46 @@ use tollgate_wire::{
 pub(crate) enum Name {
     #[default]
     Other,
+    Content,
     Conversation,
     ErrorFileId,
+    FileData,
     FileId,
     FileIds,
+    FileUri,
     Id,
     InputFileId,
+    Messages,
     /// What stands below is the user's own, whatever its names.
     Opaque,
     OutputFileId,
     PreviousResponseId,
     Prompt,
     Response,
+    Source,
+    Variables,
 }
 
 impl Name {
     fn of(key: &[u8]) -> Name {
         match key {
+            b"content" => Name::Content,
             b"conversation" => Name::Conversation,
             b"error_file_id" => Name::ErrorFileId,
+            b"fileData" | b"file_data" => Name::FileData,
+            b"fileUri" | b"file_uri" => Name::FileUri,
             b"file_id" => Name::FileId,
             b"file_ids" => Name::FileIds,
             b"id" => Name::Id,
             b"input_file_id" => Name::InputFileId,
+            b"messages" => Name::Messages,
             b"metadata" | b"parameters" | b"schema" => Name::Opaque,
             b"output_file_id" => Name::OutputFileId,
             b"previous_response_id" => Name::PreviousResponseId,
             b"prompt" => Name::Prompt,
             b"response" => Name::Response,
+            b"source" => Name::Source,
+            b"variables" => Name::Variables,
             _ => Name::Other,
         }
     }

@@ -14,7 +14,10 @@ use crate::{
 
 pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
     let surface = exchange.facts.surface;
-    let names_objects = matches!(surface.dialect, Some(Dialect::OpenAi | Dialect::OpenAiResponses));
+    let names_objects = matches!(
+        surface.dialect,
+        Some(Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Gemini)
+    );
     if !names_objects || surface.operation != Operation::Chat {
         return Verdict::Next;
     }

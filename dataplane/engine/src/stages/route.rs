@@ -18,19 +18,10 @@ pub(crate) fn enter(exchange: &mut Exchange, _: &mut Io<'_>) -> Verdict {
         )));
     };
     let route = &pinned.snapshot.routes[model.model.0 as usize];
-    if let Some(name) = exchange
-        .admitted
-        .issued_by
-        .as_ref()
-        .filter(|_| exchange.call.only_provider.is_none())
-    {
-        let provider = pinned
-            .snapshot
-            .endpoints
-            .iter()
-            .position(|endpoint| endpoint.provider == *name);
+    if exchange.call.only_provider.is_none() {
+        let issuer = exchange.admitted.issued_by;
         exchange.call.only_provider =
-            provider.filter(|&issuer| route.targets.iter().any(|target| target.provider == issuer));
+            issuer.filter(|&issuer| route.targets.iter().any(|target| target.provider == issuer));
     }
     match next_target(exchange, route, 0) {
         Some(_) => Verdict::Next,
