@@ -295,7 +295,12 @@ fn answer_fault(exchange: &mut Exchange, io: &mut Io<'_>, fault: &Fault) {
     let start = io.out.arena.len();
     let client = exchange.facts.surface.dialect.unwrap_or(Dialect::OpenAi);
     let facts = call_facts(exchange, asks_for_array(exchange, io), io.unix_ms / 1000);
-    let status = speaks::of(client).write_fault(fault, &facts, &mut io.out.arena);
+    let written = speaks::of(client).write_fault(fault, &facts, &mut io.out.arena);
+    // What the client's own dialect said with a status is said anew with the same.
+    let status = match exchange.call.translated.is_some() {
+        true => written,
+        false => exchange.relay.status,
+    };
     if let Some(ms) = fault
         .retry_after_ms
         .filter(|_| exchange.relay.translating.retry_after.is_empty())

@@ -9,7 +9,10 @@ use super::{
     follow::{Follow, Found, Name, Path},
     is_of_container, names_file, seal_id,
 };
-use crate::exchange::{Exchange, Io};
+use crate::{
+    exchange::{Exchange, Io},
+    relay,
+};
 
 /// What is known of an answer whose ids are sealed.
 #[derive(Debug, Default)]
@@ -75,11 +78,21 @@ pub(crate) fn end(exchange: &mut Exchange, io: &mut Io<'_>) {
 }
 
 /// The ids in whole events, as ranges of `events` and what stands in the arena for them.
-pub(crate) fn in_events(exchange: &Exchange, io: &mut Io<'_>, events: &[u8]) -> Vec<(Range<usize>, Range<u32>)> {
+pub(crate) fn in_events(exchange: &Exchange, io: &mut Io<'_>, events: &[u8]) -> Sealed {
     let mut sealed = Vec::new();
-    if !mentions_ids(events) {
-        return sealed;
+    if mentions_ids(events) {
+        named(exchange, io, events, &mut sealed);
     }
+    if !exchange.admitted.opened.is_empty() {
+        of_request(exchange, io, events, &mut sealed);
+    }
+    sealed
+}
+
+type Sealed = Vec<(Range<usize>, Range<u32>)>;
+
+/// Those that members name.
+fn named(exchange: &Exchange, io: &mut Io<'_>, events: &[u8], sealed: &mut Sealed) {
     let mut line_start = 0;
     for line in events.split_inclusive(|&byte| byte == b'\n') {
         if line.starts_with(b"data:") && mentions_ids(line) {
@@ -92,7 +105,23 @@ pub(crate) fn in_events(exchange: &Exchange, io: &mut Io<'_>, events: &[u8]) -> 
         }
         line_start += line.len();
     }
-    sealed
+}
+
+/// Those that the request named, wherever they stand: a provider's error speaks of them in its text.
+fn of_request(exchange: &Exchange, io: &mut Io<'_>, events: &[u8], sealed: &mut Sealed) {
+    for (raw, as_sent) in relay::ids_of_request(exchange, io) {
+        for at in relay::places_of(events, &raw) {
+            if !sealed
+                .iter()
+                .any(|(done, _)| done.start < at.end && at.start < done.end)
+            {
+                let begins = io.out.arena.len();
+                edit::write_escaped(&mut io.out.arena, &as_sent);
+                sealed.push((at, io.out.written_since(begins)));
+            }
+        }
+    }
+    sealed.sort_by_key(|(at, _)| at.start);
 }
 
 /// Most events are pieces of text.
