@@ -1,6 +1,11 @@
 //! Providers that fail, stall or are not there; clients that are slow or leave.
 
-use std::net::SocketAddr;
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::mpsc,
+    thread,
+};
 
 use crate::harness::{
     Client, Ended, Sandbox, Setup, free_port,
@@ -317,4 +322,60 @@ fn clients_that_dawdle_over_a_head_or_a_body_are_let_go() {
         0
     );
     baseline.assert_restored(4 * 1024);
+}
+
+/// Reads one request of known length.
+fn read_request(stream: &mut TcpStream) {
+    let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        let read = stream.read(&mut piece).expect("a request");
+        assert!(read > 0, "the gateway closed a connection that it should keep");
+        bytes.extend_from_slice(&piece[..read]);
+        let text = String::from_utf8_lossy(&bytes).to_lowercase();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        if length.is_some_and(|length| length.parse() == Ok(body.len())) {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_translated_answer_ends_with_its_last_event_and_its_connection_serves_the_next() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("its address");
+    let (go_on, waits) = mpsc::channel::<()>();
+    let provider = thread::spawn(move || {
+        // The only connection: a second one would be accepted by nobody, and its call fail.
+        let (mut stream, _) = listener.accept().expect("a connection");
+        for _ in 0..2 {
+            read_request(&mut stream);
+            let events = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}\n\n\
+                          data: [DONE]\n\n";
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+            write!(stream, "{head}{:x}\r\n{events}\r\n", events.len()).expect("sent");
+            // The end of the framing comes only when the client has its answer.
+            waits.recv().expect("the client's word");
+            stream.write_all(b"0\r\n\r\n").expect("sent");
+        }
+        stream
+    });
+    let mut setup = Setup::to(address);
+    setup.top = setup.top.replace("shards: 2", "shards: 1");
+    setup.providers = setup.providers.replace("idle_timeout: 1s", "idle_timeout: 60s");
+    let gateway = setup.start();
+    for _ in 0..2 {
+        let answer = gateway
+            .post("/v1/messages", &[], &messages("openai/m", r#","stream":true"#))
+            .expect(200);
+        assert!(answer.text().contains("message_stop"), "{}", answer.text());
+        go_on.send(()).expect("the provider waits");
+        until("the connection is idle", 10, || {
+            let idle = gateway.metric("tollgate_upstream_connections", &["state=\"idle\""]);
+            (idle > 0.0).then_some(())
+        });
+    }
+    drop(provider.join().expect("the provider"));
 }

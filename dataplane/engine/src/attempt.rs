@@ -5,6 +5,7 @@ pub(crate) mod credentials;
 mod outcome;
 pub(crate) mod takeover;
 
+use tollgate_dialect::translate;
 use tollgate_wire::head::ResponseView;
 
 use crate::{
@@ -30,24 +31,31 @@ pub(crate) fn begin_first(exchange: &mut Exchange, io: &mut Io<'_>) {
     begin(exchange, io);
 }
 
-/// Dials the target whose place it is.
+/// Dials the target whose place it is, or the next behind it that can be asked.
 fn begin(exchange: &mut Exchange, io: &mut Io<'_>) {
     let pinned = exchange.pin();
     let route = &pinned.snapshot.routes[route_index(exchange)];
-    let (target, credential) = match next_usable(exchange, io, route) {
-        Ok(found) => found,
-        Err(kind) => return exchange.refuse(Failure::gateway(kind), io),
+    let mut refused = None;
+    let (target, provider) = loop {
+        let (target, credential) = match next_usable(exchange, io, route) {
+            Ok(found) => found,
+            Err(kind) => return exchange.refuse(refused.unwrap_or_else(|| Failure::gateway(kind)), io),
+        };
+        let provider = route.targets[target].provider;
+        exchange.call.credential = credential;
+        let spoken = pinned.snapshot.upstreams[provider].spoken(exchange.facts.surface.dialect);
+        if upward::counts_here(exchange.facts.surface, spoken) {
+            return count::answer(exchange, io, target);
+        }
+        match prepare(exchange, io, target) {
+            Ok(()) => break (target, provider),
+            // A target of the client's own dialect may be where it lives.
+            Err(failure) if lives_elsewhere(&failure) => refused = Some(failure),
+            // Nobody was asked: what cannot be said is no attempt.
+            Err(failure) => return exchange.refuse(failure, io),
+        }
+        exchange.call.place += 1;
     };
-    let provider = route.targets[target].provider;
-    exchange.call.credential = credential;
-    let spoken = pinned.snapshot.upstreams[provider].spoken(exchange.facts.surface.dialect);
-    if upward::counts_here(exchange.facts.surface, spoken) {
-        return count::answer(exchange, io, target);
-    }
-    if let Err(failure) = prepare(exchange, io, target) {
-        // Nobody was asked: what cannot be said is no attempt.
-        return exchange.refuse(failure, io);
-    }
     exchange.call.tried += 1;
     exchange.call.provider = Some(provider);
     // A kept connection that the provider closes meanwhile would take a body with it that cannot be sent again.
@@ -76,6 +84,10 @@ fn next_usable(exchange: &mut Exchange, io: &Io<'_>, route: &Route) -> Result<(u
         exchange.call.place += 1;
     }
     Err(lacking)
+}
+
+fn lives_elsewhere(failure: &Failure) -> bool {
+    matches!(&failure.kind, Kind::Untranslatable { wrong, .. } if wrong == translate::LIVES_ELSEWHERE)
 }
 
 /// What can be known of the request to a target before there is a connection.

@@ -136,7 +136,11 @@ fn serve(arguments: &Arguments, log: &access_log::Handle) -> Result<End, String>
         Some(document::Shards::Auto) | None => cores.shards(),
     };
     let (commands, queue) = bounded(COMMANDS);
-    let (handles, shards, tokens) = start_shards(&cores.place(count), log, &commands)?;
+    let Started {
+        handles,
+        threads: shards,
+        tokens,
+    } = start_shards(&cores.place(count), log, &commands)?;
     watch_signals(commands.clone())?;
     let mut control = Control::new(handles, state, log.clone(), tokens)?;
     match last_good {
@@ -164,12 +168,15 @@ fn configured_shards(last_good: Option<&LastGood>) -> Option<document::Shards> {
     check::check(&parsed).ok().map(|document| document.shards)
 }
 
+/// The shards, and the thread that gets their access tokens.
+struct Started {
+    handles: Vec<ShardHandle>,
+    threads: Vec<thread::JoinHandle<()>>,
+    tokens: tokens::Handle,
+}
+
 /// Starts a thread per core. A shard that ends says so to the control thread.
-fn start_shards(
-    cpus: &[usize],
-    log: &access_log::Handle,
-    commands: &Sender<Command>,
-) -> Result<(Vec<ShardHandle>, Vec<thread::JoinHandle<()>>, tokens::Handle), String> {
+fn start_shards(cpus: &[usize], log: &access_log::Handle, commands: &Sender<Command>) -> Result<Started, String> {
     let max_connections = host::max_connections(cpus.len())?;
     let mut handles = Vec::new();
     let mut ends = Vec::new();
@@ -204,7 +211,11 @@ fn start_shards(
         };
         threads.push(start_shard(setup, commands.clone())?);
     }
-    Ok((handles, threads, tokens))
+    Ok(Started {
+        handles,
+        threads,
+        tokens,
+    })
 }
 
 /// The thread that gets access tokens: shards are given each, and the control thread is told the news.

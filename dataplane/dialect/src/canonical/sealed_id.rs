@@ -113,6 +113,28 @@ fn prefix_bytes(id: &str) -> usize {
 pub struct IdKey {
     mac: hmac::Key,
     stream: hmac::Key,
+    matter: hmac::Key,
+}
+
+/// Signs what one owner is given.
+#[derive(Clone, Debug)]
+pub struct Signer(hmac::Context);
+
+impl Signer {
+    /// Of the parts, each with its length.
+    pub fn mac(&self, parts: &[&[u8]]) -> [u8; MAC_BYTES] {
+        finish(self.0.clone(), parts)
+    }
+}
+
+fn finish(mut context: hmac::Context, parts: &[&[u8]]) -> [u8; MAC_BYTES] {
+    for part in parts {
+        context.update(&(part.len() as u64).to_le_bytes());
+        context.update(part);
+    }
+    let mut mac = [0; MAC_BYTES];
+    mac.copy_from_slice(&context.sign().as_ref()[..MAC_BYTES]);
+    mac
 }
 
 impl IdKey {
@@ -123,7 +145,18 @@ impl IdKey {
         IdKey {
             mac: derived(b"tollgate ids 1: mac"),
             stream: derived(b"tollgate ids 1: stream"),
+            matter: derived(b"tollgate sealed matter 1"),
         }
+    }
+
+    /// Signs matter of providers (`seal`) for its owner.
+    pub fn signer(&self, owner: Owner<'_>) -> Signer {
+        let (scope, name) = owner.scope_and_name();
+        let mut context = hmac::Context::with_key(&self.matter);
+        context.update(&[scope]);
+        context.update(&(name.len() as u64).to_le_bytes());
+        context.update(name.as_bytes());
+        Signer(context)
     }
 
     /// `None` for what is too long or empty.
@@ -162,13 +195,10 @@ impl IdKey {
         let (scope, name) = owner.scope_and_name();
         let mut context = hmac::Context::with_key(&self.mac);
         context.update(&[scope]);
-        for part in [name.as_bytes(), prefix.as_bytes(), provider.as_bytes(), text] {
-            context.update(&(part.len() as u64).to_le_bytes());
-            context.update(part);
-        }
-        let mut mac = [0; MAC_BYTES];
-        mac.copy_from_slice(&context.sign().as_ref()[..MAC_BYTES]);
-        mac
+        finish(
+            context,
+            &[name.as_bytes(), prefix.as_bytes(), provider.as_bytes(), text],
+        )
     }
 
     /// Hides the text, and shows it again.

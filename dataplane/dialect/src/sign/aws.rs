@@ -262,6 +262,9 @@ fn write_names(headers: &[Field<'_>], out: &mut Vec<u8>) {
 
 /// Without spaces at its ends, and with single ones inside.
 fn write_value(value: &[u8], out: &mut Vec<u8>) {
+    if !value.contains(&b'\t') && memmem::find(value, b"  ").is_none() {
+        return out.extend_from_slice(value.trim_ascii());
+    }
     let mut words = value
         .split(|byte| matches!(byte, b' ' | b'\t'))
         .filter(|word| !word.is_empty());
@@ -351,7 +354,9 @@ fn decode(text: &[u8]) -> Vec<u8> {
 
 fn write_hex(bytes: &[u8], out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        out.extend_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    let start = out.len();
+    out.resize(start + 2 * bytes.len(), 0);
+    for (pair, byte) in out[start..].chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
     }
 }

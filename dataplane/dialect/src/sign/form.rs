@@ -8,13 +8,14 @@ pub fn is_unreserved(byte: u8) -> bool {
 /// Appends `bytes`, of which all that `keeps` does not take is written as `%XX`.
 pub fn encode(bytes: &[u8], keeps: impl Fn(u8) -> bool, out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    for &byte in bytes {
-        if keeps(byte) {
-            out.push(byte);
-        } else {
-            out.extend_from_slice(&[b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-        }
+    let mut rest = bytes;
+    while let Some(at) = rest.iter().position(|&byte| !keeps(byte)) {
+        let byte = rest[at];
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(&[b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        rest = &rest[at + 1..];
     }
+    out.extend_from_slice(rest);
 }
 
 /// The body of a form.

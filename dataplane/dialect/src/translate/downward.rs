@@ -6,7 +6,7 @@ use crate::{
         bad::BadAnswer,
         event::{Began, Event, Reason},
         fault::Fault,
-        seal,
+        seal::{self, Signer},
     },
     json::Text,
     speak::{CallFacts, ReadStream, Speaks, WriteStream},
@@ -51,7 +51,7 @@ enum Source {
 impl Answering {
     /// `model`: the provider's name of it. `streamed`: the provider answers with a stream. `forced_tool`: see `Sent`.
     pub fn new(
-        (provider_speaks, provider): (&'static dyn Speaks, &str),
+        (provider_speaks, provider, signer): (&'static dyn Speaks, &str, Option<Signer>),
         (client_speaks, call): (&'static dyn Speaks, CallFacts),
         model: &str,
         streamed: bool,
@@ -72,6 +72,7 @@ impl Answering {
             source,
             homeward: Homeward {
                 provider: provider.to_owned(),
+                signer,
                 call,
                 forced_tool,
                 forced: Vec::new(),
@@ -179,6 +180,8 @@ enum Target {
 #[derive(Debug)]
 struct Homeward {
     provider: String,
+    /// Of what the caller is given to bring back.
+    signer: Option<Signer>,
     call: CallFacts,
     forced_tool: bool,
     /// Choices that called the forced tool, and choices that called another.
@@ -215,7 +218,7 @@ impl Homeward {
                 None => self.put(event, out),
             },
             Event::Signature { choice, part, text } => {
-                let sealed = seal::seal(&self.provider, &text.plain().unwrap_or_default());
+                let sealed = seal::seal(self.signer.as_ref(), &self.provider, &text.plain().unwrap_or_default());
                 let (choice, part, text) = (*choice, *part, Text::from(sealed));
                 self.put(&Event::Signature { choice, part, text }, out);
             }
@@ -287,7 +290,7 @@ impl Homeward {
             return;
         };
         let (_, held) = self.sealed.swap_remove(at);
-        let text = Text::from(seal::seal(&self.provider, &held));
+        let text = Text::from(seal::seal(self.signer.as_ref(), &self.provider, &held));
         self.put(&Event::Piece { choice, part, text }, out);
     }
 

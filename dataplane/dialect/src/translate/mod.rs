@@ -10,4 +10,4 @@ mod upward;
 
 pub use downward::{Answering, Delivery, MAX_ANSWER_BYTES};
 pub use members::fit;
-pub use upward::{Sent, write_request};
+pub use upward::{LIVES_ELSEWHERE, Sent, write_request};

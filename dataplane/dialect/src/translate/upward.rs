@@ -13,6 +13,10 @@ use crate::{
 
 use super::{members, schema};
 
+/// What is wrong with naming what lives at a provider to one of another dialect; one of the same may take it.
+pub const LIVES_ELSEWHERE: &str =
+    "names something that lives at a provider, and no target of this model speaks the dialect it was made in";
+
 /// What was sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sent {
@@ -36,9 +40,7 @@ pub fn write_request(
 ) -> Result<Sent, BadRequest> {
     let mut request = client.read_request(body, path)?;
     if let Some(owned) = request.owned.first() {
-        let wrong = "names something that lives at a provider, and no target of this model speaks the dialect it was \
-                     made in";
-        return Err(BadRequest::missing(owned.field, wrong));
+        return Err(BadRequest::missing(owned.field, LIVES_ELSEWHERE));
     }
     request.name_calls();
     let mut drops = Drops::default();

@@ -24,6 +24,7 @@ use crate::{
 
 pub(crate) use estimate::estimate;
 pub(crate) use head::head;
+pub(crate) use refusal::{ids_of_request, places_of};
 pub(crate) use translated::call_facts;
 
 /// Bytes of an answer held at most: a whole answer that came in parts, or an event cut between two reads.

@@ -23,7 +23,7 @@ use crate::{
     outputs::{Action, Piece, ReplyFraming},
     percent,
     record::{AttemptOutcome, Outcome},
-    reply, speaks, visible,
+    reply, sealing, speaks, visible,
 };
 
 /// Bytes of an error answer that are read; what is behind them says nothing that a client needs.
@@ -107,7 +107,7 @@ fn answering(exchange: &Exchange, io: &Io<'_>, answer: ResponseView<'_>) -> Answ
     };
     let sent = exchange.call.translated.as_ref().map(|translated| &translated.sent);
     Answering::new(
-        (speaks, name),
+        (speaks, name, sealing::signer(exchange, provider)),
         (
             speaks::of(client),
             call_facts(exchange, asks_for_array(exchange, io), io.unix_ms / 1000),
@@ -323,7 +323,12 @@ fn answer_fault(exchange: &mut Exchange, io: &mut Io<'_>, fault: &Fault) {
     let start = io.out.arena.len();
     let client = exchange.facts.surface.dialect.unwrap_or(Dialect::OpenAi);
     let facts = call_facts(exchange, asks_for_array(exchange, io), io.unix_ms / 1000);
-    let status = speaks::of(client).write_fault(fault, &facts, &mut io.out.arena);
+    let written = speaks::of(client).write_fault(fault, &facts, &mut io.out.arena);
+    // What the client's own dialect said with a status is said anew with the same.
+    let status = match exchange.call.translated.is_some() {
+        true => written,
+        false => exchange.relay.status,
+    };
     if let Some(ms) = fault
         .retry_after_ms
         .filter(|_| exchange.relay.translating.retry_after.is_empty())

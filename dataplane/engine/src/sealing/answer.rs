@@ -7,10 +7,11 @@ use tollgate_wire::json::edit;
 
 use super::{
     follow::{Follow, Found, Name, Path},
-    is_of_container, names_file, seal,
+    is_of_container, names_file, seal_id,
 };
 use crate::{
     exchange::{Exchange, Io},
+    relay,
     surface::NamesModel,
 };
 
@@ -79,11 +80,21 @@ pub(crate) fn end(exchange: &mut Exchange, io: &mut Io<'_>) {
 }
 
 /// The ids in whole events, as ranges of `events` and what stands in the arena for them.
-pub(crate) fn in_events(exchange: &Exchange, io: &mut Io<'_>, events: &[u8]) -> Vec<(Range<usize>, Range<u32>)> {
+pub(crate) fn in_events(exchange: &Exchange, io: &mut Io<'_>, events: &[u8]) -> Sealed {
     let mut sealed = Vec::new();
-    if !mentions_ids(events) {
-        return sealed;
+    if mentions_ids(events) {
+        named(exchange, io, events, &mut sealed);
     }
+    if !exchange.admitted.opened.is_empty() {
+        of_request(exchange, io, events, &mut sealed);
+    }
+    sealed
+}
+
+type Sealed = Vec<(Range<usize>, Range<u32>)>;
+
+/// Those that members name.
+fn named(exchange: &Exchange, io: &mut Io<'_>, events: &[u8], sealed: &mut Sealed) {
     let mut line_start = 0;
     for line in events.split_inclusive(|&byte| byte == b'\n') {
         if line.starts_with(b"data:") && mentions_ids(line) {
@@ -96,7 +107,23 @@ pub(crate) fn in_events(exchange: &Exchange, io: &mut Io<'_>, events: &[u8]) -> 
         }
         line_start += line.len();
     }
-    sealed
+}
+
+/// Those that the request named, wherever they stand: a provider's error speaks of them in its text.
+fn of_request(exchange: &Exchange, io: &mut Io<'_>, events: &[u8], sealed: &mut Sealed) {
+    for (raw, as_sent) in relay::ids_of_request(exchange, io) {
+        for at in relay::places_of(events, &raw) {
+            if !sealed
+                .iter()
+                .any(|(done, _)| done.start < at.end && at.start < done.end)
+            {
+                let begins = io.out.arena.len();
+                edit::write_escaped(&mut io.out.arena, &as_sent);
+                sealed.push((at, io.out.written_since(begins)));
+            }
+        }
+    }
+    sealed.sort_by_key(|(at, _)| at.start);
 }
 
 /// Most events are pieces of text.
@@ -113,7 +140,7 @@ fn write(exchange: &Exchange, path: &Path, found: &Found<'_>, out: &mut Vec<u8>)
         [Name::ResultsUrl] => results_path(exchange, found.text),
         // An item of a conversation, and not the conversation.
         [Name::Id] if is_item(exchange, found.text) => None,
-        _ => seal(exchange, found.text),
+        _ => seal_id(exchange, found.text),
     };
     match sealed {
         Some(sealed) => edit::write_escaped(out, &sealed),
@@ -127,7 +154,7 @@ fn results_path(exchange: &Exchange, url: &[u8]) -> Option<String> {
     const FAMILY: &[u8] = b"/messages/batches/";
     let start = memchr::memmem::find(url, FAMILY)? + FAMILY.len();
     let raw = url[start..].strip_suffix(b"/results")?;
-    Some(format!("/v1/messages/batches/{}/results", seal(exchange, raw)?))
+    Some(format!("/v1/messages/batches/{}/results", seal_id(exchange, raw)?))
 }
 
 fn is_item(exchange: &Exchange, id: &[u8]) -> bool {

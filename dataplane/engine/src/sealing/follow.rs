@@ -14,15 +14,19 @@ use tollgate_wire::{
 pub(crate) enum Name {
     #[default]
     Other,
+    Content,
     Conversation,
     ErrorFileId,
     File,
+    FileData,
     FileId,
     FileIds,
+    FileUri,
     Id,
     /// Of Anthropic's tool calls: what a tool is called with.
     Input,
     InputFileId,
+    Messages,
     /// What stands below is the user's own, whatever its names.
     Opaque,
     OutputFileId,
@@ -32,19 +36,25 @@ pub(crate) enum Name {
     Response,
     ResultsUrl,
     UploadId,
+    Source,
+    Variables,
 }
 
 impl Name {
     fn of(key: &[u8]) -> Name {
         match key {
+            b"content" => Name::Content,
             b"conversation" => Name::Conversation,
             b"error_file_id" => Name::ErrorFileId,
             b"file" => Name::File,
+            b"fileData" | b"file_data" => Name::FileData,
+            b"fileUri" | b"file_uri" => Name::FileUri,
             b"file_id" => Name::FileId,
             b"file_ids" => Name::FileIds,
             b"id" => Name::Id,
             b"input" => Name::Input,
             b"input_file_id" => Name::InputFileId,
+            b"messages" => Name::Messages,
             b"input_schema" | b"metadata" | b"parameters" | b"schema" => Name::Opaque,
             b"output_file_id" => Name::OutputFileId,
             b"part_ids" => Name::PartIds,
@@ -53,6 +63,8 @@ impl Name {
             b"response" => Name::Response,
             b"results_url" => Name::ResultsUrl,
             b"upload_id" => Name::UploadId,
+            b"source" => Name::Source,
+            b"variables" => Name::Variables,
             _ => Name::Other,
         }
     }

@@ -79,7 +79,7 @@ fn what_is_too_long_or_too_deep_passes() {
         let got = String::from_utf8(marked(long.as_bytes(), &[length])).expect("UTF-8");
         assert_eq!(got, long.replace("\"f\"", "\"<f>\""));
     }
-    for cut in ["{\"A", "{\"id\":\"x", "{\"id\":\"x\",\"file_i"] {
+    for cut in ["{\"A", "{\"id\":\"x", "{\"file_i"] {
         assert_eq!(marked(cut.as_bytes(), &[1]), cut.as_bytes());
     }
     let deep = format!("{}\"{}", "[".repeat(MAX_DEPTH + 5), "]".repeat(MAX_DEPTH + 5));

@@ -5,7 +5,10 @@ pub(crate) mod answer;
 mod follow;
 pub(crate) mod request;
 
-use tollgate_dialect::canonical::sealed_id::{Place, SealedId};
+use tollgate_dialect::canonical::{
+    seal::{self, Sealed, Signer},
+    sealed_id::{Place, SealedId},
+};
 
 use crate::exchange::Exchange;
 use follow::{Name, Path};
@@ -46,8 +49,32 @@ pub(crate) fn open(exchange: &Exchange, id: &str) -> Option<Object> {
     })
 }
 
+/// Signs what this provider's answers give the caller to bring back; `None` where there is no secret.
+pub(crate) fn signer(exchange: &Exchange, provider: usize) -> Option<Signer> {
+    let pinned = exchange.pinned()?;
+    let owner = pinned.keys.entry(exchange.facts.key?).owner();
+    Some(pinned.snapshot.upstreams.get(provider)?.ids.key.as_ref()?.signer(owner))
+}
+
+/// The provider whose sealed matter came last in the body: what only looks sealed, or was another owner's, is nobody's.
+pub(crate) fn issuer(exchange: &Exchange, body: &[u8]) -> Option<usize> {
+    let pinned = exchange.pinned()?;
+    let index = |name: &str| {
+        pinned
+            .snapshot
+            .endpoints
+            .iter()
+            .position(|endpoint| endpoint.provider == name)
+    };
+    let is_genuine = |sealed: &Sealed| {
+        let signer = index(&sealed.provider).and_then(|provider| signer(exchange, provider));
+        signer.is_some_and(|signer| sealed.is_by(&signer))
+    };
+    index(&seal::last_in(body, is_genuine)?.provider)
+}
+
 /// The id that the client sees of what lives at the provider that is called; `None` where it cannot be sealed.
-fn seal(exchange: &Exchange, raw: &[u8]) -> Option<String> {
+fn seal_id(exchange: &Exchange, raw: &[u8]) -> Option<String> {
     let pinned = exchange.pinned()?;
     let provider = exchange.call.provider?;
     let ids = &pinned.snapshot.upstreams[provider].ids;
@@ -59,9 +86,31 @@ fn seal(exchange: &Exchange, raw: &[u8]) -> Option<String> {
     ids.key.as_ref()?.seal(owner, place, str::from_utf8(raw).ok()?)
 }
 
-/// Does a file's id stand here?
+/// Does a file's id stand here? What a prompt's variables are called is the user's own, and hides nothing.
 fn names_file(path: &Path) -> bool {
-    matches!(path, [.., Name::FileId | Name::FileIds]) && !path.contains(&Name::Opaque)
+    let below = match path {
+        [Name::Prompt, Name::Variables, _, below @ ..] => below,
+        path => path,
+    };
+    matches!(below, [.., Name::FileId | Name::FileIds]) && !below.contains(&Name::Opaque)
+}
+
+/// The same in a request of Anthropic's: in the source of a block, in a block, and in a tool's result.
+fn names_file_of_anthropic(path: &Path) -> bool {
+    use Name::{Content, FileId, Messages, Source};
+    // Requests of a batch have theirs further down.
+    let messages = path.iter().position(|name| *name == Messages).unwrap_or(path.len());
+    let block = match &path[messages..] {
+        [Messages, Messages, Content, Content, Content, Content, block @ ..] => block,
+        [Messages, Messages, Content, Content, block @ ..] => block,
+        _ => return false,
+    };
+    matches!(block, [FileId] | [Source, FileId])
+}
+
+/// And in one of Gemini's, where a file is named by its address.
+fn names_file_of_gemini(path: &Path) -> bool {
+    matches!(path, [.., Name::FileData, Name::FileUri])
 }
 
 /// Files of a code interpreter's container live and die with it, and nothing here serves them: their ids stay.

@@ -15,7 +15,7 @@ use tollgate_wire::{
 use super::{
     Object,
     follow::{Follow, Name, Path},
-    is_of_container, names_file, open,
+    is_of_container, names_file, names_file_of_anthropic, names_file_of_gemini, open,
 };
 use crate::{exchange::Exchange, failure::Kind, surface::Operation};
 
@@ -56,8 +56,12 @@ pub(crate) fn open_all(
     let mut opened = Vec::with_capacity(ids.len());
     let mut first: Option<Object> = None;
     let mut pinned_by = None;
+    let may_name_any = may_name_any(exchange);
     for (name, at) in ids {
-        let object = open_one(exchange, name, &body[at.clone()])?;
+        let object = match open_one(exchange, name, &body[at.clone()]) {
+            Err(_) if may_name_any => continue,
+            object => object?,
+        };
         if first.as_ref().is_some_and(|first| !first.lives_beside(&object)) {
             return Err(wrong(name, "belongs to another account than other ids of this request"));
         }
@@ -85,30 +89,52 @@ fn open_one(exchange: &Exchange, name: &'static str, quoted: &[u8]) -> Result<Ob
     found.ok_or(Kind::NoSuchObject { name })
 }
 
+/// Files of Anthropic's and Google's are made at `/providers/…` alone. Who may call that may name what is there.
+fn may_name_any(exchange: &Exchange) -> bool {
+    let elsewhere = matches!(
+        exchange.facts.surface.dialect,
+        Some(Dialect::Anthropic | Dialect::Gemini)
+    );
+    let key = exchange.pinned().zip(exchange.facts.key);
+    elsewhere && key.is_some_and(|(pinned, key)| pinned.keys.entry(key).pass_through)
+}
+
 /// Files named anywhere, and the parts of an upload.
 fn find_ids(exchange: &Exchange, body: &[u8], ids: &mut Vec<(&'static str, Range<usize>)>) {
-    static KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"file_id"));
+    static ID: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"file_id"));
+    static ADDRESS: LazyLock<[Finder<'static>; 2]> =
+        LazyLock::new(|| [Finder::new(b"\"fileUri\""), Finder::new(b"\"file_uri\"")]);
     fn parts(path: &Path) -> bool {
         matches!(path, [Name::PartIds] | [Name::PartIds, Name::PartIds])
     }
-    /// What a tool was called with is the tool's.
-    fn anthropic(path: &Path) -> bool {
-        names_file(path) && !path.contains(&Name::Input)
-    }
     let surface = exchange.facts.surface;
-    let (name, wants): (_, fn(&Path) -> bool) = match surface.dialect {
-        _ if surface.operation == Operation::Other(b"/uploads") => ("part_ids", parts),
-        Some(Dialect::Anthropic) => ("file_id", anthropic),
-        _ => ("file_id", names_file),
+    let mentions_id = || ID.find(body).is_some();
+    let mentions_address = || ADDRESS.iter().any(|name| name.find(body).is_some());
+    let (name, wants, is_mentioned): (_, fn(&Path) -> bool, _) = match surface.dialect {
+        _ if surface.operation == Operation::Other(b"/uploads") => ("part_ids", parts, true),
+        Some(Dialect::Anthropic) => ("file_id", names_file_of_anthropic, mentions_id()),
+        Some(Dialect::Gemini) => ("fileUri", names_file_of_gemini, mentions_address()),
+        _ => ("file_id", names_file, mentions_id()),
     };
-    if name == "file_id" && KEY.find(body).is_none() && !may_hide_keys(body) {
+    if !is_mentioned && !may_hide_keys(body) {
         return;
     }
     Follow::default().feed(body, wants, |_, found| {
-        if !is_of_container(found.text) {
+        let is_owned = match name {
+            "fileUri" => is_stored_at_google(found.text),
+            _ => !is_of_container(found.text),
+        };
+        if is_owned {
             ids.push((name, found.at.start - 1..found.at.end + 1));
         }
     });
+}
+
+/// An address of Google's files API, not one of the web or of a bucket. An escaped slash is one.
+fn is_stored_at_google(address: &[u8]) -> bool {
+    let address: Vec<u8> = address.iter().copied().filter(|&byte| byte != b'\\').collect();
+    let has = |text: &[u8]| memchr::memmem::find(&address, text).is_some();
+    !has(b"://") || has(b"//generativelanguage.googleapis.com/")
 }
 
 /// Is a character of a name written as an escape? Hardly anybody does that, but to slip past.

@@ -20,7 +20,7 @@ use crate::{
     outputs::Rest,
     passing::{self, Asked, MayPass},
     percent,
-    sealing::request::Opened,
+    sealing::{self, request::Opened},
     stage::Verdict,
     stages::form::{self, Form},
     visible,
@@ -46,8 +46,10 @@ pub(crate) struct Admitted {
     pub stream: Option<Value>,
     pub stream_options: Option<Value>,
     pub include_usage: Option<Value>,
-    /// The provider whose sealed signature or thinking came last.
-    pub issued_by: Option<String>,
+    /// Something in the body looks like the sealed matter of a provider.
+    pub looks_sealed: bool,
+    /// The provider whose sealed signature or thinking came last: index into `document.providers`.
+    pub issued_by: Option<usize>,
     /// Ids of objects, by the members of `NAMED`.
     pub named: [Option<Value>; 4],
     /// What of the body was a sealed id, in order.
@@ -226,7 +228,11 @@ fn find_fields(exchange: &mut Exchange, raw: &[u8]) -> Result<(), Kind> {
         }
     }
     // A provider's own matter that went through another dialect: who issued it, gets it back (`route`).
-    admitted.issued_by = seal::last_issuer(body);
+    if seal::is_in(body) {
+        let issued_by = sealing::issuer(exchange, exchange.admitted.body(raw));
+        exchange.admitted.looks_sealed = true;
+        exchange.admitted.issued_by = issued_by;
+    }
     Ok(())
 }
 

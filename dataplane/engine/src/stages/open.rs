@@ -16,7 +16,7 @@ pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
     let surface = exchange.facts.surface;
     let names_objects = matches!(
         surface.dialect,
-        Some(Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Anthropic)
+        Some(Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Anthropic | Dialect::Gemini)
     );
     if !names_objects || !matches!(surface.operation, Operation::Chat | Operation::CountTokens(_)) {
         return Verdict::Next;

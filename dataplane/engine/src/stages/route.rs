@@ -24,19 +24,10 @@ pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
         )));
     };
     let route = &pinned.snapshot.routes[model.model.0 as usize];
-    if let Some(name) = exchange
-        .admitted
-        .issued_by
-        .as_ref()
-        .filter(|_| exchange.call.only_provider.is_none())
-    {
-        let provider = pinned
-            .snapshot
-            .endpoints
-            .iter()
-            .position(|endpoint| endpoint.provider == *name);
+    if exchange.call.only_provider.is_none() {
+        let issuer = exchange.admitted.issued_by;
         exchange.call.only_provider =
-            provider.filter(|&issuer| route.targets.iter().any(|target| target.provider == issuer));
+            issuer.filter(|&issuer| route.targets.iter().any(|target| target.provider == issuer));
     }
     let mut order = choose::order(exchange, io, route, |target| reaches(exchange, io, target));
     if order.as_slice().len() > 1 && route.targets.iter().any(|target| target.facts.is_some()) {

@@ -44,7 +44,7 @@ pub(crate) fn is_needed(exchange: &Exchange, spoken: Dialect, target: &Target) -
     if surface.operation != Operation::Chat {
         return single::is_needed(surface, spoken);
     }
-    surface.dialect != Some(spoken) || exchange.admitted.issued_by.is_some() || !target.quirks.set.is_empty()
+    surface.dialect != Some(spoken) || exchange.admitted.looks_sealed || !target.quirks.set.is_empty()
 }
 
 /// Writes the request for a target, before it is dialled.
@@ -73,7 +73,7 @@ pub(crate) fn prepare(
         model: exchange.call.sent_model_name(&target.model),
         quirks: &target.quirks,
     };
-    if client == spoken && exchange.admitted.issued_by.is_none() {
+    if client == spoken && !exchange.admitted.looks_sealed {
         return prepare_own(exchange, io, (spoken, out), (route, target));
     }
     let body = opened_body(exchange.admitted.body(io.body), &exchange.admitted.opened);

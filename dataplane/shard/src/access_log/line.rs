@@ -272,6 +272,8 @@ mod tests {
             attempts: 2,
             streamed: true,
             rejected: None,
+            refusal: Some(nasty),
+            estimated: true,
             usage: Some(Usage {
                 cache_read: Some(0),
                 output: Some(7),
@@ -304,6 +306,7 @@ mod tests {
             "time": "2027-01-01T00:00:00.007Z", "client": "2001:db8::1", "request_id": nasty, "surface": "chat",
             "dialect": "openai", "key": nasty, "team": "research", "model": "openai/*", "model_asked": "openai/gpt",
             "provider": "openai", "upstream_model": "gpt", "status": 200, "outcome": "complete", "streamed": true,
+            "refusal": nasty, "estimated": true,
             "attempts": 2, "request_bytes": 100, "response_bytes": u64::MAX,
             "tokens": {"cache_read": 0, "output": 7}, "cost_usd": "0.000001235", "gateway_us": 20, "total_us": 3000, "first_token_us": 1000,
             "tags": "a=b",

@@ -28,6 +28,8 @@ fn record<'a>() -> Record<'a> {
         attempts: 1,
         streamed: false,
         rejected: None,
+        refusal: None,
+        estimated: false,
         usage: Some(Usage {
             input: Some(10),
             cache_read: Some(5),

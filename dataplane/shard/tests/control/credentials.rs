@@ -2,18 +2,20 @@
 //! and authority are one server here, told apart by their paths.
 
 use std::{
+    cell::RefCell,
     fs,
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     os::fd::OwnedFd,
     path::Path,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread,
 };
 
+use crossbeam_channel::{Receiver, bounded};
 use serde_json::{Value, json};
 use tollgate_config::link::{AnswerBody, AskBody};
 
@@ -21,6 +23,8 @@ use crate::plane::{Control, PATIENCE, Plane, key};
 
 /// Of the secret `tg-one`.
 const ONE_SHA256: &str = "c5296f57527970abad3553ba278b7382efcdb5353ecdf819af452ac902abf9b5";
+/// More than a test sends.
+const MOST_REQUESTS: usize = 256;
 const APPLICATION_SECRET: &str = "application-secret";
 
 /// Answers one request for each connection: status and body for a request as text.
@@ -28,23 +32,24 @@ type Answers = Box<dyn Fn(&str) -> (u16, String) + Send + Sync>;
 
 struct Cloud {
     address: SocketAddr,
-    heard: Arc<Mutex<Vec<String>>>,
+    requests: Receiver<String>,
+    heard: RefCell<Vec<String>>,
 }
 
 impl Cloud {
     fn start(answers: Answers) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let (answers, noted) = (Arc::new(answers), Arc::clone(&heard));
+        let (noted, requests) = bounded(MOST_REQUESTS);
+        let answers = Arc::new(answers);
         // It ends with the test's process.
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let (answers, noted) = (Arc::clone(&answers), Arc::clone(&noted));
+                let (answers, noted) = (Arc::clone(&answers), noted.clone());
                 thread::spawn(move || {
                     let mut stream = stream.expect("a connection");
                     let request = read_request(&mut stream);
-                    noted.lock().expect("not poisoned").push(request.clone());
+                    noted.send(request.clone()).expect("the test goes on");
                     let (status, body) = answers(&request);
                     let length = body.len();
                     let head = format!(
@@ -55,12 +60,17 @@ impl Cloud {
                 });
             }
         });
-        Self { address, heard }
+        Self {
+            address,
+            requests,
+            heard: RefCell::default(),
+        }
     }
 
     /// The requests that hold this text.
     fn heard(&self, text: &str) -> Vec<String> {
-        let heard = self.heard.lock().expect("not poisoned");
+        let mut heard = self.heard.borrow_mut();
+        heard.extend(self.requests.try_iter());
         heard.iter().filter(|request| request.contains(text)).cloned().collect()
     }
 }
