@@ -114,7 +114,11 @@ impl Provider {
 fn transcribe_much(form: &Form) -> (serde_json::Value, serde_json::Value) {
     const FILE_BYTES: usize = 100 * MIB;
     const ALLOWED_KIB: u64 = 1024;
-    let (sandbox, gateway) = pair();
+    let sandbox = Sandbox::start();
+    let mut setup = Setup::to(sandbox.address);
+    // The first upload is the first to use all of the shard's receive buffers, which are there once.
+    setup.top = setup.top.replace("shards: 2", "shards: 1");
+    let gateway = setup.start();
     let transcribe = |file_bytes: usize| {
         let mut client = Client::connect(gateway.address);
         send(&mut client, "/v1/audio/transcriptions", form, file_bytes);
