@@ -7,7 +7,12 @@ pub fn rss_kib(pid: u32) -> u64 {
     of_status(pid, "VmRSS:")
 }
 
-/// The most of it there ever was.
+/// Makes `peak_rss_kib` begin anew: proc(5), `clear_refs`.
+pub fn forget_peak_rss(pid: u32) {
+    std::fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("a process of this user");
+}
+
+/// The most of it there was.
 pub fn peak_rss_kib(pid: u32) -> u64 {
     of_status(pid, "VmHWM:")
 }

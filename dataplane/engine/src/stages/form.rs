@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// What comes before the model is held up to this, when all that it may be lies at one provider.
-const MAX_LEAD_BYTES: usize = 1024 * 1024;
+const MAX_LEAD_BYTES: usize = 64 * 1024;
 
 /// A form, as far as it has come.
 #[derive(Debug)]

@@ -58,6 +58,8 @@ pub struct Down {
     /// The send under way and how many bytes it carries.
     pub sending: Option<(SendName, usize)>,
     pub receiving: bool,
+    /// The receive that is armed takes one buffer.
+    pub receiving_once: bool,
     /// A receive is being stopped; it may be armed again when that is done.
     pub stopping: bool,
     /// In the list of connections to flush at the end of this turn.
@@ -174,6 +176,7 @@ impl Down {
             out: Vec::new(),
             sending: None,
             receiving: false,
+            receiving_once: false,
             stopping: false,
             dirty: false,
             deadline: None,
@@ -191,6 +194,13 @@ impl Down {
             _ => active.ahead.len(),
         };
         self.active.as_deref().map_or(0, queued)
+    }
+
+    /// A body passes, and its end has not come.
+    pub fn uploads(&self) -> bool {
+        self.active
+            .as_deref()
+            .is_some_and(|active| active.upload.is_some() && !active.body_whole)
     }
 
     /// Its client is to wait with the rest of a body.

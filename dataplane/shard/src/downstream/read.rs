@@ -46,7 +46,11 @@ impl Shard {
         }
         down.receiving = true;
         let fd = std::os::fd::AsRawFd::as_raw_fd(&down.socket);
-        self.ring.receive(fd, Self::down_token(id));
+        down.receiving_once = down.uploads();
+        match down.receiving_once {
+            true => self.ring.receive_once(fd, Self::down_token(id)),
+            false => self.ring.receive(fd, Self::down_token(id)),
+        }
     }
 
     pub fn down_receive_stopped(&mut self, id: Id) {

@@ -220,6 +220,7 @@ impl Shard {
         let Some((wanted, up, paused)) = upload(self) else {
             return;
         };
+        self.read_by_piece(id);
         let waiting_bytes = match up {
             Some(up) => self.ups.get(up).map_or(0, |up| up.out.len()),
             None if wanted => 0,
@@ -237,9 +238,17 @@ impl Shard {
             self.rearm_down(id);
             return self.watch_body(id);
         }
-        // The client is not to blame for the pause.
+        // The client is not to blame for the pause. The piece that is being received may still come.
         down.deadline = None;
-        if down.receiving && !down.stopping {
+    }
+
+    /// From the beginning of a body that passes, the client is read a buffer at a time.
+    fn read_by_piece(&mut self, id: Id) {
+        if let Some(down) = self.downs.get_mut(id)
+            && down.receiving
+            && !down.receiving_once
+            && !down.stopping
+        {
             down.stopping = true;
             self.ring.stop_receive(Self::down_token(id));
         }

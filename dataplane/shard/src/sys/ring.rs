@@ -200,6 +200,16 @@ impl Ring {
         self.push(entry.user_data(name(OP_RECEIVE, token)));
     }
 
+    /// Receives once, one buffer at most: for a peer that must not be read faster than somebody takes it. A receive of the
+    /// other kind may deliver all buffers there are before it can be stopped.
+    pub fn receive_once(&mut self, fd: RawFd, token: Token) {
+        let entry = opcode::Recv::new(types::Fd(fd), std::ptr::null_mut(), 0)
+            .buf_group(GROUP)
+            .build()
+            .flags(squeue::Flags::BUFFER_SELECT);
+        self.push(entry.user_data(name(OP_RECEIVE, token)));
+    }
+
     /// Stops a receive; bytes already taken from the socket still arrive, then `ReceiveStopped`.
     pub fn stop_receive(&mut self, token: Token) {
         self.cancel(name(OP_RECEIVE, token));

@@ -264,3 +264,31 @@ fn what_is_left_of_a_closed_connections_send_reaches_nobody() {
     assert_eq!(heard, Err(std::io::ErrorKind::WouldBlock));
     drop(same_number);
 }
+
+#[test]
+fn a_receive_of_one_buffer_takes_no_more_until_it_is_armed_again() {
+    let mut ring = Ring::new().unwrap();
+    let (server, mut client) = pair();
+    client.write_all(&[7; 3 * BUFFER_BYTES]).unwrap();
+    let token = Token::new(1, 0, 0);
+    for _ in 0..3 {
+        ring.receive_once(server.as_raw_fd(), token);
+        let mut received = Vec::new();
+        until(&mut ring, |_, event| match event {
+            Event::Received { data, armed, .. } => {
+                received.push((data.len(), armed));
+                Some(())
+            }
+            _ => None,
+        });
+        // Nothing else comes, though there is more: the next event is of another making.
+        let (other, mut peer) = pair();
+        peer.write_all(b"x").unwrap();
+        ring.receive(other.as_raw_fd(), Token::new(1, 0, 1));
+        let next = until(&mut ring, |_, event| match event {
+            Event::Received { token, .. } => Some(token.index()),
+            _ => None,
+        });
+        assert_eq!((&received[..], next), (&[(BUFFER_BYTES, false)][..], 1));
+    }
+}

@@ -106,7 +106,9 @@ impl Shard {
         if up.socket.is_none() {
             return;
         }
-        let mut bytes = std::mem::take(&mut up.out);
+        // A body that passes fills one buffer after the other: those that were sent are used again.
+        let next = if up.owes { self.spare_buffers.pop() } else { None };
+        let mut bytes = std::mem::replace(&mut up.out, next.unwrap_or_default());
         if let Some(tls) = up.tls.as_mut() {
             let mut cipher = self.spare_buffers.pop().unwrap_or_default();
             if !bytes.is_empty() {
