@@ -92,7 +92,7 @@ def of_litellm(name, entry):
 
 
 def litellm_lists(path, known):
-    """More of what the table knows: {(section, model): lists}, first come first served."""
+    """More of what the table knows: {(section, model): [lists]}, for a model may be there twice."""
     more = {}
     for name, entry in json.load(open(path), parse_float=Decimal).items():
         provider = entry.get("litellm_provider", "")
@@ -100,17 +100,19 @@ def litellm_lists(path, known):
         parts = name.split("/")
         keys = ((section, "/".join(parts[at:])) for at in range(len(parts)))
         key = next((key for key in keys if key in known), None)
-        if key is not None and key not in more:
-            more[key] = of_litellm(name, entry)
+        if key is not None:
+            more.setdefault(key, []).append(of_litellm(name, entry))
     return more
 
 
 def merged(own, more):
     plain = (0, "")
-    base, other = own.get(plain, {}), more.get(plain, {})
-    if any(base[letter] != other[letter] for letter in "io" if letter in base and letter in other):
-        return own
-    lists = {key: dict(prices) for key, prices in more.items()}
+    base = own.get(plain, {})
+
+    def agrees(other):
+        return all(base[letter] == other.get(plain, {}).get(letter, base[letter]) for letter in "io" if letter in base)
+
+    lists = next((dict(other) for other in more if agrees(other)), {})
     for key, prices in own.items():
         lists.setdefault(key, {}).update(prices)
     return lists
@@ -152,7 +154,7 @@ def main():
             continue
         abilities = sorted({ABILITIES[word] for word in model.get("abilities", []) if word in ABILITIES})
         row = [mode, model.get("context_window") or 0, model.get("max_output_tokens") or 0, "".join(abilities),
-               text(merged(own, more.get((section, name), {})), mode)]
+               text(merged(own, more.get((section, name), [])), mode)]
         if source := model.get("source"):
             row.append(sources.setdefault(source, len(sources)))
         sections.setdefault(section, {})[name] = row

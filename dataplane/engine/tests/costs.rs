@@ -4,7 +4,7 @@ mod rig;
 
 use std::sync::Arc;
 
-use rig::{Did, NOW_UNIX_MS, Rig, document, header, key, model, provider, reply};
+use rig::{Did, NOW_UNIX_MS, Rig, document, env, header, key, model, provider, reply};
 use tollgate_config::{
     Document,
     document::Dialect,
@@ -251,6 +251,35 @@ fn a_translated_answer_says_its_cost() {
     assert_eq!(status, 200);
     assert_eq!(header(&lines, "x-tollgate-cost-usd"), Some("0.000300000"));
     assert_eq!(cost(&rig.exchange.record()).as_deref(), Some("0.000300000"));
+}
+
+/// The ids in it are sealed on the way, and it is held all the same.
+#[test]
+fn a_response_with_sealed_ids_says_its_cost() {
+    let answer = r#"{"id":"resp_1","object":"response","output":[],"usage":{"input_tokens":10,"output_tokens":4,"total_tokens":14}}"#;
+    let mut responses = provider("responses", Dialect::OpenAiResponses);
+    responses.1.prices = prices(10, 1, 50);
+    let mut rig = Rig::new(Document {
+        // What the rig makes of the name is long enough to be a secret.
+        id_secret: Some(env("ID_SECRET_OF_THIRTY_TWO_CHARACTERS")),
+        providers: vec![responses],
+        models: vec![model("gpt", &[("responses", "gpt-5.4")])],
+        keys: vec![key("all", &[])],
+        ..Document::default()
+    });
+    for reads in [&[answer][..], &[&answer[..12], &answer[12..]]] {
+        let head = "POST /v1/responses HTTP/1.1\nhost: gate\nauthorization: Bearer secret-all\n";
+        rig.request(head, br#"{"model":"gpt","input":"hi"}"#);
+        rig.connected(1);
+        assert_eq!(rig.answer(1, &json_head(answer.len())), []);
+        let mut did: Vec<Did> = reads.iter().flat_map(|read| rig.body(1, read)).collect();
+        did.extend(rig.end(1));
+        let (status, lines, body) = reply(&did);
+        assert_eq!(status, 200);
+        assert_eq!(header(&lines, "x-tollgate-cost-usd"), Some("0.000030000"));
+        assert!(!body.contains("\"resp_1\""), "sealed: {body}");
+        assert!(body.ends_with(&answer[14..]), "and nothing else changed: {body}");
+    }
 }
 
 /// Rerank is paid by the search; counting tokens is not paid.
