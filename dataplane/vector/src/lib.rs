@@ -3,6 +3,8 @@
 
 mod embed;
 mod kernels;
+mod verify;
 
 pub use embed::{Embedder, LoadError, MAX_DIMS, MAX_MODEL_BYTES, MAX_TOKENIZER_BYTES, Scratch, Window};
 pub use kernels::{Kernel, Pick};
+pub use verify::{DEFAULT_THRESHOLD, Difference, MAX_COMPARED_BYTES, Verifier};

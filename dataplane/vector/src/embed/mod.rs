@@ -141,6 +141,11 @@ impl Embedder {
         counted
     }
 
+    /// Whether people write this word, in lower case: the vocabulary has it whole.
+    pub fn knows(&self, word: &str) -> bool {
+        self.tokenizer.knows(word)
+    }
+
     /// The tokens of a text that count, for whoever compares tokenizers.
     pub fn token_ids(&self, text: &str, scratch: &mut Scratch) -> Vec<u32> {
         let mut ids = Vec::new();

@@ -70,6 +70,12 @@ impl WordPiece {
         id != self.unknown && Some(id) != self.padding
     }
 
+    /// Whether a word is one token.
+    pub fn knows(&self, word: &str) -> bool {
+        let hash = word.bytes().fold(HASH_OF_NOTHING, hash_on);
+        self.beginnings.id(word.as_bytes(), hash).is_some()
+    }
+
     /// Gives `sink` each token of `text` in order.
     pub fn tokens(&self, text: &str, scratch: &mut Scratch, sink: &mut impl FnMut(u32)) {
         let mut rest = text;
