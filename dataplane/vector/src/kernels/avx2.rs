@@ -13,11 +13,13 @@ pub const ROWS_AHEAD: usize = 8;
 const LINE_BYTES: usize = 64;
 
 pub fn kernel() -> Option<Kernel> {
-    std::is_x86_feature_detected!("avx2").then_some(Kernel {
+    let present = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("popcnt");
+    present.then_some(Kernel {
         name: "avx2",
         accumulate,
         dots,
         dot,
+        hammings,
     })
 }
 
@@ -91,4 +93,16 @@ unsafe fn dot(a: &[i8], b: &[i8]) -> i32 {
     // SAFETY: eight lanes of 32 bits are what a register holds.
     unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast::<__m256i>(), _mm256_add_epi32(sums[0], sums[1])) };
     lanes.iter().sum::<i32>() + scalar::dot(&a[wide..], &b[wide..])
+}
+
+/// # Safety
+/// The processor has POPCNT, and `codes` holds whole codes of the query's length.
+#[target_feature(enable = "popcnt")]
+pub unsafe fn hammings(query: &[u64], codes: &[u64], differing: &mut Vec<u16>) {
+    // The length of the shipped model's codes: known, the loop is unrolled.
+    if let Ok(query) = <&[u64; 4]>::try_from(query) {
+        let (codes, _) = codes.as_chunks::<4>();
+        return differing.extend(codes.iter().map(|code| scalar::hamming(query, code)));
+    }
+    differing.extend(codes.chunks_exact(query.len()).map(|code| scalar::hamming(query, code)));
 }

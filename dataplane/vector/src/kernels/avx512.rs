@@ -8,19 +8,21 @@ use std::arch::x86_64::{
 
 use super::{
     Kernel, Pick,
-    avx2::{ROWS_AHEAD, prefetch},
+    avx2::{ROWS_AHEAD, hammings, prefetch},
     scalar,
 };
 
 pub fn kernel() -> Option<Kernel> {
     let present = std::is_x86_feature_detected!("avx512f")
         && std::is_x86_feature_detected!("avx512bw")
-        && std::is_x86_feature_detected!("avx512vnni");
+        && std::is_x86_feature_detected!("avx512vnni")
+        && std::is_x86_feature_detected!("popcnt");
     present.then_some(Kernel {
         name: "avx512-vnni",
         accumulate,
         dots,
         dot,
+        hammings,
     })
 }
 

@@ -28,6 +28,7 @@ pub struct Kernel {
     accumulate: unsafe fn(&mut [f32], &[u8], &[Pick]),
     dots: unsafe fn(&[i8], &[i8], &mut [i32]),
     dot: unsafe fn(&[i8], &[i8]) -> i32,
+    hammings: unsafe fn(&[u64], &[u64], &mut Vec<u16>),
 }
 
 /// What an instruction set must say on [`Kernel::agrees`]'s sample before it is trusted.
@@ -58,6 +59,7 @@ impl Kernel {
             accumulate: scalar::accumulate,
             dots: scalar::dots,
             dot: scalar::dot,
+            hammings: scalar::hammings,
         }
     }
 
@@ -94,6 +96,16 @@ impl Kernel {
         unsafe { (self.dot)(a, b) }
     }
 
+    /// Appends in how many bits `query` differs from each of the codes that lie one after the other in `codes`.
+    pub fn hammings(&self, query: &[u64], codes: &[u64], differing: &mut Vec<u16>) {
+        assert!(
+            !query.is_empty() && codes.len().is_multiple_of(query.len()),
+            "whole codes"
+        );
+        // SAFETY: `codes` holds whole codes of the query's length; the processor has the instructions.
+        unsafe { (self.hammings)(query, codes, differing) }
+    }
+
     /// Whether this set gives what the portable code gives, on a sample that reaches every loop and its remainder. An
     /// emulator or a hypervisor that says it has instructions it computes wrongly costs speed, never a wrong answer.
     fn agrees(&self) -> bool {
@@ -109,7 +121,13 @@ impl Kernel {
             kernel.accumulate(&mut sum, &rows, &picks);
             let mut dots = [0; 3];
             kernel.dots(&signed[..SAMPLE_DIMS], &signed, &mut dots);
-            (sum.map(f32::to_bits), dots)
+            let codes: Vec<u64> = dots
+                .iter()
+                .map(|dot| (*dot as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+                .collect();
+            let mut differing = Vec::new();
+            kernel.hammings(&codes[..1], &codes, &mut differing);
+            (sum.map(f32::to_bits), dots, differing)
         };
         run(self) == run(&Self::scalar())
     }

@@ -25,3 +25,13 @@ pub fn dots(query: &[i8], rows: &[i8], dots: &mut [i32]) {
 pub fn dot(a: &[i8], b: &[i8]) -> i32 {
     a.iter().zip(b).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum()
 }
+
+pub fn hammings(query: &[u64], codes: &[u64], differing: &mut Vec<u16>) {
+    differing.extend(codes.chunks_exact(query.len()).map(|code| hamming(query, code)));
+}
+
+/// Codes have a few thousand bits at most. Inlined, it counts with the instructions of its caller.
+#[inline(always)]
+pub fn hamming(a: &[u64], b: &[u64]) -> u16 {
+    a.iter().zip(b).map(|(a, b)| (a ^ b).count_ones() as u16).sum()
+}

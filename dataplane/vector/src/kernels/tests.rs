@@ -42,6 +42,22 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn differing_bits_are_identical(words in 1usize..9, codes in vec(any::<u64>(), 0..200)) {
+        let codes = &codes[..codes.len() - codes.len() % words];
+        let query = vec![0x0123_4567_89ab_cdef; words];
+        let differing = |kernel: Kernel| {
+            let mut differing = Vec::new();
+            kernel.hammings(&query, codes, &mut differing);
+            differing
+        };
+        for kernel in Kernel::all() {
+            prop_assert_eq!(differing(kernel), differing(Kernel::scalar()), "{}", kernel.name());
+        }
+    }
+}
+
 #[test]
 fn extremes_do_not_overflow() {
     let most = vec![i8::MIN; 4096];

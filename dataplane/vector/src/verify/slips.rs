@@ -14,28 +14,24 @@ pub fn one_off<'a>(word: &str, expected: impl Iterator<Item = &'a str>) -> Optio
     find(word, MIN_ONE_OFF_CHARS, is_one_off, expected)
 }
 
+/// Words of plain letters only: they are compared by the byte.
 fn find<'a>(
     word: &str,
     min_chars: usize,
-    is_slip: fn(&[char], &[char]) -> bool,
+    is_slip: fn(&[u8], &[u8]) -> bool,
     mut expected: impl Iterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    /// A letter's bytes, at most: what one slip can change of a length.
-    const SLIP_BYTES: usize = 4;
-    let chars: Vec<char> = word.chars().collect();
-    if chars.len() < min_chars || !chars.iter().all(|letter| letter.is_alphabetic()) {
+    if word.len() < min_chars || !word.bytes().all(|letter| letter.is_ascii_alphabetic()) {
         return None;
     }
     expected.find(|other| {
-        other.len().abs_diff(word.len()) <= SLIP_BYTES && {
-            let other: Vec<char> = other.chars().collect();
-            other.len() >= min_chars && is_slip(&chars, &other)
-        }
+        let near = other.len() >= min_chars && other.len().abs_diff(word.len()) <= 1;
+        near && is_slip(word.as_bytes(), other.as_bytes())
     })
 }
 
 /// Two letters beside each other changed places.
-fn is_transposed(a: &[char], b: &[char]) -> bool {
+fn is_transposed(a: &[u8], b: &[u8]) -> bool {
     let Some(at) = a.iter().zip(b).position(|(a, b)| a != b) else {
         return false;
     };
@@ -43,14 +39,13 @@ fn is_transposed(a: &[char], b: &[char]) -> bool {
 }
 
 /// One letter is another, one too many, or missing. The first letter is seldom the slip, and often another word.
-fn is_one_off(a: &[char], b: &[char]) -> bool {
+fn is_one_off(a: &[u8], b: &[u8]) -> bool {
     let at = a.iter().zip(b).take_while(|(a, b)| a == b).count();
-    let rest = |letters: &[char], skip: usize| letters.get(at + skip..).map(<[char]>::to_vec);
+    let (rest, other) = (|skip: usize| a.get(at + skip..), |skip: usize| b.get(at + skip..));
     at > 0
-        && match a.len() as isize - b.len() as isize {
-            0 => at < a.len() && rest(a, 1) == rest(b, 1),
-            1 => rest(a, 1) == rest(b, 0),
-            -1 => rest(a, 0) == rest(b, 1),
-            _ => false,
+        && match a.len().cmp(&b.len()) {
+            std::cmp::Ordering::Equal => at < a.len() && rest(1) == other(1),
+            std::cmp::Ordering::Greater => rest(1) == other(0),
+            std::cmp::Ordering::Less => rest(0) == other(1),
         }
 }

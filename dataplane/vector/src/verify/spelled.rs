@@ -1,6 +1,8 @@
 //! The words of a prompt before they are read: contractions written out, numbers in digits, typing slips put right.
 //! Knows the other prompt only as words this one may have been meant to have.
 
+use std::collections::BTreeSet;
+
 use super::lex::{Kind, Lexeme};
 use super::reading::{self, Reading};
 use super::slips;
@@ -68,11 +70,16 @@ impl Words {
 
     /// Puts right what `is_known` calls no word and is one slip from a word of the other prompt or of the tables.
     pub fn correct(&mut self, other: &Self, tables: &Tables, is_known: impl Fn(&str) -> bool) {
+        /// Prompts with more words that the other has not are no slips apart.
+        const MOST_SLIPS: usize = 4;
         let is_word = |text: &str| tables.has_word(text) || is_known(text);
-        for word in self.0.iter_mut().filter(|word| word.kind == Kind::Word) {
-            if is_word(&word.text) || other.texts().any(|text| text == word.text) {
-                continue;
-            }
+        let elsewhere: BTreeSet<&str> = other.texts().collect();
+        let is_odd =
+            |word: &Word| word.kind == Kind::Word && !elsewhere.contains(word.text.as_str()) && !is_word(&word.text);
+        if self.0.iter().filter(|word| is_odd(word)).nth(MOST_SLIPS).is_some() {
+            return;
+        }
+        for word in self.0.iter_mut().filter(|word| is_odd(word)) {
             // Names are written in many ways that are not slips: only two letters that changed places are one.
             let plain = |meant: &&str| !word.capital && !other.has_capital(meant);
             let meant = slips::transposed(&word.text, other.texts())
