@@ -7,6 +7,9 @@ mod kernels;
 mod verify;
 
 pub use embed::{Embedder, LoadError, MAX_DIMS, MAX_MODEL_BYTES, MAX_TOKENIZER_BYTES, Scratch, Window};
-pub use index::{FLAT_MOST, Generation, Hit, IndexScratch, MAX_ENTRIES, Rebuild, Rebuilt, Writer, WriterError};
+pub use index::{
+    FLAT_MOST, Generation, Hit, IndexScratch, MAX_ENTRIES, MAX_TENANTS, Rebuild, Rebuilt, Room, Shares, Writer,
+    WriterError,
+};
 pub use kernels::{Kernel, Pick};
 pub use verify::{DEFAULT_THRESHOLD, Difference, MAX_COMPARED_BYTES, Verifier};

@@ -10,6 +10,7 @@ mod block;
 mod centres;
 mod code;
 mod quantised;
+mod shares;
 mod writer;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use block::Block;
 use centres::{CentreScratch, Centres};
 use quantised::Quantised;
+pub use shares::{MAX_TENANTS, Room, Shares};
 pub use writer::{MAX_ENTRIES, Rebuild, Rebuilt, Writer, WriterError};
 
 use crate::Kernel;
