@@ -157,15 +157,16 @@ impl<'a> Reader<'a> {
 
     /// `'quoted'`, but no apostrophe: a space before, and no letter after the closing one.
     fn single_quoted(&mut self) -> bool {
-        let Some(inside) = self.rest.strip_prefix('\'') else {
+        let Some(inside) = self.rest.strip_prefix('\'').filter(|_| self.after_space()) else {
             return false;
         };
+        let inside = start_of(inside);
         let closes = |at: &usize| {
             let next = inside.get(at + 1..).and_then(|after| after.chars().next());
             !next.is_some_and(char::is_alphanumeric)
         };
         let close = inside.match_indices('\'').map(|(at, _)| at).find(closes);
-        let Some(length) = close.filter(|length| *length > 0 && self.after_space()) else {
+        let Some(length) = close.filter(|length| *length > 0) else {
             return false;
         };
         self.push(inside.get(..length).unwrap_or("").to_owned(), Kind::Quote, false);
@@ -175,7 +176,7 @@ impl<'a> Reader<'a> {
 
     /// A link, a mail address, a path, a name of code: a run without spaces with marks no plain word has.
     fn address(&mut self) -> bool {
-        let run = self.rest.split(char::is_whitespace).next().unwrap_or("");
+        let run = start_of(self.rest).split(char::is_whitespace).next().unwrap_or("");
         let run = run.trim_end_matches(['.', ',', ';', ':', '!', '?', ')', ']', '}', '"', '\'', '>']);
         let wordy = run.chars().any(char::is_alphabetic);
         let marked = run.contains("://")
@@ -262,6 +263,12 @@ impl<'a> Reader<'a> {
         }
         self.skip(mark.len_utf8());
     }
+}
+
+/// What is looked through from any place of a text, so that no text makes reading it slow.
+fn start_of(text: &str) -> &str {
+    const REACH_BYTES: usize = 512;
+    text.get(..text.floor_char_boundary(REACH_BYTES)).unwrap_or(text)
 }
 
 /// `file.rs`, `example.org`: a dot between letters, which no abbreviation like "U.S." has after one letter only.

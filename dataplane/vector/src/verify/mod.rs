@@ -15,8 +15,8 @@ use spelled::Words;
 use tables::Tables;
 use words::Class;
 
-/// Longer prompts are served only when they are equal but for white space.
-pub const MAX_COMPARED_BYTES: usize = 16 << 10;
+/// Longer prompts are served only when they are equal but for white space: comparing takes about a microsecond a word.
+pub const MAX_COMPARED_BYTES: usize = 4 << 10;
 
 /// The similarity below which no candidate is looked at, unless configured otherwise: low, for similarity only finds
 /// what the verifier decides.

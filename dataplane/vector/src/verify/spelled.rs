@@ -197,8 +197,8 @@ fn particles(mut words: Vec<Word>) -> Vec<Word> {
         // "On" before a noun is no particle: only the clause's last word is moved.
         let ends = |at: &usize| words.get(at + 1).is_none_or(|next| next.kind == Kind::Break);
         if let Some(at) = particle.filter(ends) {
-            let particle = words.remove(at);
-            words.insert(verb + 1, particle);
+            // Within its reach only: a prompt may hold thousands of them.
+            words.get_mut(verb + 1..=at).unwrap_or_default().rotate_right(1);
         }
     }
     words
