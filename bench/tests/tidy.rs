@@ -61,6 +61,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "tollgate-wire",
             "tollgate-config",
             "tollgate-dialect",
+            "tollgate-vector",
         ],
     ),
 ];

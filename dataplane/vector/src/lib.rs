@@ -1,2 +1,15 @@
-//! Embedding and similarity search: pure compute. The room of the semantic cache and of routing by meaning, which
-//! configuration refuses with `not supported yet` until they are here.
+//! Embedding, similarity search, and the decision whether an answer to one prompt may serve another: pure compute. Bytes
+//! come in; no clock, file, thread or socket. The semantic cache and routing by meaning stand on it.
+
+mod embed;
+mod index;
+mod kernels;
+mod verify;
+
+pub use embed::{Embedder, LoadError, MAX_DIMS, MAX_MODEL_BYTES, MAX_TOKENIZER_BYTES, Scratch, Window};
+pub use index::{
+    FLAT_MOST, Generation, Hit, IndexScratch, MAX_ENTRIES, MAX_TENANTS, Rebuild, Rebuilt, Room, Shares, Writer,
+    WriterError,
+};
+pub use kernels::{Kernel, Pick};
+pub use verify::{DEFAULT_THRESHOLD, Difference, MAX_COMPARED_BYTES, Verifier};

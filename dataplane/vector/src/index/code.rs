@@ -1,0 +1,51 @@
+//! One bit a dimension: on which side of a centre a vector lies, after a rotation that spreads what it says evenly over
+//! all bits. Vectors that differ in few bits are near. Knows no index.
+
+/// Rounds of sign flips and Hadamard transforms: three mix any dimension into all.
+const ROUNDS: u64 = 3;
+const SIGN_SEED: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// As many bits as the next power of two holds the dimensions, by the word.
+pub const fn words(dims: usize) -> usize {
+    rotated_dims(dims) / 64
+}
+
+pub const fn rotated_dims(dims: usize) -> usize {
+    let power = dims.next_power_of_two();
+    if power < 64 { 64 } else { power }
+}
+
+/// Rotates a vector in place; it has [`rotated_dims`] lanes, zeros behind its dimensions.
+pub fn rotate(lanes: &mut [f32]) {
+    for round in 0..ROUNDS {
+        let mut state = SIGN_SEED.wrapping_add(round);
+        for lane in lanes.iter_mut() {
+            // SplitMix64's step: a fixed sequence of signs.
+            state = state.wrapping_add(SIGN_SEED);
+            if (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 63 == 1 {
+                *lane = -*lane;
+            }
+        }
+        let mut half = 1;
+        while half < lanes.len() {
+            for pair in lanes.chunks_exact_mut(2 * half) {
+                let (left, right) = pair.split_at_mut(half);
+                for (left, right) in left.iter_mut().zip(right) {
+                    (*left, *right) = (*left + *right, *left - *right);
+                }
+            }
+            half *= 2;
+        }
+    }
+    // Each round made it longer by the root of its lanes.
+    let shrink = (lanes.len() as f32).powf(-0.5 * ROUNDS as f32);
+    lanes.iter_mut().for_each(|lane| *lane *= shrink);
+}
+
+/// Appends the code of a rotated vector beside a rotated centre.
+pub fn encode(rotated: &[f32], centre: &[f32], code: &mut Vec<u64>) {
+    for (lanes, centre) in rotated.chunks(64).zip(centre.chunks(64)) {
+        let bits = lanes.iter().zip(centre).enumerate();
+        code.push(bits.fold(0, |word, (bit, (lane, centre))| word | u64::from(lane > centre) << bit));
+    }
+}
