@@ -283,8 +283,6 @@ mod tests {
                 usd: PicoUsd(1_234_001),
                 prices: PriceVersion(1),
             }),
-            estimated: false,
-            refusal: None,
             batch: None,
             request_body_bytes: 100,
             response_body_bytes: u64::MAX,

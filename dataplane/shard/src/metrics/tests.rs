@@ -40,8 +40,6 @@ fn record<'a>() -> Record<'a> {
             usd: PicoUsd(1_000_000_000_001),
             prices: PriceVersion(1),
         }),
-        estimated: false,
-        refusal: None,
         batch: None,
         request_body_bytes: 100,
         response_body_bytes: 200,
