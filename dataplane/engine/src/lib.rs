@@ -37,8 +37,8 @@ pub mod tick;
 mod upward;
 mod visible;
 
-pub use batches::CountedBatches;
 pub use access::AccessTokens;
+pub use batches::CountedBatches;
 pub use exchange::{Exchange, Input, Io, Local, Peer};
 pub use outputs::{Action, Outputs, Piece};
 pub use signers::Signers;

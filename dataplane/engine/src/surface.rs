@@ -258,10 +258,25 @@ static OPENAI_OTHERS: [Surface; 5] = [
 ];
 /// Calls whose bodies are forms with a file in them.
 static OPENAI_FORMS: [Surface; 4] = [
-    other("transcriptions", Dialect::OpenAi, Operation::Other(b"/audio/transcriptions")).taking_form(),
-    other("translations", Dialect::OpenAi, Operation::Other(b"/audio/translations")).taking_form(),
+    other(
+        "transcriptions",
+        Dialect::OpenAi,
+        Operation::Other(b"/audio/transcriptions"),
+    )
+    .taking_form(),
+    other(
+        "translations",
+        Dialect::OpenAi,
+        Operation::Other(b"/audio/translations"),
+    )
+    .taking_form(),
     other("image_edits", Dialect::OpenAi, Operation::Other(b"/images/edits")).taking_form(),
-    other("image_variations", Dialect::OpenAi, Operation::Other(b"/images/variations")).taking_form(),
+    other(
+        "image_variations",
+        Dialect::OpenAi,
+        Operation::Other(b"/images/variations"),
+    )
+    .taking_form(),
 ];
 static COHERE_OTHERS: [Surface; 2] = [
     other("rerank", Dialect::Cohere, Operation::Rerank),

@@ -31,8 +31,8 @@ mod turns_writer;
 mod usage;
 mod writer;
 
-pub(crate) use usage::usage_of_meta;
 use tollgate_wire::json::tap::Place;
+pub(crate) use usage::usage_of_meta;
 
 use crate::{
     canonical::{

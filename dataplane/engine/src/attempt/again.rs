@@ -149,7 +149,10 @@ fn same_target(exchange: &Exchange, io: &Io<'_>, route: &Route, ended: &Ended) -
         matches!(standing, Standing::Ejected { .. })
     };
     let place = order.iter().position(|&index| !ejected(index)).unwrap_or(0);
-    if !order.get(place).is_some_and(|&index| is_usable(exchange, io, route, index)) {
+    if !order
+        .get(place)
+        .is_some_and(|&index| is_usable(exchange, io, route, index))
+    {
         return None;
     }
     let wait_ms = backoff_ms(exchange, io, route).max(ended.retry_after_ms.unwrap_or(0));

@@ -50,7 +50,11 @@ pub(super) fn has_another(exchange: &Exchange, io: &Io<'_>, target: &Target) -> 
         return false;
     }
     let state = io.local.routing.look_at_provider(&pinned.snapshot, target.provider);
-    let rests = |turn: usize| state.and_then(|state| state.resting.get(turn)).is_some_and(|&until| until > io.now);
+    let rests = |turn: usize| {
+        state
+            .and_then(|state| state.resting.get(turn))
+            .is_some_and(|&until| until > io.now)
+    };
     (0..count).any(|turn| !rests(turn))
 }
 
@@ -65,7 +69,11 @@ pub(crate) fn turn(exchange: &Exchange, io: &Io<'_>, provider: usize) -> Result<
     }
     let sequence = io.local.sequence as usize;
     let resting = io.local.routing.look_at_provider(&pinned.snapshot, provider);
-    let rests = |turn: usize| resting.and_then(|state| state.resting.get(turn)).is_some_and(|&until| until > io.now);
+    let rests = |turn: usize| {
+        resting
+            .and_then(|state| state.resting.get(turn))
+            .is_some_and(|&until| until > io.now)
+    };
     let turns = || (0..count).map(|step| sequence.wrapping_add(step) % count);
     let usable = || turns().filter(|&turn| lack(turn).is_none());
     usable()

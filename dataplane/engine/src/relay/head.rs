@@ -18,9 +18,9 @@ use crate::{
     exchange::{Exchange, Io, Phase},
     names::header,
     outputs::{Action, ReplyFraming},
-    reply, speaks,
+    reply,
     snapshot::{TargetModel, write_target_lines},
-    upward, visible,
+    speaks, upward, visible,
 };
 
 pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseView<'_>) {

@@ -35,7 +35,9 @@ impl Api for Bedrock {
         ];
         let path = view.path();
         let named = memchr::memmem::find(path, MODEL).map(|at| &path[at + MODEL.len()..])?;
-        let embeds = [&b"amazon.titan-embed"[..], b"cohere."].iter().any(|family| named.starts_with(family));
+        let embeds = [&b"amazon.titan-embed"[..], b"cohere."]
+            .iter()
+            .any(|family| named.starts_with(family));
         if embeds && named.ends_with(b"/invoke") && view.head.method == Method::Post {
             return Some(&embeddings::Invoke);
         }
