@@ -96,7 +96,10 @@ fn what_a_provider_signed_goes_back_to_it_and_nowhere_else() {
     );
     assert_eq!(up["contents"][1]["parts"][0]["thoughtSignature"], "c2lnbmVk", "{up}");
     // The first target was never tried: the second failing is the end.
-    let (status, _, text) = reply(&rig.failed(1, UpstreamFault::Connect));
+    // It is tried again there, and its failing is the end.
+    assert_eq!(rig.failed(1, UpstreamFault::Connect), []);
+    assert!(matches!(&rig.expire()[..], [Did::Dial { provider, .. }] if provider == "gemini"));
+    let (status, _, text) = reply(&rig.failed(2, UpstreamFault::Connect));
     assert_eq!(status, 502);
     assert!(text.contains("'gemini'"), "{text}");
 }

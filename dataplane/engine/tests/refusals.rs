@@ -117,7 +117,7 @@ fn the_code_in_a_gemini_error_is_its_status() {
     let mut document = document();
     document.models = vec![model("m", &[("one", "x")])];
     for (method, path, status) in [
-        ("POST", "/v1beta/models/m:countTokens", 501),
+        ("POST", "/v1beta/models/m:countTokens", 400),
         ("GET", "/v1beta/models/m:generateContent", 405),
         ("POST", "/v1beta/models/nobody:generateContent", 404),
     ] {

@@ -42,7 +42,7 @@ pub(super) fn rest(exchange: &Exchange, io: &mut Io<'_>, target: &Target, answer
     }
 }
 
-/// Is there a credential that does not rest?
+/// Is there another credential that can be used, and does not rest?
 pub(super) fn has_another(exchange: &Exchange, io: &Io<'_>, target: &Target) -> bool {
     let pinned = exchange.pin();
     let count = pinned.snapshot.upstreams[target.provider].credentials.len();
@@ -50,12 +50,14 @@ pub(super) fn has_another(exchange: &Exchange, io: &Io<'_>, target: &Target) -> 
         return false;
     }
     let state = io.local.routing.look_at_provider(&pinned.snapshot, target.provider);
+    let credentials = &pinned.snapshot.upstreams[target.provider].credentials;
     let rests = |turn: usize| {
         state
             .and_then(|state| state.resting.get(turn))
             .is_some_and(|&until| until > io.now)
     };
-    (0..count).any(|turn| !rests(turn))
+    let lacks = |turn: usize| credentials[turn].lack(&io.local.tokens, io.unix_ms / 1_000).is_some();
+    (0..count).any(|turn| turn != exchange.call.credential && !rests(turn) && !lacks(turn))
 }
 
 /// Whose turn it is, of those that can be used now: the next that does not rest; when all do, the next. Else why none can.
