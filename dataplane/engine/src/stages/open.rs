@@ -18,7 +18,9 @@ pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
         surface.dialect,
         Some(Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Anthropic)
     );
-    if !names_objects || surface.operation != Operation::Chat {
+    // Anthropic counts the tokens of the same messages.
+    let has_messages = matches!(surface.operation, Operation::Chat | Operation::Other(b"/messages/count_tokens"));
+    if !names_objects || !has_messages {
         return Verdict::Next;
     }
     let values = exchange.admitted.named;
