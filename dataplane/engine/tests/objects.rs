@@ -189,6 +189,9 @@ fn anthropics_files_are_their_owners() {
     };
     let (_, sent, _) = call(&mut rig, ("POST /v1/messages", "mine", ANTHROPIC), &ask(&file), "{}");
     assert_eq!(sent, ask("file_011").replace("\"sonnet\"", "\"claude-sonnet\""));
+    let count = "POST /v1/messages/count_tokens";
+    let (_, counted, _) = call(&mut rig, (count, "mine", ANTHROPIC), &ask(&file), "{}");
+    assert_eq!(counted, sent);
     for (key, id) in [("rival", &*file), ("mine", "file_011")] {
         assert_eq!(status(&mut rig, ("POST /v1/messages", key, ANTHROPIC), &ask(id)), 404);
     }
