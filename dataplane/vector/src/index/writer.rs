@@ -13,7 +13,7 @@ use crate::Kernel;
 
 pub const MAX_ENTRIES: usize = 16 << 20;
 /// An index is built anew when it has grown or shrunk by this factor since its centres were found.
-const GROWTH: usize = 4;
+const GROWTH: usize = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriterError {
