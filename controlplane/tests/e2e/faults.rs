@@ -363,13 +363,14 @@ fn a_translated_answer_ends_with_its_last_event_and_its_connection_serves_the_ne
         stream
     });
     let mut setup = Setup::to(address);
-    setup.top = setup.top.replace("shards: 2", "shards: 1");
     setup.providers = setup.providers.replace("idle_timeout: 1s", "idle_timeout: 60s");
     let gateway = setup.start();
+    // One connection, for each shard has a pool of its own.
+    let mut client = Client::connect(gateway.address);
     for _ in 0..2 {
-        let answer = gateway
-            .post("/v1/messages", &[], &messages("openai/m", r#","stream":true"#))
-            .expect(200);
+        let body = messages("openai/m", r#","stream":true"#);
+        client.send(&request("POST", "/v1/messages", &with_key(&[]), body.as_bytes()));
+        let answer = client.read().expect("an answer").expect(200);
         assert!(answer.text().contains("message_stop"), "{}", answer.text());
         go_on.send(()).expect("the provider waits");
         until("the connection is idle", 10, || {

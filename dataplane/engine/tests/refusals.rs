@@ -303,3 +303,21 @@ fn a_provider_that_speaks_of_an_id_is_understood_by_who_sent_it() {
     let down = body_of(&rig.body(1, &event));
     assert_eq!(down, event.replace("'resp_raw1'", &format!("'{sealed}'")));
 }
+
+#[test]
+fn of_a_long_stream_the_beginning_is_read_and_the_rest_taken_to_be_alike() {
+    let mut document = document();
+    document.providers[0].1.may_ask_stream_usage = false;
+    let mut rig = Rig::new(document);
+    rig.chat(&ASKS.replacen('{', r#"{"stream":true,"#, 1));
+    rig.connected(1);
+    rig.answer(1, EVENTS);
+    for _ in 0..100 {
+        assert_eq!(body_of(&rig.body(1, &CHUNK.repeat(100))).len(), 100 * CHUNK.len());
+    }
+    rig.body(1, LAST);
+    rig.end(1);
+    let record = rig.exchange.record();
+    let output = record.usage.and_then(|usage| usage.output).unwrap_or(0);
+    assert!(record.estimated && (50_000..200_000).contains(&output), "{output}");
+}

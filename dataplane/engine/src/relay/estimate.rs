@@ -17,17 +17,47 @@ use crate::{
     surface::Operation,
 };
 
+/// So much of a stream is read, which costs more than to let it pass; the rest of a longer one is taken to be alike.
+const MAX_READ_BYTES: u64 = 256 * 1024;
+
 /// Counts what an answer says that passes untouched.
 #[derive(Debug)]
 pub(super) struct Said {
     counter: AnswerCounter,
-    /// Of a stream; `None` once it could not be read.
+    /// Of a stream; `None` once it is not read any more.
     reader: Option<Box<dyn ReadStream>>,
+    read_bytes: u64,
+    passed_bytes: u64,
 }
 
 impl Said {
+    /// The tokens so far.
+    fn tokens(&self) -> u64 {
+        let tokens = u128::from(self.counter.estimate().tokens);
+        let all = tokens * u128::from(self.passed_bytes) / u128::from(self.read_bytes.max(1));
+        // A whole answer was read whole.
+        let tokens = if self.read_bytes < self.passed_bytes {
+            all
+        } else {
+            tokens
+        };
+        u64::try_from(tokens).unwrap_or(u64::MAX)
+    }
+
     pub fn feed(&mut self, bytes: &[u8]) {
-        let Said { counter, reader } = self;
+        self.passed_bytes += bytes.len() as u64;
+        if self.read_bytes > MAX_READ_BYTES {
+            self.reader = None;
+        }
+        let Said {
+            counter,
+            reader,
+            read_bytes,
+            ..
+        } = self;
+        if reader.is_some() {
+            *read_bytes += bytes.len() as u64;
+        }
         let read = reader
             .as_mut()
             .map(|reader| reader.feed(bytes, &mut |event| counter.take(event)));
@@ -46,6 +76,8 @@ pub(super) fn said(exchange: &Exchange) -> Option<Box<Said>> {
         Box::new(Said {
             counter: counter(exchange),
             reader: Some(speaks::of(Dialect::OpenAi).stream_reader()),
+            read_bytes: 0,
+            passed_bytes: 0,
         })
     })
 }
@@ -70,7 +102,12 @@ pub(super) fn of_whole(exchange: &mut Exchange, body: &[u8]) {
     let mut take = |event: &Event<'_>| counter.take(event);
     // What cannot be read said nothing.
     if speaks::of(dialect).read_answer(body, &mut take).is_ok() {
-        exchange.relay.said = Some(Box::new(Said { counter, reader: None }));
+        exchange.relay.said = Some(Box::new(Said {
+            counter,
+            reader: None,
+            read_bytes: 0,
+            passed_bytes: 0,
+        }));
     }
 }
 
@@ -100,8 +137,8 @@ pub(crate) fn estimate(exchange: &mut Exchange, io: &mut Io<'_>) {
     let output = match (&relay.translating.answering, &relay.said) {
         // What failed is not billed.
         (Some(answering), _) if answering.has_failed() => return,
-        (Some(answering), _) => answering.said(),
-        (None, Some(said)) => said.counter.estimate(),
+        (Some(answering), _) => answering.said().tokens,
+        (None, Some(said)) => said.tokens(),
         (None, None) => return,
     };
     let Some(dialect) = exchange.facts.surface.dialect else {
@@ -124,7 +161,7 @@ pub(crate) fn estimate(exchange: &mut Exchange, io: &mut Io<'_>) {
         .map(|request| tokens::estimate_prompt(&request, model, DEFAULT_EXACT_BYTES, &mut io.local.memo).tokens);
     exchange.facts.usage = Some(Usage {
         input,
-        output: Some(output.tokens),
+        output: Some(output),
         ..Usage::default()
     });
     exchange.facts.estimated = true;
