@@ -83,17 +83,15 @@ pub(super) fn plan(exchange: &Exchange, io: &mut Io<'_>, ended: &Ended) -> Optio
     if let Some(plan) = other_credential(exchange, io, route, ended) {
         return Some(plan);
     }
-    // A credential that is refused is refused again.
-    let listed = ended
-        .status
-        .is_none_or(|status| route.retry.on_status.contains(&status));
-    let plan = other_target(exchange, io, route)
-        .map(|(place, free)| (Plan { place, wait_ms: 0 }, free))
-        .or_else(|| Some((same_target(exchange, io, route, ended).filter(|_| listed)?, false)))?;
-    match plan {
-        (plan, true) => Some(plan),
-        (plan, false) => paid(io, route).then_some(plan),
+    // A credential that is refused may be so everywhere: that is for the operator to mend.
+    if ended.status.is_some_and(|status| !route.retry.on_status.contains(&status)) {
+        return None;
     }
+    let (plan, is_free) = match other_target(exchange, io, route) {
+        Some((place, is_free)) => (Plan { place, wait_ms: 0 }, is_free),
+        None => (same_target(exchange, io, route, ended)?, false),
+    };
+    (is_free || paid(io, route)).then_some(plan)
 }
 
 fn paid(io: &mut Io<'_>, route: &Route) -> bool {

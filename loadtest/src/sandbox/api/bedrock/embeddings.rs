@@ -150,6 +150,6 @@ mod tests {
         refused("/model/cohere.embed-v4%3A0/invoke", br#"{"texts":["a"]}"#, "input_type");
         let rerank = "/model/cohere.rerank-v3-5%3A0/invoke";
         refused(rerank, br#"{"query":"a","documents":["b"]}"#, "api_version");
-        refused("/model/m/invoke", b"{}", "model identifier");
+        refused("/model/cohere.unheard-of/invoke", b"{}", "model identifier");
     }
 }
