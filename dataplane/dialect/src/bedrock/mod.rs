@@ -19,7 +19,7 @@ mod vendor;
 mod writer;
 
 pub use fault::error_type;
-pub use usage::usage_of_answer;
+pub use usage::{usage_of_answer, usage_of_object};
 
 use crate::{
     canonical::{

@@ -11,8 +11,12 @@ use crate::{
 
 /// The usage of a whole answer, or of a `metadata` event's payload; `None` when it reports none or is no JSON object.
 pub fn usage_of_answer(body: &[u8]) -> Option<Usage> {
-    let usage = locate::find(body)?.span.of(body);
-    read(Node::document(usage).ok()?)
+    usage_of_object(locate::find(body)?.span.of(body))
+}
+
+/// Reads the bytes of a `usage` value; `None` when it is no object, or says nothing.
+pub fn usage_of_object(object: &[u8]) -> Option<Usage> {
+    read(Node::document(object).ok()?)
 }
 
 /// Reads a `usage` object; `None` when it says nothing.

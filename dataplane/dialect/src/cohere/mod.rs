@@ -32,7 +32,7 @@ mod usage;
 mod writer;
 
 pub(crate) use usage::usage_of_meta;
-pub use usage::{read_event, usage_of_answer};
+pub use usage::{read_event, usage_of_answer, usage_of_object};
 
 use crate::{
     canonical::{

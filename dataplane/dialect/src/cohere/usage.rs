@@ -14,7 +14,7 @@ use crate::{
 
 /// The usage of a whole answer; `None` when it reports none or is no JSON object.
 pub fn usage_of_answer(body: &[u8]) -> Option<Usage> {
-    Node::document(locate::find(body)?.span.of(body)).ok().and_then(read)
+    usage_of_object(locate::find(body)?.span.of(body))
 }
 
 /// Takes what one event of a stream (`message-end`) says into `total`; true when it said something. Call it only for
@@ -26,6 +26,11 @@ pub fn read_event(data: &[u8], total: &mut Usage) -> bool {
     };
     let said = Node::document(value.span.of(data)).ok().and_then(read);
     said.inspect(|usage| total.merge(usage)).is_some()
+}
+
+/// Reads the bytes of a `usage` value; `None` when it is no object, or says nothing.
+pub fn usage_of_object(object: &[u8]) -> Option<Usage> {
+    read(Node::document(object).ok()?)
 }
 
 /// `meta` of embeddings, which counts pictures by themselves.

@@ -21,6 +21,7 @@ mod usage;
 mod writer;
 
 pub(crate) use content::data_url;
+pub use usage::usage_of_object;
 
 use crate::{
     canonical::{

@@ -8,6 +8,11 @@ use crate::{
     usage::{Usage, without},
 };
 
+/// Reads the bytes of a `usage` value; `None` when it is no object, or says nothing.
+pub fn usage_of_object(object: &[u8]) -> Option<Usage> {
+    read(Node::document(object).ok()?)
+}
+
 /// `None` where it says nothing.
 pub(super) fn read(usage: Node<'_>) -> Option<Usage> {
     let count = |path: &[&str]| usage.at(path)?.unsigned();

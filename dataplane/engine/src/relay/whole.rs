@@ -3,9 +3,9 @@
 
 use tollgate_config::document::Dialect;
 use tollgate_dialect::{
-    anthropic,
+    anthropic, bedrock, cohere,
     embed::{self, Shape},
-    openai_chat,
+    gemini, openai_chat, openai_responses,
     usage::Usage,
 };
 use tollgate_wire::json::tap::{Tap, Tapped};
@@ -107,6 +107,7 @@ impl Says {
     fn member(self) -> &'static str {
         match self {
             Says::Embed(shape) => embed::usage_member(shape),
+            Says::Chat(Some(Dialect::Gemini)) => "usageMetadata",
             Says::Chat(_) | Says::Nothing => "usage",
         }
     }
@@ -126,10 +127,16 @@ impl Says {
             return None;
         };
         match self {
-            Says::Chat(Some(Dialect::OpenAi)) => openai_chat::usage_of_object(object),
-            Says::Chat(Some(Dialect::Anthropic)) => anthropic::usage_of_object(object),
+            Says::Chat(dialect) => match dialect? {
+                Dialect::OpenAi => openai_chat::usage_of_object(object),
+                Dialect::OpenAiResponses => openai_responses::usage_of_object(object),
+                Dialect::Anthropic => anthropic::usage_of_object(object),
+                Dialect::Gemini => gemini::usage_of_object(object),
+                Dialect::Cohere => cohere::usage_of_object(object),
+                Dialect::Bedrock => bedrock::usage_of_object(object),
+            },
             Says::Embed(shape) => embed::usage_of_member(shape, object),
-            Says::Chat(_) | Says::Nothing => None,
+            Says::Nothing => None,
         }
     }
 }
