@@ -19,7 +19,10 @@ pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
         Some(Dialect::OpenAi | Dialect::OpenAiResponses | Dialect::Anthropic)
     );
     // Anthropic counts the tokens of the same messages.
-    let has_messages = matches!(surface.operation, Operation::Chat | Operation::Other(b"/messages/count_tokens"));
+    let has_messages = matches!(
+        surface.operation,
+        Operation::Chat | Operation::Other(b"/messages/count_tokens")
+    );
     if !names_objects || !has_messages {
         return Verdict::Next;
     }
