@@ -297,6 +297,57 @@ fn answers_that_pass_are_read_for_their_tokens_whole_and_long() {
 }
 
 #[test]
+fn long_answers_of_chats_that_pass_are_read_for_their_tokens_in_every_dialect() {
+    let text = "word ".repeat(20_000);
+    let hello = json!([{"role": "user", "content": "hi"}]);
+    let chat = |model: &str| json!({"model": model, "max_tokens": 9, "messages": hello, "input": "hi"});
+    let counts = json!({"input_tokens": 6, "output_tokens": 1});
+    for (path, body, answer) in [
+        (
+            "/v1/chat/completions",
+            chat("openai"),
+            json!({"choices": [{"message": {"content": text}}], "usage": {"prompt_tokens": 6}}),
+        ),
+        (
+            "/v1/responses",
+            chat("openai-responses"),
+            json!({"output": [text], "usage": counts}),
+        ),
+        (
+            "/v1/messages",
+            chat("anthropic"),
+            json!({"content": [text], "usage": counts}),
+        ),
+        (
+            "/v1beta/models/gemini:generateContent",
+            json!({"contents": [{"parts": [{"text": "hi"}]}]}),
+            json!({"candidates": [text], "usageMetadata": {"promptTokenCount": 6}}),
+        ),
+        (
+            "/v2/chat",
+            chat("cohere"),
+            json!({"message": {"content": [text]}, "usage": {"billed_units": counts}}),
+        ),
+        (
+            "/model/bedrock/converse",
+            json!({"messages": [{"role": "user", "content": [{"text": "hi"}]}]}),
+            json!({"output": text, "usage": {"inputTokens": 6, "outputTokens": 1}}),
+        ),
+    ] {
+        let mut rig = Rig::new(six());
+        post(&mut rig, path, &body);
+        rig.connected(1);
+        rig.answer(1, JSON_HEAD);
+        for piece in answer.to_string().as_bytes().chunks(16_000) {
+            rig.body(1, str::from_utf8(piece).expect("ASCII"));
+        }
+        rig.end(1);
+        let used = rig.exchange.record().usage.and_then(|usage| usage.input);
+        assert_eq!(used, Some(6), "{path}");
+    }
+}
+
+#[test]
 fn geminis_batch_names_the_providers_model_wherever_it_names_one() {
     let mut rig = Rig::new(six());
     let request = |text: &str| json!({"model": "models/gemini", "content": {"parts": [{"text": text}]}});

@@ -75,6 +75,10 @@ fn finish(exchange: &mut Exchange, io: &mut Io<'_>) {
         io.out.arena.truncate(start);
         return translated::unreadable(exchange, io, bad.reason);
     }
+    if let Some(single) = exchange.call.single_mut() {
+        // Said: a slow client does not keep them.
+        single.answers = Vec::new();
+    }
     translated::whole(exchange, io, 200, start);
     attempt::log_end(exchange, io, AttemptOutcome::Ok);
     exchange.finish(io, Outcome::Complete, Action::End);
