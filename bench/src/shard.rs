@@ -86,6 +86,10 @@ impl Shard {
         for bytes in &answer.reads {
             self.feed(call, Input::UpstreamBody(attempt, bytes), &call.body);
         }
+        if self.out.actions.contains(&Action::End) {
+            // A translated stream ends with the provider's last event, whatever its framing still says.
+            return;
+        }
         self.feed(call, Input::UpstreamEnd(attempt), &call.body);
     }
 
