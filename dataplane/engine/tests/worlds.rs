@@ -32,12 +32,15 @@ enum Now {
 
 type Behaviour = Box<dyn Fn(usize, Tick) -> Now>;
 
+/// When, in which order, at which place, of which use of it, and what.
+type Event = (u64, u64, usize, u64, What);
+
 struct World {
     behaviour: Behaviour,
     shards: Vec<Local>,
     calls: Vec<Call>,
     free: Vec<usize>,
-    events: BinaryHeap<Reverse<(u64, u64, usize, u64, What)>>,
+    events: BinaryHeap<Reverse<Event>>,
     sequence: u64,
     luck: u64,
     seen: Seen,

@@ -84,7 +84,10 @@ pub(super) fn plan(exchange: &Exchange, io: &mut Io<'_>, ended: &Ended) -> Optio
         return Some(plan);
     }
     // A credential that is refused may be so everywhere: that is for the operator to mend.
-    if ended.status.is_some_and(|status| !route.retry.on_status.contains(&status)) {
+    if ended
+        .status
+        .is_some_and(|status| !route.retry.on_status.contains(&status))
+    {
         return None;
     }
     let (plan, is_free) = match other_target(exchange, io, route) {

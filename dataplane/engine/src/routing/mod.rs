@@ -36,7 +36,7 @@ impl Luck {
 
     /// Below `bound`, which is not zero. The bias is less than `bound` in 2^64.
     pub fn below(&mut self, bound: u64) -> u64 {
-        (u128::from(self.next()) * u128::from(bound) >> 64) as u64
+        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 
     /// In (0, 1].
