@@ -6,6 +6,7 @@ use std::{io, path::Path};
 use sha2::{Digest, Sha256};
 use tollgate_config::{Document, Problem, document::Reference, link::StoredKey};
 use tollgate_engine::{
+    Snapshot,
     identity::KeyTable,
     snapshot::{self, Secrets},
 };
@@ -29,16 +30,32 @@ pub fn dry_run(revision: u64, document: &Document, keys: &[StoredKey]) -> Result
     if !problems.is_empty() {
         return Err(problems);
     }
-    if let Err(found) = snapshot::compile(revision, document.clone(), &secrets) {
-        problems.extend(found);
+    compile(revision, document, &secrets, keys).map(|_| Truth { admin_token_sha256 })
+}
+
+/// The document in force and its keys, compiled to be asked about.
+pub fn compiled(revision: u64, document: &Document, keys: &[StoredKey]) -> Result<(Snapshot, KeyTable), Vec<Problem>> {
+    let (secrets, problems) = read_secrets(document);
+    match problems.is_empty() {
+        true => compile(revision, document, &secrets, keys),
+        false => Err(problems),
     }
-    if let Err(found) = KeyTable::build(document, &secrets, keys) {
-        problems.extend(found);
-    }
-    if problems.is_empty() {
-        Ok(Truth { admin_token_sha256 })
-    } else {
-        Err(problems)
+}
+
+fn compile(
+    revision: u64,
+    document: &Document,
+    secrets: &Secrets,
+    keys: &[StoredKey],
+) -> Result<(Snapshot, KeyTable), Vec<Problem>> {
+    let snapshot = snapshot::compile(revision, document.clone(), secrets);
+    let table = KeyTable::build(document, secrets, keys);
+    match (snapshot, table) {
+        (Ok(snapshot), Ok(table)) => Ok((snapshot, table)),
+        (snapshot, table) => {
+            let faults = snapshot.err().into_iter().chain(table.err());
+            Err(faults.flatten().collect())
+        }
     }
 }
 

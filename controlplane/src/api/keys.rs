@@ -109,7 +109,7 @@ pub async fn revoke(
     Ok(Json(json!({"name": name, "revoked": true})))
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Answer<T> {
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Answer<T> {
     serde_json::from_slice(body).map_err(|e| ApiProblem::bad_request(format!("the body cannot be read: {e}")))
 }
 

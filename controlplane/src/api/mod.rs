@@ -4,6 +4,7 @@
 mod config;
 mod drain;
 mod events;
+mod explain;
 mod keys;
 mod later;
 mod metrics;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::routing::{MethodRouter, delete, get, post, put};
 
-use super::{config, drain, events, keys, later, metrics, openapi, revisions, status};
+use super::{config, drain, events, explain, keys, later, metrics, openapi, revisions, status};
 use crate::plane::Plane;
 
 pub struct Route {
@@ -47,6 +47,10 @@ const CHANGED: &[(u16, &str)] = &[
 const KEY_BODY: &str = r#"{"type":"object","required":["name"],"properties":{"name":{"type":"string"},
 "team":{"type":"string"},"user":{"type":"string"},"models":{"type":"array","items":{"type":"string"}},
 "expires":{"type":"string","description":"RFC 3339, or a duration from now such as 30d"}}}"#;
+const EXPLAIN_BODY: &str = r#"{"type":"object","required":["key"],"properties":{"model":{"type":"string"},
+"key":{"type":"string","description":"the name of a key"},"body":{"type":"object","description":"as the client would send it"},
+"path":{"type":"string","description":"/v1/chat/completions unless given"},
+"headers":{"type":"object","additionalProperties":{"type":"string"}}}}"#;
 const ROTATE_BODY: &str = r#"{"type":"object","properties":{"overlap":{"type":"string",
 "description":"how long the former secret stays good; 24h by default"}}}"#;
 
@@ -241,18 +245,31 @@ pub const ROUTES: &[Route] = &[
         answers: &[(200, "serving")],
         handler: || post(drain::resume),
     },
+    Route {
+        method: "post",
+        path: "/v1/explain",
+        summary: "What would become of a call, stage by stage; nothing is sent",
+        parameters: &[],
+        body: Some(EXPLAIN_BODY),
+        answers: &[
+            (
+                200,
+                "stages: each with its decision and why, and route's with every candidate",
+            ),
+            (409, "the document in force cannot be compiled here, with each fault"),
+        ],
+        handler: || post(explain::ask),
+    },
     LATER_USAGE,
     LATER_LIMITS,
     LATER_PURGE,
     LATER_FEEDBACK,
-    LATER_EXPLAIN,
 ];
 
 const LATER_USAGE: Route = later_route("get", "/v1/usage", || get(later::refuse));
 const LATER_LIMITS: Route = later_route("get", "/v1/limits/{scope}/{name}", || get(later::refuse));
 const LATER_PURGE: Route = later_route("post", "/v1/cache/purge", || post(later::refuse));
 const LATER_FEEDBACK: Route = later_route("post", "/v1/feedback", || post(later::refuse));
-const LATER_EXPLAIN: Route = later_route("post", "/v1/explain", || post(later::refuse));
 
 const fn later_route(method: &'static str, path: &'static str, handler: fn() -> MethodRouter<Arc<Plane>>) -> Route {
     let answers = &[(501, "not supported yet")];

@@ -4,6 +4,7 @@ mod apply;
 mod check;
 mod document;
 mod events;
+mod explain;
 mod history;
 mod keys;
 mod planes;
@@ -80,10 +81,10 @@ enum Command {
     /// The data plane alone (runs tollgate-dataplane)
     #[command(disable_help_flag = true)]
     Dataplane(planes::Rest),
+    /// What would become of a call, stage by stage, with reasons and costs; nothing is sent
+    Explain(explain::ExplainArguments),
     #[command(hide = true)]
     Usage(planes::Rest),
-    #[command(hide = true)]
-    Explain(planes::Rest),
     #[command(hide = true)]
     Cache(planes::Rest),
     #[command(hide = true)]
@@ -207,7 +208,7 @@ fn dispatch(cli: Cli) -> Result<(), CliError> {
             Ok(())
         }
         Command::Usage(_) => planes::later("usage"),
-        Command::Explain(_) => planes::later("explain"),
+        Command::Explain(arguments) => wait(explain::run(&client, arguments, output)),
         Command::Cache(_) => planes::later("cache"),
         Command::Route(_) => planes::later("route"),
         Command::Prices(command) => prices::run(command, output),

@@ -154,3 +154,92 @@ fn an_operator_is_told_of_targets_that_are_left_alone() {
     let told = String::from_utf8_lossy(&events.read_until(b"\n\n").expect("its end")).into_owned();
     assert!(told.contains("both/*") && told.contains("first/*"), "{told}");
 }
+
+#[test]
+fn explain_says_what_would_become_of_a_call_and_sends_nothing() {
+    let sandbox = Sandbox::start();
+    let mut setup = Setup::to(sandbox.address);
+    setup.providers = [
+        provider_with("dear", "openai", sandbox.address, ", prices: openai"),
+        provider_with("cheap", "openai", sandbox.address, ", prices: openai"),
+        provider_with("picky", "openai", sandbox.address, ", prices: openai"),
+    ]
+    .concat();
+    setup.models = "  smart: { strategy: lowest_cost, targets: [ { provider: dear, model: gpt-4o }, \
+                    { provider: cheap, model: gpt-4o-mini }, \
+                    { provider: picky, model: gpt-4o-mini, when: { tags: { app: reports } } } ] }\n"
+        .to_owned();
+    setup.keys =
+        "  tester: { secret: env:TOLLGATE_TEST_KEY }\n  few: { secret: env:TOLLGATE_TEST_FEW, models: [ other ] }\n"
+            .to_owned();
+    setup.environment = vec![("TOLLGATE_TEST_FEW".to_owned(), "tg-few-secret".to_owned())];
+    let gateway = setup.start();
+    let body = gateway.folder().join("body.json");
+    std::fs::write(&body, r#"{"messages":[{"role":"user","content":"hello there"}]}"#).expect("a body");
+    let file = body.display().to_string();
+    let ask = |more: &[&str]| {
+        let mut arguments = vec!["explain", "--model", "smart", "--file", &file, "--output", "json"];
+        arguments.extend(more);
+        let output = gateway.cli(&arguments);
+        let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        (output.status.code(), told)
+    };
+    let (code, told) = ask(&["--key", "tester"]);
+    assert_eq!(code, Some(0), "{told}");
+    let stages = told["stages"].as_array().expect("stages");
+    let names: Vec<&str> = stages.iter().filter_map(|stage| stage["stage"].as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "match",
+            "identify",
+            "admit",
+            "authorize",
+            "open",
+            "limit",
+            "guard",
+            "cache",
+            "route"
+        ]
+    );
+    let route = &stages[8];
+    assert_eq!(route["decision"], "cheap/gpt-4o-mini is asked first", "{route}");
+    let candidates = route["candidates"].as_array().expect("candidates");
+    let of = |name: &str| {
+        candidates
+            .iter()
+            .find(|one| one["provider"] == name)
+            .expect("a candidate")
+    };
+    assert_eq!(
+        (&of("cheap")["chosen"], &of("dear")["chosen"]),
+        (&true.into(), &false.into())
+    );
+    let usd = |name: &str| {
+        of(name)["expected_cost_usd"]
+            .as_str()
+            .and_then(|text| text.parse::<f64>().ok())
+    };
+    assert!(usd("cheap") > Some(0.0) && usd("dear") > usd("cheap"), "{candidates:?}");
+    assert!(
+        of("picky")["why"].as_str().is_some_and(|why| why.contains("`when`")),
+        "{candidates:?}"
+    );
+
+    let (code, told) = ask(&["--key", "tester", "--header", "x-tollgate-tags: app=reports"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.to_string().contains("picky"), "{told}");
+    let (_, told) = ask(&["--key", "few"]);
+    let last = told["stages"]
+        .as_array()
+        .and_then(|stages| stages.last())
+        .expect("a stage");
+    assert_eq!(
+        (&last["stage"], &last["decision"]),
+        (&"authorize".into(), &"refused with 403, code model_not_allowed".into())
+    );
+    let (code, told) = ask(&["--key", "nobody"]);
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.to_string().contains("there is no key 'nobody'"), "{told}");
+    assert_eq!(sandbox.arrivals().len(), 0, "nothing is sent");
+}

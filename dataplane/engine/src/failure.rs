@@ -12,7 +12,7 @@ use crate::{
     names::code,
 };
 
-pub(crate) use render::{fault, write_body, write_event};
+pub(crate) use render::{fault, message, write_body, write_event};
 
 /// Who is to blame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -168,6 +168,23 @@ impl KeyTable {
             .filter(|slot| !self.hidden.contains(&slot.key.0))
     }
 
+    /// The key of this name.
+    pub(crate) fn named(&self, name: &str) -> Option<KeyId> {
+        let changed = self
+            .changed
+            .by_name
+            .get(name)
+            .map(|index| index + self.base.entries.len() as u32);
+        let base = || {
+            self.base
+                .by_name
+                .get(name)
+                .copied()
+                .filter(|index| !self.hidden.contains(index))
+        };
+        changed.or_else(base).map(KeyId)
+    }
+
     pub(crate) fn entry(&self, id: KeyId) -> &KeyEntry {
         let index = id.0 as usize;
         match self.base.entries.get(index) {

@@ -13,6 +13,7 @@ mod cors;
 pub mod cost;
 mod decode;
 pub mod exchange;
+pub mod explain;
 mod facts;
 pub mod failure;
 pub mod identity;

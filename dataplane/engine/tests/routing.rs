@@ -10,7 +10,11 @@ use tollgate_config::{
     document::{Breaker, Conditions, Retry, Sticky, Strategy, Tier},
     prices::{Builder, Class, Entry, PriceList, ServiceTier},
 };
-use tollgate_engine::{exchange::UpstreamFault, record::AttemptOutcome};
+use tollgate_engine::{
+    exchange::UpstreamFault,
+    explain::{Asked, explain},
+    record::AttemptOutcome,
+};
 
 const CHAT: &str = r#"{"model":"gpt","messages":[{"role":"user","content":"hi"}]}"#;
 const FINE: &str = "HTTP/1.1 200 OK\ncontent-type: application/json\ncontent-length: 2\n";
@@ -504,4 +508,58 @@ fn a_model_that_is_known_to_lack_something_is_not_asked_for_it() {
         "word ".repeat(40_000)
     );
     assert_eq!(dialled(&rig.chat(&long))[0].0, "two", "its context is too small");
+}
+
+#[test]
+fn an_explanation_runs_the_stages_and_dials_nobody() {
+    let rig = Rig::new(strategy(Strategy::Weighted));
+    let ask = |key: &str, path: &str, body: &str| {
+        let asked = Asked {
+            key,
+            path,
+            body: body.as_bytes(),
+            headers: "",
+        };
+        explain(&rig.pinned, &asked, rig::NOW_UNIX_MS)
+    };
+    let told = ask("all", "/v1/chat/completions", CHAT).expect("a call of a model");
+    let route = told.last().expect("route");
+    assert_eq!((route.stage, route.candidates.len()), ("route", 2));
+    assert_eq!(route.candidates.iter().filter(|candidate| candidate.chosen).count(), 1);
+    assert!(
+        route.candidates.iter().all(|candidate| candidate.why.contains("lot")),
+        "{route:?}"
+    );
+    // The other dialects' paths as well.
+    assert!(
+        ask(
+            "all",
+            "/v1beta/models/gpt:generateContent",
+            r#"{"contents":[{"parts":[{"text":"hi"}]}]}"#
+        )
+        .is_ok()
+    );
+    for (key, path, body, stage) in [
+        (
+            "few",
+            "/v1/chat/completions",
+            r#"{"model":"sonnet","messages":[]}"#,
+            "authorize",
+        ),
+        ("all", "/v1/chat/completions", r#"{"messages":[]}"#, "admit"),
+        ("all", "/v1/nowhere", "{}", "match"),
+    ] {
+        let told = ask(key, path, body).expect("stages");
+        let last = told.last().expect("a stage");
+        assert_eq!(last.stage, stage, "{told:?}");
+        assert!(last.decision.starts_with("refused with 4"), "{last:?}");
+    }
+    for (key, path) in [
+        ("all", "/v1/files"),
+        ("all", "/providers/one/x"),
+        ("nobody", "/v1/chat/completions"),
+        ("all", "no path"),
+    ] {
+        assert!(ask(key, path, CHAT).is_err(), "{key} {path}");
+    }
 }

@@ -108,7 +108,7 @@ fn anthropic_type(status: u16) -> &'static str {
     }
 }
 
-fn message(exchange: &Exchange, failure: &Failure) -> Cow<'static, str> {
+pub(crate) fn message(exchange: &Exchange, failure: &Failure) -> Cow<'static, str> {
     match failure.culprit {
         Culprit::Client => client_message(exchange, &failure.kind),
         Culprit::Upstream => upstream_message(exchange, &failure.kind).into(),

@@ -281,6 +281,18 @@ fn score(strategy: Strategy, (index, target): (usize, &Target), asked: &Asked<'_
     }
 }
 
+/// What a strategy goes by, for people.
+pub(crate) const fn words(strategy: Strategy) -> &'static str {
+    match strategy {
+        Strategy::Priority => "its place in the list",
+        Strategy::Weighted => "lot, as its weight says",
+        Strategy::LeastLatency => "latency",
+        Strategy::LeastBusy => "the calls under way",
+        Strategy::Headroom => "what is left of its provider's limits",
+        Strategy::LowestCost => "expected cost",
+    }
+}
+
 /// Smaller than any difference that counts.
 fn tie_break(luck: &mut Luck) -> f64 {
     luck.unit() * 1e-6

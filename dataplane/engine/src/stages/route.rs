@@ -68,6 +68,27 @@ fn reaches(exchange: &Exchange, io: &Io<'_>, target: &Target) -> bool {
     serves(exchange, target) && target.when.as_ref().is_none_or(|when| when.hold(exchange, io.request))
 }
 
+/// Why a target is not in a call's order.
+pub(crate) fn obstacle(exchange: &Exchange, io: &Io<'_>, target: &Target) -> &'static str {
+    let pinned = exchange.pin();
+    let upstream = &pinned.snapshot.upstreams[target.provider];
+    if !upward::reaches(exchange.facts.surface, upstream) {
+        return "its provider does not have what the path asks for";
+    }
+    if exchange.call.only_provider.is_some_and(|only| only != target.provider) {
+        return "the request carries what another provider signed or keeps";
+    }
+    if target
+        .when
+        .as_ref()
+        .is_some_and(|when| !when.hold(exchange, io.request))
+    {
+        return "its `when` does not hold for this call";
+    }
+    let needs = Needs::of(exchange.admitted.body(io.body));
+    needs.lacking(target.facts).unwrap_or("it is not asked for this call")
+}
+
 /// Can the target be asked for what the path is for, and may it be?
 fn serves(exchange: &Exchange, target: &Target) -> bool {
     let pinned = exchange.pin();

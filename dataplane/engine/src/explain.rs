@@ -1,0 +1,265 @@
+//! What would become of a call, stage by stage, with reasons and numbers: nothing is sent. Runs the very stages that calls
+//! run, up to where the first target would be dialled.
+
+use std::{net::IpAddr, rc::Rc};
+
+use tollgate_config::money::PicoUsd;
+use tollgate_wire::{
+    head::{RequestHead, RequestView},
+    http1::read::{self, Limits, Progress},
+};
+
+use crate::{
+    Tick,
+    exchange::{Exchange, Io, Local, Peer, Pinned},
+    failure::{self, Failure},
+    outputs::Outputs,
+    routing::choose::{self, Reckoning},
+    snapshot::{Route, Target, TargetModel},
+    stage::Verdict,
+    stages::{matching, route},
+};
+
+/// A call as its client would make it.
+pub struct Asked<'a> {
+    /// The name of the key it would come with.
+    pub key: &'a str,
+    /// `/v1/chat/completions` or any other path that calls a model.
+    pub path: &'a str,
+    pub body: &'a [u8],
+    /// Header lines, each with its line end.
+    pub headers: &'a str,
+}
+
+/// What one stage decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explained {
+    pub stage: &'static str,
+    pub decision: String,
+    pub why: String,
+    /// Of `route`: every target of the model, in the document's order.
+    pub candidates: Vec<Candidate>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    pub provider: String,
+    pub model: String,
+    /// It would be asked first.
+    pub chosen: bool,
+    pub why: String,
+    /// Of this call, by the prices that are known.
+    pub expected_cost: Option<PicoUsd>,
+}
+
+/// The stages up to the first that refuses, or up to the choice of a target. An error is what is wrong with the question.
+pub fn explain(pinned: &Rc<Pinned>, asked: &Asked<'_>, unix_ms: u64) -> Result<Vec<Explained>, String> {
+    let head = format!(
+        "POST {} HTTP/1.1\r\nhost: explain\r\n{}content-length: {}\r\n\r\n",
+        asked.path,
+        asked.headers,
+        asked.body.len()
+    );
+    let mut parsed = RequestHead::default();
+    match read::request(head.as_bytes(), &Limits::default(), &mut parsed) {
+        Ok(Progress::Complete) => {}
+        Ok(_) => return Err(format!("'{}' is no path", asked.path)),
+        Err(bad) => {
+            return Err(format!(
+                "a request of this path and these headers is malformed: {bad:?}"
+            ));
+        }
+    }
+    let (mut local, mut out) = (Local::default(), Outputs::default());
+    let mut io = Io {
+        now: Tick(1_000_000_000),
+        unix_ms,
+        ready: true,
+        request: RequestView {
+            head: &parsed,
+            buf: head.as_bytes(),
+        },
+        body: asked.body,
+        local: &mut local,
+        out: &mut out,
+    };
+    let mut exchange = Exchange::default();
+    let peer = Peer {
+        address: IpAddr::from([127, 0, 0, 1]),
+        loopback: true,
+        listener: None,
+    };
+    exchange.begin(pinned.clone(), peer, io.now);
+    walk(&mut exchange, &mut io, asked)
+}
+
+fn walk(exchange: &mut Exchange, io: &mut Io<'_>, asked: &Asked<'_>) -> Result<Vec<Explained>, String> {
+    let mut told = Vec::new();
+    match matching::enter(exchange, io) {
+        Verdict::Next => {
+            let name = exchange.facts.surface.name;
+            let why = format!("POST {} is a call of it", asked.path);
+            told.push(step("match", format!("surface '{name}'"), why));
+        }
+        Verdict::Refuse(failure) => return Ok(vec![refused("match", exchange, &failure)]),
+        Verdict::Pause | Verdict::Taken => return Err("the gateway would answer this itself".to_owned()),
+    }
+    for stage in exchange.facts.surface.stages {
+        match stage.name {
+            "identify" => match exchange.pin().keys.named(asked.key) {
+                Some(key) => exchange.facts.key = Some(key),
+                None => return Err(format!("there is no key '{}'", asked.key)),
+            },
+            "admit" => exchange.admitted.asked_for_body = true,
+            "match" | "authorize" | "open" | "limit" | "guard" | "cache" | "route" => {}
+            // Whatever comes now would call somebody.
+            _ => break,
+        }
+        let verdict = match stage.name {
+            "identify" => Verdict::Next,
+            _ => (stage.enter)(exchange, io),
+        };
+        match verdict {
+            Verdict::Next => told.push(passed(stage.name, exchange, io)),
+            Verdict::Refuse(failure) => {
+                let mut last = refused(stage.name, exchange, &failure);
+                if stage.name == "route" {
+                    last.candidates = candidates(exchange, io);
+                }
+                told.push(last);
+                return Ok(told);
+            }
+            Verdict::Pause | Verdict::Taken => break,
+        }
+    }
+    if told.last().is_some_and(|last| last.stage == "route") {
+        return Ok(told);
+    }
+    Err(format!("'{}' is no path that calls a model by its name", asked.path))
+}
+
+fn step(stage: &'static str, decision: String, why: String) -> Explained {
+    Explained {
+        stage,
+        decision,
+        why,
+        candidates: Vec::new(),
+    }
+}
+
+fn refused(stage: &'static str, exchange: &Exchange, failure: &Failure) -> Explained {
+    let decision = format!("refused with {}, code {}", failure.kind.status(), failure.kind.code());
+    step(stage, decision, failure::message(exchange, failure).into_owned())
+}
+
+fn passed(stage: &'static str, exchange: &Exchange, io: &Io<'_>) -> Explained {
+    let pinned = exchange.pin();
+    let facts = &exchange.facts;
+    let key = facts.key.map(|key| pinned.keys.entry(key));
+    let or_none = |name: Option<&str>| name.unwrap_or("none").to_owned();
+    match stage {
+        "identify" => {
+            let team = or_none(key.and_then(|key| key.team.as_deref()));
+            let user = or_none(key.and_then(|key| key.user.as_deref()));
+            let name = key.map_or("?", |key| &*key.name);
+            step(
+                "identify",
+                format!("key '{name}'"),
+                format!("team: {team}; user: {user}"),
+            )
+        }
+        "admit" => {
+            let how = if facts.stream { "streamed" } else { "whole" };
+            let why = format!("answered {how}; {} bytes of body", facts.request_body_bytes);
+            step("admit", format!("model '{}'", facts.model_asked), why)
+        }
+        "authorize" => {
+            let why = "the key's `models` have it, or it has none".to_owned();
+            step("authorize", format!("may use '{}'", facts.model_asked), why)
+        }
+        "open" => {
+            let why = match exchange.call.pinned_by {
+                Some(member) => format!("'{member}' names what lives at one provider: the call goes there"),
+                None => "the request names nothing that lives at a provider".to_owned(),
+            };
+            step("open", "passed".to_owned(), why)
+        }
+        "route" => chosen(exchange, io),
+        stage => step(stage, "passed".to_owned(), "nothing is configured".to_owned()),
+    }
+}
+
+fn chosen(exchange: &Exchange, io: &Io<'_>) -> Explained {
+    let candidates = candidates(exchange, io);
+    let first = candidates.iter().find(|candidate| candidate.chosen);
+    let decision = first.map_or_else(
+        || "no target".to_owned(),
+        |first| format!("{}/{} is asked first", first.provider, first.model),
+    );
+    let strategies = route_of(exchange, |route| {
+        let names: Vec<&str> = route.tiers.iter().map(|tier| tier.strategy.name()).collect();
+        match names.len() {
+            0 | 1 => format!("strategy: {}", names.first().unwrap_or(&"priority")),
+            _ => format!("tiers in order: {}", names.join(", ")),
+        }
+    });
+    Explained {
+        candidates,
+        ..step("route", decision, strategies.unwrap_or_default())
+    }
+}
+
+fn route_of<T>(exchange: &Exchange, look: impl FnOnce(&Route) -> T) -> Option<T> {
+    let pinned = exchange.pin();
+    let model = exchange.facts.model.as_ref()?.model.0 as usize;
+    Some(look(pinned.snapshot.routes.get(model)?))
+}
+
+fn candidates(exchange: &Exchange, io: &Io<'_>) -> Vec<Candidate> {
+    let pinned = exchange.pin();
+    let told = route_of(exchange, |route| {
+        let reckoning = Reckoning::new(exchange, io, route);
+        let told = route.targets.iter().enumerate().map(|(index, target)| {
+            let place = exchange
+                .call
+                .order
+                .as_slice()
+                .iter()
+                .position(|&at| usize::from(at) == index);
+            let model = match &target.model {
+                TargetModel::Fixed { name, .. } => name.to_string(),
+                TargetModel::Star { before, after } => {
+                    let star = exchange.facts.model.as_ref().map_or(0..0, |found| found.star.clone());
+                    let matched = exchange.facts.model_asked.get(star).unwrap_or_default();
+                    format!("{before}{matched}{after}")
+                }
+            };
+            Candidate {
+                provider: pinned.snapshot.endpoints[target.provider].provider.clone(),
+                model,
+                chosen: place == Some(0),
+                why: why(exchange, io, (route, index, target), place),
+                expected_cost: reckoning.cost(target, &io.local.routing, (io.now, io.unix_ms)),
+            }
+        });
+        told.collect()
+    });
+    told.unwrap_or_default()
+}
+
+/// Why a target has its place, or none.
+fn why(
+    exchange: &Exchange,
+    io: &Io<'_>,
+    (route, index, target): (&Route, usize, &Target),
+    place: Option<usize>,
+) -> String {
+    match place {
+        Some(place) => {
+            let tier = route.tiers.iter().find(|tier| tier.targets.contains(&index));
+            let by = tier.map_or("its place in the list", |tier| choose::words(tier.strategy));
+            format!("number {} by {by}", place + 1)
+        }
+        None => route::obstacle(exchange, io, target).to_owned(),
+    }
+}
