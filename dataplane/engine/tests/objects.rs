@@ -2,12 +2,36 @@
 
 mod rig;
 
+use std::sync::Arc;
+
 use rig::{Did, Rig, body_of, dialled, env, header, key, model, provider, reply, sent};
 use serde_json::{Value, json};
-use tollgate_config::{Document, document::Dialect};
+use tollgate_config::{
+    Document,
+    document::Dialect,
+    money::PicoUsd,
+    prices::{Builder, Class, Entry, PriceList, ServiceTier},
+};
 use tollgate_engine::{Input, outputs::Rest};
 
+/// Twice as much as for a batch, unless it is one.
+fn prices() -> PriceList {
+    let mut builder = Builder::default();
+    for (tier, factor) in [(ServiceTier::Standard, 2), (ServiceTier::Batch, 1)] {
+        for (class, tenths) in [(Class::Input, 10), (Class::CacheRead, 1), (Class::Output, 40)] {
+            builder.set(0, tier, class, factor * tenths * 100_000);
+        }
+    }
+    let entry = Entry {
+        patterns: vec![("*".into(), Arc::new(builder.build().expect("input has a price")))],
+        ..Entry::default()
+    };
+    PriceList { entries: vec![entry] }
+}
+
 fn rig() -> Rig {
+    let mut gpts = provider("gpts", Dialect::OpenAiResponses);
+    gpts.1.prices = prices();
     let own = |name: &str, team: &str| {
         let mut own = key(name, &[]);
         own.1.team = Some(team.into());
@@ -19,7 +43,7 @@ fn rig() -> Rig {
         id_secret: Some(env("ID_SECRET_OF_THIRTY_TWO_CHARACTERS")),
         providers: vec![
             provider("claude", Dialect::Anthropic),
-            provider("gpts", Dialect::OpenAiResponses),
+            gpts,
         ],
         models: vec![
             model("gpt", &[("gpts", "gpt-real")]),
@@ -308,6 +332,10 @@ fn a_batch_counts_when_it_is_over_and_of_several_models_without_a_name() {
             .map(|usage| (usage.input, usage.cache_read, usage.output, usage.reasoning));
         assert_eq!(used, counts.then_some((Some(20), Some(10), Some(10), Some(2))));
         assert_eq!(record.upstream_model, counts.then_some("gpt-real"));
+        // At a batch's price: one dollar for a million tokens of input, a tenth of it cached, and four of output.
+        let micro_usd = 20 + 1 + 4 * (10 + 2);
+        let cost = record.cost.map(|cost| cost.usd);
+        assert_eq!(cost, counts.then_some(PicoUsd(micro_usd * 1_000_000)), "{status}");
     }
 
     let made = r#"{"id":"msgbatch_8","type":"message_batch"}"#;
