@@ -41,10 +41,7 @@ fn rig() -> Rig {
     Rig::new(Document {
         max_body_bytes: 1024 * 1024,
         id_secret: Some(env("ID_SECRET_OF_THIRTY_TWO_CHARACTERS")),
-        providers: vec![
-            provider("claude", Dialect::Anthropic),
-            gpts,
-        ],
+        providers: vec![provider("claude", Dialect::Anthropic), gpts],
         models: vec![
             model("gpt", &[("gpts", "gpt-real")]),
             model("sonnet", &[("claude", "claude-sonnet")]),

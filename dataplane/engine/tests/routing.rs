@@ -154,6 +154,33 @@ fn the_quicker_target_gets_the_calls() {
 }
 
 #[test]
+fn a_target_that_refuses_quickly_is_not_quick() {
+    let mut rig = Rig::new(strategy(Strategy::LeastLatency));
+    let mut refused = 0;
+    for _ in 0..200 {
+        let mut provider = first(&mut rig);
+        rig.connected(1);
+        if provider == "one" {
+            refused += 1;
+            provider = dialled(&rig.answer(1, "HTTP/1.1 429 Slow\ncontent-length: 0\n"))[0]
+                .0
+                .clone();
+            rig.connected(2);
+        }
+        assert_eq!(provider, "two");
+        let attempt = if rig.exchange.record().attempts == 2 { 2 } else { 1 };
+        rig.now = rig.now.plus_ms(50);
+        rig.answer(attempt, FINE);
+        rig.body(attempt, "{}");
+        rig.end(attempt);
+    }
+    assert!(
+        refused <= 3,
+        "{refused} of 200 calls went to a target that answers none"
+    );
+}
+
+#[test]
 fn the_idler_target_gets_the_call() {
     let mut rig = Rig::new(strategy(Strategy::LeastBusy));
     let busy = first(&mut rig);

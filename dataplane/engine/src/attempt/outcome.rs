@@ -7,10 +7,13 @@ use crate::{
     exchange::{Exchange, Io},
     outputs::TargetChange,
     routing::{health::Change, latency::Class, prefixes::Prefixes},
+    snapshot::{Route, Target},
 };
 
 /// A provider that asks for patience is not ill, one that fails is.
 const TOO_MANY_REQUESTS: u16 = 429;
+/// What a call that got no answer counts as where a strategy goes by latency: a target that refuses quickly is not quick.
+const UNANSWERED_NS: u64 = 30_000_000_000;
 
 pub(super) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseView<'_>) {
     let Some(live) = exchange.call.live else { return };
@@ -29,16 +32,13 @@ pub(super) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, answer: Respons
         return failed(exchange, io);
     }
     if status == TOO_MANY_REQUESTS {
-        return;
+        return note_latency(exchange, io, route, target, UNANSWERED_NS);
     }
     let change = io.local.routing.went_well(io.now, target, &route.breaker, took_ns);
     tell(exchange, io, live.target, change);
     if status < 400 {
         io.local.routing.model(route.slot).budget.succeeded(io.now);
-        if route.measures {
-            let class = Class::of(io.body.len(), exchange.facts.stream);
-            io.local.routing.note_latency(io.now, target, class, took_ns);
-        }
+        note_latency(exchange, io, route, target, took_ns);
         if route.reckons {
             let prefixes = Prefixes::of(exchange.admitted.body(io.body));
             let seen = io.local.routing.target(target).seen.get_or_insert_default();
@@ -53,8 +53,16 @@ pub(super) fn failed(exchange: &mut Exchange, io: &mut Io<'_>) {
     let pinned = exchange.pin();
     let route = &pinned.snapshot.routes[route_index(exchange)];
     let target = &route.targets[live.target];
+    note_latency(exchange, io, route, target, UNANSWERED_NS);
     let change = io.local.routing.went_wrong(io.now, target, &route.breaker);
     tell(exchange, io, live.target, change);
+}
+
+fn note_latency(exchange: &Exchange, io: &mut Io<'_>, route: &Route, target: &Target, took_ns: u64) {
+    if route.measures {
+        let class = Class::of(io.body.len(), exchange.facts.stream);
+        io.local.routing.note_latency(io.now, target, class, took_ns);
+    }
 }
 
 fn tell(exchange: &Exchange, io: &mut Io<'_>, target: usize, change: Option<Change>) {

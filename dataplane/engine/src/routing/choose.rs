@@ -217,9 +217,10 @@ fn bear_with_some(order: &Order, standings: &mut [Standing; MAX_TARGETS], breake
             .filter(|&index| matches!(standings[index], Standing::Ejected { .. }))
             .count()
     };
-    let most = (usize::from(order.len) * breaker.max_ejected_percent as usize).div_ceil(100);
-    // With all of them left alone nobody would be asked.
-    let most = most.min(usize::from(order.len) - 1);
+    let share = usize::from(order.len) * breaker.max_ejected_percent as usize / 100;
+    // One may always be, unless none may; with all of them left alone nobody would be asked.
+    let least = usize::from(breaker.max_ejected_percent > 0);
+    let most = share.max(least).min(usize::from(order.len) - 1);
     let mut over = ejected(standings).saturating_sub(most);
     while over > 0 {
         let soonest = indexes().filter_map(|index| match standings[index] {
