@@ -167,7 +167,8 @@ fn explain_says_what_would_become_of_a_call_and_sends_nothing() {
     .concat();
     setup.models = "  smart: { strategy: lowest_cost, targets: [ { provider: dear, model: gpt-4o }, \
                     { provider: cheap, model: gpt-4o-mini }, \
-                    { provider: picky, model: gpt-4o-mini, when: { tags: { app: reports } } } ] }\n"
+                    { provider: picky, model: gpt-4o-mini, when: { tags: { app: reports } } } ] }\n  \
+                    other: { targets: [ { provider: dear, model: gpt-4o } ] }\n"
         .to_owned();
     setup.keys =
         "  tester: { secret: env:TOLLGATE_TEST_KEY }\n  few: { secret: env:TOLLGATE_TEST_FEW, models: [ other ] }\n"
