@@ -119,8 +119,7 @@ pub(crate) fn route_index(exchange: &Exchange) -> usize {
     let facts = &exchange.facts;
     match (&facts.model, facts.direct) {
         (Some(found), _) => found.model.0 as usize,
-        // Behind the models' routes stands one for each provider.
-        (None, Some(provider)) => exchange.pin().snapshot.document.models.len() + provider,
+        (None, Some(provider)) => exchange.pin().snapshot.direct_route(provider),
         (None, None) => unreachable!("a call is begun for a model or a provider that was found"),
     }
 }
@@ -204,16 +203,20 @@ pub(crate) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, 
         renew_token(exchange, io);
     }
     outcome::answered(exchange, io, answer);
-    let ended = Ended::answered(exchange, answer);
-    if ended.may_be_tried_again(exchange)
-        && let Some(plan) = again::plan(exchange, io, &ended)
-    {
-        give_up(exchange, io, AttemptOutcome::Status);
-        return go(exchange, io, plan);
+    // Nothing else can be tried again, or make another model take over.
+    if status >= 400 {
+        let ended = Ended::answered(exchange, answer);
+        if ended.may_be_tried_again(exchange)
+            && let Some(plan) = again::plan(exchange, io, &ended)
+        {
+            give_up(exchange, io, AttemptOutcome::Status);
+            return go(exchange, io, plan);
+        }
+        if takeover::suspects(exchange, answer) {
+            return;
+        }
     }
-    if !takeover::suspects(exchange, answer) {
-        relay::head(exchange, io, answer);
-    }
+    relay::head(exchange, io, answer);
 }
 
 /// Does what was planned.

@@ -130,6 +130,11 @@ impl Call {
         }
     }
 
+    /// Tries since the last model took over.
+    pub fn tried_here(&self) -> u8 {
+        self.tried - self.tried_before
+    }
+
     /// An empty buffer to translate into; give it back with `forget_translated`.
     pub fn take_spare_body(&mut self) -> Vec<u8> {
         self.forget_translated();

@@ -14,7 +14,10 @@ use crate::{
     exchange::{Exchange, Io, Local, Peer, Pinned},
     failure::{self, Failure},
     outputs::Outputs,
-    routing::choose::{self, Reckoning},
+    routing::{
+        choose::{self, Reckoning},
+        needs,
+    },
     snapshot::{Route, Target, TargetModel},
     stage::Verdict,
     stages::{matching, route},
@@ -260,6 +263,13 @@ fn why(
             let by = tier.map_or("its place in the list", |tier| choose::words(tier.strategy));
             format!("number {} by {by}", place + 1)
         }
-        None => route::obstacle(exchange, io, target).to_owned(),
+        None => {
+            let known = || needs::lacking(exchange.admitted.body(io.body), target.facts);
+            let obstacle = route::obstacle(exchange, io, target).map(route::Obstacle::words);
+            obstacle
+                .or_else(known)
+                .unwrap_or("it is not asked for this call")
+                .to_owned()
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! What is known of a request so far: the source of its record and of the headers that name it.
 
+use std::borrow::Cow;
+
 use tollgate_config::prices::ServiceTier;
 use tollgate_dialect::usage::Usage;
 
@@ -8,6 +10,7 @@ use crate::{
     cost::Cost,
     exchange::{Local, Peer},
     identity::KeyId,
+    percent,
     record::Outcome,
     snapshot::Resolved,
     surface::{self, Surface},
@@ -138,6 +141,15 @@ impl Facts {
         }
         self.refusal.clear();
         self.refusal.push_str(&words[..end]);
+    }
+
+    /// The model that a path names, where its surface has it there.
+    pub fn model_in_path<'a>(&self, path: &'a [u8]) -> Option<Cow<'a, str>> {
+        let name = self.surface.model_in_path(path).map(percent::decode)?;
+        Some(match name {
+            Cow::Borrowed(name) => String::from_utf8_lossy(name),
+            Cow::Owned(name) => Cow::Owned(String::from_utf8_lossy(&name).into_owned()),
+        })
     }
 
     /// From now on the upstream is waited for.

@@ -221,7 +221,25 @@ pub struct ResponseView<'a> {
     pub buf: &'a [u8],
 }
 
+/// A value that is one decimal number.
+pub fn number(value: &[u8]) -> Option<u64> {
+    std::str::from_utf8(value).ok()?.trim().parse().ok()
+}
+
+impl Fields {
+    /// The first field of a name that is none of the known ones, in whichever case.
+    pub fn named(&self, name: &[u8], buf: &[u8]) -> Option<&Field> {
+        let mut lines = self.lines.iter();
+        lines.find(|field| field.name.of(buf).eq_ignore_ascii_case(name))
+    }
+}
+
 impl<'a> RequestView<'a> {
+    /// The value of a field that need not be a known one; a known one is found quicker with `get`.
+    pub fn named(&self, name: &[u8]) -> Option<&'a [u8]> {
+        self.head.fields.named(name, self.buf).map(|f| f.value.of(self.buf))
+    }
+
     pub fn get(&self, known: Known) -> Option<&'a [u8]> {
         self.head.fields.get(known).map(|f| f.value.of(self.buf))
     }
@@ -236,6 +254,11 @@ impl<'a> RequestView<'a> {
 }
 
 impl<'a> ResponseView<'a> {
+    /// The value of a field that need not be a known one; a known one is found quicker with `get`.
+    pub fn named(&self, name: &[u8]) -> Option<&'a [u8]> {
+        self.head.fields.named(name, self.buf).map(|f| f.value.of(self.buf))
+    }
+
     pub fn get(&self, known: Known) -> Option<&'a [u8]> {
         self.head.fields.get(known).map(|f| f.value.of(self.buf))
     }

@@ -203,22 +203,13 @@ pub fn write_answer(
 pub const TOO_LONG: BadAnswer = BadAnswer::new("it is longer than the gateway translates");
 
 /// The top-level member of an answer that says what was used.
-pub fn usage_member(shape: Shape) -> &'static str {
-    match shape {
-        Shape::OpenAi => "usage",
-        Shape::GeminiOne | Shape::GeminiMany => "usageMetadata",
-        Shape::Cohere | Shape::CohereOnBedrock { .. } => "meta",
-        Shape::Titan | Shape::TitanText => "inputTextTokenCount",
-    }
-}
-
-/// The same where it is an object, for a long answer that is listened to. Titan's answers are short.
 pub(crate) fn usage_places(shape: Shape) -> &'static [Place] {
     match shape {
         Shape::OpenAi => &[&["usage"]],
         Shape::GeminiOne | Shape::GeminiMany => &[&["usageMetadata"]],
         Shape::Cohere | Shape::CohereOnBedrock { .. } => &[&["meta"]],
-        Shape::Titan | Shape::TitanText => &[],
+        // A number, which is not listened for: these answers are short.
+        Shape::Titan | Shape::TitanText => &[&["inputTextTokenCount"]],
     }
 }
 
@@ -237,7 +228,10 @@ pub fn usage_of_answer(shape: Shape, body: &[u8]) -> Option<Usage> {
     match shape {
         // Found without a walk over the vectors.
         Shape::OpenAi => openai_chat::usage_of_answer(body),
-        _ => usage_of_member(shape, Node::document(body).ok()?.get(usage_member(shape))?.raw()),
+        _ => usage_of_member(
+            shape,
+            Node::document(body).ok()?.at(usage_places(shape).first()?)?.raw(),
+        ),
     }
 }
 

@@ -3,7 +3,7 @@
 //! The first move to another target that is well is free: that is failover. Every further try, and every try at the same
 //! target, is paid from the model's retry budget.
 
-use tollgate_wire::head::{Known, ResponseView};
+use tollgate_wire::head::{Known, ResponseView, number};
 
 use super::{credentials, route_index};
 use crate::{
@@ -39,15 +39,18 @@ impl Ended {
         }
     }
 
+    /// By an answer that is an error.
     pub fn answered(exchange: &Exchange, answer: ResponseView<'_>) -> Self {
         let status = answer.head.status;
         let pinned = exchange.pin();
         let retry = &pinned.snapshot.routes[route_index(exchange)].retry;
-        let asks = status >= 400 && retry.respect_retry_after;
         Self {
             outcome: AttemptOutcome::Status,
             status: Some(status),
-            retry_after_ms: if asks { retry_after_ms(answer) } else { None },
+            retry_after_ms: match retry.respect_retry_after {
+                true => retry_after_ms(answer),
+                false => None,
+            },
         }
     }
 
@@ -76,8 +79,7 @@ pub(super) fn plan(exchange: &Exchange, io: &mut Io<'_>, ended: &Ended) -> Optio
         return None;
     }
     let allowed = route.retry.attempts.clamp(1, MAX_ATTEMPTS);
-    let tried = exchange.call.tried - exchange.call.tried_before;
-    if u32::from(tried) >= allowed {
+    if u32::from(exchange.call.tried_here()) >= allowed {
         return None;
     }
     if let Some(plan) = other_credential(exchange, io, route, ended) {
@@ -115,7 +117,7 @@ fn other_target(exchange: &Exchange, io: &Io<'_>, route: &Route) -> Option<(usiz
     }
     let rest = || (exchange.call.place + 1..order.len()).filter(|&place| is_usable(exchange, io, route, order[place]));
     match rest().find(|&place| is_well(place)) {
-        Some(place) => Some((place, exchange.call.tried - exchange.call.tried_before == 1)),
+        Some(place) => Some((place, exchange.call.tried_here() == 1)),
         None => Some((rest().next()?, false)),
     }
 }
@@ -179,10 +181,6 @@ fn backoff_ms(exchange: &Exchange, io: &Io<'_>, route: &Route) -> u64 {
 
 /// Seconds (RFC 9110 §10.2.3), or OpenAI's and Azure's `retry-after-ms`. A date is not read: clocks differ.
 fn retry_after_ms(answer: ResponseView<'_>) -> Option<u64> {
-    let number = |value: &[u8]| std::str::from_utf8(value).ok()?.trim().parse::<u64>().ok();
-    let mut fields = answer.head.fields.lines.iter();
-    let ms = fields
-        .find(|field| field.known == Known::Other && field.name.of(answer.buf).eq_ignore_ascii_case(b"retry-after-ms"));
-    ms.and_then(|field| number(field.value.of(answer.buf)))
-        .or_else(|| Some(number(answer.get(Known::RetryAfter)?)?.saturating_mul(1_000)))
+    let ms = answer.named(b"retry-after-ms").and_then(number);
+    ms.or_else(|| Some(number(answer.get(Known::RetryAfter)?)?.saturating_mul(1_000)))
 }

@@ -1,6 +1,6 @@
 //! Which of a provider's credentials a call goes up with: their turns go round, and one that was refused rests.
 
-use tollgate_wire::head::{Known, ResponseView};
+use tollgate_wire::head::{Known, ResponseView, number};
 
 use crate::{
     access::Lack,
@@ -26,9 +26,7 @@ pub(super) fn rest(exchange: &Exchange, io: &mut Io<'_>, target: &Target, answer
     if count < 2 {
         return;
     }
-    let seconds = answer
-        .get(Known::RetryAfter)
-        .and_then(|value| std::str::from_utf8(value).ok()?.trim().parse::<u64>().ok());
+    let seconds = answer.get(Known::RetryAfter).and_then(number);
     let rest_ms = match (answer.head.status, seconds) {
         (401, _) => REFUSED_MS,
         (_, Some(seconds)) => seconds.saturating_mul(1_000).min(MAX_REST_MS),

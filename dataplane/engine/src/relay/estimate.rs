@@ -13,7 +13,7 @@ use tollgate_dialect::{
 use super::Mode;
 use crate::{
     exchange::{Exchange, Io},
-    percent, speaks,
+    speaks,
     surface::Operation,
 };
 
@@ -144,12 +144,7 @@ pub(crate) fn estimate(exchange: &mut Exchange, io: &mut Io<'_>) {
     let Some(dialect) = exchange.facts.surface.dialect else {
         return;
     };
-    let in_path = exchange
-        .facts
-        .surface
-        .model_in_path(io.request.path())
-        .map(percent::decode);
-    let in_path = in_path.as_deref().map(String::from_utf8_lossy);
+    let in_path = exchange.facts.model_in_path(io.request.path());
     let path = PathFacts {
         model: in_path.as_deref(),
         stream: exchange.facts.stream,

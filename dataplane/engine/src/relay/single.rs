@@ -8,7 +8,7 @@ use tollgate_dialect::{
     embed::{self, CallFacts},
     rerank,
 };
-use tollgate_wire::head::ResponseView;
+use tollgate_wire::head::{ResponseView, number};
 
 use super::translated;
 use crate::{
@@ -24,15 +24,7 @@ const INPUT_TOKENS: &[u8] = b"x-amzn-bedrock-input-token-count";
 
 /// Takes what the head says of usage.
 pub(super) fn note_head(exchange: &mut Exchange, answer: ResponseView<'_>) {
-    let mut lines = answer.head.fields.lines.iter();
-    let named = lines.find(|field| field.name.of(answer.buf).eq_ignore_ascii_case(INPUT_TOKENS));
-    let tokens = named.and_then(|field| {
-        str::from_utf8(field.value.of(answer.buf))
-            .ok()?
-            .trim()
-            .parse::<u64>()
-            .ok()
-    });
+    let tokens = answer.named(INPUT_TOKENS).and_then(number);
     if let (Some(tokens), Some(single)) = (tokens, exchange.call.single_mut()) {
         single.head_tokens = Some(single.head_tokens.unwrap_or(0).saturating_add(tokens));
     }
@@ -107,9 +99,6 @@ fn write(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<(), BadAnswer> {
             let used = embed::write_answer((client, target), body, &single.answers, &call, out)?;
             exchange.facts.usage = Some(used.usage);
             exchange.facts.estimated = used.estimated;
-            if let Some(single) = exchange.call.single_mut() {
-                single.estimated = used.estimated;
-            }
             Ok(())
         }
     }

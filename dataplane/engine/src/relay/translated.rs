@@ -177,7 +177,7 @@ fn send_head(exchange: &mut Exchange, io: &mut Io<'_>, status: u16, content_type
     if let Some(fault) = &translating.fault {
         reply::write_fault_header(out, exchange, fault);
     }
-    if exchange.call.single().is_some_and(|single| single.estimated) {
+    if exchange.facts.estimated {
         write::header(out, header::ESTIMATED, b"true");
     }
     reply::write_common_lines(exchange, io);

@@ -15,7 +15,7 @@ use tollgate_wire::{
     },
 };
 
-use super::{Luck, Routing, conditions, health::Standing, latency::Class, prefixes::Prefixes, state::ModelState};
+use super::{Luck, Routing, health::Standing, latency::Class, prefixes::Prefixes, state::ModelState};
 use crate::{
     Tick,
     exchange::{Exchange, Io},
@@ -367,7 +367,7 @@ fn sticky_luck(exchange: &Exchange, request: RequestView<'_>, sticky: &Sticky) -
     let held = match sticky {
         Sticky::Key => key.map(|key| key.name.as_bytes()),
         Sticky::User => key.and_then(|key| Some(key.user.as_deref()?.as_bytes())),
-        Sticky::Header(name) => conditions::header(request, name),
+        Sticky::Header(name) => request.named(name.as_bytes()).map(<[u8]>::trim_ascii),
     };
     held.filter(|held| !held.is_empty()).map(|held| Luck::new(hash(held)))
 }

@@ -44,8 +44,11 @@ impl Conditions {
             let mut tags = exchange.facts.tags.split(',').filter_map(|tag| tag.split_once('='));
             tags.any(|(own_name, own_value)| own_name.trim() == &**name && own_value.trim() == &**value)
         };
-        let has_header =
-            |(name, value): &(Box<str>, Box<str>)| header(request, name).is_some_and(|own| own == value.as_bytes());
+        let has_header = |(name, value): &(Box<str>, Box<str>)| {
+            request
+                .named(name.as_bytes())
+                .is_some_and(|own| own.trim_ascii() == value.as_bytes())
+        };
         self.body_bytes.contains(&exchange.facts.request_body_bytes)
             && named(&self.keys, key.map(|key| &*key.name))
             && named(&self.teams, key.and_then(|key| key.team.as_deref()))
@@ -53,11 +56,4 @@ impl Conditions {
             && self.tags.iter().all(has_tag)
             && self.headers.iter().all(has_header)
     }
-}
-
-/// The value of a request's header, `name` in lower case.
-pub(crate) fn header<'a>(request: RequestView<'a>, name: &str) -> Option<&'a [u8]> {
-    let mut fields = request.head.fields.lines.iter();
-    let field = fields.find(|field| field.name.of(request.buf).eq_ignore_ascii_case(name.as_bytes()))?;
-    Some(field.value.of(request.buf).trim_ascii())
 }

@@ -1,6 +1,6 @@
 //! What is left of that which a provider grants, as the heads of its answers tell.
 
-use tollgate_wire::head::{Known, ResponseView};
+use tollgate_wire::head::{Known, ResponseView, number};
 
 use crate::Tick;
 
@@ -83,10 +83,6 @@ fn parse_name(name: &[u8]) -> Option<(&[u8], bool)> {
     ends(b"-limit")
         .map(|kind| (kind, true))
         .or_else(|| ends(b"-remaining").map(|kind| (kind, false)))
-}
-
-fn number(text: &[u8]) -> Option<u64> {
-    std::str::from_utf8(text).ok()?.trim().parse().ok()
 }
 
 #[cfg(test)]

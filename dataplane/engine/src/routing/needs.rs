@@ -2,15 +2,6 @@
 
 use tollgate_config::catalogue::ModelFacts;
 
-/// Each is looked for by a word that such requests hold in every dialect that has the thing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Needs {
-    pub tools: bool,
-    pub images: bool,
-    /// Tokens at least, estimated low.
-    pub least_tokens: u64,
-}
-
 /// Members whose presence tells it. In a text they would have their quotes escaped.
 const TOOLS: [&[u8]; 2] = [b"\"tools\"", b"\"toolConfig\""];
 const IMAGES: [&[u8]; 6] = [
@@ -24,33 +15,24 @@ const IMAGES: [&[u8]; 6] = [
 /// Most texts have about four bytes in a token; hardly any has more than this.
 const MOST_BYTES_A_TOKEN: u64 = 6;
 
-impl Needs {
-    pub fn of(body: &[u8]) -> Self {
-        let holds = |words: &[&[u8]]| words.iter().any(|word| memchr::memmem::find(body, word).is_some());
-        let images = holds(&IMAGES);
-        Self {
-            tools: holds(&TOOLS),
-            images,
-            // A picture has many bytes and few tokens.
-            least_tokens: if images {
-                0
-            } else {
-                body.len() as u64 / MOST_BYTES_A_TOKEN
-            },
-        }
-    }
+fn holds(body: &[u8], words: &[&[u8]]) -> bool {
+    words.iter().any(|word| memchr::memmem::find(body, word).is_some())
+}
 
-    /// Why a model cannot serve it; none where nothing is known against it.
-    pub fn lacking(&self, facts: Option<&ModelFacts>) -> Option<&'static str> {
-        let facts = facts?;
-        if facts.context_window.is_some_and(|window| window < self.least_tokens) {
-            return Some("the prompt is longer than its context window");
-        }
-        if self.images && !facts.abilities.images {
-            return Some("it takes no images");
-        }
-        (self.tools && !facts.abilities.tools).then_some("it calls no tools")
+/// Why a model cannot serve the request; none where nothing is known against it. The body is read only for what the model
+/// lacks.
+pub(crate) fn lacking(body: &[u8], facts: Option<&ModelFacts>) -> Option<&'static str> {
+    let facts = facts?;
+    let least_tokens = body.len() as u64 / MOST_BYTES_A_TOKEN;
+    let too_long = facts.context_window.is_some_and(|window| window < least_tokens);
+    // A picture has many bytes and few tokens.
+    if too_long && !holds(body, &IMAGES) {
+        return Some("the prompt is longer than its context window");
     }
+    if !facts.abilities.images && holds(body, &IMAGES) {
+        return Some("it takes no images");
+    }
+    (!facts.abilities.tools && holds(body, &TOOLS)).then_some("it calls no tools")
 }
 
 #[cfg(test)]
@@ -59,10 +41,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_shows() {
-        let needs = |body: &str| {
-            let Needs { tools, images, .. } = Needs::of(body.as_bytes());
-            (tools, images)
-        };
+        let needs = |body: &str| (holds(body.as_bytes(), &TOOLS), holds(body.as_bytes(), &IMAGES));
         assert_eq!(
             needs(r#"{"messages":[{"role":"user","content":"hi"}]}"#),
             (false, false)

@@ -78,13 +78,13 @@ impl Routing {
 
     /// Kept under the place of the route that has the provider as its only target.
     pub(crate) fn provider(&mut self, snapshot: &Snapshot, provider: usize) -> &mut ProviderState {
-        let route = &snapshot.routes[snapshot.document.models.len() + provider];
+        let route = &snapshot.routes[snapshot.direct_route(provider)];
         self.providers.entry(route.slot).or_default()
     }
 
     /// The same; `None` as long as nothing happened there.
     pub(crate) fn look_at_provider(&self, snapshot: &Snapshot, provider: usize) -> Option<&ProviderState> {
-        let route = &snapshot.routes[snapshot.document.models.len() + provider];
+        let route = &snapshot.routes[snapshot.direct_route(provider)];
         self.providers.get(&route.slot)
     }
 

@@ -75,6 +75,11 @@ impl Snapshot {
         })
     }
 
+    /// Behind the models' routes stands one for each provider, which is its only target.
+    pub(crate) fn direct_route(&self, provider: usize) -> usize {
+        self.document.models.len() + provider
+    }
+
     /// What a target's model costs at a moment. Indices are of `document.models` and its targets; `name` is the provider's
     /// name of the model, which counts where a star stands for it.
     pub fn price(&self, model: usize, target: usize, name: &str, unix_s: u64) -> Option<Price<'_>> {

@@ -6,7 +6,7 @@
 use crate::{
     exchange::{Exchange, Io},
     failure::{Failure, Kind},
-    routing::{choose, needs::Needs},
+    routing::{choose, needs},
     snapshot::Target,
     stage::Verdict,
     upward,
@@ -29,19 +29,26 @@ pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
         exchange.call.only_provider =
             issuer.filter(|&issuer| route.targets.iter().any(|target| target.provider == issuer));
     }
-    let mut order = choose::order(exchange, io, route, |target| reaches(exchange, io, target));
-    if order.as_slice().len() > 1 && route.targets.iter().any(|target| target.facts.is_some()) {
-        let needs = Needs::of(exchange.admitted.body(io.body));
-        order.retain(|index| needs.lacking(route.targets[index].facts).is_none());
+    let obstacle = |target: &Target| obstacle(exchange, io, target);
+    let mut order = choose::order(exchange, io, route, |target| obstacle(target).is_none());
+    if order.as_slice().len() > 1 {
+        let body = exchange.admitted.body(io.body);
+        order.retain(|index| needs::lacking(body, route.targets[index].facts).is_none());
     }
-    exchange.call.order = order;
     if !order.as_slice().is_empty() {
+        exchange.call.order = order;
         return Verdict::Next;
     }
+    let by_when = || {
+        route
+            .targets
+            .iter()
+            .any(|target| obstacle(target) == Some(Obstacle::When))
+    };
     let kind = match (exchange.call.pinned_by, route.targets.is_empty()) {
         (Some(_), _) => elsewhere(exchange),
         (None, true) => Kind::NoTarget,
-        (None, false) if route.targets.iter().any(|target| serves(exchange, target)) => Kind::NotForThisCall,
+        (None, false) if by_when() => Kind::NotForThisCall,
         (None, false) => Kind::NotOffered,
     };
     Verdict::Refuse(Failure::client(kind))
@@ -63,37 +70,37 @@ fn elsewhere(exchange: &Exchange) -> Kind {
     }
 }
 
-/// Can the target be asked for this, and is it meant for calls like this one?
-fn reaches(exchange: &Exchange, io: &Io<'_>, target: &Target) -> bool {
-    serves(exchange, target) && target.when.as_ref().is_none_or(|when| when.hold(exchange, io.request))
+/// What is in the way of asking a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// Its provider does not have what the path asks for.
+    Path,
+    /// The request is another provider's.
+    Elsewhere,
+    /// Its `when` does not hold.
+    When,
 }
 
-/// Why a target is not in a call's order.
-pub(crate) fn obstacle(exchange: &Exchange, io: &Io<'_>, target: &Target) -> &'static str {
+impl Obstacle {
+    /// For people.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Path => "its provider does not have what the path asks for",
+            Self::Elsewhere => "the request carries what another provider signed or keeps",
+            Self::When => "its `when` does not hold for this call",
+        }
+    }
+}
+
+pub(crate) fn obstacle(exchange: &Exchange, io: &Io<'_>, target: &Target) -> Option<Obstacle> {
     let pinned = exchange.pin();
     let upstream = &pinned.snapshot.upstreams[target.provider];
     if !upward::reaches(exchange.facts.surface, upstream) {
-        return "its provider does not have what the path asks for";
+        return Some(Obstacle::Path);
     }
     if exchange.call.only_provider.is_some_and(|only| only != target.provider) {
-        return "the request carries what another provider signed or keeps";
+        return Some(Obstacle::Elsewhere);
     }
-    if target
-        .when
-        .as_ref()
-        .is_some_and(|when| !when.hold(exchange, io.request))
-    {
-        return "its `when` does not hold for this call";
-    }
-    let needs = Needs::of(exchange.admitted.body(io.body));
-    needs.lacking(target.facts).unwrap_or("it is not asked for this call")
-}
-
-/// Can the target be asked for what the path is for, and may it be?
-fn serves(exchange: &Exchange, target: &Target) -> bool {
-    let pinned = exchange.pin();
-    let (surface, only) = (exchange.facts.surface, exchange.call.only_provider);
-    let upstream = &pinned.snapshot.upstreams[target.provider];
-    let reaches = exchange.facts.direct.is_some() || upward::reaches(surface, upstream);
-    reaches && only.is_none_or(|only| only == target.provider)
+    let holds = target.when.as_ref().is_none_or(|when| when.hold(exchange, io.request));
+    (!holds).then_some(Obstacle::When)
 }

@@ -11,7 +11,6 @@ use crate::{
     exchange::{Exchange, Io},
     failure::{Failure, Kind},
     names::header,
-    percent,
     reply::{self, Reply},
     sealing::request::opened_body,
     surface::Operation,
@@ -48,12 +47,7 @@ fn write_count(exchange: &mut Exchange, io: &mut Io<'_>, asked: Asked, index: us
         .like
         .as_deref()
         .unwrap_or(exchange.call.sent_model_name(&target.model));
-    let in_path = exchange
-        .facts
-        .surface
-        .model_in_path(io.request.path())
-        .map(percent::decode);
-    let in_path = in_path.as_deref().map(String::from_utf8_lossy);
+    let in_path = exchange.facts.model_in_path(io.request.path());
     let path = PathFacts {
         model: in_path.as_deref(),
         stream: false,

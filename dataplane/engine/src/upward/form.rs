@@ -2,19 +2,15 @@
 
 use std::ops::Range;
 
-use tollgate_wire::http1::write;
-
-use super::{Edit, Goes, To, edited_length, framing, lines, passes, write_pieces};
+use super::{Edit, To, edited_length, framing, write_own_head, write_pieces};
 use crate::{
     exchange::{Exchange, Io},
     outputs::Outputs,
-    snapshot::{PathCall, Target, TargetModel},
+    snapshot::{Target, TargetModel},
 };
 
 /// Head and body.
 pub(super) fn write(exchange: &Exchange, io: &mut Io<'_>, to: To<'_>, target: &Target) -> (Range<u32>, Range<u32>) {
-    let upstream = to.0;
-    let (_, path) = upstream.spoken(exchange.facts.surface.dialect);
     let edits = [edit_model(exchange, target, io.out)];
     let body = match &exchange.admitted.form {
         Some(form) => &io.body[..io.body.len() - form.kept.len()],
@@ -22,21 +18,7 @@ pub(super) fn write(exchange: &Exchange, io: &mut Io<'_>, to: To<'_>, target: &T
     };
     let pieces = write_pieces(io.out, &edits, body, false);
     let framing = framing(exchange, io, edited_length(&edits, io.body.len()));
-    let request = io.request;
-    let call = PathCall {
-        operation: exchange.facts.surface.operation,
-        model: exchange.call.sent_model_name(&target.model),
-        stream: exchange.facts.stream,
-        query: Some(request.query()),
-        credential: None,
-    };
-    let line = lines::begin(io, to, Goes::To(path, call));
-    let out = &mut io.out.arena;
-    lines::usual_headers(out, upstream, Some(request));
-    write::forward(out, request.buf, &request.head.fields.lines, |field| {
-        passes(field, request.buf, upstream)
-    });
-    let lines = lines::end(io, to, line, pieces.clone(), framing);
+    let lines = write_own_head(exchange, io, to, target, (pieces.clone(), framing));
     (lines, pieces)
 }
 

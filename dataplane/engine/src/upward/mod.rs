@@ -108,7 +108,27 @@ fn write_passed(exchange: &mut Exchange, io: &mut Io<'_>, to: To<'_>, target: &T
     let length = edited_length(edits, body.len());
     let pieces = write_pieces(io.out, edits, body, exchange.admitted.decoded.is_some());
 
-    let request = io.request;
+    exchange.call.added_usage = added;
+    let lines = write_own_head(
+        exchange,
+        io,
+        to,
+        target,
+        (pieces.clone(), Framing::Length(length as u64)),
+    );
+    (lines, pieces)
+}
+
+/// The head above a body in the client's own words.
+fn write_own_head(
+    exchange: &Exchange,
+    io: &mut Io<'_>,
+    to: To<'_>,
+    target: &Target,
+    (pieces, framing): (Range<u32>, Framing),
+) -> Range<u32> {
+    let (upstream, request) = (to.0, io.request);
+    let (_, path) = upstream.spoken(exchange.facts.surface.dialect);
     let call = PathCall {
         operation: exchange.facts.surface.operation,
         model: exchange.call.sent_model_name(&target.model),
@@ -123,9 +143,7 @@ fn write_passed(exchange: &mut Exchange, io: &mut Io<'_>, to: To<'_>, target: &T
     write::forward(out, request.buf, &request.head.fields.lines, |field| {
         passes(field, request.buf, upstream)
     });
-    exchange.call.added_usage = added;
-    let lines = lines::end(io, to, line, pieces.clone(), Framing::Length(length as u64));
-    (lines, pieces)
+    lines::end(io, to, line, pieces, framing)
 }
 
 /// How the body goes up, where this is the length of what is held of it, edited.

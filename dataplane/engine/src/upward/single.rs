@@ -33,8 +33,6 @@ pub(crate) struct Single {
     pub answers: Vec<Vec<u8>>,
     /// What the heads of its answers said of the input's tokens.
     pub head_tokens: Option<u64>,
-    /// The usage in the answer was counted here.
-    pub estimated: bool,
 }
 
 /// What is asked, in the client's shape and in the provider's.
@@ -119,7 +117,6 @@ pub(super) fn prepare(
             inputs: 1,
             answers: Vec::new(),
             head_tokens: None,
-            estimated: false,
         }),
     });
     write_part(exchange, io, (route, target))

@@ -21,7 +21,6 @@ use crate::{
     exchange::{Exchange, Io},
     failure::{Failure, Kind},
     outputs::Piece,
-    percent,
     sealing::request::opened_body,
     snapshot::{PathCall, Route, Target, Upstream},
     speaks,
@@ -59,12 +58,7 @@ pub(crate) fn prepare(
     }
     let mut out = exchange.call.take_spare_body();
     let client = exchange.facts.surface.dialect.unwrap_or(spoken);
-    let in_path = exchange
-        .facts
-        .surface
-        .model_in_path(io.request.path())
-        .map(percent::decode);
-    let in_path = in_path.as_deref().map(String::from_utf8_lossy);
+    let in_path = exchange.facts.model_in_path(io.request.path());
     let path = PathFacts {
         model: in_path.as_deref(),
         stream: exchange.facts.stream,

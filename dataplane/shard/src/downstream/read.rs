@@ -271,14 +271,7 @@ impl Shard {
                 down.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
                 self.dirty_down(id);
             }
-            let timeout_ms = self
-                .running
-                .as_ref()
-                .map_or(30_000, |running| running.client.body_timeout_ms);
-            let deadline = self.clock.now().plus_ms(timeout_ms);
-            if let Some(down) = self.downs.get_mut(id) {
-                down.deadline = Some(deadline);
-            }
+            self.await_body(id);
         }
         read
     }

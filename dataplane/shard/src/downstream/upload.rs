@@ -199,6 +199,12 @@ impl Shard {
 
     /// A client must send something within `body_timeout`.
     fn watch_body(&mut self, id: Id) {
+        self.await_body(id);
+        self.arm_down(id);
+    }
+
+    /// The same, for who arms the timer later.
+    pub fn await_body(&mut self, id: Id) {
         let timeout_ms = self
             .running
             .as_ref()
@@ -207,7 +213,6 @@ impl Shard {
         if let Some(down) = self.downs.get_mut(id) {
             down.deadline = Some(deadline);
         }
-        self.arm_down(id);
     }
 
     /// Stops reading the client while its bytes cannot go on, and reads it again when they can.
