@@ -2,9 +2,9 @@
 
 mod rig;
 
-use rig::{Did, Rig, document, model, provider, reply, sent};
+use rig::{Did, Rig, model, reply, sent};
 use serde_json::{Value, json};
-use tollgate_config::{Document, document::Dialect};
+use tollgate_config::Document;
 use tollgate_engine::exchange::UpstreamFault;
 
 const JSON_HEAD: &str = "HTTP/1.1 200 OK\ncontent-type: application/json\ntransfer-encoding: chunked\n";
@@ -20,20 +20,12 @@ fn tree(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|bad| panic!("{bad}: {text}"))
 }
 
-/// A provider for each dialect, a model that is named like it, and one that goes to two of them.
+/// The rig's six, and a model that goes to two of them.
 fn six() -> Document {
-    let mut document = document();
-    document.providers.clear();
-    document.models.clear();
-    for dialect in Dialect::ALL {
-        let name = dialect.name();
-        document.providers.push(provider(name, dialect));
-        document.models.push(model(name, &[(name, "real-model")]));
-    }
+    let mut document = rig::six();
     document
         .models
         .push(model("any", &[("openai", "real-model"), ("gemini", "other-model")]));
-    document.keys.retain(|(name, _)| name == "all");
     document
 }
 

@@ -2,13 +2,11 @@
 
 mod rig;
 
-use std::sync::Arc;
-
-use rig::{Did, NOW_UNIX_MS, Rig, document, env, header, key, model, provider, reply};
+use rig::{Did, NOW_UNIX_MS, Rig, document, env, header, key, model, price_list, provider, reply};
 use tollgate_config::{
     Document,
     document::Dialect,
-    prices::{Builder, Class, Entry, PriceList, ServiceTier},
+    prices::{Class, PriceList, ServiceTier},
 };
 use tollgate_engine::{
     exchange::UpstreamFault,
@@ -23,20 +21,12 @@ const COST: &str = "0.000027300";
 
 /// USD for a million tokens, in tenths.
 fn prices(input: u64, cached: u64, output: u64) -> PriceList {
-    let mut builder = Builder::default();
-    for (class, tenths) in [
-        (Class::Input, input),
-        (Class::CacheRead, cached),
-        (Class::Output, output),
-    ] {
-        builder.set(0, ServiceTier::Standard, class, tenths * 100_000);
-    }
-    let prices = builder.build().expect("input has a price");
-    let entry = Entry {
-        patterns: vec![("*".into(), Arc::new(prices))],
-        ..Entry::default()
-    };
-    PriceList { entries: vec![entry] }
+    let price = |class, tenths| (ServiceTier::Standard, class, tenths * 100_000);
+    price_list(&[
+        price(Class::Input, input),
+        price(Class::CacheRead, cached),
+        price(Class::Output, output),
+    ])
 }
 
 /// The rig's document, where the provider `one` and the Anthropic one have prices and `two` has none.
@@ -285,13 +275,7 @@ fn a_response_with_sealed_ids_says_its_cost() {
 /// Rerank is paid by the search; counting tokens is not paid.
 #[test]
 fn a_price_for_the_request_needs_no_tokens() {
-    let mut builder = Builder::default();
-    builder.set(0, ServiceTier::Standard, Class::Request, 2_000_000_000);
-    let entry = Entry {
-        patterns: vec![("*".into(), Arc::new(builder.build().expect("a price")))],
-        ..Entry::default()
-    };
-    let by_request = PriceList { entries: vec![entry] };
+    let by_request = price_list(&[(ServiceTier::Standard, Class::Request, 2_000_000_000)]);
     let mut cohere = provider("cohere", Dialect::Cohere);
     let mut claude = provider("claude", Dialect::Anthropic);
     (cohere.1.prices, claude.1.prices) = (by_request.clone(), by_request);
@@ -351,17 +335,14 @@ fn targets_know_their_model() {
 #[test]
 fn a_service_tier_has_its_price_and_the_answer_knows_which() {
     let mut document = priced();
-    let mut builder = Builder::default();
-    for (tier, input, output) in [
-        (ServiceTier::Standard, 1_000_000, 5_000_000),
-        (ServiceTier::Flex, 500_000, 2_500_000),
-        (ServiceTier::Priority, 2_000_000, 10_000_000),
-    ] {
-        builder.set(0, tier, Class::Input, input);
-        builder.set(0, tier, Class::Output, output);
-    }
-    let prices = Arc::new(builder.build().expect("a price"));
-    document.providers[0].1.prices.entries[0].patterns = vec![("*".into(), prices)];
+    document.providers[0].1.prices = price_list(&[
+        (ServiceTier::Standard, Class::Input, 1_000_000),
+        (ServiceTier::Standard, Class::Output, 5_000_000),
+        (ServiceTier::Flex, Class::Input, 500_000),
+        (ServiceTier::Flex, Class::Output, 2_500_000),
+        (ServiceTier::Priority, Class::Input, 2_000_000),
+        (ServiceTier::Priority, Class::Output, 10_000_000),
+    ]);
     let mut rig = Rig::new(document);
     for (asked, answered, expected) in [
         ("", "", "0.000030000"),

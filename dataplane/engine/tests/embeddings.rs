@@ -3,12 +3,9 @@
 
 mod rig;
 
-use rig::{Did, Rig, dialled, document, header, model, provider, reply, sent};
+use rig::{Did, Rig, dialled, header, model, reply, sent};
 use serde_json::{Value, json};
-use tollgate_config::{
-    Document, catalogue,
-    document::{Dialect, OnUnsupported},
-};
+use tollgate_config::{Document, catalogue, document::OnUnsupported};
 use tollgate_engine::{
     exchange::UpstreamFault,
     record::{AttemptOutcome, Outcome},
@@ -17,23 +14,15 @@ use tollgate_engine::{
 const JSON_HEAD: &str = "HTTP/1.1 200 OK\ncontent-type: application/json\ntransfer-encoding: chunked\n";
 const TITAN: &str = "amazon.titan-embed-text-v2:0";
 
-/// A provider for each dialect, each with a model of its name; `titan`, `embed` and `rerank` at Bedrock.
+/// The rig's six; `titan`, `embed` and `rerank` at Bedrock.
 fn six() -> Document {
-    let mut document = document();
-    document.providers.clear();
-    document.models.clear();
-    for dialect in Dialect::ALL {
-        let name = dialect.name();
-        document.providers.push(provider(name, dialect));
-        document.models.push(model(name, &[(name, "real-model")]));
-    }
+    let mut document = rig::six();
     document.models.extend([
         model("titan", &[("bedrock", TITAN)]),
         model("embed", &[("bedrock", "cohere.embed-v4:0")]),
         model("rerank", &[("bedrock", "cohere.rerank-v3-5:0")]),
         model("spare", &[("bedrock", TITAN), ("openai", "real-model")]),
     ]);
-    document.keys.retain(|(name, _)| name == "all");
     document
 }
 

@@ -4,8 +4,8 @@ mod rig;
 
 use std::io::Write as _;
 
-use rig::{Did, Rig, body_of, document, header, model, provider, reply};
-use tollgate_config::{Document, document::Dialect};
+use rig::{Did, Rig, body_of, header, reply, six};
+use tollgate_config::document::Dialect;
 use tollgate_engine::{
     Input,
     exchange::UpstreamFault,
@@ -13,21 +13,6 @@ use tollgate_engine::{
     record::{AttemptOutcome, Outcome},
 };
 use tollgate_wire::eventstream;
-
-/// A provider for each dialect, and a model that is named like it.
-fn six() -> Document {
-    let mut document = document();
-    document.providers.clear();
-    document.models.clear();
-    for dialect in Dialect::ALL {
-        document.providers.push(provider(dialect.name(), dialect));
-        document
-            .models
-            .push(model(dialect.name(), &[(dialect.name(), "real-model")]));
-    }
-    document.keys.retain(|(name, _)| name == "all");
-    document
-}
 
 /// A stream of each dialect that says `hi` and ends with the dialect's own last event. Gemini's has none but the end of
 /// its array.

@@ -5,28 +5,13 @@ mod rig;
 
 use std::io::Write as _;
 
-use rig::{Did, Rig, body_of, document, model, provider};
-use tollgate_config::{Document, document::Dialect};
+use rig::{Did, Rig, body_of, six};
+use tollgate_config::document::Dialect;
 use tollgate_engine::{Exchange, exchange::UpstreamFault, record::Outcome};
 
 const PIECE_BYTES: usize = 16 * 1024;
 /// More than is held of anything.
 const LONG: usize = 3 * 1024 * 1024;
-
-/// A provider for each dialect, and a model that is named like it.
-fn six() -> Document {
-    let mut document = document();
-    document.providers.clear();
-    document.models.clear();
-    for dialect in Dialect::ALL {
-        document.providers.push(provider(dialect.name(), dialect));
-        document
-            .models
-            .push(model(dialect.name(), &[(dialect.name(), "real-model")]));
-    }
-    document.keys.retain(|(name, _)| name == "all");
-    document
-}
 
 fn path_of(dialect: Dialect, stream: bool) -> &'static str {
     match (dialect, stream) {

@@ -2,31 +2,25 @@
 
 mod rig;
 
-use std::sync::Arc;
-
-use rig::{Did, Rig, body_of, dialled, env, header, key, model, provider, reply, sent};
+use rig::{Did, Rig, body_of, dialled, env, header, key, model, price_list, provider, reply, sent};
 use serde_json::{Value, json};
 use tollgate_config::{
     Document,
     document::Dialect,
     money::PicoUsd,
-    prices::{Builder, Class, Entry, PriceList, ServiceTier},
+    prices::{Class, PriceList, ServiceTier},
 };
 use tollgate_engine::{Input, outputs::Rest};
 
 /// Twice as much as for a batch, unless it is one.
 fn prices() -> PriceList {
-    let mut builder = Builder::default();
+    let mut prices = Vec::new();
     for (tier, factor) in [(ServiceTier::Standard, 2), (ServiceTier::Batch, 1)] {
         for (class, tenths) in [(Class::Input, 10), (Class::CacheRead, 1), (Class::Output, 40)] {
-            builder.set(0, tier, class, factor * tenths * 100_000);
+            prices.push((tier, class, factor * tenths * 100_000));
         }
     }
-    let entry = Entry {
-        patterns: vec![("*".into(), Arc::new(builder.build().expect("input has a price")))],
-        ..Entry::default()
-    };
-    PriceList { entries: vec![entry] }
+    price_list(&prices)
 }
 
 fn rig() -> Rig {

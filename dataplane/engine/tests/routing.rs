@@ -2,13 +2,11 @@
 
 mod rig;
 
-use rig::{Did, Rig, dialled, document, header, reply};
-use std::sync::Arc;
-
+use rig::{Did, Rig, dialled, document, header, price_list, reply};
 use tollgate_config::{
     Document,
     document::{Breaker, Conditions, Retry, Sticky, Strategy, Tier},
-    prices::{Builder, Class, Entry, PriceList, ServiceTier},
+    prices::{Class, PriceList, ServiceTier},
 };
 use tollgate_engine::{
     exchange::UpstreamFault,
@@ -432,19 +430,12 @@ fn a_longer_model_takes_over_a_prompt_that_does_not_fit() {
 
 /// USD for a million tokens of input, cached input and output.
 fn costs(input: u64, cached: u64, output: u64) -> PriceList {
-    let mut builder = Builder::default();
-    for (class, dollars) in [
-        (Class::Input, input),
-        (Class::CacheRead, cached),
-        (Class::Output, output),
-    ] {
-        builder.set(0, ServiceTier::Standard, class, dollars * 1_000_000);
-    }
-    let entry = Entry {
-        patterns: vec![("*".into(), Arc::new(builder.build().expect("input has a price")))],
-        ..Entry::default()
-    };
-    PriceList { entries: vec![entry] }
+    let price = |class, dollars| (ServiceTier::Standard, class, dollars * 1_000_000);
+    price_list(&[
+        price(Class::Input, input),
+        price(Class::CacheRead, cached),
+        price(Class::Output, output),
+    ])
 }
 
 /// A call with a prompt of so many bytes that begins alike each time, answered with so many tokens; who answered.

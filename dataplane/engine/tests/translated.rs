@@ -2,7 +2,7 @@
 
 mod rig;
 
-use rig::{Did, Rig, body_of, document, header, model, provider, reply, sent};
+use rig::{Did, Rig, body_of, document, header, model, reply, sent};
 use serde_json::{Value, json};
 use tollgate_config::{Document, document::Dialect};
 use tollgate_engine::{
@@ -198,20 +198,12 @@ fn what_is_wrong_in_the_clients_dialect_costs_no_connection() {
     }
 }
 
-/// A provider for each dialect, and a model that is named like it.
+/// The rig's six, and a model that goes to two of them.
 fn six() -> Document {
-    let mut document = document();
-    document.providers.clear();
-    document.models.clear();
-    for dialect in Dialect::ALL {
-        let name = dialect.name();
-        document.providers.push(provider(name, dialect));
-        document.models.push(model(name, &[(name, "real-model")]));
-    }
+    let mut document = rig::six();
     document
         .models
         .push(model("any", &[("openai", "real-model"), ("gemini", "other-model")]));
-    document.keys.retain(|(name, _)| name == "all");
     document
 }
 

@@ -7,6 +7,7 @@ use std::{rc::Rc, sync::Arc};
 use tollgate_config::{
     Document, catalogue,
     document::{Auth, BaseUrl, Connections, Dialect, Key, KeySecret, Model, Provider, Retry, Target, Timeouts},
+    prices::{Builder, Class, Entry, PriceList, ServiceTier},
 };
 use tollgate_engine::{
     Action, Exchange, Input, Io, Local, Outputs, Peer, Piece, Tick,
@@ -107,6 +108,34 @@ pub fn document() -> Document {
         keys: vec![key("all", &[]), key("few", &["gpt"])],
         ..Document::default()
     }
+}
+
+/// One price for each class of each tier, whatever the model: pico-dollars for each token.
+pub fn price_list(prices: &[(ServiceTier, Class, u64)]) -> PriceList {
+    let mut builder = Builder::default();
+    for &(tier, class, picos) in prices {
+        builder.set(0, tier, class, picos);
+    }
+    let prices = builder.build().expect("input has a price");
+    let entry = Entry {
+        patterns: vec![("*".into(), Arc::new(prices))],
+        ..Entry::default()
+    };
+    PriceList { entries: vec![entry] }
+}
+
+/// A provider for each dialect, and a model that is named like it; the key for everything.
+pub fn six() -> Document {
+    let mut document = document();
+    document.providers.clear();
+    document.models.clear();
+    for dialect in Dialect::ALL {
+        let name = dialect.name();
+        document.providers.push(provider(name, dialect));
+        document.models.push(model(name, &[(name, "real-model")]));
+    }
+    document.keys.retain(|(name, _)| name == "all");
+    document
 }
 
 pub fn secrets(document: &Document) -> Secrets {
