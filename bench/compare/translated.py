@@ -97,7 +97,7 @@ class Gateway:
 
 
 def load(folder, gateway, case):
-    """One round: (CPU µs per request, or per chunk of a stream; the generator's report)."""
+    """One round: CPU µs per request, or per chunk of a stream."""
     mix = os.path.join(folder, f"{case.key}.json")
     with open(mix, "w") as file:
         model = f"{case.provider}-{'stream' if case.stream else 'whole'}"
@@ -120,7 +120,7 @@ def load(folder, gateway, case):
     if not report["answered"]:
         raise RuntimeError(f"{case.title}: no call was answered")
     count = report["answered"] * (payloads.CHUNKS if case.stream else 1)
-    return spent * 1e6 / count, report
+    return spent * 1e6 / count
 
 
 def written(figures):
@@ -156,7 +156,7 @@ def main():
                 figures = {case: [] for case in CASES}
                 for _ in range(chosen.rounds):
                     for case in CASES:
-                        figures[case].append(load(folder, gateway, case)[0])
+                        figures[case].append(load(folder, gateway, case))
             finally:
                 gateway.child.stop()
         finally:

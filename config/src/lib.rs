@@ -8,6 +8,7 @@ pub mod catalogue;
 pub mod check;
 pub mod diff;
 pub mod document;
+pub mod fnv;
 pub mod keys;
 pub mod link;
 pub mod money;

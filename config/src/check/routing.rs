@@ -97,9 +97,9 @@ pub fn conditions(node: &Node) -> Option<Conditions> {
 fn patterns(node: &Node) -> Option<Vec<String>> {
     node.list("a list of names", "[ NAME, \"PREFIX*\" ]", |item| {
         let name = values::text(item)?;
-        match name.strip_suffix('*').unwrap_or(&name).contains('*') {
-            false => Some(name),
-            true => item.expected("a name or a pattern", "a name with at most one `*`, at its end"),
+        match names::is_pattern(&name) {
+            true => Some(name),
+            false => item.expected("a name or a pattern", "a name with at most one `*`, at its end"),
         }
     })
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::fnv::Fnv;
+
 use super::{Band, Class, PriceVersion, Prices, Rates, Reprices, ServiceTier};
 
 /// A thousand dollars for one token: ten products of this and a count of 64 bits fit into 128.
@@ -116,21 +118,4 @@ fn version(bands: &[Band], reprices: Reprices) -> PriceVersion {
         }
     }
     PriceVersion(hash.0)
-}
-
-/// FNV-1a, 64 bits: the same on every machine and in every version.
-pub(super) struct Fnv(pub u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Fnv {
-    pub fn word(&mut self, word: u64) {
-        for byte in word.to_le_bytes() {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    }
 }

@@ -3,9 +3,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Counts, PriceVersion, Prices, ServiceTier, build::Fnv};
+use super::{Counts, PriceVersion, Prices, ServiceTier};
 use crate::{
     catalogue::{self, ModelFacts, glob},
+    fnv::Fnv,
     money::{Discount, PicoUsd},
 };
 

@@ -1,12 +1,12 @@
 //! `tollgate explain`: what would become of a call, stage by stage; nothing is sent.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use hyper::Method;
 use serde_json::{Map, Value, json};
 
-use super::{CliError, Output, print, table};
+use super::{CliError, Output, check, print, table};
 use crate::client::{Call, Client};
 
 #[derive(Args)]
@@ -17,7 +17,7 @@ pub struct ExplainArguments {
     /// The name of the key that the call would come with
     #[arg(long, value_name = "NAME")]
     key: String,
-    /// The call's body in JSON; without, an empty chat
+    /// The call's body in JSON, `-` for standard input; without, an empty chat
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// The path that the client would call [default: /v1/chat/completions]
@@ -32,8 +32,7 @@ pub async fn run(client: &Client, arguments: ExplainArguments, output: Output) -
     let body = match &arguments.file {
         None => json!({ "messages": [] }),
         Some(file) => {
-            let text = fs::read_to_string(file)
-                .map_err(|error| CliError::bad_input(format!("{}: cannot be read: {error}", file.display())))?;
+            let text = check::read(file)?;
             serde_json::from_str(&text).map_err(|bad| CliError::bad_input(format!("{}: {bad}", file.display())))?
         }
     };

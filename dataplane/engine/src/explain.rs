@@ -18,7 +18,7 @@ use crate::{
         choose::{self, Reckoning},
         needs,
     },
-    snapshot::{Route, Target, TargetModel},
+    snapshot::{Route, Target},
     stage::Verdict,
     stages::{matching, route},
 };
@@ -229,14 +229,8 @@ fn candidates(exchange: &Exchange, io: &Io<'_>) -> Vec<Candidate> {
                 .as_slice()
                 .iter()
                 .position(|&at| usize::from(at) == index);
-            let model = match &target.model {
-                TargetModel::Fixed { name, .. } => name.to_string(),
-                TargetModel::Star { before, after } => {
-                    let star = exchange.facts.model.as_ref().map_or(0..0, |found| found.star.clone());
-                    let matched = exchange.facts.model_asked.get(star).unwrap_or_default();
-                    format!("{before}{matched}{after}")
-                }
-            };
+            let mut model = String::new();
+            target.model.write_name(exchange.facts.star(), &mut model);
             Candidate {
                 provider: pinned.snapshot.endpoints[target.provider].provider.clone(),
                 model,

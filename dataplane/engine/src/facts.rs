@@ -143,6 +143,12 @@ impl Facts {
         self.refusal.push_str(&words[..end]);
     }
 
+    /// What a wildcard's star matched of the name asked for.
+    pub fn star(&self) -> &str {
+        let star = self.model.as_ref().map_or(0..0, |found| found.star.clone());
+        self.model_asked.get(star).unwrap_or_default()
+    }
+
     /// The model that a path names, where its surface has it there.
     pub fn model_in_path<'a>(&self, path: &'a [u8]) -> Option<Cow<'a, str>> {
         let name = self.surface.model_in_path(path).map(percent::decode)?;

@@ -7,7 +7,7 @@ use tollgate_config::Document;
 use tollgate_wire::head::{Framing, Known};
 
 use crate::{
-    attempt,
+    attempt, decode,
     exchange::{Exchange, Io, Phase},
     failure::{Failure, Kind},
     outputs::{Action, Piece, Rest},
@@ -121,6 +121,5 @@ pub(crate) fn over(exchange: &mut Exchange, io: &mut Io<'_>) {
 
 /// Does the body come as it is, and not compressed?
 pub(crate) fn comes_plain(io: &Io<'_>) -> bool {
-    let coding = io.request.get(Known::ContentEncoding);
-    coding.is_none_or(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"identity"))
+    decode::is_plain(io.request.get(Known::ContentEncoding))
 }

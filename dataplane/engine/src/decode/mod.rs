@@ -12,17 +12,23 @@ const BROTLI_BUFFER_BYTES: usize = 16 * 1024;
 /// What RFC 8878 §3.1.1.1.2 asks every decoder to support; a larger window could be claimed by a few bytes.
 const MAX_ZSTD_WINDOW_BYTES: u64 = 8 * 1024 * 1024;
 
+/// Does a body come as it is?
+pub(crate) fn is_plain(encoding: Option<&[u8]>) -> bool {
+    encoding.is_none_or(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"identity"))
+}
+
 /// Decodes a request's body within `max_bytes`. `None`: it was not encoded.
 pub(crate) fn request_body(encoding: &[u8], body: &[u8], max_bytes: u64) -> Result<Option<Vec<u8>>, Kind> {
-    let decoded = match encoding.to_ascii_lowercase().as_slice() {
-        b"identity" | b"" => return Ok(None),
-        b"gzip" | b"x-gzip" => bounded(flate2::read::MultiGzDecoder::new(body), max_bytes),
-        b"br" => bounded(
+    let decoded = match Coding::of(encoding) {
+        Ok(None) => return Ok(None),
+        Ok(Some(Coding::Gzip)) => bounded(flate2::read::MultiGzDecoder::new(body), max_bytes),
+        Ok(Some(Coding::Brotli)) => bounded(
             brotli_decompressor::Decompressor::new(body, BROTLI_BUFFER_BYTES),
             max_bytes,
         ),
-        b"zstd" => zstd(body, max_bytes),
-        _ => return Err(Kind::UnknownEncoding),
+        Ok(Some(Coding::Zstd)) => zstd(body, max_bytes),
+        // Of an answer it is read, where a provider did not keep to what it was asked.
+        Ok(Some(Coding::Deflate)) | Err(_) => return Err(Kind::UnknownEncoding),
     };
     match decoded {
         Ok(Some(decoded)) => Ok(Some(decoded)),

@@ -18,6 +18,7 @@ use tollgate_wire::{
 use super::MAX_HELD_BYTES;
 use crate::{
     call::SentModel,
+    decode,
     exchange::{Exchange, Io},
     percent,
     surface::{NamesModel, Operation},
@@ -60,9 +61,7 @@ pub(super) fn begin(exchange: &Exchange, answer: ResponseView<'_>) -> Option<Box
         (Operation::Other(b"/messages/batches"), b"/results") => Kinds::Results,
         _ => return None,
     };
-    let coding = answer.get(Known::ContentEncoding);
-    let plain = coding.is_none_or(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"identity"));
-    let reads = plain && (200..300).contains(&answer.head.status);
+    let reads = decode::is_plain(answer.get(Known::ContentEncoding)) && (200..300).contains(&answer.head.status);
     reads.then(|| {
         Box::new(Batch {
             kind,

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use tollgate_config::{
     document::{Breaker, Sticky, Strategy},
+    fnv::Fnv,
     money::PicoUsd,
     prices::{Counts, ServiceTier},
 };
@@ -369,11 +370,6 @@ fn sticky_luck(exchange: &Exchange, request: RequestView<'_>, sticky: &Sticky) -
         Sticky::User => key.and_then(|key| Some(key.user.as_deref()?.as_bytes())),
         Sticky::Header(name) => request.named(name.as_bytes()).map(<[u8]>::trim_ascii),
     };
-    held.filter(|held| !held.is_empty()).map(|held| Luck::new(hash(held)))
-}
-
-/// FNV-1a, 64 bits (Fowler, Noll and Vo): the same on all machines and for ever, so that what is sticky stays so.
-pub(crate) fn hash(bytes: &[u8]) -> u64 {
-    let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, mix)
+    held.filter(|held| !held.is_empty())
+        .map(|held| Luck::new(Fnv::of(held)))
 }

@@ -4,6 +4,7 @@ use hashbrown::HashMap;
 use tollgate_config::{
     Document, Problem,
     document::{Breaker, Conditions as When, Model, OnUnsupported, Provider, Retry, Strategy, Target as Listed},
+    fnv::Fnv,
     prices::Priced,
 };
 use tollgate_dialect::quirks::Quirks;
@@ -12,11 +13,7 @@ use tollgate_wire::json::edit;
 use super::{ModelId, ModelNames, Route, Target, TargetModel, quirks, references::pointer};
 use crate::{
     names::header,
-    routing::{
-        Slots,
-        choose::{self, Tier},
-        conditions::Conditions,
-    },
+    routing::{Slots, choose::Tier, conditions::Conditions},
     visible,
 };
 
@@ -118,7 +115,7 @@ fn target(name: &str, (index, provider): (usize, &Provider), listed: &Listed, pl
         TargetModel::Star { .. } => (Priced::default(), None),
     };
     let own_name = format!("{}\n{}", listed.provider, listed.model);
-    let lot = choose::hash(own_name.as_bytes());
+    let lot = Fnv::of(own_name.as_bytes());
     let (slot, health) = places.slots.target(places.before, format!("{name}\n{own_name}"));
     Target {
         provider: index,

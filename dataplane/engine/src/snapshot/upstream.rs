@@ -150,6 +150,20 @@ pub(crate) enum TargetModel {
     Star { before: Box<str>, after: Box<str> },
 }
 
+impl TargetModel {
+    /// Appends the provider's name of the model; `matched` is what the star stands for.
+    pub fn write_name(&self, matched: &str, out: &mut String) {
+        match self {
+            TargetModel::Fixed { name, .. } => out.push_str(name),
+            TargetModel::Star { before, after } => {
+                for part in [&**before, matched, &**after] {
+                    out.push_str(part);
+                }
+            }
+        }
+    }
+}
+
 /// What a listener with CORS answers to origins it knows.
 pub(crate) struct CorsLines {
     /// `None`: any origin.

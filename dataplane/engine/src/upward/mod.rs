@@ -167,12 +167,9 @@ pub(crate) fn set_sent_model(exchange: &mut Exchange, route: usize, index: usize
     }
     match &target.model {
         TargetModel::Fixed { .. } => call.sent_model = SentModel::Target { route, target: index },
-        TargetModel::Star { before, after } => {
-            let found = facts.model.as_ref().expect("a model was found");
+        TargetModel::Star { .. } => {
             call.star_model.clear();
-            for part in [&**before, &facts.model_asked[found.star.clone()], &**after] {
-                call.star_model.push_str(part);
-            }
+            target.model.write_name(facts.star(), &mut call.star_model);
             call.sent_model = SentModel::Star;
         }
     }
