@@ -4,6 +4,7 @@ mod auth;
 mod client_side;
 mod date;
 mod identities;
+mod limits;
 mod models;
 mod names;
 mod node;
@@ -77,6 +78,10 @@ fn document(root: &Node) -> Document {
     document.listeners = fields.named("listeners", names::visible_name, client_side::listener);
     document.admin = fields.read("admin", client_side::admin);
     client_side::distinct_addresses(&fields);
+    document.timezone = fields.read("timezone", limits::timezone).unwrap_or(document.timezone);
+    document.organization = fields
+        .read("organization", identities::organization)
+        .unwrap_or_default();
     document.providers = fields.named("providers", names::visible_name, providers::provider);
     document.models = fields.named("models", names::model_name, |node| models::model(node, &names));
     if let Some(node) = fields.get("models") {

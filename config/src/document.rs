@@ -10,8 +10,10 @@ use crate::{
     prices::PriceList,
 };
 
+mod limits;
 mod routing;
 
+pub use limits::{Limit, LimitMode, Period, Unit, Window};
 pub use routing::{Breaker, Conditions, Retry, Sticky, Strategy, Tier};
 
 /// Named entries in document order.
@@ -35,6 +37,10 @@ pub struct Document {
     pub client: ClientLimits,
     pub listeners: Named<Listener>,
     pub admin: Option<Admin>,
+    /// What calendar periods are of: a name of the IANA database.
+    pub timezone: String,
+    /// Of all calls together.
+    pub organization: Vec<Limit>,
     pub providers: Named<Provider>,
     pub models: Named<Model>,
     pub teams: Named<Team>,
@@ -56,6 +62,8 @@ impl Default for Document {
             client: ClientLimits::default(),
             listeners: Named::new(),
             admin: None,
+            timezone: "UTC".to_owned(),
+            organization: Vec::new(),
             providers: Named::new(),
             models: Named::new(),
             teams: Named::new(),
@@ -392,6 +400,7 @@ pub struct Model {
     pub on_context_overflow: Option<String>,
     /// The model asked instead when the target refuses to answer.
     pub on_refusal: Option<String>,
+    pub limits: Vec<Limit>,
 }
 
 /// What becomes of a request that a target's dialect cannot say in full.
@@ -437,11 +446,13 @@ impl Target {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Team {
     pub cost_center: Option<String>,
+    pub limits: Vec<Limit>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct User {
     pub team: Option<String>,
+    pub limits: Vec<Limit>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -458,6 +469,7 @@ pub struct Key {
     /// The `/providers/…` paths.
     pub pass_through: bool,
     pub batches: bool,
+    pub limits: Vec<Limit>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

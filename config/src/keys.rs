@@ -27,6 +27,8 @@ pub static ROOT: Section = Section {
         "client",
         "listeners",
         "admin",
+        "timezone",
+        "organization",
         "providers",
         "models",
         "teams",
@@ -34,12 +36,9 @@ pub static ROOT: Section = Section {
         "keys",
     ],
     not_yet: &[
-        "organization",
         "caches",
         "guards",
         "identify",
-        "timezone",
-        "limits",
         "charge_hits",
         "cluster",
         "embedding",
@@ -242,8 +241,9 @@ pub static MODEL: Section = Section {
         "on_unsupported",
         "on_context_overflow",
         "on_refusal",
+        "limits",
     ],
-    not_yet: &["hedge", "cache", "guards", "limits", "log_content", "on_client_gone"],
+    not_yet: &["hedge", "cache", "guards", "log_content", "on_client_gone"],
 };
 
 pub static TARGET: Section = Section {
@@ -288,14 +288,14 @@ pub static RETRY: Section = Section {
 
 pub static TEAM: Section = Section {
     path: "teams.*",
-    now: &["cost_center"],
-    not_yet: &["limits"],
+    now: &["cost_center", "limits"],
+    not_yet: &[],
 };
 
 pub static USER: Section = Section {
     path: "users.*",
-    now: &["team"],
-    not_yet: &["limits"],
+    now: &["team", "limits"],
+    not_yet: &[],
 };
 
 pub static KEY: Section = Section {
@@ -310,8 +310,32 @@ pub static KEY: Section = Section {
         "loopback_only",
         "pass_through",
         "batches",
+        "limits",
     ],
-    not_yet: &["limits", "priority"],
+    not_yet: &["priority"],
+};
+
+pub static ORGANIZATION: Section = Section {
+    path: "organization",
+    now: &["limits"],
+    not_yet: &[],
+};
+
+/// The same of every scope.
+pub static LIMIT: Section = Section {
+    path: "keys.*.limits.*",
+    now: &[
+        "requests",
+        "tokens",
+        "input_tokens",
+        "output_tokens",
+        "concurrent",
+        "budget",
+        "per",
+        "burst",
+        "mode",
+    ],
+    not_yet: &["hard", "cut"],
 };
 
 /// All of the above, in document order; but for `PRICES_OF_TIER`, whose keys are those of the map it stands in.
@@ -323,6 +347,7 @@ pub static SECTIONS: &[&Section] = &[
     &LISTENER_SNI,
     &CORS,
     &ADMIN,
+    &ORGANIZATION,
     &PROVIDER,
     &AUTH,
     &AUTH_AWS,
@@ -345,6 +370,7 @@ pub static SECTIONS: &[&Section] = &[
     &TEAM,
     &USER,
     &KEY,
+    &LIMIT,
 ];
 
 /// A key's place in any document, such as `providers.*.timeouts.connect`.

@@ -72,6 +72,11 @@ pub enum AskBody {
     Status,
     /// Prometheus text of the data plane.
     Metrics,
+    /// How the limits of a scope stand; an empty name is every name's.
+    Limits {
+        scope: String,
+        name: String,
+    },
     /// Reread certificates and key files of the running revision.
     ReloadFiles,
     Drain,
@@ -128,6 +133,9 @@ pub enum AnswerBody {
     Metrics {
         text: String,
     },
+    Limits {
+        limits: Vec<LimitStatus>,
+    },
     Failed {
         reason: String,
     },
@@ -182,6 +190,24 @@ pub struct ModelStatus {
     pub failures: u64,
     pub input_tokens: u64,
     pub output_tokens: u64,
+}
+
+/// A limit and how it stands. Budgets are in nano-dollars.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitStatus {
+    /// `organization`, `team`, `user`, `key` or `model`.
+    pub scope: String,
+    pub name: String,
+    /// `requests`, `tokens`, … as in the document.
+    pub unit: String,
+    /// `60s`, `month`; none of `concurrent`.
+    pub per: Option<String>,
+    pub enforced: bool,
+    pub limit: u64,
+    pub used: u64,
+    pub remaining: u64,
+    /// Until all of it is there again.
+    pub reset_ms: u64,
 }
 
 /// Something an operator may want to see happen.

@@ -186,6 +186,7 @@ fn answer(world: &mut World, body: AskBody, state_dir: &Path) -> Option<AnswerBo
             AnswerBody::Done
         }
         AskBody::Status => status(world),
+        AskBody::Limits { .. } => AnswerBody::Limits { limits: Vec::new() },
         AskBody::Metrics => AnswerBody::Metrics {
             text: "tollgate_requests_total 7\n".into(),
         },

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::{
+    limits,
     names::{self, Names},
     node::{Fields, Node},
     routing, values,
@@ -33,6 +34,7 @@ pub fn model(node: &Node, names: &Names) -> Option<Model> {
         on_unsupported: fields.read("on_unsupported", on_unsupported).unwrap_or_default(),
         on_context_overflow: other("on_context_overflow"),
         on_refusal: other("on_refusal"),
+        limits: fields.read("limits", limits::limits).unwrap_or_default(),
     })
 }
 

@@ -16,6 +16,7 @@ use crate::{
     facts::Facts,
     failure::{Failure, Kind},
     identity::KeyTable,
+    limits::{Held, LocalLimits},
     outputs::{Action, AttemptId, Outputs, Rest},
     passing,
     record::{AttemptOutcome, Outcome, Record},
@@ -55,6 +56,7 @@ pub struct Local {
     pub signers: Signers,
     /// How targets are, and what may be tried again.
     pub routing: Routing,
+    pub limits: LocalLimits,
     /// The node's: every shard has the same.
     pub batches: Arc<CountedBatches>,
     pub tokens: AccessTokens,
@@ -147,6 +149,7 @@ pub struct Exchange {
     pub(crate) facts: Facts,
     pub(crate) login: Login,
     pub(crate) admitted: Admitted,
+    pub(crate) held: Held,
     pub(crate) call: Call,
     pub(crate) relay: Relay,
 }
@@ -176,6 +179,7 @@ impl Exchange {
         self.next_stage = 0;
         self.facts.begin(peer, started);
         self.admitted.clear();
+        self.held.clear();
         self.call.clear();
         self.relay.clear();
     }

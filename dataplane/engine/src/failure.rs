@@ -9,6 +9,7 @@ use tollgate_wire::{http1::read::BadHead, json::cursor::BadJson, multipart::BadF
 use crate::{
     access::Lack,
     exchange::{ClientFault, UpstreamFault},
+    limits::Limited,
     names::code,
 };
 
@@ -101,6 +102,8 @@ pub enum Kind {
     /// Said in the target's words it is longer than may be held.
     TranslatedTooLarge,
     CacheMiss,
+    /// A limit does not admit the call.
+    Limited(Box<Limited>),
     /// No target of the model has what the path asks for.
     NotOffered,
     /// Each target has a `when` that does not hold for this call.
@@ -177,6 +180,7 @@ impl Kind {
             Kind::ListNotServed | Kind::NoIdSecret { .. } => 501,
             Kind::CacheMiss | Kind::UpstreamTimeout(_) => 504,
             Kind::NotForThisCall => 403,
+            Kind::Limited(_) => 429,
             Kind::NoTarget | Kind::NoCredential { .. } => 503,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => 502,
             Kind::Internal(_) => 500,
@@ -209,6 +213,8 @@ impl Kind {
             Kind::CacheMiss => code::CACHE_MISS,
             Kind::UpstreamTimeout(_) => code::UPSTREAM_TIMEOUT,
             Kind::NotForThisCall => code::MODEL_NOT_ALLOWED,
+            Kind::Limited(limited) if limited.is_quota() => code::INSUFFICIENT_QUOTA,
+            Kind::Limited(_) => code::RATE_LIMIT_EXCEEDED,
             Kind::NoTarget | Kind::NoCredential { .. } => code::NO_HEALTHY_TARGET,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => code::UPSTREAM_ERROR,
             Kind::Internal(_) => code::INTERNAL_ERROR,

@@ -17,6 +17,7 @@ pub mod explain;
 mod facts;
 pub mod failure;
 pub mod identity;
+pub mod limits;
 mod names;
 pub mod outputs;
 mod passing;

@@ -10,6 +10,7 @@ use crate::{
     cors,
     exchange::{Exchange, Io},
     failure::{self, Failure, Kind},
+    limits,
     names::header,
     outputs::{Action, ReplyFraming},
     record::Outcome,
@@ -38,6 +39,9 @@ pub(crate) fn failure(exchange: &mut Exchange, io: &mut Io<'_>, failure: &Failur
                 }
                 Kind::WrongMethod => write::header(out, header::ALLOW, exchange.facts.surface.allow.as_bytes()),
                 _ => {}
+            }
+            if let Kind::Limited(limited) = &failure.kind {
+                limits::write_refusal(limited, out);
             }
             if status == 501 {
                 // The official SDKs try every 5xx again unless told not to.
@@ -107,6 +111,7 @@ pub(crate) fn write_common_lines(exchange: &Exchange, io: &mut Io<'_>) {
         Some(Dialect::Bedrock) => write::header(out, header::AMZN_REQUEST_ID, facts.request_id.as_bytes()),
         _ => {}
     }
+    limits::write_lines(exchange, out);
     write_server_timing(out, facts.gateway_ns(io.now));
     cors::write_lines(out, exchange, io.request);
 }

@@ -11,7 +11,7 @@ use std::{collections::VecDeque, io, os::fd::AsRawFd, panic::AssertUnwindSafe, r
 
 use crossbeam_channel::Sender;
 use glommio::{LocalExecutorBuilder, Placement};
-use tollgate_engine::{Local, Outputs, Tick};
+use tollgate_engine::{Local, Outputs, Tick, limits::LocalLimits};
 
 use crate::{
     access_log,
@@ -124,6 +124,7 @@ impl Shard {
             local: Local {
                 seed: clock.seed(setup.id),
                 batches: Arc::clone(&setup.batches),
+                limits: LocalLimits::new(Arc::clone(&setup.balances)),
                 ..Local::default()
             },
             out: Outputs::default(),

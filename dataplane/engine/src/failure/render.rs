@@ -73,13 +73,21 @@ pub(crate) fn write_event(out: &mut Vec<u8>, exchange: &Exchange, failure: &Fail
 /// A failure as the writers of the dialects take it.
 pub(crate) fn fault(exchange: &Exchange, failure: &Failure) -> Fault {
     let status = failure.kind.status();
+    let quota = matches!(&failure.kind, Kind::Limited(limited) if limited.is_quota());
     Fault {
-        kind: FaultKind::of_status(status),
+        kind: if quota {
+            FaultKind::Quota
+        } else {
+            FaultKind::of_status(status)
+        },
         status,
         code: Some(failure.kind.code().to_owned()),
         message: message(exchange, failure).into_owned(),
         param: failure.kind.param().map(str::to_owned),
-        retry_after_ms: None,
+        retry_after_ms: match &failure.kind {
+            Kind::Limited(limited) => limited.retry_after_ms(),
+            _ => None,
+        },
     }
 }
 
@@ -193,6 +201,7 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
              lists the models this API key may use."
         )
         .into(),
+        Kind::Limited(limited) => limited.words().into(),
         Kind::NoTarget => format!("The model '{asked}' has no target that could be tried.").into(),
         Kind::NoCredential { provider, why } => {
             format!("The provider '{provider}' cannot be called: {}.", why.words()).into()

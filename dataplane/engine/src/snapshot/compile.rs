@@ -18,7 +18,10 @@ use super::{
     references::{pointer, secret_text},
     routes,
 };
-use crate::routing::Slots;
+use crate::{
+    limits::{self, Rules, Scope},
+    routing::Slots,
+};
 
 /// More providers than an `EndpointId` can name.
 const MAX_PROVIDERS: usize = u16::MAX as usize;
@@ -90,6 +93,8 @@ pub fn compile_after(
         .collect();
     Ok(Snapshot {
         revision,
+        organization: Rules::new(Scope::Organization, "", &document.organization),
+        zone: limits::zone(&document.timezone),
         document,
         endpoints,
         models,

@@ -10,8 +10,9 @@ mod references;
 mod routes;
 mod upstream;
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use jiff::tz::TimeZone;
 use tollgate_config::{
     Document,
     catalogue::ModelFacts,
@@ -19,7 +20,10 @@ use tollgate_config::{
     prices::Price,
 };
 
-use crate::routing::{Slots, health::TargetHealth};
+use crate::{
+    limits::Rules,
+    routing::{Slots, health::TargetHealth},
+};
 
 pub(crate) use call_path::{CallPath, PathCall};
 pub use compile::{compile, compile_after};
@@ -61,6 +65,10 @@ pub struct Snapshot {
     pub(crate) upstreams: Vec<Upstream>,
     /// Per listener of the document.
     pub(crate) cors: Vec<Option<CorsLines>>,
+    /// Limits of all calls together.
+    pub(crate) organization: Option<Arc<Rules>>,
+    /// What calendar periods are of.
+    pub(crate) zone: TimeZone,
     /// Where the state of its targets and models is kept.
     pub slots: Slots,
 }

@@ -3,7 +3,9 @@
 use hashbrown::HashMap;
 use tollgate_config::{
     Document, Problem,
-    document::{Breaker, Conditions as When, Model, OnUnsupported, Provider, Retry, Strategy, Target as Listed},
+    document::{
+        Breaker, Conditions as When, Limit, Model, OnUnsupported, Provider, Retry, Strategy, Target as Listed, Unit,
+    },
     fnv::Fnv,
     prices::Priced,
 };
@@ -12,6 +14,7 @@ use tollgate_wire::json::edit;
 
 use super::{ModelId, ModelNames, Route, Target, TargetModel, quirks, references::pointer};
 use crate::{
+    limits::{Rules, Scope},
     names::header,
     routing::{Slots, choose::Tier, conditions::Conditions},
     visible,
@@ -53,6 +56,8 @@ pub(super) fn compile(
     Route {
         measures: has(Strategy::LeastLatency),
         reckons: has(Strategy::LowestCost),
+        learns: has(Strategy::LowestCost) || limits_tokens(document),
+        limits: Rules::new(Scope::Model, name, &model.limits),
         reads_limits: has(Strategy::Headroom),
         tiers,
         targets,
@@ -63,6 +68,20 @@ pub(super) fn compile(
         on_refusal: other(&model.on_refusal),
         slot: places.slots.model(places.before, name),
     }
+}
+
+/// Is anything limited by what answers are long? Keys of the identity store have no such limits of their own.
+fn limits_tokens(document: &Document) -> bool {
+    let counts = |limits: &[Limit]| {
+        limits
+            .iter()
+            .any(|limit| !matches!(limit.unit, Unit::Requests | Unit::Concurrent))
+    };
+    counts(&document.organization)
+        || document.teams.iter().any(|(_, team)| counts(&team.limits))
+        || document.users.iter().any(|(_, user)| counts(&user.limits))
+        || document.keys.iter().any(|(_, key)| counts(&key.limits))
+        || document.models.iter().any(|(_, model)| counts(&model.limits))
 }
 
 /// `lowest_cost` needs to know what each target costs.
@@ -182,6 +201,8 @@ pub(super) fn direct((index, name): (usize, &str), before: &Slots, slots: &mut S
         tiers: Vec::new(),
         measures: false,
         reckons: false,
+        learns: false,
+        limits: None,
         reads_limits: false,
         retry: Retry {
             // What is sent may not bear being sent twice.

@@ -12,6 +12,7 @@ use tollgate_dialect::{quirks::Quirks, sign::AwsKeys};
 use super::{CallPath, ids::Ids, names::ModelId};
 use crate::{
     access::{AccessTokens, Lack},
+    limits::Rules,
     routing::{choose::Tier, conditions::Conditions, health::TargetHealth},
 };
 
@@ -112,6 +113,10 @@ pub(crate) struct Route {
     pub measures: bool,
     /// A strategy goes by expected cost.
     pub reckons: bool,
+    /// How long its answers are is of use: to a strategy, or to a limit.
+    pub learns: bool,
+    /// Of all its calls.
+    pub limits: Option<Arc<Rules>>,
     /// A strategy goes by what is left of the provider's limits.
     pub reads_limits: bool,
 }

@@ -86,6 +86,7 @@ pub fn key(name: &str, models: &[&str]) -> (String, Key) {
         loopback_only: false,
         pass_through: false,
         batches: false,
+        limits: Vec::new(),
     };
     (name.into(), key)
 }

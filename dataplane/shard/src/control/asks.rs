@@ -81,6 +81,9 @@ impl Control {
             AskBody::Keys { upsert, remove } => self.change_keys(&upsert, &remove),
             AskBody::Status => Ok(AnswerBody::Status(Box::new(self.status()))),
             AskBody::Metrics => Ok(AnswerBody::Metrics { text: self.metrics() }),
+            AskBody::Limits { scope, name } => Ok(AnswerBody::Limits {
+                limits: self.limits(&scope, &name),
+            }),
             AskBody::ReloadFiles => {
                 self.reload_files();
                 Ok(AnswerBody::Done)

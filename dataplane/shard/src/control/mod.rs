@@ -9,6 +9,7 @@ pub mod connection;
 mod credentials;
 mod drain;
 mod frames;
+mod limits;
 mod listeners;
 mod revision;
 mod shards;
@@ -18,13 +19,14 @@ use std::{
     collections::BTreeSet,
     io::IsTerminal,
     os::fd::OwnedFd,
+    sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use crossbeam_channel::{Receiver, never};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tollgate_config::link::{Ask, Event, Say};
-use tollgate_engine::routing::health::Change;
+use tollgate_engine::{limits::Balances, routing::health::Change};
 
 use crate::{
     access_log, files,
@@ -89,6 +91,7 @@ pub struct Control {
     maker: TlsMaker,
     access: access_log::Handle,
     tokens: tokens::Handle,
+    balances: Arc<Balances>,
     running: Option<Built>,
     /// Waits for its commit, and who asked for it.
     prepared: Option<(ConnectionId, Built)>,
@@ -114,6 +117,7 @@ impl Control {
         state: StateDir,
         access: access_log::Handle,
         tokens: tokens::Handle,
+        balances: Arc<Balances>,
     ) -> Result<Self, String> {
         let now = Instant::now();
         Ok(Self {
@@ -122,6 +126,7 @@ impl Control {
             maker: TlsMaker::new()?,
             access,
             tokens,
+            balances,
             running: None,
             prepared: None,
             listeners: Listeners::default(),

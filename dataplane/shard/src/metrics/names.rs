@@ -109,6 +109,10 @@ pub const TARGET_EJECTIONS: Family = counter(
     "tollgate_target_ejections_total",
     "Times that a target of a model failed so often that it was left alone.",
 );
+pub const LIMIT_REMAINING: Family = gauge(
+    "tollgate_limit_remaining",
+    "What is left of a limit: requests, tokens, calls at once, or dollars.",
+);
 pub const PROCESS_RSS: Family = gauge("process_resident_memory_bytes", "Memory of the data plane, resident.");
 pub const PROCESS_CPU: Family = counter(
     "process_cpu_seconds_total",
@@ -119,7 +123,7 @@ pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of 
 
 /// All of them, in the order they are told.
 #[cfg(test)]
-pub const ALL: [Family; 26] = [
+pub const ALL: [Family; 27] = [
     REQUESTS,
     REQUEST_DURATION,
     GATEWAY_DURATION,
@@ -142,6 +146,7 @@ pub const ALL: [Family; 26] = [
     CERTIFICATE_EXPIRY,
     TARGET_EJECTED,
     TARGET_EJECTIONS,
+    LIMIT_REMAINING,
     PROCESS_RSS,
     PROCESS_CPU,
     PROCESS_FDS,

@@ -2,7 +2,11 @@
 
 use std::fmt::Write;
 
-use tollgate_config::money::PicoUsd;
+use tollgate_config::{
+    document::Unit,
+    link::LimitStatus,
+    money::{NanoUsd, PicoUsd},
+};
 
 use super::{
     ATTEMPT_OUTCOMES, Latency, TOKEN_CLASSES, Totals,
@@ -46,6 +50,7 @@ pub struct Process {
     pub certificates: Vec<(String, u64)>,
     /// Those that were ever left alone.
     pub ejected: Vec<Ejected>,
+    pub limits: Vec<LimitStatus>,
 }
 
 /// A target of a model.
@@ -180,6 +185,7 @@ impl Page {
             );
         }
         self.targets(&process.ejected);
+        self.limits(&process.limits);
         self.single(names::PROCESS_RSS, process.rss_bytes as f64);
         self.single(names::PROCESS_CPU, process.cpu_s);
         self.single(names::PROCESS_FDS, process.open_fds as f64);
@@ -194,6 +200,23 @@ impl Page {
         self.head(names::TARGET_EJECTIONS);
         for target in ejected {
             self.sample(names::TARGET_EJECTIONS.name, &target.labels(), target.times);
+        }
+    }
+
+    /// Budgets in dollars, everything else as it is counted.
+    fn limits(&mut self, limits: &[LimitStatus]) {
+        self.head(names::LIMIT_REMAINING);
+        for limit in limits {
+            let labels = [
+                ("scope", limit.scope.as_str()),
+                ("name", &limit.name),
+                ("unit", &limit.unit),
+                ("per", limit.per.as_deref().unwrap_or_default()),
+            ];
+            match limit.unit == Unit::Budget.name() {
+                true => self.sample(names::LIMIT_REMAINING.name, &labels, NanoUsd(limit.remaining)),
+                false => self.sample(names::LIMIT_REMAINING.name, &labels, limit.remaining),
+            }
         }
     }
 
