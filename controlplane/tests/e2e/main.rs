@@ -16,6 +16,7 @@ mod edge;
 mod faults;
 mod framing;
 mod keys;
+mod lists;
 mod planes;
 mod prices;
 mod proxy;

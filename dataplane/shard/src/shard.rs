@@ -123,7 +123,7 @@ impl Shard {
             prepared: None,
             local: Local {
                 seed: clock.seed(setup.id),
-                batches: Arc::clone(&setup.batches),
+                marks: Arc::clone(&setup.marks),
                 ..Local::default()
             },
             out: Outputs::default(),

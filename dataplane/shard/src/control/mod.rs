@@ -10,6 +10,7 @@ mod credentials;
 mod drain;
 mod frames;
 mod listeners;
+mod marks;
 mod revision;
 mod shards;
 mod status;
@@ -38,6 +39,7 @@ use connection::{Client, ConnectionId};
 use drain::{Drain, Step};
 pub use listeners::Inherited;
 use listeners::Listeners;
+pub use marks::{Keeping, MARK_NEWS};
 use shards::Shards;
 
 /// Between two looks at the files a document refers to.
@@ -89,6 +91,7 @@ pub struct Control {
     maker: TlsMaker,
     access: access_log::Handle,
     tokens: tokens::Handle,
+    keeping: Keeping,
     running: Option<Built>,
     /// Waits for its commit, and who asked for it.
     prepared: Option<(ConnectionId, Built)>,
@@ -114,6 +117,7 @@ impl Control {
         state: StateDir,
         access: access_log::Handle,
         tokens: tokens::Handle,
+        keeping: Keeping,
     ) -> Result<Self, String> {
         let now = Instant::now();
         Ok(Self {
@@ -122,6 +126,7 @@ impl Control {
             maker: TlsMaker::new()?,
             access,
             tokens,
+            keeping,
             running: None,
             prepared: None,
             listeners: Listeners::default(),
@@ -164,6 +169,10 @@ impl Control {
                     Ok(command) => self.take(command),
                     Err(_) => Some(End::Failed),
                 },
+                recv(self.keeping.news()) -> news => {
+                    self.keeping.take(news.ok());
+                    None
+                }
                 recv(self.drained) -> shard => self.shard_drained(shard.ok()),
                 recv(after) -> _ => None,
             };
@@ -310,6 +319,7 @@ impl Control {
 
     fn gone(&mut self, id: ConnectionId) {
         self.clients.retain(|client| client.id != id);
+        self.keeping.left(id);
         if self.prepared.as_ref().is_some_and(|(by, _)| *by == id) {
             tracing::warn!("who prepared a revision left before it was committed; it is dropped");
             self.abort();
