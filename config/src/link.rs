@@ -110,7 +110,10 @@ pub struct StoredKey {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Say {
-    Answer { id: u64, body: AnswerBody },
+    Answer {
+        id: u64,
+        body: AnswerBody,
+    },
     Event(Event),
     /// There is something for `TakeMarks`.
     MarksNoted,

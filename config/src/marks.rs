@@ -62,7 +62,13 @@ mod tests {
             assert_eq!(text.len(), 38);
             assert_eq!(serde_json::from_str::<Mark>(&text).expect("read"), mark);
         }
-        for wrong in ["\"\"", "\"+0\"", "\"00000000000000000000000000000000000g\"", "7", "\"ä\""] {
+        for wrong in [
+            "\"\"",
+            "\"+0\"",
+            "\"00000000000000000000000000000000000g\"",
+            "7",
+            "\"ä\"",
+        ] {
             assert!(serde_json::from_str::<Mark>(wrong).is_err(), "{wrong}");
         }
     }

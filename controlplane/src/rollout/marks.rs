@@ -83,3 +83,67 @@ async fn take(plane: &Plane, link: &Link, kept: &mut u64) -> Result<Taken, Refus
         _ => Err(LinkError::Unexpected.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        plane::Actor,
+        rollout::{self, Edit, Terms},
+        testing::{self, Fake},
+    };
+
+    fn mark(n: u128) -> Mark {
+        Mark { id: n, tag: n as u16 }
+    }
+
+    async fn kept(plane: &Plane) -> Vec<Mark> {
+        let kept = plane.store.marks(0, 1000).await.unwrap();
+        kept.into_iter().map(|(_, mark)| mark).collect()
+    }
+
+    async fn until_kept(plane: &Plane, marks: &[Mark]) {
+        let all = async {
+            while kept(plane).await != marks {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), all).await.expect("kept");
+    }
+
+    #[tokio::test]
+    async fn a_data_plane_is_given_all_before_it_serves_and_what_it_notes_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let fake = Fake::default();
+        fake.start(folder.path());
+        let plane = testing::plane(folder.path());
+        plane
+            .store
+            .keep_marks((1..4).map(mark).collect(), vec![])
+            .await
+            .unwrap();
+        let link = testing::connect(&plane).await;
+        let edit = Edit::Whole(tollgate_config::parse::Parsed::from_tree(testing::document(1)));
+        rollout::change(&plane, edit, Actor::named("ann"), Terms::default())
+            .await
+            .unwrap();
+        {
+            let mut world = fake.world.lock().unwrap();
+            assert!(world.has_all_marks && world.listeners.len() == 1);
+            assert_eq!(world.marks, [mark(1), mark(2), mark(3)]);
+            world.noted.push_back((vec![mark(9)], vec![mark(2)]));
+            world.noted.push_back((vec![mark(10)], vec![mark(9)]));
+        }
+        link.marks_noted().notify_one();
+        until_kept(&plane, &[mark(1), mark(3), mark(10)]).await;
+        // And what is noted later.
+        fake.world.lock().unwrap().noted.push_back((vec![mark(11)], vec![]));
+        link.marks_noted().notify_one();
+        until_kept(&plane, &[mark(1), mark(3), mark(10), mark(11)]).await;
+        // Another that comes is given all of that.
+        fake.world.lock().unwrap().marks.clear();
+        let link = testing::connect(&plane).await;
+        rollout::sync(&plane, &link).await.unwrap();
+        assert_eq!(fake.world.lock().unwrap().marks, [mark(1), mark(3), mark(10), mark(11)]);
+    }
+}

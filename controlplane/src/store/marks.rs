@@ -83,7 +83,10 @@ mod tests {
     use super::*;
 
     fn mark(n: u128) -> Mark {
-        Mark { id: n << 64, tag: n as u16 }
+        Mark {
+            id: n << 64,
+            tag: n as u16,
+        }
     }
 
     #[tokio::test]
@@ -94,7 +97,10 @@ mod tests {
         store.keep_marks((0..5).map(mark).collect(), Vec::new()).await.unwrap();
         // Told twice, with another tag, and one that was never there.
         let retagged = Mark { tag: 77, ..mark(1) };
-        store.keep_marks(vec![mark(0), retagged], vec![mark(3), mark(9)]).await.unwrap();
+        store
+            .keep_marks(vec![mark(0), retagged], vec![mark(3), mark(9)])
+            .await
+            .unwrap();
         drop(store);
         let store = Store::open(&path).unwrap();
         let first = store.marks(0, 2).await.unwrap();
@@ -112,7 +118,13 @@ mod tests {
         store.call(|c| Ok(forget_oldest(c, 9)?)).await.unwrap();
         assert_eq!(store.marks(0, 100).await.unwrap().len(), 9);
         store.call(|c| Ok(forget_oldest(c, 3)?)).await.unwrap();
-        let left: Vec<Mark> = store.marks(0, 100).await.unwrap().into_iter().map(|(_, mark)| mark).collect();
+        let left: Vec<Mark> = store
+            .marks(0, 100)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|(_, mark)| mark)
+            .collect();
         assert_eq!(left, [mark(7), mark(8), mark(9)]);
     }
 }

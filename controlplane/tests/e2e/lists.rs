@@ -63,7 +63,9 @@ fn kill_both(gateway: &mut Gateway) {
     process::signal(gateway.controlplane_pid(), Signal::KILL);
     process::signal(dataplane, Signal::KILL);
     gateway.process.wait(10);
-    until("the data plane to be dead", 10, || (!is_running(dataplane)).then_some(()));
+    until("the data plane to be dead", 10, || {
+        (!is_running(dataplane)).then_some(())
+    });
     gateway.start_again();
 }
 
@@ -74,16 +76,29 @@ fn sdks_list_what_is_their_teams_also_after_every_kill() {
     let mut gateway = sdk::start(setup(&sandbox, &folder.path().join("access.log")));
     let made = folder.path().join("made.json").display().to_string();
     let run = |phase: &str, gateway: &Gateway| {
-        let environment = [("TOLLGATE_RIVAL_KEY", RIVAL), ("TOLLGATE_MADE", &made), ("TOLLGATE_PHASE", phase)];
+        let environment = [
+            ("TOLLGATE_RIVAL_KEY", RIVAL),
+            ("TOLLGATE_MADE", &made),
+            ("TOLLGATE_PHASE", phase),
+        ];
         sdk::run_script("lists_sdk.py", &sandbox, gateway, &environment);
     };
     run("make", &gateway);
     let text = std::fs::read_to_string(&made).expect("what was made");
     let by_family: Value = serde_json::from_str(&text).expect("JSON");
-    let lists = by_family.as_object().expect("families").values().flat_map(|teams| teams.as_object().expect("teams").values());
+    let lists = by_family
+        .as_object()
+        .expect("families")
+        .values()
+        .flat_map(|teams| teams.as_object().expect("teams").values());
     let objects: usize = lists.map(|ids| ids.as_array().map_or(0, Vec::len)).sum();
     // The batches that were asked for are counted, and the outputs of batches are files; a file was deleted.
-    let batches = by_family["batches"].as_object().expect("teams").values().map(|ids| ids.as_array().map_or(0, Vec::len)).sum::<usize>();
+    let batches = by_family["batches"]
+        .as_object()
+        .expect("teams")
+        .values()
+        .map(|ids| ids.as_array().map_or(0, Vec::len))
+        .sum::<usize>();
     let counted = 2;
     await_kept(&gateway, objects + batches + counted);
 
@@ -110,7 +125,14 @@ fn call(gateway: &Gateway, key: &str, method: &str, path: &str, body: &str) -> R
 
 fn make(gateway: &Gateway, name: &str) -> String {
     let body = format!(r#"{{"requests":[{{"custom_id":"{name}","params":{{}}}}]}}"#);
-    let made = call(gateway, crate::harness::gateway::KEY, "POST", "/v1/messages/batches", &body).json();
+    let made = call(
+        gateway,
+        crate::harness::gateway::KEY,
+        "POST",
+        "/v1/messages/batches",
+        &body,
+    )
+    .json();
     made["id"].as_str().expect("an id").to_owned()
 }
 
@@ -128,7 +150,9 @@ fn a_batch_is_counted_once_whatever_is_started_again() {
     let mut gateway = setup(&sandbox, &log).start();
     let times_counted = |batch: &str| {
         let text = std::fs::read_to_string(&log).expect("the access log");
-        text.lines().filter(|line| line.contains(&format!("\"batch\":\"{batch}\""))).count()
+        text.lines()
+            .filter(|line| line.contains(&format!("\"batch\":\"{batch}\"")))
+            .count()
     };
     let await_counted = |batch: &str| until("a batch to be counted", 10, || (times_counted(batch) > 0).then_some(()));
     let batch = make(&gateway, "the first");
@@ -160,7 +184,13 @@ fn what_is_made_without_a_control_plane_is_kept_by_the_next() {
     await_kept(&gateway, 1);
     process::signal(gateway.controlplane_pid(), Signal::KILL);
     gateway.process.wait(10);
-    let deleted = call(&gateway, crate::harness::gateway::KEY, "DELETE", &format!("/v1/messages/batches/{before}"), "");
+    let deleted = call(
+        &gateway,
+        crate::harness::gateway::KEY,
+        "DELETE",
+        &format!("/v1/messages/batches/{before}"),
+        "",
+    );
     assert_eq!(deleted.json()["type"], "message_batch_deleted");
     let meanwhile: Vec<String> = (0..3).map(|n| make(&gateway, &format!("meanwhile {n}"))).collect();
     gateway.start_again();
@@ -169,7 +199,10 @@ fn what_is_made_without_a_control_plane_is_kept_by_the_next() {
     let list = |key: &str| {
         let page = call(&gateway, key, "GET", "/v1/messages/batches", "").json();
         let data = page["data"].as_array().expect("data").clone();
-        data.iter().rev().map(|batch| batch["id"].as_str().expect("an id").to_owned()).collect::<Vec<_>>()
+        data.iter()
+            .rev()
+            .map(|batch| batch["id"].as_str().expect("an id").to_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!(list(crate::harness::gateway::KEY), meanwhile);
     assert_eq!(list(RIVAL), [""; 0]);

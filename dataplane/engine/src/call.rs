@@ -4,8 +4,8 @@ use tollgate_config::document::Dialect;
 use tollgate_dialect::{embed, translate::Sent};
 
 use crate::{
-    Tick, attempt::takeover::Suspect, failure::Waited, listing::Listing, outputs::AttemptId, record::AttemptOutcome, routing::Order,
-    snapshot::TargetModel, upward::Single,
+    Tick, attempt::takeover::Suspect, failure::Waited, listing::Listing, outputs::AttemptId, record::AttemptOutcome,
+    routing::Order, snapshot::TargetModel, upward::Single,
 };
 
 /// However many attempts a model's `retry` allows: attempt ids must not run out, each attempt may be dialled twice, for

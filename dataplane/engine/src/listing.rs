@@ -12,7 +12,7 @@ use crate::{
     failure::Kind,
     percent,
     sealing::{self, Object},
-    surface::FILES,
+    surface::Operation,
     terminal::object::{ASKED_WRONGLY, asked_provider, goes_to, nothing_yet, provider_for_new},
 };
 
@@ -186,7 +186,7 @@ fn limit(exchange: &Exchange, io: &Io<'_>) -> Result<usize, Kind> {
     let Some(asked) = percent::query_value(io.request.query(), LIMIT) else {
         // Sources: OpenAI, "List files" and "List batch"; Anthropic, "List Message Batches" and "List Files".
         let surface = exchange.facts.surface;
-        let is_openai_files = surface.operation == FILES && surface.dialect != Some(Dialect::Anthropic);
+        let is_openai_files = surface.operation == Operation::FILES && surface.dialect != Some(Dialect::Anthropic);
         return Ok(if is_openai_files { MAX_LIMIT } else { 20 });
     };
     let number = str::from_utf8(asked).ok().and_then(|text| text.parse::<usize>().ok());

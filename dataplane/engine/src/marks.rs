@@ -185,7 +185,12 @@ impl Set {
     fn replace_oldest(&self, halves: (u64, u64), rest: u64) {
         for _ in 0..WAYS {
             let known = |slot: &Slot| slot.rest.load(Ordering::Relaxed);
-            let Some(oldest) = self.0.iter().filter(|slot| known(slot) != 0).min_by_key(|slot| known(slot)) else {
+            let Some(oldest) = self
+                .0
+                .iter()
+                .filter(|slot| known(slot) != 0)
+                .min_by_key(|slot| known(slot))
+            else {
                 return;
             };
             let changed = oldest

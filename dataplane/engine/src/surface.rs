@@ -2,7 +2,6 @@
 
 mod objects;
 
-pub(crate) use objects::{BATCHES, CONVERSATIONS, FILES, MESSAGE_BATCHES, UPLOADS};
 use tollgate_config::document::Dialect;
 use tollgate_dialect::{count::Asked, embed::Shape};
 use tollgate_wire::head::Method;

@@ -106,9 +106,17 @@ impl World {
     }
 
     fn head(&self, line: &str, key: &str) -> String {
-        let version = if self.family.is_anthropic() { "anthropic-version: 2023-06-01\n" } else { "" };
+        let version = if self.family.is_anthropic() {
+            "anthropic-version: 2023-06-01\n"
+        } else {
+            ""
+        };
         let form = "content-type: multipart/form-data; boundary=b\n";
-        let form = if matches!(self.family, Files | AnthropicFiles) { form } else { "" };
+        let form = if matches!(self.family, Files | AnthropicFiles) {
+            form
+        } else {
+            ""
+        };
         format!("{line} HTTP/1.1\nhost: g\nauthorization: Bearer secret-{key}\n{version}{form}")
     }
 
@@ -131,7 +139,11 @@ impl World {
             Batches => format!(r#"{{"input_file_id":"{}"}}"#, self.input_of(key)),
             _ => "--b--".to_owned(),
         };
-        let body = if self.family == MessageBatches { "{}".to_owned() } else { body };
+        let body = if self.family == MessageBatches {
+            "{}".to_owned()
+        } else {
+            body
+        };
         let did = self.rig.request(&self.head(&line, key), body.as_bytes());
         assert_eq!(dialled(&did).len(), 1, "{did:?}");
         let (up, _) = sent(&self.rig.connected(1));
@@ -156,7 +168,10 @@ impl World {
 
     fn answer(&mut self, attempt: u16, status: u16, body: &Value) -> Vec<Did> {
         let body = body.to_string();
-        let head = format!("HTTP/1.1 {status} OK\ncontent-type: application/json\ncontent-length: {}\n", body.len());
+        let head = format!(
+            "HTTP/1.1 {status} OK\ncontent-type: application/json\ncontent-length: {}\n",
+            body.len()
+        );
         let mut did = self.rig.answer(attempt, &head);
         for piece in body.as_bytes().chunks(100) {
             did.extend(self.rig.body(attempt, std::str::from_utf8(piece).expect("ASCII")));
@@ -173,11 +188,17 @@ impl World {
         assert_eq!(path, self.family.path(), "{up}");
         let parameter = |name: &str| {
             let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-            pairs.find(|(known, _)| *known == name).map(|(_, value)| value.to_owned())
+            pairs
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| value.to_owned())
         };
         let all = &self.accounts[self.account_of[self.credential(up)]];
         let limit = parameter("limit").map_or(20, |limit| limit.parse().expect("a limit"));
-        let at = |id: String| all.iter().position(|known| *known == id).expect("an id of this account");
+        let at = |id: String| {
+            all.iter()
+                .position(|known| *known == id)
+                .expect("an id of this account")
+        };
         let (range, backward) = match (parameter(self.family.after()), parameter("before_id")) {
             (Some(id), None) => (at(id) + 1..all.len(), false),
             (None, Some(id)) => (0..at(id), true),
@@ -189,7 +210,10 @@ impl World {
             false => range.start..range.start + range.len().min(limit),
         };
         let has_more = range.len() > shown.len();
-        let data: Vec<Value> = all[shown].iter().map(|id| json!({"id": id, "object": "x", "metadata": {"id": "mine"}})).collect();
+        let data: Vec<Value> = all[shown]
+            .iter()
+            .map(|id| json!({"id": id, "object": "x", "metadata": {"id": "mine"}}))
+            .collect();
         let end = |object: Option<&Value>| object.map_or(Value::Null, |object| object["id"].clone());
         json!({"data": data, "first_id": end(data.first()), "last_id": end(data.last()), "has_more": has_more})
     }
@@ -228,13 +252,20 @@ impl World {
             let ids = ids(&page);
             assert!(ids.len() <= limit);
             if let (Some(first), Some(last)) = (ids.first(), ids.last()) {
-                assert_eq!((page["first_id"].as_str(), page["last_id"].as_str()), (Some(&**first), Some(&**last)));
+                assert_eq!(
+                    (page["first_id"].as_str(), page["last_id"].as_str()),
+                    (Some(&**first), Some(&**last))
+                );
             }
             seen.extend(ids);
             if page["has_more"] == false {
                 return seen;
             }
-            from = format!("&{}={}", self.family.after(), page["last_id"].as_str().expect("where to go on"));
+            from = format!(
+                "&{}={}",
+                self.family.after(),
+                page["last_id"].as_str().expect("where to go on")
+            );
         }
     }
 
@@ -255,7 +286,9 @@ impl World {
         let mut owned = Vec::new();
         for credential in 0..self.account_of.len() {
             for raw in &self.accounts[self.account_of[credential]] {
-                let made = |made: &&(usize, String, String, &str)| made.0 == credential && made.1 == *raw && made.3 == owner(key);
+                let made = |made: &&(usize, String, String, &str)| {
+                    made.0 == credential && made.1 == *raw && made.3 == owner(key)
+                };
                 owned.extend(self.made.iter().find(made).map(|made| made.2.clone()));
             }
         }
@@ -277,7 +310,9 @@ fn tree(text: &str) -> Value {
 
 fn ids(page: &Value) -> Vec<String> {
     let data = page["data"].as_array().expect("data");
-    data.iter().map(|object| object["id"].as_str().expect("an id").to_owned()).collect()
+    data.iter()
+        .map(|object| object["id"].as_str().expect("an id").to_owned())
+        .collect()
 }
 
 fn family() -> impl Strategy<Value = Family> {
@@ -332,15 +367,26 @@ fn no_raw_id_is_in_a_list_and_all_else_passes() {
         (200, page)
     });
     let (status, lines, body) = reply(&did);
-    assert_eq!((status, header(&lines, "x-tollgate-provider")), (200, Some("gpts")), "{lines}");
+    assert_eq!(
+        (status, header(&lines, "x-tollgate-provider")),
+        (200, Some("gpts")),
+        "{lines}"
+    );
     assert_eq!(header(&lines, "content-type"), Some("application/json"));
     let page = tree(&body);
     let batch = &page["data"][0];
     assert_eq!(page["data"].as_array().map(Vec::len), Some(1), "{page}");
     assert_eq!(page["object"], "list");
-    assert!(batch["input_file_id"].as_str().is_some_and(|id| id.starts_with("file-tgt1")));
+    assert!(
+        batch["input_file_id"]
+            .as_str()
+            .is_some_and(|id| id.starts_with("file-tgt1"))
+    );
     let output = batch["output_file_id"].as_str().expect("an id").to_owned();
-    assert_eq!((&batch["metadata"]["id"], &batch["a"]), (&json!("batch_two"), &json!([1, 2.5, "\u{e9}"])));
+    assert_eq!(
+        (&batch["metadata"]["id"], &batch["a"]),
+        (&json!("batch_two"), &json!([1, 2.5, "\u{e9}"]))
+    );
     // Its output is from now on a file of the same owner's.
     world.family = Files;
     world.accounts[0] = vec!["file-3".to_owned(), "file-2".to_owned(), "file-1".to_owned()];
@@ -363,9 +409,15 @@ fn behind_more_of_others_than_are_looked_through_the_list_goes_on_at_a_place_tha
     assert_eq!((ids(&page), &page["has_more"]), (vec![first.clone()], &json!(true)));
     assert_eq!(world.pages_asked, 100);
     let page = world.list("mine", &format!("?after_id={first}"));
-    assert_eq!((ids(&page), &page["has_more"], &page["first_id"]), (vec![], &json!(true), &Value::Null));
+    assert_eq!(
+        (ids(&page), &page["has_more"], &page["first_id"]),
+        (vec![], &json!(true), &Value::Null)
+    );
     let place = page["last_id"].as_str().expect("where to go on").to_owned();
-    assert!(place.starts_with("msgbatch_tgt1") && !place.contains("other"), "{place}");
+    assert!(
+        place.starts_with("msgbatch_tgt1") && !place.contains("other"),
+        "{place}"
+    );
     let page = world.list("mine", &format!("?after_id={place}"));
     assert_eq!((ids(&page), &page["has_more"]), (vec![last], &json!(false)));
 
@@ -399,7 +451,10 @@ fn what_is_deleted_is_forgotten_and_what_is_read_is_known() {
         world.rig.local.marks.all().count()
     };
     assert_eq!(call("DELETE", 500, json!({"error": {"message": "not now"}})), 1);
-    assert_eq!(call("DELETE", 200, json!({"id": "file_one", "type": "file_deleted"})), 0);
+    assert_eq!(
+        call("DELETE", 200, json!({"id": "file_one", "type": "file_deleted"})),
+        0
+    );
     // Made before anything was remembered, as far as this node knows.
     assert_eq!(call("GET", 200, json!({"id": "file_one", "type": "file"})), 1);
 }
@@ -410,12 +465,21 @@ fn a_provider_that_fails_on_the_way_or_says_nonsense_is_told_of_without_ids() {
     for n in 0..300 {
         world.make_elsewhere(0, &n.to_string());
     }
-    let fails = |status: u16, body: fn() -> Value| move |page: usize, ok| if page == 2 { (status, body()) } else { (200, ok) };
+    let fails =
+        |status: u16, body: fn() -> Value| move |page: usize, ok| if page == 2 { (status, body()) } else { (200, ok) };
     for (status, expected, body) in [
-        (404, 404, (|| json!({"error": {"message": "No such file: file-290", "param": "file-290"}})) as fn() -> Value),
+        (
+            404,
+            404,
+            (|| json!({"error": {"message": "No such file: file-290", "param": "file-290"}})) as fn() -> Value,
+        ),
         (200, 502, || json!({"error": "no"})),
         (200, 502, || json!([1])),
-        (200, 200, || json!({"data": [null, 7, {"id": 7}, {"x": "file-1"}], "has_more": true})),
+        (
+            200,
+            200,
+            || json!({"data": [null, 7, {"id": 7}, {"x": "file-1"}], "has_more": true}),
+        ),
     ] {
         let did = world.list_with("mine", "?limit=10", fails(status, body));
         let (got, _, text) = reply(&did);
@@ -424,7 +488,11 @@ fn a_provider_that_fails_on_the_way_or_says_nonsense_is_told_of_without_ids() {
         assert_eq!(did.last(), Some(&Did::End));
     }
     for query in ["?limit=0", "?limit=-1", "?limit=ten"] {
-        assert_eq!(reply(&world.list_with("mine", query, |_, page| (200, page))).0, 400, "{query}");
+        assert_eq!(
+            reply(&world.list_with("mine", query, |_, page| (200, page))).0,
+            400,
+            "{query}"
+        );
     }
     let other = "GET /v1/files";
     let head = world.head(other, "mine") + "x-tollgate-provider: claude\n";
@@ -445,9 +513,19 @@ fn a_page_too_long_to_be_held_is_no_list() {
     let head = world.head("GET /v1/batches", "mine");
     world.rig.request(&head, b"");
     world.rig.connected(1);
-    let did = world.rig.answer(1, &format!("HTTP/1.1 200 OK\ncontent-type: application/json\ncontent-length: {}\n", long.len()));
+    let did = world.rig.answer(
+        1,
+        &format!(
+            "HTTP/1.1 200 OK\ncontent-type: application/json\ncontent-length: {}\n",
+            long.len()
+        ),
+    );
     assert_eq!(did, []);
-    let did: Vec<Did> = long.as_bytes().chunks(64 * 1024).flat_map(|piece| world.rig.body(1, std::str::from_utf8(piece).expect("ASCII"))).collect();
+    let did: Vec<Did> = long
+        .as_bytes()
+        .chunks(64 * 1024)
+        .flat_map(|piece| world.rig.body(1, std::str::from_utf8(piece).expect("ASCII")))
+        .collect();
     let (status, _, text) = reply(&did);
     assert!(status == 502 && text.contains("limit"), "{text}");
     assert!(world.rig.exchange.held_bytes() < 1024);

@@ -11,11 +11,7 @@ use std::{
 use crossbeam_channel::{Receiver, Sender};
 use tollgate_config::link::ShardRevision;
 use tollgate_dialect::sign::token::AccessToken;
-use tollgate_engine::{
-    Marks, Snapshot,
-    identity::KeyTable,
-    marks::MarkNews,
-};
+use tollgate_engine::{Marks, Snapshot, identity::KeyTable, marks::MarkNews};
 
 use crate::{access_log, control::Command, metrics::ShardMetrics, resolve, tls::TlsSet, tokens};
 

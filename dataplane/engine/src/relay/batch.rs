@@ -19,7 +19,7 @@ use crate::{
     exchange::{Exchange, Io},
     marks::{Mark, MarkNews, id_of},
     percent,
-    surface::{BATCHES, MESSAGE_BATCHES, NamesModel},
+    surface::{NamesModel, Operation},
 };
 
 /// Reads what passes.
@@ -55,8 +55,8 @@ pub(super) fn begin(exchange: &Exchange, answer: ResponseView<'_>) -> Option<Box
         return None;
     };
     let kind = match (surface.operation, after) {
-        (BATCHES, _) => Kinds::Object,
-        (MESSAGE_BATCHES, b"/results") => Kinds::Results,
+        (Operation::BATCHES, _) => Kinds::Object,
+        (Operation::MESSAGE_BATCHES, b"/results") => Kinds::Results,
         _ => return None,
     };
     let reads = decode::is_plain(answer.get(Known::ContentEncoding)) && (200..300).contains(&answer.head.status);

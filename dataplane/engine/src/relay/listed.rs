@@ -160,6 +160,10 @@ fn write(exchange: &Exchange, listing: &Listing, more: bool, out: &mut Vec<u8>) 
             None => out.extend_from_slice(b"null"),
         }
     }
-    let has_more: &[u8] = if goes_on { b",\"has_more\":true}" } else { b",\"has_more\":false}" };
+    let has_more: &[u8] = if goes_on {
+        b",\"has_more\":true}"
+    } else {
+        b",\"has_more\":false}"
+    };
     out.extend_from_slice(has_more);
 }

@@ -63,7 +63,11 @@ pub(crate) fn ids_of_request(exchange: &Exchange, io: &Io<'_>) -> Vec<(String, S
         Some((raw, place))
     };
     let opened = exchange.admitted.opened.iter().filter_map(in_body);
-    opened.chain(in_path()).chain(in_list()).filter(|(raw, _)| !raw.is_empty()).collect()
+    opened
+        .chain(in_path())
+        .chain(in_list())
+        .filter(|(raw, _)| !raw.is_empty())
+        .collect()
 }
 
 fn text(quoted: &[u8]) -> Option<String> {

@@ -8,7 +8,7 @@ use crate::{
     exchange::{Exchange, Io},
     marks::{Mark, MarkNews, Marks, id_of},
     outputs::Outputs,
-    surface::{BATCHES, FILES, MESSAGE_BATCHES, UPLOADS},
+    surface::Operation,
 };
 
 /// What the marks of one provider's objects are made of, for the caller.
@@ -37,9 +37,9 @@ fn owned<'a>(exchange: &Exchange, pinned: &'a crate::exchange::Pinned) -> Option
 /// of models speak of may be anybody's.
 fn is_listed(exchange: &Exchange, path: &Path) -> bool {
     match exchange.facts.surface.operation {
-        FILES | MESSAGE_BATCHES => matches!(path, [Name::Id]),
-        BATCHES => matches!(path, [Name::Id | Name::OutputFileId | Name::ErrorFileId]),
-        UPLOADS => matches!(path, [Name::File, Name::Id]),
+        Operation::FILES | Operation::MESSAGE_BATCHES => matches!(path, [Name::Id]),
+        Operation::BATCHES => matches!(path, [Name::Id | Name::OutputFileId | Name::ErrorFileId]),
+        Operation::UPLOADS => matches!(path, [Name::File, Name::Id]),
         _ => false,
     }
 }
@@ -51,7 +51,10 @@ pub(super) fn note(exchange: &Exchange, marks: &Marks, path: &Path, raw: &[u8], 
         return;
     }
     let Some(pinned) = exchange.pinned() else { return };
-    let ids = exchange.call.provider.map(|provider| &pinned.snapshot.upstreams[provider].ids);
+    let ids = exchange
+        .call
+        .provider
+        .map(|provider| &pinned.snapshot.upstreams[provider].ids);
     if let Some((owned, ids)) = owned(exchange, pinned).zip(ids) {
         let tag = u16::from_le_bytes(ids.tag(exchange.call.credential));
         adopt(marks, Mark { id: owned.id(raw), tag }, out);
@@ -85,9 +88,13 @@ pub(crate) fn shows(exchange: &Exchange, io: &mut Io<'_>, raw: &str) -> bool {
     let Some((pinned, provider)) = exchange.pinned().zip(exchange.call.provider) else {
         return false;
     };
-    let Some(owned) = owned(exchange, pinned) else { return false };
+    let Some(owned) = owned(exchange, pinned) else {
+        return false;
+    };
     let id = owned.id(raw.as_bytes());
-    let Some(known) = io.local.marks.tag(id) else { return false };
+    let Some(known) = io.local.marks.tag(id) else {
+        return false;
+    };
     let ids = &pinned.snapshot.upstreams[provider].ids;
     let here = u16::from_le_bytes(ids.tag(exchange.call.credential));
     let is_another = known != here && ids.turn(known.to_le_bytes()).is_some();

@@ -6,11 +6,13 @@ use super::{Found, NamesModel, Operation, Surface, surface};
 use crate::stage;
 
 /// Families of objects, by their paths behind `/v1`.
-pub(crate) const FILES: Operation = Operation::Other(b"/files");
-pub(crate) const BATCHES: Operation = Operation::Other(b"/batches");
-pub(crate) const MESSAGE_BATCHES: Operation = Operation::Other(b"/messages/batches");
-pub(crate) const UPLOADS: Operation = Operation::Other(b"/uploads");
-pub(crate) const CONVERSATIONS: Operation = Operation::Other(b"/conversations");
+impl Operation {
+    pub const FILES: Operation = Operation::Other(b"/files");
+    pub const BATCHES: Operation = Operation::Other(b"/batches");
+    pub const MESSAGE_BATCHES: Operation = Operation::Other(b"/messages/batches");
+    pub const UPLOADS: Operation = Operation::Other(b"/uploads");
+    pub const CONVERSATIONS: Operation = Operation::Other(b"/conversations");
+}
 
 /// The surface of a path of OpenAI's API, without its base prefix.
 pub(super) fn find_openai(path: &[u8]) -> Option<Found> {

@@ -25,7 +25,7 @@ use crate::{
     snapshot::Upstream,
     stage::Verdict,
     stages::admit,
-    surface::{BATCHES, CONVERSATIONS, MESSAGE_BATCHES, NamesModel, Operation, Surface, UPLOADS},
+    surface::{NamesModel, Operation, Surface},
 };
 
 /// The member that names a batch's file.
@@ -47,7 +47,7 @@ fn read_head(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
     let pinned = exchange.pin();
     let key = exchange.facts.key.ok_or(Kind::NoKey)?;
     let surface = exchange.facts.surface;
-    if matches!(surface.operation, BATCHES | MESSAGE_BATCHES) && !pinned.keys.entry(key).batches {
+    if matches!(surface.operation, Operation::BATCHES | Operation::MESSAGE_BATCHES) && !pinned.keys.entry(key).batches {
         return Err(Kind::BatchesNotAllowed);
     }
     match surface.model_in_path(io.request.path()) {
@@ -77,7 +77,10 @@ fn read_head(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
 
 /// Do bodies of these calls name objects? A file's body is nobody's to read.
 fn names_objects(surface: &Surface) -> bool {
-    matches!(surface.operation, BATCHES | MESSAGE_BATCHES | CONVERSATIONS | UPLOADS) && !surface.takes_form
+    matches!(
+        surface.operation,
+        Operation::BATCHES | Operation::MESSAGE_BATCHES | Operation::CONVERSATIONS | Operation::UPLOADS
+    ) && !surface.takes_form
 }
 
 fn read_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> {
@@ -87,7 +90,7 @@ fn read_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
         ..nothing_yet(provider)
     });
     match exchange.facts.surface.operation {
-        BATCHES if path.is_some() => {}
+        Operation::BATCHES if path.is_some() => {}
         _ if names_objects(exchange.facts.surface) => open_body(exchange, io)?,
         _ => {}
     }
@@ -129,7 +132,7 @@ fn open_body(exchange: &mut Exchange, io: &Io<'_>) -> Result<(), Kind> {
         exchange.admitted.decoded = decode::request_body(encoding, io.body, max_bytes)?;
     }
     let body = exchange.admitted.body(io.body);
-    let batch = exchange.facts.surface.operation == BATCHES;
+    let batch = exchange.facts.surface.operation == Operation::BATCHES;
     if body.is_empty() && !batch {
         return Ok(());
     }

@@ -170,3 +170,113 @@ impl Keeping {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crossbeam_channel::{Receiver, Sender, bounded};
+
+    use super::*;
+
+    fn mark(n: u128) -> Mark {
+        Mark {
+            id: (n << 64) + n,
+            tag: n as u16,
+        }
+    }
+
+    /// What shards do and a control plane asks.
+    struct Bench {
+        marks: Arc<Marks>,
+        shard: Sender<MarkNews>,
+        keeping: Keeping,
+    }
+
+    impl Bench {
+        fn new() -> Bench {
+            let marks = Arc::new(Marks::awaiting());
+            let (shard, news) = bounded(4);
+            let keeping = Keeping::new(Arc::clone(&marks), news);
+            Bench { marks, shard, keeping }
+        }
+
+        fn make(&mut self, n: u128) {
+            assert!(self.marks.note(mark(n)));
+            let _ = self.shard.try_send(MarkNews::Made(mark(n)));
+        }
+
+        fn forget(&mut self, n: u128) {
+            assert!(self.marks.forget(mark(n).id));
+            let _ = self.shard.try_send(MarkNews::Gone(mark(n)));
+        }
+
+        /// What the control thread does when it is woken.
+        fn wake(&mut self) {
+            while let Ok(news) = self.keeping.news().try_recv() {
+                self.keeping.take(Some(news));
+            }
+        }
+
+        fn comes(&mut self, id: ConnectionId, kept: &[u128]) -> Receiver<(Say, Vec<std::os::fd::OwnedFd>)> {
+            let (client, says) = Client::with_nobody_behind(id);
+            let marks: Vec<Mark> = kept.iter().map(|n| mark(*n)).collect();
+            let (first, rest) = marks.split_at(marks.len() / 2);
+            self.keeping.given(&client, first, false);
+            self.keeping.given(&client, rest, true);
+            says
+        }
+
+        fn take(&mut self, kept: u64) -> (u64, Vec<Mark>, Vec<u128>) {
+            match self.keeping.report(kept) {
+                AnswerBody::Marks { report, made, gone } => (report, made, gone.iter().map(|mark| mark.id).collect()),
+                _ => panic!("no report"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_noted_is_told_once_and_given_until_it_is_kept() {
+        let mut bench = Bench::new();
+        let says = bench.comes(1, &[1, 2, 3]);
+        assert!(bench.marks.is_complete() && says.is_empty());
+        assert_eq!(bench.marks.tag(mark(2).id), Some(2));
+        bench.make(7);
+        bench.forget(1);
+        bench.wake();
+        bench.make(8);
+        bench.wake();
+        assert!(matches!(says.try_recv(), Ok((Say::MarksNoted, _))) && says.is_empty());
+        let report = (1, vec![mark(7), mark(8)], vec![mark(1).id]);
+        assert_eq!(bench.take(0), report);
+        bench.forget(8);
+        assert_eq!(bench.take(0), report, "until it is said to be kept");
+        assert_eq!(bench.take(1), (2, vec![], vec![mark(8).id]));
+        assert_eq!(bench.take(2), (2, vec![], vec![]));
+        bench.make(9);
+        bench.wake();
+        assert!(says.try_recv().is_ok(), "told again once it had taken all");
+    }
+
+    #[test]
+    fn who_comes_next_is_given_what_it_lacks_and_brings_nothing_back() {
+        let mut bench = Bench::new();
+        bench.comes(1, &[1, 2]);
+        bench.make(3);
+        bench.wake();
+        // Taken, and never said to be kept; then more than the news have room for.
+        bench.forget(1);
+        assert_eq!(bench.take(0), (1, vec![mark(3)], vec![mark(1).id]));
+        bench.keeping.left(1);
+        for n in 10..30 {
+            bench.make(n);
+        }
+        let says = bench.comes(2, &[1, 2, 3]);
+        assert!(says.try_recv().is_ok());
+        assert_eq!(bench.take(0), (2, (10..30).map(mark).collect(), vec![mark(1).id]));
+        assert_eq!(bench.marks.tag(mark(1).id), None, "what is gone stays gone");
+        bench.keeping.left(2);
+        // A store that was lost gets everything.
+        bench.comes(3, &[]);
+        let all = [2, 3].into_iter().chain(10..30).map(mark).collect();
+        assert_eq!(bench.take(0), (3, all, vec![]));
+    }
+}

@@ -100,7 +100,10 @@ mod tests {
         let head = b"GET /v1/files?limit=2 HTTP/1.1\r\nhost: a\r\nauthorization: Bearer pages\r\n\r\n";
         let mut parsed = RequestHead::default();
         read::request(head, &read::Limits::default(), &mut parsed).expect("a head");
-        let view = RequestView { head: &parsed, buf: head };
+        let view = RequestView {
+            head: &parsed,
+            buf: head,
+        };
         for id in ["a", "b", "c", "d", "e", "x"] {
             note(view, "files", id);
         }
