@@ -19,12 +19,17 @@
 //! awaits `Listeners`; without, it binds those of the last good document (or takes them from `LISTEN_FDS`), and hands
 //! them over on `TakeListeners`. `Drain` is what SIGTERM does: the data plane ends with exit status 0 when it is done;
 //! until accepting stops (`drain_delay`), `Resume` undoes it.
+//!
+//! Marks: the control plane's store keeps what the data plane remembers of objects at providers. A control plane that has
+//! come gives all that the store has (`Marks`, in pieces, before it hands sockets over); the data plane then knows what
+//! the store lacks. Whenever there is some, it says `MarksNoted` once, and is asked `TakeMarks` until there is no more.
+//! What was taken and not acknowledged is given again, so that nothing is lost where either side ends in between.
 
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::problem::Problem;
+use crate::{marks::Mark, problem::Problem};
 
 /// A frame over this is refused.
 pub const MAX_FRAME_BYTES: usize = 256 * 1024 * 1024;
@@ -69,6 +74,16 @@ pub enum AskBody {
         upsert: Vec<StoredKey>,
         remove: Vec<String>,
     },
+    /// Marks that the store has: a piece of them.
+    Marks {
+        marks: Vec<Mark>,
+        /// This piece is the last, and who gave it is told of news from now on.
+        last: bool,
+    },
+    /// What the store lacks. The report of this number is in the store: it need not be given again.
+    TakeMarks {
+        kept: u64,
+    },
     Status,
     /// Prometheus text of the data plane.
     Metrics,
@@ -100,8 +115,13 @@ pub struct StoredKey {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Say {
-    Answer { id: u64, body: AnswerBody },
+    Answer {
+        id: u64,
+        body: AnswerBody,
+    },
     Event(Event),
+    /// There is something for `TakeMarks`.
+    MarksNoted,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -128,6 +148,12 @@ pub enum AnswerBody {
     /// The change took effect nowhere.
     Refused {
         problems: Vec<Problem>,
+    },
+    /// Numbered from 1; empty and of no number when the store has everything.
+    Marks {
+        report: u64,
+        made: Vec<Mark>,
+        gone: Vec<Mark>,
     },
     Status(Box<Status>),
     Metrics {

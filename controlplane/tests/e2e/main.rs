@@ -17,6 +17,7 @@ mod faults;
 mod framing;
 mod keys;
 mod limits;
+mod lists;
 mod planes;
 mod prices;
 mod proxy;

@@ -4,8 +4,8 @@ use tollgate_config::document::Dialect;
 use tollgate_dialect::{embed, translate::Sent};
 
 use crate::{
-    Tick, attempt::takeover::Suspect, failure::Waited, outputs::AttemptId, record::AttemptOutcome, routing::Order,
-    snapshot::TargetModel, upward::Single,
+    Tick, attempt::takeover::Suspect, failure::Waited, listing::Listing, outputs::AttemptId, record::AttemptOutcome,
+    routing::Order, snapshot::TargetModel, upward::Single,
 };
 
 /// However many attempts a model's `retry` allows: attempt ids must not run out, each attempt may be dialled twice, for
@@ -44,6 +44,8 @@ pub(crate) struct Call {
     pub credential: usize,
     /// The call is about an object, not about a model.
     pub object: Option<ObjectCall>,
+    /// It is a list of objects, made of what several answers have.
+    pub listing: Option<Box<Listing>>,
     /// Provider of the last attempt.
     pub provider: Option<usize>,
     pub sent_model: SentModel,
@@ -85,6 +87,10 @@ pub(crate) struct ObjectCall {
     /// Whole, with the provider's own id.
     pub path: Vec<u8>,
     pub query: Vec<u8>,
+    /// The provider's own id of what the path names.
+    pub raw: Option<String>,
+    /// It is to be no more.
+    pub deletes: bool,
 }
 
 /// The attempt under way.

@@ -11,12 +11,12 @@ use crate::{
     Snapshot, Tick,
     access::AccessTokens,
     attempt::{self, takeover},
-    batches::CountedBatches,
     call::Call,
     facts::Facts,
     failure::{Failure, Kind},
     identity::KeyTable,
     limits::{Held, LocalLimits},
+    marks::Marks,
     outputs::{Action, AttemptId, Outputs, Rest},
     passing,
     record::{AttemptOutcome, Outcome, Record},
@@ -58,7 +58,7 @@ pub struct Local {
     pub routing: Routing,
     pub limits: LocalLimits,
     /// The node's: every shard has the same.
-    pub batches: Arc<CountedBatches>,
+    pub marks: Arc<Marks>,
     pub tokens: AccessTokens,
     /// What words were counted lately, for prompts whose provider does not say what it used.
     pub memo: Memo,
@@ -264,11 +264,12 @@ impl Exchange {
             .as_ref()
             .map_or(0, |translated| translated.body.len());
         let answers = self.call.single().map_or(0, Single::held_bytes);
-        answers + self.admitted.decoded.as_ref().map_or(0, Vec::len) + translated + self.relay.held_bytes()
+        let listed = self.call.listing.as_ref().map_or(0, |listing| listing.held_bytes());
+        listed + answers + self.admitted.decoded.as_ref().map_or(0, Vec::len) + translated + self.relay.held_bytes()
     }
 
-    /// The bound on `held_bytes` but for translated answers, which have their own (`translate::MAX_ANSWER_BYTES`,
-    /// `embed::MAX_ANSWER_BYTES`), given the configured `max_body` and `cost_header_buffer` and the largest piece of an answer the shell feeds.
+    /// The bound on `held_bytes` but for translated answers and lists, which have their own (`translate::MAX_ANSWER_BYTES`,
+    /// `embed::MAX_ANSWER_BYTES`, `listing::MAX_HELD_BYTES` twice), given the configured `max_body` and `cost_header_buffer` and the largest piece of an answer the shell feeds.
     pub fn max_held_bytes(max_body_bytes: u64, cost_header_buffer_bytes: u64, max_piece_bytes: usize) -> usize {
         let body = max_body_bytes as usize;
         // Decoded, and translated.

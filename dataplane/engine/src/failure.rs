@@ -78,8 +78,8 @@ pub enum Kind {
     NoSuchObject {
         name: &'static str,
     },
-    /// A list of objects, which at the provider has other people's too.
-    ListNotServed,
+    /// A list of objects, before what the node remembers of them has come from its control plane.
+    ListNotReady,
     /// Ids of a provider's objects cannot be sealed: there is no secret for it.
     NoIdSecret {
         provider: Box<str>,
@@ -177,11 +177,11 @@ impl Kind {
             Kind::ModelNotFound | Kind::NoSuchPath | Kind::NoSuchProvider | Kind::NoSuchObject { .. } => 404,
             Kind::WrongMethod => 405,
             Kind::NotServedYet | Kind::Websocket | Kind::NotOffered => 501,
-            Kind::ListNotServed | Kind::NoIdSecret { .. } => 501,
+            Kind::NoIdSecret { .. } => 501,
             Kind::CacheMiss | Kind::UpstreamTimeout(_) => 504,
             Kind::NotForThisCall => 403,
             Kind::Limited(_) => 429,
-            Kind::NoTarget | Kind::NoCredential { .. } => 503,
+            Kind::NoTarget | Kind::NoCredential { .. } | Kind::ListNotReady => 503,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => 502,
             Kind::Internal(_) => 500,
         }
@@ -209,7 +209,8 @@ impl Kind {
             Kind::NoSuchPath | Kind::NoSuchProvider | Kind::NoSuchObject { .. } => code::NOT_FOUND,
             Kind::WrongMethod => code::METHOD_NOT_ALLOWED,
             Kind::NotServedYet | Kind::Websocket | Kind::NotOffered => code::NOT_SUPPORTED,
-            Kind::ListNotServed | Kind::NoIdSecret { .. } => code::NOT_SUPPORTED,
+            Kind::NoIdSecret { .. } => code::NOT_SUPPORTED,
+            Kind::ListNotReady => code::LIST_NOT_READY,
             Kind::CacheMiss => code::CACHE_MISS,
             Kind::UpstreamTimeout(_) => code::UPSTREAM_TIMEOUT,
             Kind::NotForThisCall => code::MODEL_NOT_ALLOWED,

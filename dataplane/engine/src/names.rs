@@ -19,6 +19,7 @@ pub(crate) mod code {
     pub const UPSTREAM_ERROR: &str = "upstream_error";
     pub const UPSTREAM_TIMEOUT: &str = "upstream_timeout";
     pub const NO_HEALTHY_TARGET: &str = "no_healthy_target";
+    pub const LIST_NOT_READY: &str = "list_not_ready";
     pub const INTERNAL_ERROR: &str = "internal_error";
 }
 

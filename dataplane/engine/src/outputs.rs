@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::{routing::health::Change, snapshot::EndpointId};
+use crate::{marks::MarkNews, routing::health::Change, snapshot::EndpointId};
 
 /// Names one upstream attempt of one exchange; never reused within it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -100,6 +100,8 @@ pub struct Outputs {
     pub arena: Vec<u8>,
     /// Targets that turned out to be ill, or well again.
     pub changes: Vec<TargetChange>,
+    /// What is to outlive the process, in order.
+    pub marks: Vec<MarkNews>,
 }
 
 /// A target of a model of the pinned snapshot's document, by index, and what became of it.
@@ -118,6 +120,7 @@ impl Outputs {
         self.actions.clear();
         self.pieces.clear();
         self.changes.clear();
+        self.marks.clear();
         self.arena.clear();
         self.arena.shrink_to(MAX_KEPT_ARENA_BYTES);
     }

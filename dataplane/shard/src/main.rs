@@ -36,10 +36,10 @@ use signal_hook::{
     iterator::Signals,
 };
 use tollgate_config::{check, document, parse::Parsed};
-use tollgate_engine::limits::Balances;
+use tollgate_engine::{Marks, limits::Balances};
 use tracing_subscriber::EnvFilter;
 
-use control::{Command, Control, End, Inherited, connection};
+use control::{Command, Control, End, Inherited, Keeping, connection};
 use messages::{INBOX_CAPACITY, ShardHandle, ShardSetup};
 use state_dir::{LastGood, StateDir};
 
@@ -150,9 +150,10 @@ fn serve(arguments: &Arguments, log: &access_log::Handle) -> Result<End, String>
         handles,
         threads: shards,
         tokens,
+        keeping,
     } = start_shards(&cores.place(count), log, &commands, &balances)?;
     watch_signals(commands.clone())?;
-    let mut control = Control::new(handles, state, log.clone(), tokens, balances)?;
+    let mut control = Control::new(handles, state, log.clone(), tokens, balances, keeping)?;
     match last_good {
         Some(last_good) => {
             if let Err(reason) = control.restore(last_good) {
@@ -178,11 +179,12 @@ fn configured_shards(last_good: Option<&LastGood>) -> Option<document::Shards> {
     check::check(&parsed).ok().map(|document| document.shards)
 }
 
-/// The shards, and the thread that gets their access tokens.
+/// The shards, the thread that gets their access tokens, and what they remember.
 struct Started {
     handles: Vec<ShardHandle>,
     threads: Vec<thread::JoinHandle<()>>,
     tokens: tokens::Handle,
+    keeping: Keeping,
 }
 
 /// Starts a thread per core. A shard that ends says so to the control thread.
@@ -205,7 +207,8 @@ fn start_shards(
     let peers: Arc<[ShardHandle]> = handles.clone().into();
     let load: Arc<[AtomicU32]> = cpus.iter().map(|_| AtomicU32::new(0)).collect();
     let resolver = resolve::start(Arc::clone(&peers))?;
-    let batches = Arc::default();
+    let marks = Arc::new(Marks::awaiting());
+    let (marked, news) = bounded(control::MARK_NEWS);
     let tokens = start_tokens(Arc::clone(&peers), commands.clone())?;
     tracing::info!(shards = cpus.len(), ?cpus, max_connections, "starting");
     let mut threads = Vec::new();
@@ -220,8 +223,9 @@ fn start_shards(
             resolver: resolver.clone(),
             tokens: tokens.clone(),
             access: log.clone(),
-            batches: Arc::clone(&batches),
             balances: Arc::clone(balances),
+            marks: Arc::clone(&marks),
+            marked: marked.clone(),
             max_connections,
             control: commands.clone(),
         };
@@ -231,6 +235,7 @@ fn start_shards(
         handles,
         threads,
         tokens,
+        keeping: Keeping::new(marks, news),
     })
 }
 

@@ -123,8 +123,8 @@ impl Shard {
             prepared: None,
             local: Local {
                 seed: clock.seed(setup.id),
-                batches: Arc::clone(&setup.batches),
                 limits: LocalLimits::new(Arc::clone(&setup.balances)),
+                marks: Arc::clone(&setup.marks),
                 ..Local::default()
             },
             out: Outputs::default(),

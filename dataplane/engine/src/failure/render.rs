@@ -165,8 +165,8 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
         Kind::NoSuchObject { name } => {
             format!("There is no object of the id in '{name}' that this API key may see.").into()
         }
-        Kind::ListNotServed => "Objects are not listed: the provider's list has those of everybody who shares its \
-                                account. Keep the ids of those you make."
+        Kind::ListNotReady => "Whose the objects are is not known yet: the control plane keeps it, and has not told this \
+                               data plane since it started. Try again."
             .into(),
         Kind::NoIdSecret { provider } => format!(
             "Objects at the provider '{provider}' cannot be told apart by owner: the gateway's configuration needs an \

@@ -18,7 +18,7 @@ use crate::{
     exchange::{Exchange, Io, Phase},
     names::header,
     outputs::{Action, ReplyFraming},
-    reply,
+    reply, sealing,
     snapshot::{TargetModel, write_target_lines},
     speaks, upward, visible,
 };
@@ -30,7 +30,7 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
         .translated
         .as_ref()
         .map(|sent| sent.own && (200..300).contains(&status));
-    if own == Some(false) || is_said_anew(exchange, status) {
+    if own == Some(false) || exchange.call.listing.is_some() || is_said_anew(exchange, status) {
         return translated::head(exchange, io, answer);
     }
     let framing = framing(answer);
@@ -49,6 +49,7 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
         exchange.relay.came_length = Some(length);
     }
     if exchange.call.object.is_some() && exchange.relay.mode != Mode::Events {
+        sealing::owned::forget_deleted(exchange, io);
         // What an object says of usage was used when it was made.
         exchange.relay.mode = Mode::Unread;
     }
@@ -105,7 +106,7 @@ fn listener(exchange: &Exchange, how: How) -> Option<Box<Listener>> {
         }
         Mode::Heard => true,
         Mode::Events => !beside::is_found_by_a_look(dialect),
-        Mode::Whole | Mode::Unread | Mode::Translated | Mode::Single => false,
+        Mode::Whole | Mode::Unread | Mode::Translated | Mode::Single | Mode::Listed => false,
     };
     let words = Words::Chat(speaks::of(dialect));
     hears.then(|| Listener::new(words, how.form, how.coding))

@@ -6,6 +6,7 @@ mod estimate;
 mod events;
 mod head;
 mod hold;
+mod listed;
 mod refusal;
 mod single;
 mod translated;
@@ -77,6 +78,8 @@ enum Mode {
     Translated,
     /// The same of what is no chat: gathered whole.
     Single,
+    /// A page of objects, of which those that are another's go no further.
+    Listed,
 }
 
 impl Relay {
@@ -139,6 +142,7 @@ pub(crate) fn body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, byte
     match exchange.relay.mode {
         Mode::Translated => return translated::body(exchange, io, bytes),
         Mode::Single => return single::body(exchange, io, bytes),
+        Mode::Listed => return listed::body(exchange, io, bytes),
         Mode::Heard => beside::hear(exchange, bytes),
         Mode::Events if exchange.relay.unwrapper.is_some() => return unwrapped::pass(exchange, io, bytes),
         Mode::Events => return events::pass(exchange, io, bytes),
@@ -199,6 +203,7 @@ pub(crate) fn end(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId) {
     match exchange.relay.mode {
         Mode::Translated => return translated::end(exchange, io),
         Mode::Single => return single::end(exchange, io),
+        Mode::Listed => return listed::end(exchange, io),
         Mode::Events if exchange.relay.unwrapper.is_some() => {
             if let Err(bad) = unwrapped::finish(exchange) {
                 return translated::unreadable(exchange, io, bad.reason);

@@ -68,14 +68,19 @@ pub(super) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
         // What cannot be read says nothing but its status.
         Err(_) => {}
     }
+    let lists = exchange.call.listing.is_some() && is_success;
     let single = exchange.call.single().is_some() && is_success;
-    let streams = exchange.facts.stream && is_success && !single;
+    let streams = exchange.facts.stream && is_success && !single && !lists;
     if single {
         super::single::note_head(exchange, answer);
-    } else if is_success {
+    } else if is_success && !lists {
         translating.answering = Some(Box::new(answering(exchange, io, answer)));
     }
-    exchange.relay.mode = if single { Mode::Single } else { Mode::Translated };
+    exchange.relay.mode = match (lists, single) {
+        (true, _) => Mode::Listed,
+        (false, true) => Mode::Single,
+        (false, false) => Mode::Translated,
+    };
     exchange.relay.status = status;
     exchange.relay.translating = translating;
     super::wait_anew(exchange, io);

@@ -11,6 +11,7 @@ mod drain;
 mod frames;
 mod limits;
 mod listeners;
+mod marks;
 mod revision;
 mod shards;
 mod status;
@@ -40,6 +41,7 @@ use connection::{Client, ConnectionId};
 use drain::{Drain, Step};
 pub use listeners::Inherited;
 use listeners::Listeners;
+pub use marks::{Keeping, MARK_NEWS};
 use shards::Shards;
 
 /// Between two looks at the files a document refers to.
@@ -92,6 +94,7 @@ pub struct Control {
     access: access_log::Handle,
     tokens: tokens::Handle,
     balances: Arc<Balances>,
+    keeping: Keeping,
     running: Option<Built>,
     /// Waits for its commit, and who asked for it.
     prepared: Option<(ConnectionId, Built)>,
@@ -118,6 +121,7 @@ impl Control {
         access: access_log::Handle,
         tokens: tokens::Handle,
         balances: Arc<Balances>,
+        keeping: Keeping,
     ) -> Result<Self, String> {
         let now = Instant::now();
         Ok(Self {
@@ -127,6 +131,7 @@ impl Control {
             access,
             tokens,
             balances,
+            keeping,
             running: None,
             prepared: None,
             listeners: Listeners::default(),
@@ -169,6 +174,10 @@ impl Control {
                     Ok(command) => self.take(command),
                     Err(_) => Some(End::Failed),
                 },
+                recv(self.keeping.news()) -> news => {
+                    self.keeping.take(news.ok());
+                    None
+                }
                 recv(self.drained) -> shard => self.shard_drained(shard.ok()),
                 recv(after) -> _ => None,
             };
@@ -315,6 +324,7 @@ impl Control {
 
     fn gone(&mut self, id: ConnectionId) {
         self.clients.retain(|client| client.id != id);
+        self.keeping.left(id);
         if self.prepared.as_ref().is_some_and(|(by, _)| *by == id) {
             tracing::warn!("who prepared a revision left before it was committed; it is dropped");
             self.abort();

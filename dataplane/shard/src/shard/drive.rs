@@ -88,6 +88,10 @@ impl Shard {
                 if !out.changes.is_empty() {
                     self.tell_changes(active, &out.changes);
                 }
+                for news in &out.marks {
+                    // Never waits either.
+                    let _ = self.setup.marked.try_send(*news);
+                }
                 self.perform(id, active, &out, data)
             }
             Err(()) => self.panicked(id, active),
