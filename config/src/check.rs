@@ -10,6 +10,7 @@ mod node;
 mod prices;
 mod providers;
 mod routing;
+mod streams;
 mod url;
 mod values;
 

@@ -11,8 +11,10 @@ use crate::{
 };
 
 mod routing;
+mod streams;
 
 pub use routing::{Breaker, Conditions, Retry, Sticky, Strategy, Tier};
+pub use streams::{Streams, TokenTimeouts};
 
 /// Named entries in document order.
 pub type Named<T> = Vec<(String, T)>;
@@ -342,6 +344,8 @@ pub struct Timeouts {
     pub first_byte_ms: u64,
     pub between_bytes_ms: u64,
     pub total_ms: u64,
+    /// Of streams.
+    pub tokens: TokenTimeouts,
 }
 
 impl Default for Timeouts {
@@ -351,6 +355,7 @@ impl Default for Timeouts {
             first_byte_ms: 60_000,
             between_bytes_ms: 30_000,
             total_ms: 600_000,
+            tokens: TokenTimeouts::default(),
         }
     }
 }
@@ -392,6 +397,7 @@ pub struct Model {
     pub on_context_overflow: Option<String>,
     /// The model asked instead when the target refuses to answer.
     pub on_refusal: Option<String>,
+    pub streams: Streams,
 }
 
 /// What becomes of a request that a target's dialect cannot say in full.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     names::{self, Names},
     node::{Fields, Node},
-    routing, values,
+    routing, streams, values,
 };
 use crate::{
     document::{Model, Named, OnUnsupported, Strategy, Target, Tier},
@@ -33,6 +33,7 @@ pub fn model(node: &Node, names: &Names) -> Option<Model> {
         on_unsupported: fields.read("on_unsupported", on_unsupported).unwrap_or_default(),
         on_context_overflow: other("on_context_overflow"),
         on_refusal: other("on_refusal"),
+        streams: streams::streams(&fields),
     })
 }
 

@@ -38,6 +38,8 @@ pub struct Record<'a> {
     pub tags: Option<&'a str>,
     pub attempts: u8,
     pub streamed: bool,
+    /// So often another target went on with the stream, which had broken.
+    pub resumed: u8,
     /// A `Failure` kind (`code` of the contract) when the gateway itself answered with an error.
     pub rejected: Option<&'static str>,
     /// What the provider said when it refused the gateway's credential: it may show a part of that, and is for the access

@@ -3,7 +3,7 @@
 use hashbrown::HashMap;
 use tollgate_config::{
     Document, Problem,
-    document::{Breaker, Conditions as When, Model, OnUnsupported, Provider, Retry, Strategy, Target as Listed},
+    document::{Breaker, Conditions as When, Model, OnUnsupported, Provider, Retry, Strategy, Streams, Target as Listed, TokenTimeouts},
     fnv::Fnv,
     prices::Priced,
 };
@@ -42,7 +42,7 @@ pub(super) fn compile(
         targets.push(target(
             name,
             (provider, &document.providers[provider].1),
-            listed,
+            (listed, model),
             places,
         ));
     }
@@ -61,6 +61,7 @@ pub(super) fn compile(
         on_unsupported: model.on_unsupported,
         on_context_overflow: other(&model.on_context_overflow),
         on_refusal: other(&model.on_refusal),
+        streams: model.streams,
         slot: places.slots.model(places.before, name),
     }
 }
@@ -99,7 +100,7 @@ fn refuse_unpriced(name: &str, model: &Model, targets: &[Target], tiers: &[Tier]
     }
 }
 
-fn target(name: &str, (index, provider): (usize, &Provider), listed: &Listed, places: &mut Places<'_>) -> Target {
+fn target(name: &str, (index, provider): (usize, &Provider), (listed, asked): (&Listed, &Model), places: &mut Places<'_>) -> Target {
     let model = match listed.model.split_once('*') {
         Some((before, after)) if name.ends_with('*') => TargetModel::Star {
             before: before.into(),
@@ -129,6 +130,7 @@ fn target(name: &str, (index, provider): (usize, &Provider), listed: &Listed, pl
         lot,
         facts,
         priced,
+        tokens: asked.streams.timeouts.or(provider.timeouts.tokens),
     }
 }
 
@@ -176,6 +178,7 @@ pub(super) fn direct((index, name): (usize, &str), before: &Slots, slots: &mut S
         lot: 0,
         facts: None,
         priced: Priced::default(),
+        tokens: TokenTimeouts::default(),
     };
     Route {
         targets: vec![target],
@@ -192,6 +195,11 @@ pub(super) fn direct((index, name): (usize, &str), before: &Slots, slots: &mut S
         on_unsupported: OnUnsupported::default(),
         on_context_overflow: None,
         on_refusal: None,
+        // What passes unchanged has nothing added to it.
+        streams: Streams {
+            keep_alive_ms: None,
+            ..Streams::default()
+        },
         slot: slots.model(before, &own_name),
     }
 }

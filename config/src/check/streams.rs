@@ -1,0 +1,40 @@
+//! `timeouts` of tokens, `keep_alive` and `resume`: what is said of streams.
+
+use serde_json::Value;
+
+use super::{
+    node::{Fields, Node},
+    values,
+};
+use crate::{
+    document::{Streams, TokenTimeouts},
+    keys,
+};
+
+/// `first_token` and `between_tokens`, of a provider or of a model.
+pub fn token_timeouts(fields: &Fields) -> TokenTimeouts {
+    TokenTimeouts {
+        first_token_ms: fields.read("first_token", values::timeout_ms),
+        between_tokens_ms: fields.read("between_tokens", values::timeout_ms),
+    }
+}
+
+/// What a model says of its streams.
+pub fn streams(fields: &Fields) -> Streams {
+    let default = Streams::default();
+    let timeouts = |node: &Node| Some(token_timeouts(&Fields::open(node, &keys::MODEL_TIMEOUTS)?));
+    Streams {
+        timeouts: fields.read("timeouts", timeouts).unwrap_or_default(),
+        keep_alive_ms: fields.read("keep_alive", keep_alive).unwrap_or(default.keep_alive_ms),
+        resume: fields.read("resume", values::boolean).unwrap_or(default.resume),
+    }
+}
+
+/// `Some(None)`: off.
+fn keep_alive(node: &Node) -> Option<Option<u64>> {
+    match node.value {
+        Value::String(word) if word == "off" => Some(None),
+        Value::String(_) => values::timeout_ms(node).map(Some),
+        _ => node.expected("a duration or off", "a time without a word, such as 15s; or off"),
+    }
+}

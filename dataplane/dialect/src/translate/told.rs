@@ -1,0 +1,222 @@
+//! What an answer has told its client so far, so that another target can go on with it, and how that one's events become
+//! events of the same answer. Knows no dialect's words.
+
+use std::borrow::Cow;
+
+use crate::{
+    canonical::{
+        event::{Began, Citation, Event},
+        fault::Fault,
+    },
+    json::Text,
+    usage::Usage,
+};
+
+/// Of text that can be gone on with. A longer answer that breaks stays broken.
+pub const MAX_TOLD_BYTES: usize = 256 * 1024;
+
+/// Of one answer, which has at most one choice.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub text: String,
+    parts: u32,
+    /// The text part under way, and how long it is.
+    open: Option<u32>,
+    open_characters: u64,
+    /// A part under way that nobody else can end: a thought.
+    busy: Option<u32>,
+    /// It has said more than text.
+    is_spoilt: bool,
+    stopped: bool,
+    /// The provider's error, which the client is not told yet.
+    pub fault: Option<Fault>,
+    /// Used by targets that did not get to the end.
+    pub spent: Option<Usage>,
+    /// It is being gone on with.
+    pub onward: Option<Onward>,
+}
+
+impl Told {
+    pub fn note(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Began { choice: 0, part, what } => {
+                self.parts = self.parts.max(part.saturating_add(1));
+                match what {
+                    Began::Text => (self.open, self.open_characters) = (Some(*part), 0),
+                    Began::Thinking | Began::Sealed { .. } => self.busy = Some(*part),
+                    Began::Refusal | Began::ToolCall { .. } => self.is_spoilt = true,
+                }
+            }
+            Event::Began { .. } => self.is_spoilt = true,
+            Event::Piece { choice: 0, part, text } if self.open == Some(*part) => self.say(text),
+            Event::Closed { choice: 0, part } => {
+                self.open.take_if(|open| open == part);
+                self.busy.take_if(|busy| busy == part);
+            }
+            Event::Stopped { .. } => self.stopped = true,
+            _ => {}
+        }
+    }
+
+    fn say(&mut self, text: &Text<'_>) {
+        match text.plain() {
+            Some(text) if self.text.len() + text.len() <= MAX_TOLD_BYTES => {
+                self.open_characters += text.chars().count() as u64;
+                self.text.push_str(&text);
+            }
+            _ => {
+                self.is_spoilt = true;
+                self.text = String::new();
+            }
+        }
+    }
+
+    /// Can another target go on from here?
+    pub fn can_be_gone_on_with(&self) -> bool {
+        !self.is_spoilt && !self.stopped && self.busy.is_none()
+    }
+
+    /// All is said but the end.
+    pub fn has_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    pub fn go_on(&mut self) {
+        self.fault = None;
+        self.onward = Some(Onward {
+            open: self.open,
+            joined: false,
+            next: self.parts,
+            parts: Vec::new(),
+            owed: self.text[self.text.trim_end().len()..].to_owned(),
+            characters: self.open_characters,
+        });
+    }
+}
+
+/// Makes another target's answer the rest of this one.
+#[derive(Debug)]
+pub(super) struct Onward {
+    /// The text part that was under way: the first text is more of it.
+    open: Option<u32>,
+    joined: bool,
+    next: u32,
+    /// Theirs, and ours; `None`: not told.
+    parts: Vec<(u32, Option<u32>)>,
+    /// White space that the text ended with. No turn can end with it, so it may come again.
+    owed: String,
+    /// Of the part that was under way.
+    characters: u64,
+}
+
+impl Onward {
+    pub fn map(&mut self, event: &Event<'_>, put: &mut dyn FnMut(&Event<'_>)) {
+        const CHOICE: u32 = 0;
+        match event {
+            // The client knows whose answer it is.
+            Event::Started { .. } => {}
+            Event::Began { choice: CHOICE, part, what } => self.begin(*part, what, put),
+            Event::Piece { choice: CHOICE, part, text } => {
+                if let Some(part) = self.ours(*part) {
+                    self.say(part, text, put);
+                }
+            }
+            Event::Signature { choice: CHOICE, part, text } => {
+                if let Some(part) = self.ours(*part) {
+                    let text = text.clone();
+                    put(&Event::Signature { choice: CHOICE, part, text });
+                }
+            }
+            Event::Citation { choice: CHOICE, part, citation } => {
+                if let Some(part) = self.ours(*part) {
+                    let citation = self.moved(part, citation);
+                    put(&Event::Citation { choice: CHOICE, part, citation });
+                }
+            }
+            Event::Logprobs { choice: CHOICE, part, tokens } => {
+                if let Some(part) = self.ours(*part) {
+                    let tokens = tokens.clone();
+                    put(&Event::Logprobs { choice: CHOICE, part, tokens });
+                }
+            }
+            Event::Closed { choice: CHOICE, part } => {
+                if let Some(part) = self.ours(*part) {
+                    self.open.take_if(|open| *open == part);
+                    put(&Event::Closed { choice: CHOICE, part });
+                }
+            }
+            Event::Stopped { choice: CHOICE, .. } => {
+                self.close(put);
+                put(event);
+            }
+            Event::Usage(_) | Event::Failed(_) | Event::Ended => put(event),
+            // Of further choices, which were not asked for.
+            _ => {}
+        }
+    }
+
+    fn ours(&self, theirs: u32) -> Option<u32> {
+        self.parts.iter().find(|(part, _)| *part == theirs).and_then(|(_, ours)| *ours)
+    }
+
+    fn begin(&mut self, theirs: u32, what: &Began<'_>, put: &mut dyn FnMut(&Event<'_>)) {
+        let ours = match (what, self.open) {
+            (Began::Text, Some(open)) if !self.joined => {
+                self.joined = true;
+                self.parts.push((theirs, Some(open)));
+                return;
+            }
+            // How it came to go on as it does is not part of the answer.
+            (Began::Thinking | Began::Sealed { .. }, _) => None,
+            _ => {
+                self.close(put);
+                self.next += 1;
+                Some(self.next - 1)
+            }
+        };
+        self.parts.push((theirs, ours));
+        if let Some(part) = ours {
+            let what = what.clone();
+            put(&Event::Began { choice: 0, part, what });
+        }
+    }
+
+    /// The part that was under way is over, where nothing more of it came.
+    fn close(&mut self, put: &mut dyn FnMut(&Event<'_>)) {
+        if let Some(part) = self.open.take_if(|_| !self.joined) {
+            put(&Event::Closed { choice: 0, part });
+        }
+    }
+
+    fn say(&mut self, part: u32, text: &Text<'_>, put: &mut dyn FnMut(&Event<'_>)) {
+        let mut text = Cow::Borrowed(text);
+        if !self.owed.is_empty()
+            && let Some(plain) = text.plain()
+        {
+            let again = plain.chars().zip(self.owed.chars()).take_while(|(one, two)| one == two);
+            let again: usize = again.map(|(one, _)| one.len_utf8()).sum();
+            let rest = plain.get(again..).unwrap_or_default();
+            match rest.is_empty() {
+                true => drop(self.owed.drain(..again)),
+                false => self.owed.clear(),
+            }
+            if again > 0 {
+                text = Cow::Owned(Text::from(rest.to_owned()));
+            }
+        }
+        if !text.is_empty() {
+            let text = text.into_owned();
+            put(&Event::Piece { choice: 0, part, text });
+        }
+    }
+
+    /// It speaks of places in its own text, which is the end of ours.
+    fn moved<'c>(&self, part: u32, citation: &Citation<'c>) -> Citation<'c> {
+        let by = if self.open == Some(part) { self.characters } else { 0 };
+        Citation {
+            start: citation.start.map(|start| start.saturating_add(by)),
+            end: citation.end.map(|end| end.saturating_add(by)),
+            ..citation.clone()
+        }
+    }
+}
