@@ -186,7 +186,10 @@ impl Call {
             return Some(Waited::WholeAnswer);
         }
         let steps = [self.until_step, self.until_token].into_iter().flatten();
-        steps.filter(|(until, _)| *until <= now).map(|(_, waited)| waited).next()
+        steps
+            .filter(|(until, _)| *until <= now)
+            .map(|(_, waited)| waited)
+            .next()
     }
 
     pub fn is_live(&self, id: AttemptId) -> bool {

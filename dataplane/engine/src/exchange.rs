@@ -229,9 +229,10 @@ impl Exchange {
     /// When `Input::Timer` is due; the earliest of all that runs. Read after each feed.
     pub fn deadline(&self) -> Option<Tick> {
         match self.phase {
-            Phase::Calling | Phase::Gathering | Phase::Relaying => {
-                [self.call.deadline(), relay::alive::due(self)].into_iter().flatten().min()
-            }
+            Phase::Calling | Phase::Gathering | Phase::Relaying => [self.call.deadline(), relay::alive::due(self)]
+                .into_iter()
+                .flatten()
+                .min(),
             Phase::Fresh | Phase::Staged | Phase::Over => None,
         }
     }

@@ -51,7 +51,10 @@ fn goes_on(rig: &mut Rig, did: &[Did], target: Dialect) {
     let did = rig.end(2);
     assert!(did.ends_with(&[Did::Settle, Did::End]), "{target:?}: {did:?}");
     let record = rig.exchange.record();
-    assert_eq!((record.outcome, record.attempts, record.resumed), (Outcome::Complete, 2, 0));
+    assert_eq!(
+        (record.outcome, record.attempts, record.resumed),
+        (Outcome::Complete, 2, 0)
+    );
     assert_eq!(record.usage.and_then(|usage| usage.output), Some(2), "{target:?}");
 }
 
@@ -144,7 +147,17 @@ fn a_model_with_one_target_holds_nothing() {
     ask(&mut rig, Dialect::Anthropic, true);
     rig.connected(1);
     let did = rig.answer(1, &head(Dialect::Anthropic));
-    assert!(matches!(did[..], [Did::Head { status: 200, framing: ReplyFraming::Stream, .. }]), "{did:?}");
+    assert!(
+        matches!(
+            did[..],
+            [Did::Head {
+                status: 200,
+                framing: ReplyFraming::Stream,
+                ..
+            }]
+        ),
+        "{did:?}"
+    );
 }
 
 #[test]
@@ -156,7 +169,8 @@ fn the_last_try_holds_nothing_and_what_fails_is_the_clients() {
     assert_eq!(reply(&did).0, 200);
     // An error that no retry takes up goes down as it came.
     let mut rig = begun(Dialect::Anthropic, |model| model.retry.on_status.clear());
-    let event = b"event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}\n\n";
+    let event =
+        b"event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}\n\n";
     let (did, bytes) = feed(&mut rig, 1, event);
     assert_eq!((reply(&did).0, &bytes[..]), (200, &event[..]));
 }
@@ -212,7 +226,10 @@ fn pings_and_comments_are_no_first_word() {
 
 #[test]
 fn the_first_word_has_its_time_where_nothing_is_held_too() {
-    for (client, says) in [(Dialect::OpenAi, "did not say anything in time"), (Dialect::Anthropic, "did not say anything")] {
+    for (client, says) in [
+        (Dialect::OpenAi, "did not say anything in time"),
+        (Dialect::Anthropic, "did not say anything"),
+    ] {
         let mut document = two(Dialect::OpenAi, |model| {
             model.targets.truncate(1);
             waits(model, Some(1_000), None);
@@ -281,7 +298,10 @@ fn a_client_that_waits_is_told_that_it_is_not_forgotten() {
         rig.answer(2, &head(client));
         let all = stream(client).1;
         let (did, bytes) = feed(&mut rig, 2, &all);
-        assert!(!did.iter().any(|did| matches!(did, Did::Head { .. })), "{client:?}: {did:?}");
+        assert!(
+            !did.iter().any(|did| matches!(did, Did::Head { .. })),
+            "{client:?}: {did:?}"
+        );
         assert_eq!(bytes, all, "{client:?}");
         // Between events, as often as it is silent.
         assert_eq!(rig.expire(), [Did::Body(words.into())], "{client:?}");
@@ -298,7 +318,10 @@ fn an_error_behind_a_head_of_ours_is_an_event() {
         let mut bytes = down(&rig, &[]);
         rig.failed(1, UpstreamFault::Cut);
         rig.connected(2);
-        rig.answer(2, "HTTP/1.1 400 Bad\ncontent-type: application/json\ntransfer-encoding: chunked\n");
+        rig.answer(
+            2,
+            "HTTP/1.1 400 Bad\ncontent-type: application/json\ntransfer-encoding: chunked\n",
+        );
         feed(&mut rig, 2, br#"{"error":{"message":"too warm"},"message":"too warm"}"#);
         let did = rig.end(2);
         bytes.extend(down(&rig, &[]));
@@ -322,8 +345,15 @@ fn a_document_behind_a_head_of_ours_becomes_a_stream() {
     rig.expire();
     rig.failed(1, UpstreamFault::Cut);
     rig.connected(2);
-    rig.answer(2, "HTTP/1.1 200 OK\ncontent-type: application/json\ntransfer-encoding: chunked\n");
-    feed(&mut rig, 2, br#"{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}"#);
+    rig.answer(
+        2,
+        "HTTP/1.1 200 OK\ncontent-type: application/json\ntransfer-encoding: chunked\n",
+    );
+    feed(
+        &mut rig,
+        2,
+        br#"{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}"#,
+    );
     rig.end(2);
     let read = read(Dialect::OpenAi, &down(&rig, &[]));
     assert_eq!((read.text().as_str(), read.ended), ("Hi", true));
@@ -333,12 +363,18 @@ fn a_document_behind_a_head_of_ours_becomes_a_stream() {
 fn a_client_that_leaves_is_not_waited_for() {
     // While the stream is held.
     let mut rig = begun(Dialect::OpenAi, |_| {});
-    assert_eq!(rig.feed(Input::ClientGone), [Did::Abandon { attempt: 1 }, Did::Settle, Did::Cut]);
+    assert_eq!(
+        rig.feed(Input::ClientGone),
+        [Did::Abandon { attempt: 1 }, Did::Settle, Did::Cut]
+    );
     assert_eq!(rig.exchange.record().outcome, Outcome::ClientGone);
     // While nobody has answered.
     let mut rig = Rig::new(two(Dialect::OpenAi, |_| {}));
     ask(&mut rig, Dialect::OpenAi, true);
-    assert_eq!(rig.feed(Input::ClientGone), [Did::Abandon { attempt: 1 }, Did::Settle, Did::Cut]);
+    assert_eq!(
+        rig.feed(Input::ClientGone),
+        [Did::Abandon { attempt: 1 }, Did::Settle, Did::Cut]
+    );
     // Between two tries: nobody is asked, and nobody will be.
     let mut rig = Rig::new(two(Dialect::OpenAi, |model| model.targets.truncate(1)));
     ask(&mut rig, Dialect::OpenAi, true);
@@ -360,7 +396,9 @@ fn refusing(dialect: Dialect) -> (Vec<u8>, String) {
         }
     }
     let whole = match dialect {
-        Dialect::OpenAi => r#"{"id":"a","choices":[{"index":0,"message":{"content":"I"},"finish_reason":"content_filter"}]}"#,
+        Dialect::OpenAi => {
+            r#"{"id":"a","choices":[{"index":0,"message":{"content":"I"},"finish_reason":"content_filter"}]}"#
+        }
         Dialect::OpenAiResponses => {
             r#"{"id":"a","status":"incomplete","incomplete_details":{"reason":"content_filter"},"output":[]}"#
         }
@@ -387,7 +425,10 @@ fn an_answer_that_refuses_is_asked_for_elsewhere() {
         };
         let (stream, whole) = refusing(target);
         let json = "HTTP/1.1 200 OK\ncontent-type: application/json\ntransfer-encoding: chunked\n";
-        for (streams, head, body) in [(true, head(target), &stream[..]), (false, json.to_owned(), whole.as_bytes())] {
+        for (streams, head, body) in [
+            (true, head(target), &stream[..]),
+            (false, json.to_owned(), whole.as_bytes()),
+        ] {
             let mut rig = configured(true);
             ask(&mut rig, target, streams);
             rig.connected(1);
@@ -423,7 +464,10 @@ fn an_answer_that_does_not_refuse_is_passed_on_whole() {
     let mut rig = Rig::new(document);
     ask(&mut rig, Dialect::OpenAi, false);
     rig.connected(1);
-    let length = format!("HTTP/1.1 200 OK\ncontent-type: application/json\ncontent-length: {}\n", whole.len());
+    let length = format!(
+        "HTTP/1.1 200 OK\ncontent-type: application/json\ncontent-length: {}\n",
+        whole.len()
+    );
     assert_eq!(rig.answer(1, &length), []);
     assert_eq!(feed(&mut rig, 1, &whole.as_bytes()[..40]).0, []);
     assert_eq!(feed(&mut rig, 1, &whole.as_bytes()[40..]).0, []);

@@ -79,11 +79,19 @@ fn whatever_both_sides_speak_a_stream_that_is_cut_after_any_event_is_whole() {
                     tries = 2;
                     let (body, more) = rest(&mut rig, target, &WORDS[(cut - 3).min(4)..]);
                     assert!(body.contains(&said), "{case}: {body}");
-                    assert_eq!(body.contains(INSTRUCTION), false, "{case}: this model takes the beginning of a turn");
+                    assert_eq!(
+                        body.contains(INSTRUCTION),
+                        false,
+                        "{case}: this model takes the beginning of a turn"
+                    );
                     bytes.extend(more);
                 }
                 let read = read(client, &bytes);
-                assert_eq!((read.text().as_str(), read.started, read.ended), (WHOLE, 1, true), "{case}");
+                assert_eq!(
+                    (read.text().as_str(), read.started, read.ended),
+                    (WHOLE, 1, true),
+                    "{case}"
+                );
                 assert_eq!(read.answer.choices[0].parts.len(), 1, "{case}");
                 assert_eq!(read.answer.choices[0].reason, Some(Reason::Stop), "{case}");
                 let record = rig.exchange.record();
@@ -97,7 +105,10 @@ fn whatever_both_sides_speak_a_stream_that_is_cut_after_any_event_is_whole() {
                     let usage = record.usage.unwrap_or_default();
                     // Both targets read the prompt; the first's words are estimated, the second's told.
                     assert!(usage.all_input() > 9, "{case}: {usage:?}");
-                    assert!(usage.all_output() > (WORDS.len() - (cut - 3).min(4)) as u64, "{case}: {usage:?}");
+                    assert!(
+                        usage.all_output() > (WORDS.len() - (cut - 3).min(4)) as u64,
+                        "{case}: {usage:?}"
+                    );
                 }
             }
         }
@@ -113,7 +124,11 @@ fn the_seam_is_marked_where_the_dialect_has_room_for_it() {
         rig.failed(1, UpstreamFault::Cut);
         let (_, bytes) = rest(&mut rig, target, &WORDS[2..]);
         let marked = String::from_utf8_lossy(&bytes).contains(": tollgate-resumed\n\n");
-        assert_eq!(marked, !matches!(client, Dialect::Gemini | Dialect::Bedrock), "{client:?}");
+        assert_eq!(
+            marked,
+            !matches!(client, Dialect::Gemini | Dialect::Bedrock),
+            "{client:?}"
+        );
     }
 }
 
@@ -121,7 +136,8 @@ fn the_seam_is_marked_where_the_dialect_has_room_for_it() {
 fn a_stall_and_the_providers_own_error_are_breaks_too() {
     let target = Dialect::Anthropic;
     let parts = written(target, &saying("a", &WORDS))[..5].concat();
-    let error = b"event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}\n\n";
+    let error =
+        b"event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}\n\n";
     for how in ["stall", "error", "end"] {
         let (mut rig, _) = begun(resuming(target), Dialect::OpenAi, target);
         let (_, mut bytes) = feed(&mut rig, 1, &parts);
@@ -140,7 +156,11 @@ fn a_stall_and_the_providers_own_error_are_breaks_too() {
         let (_, more) = rest(&mut rig, target, &WORDS[2..]);
         bytes.extend(more);
         let read = read(Dialect::OpenAi, &bytes);
-        assert_eq!((read.text().as_str(), read.failed, read.ended), (WHOLE, false, true), "{how}");
+        assert_eq!(
+            (read.text().as_str(), read.failed, read.ended),
+            (WHOLE, false, true),
+            "{how}"
+        );
     }
 }
 
@@ -151,7 +171,11 @@ fn a_model_that_does_not_go_on_with_its_turn_is_told_to() {
         provider.row = tollgate_config::catalogue::row("openai").expect("a row");
     }
     let (mut rig, _) = begun(document, Dialect::OpenAi, Dialect::OpenAi);
-    feed(&mut rig, 1, &written(Dialect::OpenAi, &saying("a", &["Once ", "upon "]))[..5].concat());
+    feed(
+        &mut rig,
+        1,
+        &written(Dialect::OpenAi, &saying("a", &["Once ", "upon "]))[..5].concat(),
+    );
     rig.failed(1, UpstreamFault::Cut);
     let (_, body) = sent(&rig.connected(2));
     let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
@@ -172,14 +196,25 @@ fn white_space_at_the_seam_is_said_once_and_the_cap_is_what_is_left() {
         (&["Once upon", "\n\n"], &["\n\na time"]),
     ] {
         let (mut rig, _) = begun(resuming(target), target, target);
-        let (_, mut bytes) = feed(&mut rig, 1, &written(target, &saying("a", first))[..3 + first.len()].concat());
+        let (_, mut bytes) = feed(
+            &mut rig,
+            1,
+            &written(target, &saying("a", first))[..3 + first.len()].concat(),
+        );
         rig.failed(1, UpstreamFault::Cut);
         let (body, more) = rest(&mut rig, target, second);
         let up: serde_json::Value = serde_json::from_str(&body).expect("JSON");
         assert!(body.contains("Once upon\""), "{body}");
-        assert!(up["max_tokens"].as_u64().is_some_and(|most| (30..50).contains(&most)), "{body}");
+        assert!(
+            up["max_tokens"].as_u64().is_some_and(|most| (30..50).contains(&most)),
+            "{body}"
+        );
         bytes.extend(more);
-        assert_eq!(read(target, &bytes).text(), "Once upon\n\na time", "{first:?} {second:?}");
+        assert_eq!(
+            read(target, &bytes).text(),
+            "Once upon\n\na time",
+            "{first:?} {second:?}"
+        );
     }
 }
 
@@ -189,8 +224,16 @@ fn more_than_text(what: Began<'static>) -> Vec<Event<'static>> {
     events.truncate(4);
     events.extend([
         Event::Closed { choice: 0, part: 0 },
-        Event::Began { choice: 0, part: 1, what },
-        Event::Piece { choice: 0, part: 1, text: Text::from("{") },
+        Event::Began {
+            choice: 0,
+            part: 1,
+            what,
+        },
+        Event::Piece {
+            choice: 0,
+            part: 1,
+            text: Text::from("{"),
+        },
     ]);
     events
 }
@@ -221,11 +264,27 @@ fn a_thought_that_is_over_does_not_hinder_and_the_next_one_is_not_told() {
         let mut events = saying("a", &[]);
         events.truncate(2);
         events.extend([
-            Event::Began { choice: 0, part: 0, what: Began::Thinking },
-            Event::Piece { choice: 0, part: 0, text: Text::from(word) },
+            Event::Began {
+                choice: 0,
+                part: 0,
+                what: Began::Thinking,
+            },
+            Event::Piece {
+                choice: 0,
+                part: 0,
+                text: Text::from(word),
+            },
             Event::Closed { choice: 0, part: 0 },
-            Event::Began { choice: 0, part: 1, what: Began::Text },
-            Event::Piece { choice: 0, part: 1, text: Text::from(then) },
+            Event::Began {
+                choice: 0,
+                part: 1,
+                what: Began::Text,
+            },
+            Event::Piece {
+                choice: 0,
+                part: 1,
+                text: Text::from(then),
+            },
         ]);
         events
     };
@@ -241,11 +300,21 @@ fn a_thought_that_is_over_does_not_hinder_and_the_next_one_is_not_told() {
         Event::Began {
             choice: 0,
             part: 2,
-            what: Began::ToolCall { id: Some(Text::from("call_9")), name: Text::from("look") },
+            what: Began::ToolCall {
+                id: Some(Text::from("call_9")),
+                name: Text::from("look"),
+            },
         },
-        Event::Piece { choice: 0, part: 2, text: Text::from("{}") },
+        Event::Piece {
+            choice: 0,
+            part: 2,
+            text: Text::from("{}"),
+        },
         Event::Closed { choice: 0, part: 2 },
-        Event::Stopped { choice: 0, reason: Reason::ToolCalls },
+        Event::Stopped {
+            choice: 0,
+            reason: Reason::ToolCalls,
+        },
         usage(9, 7),
         Event::Ended,
     ]);
@@ -253,9 +322,15 @@ fn a_thought_that_is_over_does_not_hinder_and_the_next_one_is_not_told() {
     bytes.extend(more);
     let read = read(Dialect::Anthropic, &bytes);
     let parts = &read.answer.choices[0].parts;
-    let texts: Vec<String> = parts.iter().map(|part| part.text().plain().unwrap_or_default().into_owned()).collect();
+    let texts: Vec<String> = parts
+        .iter()
+        .map(|part| part.text().plain().unwrap_or_default().into_owned())
+        .collect();
     assert_eq!(texts, ["Hm.", "Once more", "{}"]);
-    assert_eq!((read.ended, read.answer.choices[0].reason.clone()), (true, Some(Reason::ToolCalls)));
+    assert_eq!(
+        (read.ended, read.answer.choices[0].reason.clone()),
+        (true, Some(Reason::ToolCalls))
+    );
 }
 
 #[test]
@@ -289,7 +364,14 @@ fn a_target_that_cannot_go_on_either_is_not_the_last_word() {
     let record = rig.exchange.record();
     assert_eq!((record.attempts, record.resumed), (3, 1));
     let logged: Vec<AttemptOutcome> = rig.exchange.attempts().map(|(_, outcome)| outcome).collect();
-    assert_eq!(logged, [AttemptOutcome::Disconnect, AttemptOutcome::Disconnect, AttemptOutcome::Ok]);
+    assert_eq!(
+        logged,
+        [
+            AttemptOutcome::Disconnect,
+            AttemptOutcome::Disconnect,
+            AttemptOutcome::Ok
+        ]
+    );
 }
 
 #[test]
@@ -300,13 +382,20 @@ fn where_nobody_goes_on_the_client_is_told_in_the_stream_it_has() {
         let mut bytes = feed(&mut rig, 1, &written(target, &saying("a", &WORDS))[..4].concat()).1;
         rig.failed(1, UpstreamFault::Cut);
         rig.connected(2);
-        rig.answer(2, "HTTP/1.1 400 Bad\ncontent-type: application/json\ncontent-length: 34\n");
+        rig.answer(
+            2,
+            "HTTP/1.1 400 Bad\ncontent-type: application/json\ncontent-length: 34\n",
+        );
         feed(&mut rig, 2, br#"{"error":{"message":"not like so"}}"#);
         let did = rig.end(2);
         bytes.extend(down(&rig, &[]));
         assert!(did.ends_with(&[Did::Settle, Did::End]), "{client:?}: {did:?}");
         let read = read(client, &bytes);
-        assert_eq!((read.text().as_str(), read.started, read.failed), ("Once", 1, true), "{client:?}");
+        assert_eq!(
+            (read.text().as_str(), read.started, read.failed),
+            ("Once", 1, true),
+            "{client:?}"
+        );
         let record = rig.exchange.record();
         assert_eq!((record.outcome, record.resumed), (Outcome::Cut, 0));
         assert!(record.usage.is_some_and(|usage| usage.all_output() > 0), "{client:?}");
@@ -379,7 +468,13 @@ fn a_request_goes_up_untouched_and_its_stream_comes_down_rewritten() {
     let read = read(target, &bytes);
     assert_eq!((read.text().as_str(), read.ended), (WHOLE, true));
     // The client did not ask for usage: it is known, and not told.
-    assert_eq!((read.answer.usage, rig.exchange.record().usage.and_then(|usage| usage.output)), (None, Some(4)));
+    assert_eq!(
+        (
+            read.answer.usage,
+            rig.exchange.record().usage.and_then(|usage| usage.output)
+        ),
+        (None, Some(4))
+    );
 }
 
 #[test]
@@ -392,5 +487,8 @@ fn the_providers_error_is_the_clients_where_no_retry_takes_it_up() {
     let (did, bytes) = feed(&mut rig, 1, &written(target, &events).concat());
     assert!(did.ends_with(&[Did::Settle, Did::End]), "{did:?}");
     let read = read(Dialect::OpenAi, &bytes);
-    assert_eq!((read.text().as_str(), read.answer.fault.map(|fault| fault.message)), ("Once upon", Some("not so".into())));
+    assert_eq!(
+        (read.text().as_str(), read.answer.fault.map(|fault| fault.message)),
+        ("Once upon", Some("not so".into()))
+    );
 }

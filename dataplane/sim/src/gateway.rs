@@ -7,8 +7,7 @@ use tollgate_config::{
     Document, catalogue,
     document::{
         Auth, BaseUrl, Connections, Dialect, Key, KeySecret, Model, Provider, Reference, Retry, Target, Timeouts,
-        TokenTimeouts,
-        UpstreamTls,
+        TokenTimeouts, UpstreamTls,
     },
     prices::{Builder, Class, Entry, PriceList, ServiceTier},
 };

@@ -40,10 +40,16 @@ pub fn write_continuation<'a>(
 
 fn go_on<'a>(request: &mut Request<'a>, to: &TargetFacts<'_>, so_far: SoFar<'a>) -> Result<(), BadRequest> {
     if request.format != Format::Text {
-        return Err(BadRequest::missing("response_format", "asks for one whole, which nobody can end for another"));
+        return Err(BadRequest::missing(
+            "response_format",
+            "asks for one whole, which nobody can end for another",
+        ));
     }
     if request.sampling.n.is_some_and(|n| n > 1) {
-        return Err(BadRequest::missing("n", "asks for several answers, which nobody can end for another"));
+        return Err(BadRequest::missing(
+            "n",
+            "asks for several answers, which nobody can end for another",
+        ));
     }
     if let Some(most) = &mut request.sampling.max_tokens {
         *most = most.saturating_sub(so_far.tokens).max(1);

@@ -86,6 +86,7 @@ impl Told {
         self.onward = Some(Onward {
             open: self.open,
             joined: false,
+            later: None,
             next: self.parts,
             parts: Vec::new(),
             owed: self.text[self.text.trim_end().len()..].to_owned(),
@@ -100,6 +101,8 @@ pub(super) struct Onward {
     /// The text part that was under way: the first text is more of it.
     open: Option<u32>,
     joined: bool,
+    /// Theirs that is a text of its own, once it says something.
+    later: Option<u32>,
     next: u32,
     /// Theirs, and ours; `None`: not told.
     parts: Vec<(u32, Option<u32>)>,
@@ -115,28 +118,64 @@ impl Onward {
         match event {
             // The client knows whose answer it is.
             Event::Started { .. } => {}
-            Event::Began { choice: CHOICE, part, what } => self.begin(*part, what, put),
-            Event::Piece { choice: CHOICE, part, text } => {
+            Event::Began {
+                choice: CHOICE,
+                part,
+                what,
+            } => self.begin(*part, what, put),
+            Event::Piece {
+                choice: CHOICE,
+                part,
+                text,
+            } => {
+                if self.later == Some(*part) && !text.is_empty() {
+                    self.later = None;
+                    self.begin_ours(*part, &Began::Text, put);
+                }
                 if let Some(part) = self.ours(*part) {
                     self.say(part, text, put);
                 }
             }
-            Event::Signature { choice: CHOICE, part, text } => {
+            Event::Signature {
+                choice: CHOICE,
+                part,
+                text,
+            } => {
                 if let Some(part) = self.ours(*part) {
                     let text = text.clone();
-                    put(&Event::Signature { choice: CHOICE, part, text });
+                    put(&Event::Signature {
+                        choice: CHOICE,
+                        part,
+                        text,
+                    });
                 }
             }
-            Event::Citation { choice: CHOICE, part, citation } => {
+            Event::Citation {
+                choice: CHOICE,
+                part,
+                citation,
+            } => {
                 if let Some(part) = self.ours(*part) {
                     let citation = self.moved(part, citation);
-                    put(&Event::Citation { choice: CHOICE, part, citation });
+                    put(&Event::Citation {
+                        choice: CHOICE,
+                        part,
+                        citation,
+                    });
                 }
             }
-            Event::Logprobs { choice: CHOICE, part, tokens } => {
+            Event::Logprobs {
+                choice: CHOICE,
+                part,
+                tokens,
+            } => {
                 if let Some(part) = self.ours(*part) {
                     let tokens = tokens.clone();
-                    put(&Event::Logprobs { choice: CHOICE, part, tokens });
+                    put(&Event::Logprobs {
+                        choice: CHOICE,
+                        part,
+                        tokens,
+                    });
                 }
             }
             Event::Closed { choice: CHOICE, part } => {
@@ -156,29 +195,34 @@ impl Onward {
     }
 
     fn ours(&self, theirs: u32) -> Option<u32> {
-        self.parts.iter().find(|(part, _)| *part == theirs).and_then(|(_, ours)| *ours)
+        self.parts
+            .iter()
+            .find(|(part, _)| *part == theirs)
+            .and_then(|(_, ours)| *ours)
     }
 
     fn begin(&mut self, theirs: u32, what: &Began<'_>, put: &mut dyn FnMut(&Event<'_>)) {
-        let ours = match (what, self.open) {
+        match (what, self.open) {
             (Began::Text, Some(open)) if !self.joined => {
                 self.joined = true;
                 self.parts.push((theirs, Some(open)));
-                return;
             }
+            (Began::Text, _) => self.later = Some(theirs),
             // How it came to go on as it does is not part of the answer.
-            (Began::Thinking | Began::Sealed { .. }, _) => None,
+            (Began::Thinking | Began::Sealed { .. }, _) => self.parts.push((theirs, None)),
             _ => {
                 self.close(put);
-                self.next += 1;
-                Some(self.next - 1)
+                self.begin_ours(theirs, what, put);
             }
-        };
-        self.parts.push((theirs, ours));
-        if let Some(part) = ours {
-            let what = what.clone();
-            put(&Event::Began { choice: 0, part, what });
         }
+    }
+
+    fn begin_ours(&mut self, theirs: u32, what: &Began<'_>, put: &mut dyn FnMut(&Event<'_>)) {
+        let part = self.next;
+        self.next += 1;
+        self.parts.push((theirs, Some(part)));
+        let what = what.clone();
+        put(&Event::Began { choice: 0, part, what });
     }
 
     /// The part that was under way is over, where nothing more of it came.

@@ -102,7 +102,8 @@ pub(crate) fn scout(exchange: &Exchange, answer: ResponseView<'_>) -> Option<Sco
 
 /// Holds the answer back if it may be one that another model takes over; true when it does.
 pub(super) fn suspects(exchange: &mut Exchange, answer: ResponseView<'_>) -> bool {
-    let Some(route) = route_of(exchange).filter(|route| route.on_refusal.is_some() || route.on_context_overflow.is_some())
+    let Some(route) =
+        route_of(exchange).filter(|route| route.on_refusal.is_some() || route.on_context_overflow.is_some())
     else {
         return false;
     };
@@ -267,7 +268,9 @@ fn release(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId) {
 
 fn pass_on(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId) {
     let Some(held) = exchange.call.held.take() else { return };
-    let Held { head, head_bytes, body, .. } = *held;
+    let Held {
+        head, head_bytes, body, ..
+    } = *held;
     let answer = ResponseView {
         head: &head,
         buf: &head_bytes,

@@ -77,7 +77,11 @@ pub(crate) fn failed(exchange: &mut Exchange, io: &mut Io<'_>, fault: Fault) {
 }
 
 fn goes_on(exchange: &mut Exchange, io: &mut Io<'_>, ended: &Ended, cause: Fault) -> bool {
-    let Some(answering) = exchange.relay.answering().filter(|_| exchange.phase() == Phase::Relaying) else {
+    let Some(answering) = exchange
+        .relay
+        .answering()
+        .filter(|_| exchange.phase() == Phase::Relaying)
+    else {
         return false;
     };
     if answering.is_all_said() {
@@ -112,7 +116,12 @@ fn spend(exchange: &mut Exchange, io: &mut Io<'_>) {
 /// Only the end is missing: that needs no provider.
 fn conclude(exchange: &mut Exchange, io: &mut Io<'_>) {
     relay::estimate(exchange, io, Outcome::Cut);
-    let mut used = exchange.facts.spent.as_ref().map(|spent| spent.usage).unwrap_or_default();
+    let mut used = exchange
+        .facts
+        .spent
+        .as_ref()
+        .map(|spent| spent.usage)
+        .unwrap_or_default();
     used.add(&exchange.facts.usage.unwrap_or_default());
     relay::conclude(exchange, io, used);
     exchange.finish(io, Outcome::Complete, Action::End);

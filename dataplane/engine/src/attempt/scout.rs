@@ -47,7 +47,12 @@ impl Scout {
         if self.is_lost {
             return;
         }
-        let Scout { reader, decoder, seen, is_lost } = self;
+        let Scout {
+            reader,
+            decoder,
+            seen,
+            is_lost,
+        } = self;
         let mut take = |plain: &[u8]| {
             *is_lost = *is_lost || reader.feed(plain, &mut |event| seen.take(event)).is_err();
         };
@@ -76,7 +81,9 @@ impl Seen {
     pub fn take(&mut self, event: &Event<'_>) {
         self.content += u64::from(event.is_content());
         match event {
-            Event::Began { what: Began::Refusal, .. } => self.refused |= self.content == 0,
+            Event::Began {
+                what: Began::Refusal, ..
+            } => self.refused |= self.content == 0,
             Event::Stopped { reason, .. } => self.refused |= self.content == 0 && is_refusal(reason),
             Event::Failed(fault) if self.content == 0 => self.fault = Some(fault.clone()),
             Event::Failed(_) | Event::Ended => self.ended = true,

@@ -66,7 +66,12 @@ fn words(dialect: Dialect) -> Option<&'static [u8]> {
 
 /// What says that another target goes on, where the dialect has room for it.
 pub(super) fn write_resumed(exchange: &Exchange, out: &mut Vec<u8>) {
-    let comments = [Dialect::OpenAi, Dialect::OpenAiResponses, Dialect::Anthropic, Dialect::Cohere];
+    let comments = [
+        Dialect::OpenAi,
+        Dialect::OpenAiResponses,
+        Dialect::Anthropic,
+        Dialect::Cohere,
+    ];
     let dialect = exchange.facts.surface.dialect;
     if dialect.is_some_and(|dialect| comments.contains(&dialect)) {
         out.extend_from_slice(b": tollgate-resumed\n\n");

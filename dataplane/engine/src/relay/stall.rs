@@ -22,7 +22,9 @@ pub(super) struct Stall {
 fn timeouts(exchange: &Exchange) -> TokenTimeouts {
     let target = || {
         let live = exchange.call.live?;
-        exchange.pinned()?.snapshot.routes[route_index(exchange)].targets.get(live.target)
+        exchange.pinned()?.snapshot.routes[route_index(exchange)]
+            .targets
+            .get(live.target)
     };
     target().map(|target| target.tokens).unwrap_or_default()
 }

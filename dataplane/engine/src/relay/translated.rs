@@ -133,7 +133,12 @@ fn answering(exchange: &mut Exchange, io: &Io<'_>, answer: ResponseView<'_>) -> 
     if let Some(broken) = exchange.relay.broken.take() {
         let mut answering = broken.answering;
         let model = exchange.record().upstream_model.unwrap_or_default();
-        let spent = exchange.facts.spent.as_ref().map(|spent| spent.usage).unwrap_or_default();
+        let spent = exchange
+            .facts
+            .spent
+            .as_ref()
+            .map(|spent| spent.usage)
+            .unwrap_or_default();
         answering.go_on((speaks, name, signer), model, streamed, forced_tool, spent);
         return answering;
     }

@@ -3,7 +3,10 @@
 use hashbrown::HashMap;
 use tollgate_config::{
     Document, Problem,
-    document::{Breaker, Conditions as When, Model, OnUnsupported, Provider, Retry, Strategy, Streams, Target as Listed, TokenTimeouts},
+    document::{
+        Breaker, Conditions as When, Model, OnUnsupported, Provider, Retry, Strategy, Streams, Target as Listed,
+        TokenTimeouts,
+    },
     fnv::Fnv,
     prices::Priced,
 };
@@ -100,7 +103,12 @@ fn refuse_unpriced(name: &str, model: &Model, targets: &[Target], tiers: &[Tier]
     }
 }
 
-fn target(name: &str, (index, provider): (usize, &Provider), (listed, asked): (&Listed, &Model), places: &mut Places<'_>) -> Target {
+fn target(
+    name: &str,
+    (index, provider): (usize, &Provider),
+    (listed, asked): (&Listed, &Model),
+    places: &mut Places<'_>,
+) -> Target {
     let model = match listed.model.split_once('*') {
         Some((before, after)) if name.ends_with('*') => TargetModel::Star {
             before: before.into(),

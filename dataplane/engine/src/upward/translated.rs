@@ -76,9 +76,7 @@ pub(crate) fn prepare(
     let (both, said) = ((speaks::of(client), speaks::of(spoken)), (body, path));
     let sent = match broken {
         None => translate::write_request(both, said, (provider, &to), &mut out),
-        Some(broken) => {
-            translate::write_continuation(both, said, (provider, &to), &mut out, broken.so_far(exchange))
-        }
+        Some(broken) => translate::write_continuation(both, said, (provider, &to), &mut out, broken.so_far(exchange)),
     };
     let had_seals = sent.as_ref().is_ok_and(|sent| sent.had_seals);
     if client == spoken && !had_seals && broken.is_none() {

@@ -62,13 +62,24 @@ pub fn saying<'w>(id: &'w str, words: &[&'w str]) -> Vec<Event<'w>> {
             created_unix_s: Some(1),
         },
         usage(9, 1),
-        Event::Began { choice, part, what: Began::Text },
+        Event::Began {
+            choice,
+            part,
+            what: Began::Text,
+        },
     ];
-    let piece = |word: &&'w str| Event::Piece { choice, part, text: Text::from(*word) };
+    let piece = |word: &&'w str| Event::Piece {
+        choice,
+        part,
+        text: Text::from(*word),
+    };
     events.extend(words.iter().map(piece));
     events.extend([
         Event::Closed { choice, part },
-        Event::Stopped { choice, reason: Reason::Stop },
+        Event::Stopped {
+            choice,
+            reason: Reason::Stop,
+        },
         usage(9, words.len() as u64),
         Event::Ended,
     ]);
@@ -159,7 +170,9 @@ pub struct Read {
 impl Read {
     pub fn text(&self) -> String {
         let parts = self.answer.choices.iter().flat_map(|choice| &choice.parts);
-        parts.map(|part| part.text().plain().unwrap_or_default().into_owned()).collect()
+        parts
+            .map(|part| part.text().plain().unwrap_or_default().into_owned())
+            .collect()
     }
 }
 
