@@ -7,7 +7,7 @@ use super::{
     values,
 };
 use crate::{
-    document::{Streams, TokenTimeouts},
+    document::{Retry, Streams, TokenTimeouts},
     keys,
 };
 
@@ -20,13 +20,21 @@ pub fn token_timeouts(fields: &Fields) -> TokenTimeouts {
 }
 
 /// What a model says of its streams.
-pub fn streams(fields: &Fields) -> Streams {
+pub fn streams(fields: &Fields, retry: &Retry) -> Streams {
     let default = Streams::default();
+    let resume = |node: &Node| match (values::boolean(node)?, retry.attempts) {
+        (true, 1) => {
+            let wrong = "`retry.attempts: 1` leaves no try to go on with";
+            node.fault(wrong, "`attempts` of 2 or more, or remove `resume`");
+            None
+        }
+        (resume, _) => Some(resume),
+    };
     let timeouts = |node: &Node| Some(token_timeouts(&Fields::open(node, &keys::MODEL_TIMEOUTS)?));
     Streams {
         timeouts: fields.read("timeouts", timeouts).unwrap_or_default(),
         keep_alive_ms: fields.read("keep_alive", keep_alive).unwrap_or(default.keep_alive_ms),
-        resume: fields.read("resume", values::boolean).unwrap_or(default.resume),
+        resume: fields.read("resume", resume).unwrap_or(default.resume),
     }
 }
 

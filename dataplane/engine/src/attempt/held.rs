@@ -45,7 +45,7 @@ enum What {
     /// A whole answer that may be a refusal.
     Whole,
     /// A stream that has not said anything.
-    Silent(Scout),
+    Silent(Box<Scout>),
 }
 
 impl Held {
@@ -95,9 +95,10 @@ fn route_of(exchange: &Exchange) -> Option<&Route> {
 }
 
 /// Who reads a stream beside. `None`: it comes in a coding that nobody can read.
-pub(crate) fn scout(exchange: &Exchange, answer: ResponseView<'_>) -> Option<Scout> {
+pub(crate) fn scout(exchange: &Exchange, answer: ResponseView<'_>) -> Option<Box<Scout>> {
     let coding = Coding::of(answer.get(Known::ContentEncoding).unwrap_or_default()).ok()?;
-    Some(Scout::new(relay::provider_speaks(exchange)?, coding.map(Decoder::new)))
+    let scout = Scout::new(relay::provider_speaks(exchange)?, coding.map(Decoder::new));
+    Some(Box::new(scout))
 }
 
 /// Holds the answer back if it may be one that another model takes over; true when it does.

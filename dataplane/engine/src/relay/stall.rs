@@ -50,7 +50,7 @@ pub(super) fn answer_begins(exchange: &mut Exchange, io: &Io<'_>, answer: Respon
     let streams = (200..300).contains(&answer.head.status) && super::is_stream(exchange, answer);
     let translated = exchange.relay.mode == Mode::Translated;
     let scout = match streams && !translated {
-        true => held::scout(exchange, answer).map(Box::new),
+        true => held::scout(exchange, answer),
         false => None,
     };
     if !streams || scout.is_none() && !translated {
