@@ -51,7 +51,7 @@ pub struct Record<'a> {
     /// `usage` is that of this batch, to be paid at a batch's price: its id as the client has it. Each is counted once by a
     /// node while it runs; a ledger that sees it again knows it by this.
     pub batch: Option<&'a str>,
-    /// The provider did not say what was used: `usage` is the gateway's own count of what was asked and said
+    /// The provider did not say what was used, or not to the end: `usage` is the gateway's own count of what was asked and said
     /// (docs/src/tokens.md).
     pub estimated: bool,
     pub request_body_bytes: u64,

@@ -77,7 +77,7 @@ impl Answering {
                 usage: None,
                 said: AnswerCounter::new(model),
                 weight_bytes: 0,
-                failed: false,
+                failed: None,
                 refused: None,
                 ended: false,
                 content: 0,
@@ -96,7 +96,7 @@ impl Answering {
     /// The text so far, where another target can go on from there.
     pub fn text_so_far(&self) -> Option<&str> {
         let told = self.homeward.told.as_ref()?;
-        let fits = told.can_be_gone_on_with() && !self.homeward.failed && !self.homeward.ended;
+        let fits = told.can_be_gone_on_with() && self.homeward.failed.is_none() && !self.homeward.ended;
         fits.then_some(&*told.text)
     }
 
@@ -171,7 +171,7 @@ impl Answering {
                 self.provider_speaks
                     .read_answer(held, &mut |event| homeward.take(event, out))?;
             }
-            Source::Stream(_) if homeward.ended || homeward.failed => {}
+            Source::Stream(_) if homeward.ended || homeward.failed.is_some() => {}
             Source::Stream(reader) => reader.end(&mut |event| homeward.take(event, out))?,
         }
         homeward.check()?;
@@ -193,6 +193,11 @@ impl Answering {
 
     /// A fault has been told to the client, or will be: nothing may follow it.
     pub fn has_failed(&self) -> bool {
+        self.homeward.failed.is_some()
+    }
+
+    /// With which status, where the provider says so in a stream that it had begun.
+    pub fn failed_status(&self) -> Option<u16> {
         self.homeward.failed
     }
 
@@ -225,7 +230,8 @@ impl Answering {
             Target::Whole(answer) => answer.held_bytes(),
             Target::Stream(_) => 0,
         };
-        source + target
+        let told = self.homeward.told.as_ref().map_or(0, |told| told.text.len());
+        source + target + told
     }
 }
 
@@ -262,7 +268,8 @@ struct Homeward {
     said: AnswerCounter,
     /// Of all events so far.
     weight_bytes: usize,
-    failed: bool,
+    /// With the status that its fault has.
+    failed: Option<u16>,
     /// What the provider said of the gateway's credential.
     refused: Option<String>,
     ended: bool,
@@ -287,7 +294,7 @@ impl Homeward {
 
     fn take_ours(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         let is_told = matches!(event, Event::Failed(_)) || self.check().is_ok();
-        if self.failed || self.ended || !is_told {
+        if self.failed.is_some() || self.ended || !is_told {
             return;
         }
         self.said.take(event);
@@ -395,7 +402,9 @@ impl Homeward {
 
     fn put(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         self.weight_bytes += event.weight_bytes();
-        self.failed |= matches!(event, Event::Failed(_));
+        if let Event::Failed(fault) = event {
+            self.failed = Some(fault.status);
+        }
         self.ended |= matches!(event, Event::Ended);
         self.content += u64::from(event.is_content());
         if let Some(told) = &mut self.told {

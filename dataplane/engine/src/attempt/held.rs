@@ -235,7 +235,7 @@ fn note_well(exchange: &mut Exchange, io: &mut Io<'_>) {
 /// The stream is an error: elsewhere, if the call may go there, or else the client's after all.
 fn failed(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, fault: &Fault) {
     exchange.facts.wait_ends(io.now);
-    outcome::told(exchange, io, fault);
+    outcome::told(exchange, io, fault.status, fault.retry_after_ms);
     let ended = Ended::told(exchange, fault);
     if ended.may_be_tried_again(exchange)
         && let Some(plan) = again::plan(exchange, io, &ended)

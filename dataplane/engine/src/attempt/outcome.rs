@@ -1,6 +1,5 @@
 //! What an attempt says of its target, written down for the next calls.
 
-use tollgate_dialect::canonical::fault::Fault;
 use tollgate_wire::head::{Known, ResponseView, number};
 
 use super::{credentials, route_index};
@@ -51,15 +50,15 @@ pub(super) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, answer: Respons
 }
 
 /// The attempt under way was answered with success, and the stream says that it has failed.
-pub(crate) fn told(exchange: &mut Exchange, io: &mut Io<'_>, fault: &Fault) {
+pub(crate) fn told(exchange: &mut Exchange, io: &mut Io<'_>, status: u16, retry_after_ms: Option<u64>) {
     let Some(live) = exchange.call.live else { return };
     let pinned = exchange.pin();
     let route = &pinned.snapshot.routes[route_index(exchange)];
     let target = &route.targets[live.target];
-    if credentials::is_at_fault(fault.status) {
-        credentials::rest(exchange, io, target, (fault.status, fault.retry_after_ms));
+    if credentials::is_at_fault(status) {
+        credentials::rest(exchange, io, target, (status, retry_after_ms));
     }
-    match fault.status {
+    match status {
         500.. => failed(exchange, io),
         TOO_MANY_REQUESTS => note_latency(exchange, io, route, target, UNANSWERED_NS),
         _ => {}

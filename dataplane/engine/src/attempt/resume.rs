@@ -68,7 +68,7 @@ pub(super) fn breaks(exchange: &mut Exchange, io: &mut Io<'_>, ended: &Ended, fa
 
 /// The provider's stream says that it has failed. Without another target the client is told so.
 pub(crate) fn failed(exchange: &mut Exchange, io: &mut Io<'_>, fault: Fault) {
-    outcome::told(exchange, io, &fault);
+    outcome::told(exchange, io, fault.status, fault.retry_after_ms);
     let ended = Ended::told(exchange, &fault);
     if !goes_on(exchange, io, &ended, fault.clone()) {
         give_up(exchange, io, AttemptOutcome::Status);

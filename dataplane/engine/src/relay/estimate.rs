@@ -117,7 +117,7 @@ pub(super) fn of_whole(exchange: &mut Exchange, body: &[u8]) {
 fn passed_tokens(exchange: &Exchange) -> u64 {
     const EVENT_BYTES: u64 = 350;
     match exchange.relay.mode {
-        Mode::Events => exchange
+        Mode::Events | Mode::Heard if exchange.facts.stream => exchange
             .relay
             .reads
             .max(exchange.facts.response_body_bytes / EVENT_BYTES),

@@ -181,7 +181,10 @@ pub(crate) fn body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, byte
     match exchange.relay.mode {
         Mode::Translated => return translated::body(exchange, io, bytes),
         Mode::Single => return single::body(exchange, io, bytes),
-        Mode::Heard => beside::hear(exchange, bytes),
+        Mode::Heard => {
+            exchange.relay.reads += 1;
+            beside::hear(exchange, bytes);
+        }
         Mode::Events if exchange.relay.unwrapper.is_some() => return unwrapped::pass(exchange, io, bytes),
         Mode::Events => {
             exchange.relay.reads += 1;

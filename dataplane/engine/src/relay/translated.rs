@@ -241,7 +241,7 @@ pub(super) fn body(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
     let Some(answering) = &mut exchange.relay.translating.answering else {
         return;
     };
-    let (failed, ended) = (answering.has_failed(), answering.has_ended());
+    let (failed, ended) = (answering.failed_status(), answering.has_ended());
     let (content, fault) = (answering.content(), answering.take_fault());
     exchange.facts.usage = answering.usage().or(exchange.facts.usage);
     if let Some(words) = answering.refused() {
@@ -257,13 +257,13 @@ pub(super) fn body(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
     match fed {
         Err(reason) => unreadable(exchange, io, reason),
         // The provider's own error event is the stream's last.
-        Ok(()) if failed && exchange.phase() == Phase::Relaying => {
-            attempt::outcome::failed(exchange, io);
+        Ok(()) if failed.is_some() && exchange.phase() == Phase::Relaying => {
+            attempt::outcome::told(exchange, io, failed.unwrap_or_default(), None);
             attempt::give_up(exchange, io, AttemptOutcome::Status);
             exchange.finish(io, Outcome::Cut, Action::End);
         }
         // Nobody waits for a connection to end that has said all.
-        Ok(()) if failed || ended => {
+        Ok(()) if failed.is_some() || ended => {
             exchange.relay.translating.is_early = true;
             end(exchange, io);
         }
