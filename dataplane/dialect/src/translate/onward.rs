@@ -27,18 +27,19 @@ pub struct SoFar<'t> {
 
 /// Appends the body for the target that goes on. See `write_request`.
 pub fn write_continuation<'a>(
-    speaks: (&dyn Speaks, &dyn Speaks),
+    (client, target): (&dyn Speaks, &dyn Speaks),
     (body, path): (&'a [u8], PathFacts<'a>),
     (provider, to): (&str, &TargetFacts<'_>),
     out: &mut Vec<u8>,
     so_far: SoFar<'a>,
 ) -> Result<Sent, BadRequest> {
-    write_changed(speaks, (body, path), (provider, to), out, |request| {
-        go_on(request, to, so_far)
+    let prefill = to.quirks.prefill && target.goes_on_with_turns();
+    write_changed((client, target), (body, path), (provider, to), out, |request| {
+        go_on(request, prefill, so_far)
     })
 }
 
-fn go_on<'a>(request: &mut Request<'a>, to: &TargetFacts<'_>, so_far: SoFar<'a>) -> Result<(), BadRequest> {
+fn go_on<'a>(request: &mut Request<'a>, prefill: bool, so_far: SoFar<'a>) -> Result<(), BadRequest> {
     if request.format != Format::Text {
         return Err(BadRequest::missing(
             "response_format",
@@ -65,7 +66,7 @@ fn go_on<'a>(request: &mut Request<'a>, to: &TargetFacts<'_>, so_far: SoFar<'a>)
         parts: vec![Part::text(text)],
     };
     request.turns.push(turn(Role::Assistant, Text::from(said)));
-    if !to.quirks.prefill {
+    if !prefill {
         request.turns.push(turn(Role::User, Text::from(INSTRUCTION)));
     }
     Ok(())
