@@ -252,37 +252,39 @@ fn only_text_is_gone_on_with() {
     }
 }
 
+/// A thought, and the beginning of a text.
+fn thinking(word: &'static str, then: &'static str) -> Vec<Event<'static>> {
+    let mut events = saying("a", &[]);
+    events.truncate(2);
+    events.extend([
+        Event::Began {
+            choice: 0,
+            part: 0,
+            what: Began::Thinking,
+        },
+        Event::Piece {
+            choice: 0,
+            part: 0,
+            text: Text::from(word),
+        },
+        Event::Closed { choice: 0, part: 0 },
+        Event::Began {
+            choice: 0,
+            part: 1,
+            what: Began::Text,
+        },
+        Event::Piece {
+            choice: 0,
+            part: 1,
+            text: Text::from(then),
+        },
+    ]);
+    events
+}
+
 #[test]
 fn a_thought_that_is_over_does_not_hinder_and_the_next_one_is_not_told() {
     let target = Dialect::Anthropic;
-    let thinking = |word: &'static str, then: &'static str| {
-        let mut events = saying("a", &[]);
-        events.truncate(2);
-        events.extend([
-            Event::Began {
-                choice: 0,
-                part: 0,
-                what: Began::Thinking,
-            },
-            Event::Piece {
-                choice: 0,
-                part: 0,
-                text: Text::from(word),
-            },
-            Event::Closed { choice: 0, part: 0 },
-            Event::Began {
-                choice: 0,
-                part: 1,
-                what: Began::Text,
-            },
-            Event::Piece {
-                choice: 0,
-                part: 1,
-                text: Text::from(then),
-            },
-        ]);
-        events
-    };
     let (mut rig, _) = begun(resuming(target), Dialect::Anthropic, target);
     let (_, mut bytes) = feed(&mut rig, 1, &written(target, &thinking("Hm.", "Once")).concat());
     rig.failed(1, UpstreamFault::Cut);

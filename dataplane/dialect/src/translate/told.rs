@@ -1,8 +1,6 @@
 //! What an answer has told its client so far, so that another target can go on with it, and how that one's events become
 //! events of the same answer. Knows no dialect's words.
 
-use std::borrow::Cow;
-
 use crate::{
     canonical::{
         event::{Began, Citation, Event},
@@ -114,20 +112,11 @@ pub(super) struct Onward {
 
 impl Onward {
     pub fn map(&mut self, event: &Event<'_>, put: &mut dyn FnMut(&Event<'_>)) {
-        const CHOICE: u32 = 0;
         match event {
             // The client knows whose answer it is.
             Event::Started { .. } => {}
-            Event::Began {
-                choice: CHOICE,
-                part,
-                what,
-            } => self.begin(*part, what, put),
-            Event::Piece {
-                choice: CHOICE,
-                part,
-                text,
-            } => {
+            Event::Began { choice: 0, part, what } => self.begin(*part, what, put),
+            Event::Piece { choice: 0, part, text } => {
                 if self.later == Some(*part) && !text.is_empty() {
                     self.later = None;
                     self.begin_ours(*part, &Began::Text, put);
@@ -136,55 +125,17 @@ impl Onward {
                     self.say(part, text, put);
                 }
             }
-            Event::Signature {
-                choice: CHOICE,
-                part,
-                text,
-            } => {
+            Event::Signature { choice: 0, part, .. }
+            | Event::Citation { choice: 0, part, .. }
+            | Event::Logprobs { choice: 0, part, .. }
+            | Event::Closed { choice: 0, part } => {
                 if let Some(part) = self.ours(*part) {
-                    let text = text.clone();
-                    put(&Event::Signature {
-                        choice: CHOICE,
-                        part,
-                        text,
-                    });
+                    put(&self.renumbered(event, part));
+                    self.open
+                        .take_if(|open| *open == part && matches!(event, Event::Closed { .. }));
                 }
             }
-            Event::Citation {
-                choice: CHOICE,
-                part,
-                citation,
-            } => {
-                if let Some(part) = self.ours(*part) {
-                    let citation = self.moved(part, citation);
-                    put(&Event::Citation {
-                        choice: CHOICE,
-                        part,
-                        citation,
-                    });
-                }
-            }
-            Event::Logprobs {
-                choice: CHOICE,
-                part,
-                tokens,
-            } => {
-                if let Some(part) = self.ours(*part) {
-                    let tokens = tokens.clone();
-                    put(&Event::Logprobs {
-                        choice: CHOICE,
-                        part,
-                        tokens,
-                    });
-                }
-            }
-            Event::Closed { choice: CHOICE, part } => {
-                if let Some(part) = self.ours(*part) {
-                    self.open.take_if(|open| *open == part);
-                    put(&Event::Closed { choice: CHOICE, part });
-                }
-            }
-            Event::Stopped { choice: CHOICE, .. } => {
+            Event::Stopped { choice: 0, .. } => {
                 self.close(put);
                 put(event);
             }
@@ -192,6 +143,20 @@ impl Onward {
             // Of further choices, which were not asked for.
             _ => {}
         }
+    }
+
+    /// The event, of a part of ours.
+    fn renumbered<'e>(&self, event: &Event<'e>, ours: u32) -> Event<'e> {
+        let mut event = event.clone();
+        match &mut event {
+            Event::Citation { part, citation, .. } => {
+                *part = ours;
+                self.move_citation(ours, citation);
+            }
+            Event::Signature { part, .. } | Event::Logprobs { part, .. } | Event::Closed { part, .. } => *part = ours,
+            _ => {}
+        }
+        event
     }
 
     fn ours(&self, theirs: u32) -> Option<u32> {
@@ -233,34 +198,82 @@ impl Onward {
     }
 
     fn say(&mut self, part: u32, text: &Text<'_>, put: &mut dyn FnMut(&Event<'_>)) {
-        let mut text = Cow::Borrowed(text);
-        if !self.owed.is_empty()
-            && let Some(plain) = text.plain()
-        {
-            let again = plain.chars().zip(self.owed.chars()).take_while(|(one, two)| one == two);
-            let again: usize = again.map(|(one, _)| one.len_utf8()).sum();
-            let rest = plain.get(again..).unwrap_or_default();
-            match rest.is_empty() {
-                true => drop(self.owed.drain(..again)),
-                false => self.owed.clear(),
-            }
-            if again > 0 {
-                text = Cow::Owned(Text::from(rest.to_owned()));
-            }
-        }
+        let rest = self.without_owed(text);
+        let text = rest.as_ref().unwrap_or(text);
         if !text.is_empty() {
-            let text = text.into_owned();
+            let text = text.clone();
             put(&Event::Piece { choice: 0, part, text });
         }
     }
 
-    /// It speaks of places in its own text, which is the end of ours.
-    fn moved<'c>(&self, part: u32, citation: &Citation<'c>) -> Citation<'c> {
-        let by = if self.open == Some(part) { self.characters } else { 0 };
-        Citation {
-            start: citation.start.map(|start| start.saturating_add(by)),
-            end: citation.end.map(|end| end.saturating_add(by)),
-            ..citation.clone()
+    /// What is left of a text that begins with white space which was said before.
+    fn without_owed(&mut self, text: &Text<'_>) -> Option<Text<'static>> {
+        if self.owed.is_empty() {
+            return None;
         }
+        let plain = text.plain()?;
+        let same = plain.chars().zip(self.owed.chars()).take_while(|(one, two)| one == two);
+        let (again, bytes) = same.fold((0, 0), |(count, bytes), (one, _)| (count + 1, bytes + one.len_utf8()));
+        self.characters = self.characters.saturating_sub(again);
+        let rest = plain.get(bytes..).unwrap_or_default().to_owned();
+        match rest.is_empty() {
+            true => drop(self.owed.drain(..bytes)),
+            false => self.owed.clear(),
+        }
+        Some(Text::from(rest))
+    }
+
+    /// It speaks of places in its own text, which is the end of ours.
+    fn move_citation(&self, part: u32, citation: &mut Citation<'_>) {
+        let by = if self.open == Some(part) { self.characters } else { 0 };
+        for place in [&mut citation.start, &mut citation.end].into_iter().flatten() {
+            *place = place.saturating_add(by);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_says_of_its_own_text_is_said_of_the_whole() {
+        let (choice, part) = (0, 0);
+        let piece = |text: &'static str| Event::Piece {
+            choice,
+            part,
+            text: Text::from(text),
+        };
+        let begun = Event::Began {
+            choice,
+            part,
+            what: Began::Text,
+        };
+        let mut told = Told::default();
+        told.note(&begun);
+        told.note(&piece("\u{e9}t\u{e9} "));
+        told.go_on();
+        let cited = |start, end| Event::Citation {
+            choice,
+            part,
+            citation: Citation {
+                start: Some(start),
+                end: Some(end),
+                ..Citation::default()
+            },
+        };
+        let mut heard = Vec::new();
+        let mut onward = told.onward.expect("it goes on");
+        for event in [
+            begun,
+            piece(" "),
+            piece("sun"),
+            cited(1, 4),
+            Event::Closed { choice, part },
+        ] {
+            onward.map(&event, &mut |event| heard.push(format!("{event:?}")));
+        }
+        let wanted = [piece("sun"), cited(4, 7), Event::Closed { choice, part }];
+        assert_eq!(heard, wanted.map(|event| format!("{event:?}")));
     }
 }
