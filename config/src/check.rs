@@ -11,6 +11,7 @@ mod node;
 mod prices;
 mod providers;
 mod routing;
+mod streams;
 mod url;
 mod values;
 

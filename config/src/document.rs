@@ -12,9 +12,11 @@ use crate::{
 
 mod limits;
 mod routing;
+mod streams;
 
 pub use limits::{Limit, LimitMode, Period, Unit, Window};
 pub use routing::{Breaker, Conditions, Retry, Sticky, Strategy, Tier};
+pub use streams::{Streams, TokenTimeouts};
 
 /// Named entries in document order.
 pub type Named<T> = Vec<(String, T)>;
@@ -350,6 +352,8 @@ pub struct Timeouts {
     pub first_byte_ms: u64,
     pub between_bytes_ms: u64,
     pub total_ms: u64,
+    /// Of streams.
+    pub tokens: TokenTimeouts,
 }
 
 impl Default for Timeouts {
@@ -359,6 +363,7 @@ impl Default for Timeouts {
             first_byte_ms: 60_000,
             between_bytes_ms: 30_000,
             total_ms: 600_000,
+            tokens: TokenTimeouts::default(),
         }
     }
 }
@@ -401,6 +406,7 @@ pub struct Model {
     /// The model asked instead when the target refuses to answer.
     pub on_refusal: Option<String>,
     pub limits: Vec<Limit>,
+    pub streams: Streams,
 }
 
 /// What becomes of a request that a target's dialect cannot say in full.

@@ -213,7 +213,14 @@ pub static PROXY: Section = Section {
 
 pub static TIMEOUTS: Section = Section {
     path: "providers.*.timeouts",
-    now: &["connect", "first_byte", "between_bytes", "total"],
+    now: &[
+        "connect",
+        "first_byte",
+        "between_bytes",
+        "total",
+        "first_token",
+        "between_tokens",
+    ],
     not_yet: &[],
 };
 
@@ -242,6 +249,9 @@ pub static MODEL: Section = Section {
         "on_context_overflow",
         "on_refusal",
         "limits",
+        "timeouts",
+        "keep_alive",
+        "resume",
     ],
     not_yet: &["hedge", "cache", "guards", "log_content", "on_client_gone"],
 };
@@ -283,6 +293,12 @@ pub static BREAKER: Section = Section {
 pub static RETRY: Section = Section {
     path: "models.*.retry",
     now: &["attempts", "on", "respect_retry_after", "max_wait", "backoff", "budget"],
+    not_yet: &[],
+};
+
+pub static MODEL_TIMEOUTS: Section = Section {
+    path: "models.*.timeouts",
+    now: &["first_token", "between_tokens"],
     not_yet: &[],
 };
 
@@ -367,6 +383,7 @@ pub static SECTIONS: &[&Section] = &[
     &WHEN,
     &BREAKER,
     &RETRY,
+    &MODEL_TIMEOUTS,
     &TEAM,
     &USER,
     &KEY,

@@ -8,7 +8,7 @@ use super::{
     limits,
     names::{self, Names},
     node::{Fields, Node},
-    routing, values,
+    routing, streams, values,
 };
 use crate::{
     document::{Model, Named, OnUnsupported, Strategy, Target, Tier},
@@ -25,11 +25,13 @@ pub fn model(node: &Node, names: &Names) -> Option<Model> {
         Some(list) => tiered(&fields, (&list, wildcard), names),
         None => listed(&fields, (node, wildcard), names),
     }?;
+    let retry = fields.read("retry", routing::retry).unwrap_or_default();
     let other = |key| fields.read(key, |other| other_model(other, node.name(), names));
     Some(Model {
         targets,
         tiers,
-        retry: fields.read("retry", routing::retry).unwrap_or_default(),
+        streams: streams::streams(&fields, &retry),
+        retry,
         breaker: fields.read("breaker", routing::breaker).unwrap_or_default(),
         on_unsupported: fields.read("on_unsupported", on_unsupported).unwrap_or_default(),
         on_context_overflow: other("on_context_overflow"),

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{
     auth, names,
     node::{Fields, Node},
-    prices, url, values,
+    prices, streams, url, values,
 };
 use crate::{
     catalogue::{self, Operation, PARAMETERS, Paths, Row, path},
@@ -275,6 +275,7 @@ fn timeouts(node: &Node) -> Option<Timeouts> {
         first_byte_ms: timeout("first_byte", default.first_byte_ms),
         between_bytes_ms: timeout("between_bytes", default.between_bytes_ms),
         total_ms: timeout("total", default.total_ms),
+        tokens: streams::token_timeouts(&fields),
     })
 }
 

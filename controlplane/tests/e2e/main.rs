@@ -24,4 +24,5 @@ mod proxy;
 mod routing;
 mod sdk;
 mod state;
+mod streams;
 mod tls;

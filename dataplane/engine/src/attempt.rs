@@ -2,8 +2,11 @@
 
 mod again;
 pub(crate) mod credentials;
-mod outcome;
-pub(crate) mod takeover;
+pub(crate) mod held;
+pub(crate) mod outcome;
+pub(crate) mod resume;
+pub(crate) mod scout;
+mod takeover;
 
 use tollgate_dialect::translate;
 use tollgate_wire::head::ResponseView;
@@ -102,7 +105,7 @@ fn prepare(exchange: &mut Exchange, io: &Io<'_>, index: usize) -> Result<(), Fai
         return Err(Failure::client(Kind::NotOffered));
     }
     let (spoken, _) = upstream.spoken(exchange.facts.surface.dialect);
-    if !upward::is_needed(exchange, spoken, target) {
+    if !exchange.relay.is_broken() && !upward::is_needed(exchange, spoken, target) {
         exchange.call.forget_translated();
         return Ok(());
     }
@@ -176,6 +179,7 @@ pub(crate) fn connected(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId)
     upward::send(exchange, io);
     exchange.call.sent = io.now;
     wait_for_answer(exchange, io);
+    relay::stall::begin(exchange, io);
 }
 
 /// The provider has its `first_byte` time from now on.
@@ -202,6 +206,9 @@ pub(crate) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, 
     if status == 401 {
         renew_token(exchange, io);
     }
+    if held::silent(exchange, io, answer) {
+        return;
+    }
     outcome::answered(exchange, io, answer);
     // Nothing else can be tried again, or make another model take over.
     if status >= 400 {
@@ -212,9 +219,9 @@ pub(crate) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, 
             give_up(exchange, io, AttemptOutcome::Status);
             return go(exchange, io, plan);
         }
-        if takeover::suspects(exchange, answer) {
-            return;
-        }
+    }
+    if held::suspects(exchange, answer) {
+        return;
     }
     relay::head(exchange, io, answer);
 }
@@ -266,6 +273,7 @@ pub(crate) fn timer(exchange: &mut Exchange, io: &mut Io<'_>) {
     if !matches!(exchange.phase(), Phase::Calling | Phase::Gathering | Phase::Relaying) {
         return;
     }
+    relay::alive::beat(exchange, io);
     let Some(waited) = exchange.call.expired(io.now) else {
         return;
     };
@@ -292,7 +300,7 @@ pub(crate) fn timer(exchange: &mut Exchange, io: &mut Io<'_>) {
 }
 
 /// After a failed attempt: the next one, or the end.
-fn go_on(exchange: &mut Exchange, io: &mut Io<'_>, outcome: AttemptOutcome, failure: Failure) {
+pub(crate) fn go_on(exchange: &mut Exchange, io: &mut Io<'_>, outcome: AttemptOutcome, failure: Failure) {
     let ended = Ended::failed(outcome);
     let may_try = exchange.phase() == Phase::Calling && failure.retry == RetryWhere::OtherTarget;
     if may_try
@@ -301,7 +309,9 @@ fn go_on(exchange: &mut Exchange, io: &mut Io<'_>, outcome: AttemptOutcome, fail
     {
         return go(exchange, io, plan);
     }
-    exchange.refuse(failure, io);
+    if !resume::breaks(exchange, io, &ended, &failure) {
+        exchange.refuse(failure, io);
+    }
 }
 
 fn outcome_of(fault: UpstreamFault) -> AttemptOutcome {
@@ -347,7 +357,8 @@ pub(crate) fn log_end(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Attempt
         let provider = exchange.call.provider.expect("an attempt has a provider");
         exchange.call.log.push((provider, outcome));
     }
-    exchange.call.suspect = None;
+    exchange.call.held = None;
     exchange.call.until_step = None;
+    exchange.call.until_token = None;
     exchange.call.until_total = None;
 }

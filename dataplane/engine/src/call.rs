@@ -4,7 +4,7 @@ use tollgate_config::document::Dialect;
 use tollgate_dialect::{embed, translate::Sent};
 
 use crate::{
-    Tick, attempt::takeover::Suspect, failure::Waited, listing::Listing, outputs::AttemptId, record::AttemptOutcome,
+    Tick, attempt::held::Held, failure::Waited, listing::Listing, outputs::AttemptId, record::AttemptOutcome,
     routing::Order, snapshot::TargetModel, upward::Single,
 };
 
@@ -32,8 +32,8 @@ pub(crate) struct Call {
     /// Models that took over from the one asked for, so far, and the tries before the last one did.
     pub taken_over: u8,
     pub tried_before: u8,
-    /// An error answer that may make another model take over.
-    pub suspect: Option<Box<Suspect>>,
+    /// An answer of which it is not known yet what it is.
+    pub held: Option<Box<Held>>,
     /// The request carries what this provider signed, or names what lives there: no other is tried.
     pub only_provider: Option<usize>,
     /// Which of its credentials reaches the objects that the request names.
@@ -65,6 +65,8 @@ pub(crate) struct Call {
     pub until_total: Option<Tick>,
     /// The timeout of what is waited for now, and what that is.
     pub until_step: Option<(Tick, Waited)>,
+    /// The same of the next event of a stream that says something.
+    pub until_token: Option<(Tick, Waited)>,
     last_id: u16,
 }
 
@@ -171,7 +173,8 @@ impl Call {
 
     pub fn deadline(&self) -> Option<Tick> {
         let step = self.until_step.map(|(until, _)| until);
-        [self.firm_deadline(), step].into_iter().flatten().min()
+        let token = self.until_token.map(|(until, _)| until);
+        [self.firm_deadline(), step, token].into_iter().flatten().min()
     }
 
     /// The deadlines that run while the provider is not read.
@@ -188,9 +191,11 @@ impl Call {
         if over(self.until_total) {
             return Some(Waited::WholeAnswer);
         }
-        self.until_step
+        let steps = [self.until_step, self.until_token].into_iter().flatten();
+        steps
             .filter(|(until, _)| *until <= now)
             .map(|(_, waited)| waited)
+            .next()
     }
 
     pub fn is_live(&self, id: AttemptId) -> bool {

@@ -44,6 +44,17 @@ pub(crate) fn of(exchange: &Exchange, unix_ms: u64) -> Option<Cost> {
     })
 }
 
+/// What both cost together; the prices are the first's.
+pub(crate) fn sum(one: Option<Cost>, other: Option<Cost>) -> Option<Cost> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(Cost {
+            usd: one.usd.saturating_add(other.usd),
+            ..one
+        }),
+        (one, other) => one.or(other),
+    }
+}
+
 /// Is it known what this call costs, once its usage is?
 pub(crate) fn is_known(exchange: &Exchange, unix_ms: u64) -> bool {
     exchange

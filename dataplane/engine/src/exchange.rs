@@ -10,7 +10,7 @@ use tollgate_wire::http1::read::BadHead;
 use crate::{
     Snapshot, Tick,
     access::AccessTokens,
-    attempt::{self, takeover},
+    attempt::{self, held},
     call::Call,
     facts::Facts,
     failure::{Failure, Kind},
@@ -208,12 +208,12 @@ impl Exchange {
             Input::Connected(id) => attempt::connected(self, io, id),
             Input::UpstreamHead(id, answer) => attempt::answered(self, io, id, answer),
             Input::UpstreamBody(id, bytes) => {
-                if !takeover::body(self, io, id, bytes) {
+                if !held::body(self, io, id, bytes) {
                     relay::body(self, io, id, bytes);
                 }
             }
             Input::UpstreamEnd(id) => {
-                if !takeover::end(self, io, id) {
+                if !held::end(self, io, id) {
                     relay::end(self, io, id);
                 }
             }
@@ -233,7 +233,10 @@ impl Exchange {
     /// When `Input::Timer` is due; the earliest of all that runs. Read after each feed.
     pub fn deadline(&self) -> Option<Tick> {
         match self.phase {
-            Phase::Calling | Phase::Gathering | Phase::Relaying => self.call.deadline(),
+            Phase::Calling | Phase::Gathering | Phase::Relaying => [self.call.deadline(), relay::alive::due(self)]
+                .into_iter()
+                .flatten()
+                .min(),
             Phase::Fresh | Phase::Staged | Phase::Over => None,
         }
     }
@@ -265,7 +268,9 @@ impl Exchange {
             .map_or(0, |translated| translated.body.len());
         let answers = self.call.single().map_or(0, Single::held_bytes);
         let listed = self.call.listing.as_ref().map_or(0, |listing| listing.held_bytes());
-        listed + answers + self.admitted.decoded.as_ref().map_or(0, Vec::len) + translated + self.relay.held_bytes()
+        let held = self.call.held.as_ref().map_or(0, |held| held.held_bytes());
+        let decoded = self.admitted.decoded.as_ref().map_or(0, Vec::len);
+        listed + answers + held + decoded + translated + self.relay.held_bytes()
     }
 
     /// The bound on `held_bytes` but for translated answers and lists, which have their own (`translate::MAX_ANSWER_BYTES`,
@@ -275,6 +280,7 @@ impl Exchange {
         // Decoded, and translated.
         body + upward::max_translated_bytes(body)
             + relay::MAX_HELD_BYTES
+            + held::MAX_HELD_BYTES
             + cost_header_buffer_bytes as usize
             + max_piece_bytes
     }
@@ -349,7 +355,7 @@ impl Exchange {
 
     /// Ends the exchange with an error of ours: an answer of its own, or, when one has begun, its end.
     pub(crate) fn refuse(&mut self, failure: Failure, io: &mut Io<'_>) {
-        if self.phase == Phase::Relaying {
+        if self.phase == Phase::Relaying || self.relay.is_opened() {
             return relay::broken(self, io, &failure);
         }
         reply::failure(self, io, &failure);

@@ -50,6 +50,10 @@ pub(crate) struct Facts {
     pub tier: ServiceTier,
     /// Known once the usage is final.
     pub cost: Option<Cost>,
+    /// By targets that did not get to the end of the answer; `usage` is that of the last.
+    pub spent: Option<Box<Spent>>,
+    /// How often another target went on.
+    pub resumed: u8,
     /// Whose work `usage` is, where that is a batch: its id as the client has it.
     pub batch: String,
     /// The gateway counted it itself.
@@ -63,6 +67,12 @@ pub(crate) struct Facts {
     waited_ns: u64,
     /// Fixed when the answer's head goes out.
     gateway_ns: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Spent {
+    pub usage: Usage,
+    pub cost: Option<Cost>,
 }
 
 impl Default for Facts {
@@ -88,6 +98,8 @@ impl Default for Facts {
             usage: None,
             tier: ServiceTier::Standard,
             cost: None,
+            spent: None,
+            resumed: 0,
             batch: String::new(),
             estimated: false,
             request_body_bytes: 0,

@@ -129,6 +129,10 @@ pub enum Waited {
     Connection,
     FirstByte,
     NextByte,
+    /// Of a stream, the first event that says something …
+    FirstToken,
+    /// … and the next one.
+    NextToken,
     WholeAnswer,
     /// Not an answer, but the moment to try again.
     Backoff,

@@ -38,6 +38,8 @@ pub struct Record<'a> {
     pub tags: Option<&'a str>,
     pub attempts: u8,
     pub streamed: bool,
+    /// So often another target went on with the stream, which had broken.
+    pub resumed: u8,
     /// A `Failure` kind (`code` of the contract) when the gateway itself answered with an error.
     pub rejected: Option<&'static str>,
     /// What the provider said when it refused the gateway's credential: it may show a part of that, and is for the access
@@ -49,7 +51,7 @@ pub struct Record<'a> {
     /// `usage` is that of this batch, to be paid at a batch's price: its id as the client has it. Each is counted once by a
     /// node while it runs; a ledger that sees it again knows it by this.
     pub batch: Option<&'a str>,
-    /// The provider did not say what was used: `usage` is the gateway's own count of what was asked and said
+    /// The provider did not say what was used, or not to the end: `usage` is the gateway's own count of what was asked and said
     /// (docs/src/tokens.md).
     pub estimated: bool,
     pub request_body_bytes: u64,

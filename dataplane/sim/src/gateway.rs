@@ -7,7 +7,7 @@ use tollgate_config::{
     Document, catalogue,
     document::{
         Auth, BaseUrl, Connections, Dialect, Key, KeySecret, Model, Provider, Reference, Retry, Target, Timeouts,
-        UpstreamTls,
+        TokenTimeouts, UpstreamTls,
     },
     prices::{Builder, Class, Entry, PriceList, ServiceTier},
 };
@@ -27,6 +27,10 @@ pub(crate) const TIMEOUTS: Timeouts = Timeouts {
     first_byte_ms: 1_000,
     between_bytes_ms: 500,
     total_ms: 5_000,
+    tokens: TokenTimeouts {
+        first_token_ms: None,
+        between_tokens_ms: None,
+    },
 };
 
 fn provider(name: &str, dialect: Dialect, may_ask_stream_usage: bool) -> (String, Provider) {

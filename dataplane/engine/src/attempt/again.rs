@@ -3,6 +3,7 @@
 //! The first move to another target that is well is free: that is failover. Every further try, and every try at the same
 //! target, is paid from the model's retry budget.
 
+use tollgate_dialect::canonical::fault::Fault;
 use tollgate_wire::head::{Known, ResponseView, number};
 
 use super::{credentials, route_index};
@@ -51,6 +52,17 @@ impl Ended {
                 true => retry_after_ms(answer),
                 false => None,
             },
+        }
+    }
+
+    /// By an error that came as an event.
+    pub fn told(exchange: &Exchange, fault: &Fault) -> Self {
+        let pinned = exchange.pin();
+        let retry = &pinned.snapshot.routes[route_index(exchange)].retry;
+        Self {
+            outcome: AttemptOutcome::Status,
+            status: Some(fault.status),
+            retry_after_ms: fault.retry_after_ms.filter(|_| retry.respect_retry_after),
         }
     }
 

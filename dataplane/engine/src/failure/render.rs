@@ -247,7 +247,8 @@ fn upstream_message(exchange: &Exchange, kind: &Kind) -> String {
         Kind::UpstreamTimeout(waited) => match waited {
             Waited::Connection => "no connection could be made in time".into(),
             Waited::FirstByte => "it did not begin to answer in time".into(),
-            Waited::NextByte => "its answer stalled".into(),
+            Waited::FirstToken => "it did not say anything in time".into(),
+            Waited::NextByte | Waited::NextToken => "its answer stalled".into(),
             Waited::WholeAnswer => "its answer took too long".into(),
             Waited::Backoff => "it was not tried again in time".into(),
             Waited::Client => "the time that x-tollgate-timeout allows is over".into(),

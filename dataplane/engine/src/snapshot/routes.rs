@@ -4,7 +4,8 @@ use hashbrown::HashMap;
 use tollgate_config::{
     Document, Problem,
     document::{
-        Breaker, Conditions as When, Limit, Model, OnUnsupported, Provider, Retry, Strategy, Target as Listed, Unit,
+        Breaker, Conditions as When, Limit, Model, OnUnsupported, Provider, Retry, Strategy, Streams, Target as Listed,
+        TokenTimeouts, Unit,
     },
     fnv::Fnv,
     prices::Priced,
@@ -45,7 +46,7 @@ pub(super) fn compile(
         targets.push(target(
             name,
             (provider, &document.providers[provider].1),
-            listed,
+            (listed, model),
             places,
         ));
     }
@@ -66,6 +67,7 @@ pub(super) fn compile(
         on_unsupported: model.on_unsupported,
         on_context_overflow: other(&model.on_context_overflow),
         on_refusal: other(&model.on_refusal),
+        streams: model.streams,
         slot: places.slots.model(places.before, name),
     }
 }
@@ -118,7 +120,12 @@ fn refuse_unpriced(name: &str, model: &Model, targets: &[Target], tiers: &[Tier]
     }
 }
 
-fn target(name: &str, (index, provider): (usize, &Provider), listed: &Listed, places: &mut Places<'_>) -> Target {
+fn target(
+    name: &str,
+    (index, provider): (usize, &Provider),
+    (listed, asked): (&Listed, &Model),
+    places: &mut Places<'_>,
+) -> Target {
     let model = match listed.model.split_once('*') {
         Some((before, after)) if name.ends_with('*') => TargetModel::Star {
             before: before.into(),
@@ -148,6 +155,7 @@ fn target(name: &str, (index, provider): (usize, &Provider), listed: &Listed, pl
         lot,
         facts,
         priced,
+        tokens: asked.streams.timeouts.or(provider.timeouts.tokens),
     }
 }
 
@@ -195,6 +203,7 @@ pub(super) fn direct((index, name): (usize, &str), before: &Slots, slots: &mut S
         lot: 0,
         facts: None,
         priced: Priced::default(),
+        tokens: TokenTimeouts::default(),
     };
     Route {
         targets: vec![target],
@@ -213,6 +222,11 @@ pub(super) fn direct((index, name): (usize, &str), before: &Slots, slots: &mut S
         on_unsupported: OnUnsupported::default(),
         on_context_overflow: None,
         on_refusal: None,
+        // What passes unchanged has nothing added to it.
+        streams: Streams {
+            keep_alive_ms: None,
+            ..Streams::default()
+        },
         slot: slots.model(before, &own_name),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tollgate_config::{
     catalogue::ModelFacts,
-    document::{Breaker, Dialect, OnUnsupported, Retry, Timeouts},
+    document::{Breaker, Dialect, OnUnsupported, Retry, Streams, Timeouts, TokenTimeouts},
     prices::Priced,
 };
 use tollgate_dialect::{quirks::Quirks, sign::AwsKeys};
@@ -107,6 +107,7 @@ pub(crate) struct Route {
     pub on_context_overflow: Option<ModelId>,
     /// Asked instead when the target refuses to answer.
     pub on_refusal: Option<ModelId>,
+    pub streams: Streams,
     /// Where a shard keeps what it knows of the model.
     pub slot: u32,
     /// A strategy goes by latency.
@@ -140,6 +141,8 @@ pub(crate) struct Target {
     pub priced: Priced,
     /// What the catalogue knows of it; none where only the call names it.
     pub facts: Option<&'static ModelFacts>,
+    /// How long its streams may say nothing.
+    pub tokens: TokenTimeouts,
 }
 
 /// The provider's name of the model.

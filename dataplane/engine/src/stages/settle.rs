@@ -4,6 +4,7 @@ use crate::{
     call::SentModel,
     cost,
     exchange::{Exchange, Io},
+    facts::Facts,
     limits,
     outputs::Action,
     record::{Outcome, Record},
@@ -14,7 +15,7 @@ use crate::{
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome) {
-    relay::estimate(exchange, io);
+    relay::estimate(exchange, io, outcome);
     let facts = &mut exchange.facts;
     facts.outcome = outcome;
     if facts.status == 0 {
@@ -24,9 +25,18 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome)
     if facts.cost.is_none() && (200..300).contains(&facts.status) {
         exchange.facts.cost = cost::of(exchange, io.unix_ms);
     }
+    add_spent(&mut exchange.facts);
     learn(exchange, io);
     limits::settle(exchange, io);
     io.out.actions.push(Action::Settle);
+}
+
+/// What was used at targets that did not get to the end of the answer is part of the call.
+fn add_spent(facts: &mut Facts) {
+    if let Some(spent) = facts.spent.take() {
+        facts.usage.get_or_insert_default().add(&spent.usage);
+        facts.cost = cost::sum(facts.cost, spent.cost);
+    }
 }
 
 /// How long answers of the model are, where a strategy reckons with it.
@@ -71,6 +81,7 @@ pub(crate) fn record(exchange: &Exchange) -> Record<'_> {
         tags: Some(&*facts.tags).filter(|text| !text.is_empty()),
         attempts: exchange.call.tried,
         streamed: facts.stream,
+        resumed: facts.resumed,
         rejected: facts.rejected,
         refusal: Some(&*facts.refusal).filter(|text| !text.is_empty()),
         usage: facts.usage,

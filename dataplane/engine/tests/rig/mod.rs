@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its part of the rig")]
 
+pub mod streams;
+
 use std::{rc::Rc, sync::Arc};
 
 use tollgate_config::{

@@ -103,6 +103,9 @@ pub fn append(out: &mut Vec<u8>, stamp: &[u8; 24], client: IpAddr, record: &Reco
         out.extend_from_slice(b",\"streamed\":true");
     }
     number(out, b",\"attempts\":", record.attempts.into());
+    if record.resumed > 0 {
+        number(out, b",\"resumed\":", record.resumed.into());
+    }
     number(out, b",\"request_bytes\":", record.request_body_bytes);
     number(out, b",\"response_bytes\":", record.response_body_bytes);
     if let Some(usage) = &record.usage {

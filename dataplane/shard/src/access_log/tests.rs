@@ -25,6 +25,7 @@ fn record(request_id: &str) -> Record<'_> {
         tags: None,
         attempts: 0,
         streamed: false,
+        resumed: 0,
         rejected: None,
         refusal: None,
         usage: None,

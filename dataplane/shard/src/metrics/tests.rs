@@ -27,6 +27,7 @@ fn record<'a>() -> Record<'a> {
         tags: None,
         attempts: 1,
         streamed: false,
+        resumed: 0,
         rejected: None,
         refusal: None,
         estimated: false,
