@@ -10,8 +10,10 @@ use crate::{
     prices::PriceList,
 };
 
+mod beside;
 mod routing;
 
+pub use beside::{ActiveCheck, Hedge, HedgeAfter, Shadow};
 pub use routing::{Breaker, Conditions, Retry, Sticky, Strategy, Tier};
 
 /// Named entries in document order.
@@ -222,6 +224,8 @@ pub struct Provider {
     pub headers: Vec<(String, String)>,
     /// What its models cost.
     pub prices: PriceList,
+    /// Looks at it that no call asks for.
+    pub check: Option<ActiveCheck>,
 }
 
 impl Provider {
@@ -392,6 +396,10 @@ pub struct Model {
     pub on_context_overflow: Option<String>,
     /// The model asked instead when the target refuses to answer.
     pub on_refusal: Option<String>,
+    /// A second target is asked when the first takes long.
+    pub hedge: Option<Hedge>,
+    /// Where copies of its calls go.
+    pub shadow: Option<Shadow>,
 }
 
 /// What becomes of a request that a target's dialect cannot say in full.
@@ -413,6 +421,8 @@ pub struct Target {
     pub like: Option<String>,
     pub weight: u32,
     pub when: Conditions,
+    /// The arm of a comparison that it is: told with each call.
+    pub arm: Option<String>,
 }
 
 impl Default for Target {
@@ -423,6 +433,7 @@ impl Default for Target {
             like: None,
             weight: 1,
             when: Conditions::default(),
+            arm: None,
         }
     }
 }

@@ -103,6 +103,7 @@ pub static PROVIDER: Section = Section {
         "tls",
         "headers",
         "prices",
+        "check",
     ],
     not_yet: &["limits"],
 };
@@ -230,6 +231,12 @@ pub static UPSTREAM_TLS: Section = Section {
     not_yet: &[],
 };
 
+pub static CHECK: Section = Section {
+    path: "providers.*.check",
+    now: &["path", "every", "timeout", "healthy", "unhealthy"],
+    not_yet: &[],
+};
+
 pub static MODEL: Section = Section {
     path: "models.*",
     now: &[
@@ -242,13 +249,15 @@ pub static MODEL: Section = Section {
         "on_unsupported",
         "on_context_overflow",
         "on_refusal",
+        "hedge",
+        "shadow",
     ],
-    not_yet: &["hedge", "cache", "guards", "limits", "log_content", "on_client_gone"],
+    not_yet: &["cache", "guards", "limits", "log_content", "on_client_gone"],
 };
 
 pub static TARGET: Section = Section {
     path: "models.*.targets.*",
-    now: &["provider", "model", "like", "weight", "when"],
+    now: &["provider", "model", "like", "weight", "when", "arm"],
     not_yet: &["tier", "examples", "default"],
 };
 
@@ -283,6 +292,18 @@ pub static BREAKER: Section = Section {
 pub static RETRY: Section = Section {
     path: "models.*.retry",
     now: &["attempts", "on", "respect_retry_after", "max_wait", "backoff", "budget"],
+    not_yet: &[],
+};
+
+pub static HEDGE: Section = Section {
+    path: "models.*.hedge",
+    now: &["after", "max_extra"],
+    not_yet: &[],
+};
+
+pub static SHADOW: Section = Section {
+    path: "models.*.shadow",
+    now: &["model", "share"],
     not_yet: &[],
 };
 
@@ -332,6 +353,7 @@ pub static SECTIONS: &[&Section] = &[
     &TIMEOUTS,
     &CONNECTIONS,
     &UPSTREAM_TLS,
+    &CHECK,
     &PRICES,
     &PRICES_DATED,
     &MODEL_PRICES,
@@ -342,6 +364,8 @@ pub static SECTIONS: &[&Section] = &[
     &WHEN,
     &BREAKER,
     &RETRY,
+    &HEDGE,
+    &SHADOW,
     &TEAM,
     &USER,
     &KEY,

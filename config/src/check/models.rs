@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::{
+    beside,
     names::{self, Names},
     node::{Fields, Node},
     routing, values,
@@ -25,6 +26,7 @@ pub fn model(node: &Node, names: &Names) -> Option<Model> {
         None => listed(&fields, (node, wildcard), names),
     }?;
     let other = |key| fields.read(key, |other| other_model(other, node.name(), names));
+    let count = targets.len();
     Some(Model {
         targets,
         tiers,
@@ -33,6 +35,10 @@ pub fn model(node: &Node, names: &Names) -> Option<Model> {
         on_unsupported: fields.read("on_unsupported", on_unsupported).unwrap_or_default(),
         on_context_overflow: other("on_context_overflow"),
         on_refusal: other("on_refusal"),
+        hedge: fields.read("hedge", |node| beside::hedge(node, count)),
+        shadow: fields.read("shadow", |shadow| {
+            beside::shadow(shadow, |other| other_model(other, node.name(), names))
+        }),
     })
 }
 
@@ -192,6 +198,7 @@ fn target(node: &Node, names: &Names, wildcard: bool) -> Option<Target> {
         like,
         weight: weight.unwrap_or(1),
         when: fields.read("when", routing::conditions).unwrap_or_default(),
+        arm: fields.read("arm", beside::arm),
     })
 }
 

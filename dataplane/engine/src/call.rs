@@ -4,8 +4,14 @@ use tollgate_config::document::Dialect;
 use tollgate_dialect::{embed, translate::Sent};
 
 use crate::{
-    Tick, attempt::takeover::Suspect, failure::Waited, outputs::AttemptId, record::AttemptOutcome, routing::Order,
-    snapshot::TargetModel, upward::Single,
+    Tick,
+    attempt::{hedge::Hedge, takeover::Suspect},
+    failure::Waited,
+    outputs::AttemptId,
+    record::AttemptOutcome,
+    routing::Order,
+    snapshot::{ModelId, TargetModel},
+    upward::Single,
 };
 
 /// However many attempts a model's `retry` allows: attempt ids must not run out, each attempt may be dialled twice, for
@@ -61,6 +67,12 @@ pub(crate) struct Call {
     pub until_client: Option<Tick>,
     /// The provider's `total` timeout.
     pub until_total: Option<Tick>,
+    /// When a second target is asked as well.
+    pub until_hedge: Option<Tick>,
+    /// A second target was asked, or would have been.
+    pub hedge: Option<Box<Hedge>>,
+    /// Who gets a copy of the call once it was sent.
+    pub shadow: Option<ModelId>,
     /// The timeout of what is waited for now, and what that is.
     pub until_step: Option<(Tick, Waited)>,
     last_id: u16,
@@ -102,8 +114,8 @@ pub(crate) enum SentModel {
     None,
     /// That of a target of a model of the document.
     Target { route: usize, target: usize },
-    /// `Call::star_model`.
-    Star,
+    /// `Call::star_model`, and whose it is.
+    Star { target: Option<usize> },
 }
 
 impl Call {
@@ -165,7 +177,11 @@ impl Call {
 
     pub fn deadline(&self) -> Option<Tick> {
         let step = self.until_step.map(|(until, _)| until);
-        [self.firm_deadline(), step].into_iter().flatten().min()
+        let rival = self.hedge.as_ref().and_then(|hedge| hedge.deadline());
+        [self.firm_deadline(), step, self.until_hedge, rival]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The deadlines that run while the provider is not read.

@@ -53,6 +53,9 @@ pub(super) fn suspects(exchange: &mut Exchange, answer: ResponseView<'_>) -> boo
     let pinned = exchange.pin();
     let route = &pinned.snapshot.routes[route_index(exchange)];
     let named = route.on_context_overflow.is_some() || route.on_refusal.is_some();
+    if exchange.facts.is_detached() {
+        return false;
+    }
     let may = named && matches!(answer.head.status, 400 | 413 | 422) && exchange.call.taken_over < MAX_TAKEOVERS;
     if may {
         exchange.call.suspect = Some(Box::new(Suspect {

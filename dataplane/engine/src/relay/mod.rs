@@ -22,7 +22,7 @@ use crate::{
     sealing::answer::{self, Sealer},
 };
 
-pub(crate) use estimate::estimate;
+pub(crate) use estimate::{estimate, prompt_tokens};
 pub(crate) use head::head;
 pub(crate) use refusal::{ids_of_request, places_of};
 pub(crate) use translated::call_facts;

@@ -3,7 +3,9 @@
 use hashbrown::HashMap;
 use tollgate_config::{
     Document, Problem,
-    document::{Breaker, Conditions as When, Model, OnUnsupported, Provider, Retry, Strategy, Target as Listed},
+    document::{
+        Breaker, Conditions as When, HedgeAfter, Model, OnUnsupported, Provider, Retry, Strategy, Target as Listed,
+    },
     fnv::Fnv,
     prices::Priced,
 };
@@ -61,6 +63,12 @@ pub(super) fn compile(
         on_unsupported: model.on_unsupported,
         on_context_overflow: other(&model.on_context_overflow),
         on_refusal: other(&model.on_refusal),
+        hedge: model.hedge.clone(),
+        learns_answers: matches!(&model.hedge, Some(hedge) if matches!(hedge.after, HedgeAfter::Quantile { .. })),
+        shadow: model.shadow.as_ref().and_then(|shadow| {
+            let found = places.models.find(&shadow.model)?;
+            Some((found.model, shadow.share_percent))
+        }),
         slot: places.slots.model(places.before, name),
     }
 }
@@ -192,6 +200,9 @@ pub(super) fn direct((index, name): (usize, &str), before: &Slots, slots: &mut S
         on_unsupported: OnUnsupported::default(),
         on_context_overflow: None,
         on_refusal: None,
+        hedge: None,
+        learns_answers: false,
+        shadow: None,
         slot: slots.model(before, &own_name),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tollgate_config::{
     catalogue::ModelFacts,
-    document::{Breaker, Dialect, OnUnsupported, Retry, Timeouts},
+    document::{Breaker, Dialect, Hedge, OnUnsupported, Retry, Timeouts},
     prices::Priced,
 };
 use tollgate_dialect::{quirks::Quirks, sign::AwsKeys};
@@ -106,6 +106,12 @@ pub(crate) struct Route {
     pub on_context_overflow: Option<ModelId>,
     /// Asked instead when the target refuses to answer.
     pub on_refusal: Option<ModelId>,
+    /// A second target is asked when the first takes long.
+    pub hedge: Option<Hedge>,
+    /// That goes by the times of answers.
+    pub learns_answers: bool,
+    /// Who gets copies of its calls, and how many of a hundred.
+    pub shadow: Option<(ModelId, u32)>,
     /// Where a shard keeps what it knows of the model.
     pub slot: u32,
     /// A strategy goes by latency.

@@ -1,9 +1,11 @@
 //! settle: whatever ended an exchange, its record becomes final here, once.
 
 use crate::{
+    attempt::hedge,
     call::SentModel,
     cost,
-    exchange::{Exchange, Io},
+    exchange::{Exchange, Io, Pinned},
+    facts::Detached,
     outputs::Action,
     record::{Outcome, Record},
     relay, surface,
@@ -24,6 +26,9 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome)
         exchange.facts.cost = cost::of(exchange, io.unix_ms);
     }
     learn(exchange, io);
+    if exchange.call.hedge.is_some() {
+        hedge::account(exchange, io);
+    }
     io.out.actions.push(Action::Settle);
 }
 
@@ -45,7 +50,9 @@ fn learn(exchange: &Exchange, io: &mut Io<'_>) {
 pub(crate) fn record(exchange: &Exchange) -> Record<'_> {
     let facts = &exchange.facts;
     let pinned = exchange.pinned();
-    let key = facts.key.and_then(|id| Some(pinned?.keys.entry(id)));
+    // What is copied is not the caller's.
+    let key = facts.key.filter(|_| !facts.is_detached());
+    let key = key.and_then(|id| Some(pinned?.keys.entry(id)));
     let document = pinned.map(|pinned| &pinned.snapshot.document);
     Record {
         request_id: &facts.request_id,
@@ -66,7 +73,10 @@ pub(crate) fn record(exchange: &Exchange) -> Record<'_> {
             .provider
             .and_then(|index| Some((index, &*document?.providers[index].0))),
         upstream_model: upstream_model(exchange),
-        tags: Some(&*facts.tags).filter(|text| !text.is_empty()),
+        tags: Some(&*facts.tags).filter(|text| !text.is_empty() && !facts.is_detached()),
+        arm: arm(exchange),
+        shadow: facts.detached == Detached::Shadow,
+        hedge: hedge::record(exchange),
         attempts: exchange.call.tried,
         streamed: facts.stream,
         rejected: facts.rejected,
@@ -84,12 +94,26 @@ pub(crate) fn record(exchange: &Exchange) -> Record<'_> {
 }
 
 fn upstream_model(exchange: &Exchange) -> Option<&str> {
-    match exchange.call.sent_model {
+    name_of(exchange.pinned()?, exchange.call.sent_model, &exchange.call.star_model)
+}
+
+/// The name of a model that was sent.
+pub(crate) fn name_of<'a>(pinned: &'a Pinned, sent: SentModel, star_model: &'a str) -> Option<&'a str> {
+    match sent {
         SentModel::None => None,
-        SentModel::Star => Some(&exchange.call.star_model),
-        SentModel::Target { route, target } => {
-            let name = &exchange.pinned()?.snapshot.document.models[route].1.targets[target].model;
-            Some(name)
-        }
+        SentModel::Star { .. } => Some(star_model),
+        SentModel::Target { route, target } => Some(&pinned.snapshot.document.models[route].1.targets[target].model),
     }
+}
+
+/// Of the target that was asked last.
+fn arm(exchange: &Exchange) -> Option<&str> {
+    let target = match exchange.call.sent_model {
+        SentModel::None => None,
+        SentModel::Star { target } => target,
+        SentModel::Target { target, .. } => Some(target),
+    }?;
+    let model = exchange.facts.model.as_ref()?.model.0 as usize;
+    let (_, model) = exchange.pinned()?.snapshot.document.models.get(model)?;
+    model.targets.get(target)?.arm.as_deref()
 }
