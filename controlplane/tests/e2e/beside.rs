@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, fs};
 use serde_json::Value;
 
 use crate::harness::{
-    Gateway, Sandbox, Setup,
-    gateway::{chat, provider_with},
+    Client, Gateway, Sandbox, Setup,
+    gateway::{chat, provider_with, with_key},
     http,
     process::{Signal, signal},
     sandbox, until,
@@ -174,6 +174,38 @@ fn a_copy_of_each_call_reaches_the_other_model_and_no_client_notices() {
         (&call["model"], &call["key"], &call["arm"]),
         (&"smart".into(), &"tester".into(), &"a".into())
     );
+}
+
+#[test]
+fn copies_that_pile_up_are_dropped_and_counted() {
+    /// Of one shard, as docs/src/routing.md says.
+    const MOST: usize = 128;
+    const MORE: usize = 12;
+    let (first, second) = (Sandbox::start(), Sandbox::start());
+    play(&second, SLOW);
+    let models = "  smart: { targets: [ { provider: first, model: sandbox-small } ], shadow: { model: other, share: 100% } }\n  \
+                  other: { targets: [ { provider: second, model: sandbox-small } ] }\n";
+    let gateway = gateway(&first, &second, ("", models));
+    // One connection is one shard's.
+    let mut client = Client::connect(gateway.address);
+    let call = http::request(
+        "POST",
+        "/v1/chat/completions",
+        &with_key(&[]),
+        chat("smart", "").as_bytes(),
+    );
+    for _ in 0..MOST + MORE {
+        client.send(&call);
+        client.read().expect("an answer").expect(200);
+    }
+    let dropped = gateway.metric(
+        "tollgate_shadow_requests_total",
+        &["model=\"other\"", "outcome=\"dropped\""],
+    );
+    assert_eq!(dropped, MORE as f64);
+    until("the others are under way", 10, || {
+        (second.arrivals().len() == MOST).then_some(())
+    });
 }
 
 #[test]

@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn calls_that_are_given_up_leave_a_quantile_where_it_is() {
         let class = Class::of(1_000, false);
-        let times_ms = |i: u64| if i % 20 == 0 { 900 } else { 20 + i % 7 };
+        let times_ms = |i: u64| if i.is_multiple_of(20) { 900 } else { 20 + i % 7 };
         let (mut all, mut hedged) = (Latency::default(), Latency::default());
         let mut now = Tick(1);
         for i in 0..1_000 {
