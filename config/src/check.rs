@@ -1,6 +1,7 @@
 //! A JSON tree → a `Document`, or every fault in it (not only the first).
 
 mod auth;
+mod beside;
 mod client_side;
 mod date;
 mod identities;
@@ -87,6 +88,9 @@ fn document(root: &Node) -> Document {
     document.models = fields.named("models", names::model_name, |node| models::model(node, &names));
     if let Some(node) = fields.get("models") {
         models::refuse_cycles(&node, &document.models);
+        beside::refuse_shadow_cycles(&node, &document.models, |model| {
+            model.shadow.as_ref().map(|shadow| shadow.model.as_str())
+        });
     }
     document.teams = fields.named("teams", names::name, identities::team);
     document.users = fields.named("users", names::name, |node| identities::user(node, &names));

@@ -10,10 +10,12 @@ use crate::{
     prices::PriceList,
 };
 
+mod beside;
 mod limits;
 mod routing;
 mod streams;
 
+pub use beside::{ActiveCheck, Hedge, HedgeAfter, Shadow};
 pub use limits::{Limit, LimitMode, Period, Unit, Window};
 pub use routing::{Breaker, Conditions, Retry, Sticky, Strategy, Tier};
 pub use streams::{Streams, TokenTimeouts};
@@ -232,6 +234,8 @@ pub struct Provider {
     pub headers: Vec<(String, String)>,
     /// What its models cost.
     pub prices: PriceList,
+    /// Looks at it that no call asks for.
+    pub check: Option<ActiveCheck>,
 }
 
 impl Provider {
@@ -407,6 +411,10 @@ pub struct Model {
     pub on_refusal: Option<String>,
     pub limits: Vec<Limit>,
     pub streams: Streams,
+    /// A second target is asked when the first takes long.
+    pub hedge: Option<Hedge>,
+    /// Where copies of its calls go.
+    pub shadow: Option<Shadow>,
 }
 
 /// What becomes of a request that a target's dialect cannot say in full.
@@ -428,6 +436,8 @@ pub struct Target {
     pub like: Option<String>,
     pub weight: u32,
     pub when: Conditions,
+    /// The arm of a comparison that it is: told with each call.
+    pub arm: Option<String>,
 }
 
 impl Default for Target {
@@ -438,6 +448,7 @@ impl Default for Target {
             like: None,
             weight: 1,
             when: Conditions::default(),
+            arm: None,
         }
     }
 }

@@ -102,6 +102,7 @@ pub static PROVIDER: Section = Section {
         "tls",
         "headers",
         "prices",
+        "check",
     ],
     not_yet: &["limits"],
 };
@@ -236,6 +237,12 @@ pub static UPSTREAM_TLS: Section = Section {
     not_yet: &[],
 };
 
+pub static CHECK: Section = Section {
+    path: "providers.*.check",
+    now: &["path", "every", "timeout", "healthy", "unhealthy"],
+    not_yet: &[],
+};
+
 pub static MODEL: Section = Section {
     path: "models.*",
     now: &[
@@ -252,13 +259,15 @@ pub static MODEL: Section = Section {
         "timeouts",
         "keep_alive",
         "resume",
+        "hedge",
+        "shadow",
     ],
-    not_yet: &["hedge", "cache", "guards", "log_content", "on_client_gone"],
+    not_yet: &["cache", "guards", "log_content", "on_client_gone"],
 };
 
 pub static TARGET: Section = Section {
     path: "models.*.targets.*",
-    now: &["provider", "model", "like", "weight", "when"],
+    now: &["provider", "model", "like", "weight", "when", "arm"],
     not_yet: &["tier", "examples", "default"],
 };
 
@@ -299,6 +308,18 @@ pub static RETRY: Section = Section {
 pub static MODEL_TIMEOUTS: Section = Section {
     path: "models.*.timeouts",
     now: &["first_token", "between_tokens"],
+    not_yet: &[],
+};
+
+pub static HEDGE: Section = Section {
+    path: "models.*.hedge",
+    now: &["after", "max_extra"],
+    not_yet: &[],
+};
+
+pub static SHADOW: Section = Section {
+    path: "models.*.shadow",
+    now: &["model", "share"],
     not_yet: &[],
 };
 
@@ -373,6 +394,7 @@ pub static SECTIONS: &[&Section] = &[
     &TIMEOUTS,
     &CONNECTIONS,
     &UPSTREAM_TLS,
+    &CHECK,
     &PRICES,
     &PRICES_DATED,
     &MODEL_PRICES,
@@ -384,6 +406,8 @@ pub static SECTIONS: &[&Section] = &[
     &BREAKER,
     &RETRY,
     &MODEL_TIMEOUTS,
+    &HEDGE,
+    &SHADOW,
     &TEAM,
     &USER,
     &KEY,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::{
-    limits,
+    beside, limits,
     names::{self, Names},
     node::{Fields, Node},
     routing, streams, values,
@@ -27,6 +27,7 @@ pub fn model(node: &Node, names: &Names) -> Option<Model> {
     }?;
     let retry = fields.read("retry", routing::retry).unwrap_or_default();
     let other = |key| fields.read(key, |other| other_model(other, node.name(), names));
+    let count = targets.len();
     Some(Model {
         targets,
         tiers,
@@ -37,6 +38,10 @@ pub fn model(node: &Node, names: &Names) -> Option<Model> {
         on_context_overflow: other("on_context_overflow"),
         on_refusal: other("on_refusal"),
         limits: fields.read("limits", limits::limits).unwrap_or_default(),
+        hedge: fields.read("hedge", |node| beside::hedge(node, count)),
+        shadow: fields.read("shadow", |shadow| {
+            beside::shadow(shadow, |other| other_model(other, node.name(), names))
+        }),
     })
 }
 
@@ -196,6 +201,7 @@ fn target(node: &Node, names: &Names, wildcard: bool) -> Option<Target> {
         like,
         weight: weight.unwrap_or(1),
         when: fields.read("when", routing::conditions).unwrap_or_default(),
+        arm: fields.read("arm", beside::arm),
     })
 }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    auth, names,
+    auth, beside, names,
     node::{Fields, Node},
     prices, streams, url, values,
 };
@@ -31,6 +31,7 @@ pub fn provider(node: &Node) -> Option<Provider> {
     let connections = fields.read("connections", connections).unwrap_or_default();
     let tls = fields.read("tls", tls);
     let headers = headers(&fields);
+    let check = fields.read("check", beside::active_check);
     let row = row?;
     let of_kind = row.prices.as_deref();
     let prices = match fields.get("prices") {
@@ -60,6 +61,7 @@ pub fn provider(node: &Node) -> Option<Provider> {
         may_ask_stream_usage: row.quirks("").may_ask_stream_usage(),
         headers,
         prices: prices?,
+        check,
     })
 }
 

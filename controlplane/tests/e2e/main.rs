@@ -6,6 +6,7 @@
 mod harness;
 
 mod basics;
+mod beside;
 mod bodies;
 mod bytes;
 mod config;

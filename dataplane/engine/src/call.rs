@@ -4,8 +4,15 @@ use tollgate_config::document::Dialect;
 use tollgate_dialect::{embed, translate::Sent};
 
 use crate::{
-    Tick, attempt::held::Held, failure::Waited, listing::Listing, outputs::AttemptId, record::AttemptOutcome,
-    routing::Order, snapshot::TargetModel, upward::Single,
+    Tick,
+    attempt::{hedge::Hedge, held::Held},
+    failure::Waited,
+    listing::Listing,
+    outputs::AttemptId,
+    record::AttemptOutcome,
+    routing::Order,
+    snapshot::{ModelId, TargetModel},
+    upward::Single,
 };
 
 /// However many attempts a model's `retry` allows: attempt ids must not run out, each attempt may be dialled twice, for
@@ -63,6 +70,12 @@ pub(crate) struct Call {
     pub until_client: Option<Tick>,
     /// The provider's `total` timeout.
     pub until_total: Option<Tick>,
+    /// When a second target is asked as well.
+    pub until_hedge: Option<Tick>,
+    /// A second target was asked, or would have been.
+    pub hedge: Option<Box<Hedge>>,
+    /// Who gets a copy of the call once it was sent.
+    pub shadow: Option<ModelId>,
     /// The timeout of what is waited for now, and what that is.
     pub until_step: Option<(Tick, Waited)>,
     /// The same of the next event of a stream that says something.
@@ -110,8 +123,8 @@ pub(crate) enum SentModel {
     None,
     /// That of a target of a model of the document.
     Target { route: usize, target: usize },
-    /// `Call::star_model`.
-    Star,
+    /// `Call::star_model`, and whose it is.
+    Star { target: Option<usize> },
 }
 
 impl Call {
@@ -174,7 +187,11 @@ impl Call {
     pub fn deadline(&self) -> Option<Tick> {
         let step = self.until_step.map(|(until, _)| until);
         let token = self.until_token.map(|(until, _)| until);
-        [self.firm_deadline(), step, token].into_iter().flatten().min()
+        let rival = self.hedge.as_ref().and_then(|hedge| hedge.deadline());
+        [self.firm_deadline(), step, token, self.until_hedge, rival]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The deadlines that run while the provider is not read.

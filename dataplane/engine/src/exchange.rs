@@ -1,5 +1,7 @@
 //! One request's life: fed inputs, yields actions, never waits.
 
+pub(crate) mod detached;
+
 use std::{net::IpAddr, rc::Rc, sync::Arc};
 
 use tollgate_config::document::Dialect;
@@ -10,7 +12,7 @@ use tollgate_wire::http1::read::BadHead;
 use crate::{
     Snapshot, Tick,
     access::AccessTokens,
-    attempt::{self, held},
+    attempt::{self, hedge, held},
     call::Call,
     facts::Facts,
     failure::{Failure, Kind},
@@ -194,6 +196,9 @@ impl Exchange {
             self.phase = Phase::Staged;
             self.facts.make_request_id(io.local);
         }
+        if self.call.hedge.is_some() {
+            hedge::turn_to(self, &input, io.now);
+        }
         match input {
             Input::Head => self.enter_head(io),
             Input::BadHead(bad) => self.refuse(Failure::client(Kind::BadHead(bad)), io),
@@ -270,15 +275,16 @@ impl Exchange {
         let listed = self.call.listing.as_ref().map_or(0, |listing| listing.held_bytes());
         let held = self.call.held.as_ref().map_or(0, |held| held.held_bytes());
         let decoded = self.admitted.decoded.as_ref().map_or(0, Vec::len);
-        listed + answers + held + decoded + translated + self.relay.held_bytes()
+        let rival = self.call.hedge.as_ref().map_or(0, |hedge| hedge.held_bytes());
+        listed + answers + held + rival + decoded + translated + self.relay.held_bytes()
     }
 
     /// The bound on `held_bytes` but for translated answers and lists, which have their own (`translate::MAX_ANSWER_BYTES`,
     /// `embed::MAX_ANSWER_BYTES`, `listing::MAX_HELD_BYTES` twice), given the configured `max_body` and `cost_header_buffer` and the largest piece of an answer the shell feeds.
     pub fn max_held_bytes(max_body_bytes: u64, cost_header_buffer_bytes: u64, max_piece_bytes: usize) -> usize {
         let body = max_body_bytes as usize;
-        // Decoded, and translated.
-        body + upward::max_translated_bytes(body)
+        // Decoded, and translated for one target or two.
+        body + 2 * upward::max_translated_bytes(body)
             + relay::MAX_HELD_BYTES
             + held::MAX_HELD_BYTES
             + cost_header_buffer_bytes as usize

@@ -71,6 +71,9 @@ pub enum Action {
     EndUp { attempt: AttemptId },
     /// Give the attempt up: close its connection (or stop dialling). No input for it follows.
     Abandon { attempt: AttemptId },
+    /// The call was sent: a copy of it may go to this model of the pinned document, by index (`Exchange::begin_shadow`).
+    /// Nobody waits for what comes of it.
+    Shadow { model: u32 },
     /// The provider refuses this access token: get another, soon.
     RenewToken { id: u64 },
     /// The attempt's answer has said all it had to: its connection is kept where the rest of the answer's framing comes

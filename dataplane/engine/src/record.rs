@@ -36,6 +36,12 @@ pub struct Record<'a> {
     /// Model name sent to it.
     pub upstream_model: Option<&'a str>,
     pub tags: Option<&'a str>,
+    /// Of a comparison: that of the target that was asked last.
+    pub arm: Option<&'a str>,
+    /// It is the copy of a call: nobody got its answer, and it is none of the caller's.
+    pub shadow: bool,
+    /// A second target was asked as well, or would have been.
+    pub hedge: Option<Hedged<'a>>,
     pub attempts: u8,
     pub streamed: bool,
     /// So often another target went on with the stream, which had broken.
@@ -65,6 +71,38 @@ pub struct Record<'a> {
     pub first_token_ns: Option<u64>,
 }
 
+/// What came of asking a second target.
+#[derive(Clone, Copy, Debug)]
+pub struct Hedged<'a> {
+    pub outcome: HedgeOutcome,
+    /// The attempt that was given up after its request had gone up.
+    pub lost: Option<HedgeLost<'a>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HedgeOutcome {
+    /// The target that was asked second answered.
+    Won,
+    /// The first answered after all.
+    Lost,
+    /// Neither did.
+    #[default]
+    Failed,
+    /// No second was asked: `max_extra` was used up.
+    OverBudget,
+}
+
+/// Its provider may bill what it read.
+#[derive(Clone, Copy, Debug)]
+pub struct HedgeLost<'a> {
+    /// Index into `document.providers`.
+    pub provider: (usize, &'a str),
+    /// Reckoned: what the provider that answered read, or the gateway's own count.
+    pub input_tokens: Option<u64>,
+    /// Of these, where prices are known.
+    pub cost: Option<Cost>,
+}
+
 /// How each attempt ended, for `tollgate_upstream_attempts_total{provider,outcome}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptOutcome {
@@ -75,4 +113,6 @@ pub enum AttemptOutcome {
     Disconnect,
     BadAnswer,
     Cancelled,
+    /// Another attempt of the same call answered first.
+    HedgeLost,
 }

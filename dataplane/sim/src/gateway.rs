@@ -53,6 +53,7 @@ fn provider(name: &str, dialect: Dialect, may_ask_stream_usage: bool) -> (String
         tls: UpstreamTls::default(),
         may_ask_stream_usage,
         headers: Vec::new(),
+        check: None,
         prices: match name.ends_with("-a") {
             true => priced(),
             false => PriceList::default(),

@@ -77,7 +77,9 @@ impl Ended {
             AttemptOutcome::Status => self
                 .status
                 .is_some_and(|status| retry.on_status.contains(&status) || credentials::is_at_fault(status)),
-            AttemptOutcome::Ok | AttemptOutcome::BadAnswer | AttemptOutcome::Cancelled => false,
+            AttemptOutcome::Ok | AttemptOutcome::BadAnswer | AttemptOutcome::Cancelled | AttemptOutcome::HedgeLost => {
+                false
+            }
         }
     }
 }
@@ -86,8 +88,8 @@ impl Ended {
 pub(super) fn plan(exchange: &Exchange, io: &mut Io<'_>, ended: &Ended) -> Option<Plan> {
     let pinned = exchange.pin();
     let route = &pinned.snapshot.routes[route_index(exchange)];
-    // A body that was not kept cannot be sent again.
-    if exchange.call.committed {
+    // A body that was not kept cannot be sent again; and what nobody waits for need not be.
+    if exchange.call.committed || exchange.facts.is_detached() {
         return None;
     }
     let allowed = route.retry.attempts.clamp(1, MAX_ATTEMPTS);

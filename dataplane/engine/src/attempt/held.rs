@@ -87,7 +87,7 @@ fn may_go_elsewhere(exchange: &Exchange) -> bool {
     let call = &exchange.call;
     let others = call.order.as_slice().len() > 1 && u32::from(call.tried_here()) < route.retry.attempts;
     let successor = route.on_refusal.is_some() && takeover::is_possible(exchange);
-    (others || successor) && !call.committed && is_chat(exchange)
+    (others || successor) && !call.committed && is_chat(exchange) && !exchange.facts.is_detached()
 }
 
 fn route_of(exchange: &Exchange) -> Option<&Route> {

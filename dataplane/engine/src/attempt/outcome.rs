@@ -2,7 +2,7 @@
 
 use tollgate_wire::head::{Known, ResponseView, number};
 
-use super::{credentials, route_index};
+use super::{credentials, hedge, route_index};
 use crate::{
     exchange::{Exchange, Io},
     outputs::TargetChange,
@@ -41,6 +41,7 @@ pub(super) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, answer: Respons
     if status < 400 {
         io.local.routing.model(route.slot).budget.succeeded(io.now);
         note_latency(exchange, io, route, target, took_ns);
+        hedge::note_answer(exchange, io, (route, target), took_ns);
         if route.reckons {
             let prefixes = Prefixes::of(exchange.admitted.body(io.body));
             let seen = io.local.routing.target(target).seen.get_or_insert_default();

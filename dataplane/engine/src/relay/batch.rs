@@ -163,7 +163,7 @@ pub(super) fn finish(exchange: &mut Exchange, io: &mut Io<'_>) {
     exchange.facts.usage = Some(batch.usage);
     exchange.facts.batch = String::from_utf8_lossy(&id).into_owned();
     if let Model::One(name) = batch.model {
-        exchange.call.sent_model = SentModel::Star;
+        exchange.call.sent_model = SentModel::Star { target: None };
         exchange.call.star_model = name;
     }
 }

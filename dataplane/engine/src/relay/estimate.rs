@@ -169,23 +169,29 @@ pub(crate) fn estimate(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcom
         }
         return;
     }
-    let Some(dialect) = exchange.facts.surface.dialect else {
+    if exchange.facts.surface.dialect.is_none() {
         return;
-    };
-    let in_path = exchange.facts.model_in_path(io.request.path());
-    let path = PathFacts {
-        model: in_path.as_deref(),
-        stream: exchange.facts.stream,
-    };
+    }
     let model = exchange.record().upstream_model.unwrap_or_default();
-    let request = speaks::of(dialect).read_request(exchange.admitted.body(io.body), path);
-    let input = request
-        .ok()
-        .map(|request| tokens::estimate_prompt(&request, model, DEFAULT_EXACT_BYTES, &mut io.local.memo).tokens);
+    let input = prompt_tokens(exchange, io, model);
     exchange.facts.usage = Some(Usage {
         input,
         output: Some(output),
         ..Usage::default()
     });
     exchange.facts.estimated = true;
+}
+
+/// The tokens of a chat's prompt, as a model of this name counts them.
+pub(crate) fn prompt_tokens(exchange: &Exchange, io: &mut Io<'_>, model: &str) -> Option<u64> {
+    let dialect = exchange.facts.surface.dialect.filter(|_| is_chat(exchange))?;
+    let in_path = exchange.facts.model_in_path(io.request.path());
+    let path = PathFacts {
+        model: in_path.as_deref(),
+        stream: exchange.facts.stream,
+    };
+    let request = speaks::of(dialect)
+        .read_request(exchange.admitted.body(io.body), path)
+        .ok()?;
+    Some(tokens::estimate_prompt(&request, model, DEFAULT_EXACT_BYTES, &mut io.local.memo).tokens)
 }

@@ -25,7 +25,7 @@ use crate::{
     sealing::answer::{self, Sealer},
 };
 
-pub(crate) use estimate::estimate;
+pub(crate) use estimate::{estimate, prompt_tokens};
 pub(crate) use head::{head, is_stream};
 pub(crate) use refusal::{ids_of_request, places_of};
 pub(crate) use translated::{call_facts, provider_speaks};

@@ -4,6 +4,7 @@ pub mod budget;
 pub(crate) mod choose;
 pub(crate) mod conditions;
 pub mod health;
+pub(crate) mod hedging;
 pub(crate) mod latency;
 mod limits;
 pub(crate) mod needs;

@@ -6,6 +6,7 @@ use tollgate_config::document::Breaker;
 use super::{
     budget::Budget,
     health::{Change, TargetHealth},
+    hedging::HedgeBudget,
     latency::{Class, Latency},
     limits::Headroom,
     prefixes::Seen,
@@ -38,6 +39,8 @@ pub(crate) struct TargetState {
     pub window: Window,
     /// Kept where a strategy asks for it.
     pub latency: Option<Box<Latency>>,
+    /// Times of answers alone, without what failed; kept where a model is hedged by them.
+    pub answers: Option<Box<Latency>>,
     pub headroom: Headroom,
     /// The beginnings of prompts it was asked; kept where a strategy asks for it.
     pub seen: Option<Box<Seen>>,
@@ -47,6 +50,7 @@ pub(crate) struct TargetState {
 #[derive(Debug, Default)]
 pub(crate) struct ModelState {
     pub budget: Budget,
+    pub hedging: HedgeBudget,
     /// How many tokens an answer has lately, 16 times; zero: none is known.
     output_tokens_x16: u64,
 }

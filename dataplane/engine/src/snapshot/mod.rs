@@ -1,6 +1,7 @@
 //! A configuration compiled for the shards: immutable, shared, looked up by hash.
 
 mod call_path;
+mod checked;
 mod compile;
 mod credentials;
 mod ids;
@@ -26,6 +27,7 @@ use crate::{
 };
 
 pub(crate) use call_path::{CallPath, PathCall};
+pub use checked::Found;
 pub use compile::{compile, compile_after};
 pub(crate) use names::{ModelId, ModelNames, Resolved};
 pub use references::references;

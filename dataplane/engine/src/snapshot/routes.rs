@@ -4,8 +4,8 @@ use hashbrown::HashMap;
 use tollgate_config::{
     Document, Problem,
     document::{
-        Breaker, Conditions as When, Limit, Model, OnUnsupported, Provider, Retry, Strategy, Streams, Target as Listed,
-        TokenTimeouts, Unit,
+        Breaker, Conditions as When, HedgeAfter, Limit, Model, OnUnsupported, Provider, Retry, Strategy, Streams,
+        Target as Listed, TokenTimeouts, Unit,
     },
     fnv::Fnv,
     prices::Priced,
@@ -68,6 +68,12 @@ pub(super) fn compile(
         on_context_overflow: other(&model.on_context_overflow),
         on_refusal: other(&model.on_refusal),
         streams: model.streams,
+        hedge: model.hedge.clone(),
+        learns_answers: matches!(&model.hedge, Some(hedge) if matches!(hedge.after, HedgeAfter::Quantile { .. })),
+        shadow: model.shadow.as_ref().and_then(|shadow| {
+            let found = places.models.find(&shadow.model)?;
+            Some((found.model, shadow.share_percent))
+        }),
         slot: places.slots.model(places.before, name),
     }
 }
@@ -227,6 +233,9 @@ pub(super) fn direct((index, name): (usize, &str), before: &Slots, slots: &mut S
             keep_alive_ms: None,
             ..Streams::default()
         },
+        hedge: None,
+        learns_answers: false,
+        shadow: None,
         slot: slots.model(before, &own_name),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tollgate_config::{
     catalogue::ModelFacts,
-    document::{Breaker, Dialect, OnUnsupported, Retry, Streams, Timeouts, TokenTimeouts},
+    document::{Breaker, Dialect, Hedge, OnUnsupported, Retry, Streams, Timeouts, TokenTimeouts},
     prices::Priced,
 };
 use tollgate_dialect::{quirks::Quirks, sign::AwsKeys};
@@ -108,6 +108,12 @@ pub(crate) struct Route {
     /// Asked instead when the target refuses to answer.
     pub on_refusal: Option<ModelId>,
     pub streams: Streams,
+    /// A second target is asked when the first takes long.
+    pub hedge: Option<Hedge>,
+    /// That goes by the times of answers.
+    pub learns_answers: bool,
+    /// Who gets copies of its calls, and how many of a hundred.
+    pub shadow: Option<(ModelId, u32)>,
     /// Where a shard keeps what it knows of the model.
     pub slot: u32,
     /// A strategy goes by latency.

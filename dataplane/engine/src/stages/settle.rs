@@ -1,10 +1,11 @@
 //! settle: whatever ended an exchange, its record becomes final here, once.
 
 use crate::{
+    attempt::hedge,
     call::SentModel,
     cost,
-    exchange::{Exchange, Io},
-    facts::Facts,
+    exchange::{Exchange, Io, Pinned},
+    facts::{Detached, Facts},
     limits,
     outputs::Action,
     record::{Outcome, Record},
@@ -28,6 +29,9 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome)
     add_spent(&mut exchange.facts);
     learn(exchange, io);
     limits::settle(exchange, io);
+    if exchange.call.hedge.is_some() {
+        hedge::account(exchange, io);
+    }
     io.out.actions.push(Action::Settle);
 }
 
@@ -57,7 +61,9 @@ fn learn(exchange: &Exchange, io: &mut Io<'_>) {
 pub(crate) fn record(exchange: &Exchange) -> Record<'_> {
     let facts = &exchange.facts;
     let pinned = exchange.pinned();
-    let key = facts.key.and_then(|id| Some(pinned?.keys.entry(id)));
+    // What is copied is not the caller's.
+    let key = facts.key.filter(|_| !facts.is_detached());
+    let key = key.and_then(|id| Some(pinned?.keys.entry(id)));
     let document = pinned.map(|pinned| &pinned.snapshot.document);
     Record {
         request_id: &facts.request_id,
@@ -78,7 +84,10 @@ pub(crate) fn record(exchange: &Exchange) -> Record<'_> {
             .provider
             .and_then(|index| Some((index, &*document?.providers[index].0))),
         upstream_model: upstream_model(exchange),
-        tags: Some(&*facts.tags).filter(|text| !text.is_empty()),
+        tags: Some(&*facts.tags).filter(|text| !text.is_empty() && !facts.is_detached()),
+        arm: arm(exchange),
+        shadow: facts.detached == Detached::Shadow,
+        hedge: hedge::record(exchange),
         attempts: exchange.call.tried,
         streamed: facts.stream,
         resumed: facts.resumed,
@@ -97,12 +106,26 @@ pub(crate) fn record(exchange: &Exchange) -> Record<'_> {
 }
 
 fn upstream_model(exchange: &Exchange) -> Option<&str> {
-    match exchange.call.sent_model {
+    name_of(exchange.pinned()?, exchange.call.sent_model, &exchange.call.star_model)
+}
+
+/// The name of a model that was sent.
+pub(crate) fn name_of<'a>(pinned: &'a Pinned, sent: SentModel, star_model: &'a str) -> Option<&'a str> {
+    match sent {
         SentModel::None => None,
-        SentModel::Star => Some(&exchange.call.star_model),
-        SentModel::Target { route, target } => {
-            let name = &exchange.pinned()?.snapshot.document.models[route].1.targets[target].model;
-            Some(name)
-        }
+        SentModel::Star { .. } => Some(star_model),
+        SentModel::Target { route, target } => Some(&pinned.snapshot.document.models[route].1.targets[target].model),
     }
+}
+
+/// Of the target that was asked last.
+fn arm(exchange: &Exchange) -> Option<&str> {
+    let target = match exchange.call.sent_model {
+        SentModel::None => None,
+        SentModel::Star { target } => target,
+        SentModel::Target { target, .. } => Some(target),
+    }?;
+    let model = exchange.facts.model.as_ref()?.model.0 as usize;
+    let (_, model) = exchange.pinned()?.snapshot.document.models.get(model)?;
+    model.targets.get(target)?.arm.as_deref()
 }

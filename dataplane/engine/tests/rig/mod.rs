@@ -50,6 +50,7 @@ pub fn provider(name: &str, dialect: Dialect) -> (String, Provider) {
         may_ask_stream_usage: dialect == Dialect::OpenAi,
         headers: Vec::new(),
         prices: Default::default(),
+        check: None,
     };
     (name.into(), provider)
 }
@@ -183,6 +184,9 @@ pub enum Did {
     },
     RenewToken {
         id: u64,
+    },
+    Shadow {
+        model: u32,
     },
     Leave {
         attempt: u16,
@@ -412,6 +416,7 @@ impl Rig {
             Action::EndUp { attempt } => Did::EndUp { attempt: attempt.0 },
             Action::Abandon { attempt } => Did::Abandon { attempt: attempt.0 },
             Action::RenewToken { id } => Did::RenewToken { id: *id },
+            Action::Shadow { model } => Did::Shadow { model: *model },
             Action::Leave { attempt } => Did::Leave { attempt: attempt.0 },
             Action::Head { status, lines, framing } => Did::Head {
                 status: *status,

@@ -9,6 +9,7 @@ pub mod connection;
 mod credentials;
 mod drain;
 mod frames;
+mod hedged;
 mod limits;
 mod listeners;
 mod marks;
@@ -32,6 +33,7 @@ use tollgate_engine::{limits::Balances, routing::health::Change};
 use crate::{
     access_log, files,
     messages::{ShardHandle, ToShard},
+    metrics::HedgeCounts,
     state_dir::StateDir,
     tls::TlsMaker,
     tokens,
@@ -70,6 +72,11 @@ pub enum Command {
         target: String,
         change: Change,
     },
+    /// Calls of a model on a shard that were asked of a second target, since it told last.
+    Hedged {
+        model: String,
+        counts: HedgeCounts,
+    },
     /// A credential was exchanged for an access token, or could not be.
     Token(tokens::Told),
     /// A shard's thread has ended; an error is why it never started or could not go on.
@@ -104,6 +111,7 @@ pub struct Control {
     watch: files::Watch,
     watch_at: Instant,
     expiry_at: Instant,
+    hedged: hedged::Hedged,
     /// The next look at keys that were lent for a while.
     keys_at: Option<Instant>,
     drain: Drain,
@@ -140,6 +148,7 @@ impl Control {
             watch_at: now + WATCH_INTERVAL,
             expiry_at: now + EXPIRY_INTERVAL,
             keys_at: None,
+            hedged: hedged::Hedged::default(),
             drain: Drain::No,
             drained: never(),
             drained_shards: BTreeSet::new(),
@@ -205,6 +214,7 @@ impl Control {
                 }
                 Change::Closed => self.tell("target_recovered", format!("model '{model}': {target} is well again")),
             },
+            Command::Hedged { model, counts } => self.hedged.note(Instant::now(), model, &counts),
             Command::Signal(signal) => return self.signal(signal),
             Command::ShardEnded { id, result } => {
                 let reason = result.err().unwrap_or_else(|| "it ended by itself".to_owned());
@@ -272,6 +282,9 @@ impl Control {
                 return Some(End::Orderly);
             }
         }
+        for text in self.hedged.due(now) {
+            self.tell("hedged", text);
+        }
         if self.watch_at <= now {
             self.watch_at = now + WATCH_INTERVAL;
             if self.watch.changed() {
@@ -302,6 +315,7 @@ impl Control {
             watch,
             expires.then_some(self.expiry_at),
             self.keys_at,
+            self.hedged.next(),
             self.drain.next(),
         ]
         .into_iter()

@@ -69,6 +69,22 @@ pub const ATTEMPTS: Family = counter(
     "Attempts at providers by how they ended.",
 );
 pub const UPSTREAM_CONNECTIONS: Family = gauge("tollgate_upstream_connections", "Connections to providers.");
+pub const HEDGES: Family = counter(
+    "tollgate_hedges_total",
+    "Calls for which a second target was asked, or would have been, by what came of it.",
+);
+pub const SHADOWS: Family = counter(
+    "tollgate_shadow_requests_total",
+    "Copies of calls that went to another model, by the model that got them and what came of it.",
+);
+pub const SHADOW_DURATION: Family = histogram(
+    "tollgate_shadow_duration_seconds",
+    "From a copy's beginning to its end.",
+);
+pub const CHECKS: Family = counter(
+    "tollgate_provider_checks_total",
+    "Looks at providers that no call asked for, by what they found.",
+);
 pub const CONNECTIONS: Family = gauge("tollgate_connections", "Connections from clients.");
 pub const CONNECTIONS_REFUSED: Family = counter(
     "tollgate_connections_refused_total",
@@ -123,7 +139,7 @@ pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of 
 
 /// All of them, in the order they are told.
 #[cfg(test)]
-pub const ALL: [Family; 27] = [
+pub const ALL: [Family; 31] = [
     REQUESTS,
     REQUEST_DURATION,
     GATEWAY_DURATION,
@@ -133,6 +149,10 @@ pub const ALL: [Family; 27] = [
     REJECTED,
     ATTEMPTS,
     UPSTREAM_CONNECTIONS,
+    HEDGES,
+    SHADOWS,
+    SHADOW_DURATION,
+    CHECKS,
     CONNECTIONS,
     CONNECTIONS_REFUSED,
     ACCEPT_FAILURES,

@@ -47,6 +47,7 @@ fn provider(tls: UpstreamTls) -> Provider {
         may_ask_stream_usage: false,
         headers: Vec::new(),
         prices: Default::default(),
+        check: None,
     }
 }
 
