@@ -24,6 +24,7 @@ pub static ROOT: Section = Section {
         "cost_header_buffer",
         "max_upload",
         "id_secret",
+        "idempotency",
         "client",
         "listeners",
         "admin",
@@ -46,6 +47,12 @@ pub static ROOT: Section = Section {
         "log_content",
         "on_client_gone",
     ],
+};
+
+pub static IDEMPOTENCY: Section = Section {
+    path: "idempotency",
+    now: &["window", "max_bytes", "max_answer"],
+    not_yet: &[],
 };
 
 pub static CLIENT: Section = Section {
@@ -239,6 +246,7 @@ pub static MODEL: Section = Section {
         "tiers",
         "retry",
         "breaker",
+        "overload",
         "on_unsupported",
         "on_context_overflow",
         "on_refusal",
@@ -280,6 +288,12 @@ pub static BREAKER: Section = Section {
     not_yet: &[],
 };
 
+pub static OVERLOAD: Section = Section {
+    path: "models.*.overload",
+    now: &["min", "max", "queue", "max_queue_wait"],
+    not_yet: &[],
+};
+
 pub static RETRY: Section = Section {
     path: "models.*.retry",
     now: &["attempts", "on", "respect_retry_after", "max_wait", "backoff", "budget"],
@@ -310,13 +324,15 @@ pub static KEY: Section = Section {
         "loopback_only",
         "pass_through",
         "batches",
+        "priority",
     ],
-    not_yet: &["limits", "priority"],
+    not_yet: &["limits"],
 };
 
 /// All of the above, in document order; but for `PRICES_OF_TIER`, whose keys are those of the map it stands in.
 pub static SECTIONS: &[&Section] = &[
     &ROOT,
+    &IDEMPOTENCY,
     &CLIENT,
     &LISTENER,
     &LISTENER_TLS,
@@ -341,6 +357,7 @@ pub static SECTIONS: &[&Section] = &[
     &TIER,
     &WHEN,
     &BREAKER,
+    &OVERLOAD,
     &RETRY,
     &TEAM,
     &USER,

@@ -8,7 +8,7 @@ use super::{
     date,
     names::{self, Names},
     node::{Fields, Node},
-    values,
+    overload, values,
 };
 use crate::{
     document::{Key, KeySecret, Named, Team, User},
@@ -40,6 +40,7 @@ pub fn key(node: &Node, names: &Names) -> Option<Key> {
     let loopback_only = fields.read("loopback_only", values::boolean).unwrap_or(false);
     let pass_through = fields.read("pass_through", values::boolean).unwrap_or(false);
     let batches = fields.read("batches", values::boolean).unwrap_or(false);
+    let priority = fields.read("priority", overload::priority).unwrap_or_default();
     Some(Key {
         secret: secret?,
         team,
@@ -49,6 +50,7 @@ pub fn key(node: &Node, names: &Names) -> Option<Key> {
         loopback_only,
         pass_through,
         batches,
+        priority,
     })
 }
 

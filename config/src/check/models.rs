@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     names::{self, Names},
     node::{Fields, Node},
-    routing, values,
+    overload, routing, values,
 };
 use crate::{
     document::{Model, Named, OnUnsupported, Strategy, Target, Tier},
@@ -30,6 +30,7 @@ pub fn model(node: &Node, names: &Names) -> Option<Model> {
         tiers,
         retry: fields.read("retry", routing::retry).unwrap_or_default(),
         breaker: fields.read("breaker", routing::breaker).unwrap_or_default(),
+        overload: fields.read("overload", overload::overload),
         on_unsupported: fields.read("on_unsupported", on_unsupported).unwrap_or_default(),
         on_context_overflow: other("on_context_overflow"),
         on_refusal: other("on_refusal"),

@@ -4,8 +4,14 @@ use tollgate_config::document::Dialect;
 use tollgate_dialect::{embed, translate::Sent};
 
 use crate::{
-    Tick, attempt::takeover::Suspect, failure::Waited, outputs::AttemptId, record::AttemptOutcome, routing::Order,
-    snapshot::TargetModel, upward::Single,
+    Tick,
+    attempt::takeover::Suspect,
+    failure::Waited,
+    outputs::AttemptId,
+    record::AttemptOutcome,
+    routing::{Order, queue::Place},
+    snapshot::TargetModel,
+    upward::Single,
 };
 
 /// However many attempts a model's `retry` allows: attempt ids must not run out, each attempt may be dialled twice, for
@@ -29,6 +35,10 @@ pub(crate) struct Call {
     pub came_round: bool,
     /// When the attempt under way was sent.
     pub sent: Tick,
+    /// Calls under way at its target when it was made, itself among them.
+    pub found_busy: u32,
+    /// The call waits for room at a target.
+    pub queued: Option<Queued>,
     /// Models that took over from the one asked for, so far, and the tries before the last one did.
     pub taken_over: u8,
     pub tried_before: u8,
@@ -85,6 +95,12 @@ pub(crate) struct ObjectCall {
     /// Whole, with the provider's own id.
     pub path: Vec<u8>,
     pub query: Vec<u8>,
+}
+
+/// Where a call waits: in its model's queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Queued {
+    pub place: Place,
 }
 
 /// The attempt under way.

@@ -4,6 +4,7 @@ mod render;
 
 use std::borrow::Cow;
 
+use tollgate_config::document::Priority;
 use tollgate_wire::{http1::read::BadHead, json::cursor::BadJson, multipart::BadForm};
 
 use crate::{
@@ -101,11 +102,18 @@ pub enum Kind {
     /// Said in the target's words it is longer than may be held.
     TranslatedTooLarge,
     CacheMiss,
+    /// Another request came under the same `idempotency-key`.
+    IdempotencyKeyReused,
     /// No target of the model has what the path asks for.
     NotOffered,
     /// Each target has a `when` that does not hold for this call.
     NotForThisCall,
     NoTarget,
+    /// Every target of the model is at its limit, and the call could not wait, or has waited long enough.
+    Overloaded {
+        priority: Priority,
+        retry_after_s: u64,
+    },
     /// Nothing proves to the provider who calls.
     NoCredential {
         provider: Box<str>,
@@ -129,6 +137,8 @@ pub enum Waited {
     WholeAnswer,
     /// Not an answer, but the moment to try again.
     Backoff,
+    /// The same of a call that waits for room at a target.
+    Turn,
     /// As long as the client's `x-tollgate-timeout` allowed.
     Client,
 }
@@ -177,7 +187,9 @@ impl Kind {
             Kind::ListNotServed | Kind::NoIdSecret { .. } => 501,
             Kind::CacheMiss | Kind::UpstreamTimeout(_) => 504,
             Kind::NotForThisCall => 403,
-            Kind::NoTarget | Kind::NoCredential { .. } => 503,
+            // As draft-ietf-httpapi-idempotency-key-header has it. Clients try a 409 again, in vain.
+            Kind::IdempotencyKeyReused => 422,
+            Kind::NoTarget | Kind::NoCredential { .. } | Kind::Overloaded { .. } => 503,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => 502,
             Kind::Internal(_) => 500,
         }
@@ -209,9 +221,19 @@ impl Kind {
             Kind::CacheMiss => code::CACHE_MISS,
             Kind::UpstreamTimeout(_) => code::UPSTREAM_TIMEOUT,
             Kind::NotForThisCall => code::MODEL_NOT_ALLOWED,
+            Kind::IdempotencyKeyReused => code::IDEMPOTENCY_KEY_REUSED,
             Kind::NoTarget | Kind::NoCredential { .. } => code::NO_HEALTHY_TARGET,
+            Kind::Overloaded { .. } => code::OVERLOADED,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => code::UPSTREAM_ERROR,
             Kind::Internal(_) => code::INTERNAL_ERROR,
+        }
+    }
+
+    /// When the client may try again, where that is known.
+    pub(crate) fn retry_after_s(&self) -> Option<u64> {
+        match self {
+            Kind::Overloaded { retry_after_s, .. } => Some(*retry_after_s),
+            _ => None,
         }
     }
 

@@ -10,7 +10,7 @@ use hashbrown::{HashMap, HashSet};
 use sha2::{Digest as _, Sha256};
 use tollgate_config::{
     Document, Problem,
-    document::{Key, KeySecret},
+    document::{Key, KeySecret, Priority},
     link::StoredKey,
 };
 
@@ -38,6 +38,7 @@ pub(crate) struct KeyEntry {
     pub pass_through: bool,
     /// It may use `/v1/batches`.
     pub batches: bool,
+    pub priority: Priority,
     /// Of the configuration document: the identity store cannot change it.
     of_document: bool,
 }
@@ -268,6 +269,7 @@ fn add_of_document(
         loopback_only: key.loopback_only,
         pass_through: key.pass_through,
         batches: key.batches,
+        priority: key.priority,
         of_document: true,
     };
     let until_unix_ms = key.expires_unix_s.map_or(u64::MAX, |s| s.saturating_mul(1000));
@@ -299,6 +301,7 @@ fn add_stored(keys: &mut Keys, teams: &HashMap<Box<str>, Box<str>>, key: &Stored
         loopback_only: false,
         pass_through: false,
         batches: false,
+        priority: Priority::default(),
         of_document: false,
     };
     insert(keys, entry, &digests, &at, problems);

@@ -89,6 +89,9 @@ pub enum Action {
     /// The answer cannot be completed; the exchange is over. Close the connection so that the client notices
     /// (a chunked body gets no last chunk).
     Cut,
+    /// The turn of another exchange has come, which waits: feed it `Input::Turn` when all actions of this feed are done.
+    /// `of` is what the shell named it.
+    Turn { of: u64 },
     /// The exchange's record is final: read `Exchange::record`. Exactly once, after which only `End` or `Cut` may follow.
     Settle,
 }
@@ -100,6 +103,8 @@ pub struct Outputs {
     pub arena: Vec<u8>,
     /// Targets that turned out to be ill, or well again.
     pub changes: Vec<TargetChange>,
+    /// Models that begin to refuse calls for want of room, or have ceased to.
+    pub sheds: Vec<ShedChange>,
 }
 
 /// A target of a model of the pinned snapshot's document, by index, and what became of it.
@@ -110,6 +115,14 @@ pub struct TargetChange {
     pub change: Change,
 }
 
+/// A model of the pinned snapshot's document, by index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShedChange {
+    pub model: usize,
+    /// How many calls were refused, when it is over; `None`: it begins.
+    pub ended: Option<u64>,
+}
+
 /// An arena that grew over this (a list of 10,000 models, a decoded body) is given back.
 const MAX_KEPT_ARENA_BYTES: usize = 256 * 1024;
 
@@ -118,6 +131,7 @@ impl Outputs {
         self.actions.clear();
         self.pieces.clear();
         self.changes.clear();
+        self.sheds.clear();
         self.arena.clear();
         self.arena.shrink_to(MAX_KEPT_ARENA_BYTES);
     }

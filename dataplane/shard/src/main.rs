@@ -9,6 +9,7 @@ mod listener;
 mod messages;
 mod metrics;
 mod proxy_protocol;
+mod repeats;
 mod resolve;
 mod shard;
 mod state_dir;
@@ -191,6 +192,7 @@ fn start_shards(cpus: &[usize], log: &access_log::Handle, commands: &Sender<Comm
     let load: Arc<[AtomicU32]> = cpus.iter().map(|_| AtomicU32::new(0)).collect();
     let resolver = resolve::start(Arc::clone(&peers))?;
     let batches = Arc::default();
+    let repeats = repeats::table();
     let tokens = start_tokens(Arc::clone(&peers), commands.clone())?;
     tracing::info!(shards = cpus.len(), ?cpus, max_connections, "starting");
     let mut threads = Vec::new();
@@ -206,6 +208,7 @@ fn start_shards(cpus: &[usize], log: &access_log::Handle, commands: &Sender<Comm
             tokens: tokens.clone(),
             access: log.clone(),
             batches: Arc::clone(&batches),
+            repeats: repeats.clone(),
             max_connections,
             control: commands.clone(),
         };

@@ -11,7 +11,7 @@ use std::{
 use crossbeam_channel::{Receiver, Sender};
 use tollgate_config::link::ShardRevision;
 use tollgate_dialect::sign::token::AccessToken;
-use tollgate_engine::{CountedBatches, Snapshot, identity::KeyTable};
+use tollgate_engine::{CountedBatches, Repeats, Snapshot, identity::KeyTable};
 
 use crate::{access_log, control::Command, metrics::ShardMetrics, resolve, tls::TlsSet, tokens};
 
@@ -34,6 +34,8 @@ pub struct ShardSetup {
     pub access: access_log::Handle,
     /// Batches that the node has counted.
     pub batches: Arc<CountedBatches>,
+    /// Calls that may come again, to whichever shard.
+    pub repeats: Repeats,
     /// Of the process, as far as descriptors reach.
     pub max_connections: u32,
     /// The control thread's queue; what does not fit into it is not told.

@@ -75,6 +75,8 @@ pub struct Shard {
     /// Connections whose next request has come already.
     pub pipelined: Vec<Id>,
     pub followups: VecDeque<drive::Followup>,
+    /// Connections whose exchanges waited for their turn, and have it.
+    pub turns: VecDeque<Id>,
     pub spare_buffers: Vec<Vec<u8>>,
     #[expect(clippy::vec_box)]
     pub spare_actives: Vec<Box<Active>>,
@@ -124,6 +126,7 @@ impl Shard {
             local: Local {
                 seed: clock.seed(setup.id),
                 batches: Arc::clone(&setup.batches),
+                repeats: Some(setup.repeats.clone()),
                 ..Local::default()
             },
             out: Outputs::default(),
@@ -137,6 +140,7 @@ impl Shard {
             dirty_ups: Vec::new(),
             pipelined: Vec::new(),
             followups: VecDeque::new(),
+            turns: VecDeque::new(),
             spare_buffers: Vec::new(),
             spare_actives: Vec::new(),
             fired: Vec::new(),
@@ -239,24 +243,32 @@ impl Shard {
     /// Writes what this turn produced: one send per connection, however many events made it.
     fn flush(&mut self) {
         self.begin_pipelined();
+        self.take_turns();
         // Upstream first: requests on their way are worth more than answers already made.
-        let mut ups = std::mem::take(&mut self.dirty_ups);
-        for id in ups.drain(..) {
-            self.flush_up(id);
-        }
-        self.dirty_ups = ups;
+        self.flush_ups();
         let mut index = 0;
         // Finishing one may make another dirty.
         while let Some(&id) = self.dirty_downs.get(index) {
             index += 1;
             self.flush_down(id);
             self.begin_pipelined();
+            self.take_turns();
         }
         self.dirty_downs.clear();
+        // Of requests that began meanwhile.
+        self.flush_ups();
         self.log.idle();
         if let Some(reply) = self.draining.take_if(|_| self.downs.len() == 0) {
             let _ = reply.try_send(self.id);
         }
+    }
+
+    fn flush_ups(&mut self) {
+        let mut ups = std::mem::take(&mut self.dirty_ups);
+        for id in ups.drain(..) {
+            self.flush_up(id);
+        }
+        self.dirty_ups = ups;
     }
 
     /// An empty buffer, from a send that has ended when there is one.

@@ -66,7 +66,7 @@ pub(crate) fn apply(
             assert!(sent, "more of a body before its beginning");
         }
         // No provider of the simulation is shown a token.
-        Action::RenewToken { .. } => {}
+        Action::RenewToken { .. } | Action::Turn { .. } => {}
         Action::Abandon { attempt } | Action::Leave { attempt } => {
             assert_eq!(
                 upstream.take().map(|up| up.id),

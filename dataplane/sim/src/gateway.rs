@@ -101,6 +101,7 @@ pub(crate) fn pinned() -> Rc<Pinned> {
         loopback_only: false,
         pass_through: false,
         batches: false,
+        priority: Default::default(),
     };
     let document = Document {
         max_body_bytes: MAX_BODY_BYTES,

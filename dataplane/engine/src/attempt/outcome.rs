@@ -2,7 +2,7 @@
 
 use tollgate_wire::head::ResponseView;
 
-use super::{credentials, route_index};
+use super::{credentials, overload, route_index};
 use crate::{
     exchange::{Exchange, Io},
     outputs::TargetChange,
@@ -27,6 +27,9 @@ pub(super) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, answer: Respons
     }
     if route.reads_limits {
         io.local.routing.target(target).headroom.read(io.now, answer);
+    }
+    if let Some(bounds) = &route.overload {
+        overload::answered(exchange, io, (route, target, bounds), status);
     }
     if status >= 500 {
         return failed(exchange, io);

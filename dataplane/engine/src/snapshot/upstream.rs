@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tollgate_config::{
     catalogue::ModelFacts,
-    document::{Breaker, Dialect, OnUnsupported, Retry, Timeouts},
+    document::{Breaker, Dialect, OnUnsupported, Overload, Retry, Timeouts},
     prices::Priced,
 };
 use tollgate_dialect::{quirks::Quirks, sign::AwsKeys};
@@ -101,6 +101,8 @@ pub(crate) struct Route {
     pub tiers: Vec<Tier>,
     pub retry: Retry,
     pub breaker: Breaker,
+    /// None: its targets have room for every call.
+    pub overload: Option<Overload>,
     pub on_unsupported: OnUnsupported,
     /// Asked instead when the prompt is too long for the target.
     pub on_context_overflow: Option<ModelId>,

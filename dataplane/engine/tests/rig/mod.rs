@@ -86,6 +86,7 @@ pub fn key(name: &str, models: &[&str]) -> (String, Key) {
         loopback_only: false,
         pass_through: false,
         batches: false,
+        priority: Default::default(),
     };
     (name.into(), key)
 }
@@ -184,6 +185,7 @@ pub enum Did {
     Leave {
         attempt: u16,
     },
+    Turn(u64),
     Head {
         status: u16,
         lines: String,
@@ -410,6 +412,7 @@ impl Rig {
             Action::Abandon { attempt } => Did::Abandon { attempt: attempt.0 },
             Action::RenewToken { id } => Did::RenewToken { id: *id },
             Action::Leave { attempt } => Did::Leave { attempt: attempt.0 },
+            Action::Turn { of } => Did::Turn(*of),
             Action::Head { status, lines, framing } => Did::Head {
                 status: *status,
                 lines: text(lines),

@@ -3,6 +3,7 @@
 mod labels;
 mod latency;
 pub mod names;
+mod overload;
 pub mod text;
 mod totals;
 
@@ -14,6 +15,7 @@ use tollgate_dialect::usage::Usage;
 use tollgate_engine::{
     Snapshot,
     record::{AttemptOutcome, Outcome, Record},
+    routing::load::ModelLoad,
 };
 
 use labels::{LabelId, Labels, NONE, Words};
@@ -102,6 +104,8 @@ pub struct ShardMetrics {
     pub in_flight: u64,
     /// Connections to each provider, (busy, idle), now.
     upstream: Vec<(LabelId, u64, u64)>,
+    /// Queues and limits of models, now.
+    pub loads: Vec<ModelLoad>,
     models: Labels,
     providers: Labels,
     teams: Labels,
@@ -117,6 +121,8 @@ pub struct ShardMetrics {
     attempts: Vec<[u64; ATTEMPT_OUTCOMES.len()]>,
     /// By word.
     rejected: Vec<u64>,
+    /// By model.
+    replayed: HashMap<LabelId, u64>,
     total: Latency,
     gateway: Latency,
     first_token: Latency,
@@ -151,6 +157,7 @@ impl ShardMetrics {
             connections: 0,
             in_flight: 0,
             upstream: Vec::new(),
+            loads: Vec::new(),
             models: Labels::default(),
             providers: Labels::default(),
             teams: Labels::default(),
@@ -162,6 +169,7 @@ impl ShardMetrics {
             used: HashMap::new(),
             attempts: Vec::new(),
             rejected: Vec::new(),
+            replayed: HashMap::new(),
             total: Latency::default(),
             gateway: Latency::default(),
             first_token: Latency::default(),
@@ -210,6 +218,9 @@ impl ShardMetrics {
             if let Some(cost) = record.cost {
                 series.cost = series.cost.saturating_add(cost.usd);
             }
+        }
+        if record.replayed {
+            *self.replayed.entry(model).or_default() += 1;
         }
         if let Some(reason) = record.rejected {
             let word = usize::from(self.words.id(reason));

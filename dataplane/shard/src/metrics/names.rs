@@ -64,11 +64,23 @@ pub const REJECTED: Family = counter(
     "tollgate_rejected_requests_total",
     "Requests the gateway answered with an error.",
 );
+pub const REPLAYED: Family = counter(
+    "tollgate_replayed_requests_total",
+    "Requests that got the answer their idempotency-key had before.",
+);
 pub const ATTEMPTS: Family = counter(
     "tollgate_upstream_attempts_total",
     "Attempts at providers by how they ended.",
 );
 pub const UPSTREAM_CONNECTIONS: Family = gauge("tollgate_upstream_connections", "Connections to providers.");
+pub const QUEUE_LENGTH: Family = gauge(
+    "tollgate_queue_length",
+    "Calls that wait for room at a model's targets.",
+);
+pub const TARGET_LIMIT: Family = gauge(
+    "tollgate_target_limit",
+    "Calls that a target of a model may have under way.",
+);
 pub const CONNECTIONS: Family = gauge("tollgate_connections", "Connections from clients.");
 pub const CONNECTIONS_REFUSED: Family = counter(
     "tollgate_connections_refused_total",
@@ -119,7 +131,7 @@ pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of 
 
 /// All of them, in the order they are told.
 #[cfg(test)]
-pub const ALL: [Family; 26] = [
+pub const ALL: [Family; 29] = [
     REQUESTS,
     REQUEST_DURATION,
     GATEWAY_DURATION,
@@ -127,8 +139,11 @@ pub const ALL: [Family; 26] = [
     TOKENS,
     COST,
     REJECTED,
+    REPLAYED,
     ATTEMPTS,
     UPSTREAM_CONNECTIONS,
+    QUEUE_LENGTH,
+    TARGET_LIMIT,
     CONNECTIONS,
     CONNECTIONS_REFUSED,
     ACCEPT_FAILURES,
