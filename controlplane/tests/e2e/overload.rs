@@ -13,13 +13,13 @@ use crate::harness::{
     until,
 };
 
-/// A model whose provider takes a while, with four calls at a time and room for eight that wait; a key for each class.
+/// A model whose provider takes a while, with four calls at a time and room for four that wait, on each shard; a key for each
+/// class.
 fn gateway(sandbox: &Sandbox) -> Gateway {
     let mut setup = Setup::to(sandbox.address);
-    setup.top = setup.top.replace("shards: 2", "shards: 1");
     setup.providers = provider_line("slow", "openai", sandbox.address);
     setup.models = "  m: { targets: [ { provider: slow, model: sandbox-small } ], \
-                    overload: { min: 4, max: 4, queue: 8, max_queue_wait: 5s } }\n"
+                    overload: { min: 4, max: 4, queue: 4, max_queue_wait: 5s } }\n"
         .to_owned();
     setup.keys = "  high: { secret: env:TOLLGATE_TEST_KEY, priority: high }\n  low: { secret: env:TOLLGATE_TEST_LOW, \
                   priority: low }\n"
@@ -57,7 +57,7 @@ fn calls_of_high_priority_all_succeed_while_low_ones_are_told_to_come_back() {
     events.read_until(b"\r\n\r\n").expect("a head");
     let enough = AtomicBool::new(false);
     let low = thread::scope(|scope| {
-        let crowd: Vec<_> = (0..24)
+        let crowd: Vec<_> = (0..40)
             .map(|_| {
                 scope.spawn(|| {
                     let mut answers = Vec::new();
@@ -89,15 +89,11 @@ fn calls_of_high_priority_all_succeed_while_low_ones_are_told_to_come_back() {
             "{seconds:?}"
         );
     }
-    assert_eq!(
-        gateway.metric("tollgate_target_limit", &["model=\"m\"", "provider=\"slow\""]),
-        4.0
-    );
-    assert_eq!(
-        gateway.metric("tollgate_queue_length", &["model=\"m\""]),
-        0.0,
-        "nobody waits any more"
-    );
+    let shards = gateway.metric("tollgate_config_revision", &["shard="]);
+    let limit = gateway.metric("tollgate_target_limit", &["model=\"m\"", "provider=\"slow\""]);
+    assert_eq!(limit, 4.0 * shards, "of revision 1, on each shard");
+    let waiting = gateway.metric("tollgate_queue_length", &["model=\"m\""]);
+    assert_eq!(waiting, 0.0, "nobody waits any more");
     events.read_until(b"shed").expect("an event");
     let told = String::from_utf8_lossy(&events.read_until(b"\n\n").expect("its end")).into_owned();
     assert!(told.contains("model 'm'"), "{told}");
@@ -112,7 +108,7 @@ fn who_leaves_while_it_waits_costs_the_provider_nothing() {
         "PUT",
         "/_sandbox/scenario",
         &[],
-        br#"{"rules":[{"latency":"1s"}]}"#,
+        br#"{"rules":[{"latency":"4s"}]}"#,
     )
     .expect(200);
     let key = format!("Bearer {}", crate::harness::gateway::KEY);
@@ -127,15 +123,19 @@ fn who_leaves_while_it_waits_costs_the_provider_nothing() {
         ));
         client
     };
-    let mut served: Vec<_> = (0..4).map(|_| ask()).collect();
-    until("four are served", 10, || (sandbox.arrivals().len() == 4).then_some(()));
-    let waits = ask();
     let queued = || gateway.metric("tollgate_queue_length", &["model=\"m\""]);
-    until("one waits", 10, || (queued() == 1.0).then_some(()));
-    drop(waits);
+    let mut asked = Vec::new();
+    while queued() == 0.0 {
+        asked.push(ask());
+        until("it is served, or waits", 10, || {
+            (sandbox.arrivals().len() + queued() as usize == asked.len()).then_some(())
+        });
+    }
+    let served = asked.len() - 1;
+    asked.pop();
     until("nobody waits", 10, || (queued() == 0.0).then_some(()));
-    for client in &mut served {
+    for client in &mut asked {
         client.read().expect("an answer").expect(200);
     }
-    assert_eq!(sandbox.arrivals().len(), 4);
+    assert_eq!(sandbox.arrivals().len(), served);
 }

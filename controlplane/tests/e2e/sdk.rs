@@ -88,7 +88,6 @@ fn the_anthropic_sdk_works_unchanged() {
 fn the_openai_sdk_comes_back_when_asked_to_and_repeats_no_call() {
     let sandbox = Sandbox::start();
     let mut setup = Setup::to(sandbox.address);
-    setup.top = setup.top.replace("shards: 2", "shards: 1");
     setup.models = "  narrow: { targets: [ { provider: openai, model: sandbox-small } ], \
                     overload: { min: 1, max: 1, queue: 0 } }\n  \
                     wide: { targets: [ { provider: openai, model: sandbox-small } ] }\n"
