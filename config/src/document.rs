@@ -11,12 +11,16 @@ use crate::{
 };
 
 mod beside;
+mod idempotency;
 mod limits;
+mod overload;
 mod routing;
 mod streams;
 
 pub use beside::{ActiveCheck, Hedge, HedgeAfter, Shadow};
+pub use idempotency::{IDEMPOTENCY_PARTS, Idempotency};
 pub use limits::{Limit, LimitMode, Period, Unit, Window};
+pub use overload::{Overload, Priority};
 pub use routing::{Breaker, Conditions, Retry, Sticky, Strategy, Tier};
 pub use streams::{Streams, TokenTimeouts};
 
@@ -37,6 +41,8 @@ pub struct Document {
     pub max_upload_bytes: u64,
     /// What the ids of objects that live at providers are sealed with; `None`: with each provider's own credential.
     pub id_secret: Option<Reference>,
+    /// Calls that come again under the same `idempotency-key`; `None`: each of them runs.
+    pub idempotency: Option<Idempotency>,
     /// Client-side timeouts and bounds (`client:` in the document).
     pub client: ClientLimits,
     pub listeners: Named<Listener>,
@@ -63,6 +69,7 @@ impl Default for Document {
             cost_header_buffer_bytes: 256 * 1024,
             max_upload_bytes: 512 * 1024 * 1024,
             id_secret: None,
+            idempotency: Some(Idempotency::default()),
             client: ClientLimits::default(),
             listeners: Named::new(),
             admin: None,
@@ -404,6 +411,8 @@ pub struct Model {
     pub tiers: Vec<Tier>,
     pub retry: Retry,
     pub breaker: Breaker,
+    /// None: every target gets every call at once.
+    pub overload: Option<Overload>,
     pub on_unsupported: OnUnsupported,
     /// The model asked instead when a prompt does not fit into the target's context.
     pub on_context_overflow: Option<String>,
@@ -487,6 +496,7 @@ pub struct Key {
     pub pass_through: bool,
     pub batches: bool,
     pub limits: Vec<Limit>,
+    pub priority: Priority,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

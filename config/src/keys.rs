@@ -24,6 +24,7 @@ pub static ROOT: Section = Section {
         "cost_header_buffer",
         "max_upload",
         "id_secret",
+        "idempotency",
         "client",
         "listeners",
         "admin",
@@ -45,6 +46,12 @@ pub static ROOT: Section = Section {
         "log_content",
         "on_client_gone",
     ],
+};
+
+pub static IDEMPOTENCY: Section = Section {
+    path: "idempotency",
+    now: &["window", "max_bytes", "max_answer"],
+    not_yet: &[],
 };
 
 pub static CLIENT: Section = Section {
@@ -252,6 +259,7 @@ pub static MODEL: Section = Section {
         "tiers",
         "retry",
         "breaker",
+        "overload",
         "on_unsupported",
         "on_context_overflow",
         "on_refusal",
@@ -296,6 +304,12 @@ pub static BREAKER: Section = Section {
         "max_ejected",
         "slow_start",
     ],
+    not_yet: &[],
+};
+
+pub static OVERLOAD: Section = Section {
+    path: "models.*.overload",
+    now: &["min", "max", "queue", "max_queue_wait"],
     not_yet: &[],
 };
 
@@ -348,8 +362,9 @@ pub static KEY: Section = Section {
         "pass_through",
         "batches",
         "limits",
+        "priority",
     ],
-    not_yet: &["priority"],
+    not_yet: &[],
 };
 
 pub static ORGANIZATION: Section = Section {
@@ -378,6 +393,7 @@ pub static LIMIT: Section = Section {
 /// All of the above, in document order; but for `PRICES_OF_TIER`, whose keys are those of the map it stands in.
 pub static SECTIONS: &[&Section] = &[
     &ROOT,
+    &IDEMPOTENCY,
     &CLIENT,
     &LISTENER,
     &LISTENER_TLS,
@@ -404,6 +420,7 @@ pub static SECTIONS: &[&Section] = &[
     &TIER,
     &WHEN,
     &BREAKER,
+    &OVERLOAD,
     &RETRY,
     &MODEL_TIMEOUTS,
     &HEDGE,

@@ -8,7 +8,7 @@ use super::{
     date, limits,
     names::{self, Names},
     node::{Fields, Node},
-    values,
+    overload, values,
 };
 use crate::{
     document::{Key, KeySecret, Limit, Named, Team, User},
@@ -48,6 +48,7 @@ pub fn key(node: &Node, names: &Names) -> Option<Key> {
     let loopback_only = fields.read("loopback_only", values::boolean).unwrap_or(false);
     let pass_through = fields.read("pass_through", values::boolean).unwrap_or(false);
     let batches = fields.read("batches", values::boolean).unwrap_or(false);
+    let priority = fields.read("priority", overload::priority).unwrap_or_default();
     Some(Key {
         secret: secret?,
         team,
@@ -58,6 +59,7 @@ pub fn key(node: &Node, names: &Names) -> Option<Key> {
         pass_through,
         batches,
         limits: fields.read("limits", limits::limits).unwrap_or_default(),
+        priority,
     })
 }
 

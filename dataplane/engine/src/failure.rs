@@ -4,6 +4,7 @@ mod render;
 
 use std::borrow::Cow;
 
+use tollgate_config::document::Priority;
 use tollgate_wire::{http1::read::BadHead, json::cursor::BadJson, multipart::BadForm};
 
 use crate::{
@@ -104,11 +105,18 @@ pub enum Kind {
     CacheMiss,
     /// A limit does not admit the call.
     Limited(Box<Limited>),
+    /// Another request came under the same `idempotency-key`.
+    IdempotencyKeyReused,
     /// No target of the model has what the path asks for.
     NotOffered,
     /// Each target has a `when` that does not hold for this call.
     NotForThisCall,
     NoTarget,
+    /// Every target of the model is at its limit, and the call could not wait, or has waited long enough.
+    Overloaded {
+        priority: Priority,
+        retry_after_s: u64,
+    },
     /// Nothing proves to the provider who calls.
     NoCredential {
         provider: Box<str>,
@@ -136,6 +144,8 @@ pub enum Waited {
     WholeAnswer,
     /// Not an answer, but the moment to try again.
     Backoff,
+    /// The same of a call that waits for room at a target.
+    Turn,
     /// As long as the client's `x-tollgate-timeout` allowed.
     Client,
 }
@@ -185,7 +195,9 @@ impl Kind {
             Kind::CacheMiss | Kind::UpstreamTimeout(_) => 504,
             Kind::NotForThisCall => 403,
             Kind::Limited(_) => 429,
-            Kind::NoTarget | Kind::NoCredential { .. } | Kind::ListNotReady => 503,
+            // As draft-ietf-httpapi-idempotency-key-header has it. Clients try a 409 again, in vain.
+            Kind::IdempotencyKeyReused => 422,
+            Kind::NoTarget | Kind::NoCredential { .. } | Kind::ListNotReady | Kind::Overloaded { .. } => 503,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => 502,
             Kind::Internal(_) => 500,
         }
@@ -220,9 +232,19 @@ impl Kind {
             Kind::NotForThisCall => code::MODEL_NOT_ALLOWED,
             Kind::Limited(limited) if limited.is_quota() => code::INSUFFICIENT_QUOTA,
             Kind::Limited(_) => code::RATE_LIMIT_EXCEEDED,
+            Kind::IdempotencyKeyReused => code::IDEMPOTENCY_KEY_REUSED,
             Kind::NoTarget | Kind::NoCredential { .. } => code::NO_HEALTHY_TARGET,
+            Kind::Overloaded { .. } => code::OVERLOADED,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => code::UPSTREAM_ERROR,
             Kind::Internal(_) => code::INTERNAL_ERROR,
+        }
+    }
+
+    /// When the client may try again, where that is known.
+    pub(crate) fn retry_after_s(&self) -> Option<u64> {
+        match self {
+            Kind::Overloaded { retry_after_s, .. } => Some(*retry_after_s),
+            _ => None,
         }
     }
 

@@ -10,7 +10,7 @@ use hashbrown::{HashMap, HashSet};
 use sha2::{Digest as _, Sha256};
 use tollgate_config::{
     Document, Problem,
-    document::{Key, KeySecret, Team, User},
+    document::{Key, KeySecret, Priority, Team, User},
     link::StoredKey,
 };
 
@@ -40,6 +40,7 @@ pub(crate) struct KeyEntry {
     /// It may use `/v1/batches`.
     pub batches: bool,
     pub limits: KeyLimits,
+    pub priority: Priority,
     /// Of the configuration document: the identity store cannot change it.
     of_document: bool,
 }
@@ -324,6 +325,7 @@ fn add_of_document(
         loopback_only: key.loopback_only,
         pass_through: key.pass_through,
         batches: key.batches,
+        priority: key.priority,
         of_document: true,
     };
     let until_unix_ms = key.expires_unix_s.map_or(u64::MAX, |s| s.saturating_mul(1000));
@@ -357,6 +359,7 @@ fn add_stored(keys: &mut Keys, owners: &Owners, key: &StoredKey, problems: &mut 
         loopback_only: false,
         pass_through: false,
         batches: false,
+        priority: Priority::default(),
         of_document: false,
     };
     insert(keys, entry, &digests, &at, problems);

@@ -43,6 +43,9 @@ pub(crate) fn failure(exchange: &mut Exchange, io: &mut Io<'_>, failure: &Failur
             if let Kind::Limited(limited) = &failure.kind {
                 limits::write_refusal(limited, out);
             }
+            if let Some(seconds) = failure.kind.retry_after_s() {
+                write::header_u64(out, header::RETRY_AFTER, seconds);
+            }
             if status == 501 {
                 // The official SDKs try every 5xx again unless told not to.
                 write::header(out, header::SHOULD_RETRY, b"false");

@@ -9,6 +9,7 @@ mod listener;
 mod messages;
 mod metrics;
 mod proxy_protocol;
+mod repeats;
 mod resolve;
 mod shard;
 mod state_dir;
@@ -209,6 +210,7 @@ fn start_shards(
     let resolver = resolve::start(Arc::clone(&peers))?;
     let marks = Arc::new(Marks::awaiting());
     let (marked, news) = bounded(control::MARK_NEWS);
+    let repeats = repeats::table();
     let tokens = start_tokens(Arc::clone(&peers), commands.clone())?;
     tracing::info!(shards = cpus.len(), ?cpus, max_connections, "starting");
     let mut threads = Vec::new();
@@ -226,6 +228,7 @@ fn start_shards(
             balances: Arc::clone(balances),
             marks: Arc::clone(&marks),
             marked: marked.clone(),
+            repeats: repeats.clone(),
             max_connections,
             control: commands.clone(),
         };

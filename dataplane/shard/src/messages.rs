@@ -11,7 +11,7 @@ use std::{
 use crossbeam_channel::{Receiver, Sender};
 use tollgate_config::link::ShardRevision;
 use tollgate_dialect::sign::token::AccessToken;
-use tollgate_engine::{Marks, Snapshot, identity::KeyTable, limits::Balances, marks::MarkNews};
+use tollgate_engine::{Marks, Repeats, Snapshot, identity::KeyTable, limits::Balances, marks::MarkNews};
 
 use crate::{access_log, control::Command, metrics::ShardMetrics, resolve, tls::TlsSet, tokens};
 
@@ -38,6 +38,8 @@ pub struct ShardSetup {
     pub marks: Arc<Marks>,
     /// Takes what is to outlive the process; what does not fit into it is told when a control plane comes next.
     pub marked: Sender<MarkNews>,
+    /// Calls that may come again, to whichever shard.
+    pub repeats: Repeats,
     /// Of the process, as far as descriptors reach.
     pub max_connections: u32,
     /// The control thread's queue; what does not fit into it is not told.

@@ -93,6 +93,8 @@ pub struct Shard {
     /// Connections whose next request has come already.
     pub pipelined: Vec<Id>,
     pub followups: VecDeque<drive::Followup>,
+    /// Connections whose exchanges waited for their turn, and have it.
+    pub turns: VecDeque<Id>,
     pub spare_buffers: Vec<Vec<u8>>,
     #[expect(clippy::vec_box)]
     pub spare_actives: Vec<Box<Active>>,
@@ -147,6 +149,7 @@ impl Shard {
                 seed: clock.seed(setup.id),
                 limits: LocalLimits::new(Arc::clone(&setup.balances)),
                 marks: Arc::clone(&setup.marks),
+                repeats: Some(setup.repeats.clone()),
                 ..Local::default()
             },
             out: Outputs::default(),
@@ -160,6 +163,7 @@ impl Shard {
             dirty_ups: Vec::new(),
             pipelined: Vec::new(),
             followups: VecDeque::new(),
+            turns: VecDeque::new(),
             spare_buffers: Vec::new(),
             spare_actives: Vec::new(),
             fired: Vec::new(),
@@ -265,6 +269,7 @@ impl Shard {
     /// Writes what this turn produced: one send per connection, however many events made it.
     fn flush(&mut self) {
         self.begin_pipelined();
+        self.take_turns();
         // Upstream first: requests on their way are worth more than answers already made.
         self.flush_ups();
         let mut index = 0;
@@ -273,12 +278,14 @@ impl Shard {
             index += 1;
             self.flush_down(id);
             self.begin_pipelined();
+            self.take_turns();
         }
         self.dirty_downs.clear();
         if !self.detached_due.is_empty() {
             self.begin_copies();
-            self.flush_ups();
         }
+        // Of requests that began meanwhile.
+        self.flush_ups();
         self.log.idle();
         if let Some(reply) = self.draining.take_if(|_| self.downs.len() == 0) {
             let _ = reply.try_send(self.id);

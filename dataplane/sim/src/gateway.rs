@@ -107,6 +107,7 @@ pub(crate) fn pinned() -> Rc<Pinned> {
         pass_through: false,
         batches: false,
         limits: Vec::new(),
+        priority: Default::default(),
     };
     let document = Document {
         max_body_bytes: MAX_BODY_BYTES,

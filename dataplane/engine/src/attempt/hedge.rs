@@ -6,7 +6,7 @@
 
 use tollgate_config::prices::{Counts, ServiceTier};
 
-use super::{Freshness, credentials, dial, give_up, prepare, route_index};
+use super::{Freshness, credentials, dial, give_up, overload, prepare, route_index};
 use crate::{
     Tick,
     call::{Call, Live, SentModel, Translated},
@@ -40,6 +40,8 @@ struct Rival {
     provider: Option<usize>,
     credential: usize,
     sent: Tick,
+    dialled: Tick,
+    found_busy: u32,
     sent_model: SentModel,
     star_model: String,
     translated: Option<Translated>,
@@ -135,6 +137,8 @@ fn swap(call: &mut Call) {
         swap(&mut call.provider, &mut rival.provider);
         swap(&mut call.credential, &mut rival.credential);
         swap(&mut call.sent, &mut rival.sent);
+        swap(&mut call.dialled, &mut rival.dialled);
+        swap(&mut call.found_busy, &mut rival.found_busy);
         swap(&mut call.sent_model, &mut rival.sent_model);
         swap(&mut call.star_model, &mut rival.star_model);
         swap(&mut call.translated, &mut rival.translated);
@@ -193,7 +197,8 @@ fn next_well(exchange: &Exchange, io: &Io<'_>, route: &Route) -> Option<(usize, 
         let standing = target.health.standing(io.now, &route.breaker);
         let upstream = &pinned.snapshot.upstreams[target.provider];
         let is_asked = !upward::counts_here(exchange.facts.surface, upstream.spoken(exchange.facts.surface.dialect));
-        let is_well = matches!(standing, Standing::Well | Standing::Recovering { .. });
+        let is_well =
+            matches!(standing, Standing::Well | Standing::Recovering { .. }) && overload::has_room(io, route, target);
         let credential = credentials::turn(exchange, io, target.provider).ok();
         credential
             .filter(|_| is_well && is_asked)

@@ -2,7 +2,7 @@
 
 use tollgate_wire::head::{Known, ResponseView, number};
 
-use super::{credentials, hedge, route_index};
+use super::{credentials, hedge, overload, route_index};
 use crate::{
     exchange::{Exchange, Io},
     outputs::TargetChange,
@@ -29,6 +29,9 @@ pub(super) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, answer: Respons
     }
     if route.reads_limits {
         io.local.routing.target(target).headroom.read(io.now, answer);
+    }
+    if let Some(bounds) = &route.overload {
+        overload::answered(exchange, io, (route, target, bounds), status);
     }
     if status >= 500 {
         return failed(exchange, io);

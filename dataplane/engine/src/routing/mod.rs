@@ -2,13 +2,16 @@
 
 pub mod budget;
 pub(crate) mod choose;
+pub(crate) mod concurrency;
 pub(crate) mod conditions;
 pub mod health;
 pub(crate) mod hedging;
 pub(crate) mod latency;
 mod limits;
+pub mod load;
 pub(crate) mod needs;
 pub(crate) mod prefixes;
+pub(crate) mod queue;
 pub(crate) mod slots;
 mod state;
 mod window;

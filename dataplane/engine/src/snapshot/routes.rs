@@ -64,6 +64,7 @@ pub(super) fn compile(
         targets,
         retry: model.retry.clone(),
         breaker: model.breaker.clone(),
+        overload: model.overload.clone(),
         on_unsupported: model.on_unsupported,
         on_context_overflow: other(&model.on_context_overflow),
         on_refusal: other(&model.on_refusal),
@@ -225,6 +226,7 @@ pub(super) fn direct((index, name): (usize, &str), before: &Slots, slots: &mut S
             ..Retry::default()
         },
         breaker: Breaker::default(),
+        overload: None,
         on_unsupported: OnUnsupported::default(),
         on_context_overflow: None,
         on_refusal: None,

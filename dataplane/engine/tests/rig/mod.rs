@@ -90,6 +90,7 @@ pub fn key(name: &str, models: &[&str]) -> (String, Key) {
         pass_through: false,
         batches: false,
         limits: Vec::new(),
+        priority: Default::default(),
     };
     (name.into(), key)
 }
@@ -191,6 +192,7 @@ pub enum Did {
     Leave {
         attempt: u16,
     },
+    Turn(u64),
     Head {
         status: u16,
         lines: String,
@@ -418,6 +420,7 @@ impl Rig {
             Action::RenewToken { id } => Did::RenewToken { id: *id },
             Action::Shadow { model } => Did::Shadow { model: *model },
             Action::Leave { attempt } => Did::Leave { attempt: attempt.0 },
+            Action::Turn { of } => Did::Turn(*of),
             Action::Head { status, lines, framing } => Did::Head {
                 status: *status,
                 lines: text(lines),

@@ -15,6 +15,7 @@ mod listeners;
 mod marks;
 mod revision;
 mod shards;
+mod shedding;
 mod status;
 
 use std::{
@@ -45,6 +46,7 @@ pub use listeners::Inherited;
 use listeners::Listeners;
 pub use marks::{Keeping, MARK_NEWS};
 use shards::Shards;
+use shedding::Shedding;
 
 /// Between two looks at the files a document refers to.
 const WATCH_INTERVAL: Duration = Duration::from_secs(3);
@@ -76,6 +78,11 @@ pub enum Command {
     Hedged {
         model: String,
         counts: HedgeCounts,
+    },
+    /// A shard begins to refuse calls of a model for want of room, or has ceased to: so many were.
+    Shed {
+        model: String,
+        ended: Option<u64>,
     },
     /// A credential was exchanged for an access token, or could not be.
     Token(tokens::Told),
@@ -118,6 +125,7 @@ pub struct Control {
     drained: Receiver<u16>,
     drained_shards: BTreeSet<u16>,
     first_signal: Option<Instant>,
+    shedding: Shedding,
     started: Instant,
     started_unix_s: u64,
 }
@@ -153,6 +161,7 @@ impl Control {
             drained: never(),
             drained_shards: BTreeSet::new(),
             first_signal: None,
+            shedding: Shedding::default(),
             started: now,
             started_unix_s: unix_ms() / 1_000,
         })
@@ -215,6 +224,7 @@ impl Control {
                 Change::Closed => self.tell("target_recovered", format!("model '{model}': {target} is well again")),
             },
             Command::Hedged { model, counts } => self.hedged.note(Instant::now(), model, &counts),
+            Command::Shed { model, ended } => self.tell_shed(model, ended),
             Command::Signal(signal) => return self.signal(signal),
             Command::ShardEnded { id, result } => {
                 let reason = result.err().unwrap_or_else(|| "it ended by itself".to_owned());

@@ -108,6 +108,11 @@ impl Shard {
         if let Some(active) = down.active.take() {
             down.phase = Phase::Closing;
             self.drive(id, active, Input::ClientGone);
+            // A call that may come again outlives its client, but not its connection.
+            let still = self.downs.get_mut(id).and_then(|down| down.active.take());
+            if let Some(active) = still {
+                self.drive(id, active, Input::ClientGone);
+            }
         }
     }
 

@@ -4,6 +4,7 @@ mod beside;
 mod labels;
 mod latency;
 pub mod names;
+mod overload;
 pub mod text;
 mod totals;
 
@@ -15,6 +16,7 @@ use tollgate_dialect::usage::Usage;
 use tollgate_engine::{
     Snapshot,
     record::{AttemptOutcome, Outcome, Record},
+    routing::load::ModelLoad,
 };
 
 use beside::Beside;
@@ -106,6 +108,8 @@ pub struct ShardMetrics {
     pub in_flight: u64,
     /// Connections to each provider, (busy, idle), now.
     upstream: Vec<(LabelId, u64, u64)>,
+    /// Queues and limits of models, now.
+    pub loads: Vec<ModelLoad>,
     models: Labels,
     providers: Labels,
     teams: Labels,
@@ -121,6 +125,8 @@ pub struct ShardMetrics {
     attempts: Vec<[u64; ATTEMPT_OUTCOMES.len()]>,
     /// By word.
     rejected: Vec<u64>,
+    /// By model.
+    replayed: HashMap<LabelId, u64>,
     total: Latency,
     gateway: Latency,
     first_token: Latency,
@@ -156,6 +162,7 @@ impl ShardMetrics {
             connections: 0,
             in_flight: 0,
             upstream: Vec::new(),
+            loads: Vec::new(),
             models: Labels::default(),
             providers: Labels::default(),
             teams: Labels::default(),
@@ -167,6 +174,7 @@ impl ShardMetrics {
             used: HashMap::new(),
             attempts: Vec::new(),
             rejected: Vec::new(),
+            replayed: HashMap::new(),
             total: Latency::default(),
             gateway: Latency::default(),
             first_token: Latency::default(),
@@ -209,6 +217,9 @@ impl ShardMetrics {
         self.count_use(record, model, provider);
         if let Some(hedged) = &record.hedge {
             self.hedged(model, hedged);
+        }
+        if record.replayed {
+            *self.replayed.entry(model).or_default() += 1;
         }
         if let Some(reason) = record.rejected {
             let word = usize::from(self.words.id(reason));

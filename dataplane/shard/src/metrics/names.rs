@@ -64,6 +64,10 @@ pub const REJECTED: Family = counter(
     "tollgate_rejected_requests_total",
     "Requests the gateway answered with an error.",
 );
+pub const REPLAYED: Family = counter(
+    "tollgate_replayed_requests_total",
+    "Requests that got the answer their idempotency-key had before.",
+);
 pub const ATTEMPTS: Family = counter(
     "tollgate_upstream_attempts_total",
     "Attempts at providers by how they ended.",
@@ -84,6 +88,14 @@ pub const SHADOW_DURATION: Family = histogram(
 pub const CHECKS: Family = counter(
     "tollgate_provider_checks_total",
     "Looks at providers that no call asked for, by what they found.",
+);
+pub const QUEUE_LENGTH: Family = gauge(
+    "tollgate_queue_length",
+    "Calls that wait for room at a model's targets.",
+);
+pub const TARGET_LIMIT: Family = gauge(
+    "tollgate_target_limit",
+    "Calls that a target of a model may have under way.",
 );
 pub const CONNECTIONS: Family = gauge("tollgate_connections", "Connections from clients.");
 pub const CONNECTIONS_REFUSED: Family = counter(
@@ -139,7 +151,7 @@ pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of 
 
 /// All of them, in the order they are told.
 #[cfg(test)]
-pub const ALL: [Family; 31] = [
+pub const ALL: [Family; 34] = [
     REQUESTS,
     REQUEST_DURATION,
     GATEWAY_DURATION,
@@ -147,12 +159,15 @@ pub const ALL: [Family; 31] = [
     TOKENS,
     COST,
     REJECTED,
+    REPLAYED,
     ATTEMPTS,
     UPSTREAM_CONNECTIONS,
     HEDGES,
     SHADOWS,
     SHADOW_DURATION,
     CHECKS,
+    QUEUE_LENGTH,
+    TARGET_LIMIT,
     CONNECTIONS,
     CONNECTIONS_REFUSED,
     ACCEPT_FAILURES,

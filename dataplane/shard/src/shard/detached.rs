@@ -152,6 +152,7 @@ impl Shard {
                 }
                 Action::Abandon { attempt } => self.abandon(active, *attempt),
                 Action::Leave { attempt } => self.leave(active, *attempt),
+                Action::Turn { of } => self.turns.push_back(Id::numbered(*of)),
                 Action::RenewToken { id } => self.setup.tokens.refused(*id),
                 // Its body is whole and here.
                 Action::ReadBody { .. } | Action::ReadPart { .. } => self.followups.push_back(Followup::Body),

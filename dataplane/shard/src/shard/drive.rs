@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use tollgate_engine::{
     Action, Input, Io, Outputs,
     exchange::{Pinned, UpstreamFault},
-    outputs::{AttemptId, TargetChange},
+    outputs::{AttemptId, ShedChange, TargetChange},
 };
 use tollgate_wire::head::{Framing, RequestView};
 
@@ -77,6 +77,16 @@ impl Shard {
         }
     }
 
+    /// Feeds those whose turn has come. Each may give a turn to another.
+    pub fn take_turns(&mut self) {
+        while let Some(id) = self.turns.pop_front() {
+            let active = self.downs.get_mut(id).and_then(|down| down.active.take());
+            if let Some(active) = active {
+                self.drive(id, active, Input::Turn);
+            }
+        }
+    }
+
     fn step(&mut self, id: Id, active: &mut Active, input: Input<'_>) -> Life {
         let mut out = std::mem::take(&mut self.out);
         out.clear();
@@ -92,6 +102,9 @@ impl Shard {
                 for news in &out.marks {
                     // Never waits either.
                     let _ = self.setup.marked.try_send(*news);
+                }
+                if !out.sheds.is_empty() {
+                    self.tell_sheds(active, &out.sheds);
                 }
                 self.perform(id, active, &out, data)
             }
@@ -157,6 +170,20 @@ impl Shard {
         }
     }
 
+    /// Models that begin to refuse calls for want of room, or have ceased to: for the control thread to tell.
+    fn tell_sheds(&self, active: &Active, sheds: &[ShedChange]) {
+        let Some(pinned) = active.exchange.pinned() else { return };
+        for told in sheds {
+            if let Some((name, _)) = pinned.snapshot.document.models.get(told.model) {
+                let command = Command::Shed {
+                    model: name.clone(),
+                    ended: told.ended,
+                };
+                let _ = self.setup.control.try_send(command);
+            }
+        }
+    }
+
     fn perform(&mut self, id: Id, active: &mut Active, out: &Outputs, data: &[u8]) -> Life {
         for action in &out.actions {
             match action {
@@ -193,6 +220,7 @@ impl Shard {
                 Action::Shadow { model } => self.copy_call(active, *model),
                 Action::RenewToken { id } => self.setup.tokens.refused(*id),
                 Action::Leave { attempt } => self.leave(active, *attempt),
+                Action::Turn { of } => self.turns.push_back(Id::numbered(*of)),
                 Action::Head { status, lines, framing } => {
                     let lines = &out.arena[lines.start as usize..lines.end as usize];
                     self.write_head(id, active, *status, lines, *framing);

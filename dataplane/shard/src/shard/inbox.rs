@@ -3,7 +3,7 @@
 use std::{rc::Rc, sync::Arc};
 
 use tollgate_config::link::ShardRevision;
-use tollgate_engine::exchange::Pinned;
+use tollgate_engine::{exchange::Pinned, routing::load};
 
 use super::Shard;
 use crate::{downstream::Phase, messages::ToShard};
@@ -55,6 +55,9 @@ impl Shard {
                 let in_flight = self.downs.iter().filter(|down| down.in_flight()).count();
                 let upstream = self.ups.iter().map(|up| (up.route.provider.as_str(), up.is_idle()));
                 self.metrics.gauges(self.downs.len(), in_flight, upstream);
+                if let Some(running) = &self.running {
+                    self.metrics.loads = load::loads(&running.pin().snapshot, &self.local.routing);
+                }
                 let _ = reply.try_send(Box::new(self.metrics.clone()));
             }
             ToShard::Resolved {
