@@ -149,7 +149,8 @@ fn a_batch_is_counted_once_whatever_is_started_again() {
     let log = folder.path().join("access.log");
     let mut gateway = setup(&sandbox, &log).start();
     let times_counted = |batch: &str| {
-        let text = std::fs::read_to_string(&log).expect("the access log");
+        // Its first line makes it.
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
         text.lines()
             .filter(|line| line.contains(&format!("\"batch\":\"{batch}\"")))
             .count()
