@@ -274,6 +274,7 @@ mod tests {
             tags: Some("a=b"),
             attempts: 2,
             streamed: true,
+            resumed: 1,
             rejected: None,
             refusal: Some(nasty),
             estimated: true,
@@ -308,7 +309,7 @@ mod tests {
             "dialect": "openai", "key": nasty, "team": "research", "model": "openai/*", "model_asked": "openai/gpt",
             "provider": "openai", "upstream_model": "gpt", "status": 200, "outcome": "complete", "streamed": true,
             "refusal": nasty, "estimated": true,
-            "attempts": 2, "request_bytes": 100, "response_bytes": u64::MAX,
+            "attempts": 2, "resumed": 1, "request_bytes": 100, "response_bytes": u64::MAX,
             "tokens": {"cache_read": 0, "output": 7}, "cost_usd": "0.000001235", "gateway_us": 20, "total_us": 3000, "first_token_us": 1000,
             "tags": "a=b",
         });
