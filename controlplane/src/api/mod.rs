@@ -14,6 +14,7 @@ mod problem;
 mod revisions;
 pub mod routes;
 mod status;
+mod usage;
 
 use std::sync::Arc;
 

@@ -58,6 +58,8 @@ pub struct Local {
     /// The node's: every shard has the same.
     pub batches: Arc<CountedBatches>,
     pub tokens: AccessTokens,
+    /// There is no room for the record of a further call: none may begin.
+    pub usage_full: bool,
     /// What words were counted lately, for prompts whose provider does not say what it used.
     pub memo: Memo,
 }

@@ -117,6 +117,8 @@ pub enum Kind {
     /// The provider answered with a status that no answer can have.
     BadStatus(u16),
     UpstreamTimeout(Waited),
+    /// The call's usage could not be recorded.
+    UsageSpoolFull,
     Internal(&'static str),
 }
 
@@ -177,7 +179,7 @@ impl Kind {
             Kind::ListNotServed | Kind::NoIdSecret { .. } => 501,
             Kind::CacheMiss | Kind::UpstreamTimeout(_) => 504,
             Kind::NotForThisCall => 403,
-            Kind::NoTarget | Kind::NoCredential { .. } => 503,
+            Kind::NoTarget | Kind::NoCredential { .. } | Kind::UsageSpoolFull => 503,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => 502,
             Kind::Internal(_) => 500,
         }
@@ -211,6 +213,7 @@ impl Kind {
             Kind::NotForThisCall => code::MODEL_NOT_ALLOWED,
             Kind::NoTarget | Kind::NoCredential { .. } => code::NO_HEALTHY_TARGET,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => code::UPSTREAM_ERROR,
+            Kind::UsageSpoolFull => code::USAGE_SPOOL_FULL,
             Kind::Internal(_) => code::INTERNAL_ERROR,
         }
     }

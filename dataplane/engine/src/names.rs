@@ -17,6 +17,7 @@ pub(crate) mod code {
     pub const UPSTREAM_ERROR: &str = "upstream_error";
     pub const UPSTREAM_TIMEOUT: &str = "upstream_timeout";
     pub const NO_HEALTHY_TARGET: &str = "no_healthy_target";
+    pub const USAGE_SPOOL_FULL: &str = "usage_spool_full";
     pub const INTERNAL_ERROR: &str = "internal_error";
 }
 

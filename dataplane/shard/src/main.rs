@@ -11,6 +11,7 @@ mod metrics;
 mod proxy_protocol;
 mod resolve;
 mod shard;
+mod spool;
 mod state_dir;
 mod sys;
 mod timers;
@@ -140,7 +141,7 @@ fn serve(arguments: &Arguments, log: &access_log::Handle) -> Result<End, String>
         handles,
         threads: shards,
         tokens,
-    } = start_shards(&cores.place(count), log, &commands)?;
+    } = start_shards(&cores.place(count), log, &commands, &arguments.state_dir)?;
     watch_signals(commands.clone())?;
     let mut control = Control::new(handles, state, log.clone(), tokens)?;
     match last_good {
@@ -176,7 +177,12 @@ struct Started {
 }
 
 /// Starts a thread per core. A shard that ends says so to the control thread.
-fn start_shards(cpus: &[usize], log: &access_log::Handle, commands: &Sender<Command>) -> Result<Started, String> {
+fn start_shards(
+    cpus: &[usize],
+    log: &access_log::Handle,
+    commands: &Sender<Command>,
+    state_dir: &std::path::Path,
+) -> Result<Started, String> {
     let max_connections = host::max_connections(cpus.len())?;
     let mut handles = Vec::new();
     let mut ends = Vec::new();
@@ -192,9 +198,11 @@ fn start_shards(cpus: &[usize], log: &access_log::Handle, commands: &Sender<Comm
     let resolver = resolve::start(Arc::clone(&peers))?;
     let batches = Arc::default();
     let tokens = start_tokens(Arc::clone(&peers), commands.clone())?;
+    let (spool, first_segments) = start_spool(state_dir, Arc::clone(&peers), commands.clone())?;
     tracing::info!(shards = cpus.len(), ?cpus, max_connections, "starting");
     let mut threads = Vec::new();
-    for (index, ((inbox, wake), cpu)) in ends.into_iter().zip(cpus).enumerate() {
+    let each = ends.into_iter().zip(cpus).zip(first_segments);
+    for (index, (((inbox, wake), cpu), segments)) in each.enumerate() {
         let setup = ShardSetup {
             id: index as u16,
             cpu: *cpu,
@@ -206,6 +214,7 @@ fn start_shards(cpus: &[usize], log: &access_log::Handle, commands: &Sender<Comm
             tokens: tokens.clone(),
             access: log.clone(),
             batches: Arc::clone(&batches),
+            spool: (spool.clone(), segments),
             max_connections,
             control: commands.clone(),
         };
@@ -231,6 +240,19 @@ fn start_tokens(shards: Arc<[ShardHandle]>, commands: Sender<Command>) -> Result
             // The control thread may wait for this one: it is told what there is room for.
             let _ = commands.try_send(Command::Token(told));
         }
+    })
+}
+
+/// The thread that makes room for usage records.
+fn start_spool(
+    state_dir: &std::path::Path,
+    shards: Arc<[ShardHandle]>,
+    commands: Sender<Command>,
+) -> Result<(spool::Handle, Vec<Vec<spool::Segment>>), String> {
+    let boot = shard::clock::Clock::start().seed(u16::MAX);
+    spool::start(state_dir, boot, shards, move |told| {
+        // As above: told when there is room for it.
+        let _ = commands.try_send(Command::Spool(told));
     })
 }
 

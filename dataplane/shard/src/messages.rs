@@ -13,7 +13,7 @@ use tollgate_config::link::ShardRevision;
 use tollgate_dialect::sign::token::AccessToken;
 use tollgate_engine::{CountedBatches, Snapshot, identity::KeyTable};
 
-use crate::{access_log, control::Command, metrics::ShardMetrics, resolve, tls::TlsSet, tokens};
+use crate::{access_log, control::Command, metrics::ShardMetrics, resolve, spool, tls::TlsSet, tokens};
 
 /// Messages that wait in a shard's inbox.
 pub const INBOX_CAPACITY: usize = 4096;
@@ -34,6 +34,8 @@ pub struct ShardSetup {
     pub access: access_log::Handle,
     /// Batches that the node has counted.
     pub batches: Arc<CountedBatches>,
+    /// Where usage records go, and the first segments of this shard.
+    pub spool: (spool::Handle, Vec<spool::Segment>),
     /// Of the process, as far as descriptors reach.
     pub max_connections: u32,
     /// The control thread's queue; what does not fit into it is not told.
@@ -105,6 +107,8 @@ pub enum ToShard {
         peer: SocketAddr,
         listener: String,
     },
+    /// Room for usage records.
+    Segment(spool::Segment),
     /// A credential was exchanged: the id of the exchange, and what came.
     Token(u64, Arc<AccessToken>),
     Stats(Sender<Box<ShardMetrics>>),

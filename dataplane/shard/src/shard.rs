@@ -19,6 +19,7 @@ use crate::{
     listener::Listeners,
     messages::{Prepared, ShardSetup},
     metrics::ShardMetrics,
+    spool::Spool,
     sys::{Event, Message, Ring, Token, memory},
     timers::Wheel,
     upstream::{Up, names::Names, pool::Pools},
@@ -65,6 +66,7 @@ pub struct Shard {
     pub out: Outputs,
     pub metrics: ShardMetrics,
     pub log: access_log::Log,
+    pub spool: Spool,
     pub ready: bool,
     pub draining: Option<Sender<u16>>,
     trimming: bool,
@@ -105,11 +107,13 @@ pub fn run(setup: ShardSetup) -> Result<(), String> {
 }
 
 impl Shard {
-    fn new(setup: ShardSetup) -> io::Result<Self> {
+    fn new(mut setup: ShardSetup) -> io::Result<Self> {
         let mut ring = Ring::new()?;
         ring.watch(&setup.wake);
         let clock = Clock::start();
         let now = clock.now();
+        let (maker, first) = (setup.spool.0.clone(), std::mem::take(&mut setup.spool.1));
+        let spool = Spool::new(maker, setup.id, first);
         Ok(Self {
             id: setup.id,
             ring,
@@ -124,11 +128,13 @@ impl Shard {
             local: Local {
                 seed: clock.seed(setup.id),
                 batches: Arc::clone(&setup.batches),
+                usage_full: spool.is_full(),
                 ..Local::default()
             },
             out: Outputs::default(),
             metrics: ShardMetrics::new(setup.id),
             log: setup.access.log(),
+            spool,
             ready: true,
             draining: None,
             trimming: false,

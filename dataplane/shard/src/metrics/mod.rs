@@ -16,6 +16,7 @@ use tollgate_engine::{
     record::{AttemptOutcome, Outcome, Record},
 };
 
+use crate::spool::Counts;
 use labels::{LabelId, Labels, NONE, Words};
 use latency::Latency;
 pub use totals::Totals;
@@ -122,6 +123,8 @@ pub struct ShardMetrics {
     first_token: Latency,
     busy: Busy,
     events: Events,
+    /// As the spool counts them.
+    pub usage_records: Counts,
 }
 
 /// Things that go wrong beside requests.
@@ -167,6 +170,7 @@ impl ShardMetrics {
             first_token: Latency::default(),
             busy: Busy::default(),
             events: Events::default(),
+            usage_records: Counts::default(),
         }
     }
 

@@ -56,6 +56,7 @@ pub const TOKENS: Family = counter(
     "tollgate_tokens_total",
     "Tokens as providers reported them, in disjoint classes.",
 );
+pub const USAGE_RECORDS: Family = counter("tollgate_usage_records_total", "Usage records, by what became of them.");
 pub const COST: Family = counter(
     "tollgate_cost_usd_total",
     "What calls cost, by the prices that are known.",

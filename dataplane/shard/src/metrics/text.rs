@@ -79,6 +79,7 @@ pub fn render(totals: &Totals, process: &Process) -> String {
     page.histogram(names::FIRST_TOKEN, &totals.first_token, &SLOW_BOUNDS_NS);
     page.tokens(totals);
     page.upstream(totals);
+    page.usage_records(totals);
     page.shards(totals);
     page.process(process);
     page.text
@@ -150,6 +151,13 @@ impl Page {
                 let labels = [("provider", provider.as_ref()), ("state", state)];
                 self.sample(names::UPSTREAM_CONNECTIONS.name, &labels, count);
             }
+        }
+    }
+
+    fn usage_records(&mut self, totals: &Totals) {
+        self.head(names::USAGE_RECORDS);
+        for (state, count) in totals.usage_records.by_state() {
+            self.sample(names::USAGE_RECORDS.name, &[("state", state)], count);
         }
     }
 

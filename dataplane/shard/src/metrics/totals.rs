@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tollgate_config::link::{ModelStatus, Quantiles, ShardStatus};
 
+use crate::spool::Counts;
+
 use super::{ATTEMPT_OUTCOMES, Events, Latency, Requests, ShardMetrics, Used};
 
 /// Statuses from here on are failures of ours or the provider's.
@@ -46,6 +48,7 @@ pub struct Totals {
     pub(super) total: Latency,
     pub(super) gateway: Latency,
     pub(super) first_token: Latency,
+    pub(super) usage_records: Counts,
     pub(super) shards: Vec<ShardTotals>,
 }
 
@@ -97,6 +100,7 @@ impl Totals {
         self.total.add(&shard.total);
         self.gateway.add(&shard.gateway);
         self.first_token.add(&shard.first_token);
+        self.usage_records.add(&shard.usage_records);
         self.shards.push(ShardTotals {
             status: ShardStatus {
                 id: shard.id,
