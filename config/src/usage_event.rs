@@ -200,8 +200,7 @@ impl<'a> UsageEvent<'a> {
         put(frame, 184, prices.0.to_le_bytes());
         put(frame, 192, known.to_le_bytes());
         let flag = |is: bool, bit: u8| if is { bit } else { 0 };
-        let flags =
-            flag(self.streamed, STREAMED) | flag(self.estimated, ESTIMATED) | flag(self.cost.is_some(), PRICED);
+        let flags = flag(self.streamed, STREAMED) | flag(self.estimated, ESTIMATED) | flag(self.cost.is_some(), PRICED);
         put(frame, 194, [flags, self.ending as u8, self.attempts, 0, 0, 0]);
         put(frame, TEXTS_AT + 2 * TEXTS, [0, 0]);
     }

@@ -16,7 +16,10 @@ use tokio::{
 };
 use tollgate_config::Document;
 
-use crate::{admin::AdminServer, events::Events, link::LinkSlot, metering::Metering, rollout::Rollout, store::Store, truth::Truth};
+use crate::{
+    admin::AdminServer, events::Events, link::LinkSlot, metering::Metering, rollout::Rollout, store::Store,
+    truth::Truth,
+};
 
 /// Who does something: shown in the history.
 #[derive(Clone, Debug, PartialEq, Eq)]

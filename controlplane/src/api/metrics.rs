@@ -40,7 +40,9 @@ fn usage_records(plane: &Plane, text: &mut String) {
     let at = match text.find(&head) {
         Some(at) => at + head.len(),
         None => {
-            text.push_str(&format!("# HELP {USAGE_RECORDS} Usage records, by what became of them.\n{head}"));
+            text.push_str(&format!(
+                "# HELP {USAGE_RECORDS} Usage records, by what became of them.\n{head}"
+            ));
             text.len()
         }
     };

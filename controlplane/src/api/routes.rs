@@ -270,7 +270,11 @@ pub const ROUTES: &[Route] = &[
                 "by",
                 "kept apart by: team, user, key, model, provider, upstream_model, tag:NAME, day, hour",
             ),
-            (Query, "from", "calls that ended at this time or later; 30d ago by default"),
+            (
+                Query,
+                "from",
+                "calls that ended at this time or later; 30d ago by default",
+            ),
             (Query, "to", "calls that ended before this time; now by default"),
         ],
         body: None,

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, ApiProblem};
 use crate::{
-    metering::{Dimension, MAX_ROWS, Question},
+    metering::{self, Dimension, MAX_ROWS, Question},
     plane::Plane,
     time,
 };
@@ -38,7 +38,9 @@ pub async fn show(State(plane): State<Arc<Plane>>, Query(asked): Query<Asked>) -
     }
     let by = Dimension::parse_list(asked.by.as_deref().unwrap_or_default())
         .map_err(|bad| ApiProblem::bad_request(format!("by: {bad}")))?;
-    let answer = plane.metering.ask(Question { by, from_ms, to_ms }).await?;
+    let question = Question::new(by, from_ms, to_ms, metering::kept_from_ms(now_ms));
+    let (from_ms, to_ms) = (question.from_ms, question.to_ms);
+    let answer = plane.metering.ask(question).await?;
     if answer.is_cut {
         return Err(ApiProblem::new(
             StatusCode::UNPROCESSABLE_ENTITY,

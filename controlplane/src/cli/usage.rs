@@ -160,7 +160,10 @@ mod tests {
         let rows = [json!({"team": "", "requests": 2})];
         let table = shown(&rows, "team, team");
         assert!(table.starts_with("TEAM  REQUESTS"), "{table}");
-        assert!(table.lines().nth(1).is_some_and(|line| line.starts_with("-     2")), "{table}");
+        assert!(
+            table.lines().nth(1).is_some_and(|line| line.starts_with("-     2")),
+            "{table}"
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ use rusqlite::{Connection, Transaction};
 use tollgate_config::usage_event::{Ending, Kind, Next, UsageEvent, next};
 
 use super::{
+    hours::Hours,
     ingest::News,
     ledger::{self, Mark},
 };
@@ -29,6 +30,7 @@ pub struct Batch<'c> {
     /// touch a table.
     open: BTreeMap<u64, Range<usize>>,
     frames: Vec<u8>,
+    hours: Hours,
     pub done: Done,
 }
 
@@ -39,6 +41,7 @@ impl<'c> Batch<'c> {
             room,
             open: BTreeMap::new(),
             frames: Vec::new(),
+            hours: Hours::default(),
             done: Done::default(),
         })
     }
@@ -60,12 +63,12 @@ impl<'c> Batch<'c> {
             }
             Kind::Close => {
                 self.take(event)?;
-                ledger::insert_call(&self.transaction, event)
+                self.insert(event)
             }
             Kind::Dropped => match self.take(event)? {
                 Some(opening) => self.crash(&opening, event.ended_unix_ms),
                 // Its opening record was lost: who it was for nobody knows.
-                None => ledger::insert_call(&self.transaction, &crashed(event, event.ended_unix_ms)),
+                None => self.insert(&crashed(event, event.ended_unix_ms)),
             },
         }
     }
@@ -82,10 +85,19 @@ impl<'c> Batch<'c> {
 
     fn crash(&mut self, opening: &[u8], ended_ms: u64) -> Result<(), StoreError> {
         let Next::Record(event, _) = next(opening) else {
-            return Err(StoreError::Content("an opening record of a call that is open".to_owned()));
+            return Err(StoreError::Content(
+                "an opening record of a call that is open".to_owned(),
+            ));
         };
         self.done.crashed += 1;
-        ledger::insert_call(&self.transaction, &crashed(&event, ended_ms))
+        self.insert(&crashed(&event, ended_ms))
+    }
+
+    /// A call that has ended.
+    fn insert(&mut self, event: &UsageEvent<'_>) -> Result<(), StoreError> {
+        let event = ledger::counted(&self.transaction, event)?;
+        self.hours.add(&event);
+        ledger::insert_call(&self.transaction, &event)
     }
 
     /// Closes calls that nobody will; true when there may be more.
@@ -102,6 +114,7 @@ impl<'c> Batch<'c> {
         for (sequence, range) in self.open {
             ledger::insert_open(&self.transaction, boot, shard, sequence, &self.frames[range])?;
         }
+        self.hours.write(&self.transaction)?;
         ledger::set_mark(&self.transaction, boot, shard, mark)?;
         self.transaction.commit()?;
         Ok(self.done)

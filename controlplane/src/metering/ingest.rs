@@ -116,7 +116,13 @@ impl Ingest {
             if let Some(known) = boots.get_mut(&boot) {
                 known.segments.entry(shard).or_default().push(number);
             } else if !self.folder.join(boot_file(boot)).exists() {
-                boots.entry(boot).or_default().segments.entry(shard).or_default().push(number);
+                boots
+                    .entry(boot)
+                    .or_default()
+                    .segments
+                    .entry(shard)
+                    .or_default()
+                    .push(number);
             }
         }
         let lists = boots.values_mut().flat_map(|boot| boot.segments.values_mut());
@@ -205,7 +211,10 @@ impl Ingest {
 
     /// Removes segments from `first` on that are in the ledger.
     fn remove(&self, stream: &Stream, numbers: &[u32], first: u32) -> io::Result<()> {
-        for number in numbers.iter().filter(|number| (first..stream.mark.segment).contains(number)) {
+        for number in numbers
+            .iter()
+            .filter(|number| (first..stream.mark.segment).contains(number))
+        {
             let name = SegmentName {
                 number: *number,
                 ..stream.name()
@@ -245,6 +254,12 @@ impl Ingest {
         Ok(())
     }
 
+    /// Forgets single calls that ended before then.
+    pub fn forget_calls(&mut self, before_ms: u64) -> Result<(), IngestError> {
+        while ledger::forget_calls(&self.connection, before_ms)? {}
+        Ok(())
+    }
+
     /// Boots of which no file is left.
     fn forget(&mut self, boots: &BTreeMap<u64, Boot>) -> Result<(), IngestError> {
         let gone = self.streams.keys().map(|(boot, _)| *boot);
@@ -263,5 +278,12 @@ fn remove(path: &std::path::Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+impl Ingest {
+    pub fn counts_missing(&self) -> u64 {
+        self.counts.missing.load(Ordering::Relaxed)
     }
 }

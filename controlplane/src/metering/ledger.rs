@@ -4,11 +4,9 @@
 use std::path::Path;
 
 use rusqlite::{Connection, Transaction, params};
-use tollgate_config::{
-    money::PicoUsd,
-    usage_event::{Ending, UsageEvent},
-};
+use tollgate_config::{money::PicoUsd, usage_event::UsageEvent};
 
+use super::hours;
 use crate::store::{StoreError, make_private};
 
 const SCHEMA_VERSION: i64 = 1;
@@ -119,6 +117,7 @@ pub fn open(path: &Path) -> Result<Connection, StoreError> {
     }
     if found < SCHEMA_VERSION {
         connection.execute_batch(SCHEMA)?;
+        connection.execute_batch(&hours::schema())?;
         connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     }
     Ok(connection)
@@ -130,23 +129,28 @@ fn signed(bits: u64) -> i64 {
 }
 
 /// Longest times and sizes that are believed.
-fn whole(number: u64) -> i64 {
+pub fn whole(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// One line per call. A batch that was counted before costs nothing more.
-pub fn insert_call(transaction: &Transaction<'_>, event: &UsageEvent<'_>) -> Result<(), StoreError> {
+/// What a call counts for: a batch that was counted before costs nothing more.
+pub fn counted<'e>(transaction: &Transaction<'_>, event: &UsageEvent<'e>) -> Result<UsageEvent<'e>, StoreError> {
     let counted_before = !event.batch.is_empty()
         && transaction
             .prepare_cached("INSERT OR IGNORE INTO batches (provider, id) VALUES (?1, ?2)")?
             .execute((event.provider, event.batch))?
             == 0;
-    let tokens = event.tokens.map(|count| {
-        count
-            .filter(|_| !counted_before)
-            .map(|count| count.min(MAX_TOKENS) as i64)
-    });
-    let cost = event.cost.filter(|_| !counted_before);
+    let counts = |count: Option<u64>| count.filter(|_| !counted_before).map(|count| count.min(MAX_TOKENS));
+    Ok(UsageEvent {
+        tokens: event.tokens.map(counts),
+        cost: event.cost.filter(|_| !counted_before),
+        ..*event
+    })
+}
+
+/// One line per call.
+pub fn insert_call(transaction: &Transaction<'_>, event: &UsageEvent<'_>) -> Result<(), StoreError> {
+    let cost = event.cost;
     let [
         input,
         cache_read,
@@ -157,7 +161,7 @@ pub fn insert_call(transaction: &Transaction<'_>, event: &UsageEvent<'_>) -> Res
         input_audio,
         output_audio,
         input_image,
-    ] = tokens;
+    ] = event.tokens.map(|count| count.map(whole));
     let values = params![
         signed(event.boot),
         event.shard,
@@ -205,15 +209,12 @@ pub fn insert_call(transaction: &Transaction<'_>, event: &UsageEvent<'_>) -> Res
 }
 
 /// A sum in the two columns of a cost.
-fn units(usd: PicoUsd) -> (i64, i64) {
+pub fn units(usd: PicoUsd) -> (i64, i64) {
     /// Four quadrillion dollars.
     const MAX_UNITS: u128 = 1 << 62;
     let units = (usd.0 / COST_UNIT_PICOS).min(MAX_UNITS);
     (units as i64, (usd.0 % COST_UNIT_PICOS) as i64)
 }
-
-/// The number by which `ending` is kept.
-pub const CRASHED: u8 = Ending::Crashed as u8;
 
 pub fn insert_open(
     transaction: &Transaction<'_>,
@@ -244,8 +245,8 @@ pub fn take_open(
 /// Opening records of a shard of a boot, a few at a time.
 pub fn some_open(transaction: &Transaction<'_>, boot: u64, shard: u16) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
     const AT_ONCE: u32 = 1_000;
-    let mut statement = transaction
-        .prepare_cached("SELECT sequence, frame FROM open_calls WHERE boot = ?1 AND shard = ?2 LIMIT ?3")?;
+    let mut statement =
+        transaction.prepare_cached("SELECT sequence, frame FROM open_calls WHERE boot = ?1 AND shard = ?2 LIMIT ?3")?;
     let rows = statement.query_map(params![signed(boot), shard, AT_ONCE], |row| {
         Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?))
     })?;
@@ -270,8 +271,7 @@ pub fn set_mark(transaction: &Transaction<'_>, boot: u64, shard: u16, mark: Mark
 }
 
 pub fn marks(connection: &Connection) -> Result<Vec<((u64, u16), Mark)>, StoreError> {
-    let mut statement =
-        connection.prepare("SELECT boot, shard, segment, at, next_sequence, last_ms FROM marks")?;
+    let mut statement = connection.prepare("SELECT boot, shard, segment, at, next_sequence, last_ms FROM marks")?;
     let rows = statement.query_map([], |row| {
         let mark = Mark {
             segment: row.get(2)?,
@@ -282,6 +282,16 @@ pub fn marks(connection: &Connection) -> Result<Vec<((u64, u16), Mark)>, StoreEr
         Ok(((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?), mark))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Forgets single calls that ended before then, a few of them; true when there may be more. They stay in the hours' sums.
+pub fn forget_calls(connection: &Connection, before_ms: u64) -> Result<bool, StoreError> {
+    const AT_ONCE: usize = 5_000;
+    let forgotten = connection.execute(
+        "DELETE FROM calls WHERE id IN (SELECT id FROM calls WHERE ended_ms < ?1 ORDER BY ended_ms LIMIT ?2)",
+        (whole(before_ms), AT_ONCE as i64),
+    )?;
+    Ok(forgotten == AT_ONCE)
 }
 
 /// A boot of which no file is left needs none.

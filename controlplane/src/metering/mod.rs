@@ -2,6 +2,7 @@
 //! read where it lies, so records of a data plane that was killed come in like all others.
 
 mod batch;
+mod hours;
 mod ingest;
 mod ledger;
 mod question;
@@ -16,13 +17,13 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
 use tollgate_config::usage_event::SPOOL_FOLDER;
 
-use crate::{plane::Plane, store::StoreError};
+use crate::{plane::Plane, store::StoreError, time};
 
 use ingest::Ingest;
 pub use question::{Answer, Dimension, MAX_ROWS, Question};
@@ -32,6 +33,11 @@ const LEDGER_FILE: &str = "usage.db";
 const INTERVAL: Duration = Duration::from_millis(200);
 /// After a look that failed: a full disk stays full for a while.
 const INTERVAL_AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// How long single calls are kept; sums by the hour are kept for ever.
+pub const CALLS_KEPT: Duration = Duration::from_secs(35 * 86_400);
+/// Between two looks at whether calls are too old.
+const FORGET_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// What became of records, since this control plane started.
 #[derive(Debug, Default)]
@@ -89,12 +95,21 @@ impl Metering {
     }
 }
 
+/// Calls that ended before this are forgotten, or soon will be.
+pub fn kept_from_ms(now_ms: u64) -> u64 {
+    now_ms.saturating_sub(CALLS_KEPT.as_millis() as u64)
+}
+
 /// Reads the spool as long as the process lives, on a thread of its own.
 pub fn follow(mut ingest: Ingest, plane: Arc<Plane>) -> std::io::Result<()> {
     let run = move || {
-        let mut failed = false;
+        let (mut failed, mut forget_at) = (false, Instant::now());
         loop {
-            let passed = ingest.pass();
+            let mut passed = ingest.pass();
+            if passed.is_ok() && forget_at <= Instant::now() {
+                forget_at = Instant::now() + FORGET_INTERVAL;
+                passed = ingest.forget_calls(kept_from_ms(time::unix_ms()));
+            }
             for news in ingest.news.drain(..) {
                 plane.events.tell(news.kind, news.text);
             }

@@ -6,7 +6,10 @@ use rusqlite::{Connection, Row, types::Value as Cell};
 use serde_json::{Map, Value, json};
 use tollgate_config::money::PicoUsd;
 
-use super::ledger::{COST_UNIT_PICOS, CRASHED};
+use super::{
+    hours::{HOUR_MS, NUMBERS, TEXTS},
+    ledger::{self, COST_UNIT_PICOS},
+};
 use crate::{store::StoreError, time::rfc3339};
 
 /// Rows of an answer; a question that has more is refused.
@@ -66,8 +69,8 @@ impl Dimension {
         match self {
             Self::Column(name) => name,
             Self::Tag(_) => "tags",
-            Self::Day => "ended_ms / 86400000 * 86400000",
-            Self::Hour => "ended_ms / 3600000 * 3600000",
+            Self::Day => "at_ms / 86400000 * 86400000",
+            Self::Hour => "at_ms / 3600000 * 3600000",
         }
     }
 
@@ -111,39 +114,10 @@ pub struct Question {
 }
 
 /// Sums of one row. Costs are exact: two sums of whole numbers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Sums {
-    numbers: [i64; NUMBERS.len()],
-    cost_units: i64,
-    cost_rest: i64,
-}
+type Sums = [i64; NUMBERS.len()];
 
-/// Members of each row and how they are made. A call is answered when its client got an answer of success, whatever became
-/// of its end.
-const NUMBERS: [(&str, &str); 14] = [
-    ("requests", "SUM(status BETWEEN 200 AND 299 AND ending <> 3)"),
-    ("failed", "SUM(status NOT BETWEEN 200 AND 299 AND ending <> 3)"),
-    ("crashed", "SUM(ending = 3)"),
-    ("attempts", "SUM(attempts)"),
-    (
-        "input_tokens",
-        "SUM(IFNULL(input, 0) + IFNULL(cache_read, 0) + IFNULL(cache_write_5m, 0) + IFNULL(cache_write_1h, 0) + \
-         IFNULL(input_audio, 0) + IFNULL(input_image, 0))",
-    ),
-    (
-        "output_tokens",
-        "SUM(IFNULL(output, 0) + IFNULL(reasoning, 0) + IFNULL(output_audio, 0))",
-    ),
-    ("cache_read_tokens", "SUM(IFNULL(cache_read, 0))"),
-    ("cache_write_5m_tokens", "SUM(IFNULL(cache_write_5m, 0))"),
-    ("cache_write_1h_tokens", "SUM(IFNULL(cache_write_1h, 0))"),
-    ("reasoning_tokens", "SUM(IFNULL(reasoning, 0))"),
-    ("input_audio_tokens", "SUM(IFNULL(input_audio, 0))"),
-    ("output_audio_tokens", "SUM(IFNULL(output_audio, 0))"),
-    ("input_image_tokens", "SUM(IFNULL(input_image, 0))"),
-    ("estimated", "SUM(estimated)"),
-];
-const _: () = assert!(CRASHED == 3, "as the sums above say");
+/// Of the sums, those that a row shows; the last two make the cost.
+const SHOWN: usize = NUMBERS.len() - 2;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
@@ -153,11 +127,23 @@ pub struct Answer {
 }
 
 impl Question {
+    /// Where single calls are forgotten only whole hours can be told: both ends then move outwards to one.
+    pub fn new(by: Vec<Dimension>, from_ms: u64, to_ms: u64, kept_from_ms: u64) -> Self {
+        let from_hour = from_ms / HOUR_MS * HOUR_MS;
+        let to_hour = to_ms.div_ceil(HOUR_MS).saturating_mul(HOUR_MS);
+        // An hour of which a part is forgotten counts as forgotten.
+        let forgotten = |ms: u64| ms < kept_from_ms.saturating_add(HOUR_MS);
+        Self {
+            by,
+            from_ms: if forgotten(from_ms) { from_hour } else { from_ms },
+            to_ms: if forgotten(to_ms) { to_hour } else { to_ms },
+        }
+    }
+
     pub(super) fn ask(&self, ledger: &Connection) -> Result<Answer, StoreError> {
         let mut sums = BTreeMap::<Vec<String>, Sums>::new();
         let mut statement = ledger.prepare_cached(&self.statement())?;
-        let span = [self.from_ms, self.to_ms].map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
-        let mut rows = statement.query(span)?;
+        let mut rows = statement.query(self.spans().map(ledger::whole))?;
         while let Some(row) = rows.next()? {
             let key = self.key(row)?;
             if !sums.contains_key(&key) && sums.len() == MAX_ROWS {
@@ -166,7 +152,9 @@ impl Question {
                     is_cut: true,
                 });
             }
-            sums.entry(key).or_default().add(row, self.by.len())?;
+            for (index, sum) in sums.entry(key).or_default().iter_mut().enumerate() {
+                *sum = sum.saturating_add(row.get(self.by.len() + index)?);
+            }
         }
         let rows = sums.into_iter().map(|(key, sums)| self.row(key, &sums));
         Ok(Answer {
@@ -175,21 +163,35 @@ impl Question {
         })
     }
 
+    /// Whole hours are answered from their sums, what is left at both ends from the calls: from, to of the first end, of
+    /// the hours, and of the last end.
+    fn spans(&self) -> [u64; 6] {
+        let (from, to) = (self.from_ms, self.to_ms);
+        let first = from.div_ceil(HOUR_MS).saturating_mul(HOUR_MS).min(to);
+        let last = (to / HOUR_MS * HOUR_MS).max(first);
+        [from, first, first, last, last, to]
+    }
+
     fn statement(&self) -> String {
-        let by: Vec<&str> = self.by.iter().map(Dimension::expression).collect();
-        let numbers = NUMBERS.iter().map(|(_, made)| *made);
-        let costs = ["IFNULL(SUM(cost_units), 0)", "IFNULL(SUM(cost_rest), 0)"];
-        let columns: Vec<&str> = by.iter().copied().chain(numbers).chain(costs).collect();
-        let places: Vec<String> = (1..=by.len()).map(|place| place.to_string()).collect();
-        let group = match places.is_empty() {
-            // One row for all; none without calls.
-            true => "GROUP BY NULL".to_owned(),
-            false => format!("GROUP BY {}", places.join(", ")),
+        let texts = TEXTS.join(", ");
+        let names = NUMBERS.map(|(name, _)| name).join(", ");
+        let made = NUMBERS.map(|(name, made)| format!("{made} AS {name}")).join(", ");
+        let calls = format!("SELECT ended_ms AS at_ms, {texts}, {made} FROM calls WHERE ended_ms");
+        let rows = format!(
+            "{calls} >= ?1 AND ended_ms < ?2 UNION ALL {calls} >= ?5 AND ended_ms < ?6 UNION ALL SELECT hour_ms, {texts}, \
+             {names} FROM hours WHERE hour_ms >= ?3 AND hour_ms < ?4"
+        );
+        let by = self.by.iter().map(|dimension| dimension.expression().to_owned());
+        let sums = NUMBERS.iter().map(|(name, _)| format!("SUM({name})"));
+        let columns: Vec<String> = by.chain(sums).collect();
+        let places: Vec<String> = (1..=self.by.len()).map(|place| place.to_string()).collect();
+        // One row for all; none without calls.
+        let group = if places.is_empty() {
+            "NULL".to_owned()
+        } else {
+            places.join(", ")
         };
-        format!(
-            "SELECT {} FROM calls WHERE ended_ms >= ?1 AND ended_ms < ?2 {group}",
-            columns.join(", ")
-        )
+        format!("SELECT {} FROM ({rows}) GROUP BY {group}", columns.join(", "))
     }
 
     fn key(&self, row: &Row<'_>) -> Result<Vec<String>, StoreError> {
@@ -204,27 +206,15 @@ impl Question {
         for (dimension, value) in self.by.iter().zip(key) {
             row.insert(dimension.name(), Value::String(value));
         }
-        for ((name, _), number) in NUMBERS.iter().zip(sums.numbers) {
+        for ((name, _), number) in NUMBERS.iter().zip(sums).take(SHOWN) {
             row.insert((*name).to_owned(), json!(number));
         }
-        row.insert("cost_usd".to_owned(), json!(sums.cost().to_nanos().to_string()));
+        row.insert("cost_usd".to_owned(), json!(cost(sums).to_nanos().to_string()));
         Value::Object(row)
     }
 }
 
-impl Sums {
-    fn add(&mut self, row: &Row<'_>, first: usize) -> Result<(), StoreError> {
-        for (index, number) in self.numbers.iter_mut().enumerate() {
-            *number = number.saturating_add(row.get(first + index)?);
-        }
-        let costs = first + NUMBERS.len();
-        self.cost_units = self.cost_units.saturating_add(row.get(costs)?);
-        self.cost_rest = self.cost_rest.saturating_add(row.get(costs + 1)?);
-        Ok(())
-    }
-
-    fn cost(&self) -> PicoUsd {
-        let part = |number: i64| u128::try_from(number).unwrap_or(0);
-        PicoUsd(part(self.cost_units) * COST_UNIT_PICOS + part(self.cost_rest))
-    }
+fn cost(sums: &Sums) -> PicoUsd {
+    let part = |number: i64| u128::try_from(number).unwrap_or(0);
+    PicoUsd(part(sums[SHOWN]) * COST_UNIT_PICOS + part(sums[SHOWN + 1]))
 }

@@ -160,7 +160,10 @@ impl Stream {
     /// Has the damage at this place been seen often enough?
     fn is_believed(&mut self) -> bool {
         let (at, looks) = self.suspect;
-        self.suspect = (self.mark.at, if at == self.mark.at { looks.saturating_add(1) } else { 1 });
+        self.suspect = (
+            self.mark.at,
+            if at == self.mark.at { looks.saturating_add(1) } else { 1 },
+        );
         self.suspect.1 >= LOOKS
     }
 

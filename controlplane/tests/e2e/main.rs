@@ -23,3 +23,4 @@ mod routing;
 mod sdk;
 mod state;
 mod tls;
+mod usage;

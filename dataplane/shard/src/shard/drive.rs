@@ -252,8 +252,7 @@ impl Shard {
     /// An exchange that ended without settling, as only a panic makes one, still leaves its record.
     pub fn drop_usage(&mut self, active: &mut Active) {
         if let Some(opened) = active.opened.take() {
-            self.spool
-                .drop_call(opened, self.clock.unix_ms(), self.clock.now());
+            self.spool.drop_call(opened, self.clock.unix_ms(), self.clock.now());
             self.local.usage_full = self.spool.is_full();
         }
     }

@@ -197,7 +197,11 @@ impl Spool {
         if !self.has_room(bytes) {
             self.next_segment(now);
         }
-        let Some(writer) = self.current.as_mut().filter(|_| self.at + bytes <= SEGMENT_BYTES - END_BYTES) else {
+        let Some(writer) = self
+            .current
+            .as_mut()
+            .filter(|_| self.at + bytes <= SEGMENT_BYTES - END_BYTES)
+        else {
             self.counts.lost += 1;
             return (sequence, bytes);
         };
