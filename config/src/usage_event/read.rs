@@ -8,6 +8,7 @@ use crate::{money::PicoUsd, prices::PriceVersion};
 
 /// What stands at the beginning of some bytes of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant)] // Nearly all are records, taken apart where they are read.
 pub enum Next<'a> {
     /// A record, and the length of its frame.
     Record(UsageEvent<'a>, usize),

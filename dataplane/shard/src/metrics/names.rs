@@ -120,13 +120,14 @@ pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of 
 
 /// All of them, in the order they are told.
 #[cfg(test)]
-pub const ALL: [Family; 26] = [
+pub const ALL: [Family; 27] = [
     REQUESTS,
     REQUEST_DURATION,
     GATEWAY_DURATION,
     FIRST_TOKEN,
     TOKENS,
     COST,
+    USAGE_RECORDS,
     REJECTED,
     ATTEMPTS,
     UPSTREAM_CONNECTIONS,
