@@ -1,7 +1,7 @@
 //! The ledger's tables, and the statements that fill them. Knows nothing of files: what a record is worth is decided when
 //! it is written, and its place in the spool is noted in the same transaction.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use rusqlite::{Connection, Transaction, params};
 use tollgate_config::{money::PicoUsd, usage_event::UsageEvent};
@@ -270,7 +270,8 @@ pub fn set_mark(transaction: &Transaction<'_>, boot: u64, shard: u16, mark: Mark
     Ok(())
 }
 
-pub fn marks(connection: &Connection) -> Result<Vec<((u64, u16), Mark)>, StoreError> {
+/// Of each boot and shard.
+pub fn marks(connection: &Connection) -> Result<BTreeMap<(u64, u16), Mark>, StoreError> {
     let mut statement = connection.prepare("SELECT boot, shard, segment, at, next_sequence, last_ms FROM marks")?;
     let rows = statement.query_map([], |row| {
         let mark = Mark {
