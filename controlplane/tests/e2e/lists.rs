@@ -106,7 +106,6 @@ fn sdks_list_what_is_their_teams_also_after_every_kill() {
     run("look", &gateway);
     process::signal(gateway.controlplane_pid(), Signal::KILL);
     gateway.process.wait(10);
-    run("look", &gateway);
     gateway.start_again();
     run("look", &gateway);
     kill_both(&mut gateway);

@@ -68,6 +68,8 @@ pub(crate) struct Listing {
     pub cursor: &'static [u8],
     /// The client goes by ids.
     pub by_id: bool,
+    /// The provider says by ids where its list goes on, whatever else it says.
+    pub says_ids: bool,
     /// Where the list goes on, sealed, where that is said by a cursor of the provider's.
     pub next_page: Option<String>,
     /// Where the last object stood that was looked at: the credential that it was seen with, and its raw id.
@@ -186,6 +188,7 @@ pub(crate) fn begin(exchange: &mut Exchange, io: &Io<'_>) -> Result<(), Kind> {
             (false, _) => AFTER,
         },
         by_id,
+        says_ids: true,
         next_page: None,
         seen: None,
         pages: 0,

@@ -15,6 +15,7 @@ use crate::{
     names::code,
     passing, relay, speaks,
     stages::authorize,
+    surface::Operation,
 };
 
 /// Appends the body of an error answer.
@@ -201,11 +202,6 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
         Kind::NotForThisCall => {
             format!("Every target of the model '{asked}' has a `when` that does not hold for this call.").into()
         }
-        Kind::NotOffered => format!(
-            "No target of the model '{asked}' serves this path: their providers have no such call. GET /v1/models \
-             lists the models this API key may use."
-        )
-        .into(),
         Kind::Limited(limited) => limited.words().into(),
         Kind::Overloaded {
             priority,
@@ -216,6 +212,19 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
             priority.name()
         )
         .into(),
+        Kind::NotOffered => {
+            let instead = match exchange.facts.surface.operation {
+                Operation::Other(b"/completions") => {
+                    "They are chat models: call POST /v1/chat/completions with 'messages' in place of 'prompt'."
+                }
+                _ => "GET /v1/models lists the models this API key may use.",
+            };
+            let path = String::from_utf8_lossy(exchange.facts.surface.operation.path());
+            format!(
+                "No target of the model '{asked}' serves this path: their providers have no such call ({path}). {instead}"
+            )
+            .into()
+        }
         Kind::NoTarget => format!("The model '{asked}' has no target that could be tried.").into(),
         Kind::NoCredential { provider, why } => {
             format!("The provider '{provider}' cannot be called: {}.", why.words()).into()

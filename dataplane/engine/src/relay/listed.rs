@@ -74,6 +74,7 @@ fn read(exchange: &Exchange, io: &mut Io<'_>, listing: &mut Listing, page: &[u8]
     let next_page = document.get("next_page").filter(|_| !listing.by_id);
     if next_page.is_some() {
         listing.cursor = listing::PAGE;
+        listing.says_ids = document.get("has_more").is_some();
     }
     let credential = exchange.call.credential;
     for object in &objects {
@@ -179,8 +180,9 @@ fn write(exchange: &Exchange, listing: &Listing, more: bool, out: &mut Vec<u8>) 
         out.extend_from_slice(&shown.json);
     }
     out.push(b']');
+    let ids = listing.says_ids.then_some([("first_id", first), ("last_id", last)]);
     let next_page = listing.is_paged().then(|| ("next_page", listing.next_page.clone()));
-    for (name, id) in [("first_id", first), ("last_id", last)].into_iter().chain(next_page) {
+    for (name, id) in ids.into_iter().flatten().chain(next_page) {
         out.push(b',');
         edit::write_string(out, name);
         out.push(b':');
@@ -189,10 +191,9 @@ fn write(exchange: &Exchange, listing: &Listing, more: bool, out: &mut Vec<u8>) 
             None => out.extend_from_slice(b"null"),
         }
     }
-    let has_more: &[u8] = if goes_on {
-        b",\"has_more\":true}"
-    } else {
-        b",\"has_more\":false}"
-    };
-    out.extend_from_slice(has_more);
+    out.extend_from_slice(match (listing.says_ids, goes_on) {
+        (false, _) => b"}",
+        (true, true) => b",\"has_more\":true}",
+        (true, false) => b",\"has_more\":false}",
+    });
 }
