@@ -29,3 +29,4 @@ mod sdk;
 mod state;
 mod streams;
 mod tls;
+mod usage;

@@ -31,6 +31,9 @@ use again::{Ended, Plan};
 
 /// `route` saw to it that there is a target, or there is but one.
 pub(crate) fn begin_first(exchange: &mut Exchange, io: &mut Io<'_>) {
+    if io.local.usage_full {
+        return exchange.refuse(Failure::gateway(Kind::UsageSpoolFull), io);
+    }
     if exchange.call.order.as_slice().is_empty() {
         exchange.call.order.push(0);
     }

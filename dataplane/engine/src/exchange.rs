@@ -65,6 +65,8 @@ pub struct Local {
     /// The same; without it no `idempotency-key` is honoured.
     pub repeats: Option<Repeats>,
     pub tokens: AccessTokens,
+    /// There is no room for the record of a further call: none may begin.
+    pub usage_full: bool,
     /// What words were counted lately, for prompts whose provider does not say what it used.
     pub memo: Memo,
 }

@@ -128,6 +128,8 @@ pub enum Kind {
     /// The provider answered with a status that no answer can have.
     BadStatus(u16),
     UpstreamTimeout(Waited),
+    /// The call's usage could not be recorded.
+    UsageSpoolFull,
     Internal(&'static str),
 }
 
@@ -197,7 +199,8 @@ impl Kind {
             Kind::Limited(_) => 429,
             // As draft-ietf-httpapi-idempotency-key-header has it. Clients try a 409 again, in vain.
             Kind::IdempotencyKeyReused => 422,
-            Kind::NoTarget | Kind::NoCredential { .. } | Kind::ListNotReady | Kind::Overloaded { .. } => 503,
+            Kind::NoTarget | Kind::NoCredential { .. } | Kind::ListNotReady => 503,
+            Kind::Overloaded { .. } | Kind::UsageSpoolFull => 503,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => 502,
             Kind::Internal(_) => 500,
         }
@@ -236,6 +239,7 @@ impl Kind {
             Kind::NoTarget | Kind::NoCredential { .. } => code::NO_HEALTHY_TARGET,
             Kind::Overloaded { .. } => code::OVERLOADED,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => code::UPSTREAM_ERROR,
+            Kind::UsageSpoolFull => code::USAGE_SPOOL_FULL,
             Kind::Internal(_) => code::INTERNAL_ERROR,
         }
     }

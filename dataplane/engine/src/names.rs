@@ -22,6 +22,7 @@ pub(crate) mod code {
     pub const LIST_NOT_READY: &str = "list_not_ready";
     pub const IDEMPOTENCY_KEY_REUSED: &str = "idempotency_key_reused";
     pub const OVERLOADED: &str = "overloaded";
+    pub const USAGE_SPOOL_FULL: &str = "usage_spool_full";
     pub const INTERNAL_ERROR: &str = "internal_error";
 }
 

@@ -22,6 +22,7 @@ use crate::{
     listener::Listeners,
     messages::{Prepared, ShardSetup},
     metrics::ShardMetrics,
+    spool::Spool,
     sys::{Event, Message, Ring, Token, memory},
     timers::Wheel,
     upstream::{Up, names::Names, pool::Pools},
@@ -83,6 +84,7 @@ pub struct Shard {
     pub out: Outputs,
     pub metrics: ShardMetrics,
     pub log: access_log::Log,
+    pub spool: Spool,
     pub ready: bool,
     pub draining: Option<Sender<u16>>,
     trimming: bool,
@@ -125,11 +127,13 @@ pub fn run(setup: ShardSetup) -> Result<(), String> {
 }
 
 impl Shard {
-    fn new(setup: ShardSetup) -> io::Result<Self> {
+    fn new(mut setup: ShardSetup) -> io::Result<Self> {
         let mut ring = Ring::new()?;
         ring.watch(&setup.wake);
         let clock = Clock::start();
         let now = clock.now();
+        let (maker, first) = (setup.spool.0.clone(), std::mem::take(&mut setup.spool.1));
+        let spool = Spool::new(maker, setup.id, first);
         Ok(Self {
             id: setup.id,
             ring,
@@ -150,11 +154,13 @@ impl Shard {
                 limits: LocalLimits::new(Arc::clone(&setup.balances)),
                 marks: Arc::clone(&setup.marks),
                 repeats: Some(setup.repeats.clone()),
+                usage_full: spool.is_full(),
                 ..Local::default()
             },
             out: Outputs::default(),
             metrics: ShardMetrics::new(setup.id),
             log: setup.access.log(),
+            spool,
             ready: true,
             draining: None,
             trimming: false,

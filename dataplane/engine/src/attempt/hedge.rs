@@ -48,6 +48,7 @@ struct Rival {
     added_usage: bool,
     until_total: Option<Tick>,
     until_step: Option<(Tick, Waited)>,
+    until_token: Option<(Tick, Waited)>,
 }
 
 /// The attempt that was given up after its request had gone up: its provider may bill what it read.
@@ -70,8 +71,8 @@ impl Hedge {
     /// The earliest that the other attempt waits for.
     pub fn deadline(&self) -> Option<Tick> {
         let rival = self.rival.as_ref()?;
-        let step = rival.until_step.map(|(until, _)| until);
-        [rival.until_total, step].into_iter().flatten().min()
+        let steps = [rival.until_step, rival.until_token].map(|step| step.map(|(until, _)| until));
+        steps.into_iter().chain([rival.until_total]).flatten().min()
     }
 
     fn has(&self, id: AttemptId) -> bool {
@@ -96,7 +97,8 @@ pub(super) fn arm(exchange: &mut Exchange, io: &mut Io<'_>, route: &Route) {
     }
     let call = &exchange.call;
     let is_last = call.place + 1 >= call.order.as_slice().len() || call.came_round;
-    let is_kept = exchange.admitted.rest == Rest::Nothing;
+    // An answer that broke has been heard: it is too late to choose who gives it.
+    let is_kept = exchange.admitted.rest == Rest::Nothing && !exchange.relay.is_broken();
     let Some(live) = call.live.filter(|_| call.hedge.is_none() && is_kept && !is_last) else {
         return;
     };
@@ -145,6 +147,7 @@ fn swap(call: &mut Call) {
         swap(&mut call.added_usage, &mut rival.added_usage);
         swap(&mut call.until_total, &mut rival.until_total);
         swap(&mut call.until_step, &mut rival.until_step);
+        swap(&mut call.until_token, &mut rival.until_token);
     }
     call.hedge = Some(hedge);
 }

@@ -220,6 +220,9 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
         Kind::NoCredential { provider, why } => {
             format!("The provider '{provider}' cannot be called: {}.", why.words()).into()
         }
+        Kind::UsageSpoolFull => "The gateway's disk has no room to record what calls use, and it takes none unrecorded. \
+                                 Try again later."
+            .into(),
         Kind::Upstream(_)
         | Kind::BadStatus(_)
         | Kind::Unreadable(_)

@@ -35,6 +35,7 @@ use crate::{
     access_log, files,
     messages::{ShardHandle, ToShard},
     metrics::HedgeCounts,
+    spool,
     state_dir::StateDir,
     tls::TlsMaker,
     tokens,
@@ -86,6 +87,8 @@ pub enum Command {
     },
     /// A credential was exchanged for an access token, or could not be.
     Token(tokens::Told),
+    /// Room for usage records is not to be had, or is again.
+    Spool(spool::Told),
     /// A shard's thread has ended; an error is why it never started or could not go on.
     ShardEnded {
         id: u16,
@@ -215,6 +218,8 @@ impl Control {
             } => return self.answer(&client, ask, descriptors),
             Command::Gone(id) => self.gone(id),
             Command::Token(told) => self.tell_token(&told),
+            Command::Spool(spool::Told::Full(text)) => self.tell("usage_spool_full", text),
+            Command::Spool(spool::Told::Well) => self.tell("usage_spool_well", "records have room again".to_owned()),
             Command::Signal(SIGHUP) => self.reload_files(),
             Command::Target { model, target, change } => match change {
                 Change::Opened => {

@@ -60,6 +60,7 @@ impl Shard {
     }
 
     pub fn drop_attempts(&mut self, active: &mut Active) {
+        self.drop_usage(active);
         for (_, up) in std::mem::take(&mut active.attempts) {
             self.drop_up(up);
         }

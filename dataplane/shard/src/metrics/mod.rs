@@ -19,6 +19,7 @@ use tollgate_engine::{
     routing::load::ModelLoad,
 };
 
+use crate::spool::Counts;
 use beside::Beside;
 pub use beside::HedgeCounts;
 use labels::{LabelId, Labels, NONE, Words};
@@ -133,6 +134,8 @@ pub struct ShardMetrics {
     busy: Busy,
     events: Events,
     beside: Beside,
+    /// As the spool counts them.
+    pub usage_records: Counts,
 }
 
 /// Things that go wrong beside requests.
@@ -181,6 +184,7 @@ impl ShardMetrics {
             busy: Busy::default(),
             events: Events::default(),
             beside: Beside::default(),
+            usage_records: Counts::default(),
         }
     }
 

@@ -56,6 +56,7 @@ pub const TOKENS: Family = counter(
     "tollgate_tokens_total",
     "Tokens as providers reported them, in disjoint classes.",
 );
+pub const USAGE_RECORDS: Family = counter("tollgate_usage_records_total", "Usage records, by what became of them.");
 pub const COST: Family = counter(
     "tollgate_cost_usd_total",
     "What calls cost, by the prices that are known.",
@@ -151,13 +152,14 @@ pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of 
 
 /// All of them, in the order they are told.
 #[cfg(test)]
-pub const ALL: [Family; 34] = [
+pub const ALL: [Family; 35] = [
     REQUESTS,
     REQUEST_DURATION,
     GATEWAY_DURATION,
     FIRST_TOKEN,
     TOKENS,
     COST,
+    USAGE_RECORDS,
     REJECTED,
     REPLAYED,
     ATTEMPTS,

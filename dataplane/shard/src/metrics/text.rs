@@ -86,6 +86,7 @@ pub fn render(totals: &Totals, process: &Process) -> String {
     page.upstream(totals);
     page.beside(totals);
     page.overload(totals);
+    page.usage_records(totals);
     page.shards(totals);
     page.process(process);
     page.text
@@ -179,6 +180,13 @@ impl Page {
                 ];
                 self.sample(names::TARGET_LIMIT.name, &labels, limit);
             }
+        }
+    }
+
+    fn usage_records(&mut self, totals: &Totals) {
+        self.head(names::USAGE_RECORDS);
+        for (state, count) in totals.usage_records.by_state() {
+            self.sample(names::USAGE_RECORDS.name, &[("state", state)], count);
         }
     }
 

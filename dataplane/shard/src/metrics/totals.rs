@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tollgate_config::link::{ModelStatus, Quantiles, ShardStatus};
 
+use crate::spool::Counts;
+
 use super::{ATTEMPT_OUTCOMES, Events, Latency, Requests, ShardMetrics, Used, beside::BesideTotals, overload::Loads};
 
 /// Statuses from here on are failures of ours or the provider's.
@@ -49,6 +51,7 @@ pub struct Totals {
     pub(super) gateway: Latency,
     pub(super) first_token: Latency,
     pub(super) beside: BesideTotals,
+    pub(super) usage_records: Counts,
     pub(super) shards: Vec<ShardTotals>,
 }
 
@@ -106,6 +109,7 @@ impl Totals {
         self.gateway.add(&shard.gateway);
         self.first_token.add(&shard.first_token);
         self.beside.add(shard);
+        self.usage_records.add(&shard.usage_records);
         self.shards.push(ShardTotals {
             status: ShardStatus {
                 id: shard.id,

@@ -142,7 +142,13 @@ impl Shard {
                     attempt,
                     endpoint,
                     fresh,
-                } => self.dial(Whose::Detached(id), active, *attempt, endpoint.0, *fresh),
+                } => {
+                    if matches!(self.detached.get(id).map(|one| one.purpose), Some(Purpose::Shadow)) {
+                        // A provider bills it as it does any other.
+                        self.open_usage(active);
+                    }
+                    self.dial(Whose::Detached(id), active, *attempt, endpoint.0, *fresh);
+                }
                 Action::SendUp {
                     attempt,
                     lines,

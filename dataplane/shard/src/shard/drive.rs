@@ -200,7 +200,10 @@ impl Shard {
                     attempt,
                     endpoint,
                     fresh,
-                } => self.dial(Whose::Client(id), active, *attempt, endpoint.0, *fresh),
+                } => {
+                    self.open_usage(active);
+                    self.dial(Whose::Client(id), active, *attempt, endpoint.0, *fresh);
+                }
                 Action::SendUp {
                     attempt,
                     lines,
@@ -263,6 +266,30 @@ impl Shard {
         if let (Some(client), Some(running)) = (active.client, &self.running) {
             let access_log = &running.pin().snapshot.document.access_log;
             self.log.write(access_log, self.clock.unix_ms(), client, &record);
+        }
+        if let Some(opened) = active.opened.take() {
+            let record = active.exchange.record();
+            self.spool
+                .close(opened, &record, self.clock.unix_ms(), self.clock.now());
+            self.local.usage_full = self.spool.is_full();
+        }
+    }
+
+    /// Before a call's first byte goes up: from now on it leaves a record, whatever happens.
+    pub fn open_usage(&mut self, active: &mut Active) {
+        if active.opened.is_none() {
+            let record = active.exchange.record();
+            let opened = self.spool.open(&record, self.clock.unix_ms(), self.clock.now());
+            active.opened = Some(opened);
+            self.local.usage_full = self.spool.is_full();
+        }
+    }
+
+    /// An exchange that ended without settling, as only a panic makes one, still leaves its record.
+    pub fn drop_usage(&mut self, active: &mut Active) {
+        if let Some(opened) = active.opened.take() {
+            self.spool.drop_call(opened, self.clock.unix_ms(), self.clock.now());
+            self.local.usage_full = self.spool.is_full();
         }
     }
 }

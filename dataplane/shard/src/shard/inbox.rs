@@ -50,6 +50,10 @@ impl Shard {
             ToShard::Listen { name, socket, .. } => self.listen(name, socket),
             ToShard::Unlisten { name } => self.unlisten(&name),
             ToShard::Connection { socket, peer, listener } => self.welcome(socket, peer, listener.into()),
+            ToShard::Segment(segment) => {
+                self.spool.take(segment, self.clock.now());
+                self.local.usage_full = self.spool.is_full();
+            }
             ToShard::Token(id, token) => self.local.tokens.put(id, &token),
             ToShard::Stats(reply) => {
                 let in_flight = self.downs.iter().filter(|down| down.in_flight()).count();
@@ -58,6 +62,7 @@ impl Shard {
                 if let Some(running) = &self.running {
                     self.metrics.loads = load::loads(&running.pin().snapshot, &self.local.routing);
                 }
+                self.metrics.usage_records = self.spool.counts;
                 let _ = reply.try_send(Box::new(self.metrics.clone()));
             }
             ToShard::Resolved {
