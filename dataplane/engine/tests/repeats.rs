@@ -5,16 +5,17 @@
 
 mod rig;
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use rig::{Did, Rig, body_of, dialled, document, header, reply};
 use tollgate_config::{
     Document,
-    document::{IDEMPOTENCY_PARTS, Idempotency},
+    document::{IDEMPOTENCY_PARTS, Idempotency, Limit, LimitMode, Period, Unit, Window},
 };
 use tollgate_engine::{
     Input, Repeats,
     exchange::UpstreamFault,
+    limits::LocalLimits,
     outputs::ReplyFraming,
     repeats::{Part, Parts},
 };
@@ -335,4 +336,26 @@ fn bad_keys_are_refused() {
         );
     }
     assert_eq!(dialled(&call(&mut node[0], &"k".repeat(255), CHAT)).len(), 1);
+}
+
+#[test]
+fn a_repeat_counts_against_no_limit() {
+    let mut document = document();
+    document.keys[0].1.limits = vec![Limit {
+        unit: Unit::Requests,
+        amount: 1,
+        window: Window::Calendar(Period::Month),
+        mode: LimitMode::Enforce,
+    }];
+    let mut node = node(document, 2);
+    let balances = Arc::clone(&node[0].local.limits.balances);
+    node[1].local.limits = LocalLimits::new(balances);
+    let [first, second] = &mut node[..] else { panic!() };
+    call(first, "a", CHAT);
+    assert_eq!(call(second, "a", CHAT), [], "it waits, whatever is left");
+    answered(first);
+    let did = second.expire();
+    assert_replayed(second, &did, ANSWER);
+    assert_eq!(reply(&call(second, "b", CHAT)).0, 429, "another call is one too many");
+    assert_eq!(reply(&call(first, "b", CHAT)).0, 429, "and is not remembered");
 }

@@ -278,6 +278,24 @@ impl Shard {
         self.take_turns();
         // Upstream first: requests on their way are worth more than answers already made.
         self.flush_ups();
+        self.flush_downs();
+        if !self.detached_due.is_empty() {
+            self.begin_copies();
+        }
+        // One that came to nothing may have left room to others.
+        if !self.turns.is_empty() {
+            self.take_turns();
+            self.flush_downs();
+        }
+        // Of requests that began meanwhile.
+        self.flush_ups();
+        self.log.idle();
+        if let Some(reply) = self.draining.take_if(|_| self.downs.len() == 0) {
+            let _ = reply.try_send(self.id);
+        }
+    }
+
+    fn flush_downs(&mut self) {
         let mut index = 0;
         // Finishing one may make another dirty.
         while let Some(&id) = self.dirty_downs.get(index) {
@@ -287,15 +305,6 @@ impl Shard {
             self.take_turns();
         }
         self.dirty_downs.clear();
-        if !self.detached_due.is_empty() {
-            self.begin_copies();
-        }
-        // Of requests that began meanwhile.
-        self.flush_ups();
-        self.log.idle();
-        if let Some(reply) = self.draining.take_if(|_| self.downs.len() == 0) {
-            let _ = reply.try_send(self.id);
-        }
     }
 
     fn flush_ups(&mut self) {

@@ -62,6 +62,9 @@ pub(crate) fn told(exchange: &mut Exchange, io: &mut Io<'_>, status: u16, retry_
     if credentials::is_at_fault(status) {
         credentials::rest(exchange, io, target, (status, retry_after_ms));
     }
+    if let Some(bounds) = &route.overload {
+        overload::answered(exchange, io, (route, target, bounds), status);
+    }
     match status {
         500.. => failed(exchange, io),
         TOO_MANY_REQUESTS => note_latency(exchange, io, route, target, UNANSWERED_NS),

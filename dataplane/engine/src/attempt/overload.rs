@@ -53,8 +53,13 @@ pub(super) fn has_room(io: &Io<'_>, route: &Route, target: &Target) -> bool {
 pub(super) fn wait_for_turn(exchange: &mut Exchange, io: &mut Io<'_>, route: &Route) {
     let Some(bounds) = &route.overload else { return };
     if exchange.facts.is_detached() {
-        // Nobody waits for it.
-        return shed(exchange, io, route);
+        // Nobody waits for it, and nobody is told that it was refused.
+        let priority = class(exchange);
+        let kind = Kind::Overloaded {
+            priority,
+            retry_after_s: 1,
+        };
+        return exchange.refuse(Failure::gateway(kind), io);
     }
     let class = class(exchange);
     let targets = exchange.call.order.as_slice()[exchange.call.place..].iter();

@@ -16,7 +16,8 @@ const OWN: [&[u8]; 5] = [
     header::SERVER_TIMING,
     header::COST_USD,
 ];
-const CORS: &[u8] = b"access-control-";
+/// And those that begin like this.
+const OWN_FAMILIES: [&[u8]; 2] = [b"access-control-", b"x-ratelimit-"];
 
 #[derive(Debug, Default)]
 pub(super) struct Kept {
@@ -84,7 +85,7 @@ fn shared_lines(lines: &[u8]) -> Vec<u8> {
             .is_some_and(|start| start.eq_ignore_ascii_case(name))
     };
     let own = |line: &[u8]| {
-        named(line, CORS)
+        OWN_FAMILIES.iter().any(|family| named(line, family))
             || OWN
                 .iter()
                 .any(|name| named(line, name) && line.get(name.len()) == Some(&b':'))
@@ -138,7 +139,7 @@ mod tests {
     #[test]
     fn lines_of_one_answer_alone_are_left_out() {
         let lines =
-            b"content-type: application/json\r\nX-Request-Id: 1\r\nserver-timing: gw;dur=0.1\r\nx-tollgate-attempts: \
+            b"content-type: application/json\r\nX-Request-Id: 1\r\nserver-timing: gw;dur=0.1\r\nx-ratelimit-limit-requests: 9\r\nx-tollgate-attempts: \
                       1\r\naccess-control-allow-origin: *\r\nrequest-id: 2\r\nrequest-ids: 3\r\n";
         let shared = String::from_utf8(shared_lines(lines)).expect("text");
         assert_eq!(

@@ -121,6 +121,9 @@ impl Shard {
                 if let (Some(pinned), false) = (active.exchange.pinned(), out.changes.is_empty()) {
                     self.tell_changes(pinned, &out.changes);
                 }
+                if !out.sheds.is_empty() {
+                    self.tell_sheds(active, &out.sheds);
+                }
                 self.perform_detached(id, active, &out)
             }
             Err(()) => {

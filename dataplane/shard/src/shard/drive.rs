@@ -171,7 +171,7 @@ impl Shard {
     }
 
     /// Models that begin to refuse calls for want of room, or have ceased to: for the control thread to tell.
-    fn tell_sheds(&self, active: &Active, sheds: &[ShedChange]) {
+    pub(super) fn tell_sheds(&self, active: &Active, sheds: &[ShedChange]) {
         let Some(pinned) = active.exchange.pinned() else { return };
         for told in sheds {
             if let Some((name, _)) = pinned.snapshot.document.models.get(told.model) {
