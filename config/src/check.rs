@@ -3,6 +3,7 @@
 mod auth;
 mod client_side;
 mod date;
+mod grants;
 mod identities;
 mod models;
 mod names;
@@ -10,8 +11,10 @@ mod node;
 mod prices;
 mod providers;
 mod routing;
+mod tiers;
 mod url;
 mod values;
+mod when;
 
 use serde_json::Value;
 
@@ -81,11 +84,13 @@ fn document(root: &Node) -> Document {
     document.models = fields.named("models", names::model_name, |node| models::model(node, &names));
     if let Some(node) = fields.get("models") {
         models::refuse_cycles(&node, &document.models);
+        tiers::refuse_unreachable(&node, &document.models);
     }
     document.teams = fields.named("teams", names::name, identities::team);
     document.users = fields.named("users", names::name, |node| identities::user(node, &names));
     document.keys = fields.named("keys", names::name, |node| identities::key(node, &names));
     identities::distinct_secrets(&fields, &document.keys);
+    when::refuse_empty_regions(&fields, root.value);
     document
 }
 

@@ -10,9 +10,13 @@ use crate::{
     prices::PriceList,
 };
 
+mod grants;
 mod routing;
+mod when;
 
-pub use routing::{Breaker, Conditions, Retry, Sticky, Strategy, Tier};
+pub use grants::{Grant, Granted};
+pub use routing::{Affinity, Breaker, Conditions, Retry, Sticky, Strategy, Tier};
+pub use when::{Days, Feature, Features, Hours, Zone};
 
 /// Named entries in document order.
 pub type Named<T> = Vec<(String, T)>;
@@ -222,6 +226,10 @@ pub struct Provider {
     pub headers: Vec<(String, String)>,
     /// What its models cost.
     pub prices: PriceList,
+    /// What it grants us, all keys and models together.
+    pub grants: Vec<Grant>,
+    /// The region in which it keeps what it is sent.
+    pub residency: Option<String>,
 }
 
 impl Provider {
@@ -413,6 +421,8 @@ pub struct Target {
     pub like: Option<String>,
     pub weight: u32,
     pub when: Conditions,
+    /// The region that it is in, where that is not its provider's `residency`.
+    pub region: Option<String>,
 }
 
 impl Default for Target {
@@ -423,6 +433,7 @@ impl Default for Target {
             like: None,
             weight: 1,
             when: Conditions::default(),
+            region: None,
         }
     }
 }
@@ -437,6 +448,8 @@ impl Target {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Team {
     pub cost_center: Option<String>,
+    /// The regions that its calls may go to; empty: everywhere.
+    pub residency: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -458,6 +471,10 @@ pub struct Key {
     /// The `/providers/…` paths.
     pub pass_through: bool,
     pub batches: bool,
+    /// The regions that its calls may go to; empty: everywhere.
+    pub residency: Vec<String>,
+    /// It may ask why its calls went where they did.
+    pub explain: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -103,8 +103,16 @@ pub static PROVIDER: Section = Section {
         "tls",
         "headers",
         "prices",
+        "limits",
+        "residency",
     ],
-    not_yet: &["limits"],
+    not_yet: &[],
+};
+
+pub static GRANT: Section = Section {
+    path: "providers.*.limits.*",
+    now: &["requests", "tokens", "per"],
+    not_yet: &[],
 };
 
 pub static PRICES: Section = Section {
@@ -235,6 +243,7 @@ pub static MODEL: Section = Section {
     now: &[
         "strategy",
         "sticky",
+        "affinity",
         "targets",
         "tiers",
         "retry",
@@ -248,20 +257,36 @@ pub static MODEL: Section = Section {
 
 pub static TARGET: Section = Section {
     path: "models.*.targets.*",
-    now: &["provider", "model", "like", "weight", "when"],
+    now: &["provider", "model", "like", "weight", "when", "region"],
     not_yet: &["tier", "examples", "default"],
 };
 
 pub static TIER: Section = Section {
     path: "models.*.tiers.*",
-    now: &["strategy", "sticky", "targets"],
+    now: &["strategy", "sticky", "affinity", "targets"],
     not_yet: &[],
 };
 
 pub static WHEN: Section = Section {
     path: "models.*.targets.*.when",
-    now: &["keys", "teams", "users", "tags", "headers", "min_body", "max_body"],
-    not_yet: &[],
+    now: &[
+        "keys",
+        "teams",
+        "users",
+        "tags",
+        "headers",
+        "min_body",
+        "max_body",
+        "features",
+        "without",
+        "min_tokens",
+        "max_tokens",
+        "max_cost",
+        "hours",
+        "days",
+        "zone",
+    ],
+    not_yet: &["margin", "spent_share"],
 };
 
 pub static BREAKER: Section = Section {
@@ -288,7 +313,7 @@ pub static RETRY: Section = Section {
 
 pub static TEAM: Section = Section {
     path: "teams.*",
-    now: &["cost_center"],
+    now: &["cost_center", "residency"],
     not_yet: &["limits"],
 };
 
@@ -310,6 +335,8 @@ pub static KEY: Section = Section {
         "loopback_only",
         "pass_through",
         "batches",
+        "residency",
+        "explain",
     ],
     not_yet: &["limits", "priority"],
 };
@@ -324,6 +351,7 @@ pub static SECTIONS: &[&Section] = &[
     &CORS,
     &ADMIN,
     &PROVIDER,
+    &GRANT,
     &AUTH,
     &AUTH_AWS,
     &AUTH_GOOGLE,

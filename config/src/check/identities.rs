@@ -8,7 +8,7 @@ use super::{
     date,
     names::{self, Names},
     node::{Fields, Node},
-    values,
+    values, when,
 };
 use crate::{
     document::{Key, KeySecret, Named, Team, User},
@@ -21,6 +21,7 @@ pub fn team(node: &Node) -> Option<Team> {
     let fields = Fields::open(node, &keys::TEAM)?;
     Some(Team {
         cost_center: fields.read("cost_center", values::text),
+        residency: fields.read("residency", when::regions).unwrap_or_default(),
     })
 }
 
@@ -49,6 +50,8 @@ pub fn key(node: &Node, names: &Names) -> Option<Key> {
         loopback_only,
         pass_through,
         batches,
+        residency: fields.read("residency", when::regions).unwrap_or_default(),
+        explain: fields.read("explain", values::boolean).unwrap_or(false),
     })
 }
 

@@ -8,6 +8,7 @@ mod harness;
 mod basics;
 mod bodies;
 mod bytes;
+mod choosing;
 mod config;
 mod crowd;
 mod cuts;

@@ -1,10 +1,12 @@
 //! The state of a model call: its attempts so far, the one under way, and what is waited for.
 
+use std::sync::Arc;
+
 use tollgate_config::document::Dialect;
 use tollgate_dialect::{embed, translate::Sent};
 
 use crate::{
-    Tick, attempt::takeover::Suspect, failure::Waited, outputs::AttemptId, record::AttemptOutcome, routing::Order,
+    Tick, attempt::takeover::Suspect, failure::Waited, outputs::AttemptId, record::AttemptOutcome, routing::{Order, grants::Grants},
     snapshot::TargetModel, upward::Single,
 };
 
@@ -32,6 +34,10 @@ pub(crate) struct Call {
     /// Models that took over from the one asked for, so far, and the tries before the last one did.
     pub taken_over: u8,
     pub tried_before: u8,
+    /// What of its provider's limits the attempt under way took: tokens beside the request.
+    pub granted: Option<(Arc<Grants>, u64)>,
+    /// Why the call goes where it goes, for a client that may ask: JSON without its end.
+    pub told: Option<Box<str>>,
     /// An error answer that may make another model take over.
     pub suspect: Option<Box<Suspect>>,
     /// The request carries what this provider signed, or names what lives there: no other is tried.

@@ -4,6 +4,7 @@ mod render;
 
 use std::borrow::Cow;
 
+use tollgate_config::document::Grant;
 use tollgate_wire::{http1::read::BadHead, json::cursor::BadJson, multipart::BadForm};
 
 use crate::{
@@ -105,6 +106,14 @@ pub enum Kind {
     NotOffered,
     /// Each target has a `when` that does not hold for this call.
     NotForThisCall,
+    /// No target is in a region that the call may go to.
+    OutsideRegion,
+    /// Nothing is left of what the provider grants.
+    ProviderLimit {
+        provider: Box<str>,
+        grant: Grant,
+        wait_ms: u64,
+    },
     NoTarget,
     /// Nothing proves to the provider who calls.
     NoCredential {
@@ -176,7 +185,8 @@ impl Kind {
             Kind::NotServedYet | Kind::Websocket | Kind::NotOffered => 501,
             Kind::ListNotServed | Kind::NoIdSecret { .. } => 501,
             Kind::CacheMiss | Kind::UpstreamTimeout(_) => 504,
-            Kind::NotForThisCall => 403,
+            Kind::NotForThisCall | Kind::OutsideRegion => 403,
+            Kind::ProviderLimit { .. } => 429,
             Kind::NoTarget | Kind::NoCredential { .. } => 503,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => 502,
             Kind::Internal(_) => 500,
@@ -208,10 +218,19 @@ impl Kind {
             Kind::ListNotServed | Kind::NoIdSecret { .. } => code::NOT_SUPPORTED,
             Kind::CacheMiss => code::CACHE_MISS,
             Kind::UpstreamTimeout(_) => code::UPSTREAM_TIMEOUT,
-            Kind::NotForThisCall => code::MODEL_NOT_ALLOWED,
+            Kind::NotForThisCall | Kind::OutsideRegion => code::MODEL_NOT_ALLOWED,
+            Kind::ProviderLimit { .. } => code::RATE_LIMIT_EXCEEDED,
             Kind::NoTarget | Kind::NoCredential { .. } => code::NO_HEALTHY_TARGET,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => code::UPSTREAM_ERROR,
             Kind::Internal(_) => code::INTERNAL_ERROR,
+        }
+    }
+
+    /// After how long another try has something to hope for.
+    pub(crate) fn retry_after_ms(&self) -> Option<u64> {
+        match self {
+            Kind::ProviderLimit { wait_ms, .. } => Some(*wait_ms),
+            _ => None,
         }
     }
 

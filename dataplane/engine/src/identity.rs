@@ -1,6 +1,8 @@
 //! Keys by the SHA-256 of their secret: those of the document and those of the identity store, in one immutable table
 //! that a change replaces. Sharing between table versions keeps a small change cheap beside 100,000 keys.
 
+mod teams;
+
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
@@ -20,6 +22,7 @@ use crate::{
     patterns::Patterns,
     snapshot::{Secrets, pointer, secret_text},
 };
+use teams::{Labels, Teams};
 
 type Digest = [u8; 32];
 
@@ -38,6 +41,10 @@ pub(crate) struct KeyEntry {
     pub pass_through: bool,
     /// It may use `/v1/batches`.
     pub batches: bool,
+    /// Labels of regions; its calls may go where each list has the target's. Mostly there is no list.
+    pub residency: Box<[Labels]>,
+    /// It may ask why its calls went where they did.
+    pub explain: bool,
     /// Of the configuration document: the identity store cannot change it.
     of_document: bool,
 }
@@ -76,8 +83,8 @@ pub struct KeyTable {
     /// Tells tables apart, also when one is built where another lay in memory. Zero: the empty table.
     version: u64,
     base: Arc<Keys>,
-    /// The teams of the document's users.
-    teams: Arc<HashMap<Box<str>, Box<str>>>,
+    /// The document's.
+    teams: Arc<Teams>,
     /// Keys that came or changed since `base` was built; their ids follow those of `base`.
     changed: Keys,
     /// Keys of `base` that were changed or removed since.
@@ -87,11 +94,7 @@ pub struct KeyTable {
 impl KeyTable {
     /// The document's keys and the store's; a name or a secret that occurs twice is a problem.
     pub fn build(document: &Document, secrets: &Secrets, stored: &[StoredKey]) -> Result<KeyTable, Vec<Problem>> {
-        let teams: HashMap<Box<str>, Box<str>> = document
-            .users
-            .iter()
-            .filter_map(|(name, user)| Some((name.as_str().into(), user.team.as_deref()?.into())))
-            .collect();
+        let teams = Teams::new(document);
         let mut keys = Keys::default();
         let mut problems = Vec::new();
         let count = document.keys.len() + stored.len();
@@ -247,7 +250,7 @@ fn next_version() -> u64 {
 
 fn add_of_document(
     keys: &mut Keys,
-    teams: &HashMap<Box<str>, Box<str>>,
+    teams: &Teams,
     (name, key): (&str, &Key),
     secrets: &Secrets,
     problems: &mut Vec<Problem>,
@@ -260,21 +263,24 @@ fn add_of_document(
             Err(problem) => return problems.push(problem),
         },
     };
+    let team = teams.team_of(key.team.as_deref(), key.user.as_deref());
     let entry = KeyEntry {
         name: name.into(),
-        team: team_of(teams, key.team.as_deref(), key.user.as_deref()),
+        residency: teams.residency(team.as_deref(), &key.residency),
+        team,
         user: key.user.as_deref().map(Into::into),
         models: Patterns::new(&key.models),
         loopback_only: key.loopback_only,
         pass_through: key.pass_through,
         batches: key.batches,
+        explain: key.explain,
         of_document: true,
     };
     let until_unix_ms = key.expires_unix_s.map_or(u64::MAX, |s| s.saturating_mul(1000));
     insert(keys, entry, &[(digest, until_unix_ms)], &at, problems);
 }
 
-fn add_stored(keys: &mut Keys, teams: &HashMap<Box<str>, Box<str>>, key: &StoredKey, problems: &mut Vec<Problem>) {
+fn add_stored(keys: &mut Keys, teams: &Teams, key: &StoredKey, problems: &mut Vec<Problem>) {
     let at = pointer(&["keys", &key.name]);
     let expires_unix_ms = key.expires_unix_s.map_or(u64::MAX, |s| s.saturating_mul(1000));
     let said = [
@@ -291,14 +297,17 @@ fn add_stored(keys: &mut Keys, teams: &HashMap<Box<str>, Box<str>>, key: &Stored
             }
         }
     }
+    let team = teams.team_of(key.team.as_deref(), key.user.as_deref());
     let entry = KeyEntry {
         name: key.name.as_str().into(),
-        team: team_of(teams, key.team.as_deref(), key.user.as_deref()),
+        residency: teams.residency(team.as_deref(), &[]),
+        team,
         user: key.user.as_deref().map(Into::into),
         models: Patterns::new(&key.models),
         loopback_only: false,
         pass_through: false,
         batches: false,
+        explain: false,
         of_document: false,
     };
     insert(keys, entry, &digests, &at, problems);
@@ -328,10 +337,6 @@ fn insert(keys: &mut Keys, entry: KeyEntry, digests: &[(Digest, u64)], at: &str,
     }
     keys.by_name.insert(entry.name.clone(), index);
     keys.entries.push(entry);
-}
-
-fn team_of(teams: &HashMap<Box<str>, Box<str>>, team: Option<&str>, user: Option<&str>) -> Option<Box<str>> {
-    team.map(Into::into).or_else(|| teams.get(user?).cloned())
 }
 
 fn parse_hex(hex: &str) -> Option<Digest> {

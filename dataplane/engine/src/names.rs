@@ -17,6 +17,7 @@ pub(crate) mod code {
     pub const UPSTREAM_ERROR: &str = "upstream_error";
     pub const UPSTREAM_TIMEOUT: &str = "upstream_timeout";
     pub const NO_HEALTHY_TARGET: &str = "no_healthy_target";
+    pub const RATE_LIMIT_EXCEEDED: &str = "rate_limit_exceeded";
     pub const INTERNAL_ERROR: &str = "internal_error";
 }
 
@@ -28,6 +29,7 @@ pub(crate) mod header {
     pub const MODEL: &[u8] = b"x-tollgate-model";
     pub const ATTEMPTS: &[u8] = b"x-tollgate-attempts";
     pub const COST_USD: &[u8] = b"x-tollgate-cost-usd";
+    pub const EXPLAIN: &[u8] = b"x-tollgate-explain";
     pub const SERVER_TIMING: &[u8] = b"server-timing";
     pub const DROPPED: &[u8] = b"x-tollgate-dropped";
     pub const ESTIMATED: &[u8] = b"x-tollgate-estimated";

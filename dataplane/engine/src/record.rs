@@ -74,3 +74,28 @@ pub enum AttemptOutcome {
     BadAnswer,
     Cancelled,
 }
+
+impl AttemptOutcome {
+    pub const ALL: [Self; 7] = [
+        Self::Ok,
+        Self::Status,
+        Self::Connect,
+        Self::Timeout,
+        Self::Disconnect,
+        Self::BadAnswer,
+        Self::Cancelled,
+    ];
+
+    /// As metrics and explanations have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Status => "status",
+            Self::Connect => "connect",
+            Self::Timeout => "timeout",
+            Self::Disconnect => "disconnect",
+            Self::BadAnswer => "bad_answer",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}

@@ -12,7 +12,9 @@ use tollgate_wire::json::edit;
 use super::{Culprit, Failure, Kind, Waited};
 use crate::{
     exchange::{ClientFault, Exchange, UpstreamFault},
-    passing, relay, speaks,
+    passing, relay,
+    routing::residency,
+    speaks,
     stages::authorize,
 };
 
@@ -79,7 +81,7 @@ pub(crate) fn fault(exchange: &Exchange, failure: &Failure) -> Fault {
         code: Some(failure.kind.code().to_owned()),
         message: message(exchange, failure).into_owned(),
         param: failure.kind.param().map(str::to_owned),
-        retry_after_ms: None,
+        retry_after_ms: failure.kind.retry_after_ms(),
     }
 }
 
@@ -188,6 +190,20 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
         Kind::NotForThisCall => {
             format!("Every target of the model '{asked}' has a `when` that does not hold for this call.").into()
         }
+        Kind::OutsideRegion => outside_region(exchange).into(),
+        Kind::ProviderLimit {
+            provider,
+            grant,
+            wait_ms,
+        } => format!(
+            "The provider '{provider}' grants this gateway {} {} in {} s, and nothing of that is left for this call; try \
+             again in {} s.",
+            grant.most,
+            grant.of.name(),
+            grant.per_ms.div_ceil(1_000),
+            wait_ms.div_ceil(1_000)
+        )
+        .into(),
         Kind::NotOffered => format!(
             "No target of the model '{asked}' serves this path: their providers have no such call. GET /v1/models \
              lists the models this API key may use."
@@ -205,6 +221,15 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
             upstream_message(exchange, kind).into()
         }
     }
+}
+
+fn outside_region(exchange: &Exchange) -> String {
+    let regions = residency::words(exchange);
+    let what = match exchange.facts.direct {
+        Some(_) => "The provider of this call".to_owned(),
+        None => format!("No target of the model '{}'", exchange.facts.model_asked),
+    };
+    format!("{what} is in a region that this call may go to: {regions}.")
 }
 
 fn too_large(max_bytes: u64) -> String {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use tollgate_config::{
-    document::{Breaker, Sticky, Strategy},
+    document::{Affinity, Breaker, Sticky, Strategy},
     fnv::Fnv,
     money::PicoUsd,
     prices::{Counts, ServiceTier},
@@ -16,7 +16,7 @@ use tollgate_wire::{
     },
 };
 
-use super::{Luck, Routing, health::Standing, latency::Class, prefixes::Prefixes, state::ModelState};
+use super::{Luck, Routing, affinity, health::Standing, latency::Class, needs, prefixes::Prefixes, state::ModelState};
 use crate::{
     Tick,
     exchange::{Exchange, Io},
@@ -33,6 +33,8 @@ const ALIKE: f64 = 0.1;
 pub(crate) struct Order {
     at: [u8; MAX_TARGETS],
     len: u8,
+    /// How the prompt begins decided who comes first.
+    pub by_prefix: bool,
 }
 
 impl Default for Order {
@@ -40,6 +42,7 @@ impl Default for Order {
         Self {
             at: [0; MAX_TARGETS],
             len: 0,
+            by_prefix: false,
         }
     }
 }
@@ -60,6 +63,13 @@ impl Order {
         }
     }
 
+    /// Moves whoever has this place before all others.
+    pub fn move_first(&mut self, place: usize) {
+        if let Some(until) = self.at.get_mut(..=place) {
+            until.rotate_right(1);
+        }
+    }
+
     pub fn push(&mut self, target: usize) {
         if let Some(place) = self.at.get_mut(usize::from(self.len)) {
             *place = target as u8;
@@ -73,19 +83,20 @@ impl Order {
 pub(crate) struct Tier {
     pub strategy: Strategy,
     pub sticky: Option<Sticky>,
+    pub affinity: Option<Affinity>,
     pub targets: Range<usize>,
 }
 
 /// What sorts targets: whose turn by health, then by tier, then by strategy.
 #[derive(Clone, Copy, Debug)]
-struct Rank {
-    turn: Turn,
-    tier: u8,
-    score: f64,
+pub(super) struct Rank {
+    pub turn: Turn,
+    pub tier: u8,
+    pub score: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Turn {
+pub(super) enum Turn {
     Well,
     /// Not quite well again: the share of calls that it does not get yet.
     Spared,
@@ -93,10 +104,10 @@ enum Turn {
 }
 
 /// What is asked of all targets alike.
-struct Asked<'a> {
-    now: Tick,
+pub(super) struct Asked<'a> {
+    pub now: Tick,
     class: Class,
-    routing: &'a Routing,
+    pub routing: &'a Routing,
     unix_ms: u64,
     /// Where a strategy reckons cost.
     reckoning: Option<Reckoning>,
@@ -111,7 +122,7 @@ pub(crate) struct Reckoning {
 }
 
 /// Bytes of a prompt's token, about: the same for all targets, so that it decides nothing by itself.
-const BYTES_A_TOKEN: usize = 4;
+pub(crate) const BYTES_A_TOKEN: usize = 4;
 /// An answer's tokens where none was seen yet and the call sets no bound.
 const USUAL_OUTPUT_TOKENS: u64 = 300;
 
@@ -134,6 +145,11 @@ impl Reckoning {
         }
     }
 
+    /// What the call is expected to use of a limit of tokens.
+    pub fn tokens(&self) -> u64 {
+        ((self.body_bytes / BYTES_A_TOKEN) as u64).saturating_add(self.output_tokens)
+    }
+
     /// What the call is expected to cost at a target; `None` where no price is known.
     pub fn cost(&self, target: &Target, routing: &Routing, (now, unix_ms): (Tick, u64)) -> Option<PicoUsd> {
         let seen = routing.look(target).and_then(|state| state.seen.as_ref());
@@ -150,13 +166,17 @@ impl Reckoning {
     }
 }
 
-/// The order of those that `serves` admits.
+/// The order of those that `serves` admits, without those that are known to lack what the call asks for.
 pub(crate) fn order(exchange: &Exchange, io: &Io<'_>, route: &Route, serves: impl Fn(&Target) -> bool) -> Order {
     let mut order = Order::default();
     for (index, target) in route.targets.iter().enumerate() {
         if serves(target) {
             order.push(index);
         }
+    }
+    if order.len > 1 {
+        let body = exchange.admitted.body(io.body);
+        order.retain(|index| needs::lacking(body, route.targets[index].facts).is_none());
     }
     if order.len <= 1 {
         return order;
@@ -206,6 +226,10 @@ pub(crate) fn order(exchange: &Exchange, io: &Io<'_>, route: &Route, serves: imp
     };
     order.at[..usize::from(order.len)].sort_by(by_rank);
     better_of_two(&mut order, &ranks, route, &asked, &mut luck);
+    if route.draws {
+        let prefixes = Prefixes::of(exchange.admitted.body(io.body));
+        affinity::draw(&mut order, &ranks, route, &asked, &prefixes);
+    }
     probe_first(&mut order, &ranks, &standings, route, io.now);
     order
 }
@@ -260,7 +284,9 @@ fn score(strategy: Strategy, (index, target): (usize, &Target), asked: &Asked<'_
             f64::from(busy + 1) / f64::from(target.weight.max(1)) + tie_break(luck)
         }
         Strategy::Headroom => {
-            let left = state.map_or(1_000, |state| state.headroom.per_mille(asked.now));
+            let told = state.map_or(1_000, |state| state.headroom.per_mille(asked.now));
+            let granted = target.grants.as_ref();
+            let left = granted.map_or(told, |grants| grants.per_mille(asked.now).min(told));
             -f64::from(left) + tie_break(luck)
         }
         Strategy::LowestCost => {
@@ -332,7 +358,7 @@ fn better_of_two(order: &mut Order, ranks: &[Rank; MAX_TARGETS], route: &Route, 
     } else {
         other
     };
-    order.at[..=better].rotate_right(1);
+    order.move_first(better);
 }
 
 /// A target whose cooldown is over is asked first by one call, where it would be asked at all if it were well, and another
@@ -357,7 +383,7 @@ fn probe_first(
         asked && route.targets[index].health.take_probe(now)
     });
     if let Some(place) = probed {
-        order.at[..=place].rotate_right(1);
+        order.move_first(place);
     }
 }
 

@@ -1,13 +1,16 @@
 //! Which target next: order, health, budgets. Pure: time and luck come in, an order of targets comes out.
 
+mod affinity;
 pub mod budget;
 pub(crate) mod choose;
 pub(crate) mod conditions;
+pub(crate) mod grants;
 pub mod health;
 pub(crate) mod latency;
 mod limits;
 pub(crate) mod needs;
 pub(crate) mod prefixes;
+pub(crate) mod residency;
 pub(crate) mod slots;
 mod state;
 mod window;

@@ -18,6 +18,11 @@ pub(crate) struct Prefixes {
 }
 
 impl Prefixes {
+    /// The hash that all prompts have in common whose first bytes are the same; none of a prompt that is too short to be kept.
+    pub fn shortest(&self) -> Option<u64> {
+        self.hashes[..self.count].first().copied()
+    }
+
     pub fn of(body: &[u8]) -> Self {
         let mut prefixes = Self::default();
         let (mut hash, mut from) = (0x9e37_79b9_7f4a_7c15, 0);

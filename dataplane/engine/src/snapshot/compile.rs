@@ -1,6 +1,6 @@
 //! Document and secrets → snapshot, or all that is wrong.
 
-use std::net::Ipv6Addr;
+use std::{net::Ipv6Addr, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hashbrown::HashMap;
@@ -18,7 +18,7 @@ use super::{
     references::{pointer, secret_text},
     routes,
 };
-use crate::routing::Slots;
+use crate::routing::{Slots, grants::Grants};
 
 /// More providers than an `EndpointId` can name.
 const MAX_PROVIDERS: usize = u16::MAX as usize;
@@ -60,13 +60,15 @@ pub fn compile_after(
         .collect();
     let models = ModelNames::new(&document.models);
     let mut slots = before.successor();
+    let grants: Vec<_> = document.providers.iter().map(|entry| granted_by(entry, before, &mut slots)).collect();
+    let mut places = routes::Places {
+        before,
+        slots: &mut slots,
+        models: &models,
+        grants: &grants,
+    };
     let mut routes = Vec::with_capacity(document.models.len());
     for (name, model) in &document.models {
-        let mut places = routes::Places {
-            before,
-            slots: &mut slots,
-            models: &models,
-        };
         routes.push(routes::compile(
             (name, model),
             &providers,
@@ -78,7 +80,7 @@ pub fn compile_after(
     drop(providers);
     // For `/providers/{name}/…`: each provider is its own only target, behind the models' routes.
     for (index, (name, _)) in document.providers.iter().enumerate() {
-        routes.push(routes::direct((index, name), before, &mut slots));
+        routes.push(routes::direct((index, name), &mut places));
     }
     if !problems.is_empty() {
         return Err(problems);
@@ -98,6 +100,11 @@ pub fn compile_after(
         cors,
         slots,
     })
+}
+
+/// What a provider grants, with what is known of it from before.
+fn granted_by((name, provider): &(String, Provider), before: &Slots, slots: &mut Slots) -> Option<Arc<Grants>> {
+    Grants::new(&provider.grants, |bucket| slots.grant(before, format!("{name}\n{bucket}")))
 }
 
 fn compile_upstream(

@@ -12,7 +12,7 @@ use tollgate_dialect::{quirks::Quirks, sign::AwsKeys};
 use super::{CallPath, ids::Ids, names::ModelId};
 use crate::{
     access::{AccessTokens, Lack},
-    routing::{choose::Tier, conditions::Conditions, health::TargetHealth},
+    routing::{choose::Tier, conditions::Conditions, grants::Grants, health::TargetHealth},
 };
 
 /// A provider, ready to be written to.
@@ -114,6 +114,14 @@ pub(crate) struct Route {
     pub reckons: bool,
     /// A strategy goes by what is left of the provider's limits.
     pub reads_limits: bool,
+    /// Calls are drawn to targets by how their prompts begin.
+    pub draws: bool,
+    /// It is of use to know how long the model's answers are.
+    pub learns_output: bool,
+    /// A target's conditions go by what a call asks for.
+    pub judges_features: bool,
+    /// A target's conditions go by what a call is expected to cost.
+    pub caps_cost: bool,
 }
 
 pub(crate) struct Target {
@@ -126,6 +134,9 @@ pub(crate) struct Target {
     pub weight: u32,
     /// None: for all calls.
     pub when: Option<Box<Conditions>>,
+    pub region: Option<Box<str>>,
+    /// What its provider grants; the same of all its provider's targets.
+    pub grants: Option<Arc<Grants>>,
     /// Where a shard keeps what it knows of the target.
     pub slot: u32,
     pub health: Arc<TargetHealth>,
@@ -135,6 +146,13 @@ pub(crate) struct Target {
     pub priced: Priced,
     /// What the catalogue knows of it; none where only the call names it.
     pub facts: Option<&'static ModelFacts>,
+}
+
+impl Target {
+    /// Is it of use to know how many tokens its answers have?
+    pub fn wants_output(&self) -> bool {
+        self.grants.as_ref().is_some_and(|grants| grants.count_tokens())
+    }
 }
 
 /// The provider's name of the model.

@@ -1,6 +1,7 @@
 //! settle: whatever ended an exchange, its record becomes final here, once.
 
 use crate::{
+    attempt,
     call::SentModel,
     cost,
     exchange::{Exchange, Io},
@@ -24,6 +25,7 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome)
         exchange.facts.cost = cost::of(exchange, io.unix_ms);
     }
     learn(exchange, io);
+    attempt::grants::settle(exchange, io);
     io.out.actions.push(Action::Settle);
 }
 
@@ -36,7 +38,7 @@ fn learn(exchange: &Exchange, io: &mut Io<'_>) {
         .as_ref()
         .and_then(|found| pinned?.snapshot.routes.get(found.model.0 as usize));
     let output = exchange.facts.usage.and_then(|usage| usage.output);
-    if let (Some(route), Some(tokens)) = (route.filter(|route| route.reckons), output) {
+    if let (Some(route), Some(tokens)) = (route.filter(|route| route.learns_output), output) {
         io.local.routing.model(route.slot).note_output(tokens);
     }
 }

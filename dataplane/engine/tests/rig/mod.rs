@@ -48,6 +48,8 @@ pub fn provider(name: &str, dialect: Dialect) -> (String, Provider) {
         may_ask_stream_usage: dialect == Dialect::OpenAi,
         headers: Vec::new(),
         prices: Default::default(),
+        grants: Vec::new(),
+        residency: None,
     };
     (name.into(), provider)
 }
@@ -86,6 +88,8 @@ pub fn key(name: &str, models: &[&str]) -> (String, Key) {
         loopback_only: false,
         pass_through: false,
         batches: false,
+        residency: Vec::new(),
+        explain: false,
     };
     (name.into(), key)
 }
