@@ -75,13 +75,19 @@ pub(crate) fn document(more_models: usize) -> Document {
         "any/*": { "targets": [ { "provider": "priced", "model": "*" } ] }"#
         .to_owned();
     for (name, choosing) in OF_TWENTY {
-        write_to(&mut text, format_args!(r#", "twenty/{name}": {{ {choosing}, "targets": [ "#));
+        write_to(
+            &mut text,
+            format_args!(r#", "twenty/{name}": {{ {choosing}, "targets": [ "#),
+        );
         for number in 0..20 {
             let comma = if number == 0 { "" } else { ", " };
             let target = r#""provider": "priced", "like": "gpt-5.4-mini""#;
             write_to(
                 &mut text,
-                format_args!(r#"{comma}{{ {target}, "model": "deployment-{number}", "weight": {} }}"#, number + 1),
+                format_args!(
+                    r#"{comma}{{ {target}, "model": "deployment-{number}", "weight": {} }}"#,
+                    number + 1
+                ),
             );
         }
         text.push_str(" ] }");

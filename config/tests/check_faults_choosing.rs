@@ -106,8 +106,14 @@ fn what_providers_grant() {
     }
     let document = check(&parse(&with("[ { requests: 60, per: 1m }, { tokens: 9, per: 1d } ]")).expect("YAML"));
     let grants = document.expect("it is right").providers[0].1.grants.clone();
-    let read: Vec<(Granted, u64, u64)> = grants.iter().map(|grant| (grant.of, grant.most, grant.per_ms)).collect();
-    assert_eq!(read, [(Granted::Requests, 60, 60_000), (Granted::Tokens, 9, 86_400_000)]);
+    let read: Vec<(Granted, u64, u64)> = grants
+        .iter()
+        .map(|grant| (grant.of, grant.most, grant.per_ms))
+        .collect();
+    assert_eq!(
+        read,
+        [(Granted::Requests, 60, 60_000), (Granted::Tokens, 9, 86_400_000)]
+    );
 }
 
 #[test]
@@ -123,9 +129,18 @@ fn regions_that_nobody_is_in() {
     for (rest, expected) in [
         (key("eu"), ""),
         (key("[ eu, us-east ]"), ""),
-        (key("us-aest"), "/keys/k/residency: no target is in the region `us-aest`; did you mean `us-east`?"),
-        (key("[ eu, mars ]"), "/keys/k/residency/1: no target is in the region `mars`; the `region` of a target"),
-        (key("[]"), "/keys/k/residency: a list is not a list of regions; at least one, such as [ eu ]"),
+        (
+            key("us-aest"),
+            "/keys/k/residency: no target is in the region `us-aest`; did you mean `us-east`?",
+        ),
+        (
+            key("[ eu, mars ]"),
+            "/keys/k/residency/1: no target is in the region `mars`; the `region` of a target",
+        ),
+        (
+            key("[]"),
+            "/keys/k/residency: a list is not a list of regions; at least one, such as [ eu ]",
+        ),
         (
             "teams: { t: { residency: us } }".to_owned(),
             "/teams/t/residency: no target is in the region `us`; the `region` of a target",

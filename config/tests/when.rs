@@ -18,7 +18,8 @@ fn read(rest: &str) -> Result<tollgate_config::document::Conditions, String> {
         Err(problems) => {
             let said = problems.iter().map(|problem| {
                 let line = problem.line("");
-                line.split_once("/models/m/targets/0/when").map_or(line.clone(), |(_, said)| said.to_owned())
+                line.split_once("/models/m/targets/0/when")
+                    .map_or(line.clone(), |(_, said)| said.to_owned())
             });
             Err(said.collect::<Vec<_>>().join("\n"))
         }
@@ -36,7 +37,10 @@ fn the_wall_clock_counts_through_both_changes_of_the_year() {
     assert!(!early.holds(1_806_195_540));
     assert!(early.holds(1_806_195_600) && early.holds(1_806_199_199) && !early.holds(1_806_199_200));
     let lost = hours("hours: '02:00-03:00', zone: Europe/Berlin");
-    assert!(!lost.holds(1_806_195_540) && !lost.holds(1_806_195_600), "that night had no such hour");
+    assert!(
+        !lost.holds(1_806_195_540) && !lost.holds(1_806_195_600),
+        "that night had no such hour"
+    );
     // 2027-10-31: the hour from two comes twice.
     assert!(lost.holds(1_824_942_600) && lost.holds(1_824_946_200) && !lost.holds(1_824_948_000));
 }
@@ -63,8 +67,20 @@ fn a_night_belongs_to_the_day_it_began_on() {
     // 1_800_000_000 is Friday, 2027-01-15, 08:00 UTC.
     let night = hours("days: fri, hours: '22:00-06:00'");
     let friday = 1_799_971_200;
-    for (after_hours, holds) in [(3, false), (21, false), (22, true), (24, true), (29, true), (30, false), (46, false)] {
-        assert_eq!(night.holds(friday + after_hours * 3_600), holds, "{after_hours} hours into Friday");
+    for (after_hours, holds) in [
+        (3, false),
+        (21, false),
+        (22, true),
+        (24, true),
+        (29, true),
+        (30, false),
+        (46, false),
+    ] {
+        assert_eq!(
+            night.holds(friday + after_hours * 3_600),
+            holds,
+            "{after_hours} hours into Friday"
+        );
     }
     let over_the_week_end = hours("days: [ fri-mon, wed ]");
     let days = (0..7).map(|day| over_the_week_end.holds(friday + day * 86_400));
@@ -73,7 +89,9 @@ fn a_night_belongs_to_the_day_it_began_on() {
 
 #[test]
 fn what_is_said_is_read() {
-    let when = read("features: [ vision, tools ], without: [ thinking ], min_tokens: 10, max_tokens: 20, max_cost: '0.02 USD'");
+    let when = read(
+        "features: [ vision, tools ], without: [ thinking ], min_tokens: 10, max_tokens: 20, max_cost: '0.02 USD'",
+    );
     let when = when.expect("it is right");
     assert!(when.features.contains(Feature::Vision) && when.features.contains(Feature::Tools));
     assert!(!when.features.contains(Feature::Thinking) && when.without.contains(Feature::Thinking));
@@ -85,7 +103,10 @@ fn what_is_said_is_read() {
 #[test]
 fn every_way_to_write_it_wrong() {
     for (rest, expected) in [
-        ("features: [ visoin ]", "/features/0: `visoin` is not a feature; did you mean `vision`?"),
+        (
+            "features: [ visoin ]",
+            "/features/0: `visoin` is not a feature; did you mean `vision`?",
+        ),
         (
             "features: tools",
             "/features: `tools` is not a list of features; [ vision, tools ]",
@@ -126,7 +147,10 @@ fn every_way_to_write_it_wrong() {
             "days: weekend",
             "/days: `weekend` is not days; mon to sun, or a span such as mon-fri, or a list of such",
         ),
-        ("days: []", "/days: a list is not days; at least one, such as [ sat, sun ]"),
+        (
+            "days: []",
+            "/days: a list is not days; at least one, such as [ sat, sun ]",
+        ),
         (
             "zone: Europe/Berlin",
             "/zone: `zone` without `hours` or `days` says nothing; `hours` or `days` beside it",

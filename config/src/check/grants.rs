@@ -18,7 +18,10 @@ const EXAMPLE: &str = "[ { requests: 10000, per: 1m }, { tokens: 2000000, per: 1
 pub fn grants(node: &Node) -> Option<Vec<Grant>> {
     let grants = node.list("a list of limits", EXAMPLE, grant)?;
     if grants.len() > MAX_GRANTS {
-        node.fault(format!("the list has {} limits", grants.len()), format!("at most {MAX_GRANTS}"));
+        node.fault(
+            format!("the list has {} limits", grants.len()),
+            format!("at most {MAX_GRANTS}"),
+        );
         return None;
     }
     let twice = |(at, grant): (usize, &Grant)| {
@@ -26,7 +29,10 @@ pub fn grants(node: &Node) -> Option<Vec<Grant>> {
         before.any(|other| (other.of, other.per_ms) == (grant.of, grant.per_ms))
     };
     if grants.iter().enumerate().any(twice) {
-        node.fault("the same is limited twice in the same period", "one limit for each of them and period");
+        node.fault(
+            "the same is limited twice in the same period",
+            "one limit for each of them and period",
+        );
     }
     Some(grants)
 }
@@ -36,7 +42,10 @@ fn grant(node: &Node) -> Option<Grant> {
     let said = |of: &Granted| fields.get(of.name()).is_some();
     let mut named = Granted::ALL.into_iter().filter(said);
     let (Some(of), None) = (named.next(), named.next()) else {
-        node.fault("a limit is of requests or of tokens", "{ requests: 10000, per: 1m }, or { tokens: 2000000, per: 1m }");
+        node.fault(
+            "a limit is of requests or of tokens",
+            "{ requests: 10000, per: 1m }, or { tokens: 2000000, per: 1m }",
+        );
         return None;
     };
     let most = fields.read(of.name(), |node| {

@@ -80,7 +80,10 @@ fn affinity(node: &Node, strategy: Strategy, sticks: bool) -> Option<Affinity> {
         );
     }
     if sticks {
-        node.fault("`affinity` beside `sticky`: a call can hold on to one thing", "one of them");
+        node.fault(
+            "`affinity` beside `sticky`: a call can hold on to one thing",
+            "one of them",
+        );
     }
     Some(Affinity::Prefix)
 }

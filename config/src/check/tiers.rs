@@ -12,7 +12,11 @@ pub fn refuse_unreachable(models: &Node, read: &Named<Model>) {
 
 fn refuse(list: &Node, model: &Model) {
     // Where one is at fault by itself, they are not told apart by their numbers.
-    if list.value.as_array().is_none_or(|items| items.len() != model.tiers.len()) {
+    if list
+        .value
+        .as_array()
+        .is_none_or(|items| items.len() != model.tiers.len())
+    {
         return;
     }
     let (mut number, mut from) = (0, 0);
@@ -20,7 +24,10 @@ fn refuse(list: &Node, model: &Model) {
         let tier = model.tiers.get(number)?;
         let before = model.targets.get(..from)?;
         let own = model.targets.get(from..from + tier.targets)?;
-        if own.iter().all(|target| before.iter().any(|other| takes_all_of(other, target))) {
+        if own
+            .iter()
+            .all(|target| before.iter().any(|other| takes_all_of(other, target)))
+        {
             item.fault(
                 "the tier is never reached: its targets are all in those before it",
                 "a target that is in none of them",

@@ -24,7 +24,10 @@ pub fn conditions(fields: &Fields, node: &Node, when: &mut Conditions) {
     when.features = fields.read("features", features).unwrap_or_default();
     when.without = fields.read("without", features).unwrap_or_default();
     if when.features.has_any(when.without) {
-        node.fault("`features` and `without` have one in common: no call fits", "each of them in one list");
+        node.fault(
+            "`features` and `without` have one in common: no call fits",
+            "each of them in one list",
+        );
     }
     let tokens = |key| fields.read(key, |node| values::count(node, 1, MAX_TOKENS).map(u64::from));
     when.min_tokens = tokens("min_tokens");
@@ -64,7 +67,10 @@ fn hours_of_days(fields: &Fields) -> Option<Hours> {
     let zone = fields.read("zone", zone);
     if fields.get("hours").is_none() && fields.get("days").is_none() {
         if let Some(node) = fields.get("zone") {
-            node.fault("`zone` without `hours` or `days` says nothing", "`hours` or `days` beside it");
+            node.fault(
+                "`zone` without `hours` or `days` says nothing",
+                "`hours` or `days` beside it",
+            );
         }
         return None;
     }
@@ -182,7 +188,7 @@ fn items<'v>(map: &'v Value, key: &str) -> impl Iterator<Item = &'v Value> {
 /// All that are said, also where something else is wrong: that must not look like two faults.
 fn regions_of_targets(tree: &Value) -> Vec<&str> {
     let entries = |section| tree.get(section).and_then(Value::as_object).into_iter().flatten();
-        let mut known = Vec::new();
+    let mut known = Vec::new();
     for (_, provider) in entries("providers") {
         known.extend(provider.get("residency").and_then(Value::as_str));
     }

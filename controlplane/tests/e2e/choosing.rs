@@ -58,12 +58,24 @@ fn what_a_provider_grants_is_counted_by_all_shards_together_and_then_it_is_passe
     // Whoever must stay near has nobody left: not now, and not elsewhere.
     let of_ward = [("authorization", &*format!("Bearer {WARD}"))];
     let body = chat("smart", "");
-    let refused = http::call(gateway.address, "POST", "/v1/chat/completions", &of_ward, body.as_bytes());
+    let refused = http::call(
+        gateway.address,
+        "POST",
+        "/v1/chat/completions",
+        &of_ward,
+        body.as_bytes(),
+    );
     let refused = refused.expect(429);
     assert_eq!(refused.json()["error"]["code"], "rate_limit_exceeded");
     let wait_s: u64 = refused.header("retry-after").expect("when").parse().expect("seconds");
     assert!((1..=180).contains(&wait_s), "{wait_s}");
-    let direct = http::call(gateway.address, "POST", "/providers/far/v1/chat/completions", &of_ward, body.as_bytes());
+    let direct = http::call(
+        gateway.address,
+        "POST",
+        "/providers/far/v1/chat/completions",
+        &of_ward,
+        body.as_bytes(),
+    );
     direct.expect(403);
     assert_eq!(sandbox.arrivals().len(), 30);
 }
@@ -74,12 +86,16 @@ fn a_client_that_may_ask_is_told_why_its_call_went_where_it_went() {
     let gateway = gateway(&sandbox);
     let asks = [("x-tollgate-explain", "1")];
     for more in ["", r#","stream":true"#] {
-        let answer = gateway.post("/v1/chat/completions", &asks, &chat("smart", more)).expect(200);
+        let answer = gateway
+            .post("/v1/chat/completions", &asks, &chat("smart", more))
+            .expect(200);
         let told: Value = serde_json::from_str(answer.header("x-tollgate-explain").expect("reasons")).expect("JSON");
         assert_eq!(told["decision"], "near/sandbox-small is asked first", "{told}");
         assert_eq!(told["candidates"].as_array().map(Vec::len), Some(2), "{told}");
     }
-    let unasked = gateway.post("/v1/chat/completions", &[], &chat("smart", "")).expect(200);
+    let unasked = gateway
+        .post("/v1/chat/completions", &[], &chat("smart", ""))
+        .expect(200);
     assert_eq!(unasked.header("x-tollgate-explain"), None);
     // What clients say to the gateway is not passed on.
     let seen = sandbox.arrivals();
@@ -98,7 +114,11 @@ fn prompts_that_begin_alike_go_one_way_whichever_shard_has_them() {
         };
         let at = answered_by(&gateway, &body(0), "x-tollgate-model");
         for question in 1..6 {
-            assert_eq!(answered_by(&gateway, &body(question), "x-tollgate-model"), at, "topic {topic}");
+            assert_eq!(
+                answered_by(&gateway, &body(question), "x-tollgate-model"),
+                at,
+                "topic {topic}"
+            );
         }
         models.insert(at);
     }

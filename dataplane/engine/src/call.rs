@@ -6,8 +6,14 @@ use tollgate_config::document::Dialect;
 use tollgate_dialect::{embed, translate::Sent};
 
 use crate::{
-    Tick, attempt::takeover::Suspect, failure::Waited, outputs::AttemptId, record::AttemptOutcome, routing::{Order, grants::Grants},
-    snapshot::TargetModel, upward::Single,
+    Tick,
+    attempt::takeover::Suspect,
+    failure::Waited,
+    outputs::AttemptId,
+    record::AttemptOutcome,
+    routing::{Order, grants::Grants, reckoning::Reckoning},
+    snapshot::TargetModel,
+    upward::Single,
 };
 
 /// However many attempts a model's `retry` allows: attempt ids must not run out, each attempt may be dialled twice, for
@@ -27,6 +33,8 @@ pub(crate) struct Call {
     /// The targets in the order in which they are tried, and how many of them were.
     pub order: Order,
     pub place: usize,
+    /// What the call is expected to use, where that is of use to know.
+    pub reckoning: Option<Reckoning>,
     /// All of them were tried: those that are well get a further try.
     pub came_round: bool,
     /// When the attempt under way was sent.

@@ -16,11 +16,7 @@ use crate::{
     exchange::{Exchange, Io, Local, Peer, Pinned},
     failure::{self, Failure},
     outputs::Outputs,
-    routing::{
-        choose::{self, Reckoning},
-        conditions::Judged,
-        needs,
-    },
+    routing::{choose, conditions::Judged, needs, reckoning::Reckoning},
     snapshot::{Route, Target},
     stage::Verdict,
     stages::{matching, route},

@@ -9,7 +9,9 @@ use rig::{Did, Rig, dialled, document, header, price_list, reply};
 use serde_json::Value;
 use tollgate_config::{
     Document,
-    document::{Affinity, Conditions, Days, Feature, Grant, Granted, Hours, Model, Retry, Strategy, Target, Tier, Zone},
+    document::{
+        Affinity, Conditions, Days, Feature, Grant, Granted, Hours, Model, Retry, Strategy, Target, Tier, Zone,
+    },
     money::NanoUsd,
     prices::{Class, ServiceTier},
 };
@@ -180,14 +182,20 @@ fn calls_that_must_stay_in_a_region_go_nowhere_else() {
     assert_eq!(status, 403);
     assert!(said.contains("'gpt'") && said.contains("eu or ch, and us"), "{said}");
     let mut tagged = Rig::new(regions());
-    assert_eq!(first(&mut tagged, "x-tollgate-tags: a=b, residency = eu\n", CHAT), "one");
+    assert_eq!(
+        first(&mut tagged, "x-tollgate-tags: a=b, residency = eu\n", CHAT),
+        "one"
+    );
 
     let mut elsewhere = regions();
     elsewhere.models[0].1.targets[0].region = Some("us".into());
     let mut rig = Rig::new(elsewhere);
     let (status, _, said) = reply(&rig.request(&few(""), CHAT.as_bytes()));
     assert_eq!(status, 403);
-    assert!(said.contains("model_not_allowed") && said.contains("eu or ch"), "{said}");
+    assert!(
+        said.contains("model_not_allowed") && said.contains("eu or ch"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -221,7 +229,12 @@ fn a_teams_region_holds_beside_the_keys_and_for_paths_without_a_model() {
 
 #[test]
 fn whoever_has_nothing_left_of_its_providers_limit_is_passed_over() {
-    for strategy in [Strategy::Priority, Strategy::Weighted, Strategy::LeastBusy, Strategy::LeastLatency] {
+    for strategy in [
+        Strategy::Priority,
+        Strategy::Weighted,
+        Strategy::LeastBusy,
+        Strategy::LeastLatency,
+    ] {
         let mut document = with(|model| {
             model.tiers = vec![Tier {
                 strategy,
@@ -241,7 +254,10 @@ fn whoever_has_nothing_left_of_its_providers_limit_is_passed_over() {
         let (status, head, said) = reply(&rig.chat(CHAT));
         assert_eq!(status, 429, "{strategy:?}: {said}");
         assert_eq!(rig.exchange.record().attempts, 0, "nobody was asked");
-        assert!(said.contains("rate_limit_exceeded") && said.contains("requests in 60 s"), "{said}");
+        assert!(
+            said.contains("rate_limit_exceeded") && said.contains("requests in 60 s"),
+            "{said}"
+        );
         let wait_s: u64 = header(&head, "retry-after").expect("when").parse().expect("seconds");
         assert!((1..=12).contains(&wait_s), "{wait_s}");
         rig.now = rig.now.plus_ms(12_000);
@@ -257,9 +273,8 @@ fn tokens_are_taken_as_expected_and_counted_as_used() {
     document.providers[0].1.grants = vec![grant(Granted::Tokens, 1_000)];
     let mut rig = Rig::new(document);
     let call = r#"{"model":"gpt","max_tokens":600,"messages":[]}"#;
-    let usage = |prompt: u64, answer: u64| {
-        format!(r#"{{"usage":{{"prompt_tokens":{prompt},"completion_tokens":{answer}}}}}"#)
-    };
+    let usage =
+        |prompt: u64, answer: u64| format!(r#"{{"usage":{{"prompt_tokens":{prompt},"completion_tokens":{answer}}}}}"#);
     let answered = |rig: &mut Rig, used: &str| {
         assert_eq!(first(rig, "", call), "one");
         rig.connected(1);
@@ -454,7 +469,11 @@ fn with_lowest_cost_a_beginning_decides_among_equals() {
         let mut rig = Rig::new(document.clone());
         used.insert(goes_to(&mut rig, &prompt(topic, 0)));
     }
-    assert_eq!(used.into_iter().collect::<Vec<_>>(), ["m0", "m1"], "never the dearer one");
+    assert_eq!(
+        used.into_iter().collect::<Vec<_>>(),
+        ["m0", "m1"],
+        "never the dearer one"
+    );
 }
 
 fn told(lines: &str) -> Value {
@@ -479,13 +498,18 @@ fn a_client_that_may_ask_is_told_why() {
     assert_eq!(dialled(&rig.failed(1, UpstreamFault::Connect))[0].0, "two");
     rig.connected(2);
     let did = rig.answer(2, FINE);
-    let Some(Did::Head { lines, .. }) = did.first() else { panic!("{did:?}") };
+    let Some(Did::Head { lines, .. }) = did.first() else {
+        panic!("{did:?}")
+    };
     let why = told(lines);
     assert_eq!(why["decision"], "one/gpt-real is asked first");
     assert_eq!(why["candidates"].as_array().map(Vec::len), Some(3));
     assert_eq!(why["candidates"][0]["chosen"], true);
     assert_eq!(why["candidates"][0]["why"], "number 1 by its place in the list");
-    assert_eq!(why["candidates"][1]["why"], "its `when` does not hold for this call: tags");
+    assert_eq!(
+        why["candidates"][1]["why"],
+        "its `when` does not hold for this call: tags"
+    );
     assert_eq!(why["failed_before"], serde_json::json!([["one", "connect"]]));
 
     // A refusal is told as well.
@@ -523,7 +547,9 @@ fn of_very_many_targets_the_chosen_one_is_told() {
     first(&mut rig, "x-tollgate-explain: 1\n", CHAT);
     rig.connected(1);
     let did = rig.answer(1, FINE);
-    let Some(Did::Head { lines, .. }) = did.first() else { panic!("{did:?}") };
+    let Some(Did::Head { lines, .. }) = did.first() else {
+        panic!("{did:?}")
+    };
     let why = told(lines);
     assert_eq!(why["candidates"].as_array().map(Vec::len), Some(1));
     assert_eq!(why["candidates"][0]["chosen"], true);

@@ -3,7 +3,7 @@
 use crate::{
     exchange::{Exchange, Io},
     failure::Kind,
-    routing::{choose::Reckoning, grants::Grants},
+    routing::{grants::Grants, reckoning::Reckoning},
     snapshot::{Route, Target},
 };
 
@@ -41,9 +41,11 @@ pub(super) fn charge_part(exchange: &Exchange, io: &Io<'_>) {
 }
 
 fn expected_tokens(exchange: &Exchange, io: &Io<'_>, route: &Route, grants: &Grants) -> u64 {
-    match grants.count_tokens() {
-        true => Reckoning::new(exchange, io, route).tokens(),
-        false => 0,
+    match (grants.count_tokens(), &exchange.call.reckoning) {
+        (false, _) => 0,
+        (true, Some(reckoning)) => reckoning.tokens(),
+        // A call to the provider itself.
+        (true, None) => Reckoning::new(exchange, io, route).tokens(),
     }
 }
 
@@ -52,7 +54,9 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &Io<'_>) {
     let status = exchange.facts.status;
     match exchange.facts.usage {
         Some(usage) => {
-            let Some((grants, tokens)) = exchange.call.granted.take() else { return };
+            let Some((grants, tokens)) = exchange.call.granted.take() else {
+                return;
+            };
             let used = usage.all_input().saturating_add(usage.all_output());
             grants.give_back_tokens(tokens.saturating_sub(used));
             grants.charge(0, used.saturating_sub(tokens), io.now);

@@ -55,10 +55,18 @@ fn written(exchange: &Exchange, told: &Explained, keep: impl Fn(&Candidate) -> b
             left_out += 1;
             continue;
         }
-        let before = if out.ends_with(b"[") { "{\"provider\":" } else { ",{\"provider\":" };
+        let before = if out.ends_with(b"[") {
+            "{\"provider\":"
+        } else {
+            ",{\"provider\":"
+        };
         member(&mut out, before, &candidate.provider);
         member(&mut out, ",\"model\":", &candidate.model);
-        out.extend_from_slice(if candidate.chosen { b",\"chosen\":true" } else { b",\"chosen\":false" });
+        out.extend_from_slice(if candidate.chosen {
+            b",\"chosen\":true"
+        } else {
+            b",\"chosen\":false"
+        });
         member(&mut out, ",\"why\":", &candidate.why);
         if let Some(cost) = candidate.expected_cost {
             member(&mut out, ",\"expected_cost_usd\":", &cost.to_nanos().to_string());

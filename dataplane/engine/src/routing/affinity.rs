@@ -35,7 +35,9 @@ pub(super) fn draw(
     let (lead, Some(beginning)) = (ranks[usize::from(first)], prefixes.shortest()) else {
         return;
     };
-    let Some(tier) = route.tiers.get(usize::from(lead.tier)) else { return };
+    let Some(tier) = route.tiers.get(usize::from(lead.tier)) else {
+        return;
+    };
     if tier.affinity != Some(Affinity::Prefix) || lead.turn != Turn::Well {
         return;
     }
@@ -91,6 +93,9 @@ mod tests {
         assert!(!of_three(0, 0) && !of_three(1, 1), "the first two may go together");
         assert!(of_three(2, 2));
         assert!(!of_three(51, 120) && of_three(52, 120), "40 is the mean");
-        assert!(!is_too_busy((76, 2), (90, 3)) && is_too_busy((77, 2), (90, 3)), "by weight");
+        assert!(
+            !is_too_busy((76, 2), (90, 3)) && is_too_busy((77, 2), (90, 3)),
+            "by weight"
+        );
     }
 }

@@ -5,18 +5,12 @@ use std::ops::Range;
 use tollgate_config::{
     document::{Affinity, Breaker, Sticky, Strategy},
     fnv::Fnv,
-    money::PicoUsd,
-    prices::{Counts, ServiceTier},
 };
-use tollgate_wire::{
-    head::RequestView,
-    json::{
-        cursor::{self, Value},
-        watch::Watch,
-    },
-};
+use tollgate_wire::head::RequestView;
 
-use super::{Luck, Routing, affinity, health::Standing, latency::Class, needs, prefixes::Prefixes, state::ModelState};
+use super::{
+    Luck, Routing, affinity, health::Standing, latency::Class, needs, prefixes::Prefixes, reckoning::Reckoning,
+};
 use crate::{
     Tick,
     exchange::{Exchange, Io},
@@ -110,60 +104,7 @@ pub(super) struct Asked<'a> {
     pub routing: &'a Routing,
     unix_ms: u64,
     /// Where a strategy reckons cost.
-    reckoning: Option<Reckoning>,
-}
-
-/// What is known beforehand of what a call will use.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Reckoning {
-    prefixes: Prefixes,
-    body_bytes: usize,
-    output_tokens: u64,
-}
-
-/// Bytes of a prompt's token, about: the same for all targets, so that it decides nothing by itself.
-pub(crate) const BYTES_A_TOKEN: usize = 4;
-/// An answer's tokens where none was seen yet and the call sets no bound.
-const USUAL_OUTPUT_TOKENS: u64 = 300;
-
-impl Reckoning {
-    pub fn new(exchange: &Exchange, io: &Io<'_>, route: &Route) -> Self {
-        const BOUNDS: Watch<'static, 3> = Watch::new(&["max_tokens", "max_completion_tokens", "max_output_tokens"]);
-        let body = exchange.admitted.body(io.body);
-        let bounds = cursor::find_watched(body, &BOUNDS).unwrap_or([None; 3]);
-        let number = |value: Value| std::str::from_utf8(value.span.of(body)).ok()?.parse::<u64>().ok();
-        let bound = bounds.into_iter().flatten().find_map(number);
-        let learned = io
-            .local
-            .routing
-            .look_at_model(route.slot)
-            .and_then(ModelState::output_tokens);
-        Self {
-            prefixes: Prefixes::of(body),
-            body_bytes: body.len(),
-            output_tokens: learned.unwrap_or(USUAL_OUTPUT_TOKENS).min(bound.unwrap_or(u64::MAX)),
-        }
-    }
-
-    /// What the call is expected to use of a limit of tokens.
-    pub fn tokens(&self) -> u64 {
-        ((self.body_bytes / BYTES_A_TOKEN) as u64).saturating_add(self.output_tokens)
-    }
-
-    /// What the call is expected to cost at a target; `None` where no price is known.
-    pub fn cost(&self, target: &Target, routing: &Routing, (now, unix_ms): (Tick, u64)) -> Option<PicoUsd> {
-        let seen = routing.look(target).and_then(|state| state.seen.as_ref());
-        let cached = seen.map_or(0, |seen| seen.longest(now, &self.prefixes));
-        let counts = Counts {
-            input: ((self.body_bytes - cached) / BYTES_A_TOKEN) as u64,
-            cache_read: (cached / BYTES_A_TOKEN) as u64,
-            output: self.output_tokens,
-            requests: 1,
-            ..Counts::default()
-        };
-        let price = target.priced.at(unix_ms / 1_000)?;
-        Some(price.cost(&counts, ServiceTier::Standard))
-    }
+    reckoning: Option<&'a Reckoning>,
 }
 
 /// The order of those that `serves` admits, without those that are known to lack what the call asks for.
@@ -186,7 +127,7 @@ pub(crate) fn order(exchange: &Exchange, io: &Io<'_>, route: &Route, serves: imp
         class: Class::of(io.body.len(), exchange.facts.stream),
         routing: &io.local.routing,
         unix_ms: io.unix_ms,
-        reckoning: route.reckons.then(|| Reckoning::new(exchange, io, route)),
+        reckoning: exchange.call.reckoning.as_ref(),
     };
     let mut luck = Luck::new(io.local.seed ^ io.local.sequence.wrapping_mul(0xd134_2543_de82_ef95));
     let mut ranks = [Rank {
@@ -292,8 +233,7 @@ fn score(strategy: Strategy, (index, target): (usize, &Target), asked: &Asked<'_
         Strategy::LowestCost => {
             let expected = asked
                 .reckoning
-                .as_ref()
-                .and_then(|reckoning| reckoning.cost(target, asked.routing, (asked.now, asked.unix_ms)));
+                .and_then(|reckoning| reckoning.cost_in_the_end(target, asked.routing, (asked.now, asked.unix_ms)));
             // Whoever has no price comes last; `check` asks for prices.
             expected.map_or(f64::MAX, |cost| cost.0 as f64 + tie_break(luck))
         }

@@ -7,10 +7,7 @@ use tollgate_config::{
     money::{NanoUsd, PicoUsd},
 };
 
-use super::{
-    choose::{BYTES_A_TOKEN, Reckoning},
-    needs,
-};
+use super::{needs, reckoning::BYTES_A_TOKEN};
 use crate::{
     exchange::{Exchange, Io},
     patterns::Patterns,
@@ -37,7 +34,6 @@ pub(crate) struct Conditions {
 #[derive(Debug, Default)]
 pub(crate) struct Judged {
     features: Features,
-    reckoning: Option<Reckoning>,
 }
 
 impl Judged {
@@ -46,10 +42,7 @@ impl Judged {
             true => needs::asked_for(exchange.admitted.body(io.body), exchange.facts.stream),
             false => Features::NONE,
         };
-        Self {
-            features,
-            reckoning: route.caps_cost.then(|| Reckoning::new(exchange, io, route)),
-        }
+        Self { features }
     }
 }
 
@@ -116,14 +109,14 @@ impl Conditions {
             ("hours and days", &|| {
                 self.hours.as_ref().is_none_or(|hours| hours.holds(io.unix_ms / 1_000))
             }),
-            ("max_cost", &|| self.is_cheap_enough(io, judged, target)),
+            ("max_cost", &|| self.is_cheap_enough(exchange, io, target)),
         ];
         checks.iter().find(|(_, holds)| !holds()).map(|(name, _)| *name)
     }
 
     /// What has no price is not known to be cheap enough.
-    fn is_cheap_enough(&self, io: &Io<'_>, judged: &Judged, target: &Target) -> bool {
-        let (Some(most), Some(reckoning)) = (self.max_cost, &judged.reckoning) else {
+    fn is_cheap_enough(&self, exchange: &Exchange, io: &Io<'_>, target: &Target) -> bool {
+        let (Some(most), Some(reckoning)) = (self.max_cost, &exchange.call.reckoning) else {
             return true;
         };
         let expected = reckoning.cost(target, &io.local.routing, (io.now, io.unix_ms));

@@ -125,10 +125,12 @@ impl Bucket {
     fn take(&self, now: Tick, amount: u64) -> Result<(), u64> {
         let taken = |full_at_ns| self.after(now, full_at_ns, amount).ok();
         let taken = self.full_at_ns.fetch_update(Relaxed, Relaxed, taken);
-        taken.map(|_| ()).map_err(|full_at_ns| match self.after(now, full_at_ns, amount) {
-            Ok(_) => 0,
-            Err(wait_ns) => wait_ns,
-        })
+        taken
+            .map(|_| ())
+            .map_err(|full_at_ns| match self.after(now, full_at_ns, amount) {
+                Ok(_) => 0,
+                Err(wait_ns) => wait_ns,
+            })
     }
 
     fn charge(&self, now: Tick, amount: u64) {
@@ -200,7 +202,10 @@ mod tests {
         grants.give_back_tokens(300);
         assert_eq!(grants.per_mille(at(0)), 500);
         grants.charge(0, 1_000, at(0));
-        assert_eq!(grants.take(at(0), 1).expect_err("500 are owed").wait_ns, 30 * SECOND + SECOND * 6 / 100);
+        assert_eq!(
+            grants.take(at(0), 1).expect_err("500 are owed").wait_ns,
+            30 * SECOND + SECOND * 6 / 100
+        );
         // More than it ever holds goes when it is full.
         assert!(grants.take(at(89), 5_000).is_err());
         assert!(grants.take(at(90), 5_000).is_ok());
@@ -212,7 +217,10 @@ mod tests {
         let took = |grants: &Grants| (0..500).filter(|_| grants.take(at(0), 0).is_ok()).count();
         let taken: usize = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| took(&grants))).collect();
-            threads.into_iter().map(|thread| thread.join().expect("it counts")).sum()
+            threads
+                .into_iter()
+                .map(|thread| thread.join().expect("it counts"))
+                .sum()
         });
         assert_eq!(taken, 1_000);
     }

@@ -10,6 +10,7 @@ pub(crate) mod latency;
 mod limits;
 pub(crate) mod needs;
 pub(crate) mod prefixes;
+pub(crate) mod reckoning;
 pub(crate) mod residency;
 pub(crate) mod slots;
 mod state;

@@ -94,7 +94,11 @@ pub(crate) fn asked_for(body: &[u8], stream: bool) -> Features {
         ),
         (Feature::Streaming, stream),
     ];
-    asked.into_iter().filter(|(_, asked)| *asked).map(|(feature, _)| feature).collect()
+    asked
+        .into_iter()
+        .filter(|(_, asked)| *asked)
+        .map(|(feature, _)| feature)
+        .collect()
 }
 
 /// Why a model cannot serve the request; none where nothing is known against it. The body is read only for what the model
@@ -141,19 +145,46 @@ mod tests {
     fn the_dialects_own_words_say_what_is_asked_for() {
         let none: &[Feature] = &[];
         for (body, expected) in [
-            (r#"{"messages":[],"tools":[],"response_format":{"type":"json_object"}}"#, none),
-            (r#"{"reasoning_effort":"none","thinking":{"type":"disabled"},"text":null}"#, none),
+            (
+                r#"{"messages":[],"tools":[],"response_format":{"type":"json_object"}}"#,
+                none,
+            ),
+            (
+                r#"{"reasoning_effort":"none","thinking":{"type":"disabled"},"text":null}"#,
+                none,
+            ),
             (r#"{"messages":[{"content":"\"tools\": [1], thinking.type"}]}"#, none),
-            (r#"{"tools":[{"type":"function","function":{"parameters":{"thinking":{"type":"x"}}}}]}"#, &[Feature::Tools]),
+            (
+                r#"{"tools":[{"type":"function","function":{"parameters":{"thinking":{"type":"x"}}}}]}"#,
+                &[Feature::Tools],
+            ),
             (r#"{"toolConfig":{"tools":[{}]}}"#, &[Feature::Tools]),
-            (r#"{"response_format":{"type":"json_schema","json_schema":{"schema":{}}}}"#, &[Feature::JsonSchema]),
+            (
+                r#"{"response_format":{"type":"json_schema","json_schema":{"schema":{}}}}"#,
+                &[Feature::JsonSchema],
+            ),
             (r#"{"text":{"format":{"type":"json_schema"}}}"#, &[Feature::JsonSchema]),
-            (r#"{"generationConfig":{"responseSchema":{"type":"OBJECT"}}}"#, &[Feature::JsonSchema]),
+            (
+                r#"{"generationConfig":{"responseSchema":{"type":"OBJECT"}}}"#,
+                &[Feature::JsonSchema],
+            ),
             (r#"{"reasoning":{"effort":"high"}}"#, &[Feature::Thinking]),
-            (r#"{"thinking":{"type":"enabled","budget_tokens":2048}}"#, &[Feature::Thinking]),
-            (r#"{"generationConfig":{"thinkingConfig":{"thinkingBudget":1}}}"#, &[Feature::Thinking]),
-            (r#"{"messages":[{"content":[{"type":"image_url"},{"type":"input_audio"}]}]}"#, &[Feature::Vision, Feature::Audio]),
-            (r#"{"messages":[{"content":[{"type":"document","source":{}}]}]}"#, &[Feature::Documents]),
+            (
+                r#"{"thinking":{"type":"enabled","budget_tokens":2048}}"#,
+                &[Feature::Thinking],
+            ),
+            (
+                r#"{"generationConfig":{"thinkingConfig":{"thinkingBudget":1}}}"#,
+                &[Feature::Thinking],
+            ),
+            (
+                r#"{"messages":[{"content":[{"type":"image_url"},{"type":"input_audio"}]}]}"#,
+                &[Feature::Vision, Feature::Audio],
+            ),
+            (
+                r#"{"messages":[{"content":[{"type":"document","source":{}}]}]}"#,
+                &[Feature::Documents],
+            ),
         ] {
             let expected: Features = expected.iter().copied().collect();
             assert_eq!(asked_for(body.as_bytes(), false), expected, "{body}");

@@ -60,7 +60,11 @@ pub fn compile_after(
         .collect();
     let models = ModelNames::new(&document.models);
     let mut slots = before.successor();
-    let grants: Vec<_> = document.providers.iter().map(|entry| granted_by(entry, before, &mut slots)).collect();
+    let grants: Vec<_> = document
+        .providers
+        .iter()
+        .map(|entry| granted_by(entry, before, &mut slots))
+        .collect();
     let mut places = routes::Places {
         before,
         slots: &mut slots,
@@ -104,7 +108,9 @@ pub fn compile_after(
 
 /// What a provider grants, with what is known of it from before.
 fn granted_by((name, provider): &(String, Provider), before: &Slots, slots: &mut Slots) -> Option<Arc<Grants>> {
-    Grants::new(&provider.grants, |bucket| slots.grant(before, format!("{name}\n{bucket}")))
+    Grants::new(&provider.grants, |bucket| {
+        slots.grant(before, format!("{name}\n{bucket}"))
+    })
 }
 
 fn compile_upstream(

@@ -57,12 +57,12 @@ pub(super) fn compile(
     let conditions = || targets.iter().filter_map(|target| target.when.as_deref());
     Route {
         measures: has(Strategy::LeastLatency),
-        reckons: has(Strategy::LowestCost),
+        reckons: has(Strategy::LowestCost)
+            || conditions().any(Conditions::caps_cost)
+            || targets.iter().any(Target::counts_tokens),
         reads_limits: has(Strategy::Headroom),
         draws: tiers.iter().any(|tier| tier.affinity.is_some()),
-        learns_output: has(Strategy::LowestCost) || targets.iter().any(Target::wants_output),
         judges_features: conditions().any(Conditions::judges_features),
-        caps_cost: conditions().any(Conditions::caps_cost),
         tiers,
         targets,
         retry: model.retry.clone(),
@@ -102,7 +102,8 @@ fn refuse_unpriced(name: &str, model: &Model, targets: &[Target], tiers: &[Tier]
                 "`{asking}` needs a price, and none is known of '{}' at '{}'",
                 listed.model, listed.provider
             );
-            let right = "`prices` of the provider, `like` with a model that 'tollgate prices list' has, or none of this";
+            let right =
+                "`prices` of the provider, `like` with a model that 'tollgate prices list' has, or none of this";
             problems.push(Problem::new(at, wrong, right));
         }
     }
@@ -133,7 +134,11 @@ fn target(name: &str, (index, provider): (usize, &Provider), listed: &Listed, pl
         model,
         weight: listed.weight,
         when: Conditions::new(&listed.when),
-        region: listed.region.as_ref().or(provider.residency.as_ref()).map(|region| region.as_str().into()),
+        region: listed
+            .region
+            .as_ref()
+            .or(provider.residency.as_ref())
+            .map(|region| region.as_str().into()),
         grants: places.grants.get(index).cloned().flatten(),
         slot,
         health,
@@ -199,9 +204,7 @@ pub(super) fn direct((index, name): (usize, &str), places: &mut Places<'_>) -> R
         reckons: false,
         reads_limits: false,
         draws: false,
-        learns_output: false,
         judges_features: false,
-        caps_cost: false,
         retry: Retry {
             // What is sent may not bear being sent twice.
             attempts: 1,

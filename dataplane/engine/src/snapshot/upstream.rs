@@ -110,18 +110,14 @@ pub(crate) struct Route {
     pub slot: u32,
     /// A strategy goes by latency.
     pub measures: bool,
-    /// A strategy goes by expected cost.
+    /// It is of use to know what a call will use and cost: a strategy goes by it, a condition, or a limit of tokens.
     pub reckons: bool,
     /// A strategy goes by what is left of the provider's limits.
     pub reads_limits: bool,
     /// Calls are drawn to targets by how their prompts begin.
     pub draws: bool,
-    /// It is of use to know how long the model's answers are.
-    pub learns_output: bool,
     /// A target's conditions go by what a call asks for.
     pub judges_features: bool,
-    /// A target's conditions go by what a call is expected to cost.
-    pub caps_cost: bool,
 }
 
 pub(crate) struct Target {
@@ -149,8 +145,8 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Is it of use to know how many tokens its answers have?
-    pub fn wants_output(&self) -> bool {
+    /// Is it of use to know how many tokens a call will use?
+    pub fn counts_tokens(&self) -> bool {
         self.grants.as_ref().is_some_and(|grants| grants.count_tokens())
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     exchange::{Exchange, Io},
     explain,
     failure::{Failure, Kind},
-    routing::{choose, conditions::Judged, residency},
+    routing::{choose, conditions::Judged, reckoning::Reckoning, residency},
     snapshot::Target,
     stage::Verdict,
     upward,
@@ -40,6 +40,7 @@ fn decide(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
         exchange.call.only_provider =
             issuer.filter(|&issuer| route.targets.iter().any(|target| target.provider == issuer));
     }
+    exchange.call.reckoning = route.reckons.then(|| Reckoning::new(exchange, io, route));
     let judged = Judged::new(exchange, io, route);
     let obstacle = |target: &Target| obstacle(exchange, io, &judged, target);
     let order = choose::order(exchange, io, route, |target| obstacle(target).is_none());
@@ -47,7 +48,12 @@ fn decide(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
         exchange.call.order = order;
         return Verdict::Next;
     }
-    let is_by = |is: fn(&Obstacle) -> bool| route.targets.iter().any(|target| obstacle(target).is_some_and(|by| is(&by)));
+    let is_by = |is: fn(&Obstacle) -> bool| {
+        route
+            .targets
+            .iter()
+            .any(|target| obstacle(target).is_some_and(|by| is(&by)))
+    };
     let kind = match (exchange.call.pinned_by, route.targets.is_empty()) {
         (Some(_), _) => elsewhere(exchange),
         (None, true) => Kind::NoTarget,

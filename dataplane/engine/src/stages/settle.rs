@@ -29,17 +29,24 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome)
     io.out.actions.push(Action::Settle);
 }
 
-/// How long answers of the model are, where a strategy reckons with it.
+/// How long answers of the model are, where it is of use to know.
 fn learn(exchange: &Exchange, io: &mut Io<'_>) {
+    let Some(reckoning) = &exchange.call.reckoning else {
+        return;
+    };
     let pinned = exchange.pinned();
     let route = exchange
         .facts
         .model
         .as_ref()
         .and_then(|found| pinned?.snapshot.routes.get(found.model.0 as usize));
-    let output = exchange.facts.usage.and_then(|usage| usage.output);
-    if let (Some(route), Some(tokens)) = (route.filter(|route| route.learns_output), output) {
-        io.local.routing.model(route.slot).note_output(tokens);
+    let answered = exchange.facts.usage.filter(|usage| usage.output.is_some());
+    if let (Some(route), Some(usage)) = (route, answered) {
+        let lengths = io.local.routing.model(route.slot).lengths.get_or_insert_default();
+        lengths.note(reckoning.like, usage.all_output());
+        if let Some(seen_before) = reckoning.seen_before {
+            lengths.note_beginning(seen_before);
+        }
     }
 }
 

@@ -209,10 +209,7 @@ impl ShardMetrics {
         }
         for (index, outcome) in attempts {
             let known = table.and_then(|table| self.provider_tables[table].get(index).copied());
-            let at = ATTEMPT_OUTCOMES
-                .iter()
-                .position(|known| *known == outcome)
-                .unwrap_or(0);
+            let at = ATTEMPT_OUTCOMES.iter().position(|known| *known == outcome).unwrap_or(0);
             add_at(&mut self.attempts, usize::from(known.unwrap_or(provider)), |counts| {
                 counts[at] += 1
             });
