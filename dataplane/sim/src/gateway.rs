@@ -53,6 +53,8 @@ fn provider(name: &str, dialect: Dialect, may_ask_stream_usage: bool) -> (String
             true => priced(),
             false => PriceList::default(),
         },
+        grants: Vec::new(),
+        residency: None,
     };
     (name.into(), provider)
 }
@@ -101,6 +103,8 @@ pub(crate) fn pinned() -> Rc<Pinned> {
         loopback_only: false,
         pass_through: false,
         batches: false,
+        residency: Vec::new(),
+        explain: false,
     };
     let document = Document {
         max_body_bytes: MAX_BODY_BYTES,
