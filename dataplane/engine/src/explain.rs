@@ -5,7 +5,7 @@ mod header;
 
 use std::{net::IpAddr, rc::Rc};
 
-use tollgate_config::money::PicoUsd;
+use tollgate_config::{document::Features, money::PicoUsd};
 use tollgate_wire::{
     head::{RequestHead, RequestView},
     http1::read::{self, Limits, Progress},
@@ -16,7 +16,7 @@ use crate::{
     exchange::{Exchange, Io, Local, Peer, Pinned},
     failure::{self, Failure},
     outputs::Outputs,
-    routing::{choose, conditions::Judged, needs, reckoning::Reckoning},
+    routing::{choose, conditions, needs, reckoning::Reckoning},
     snapshot::{Route, Target},
     stage::Verdict,
     stages::{matching, route},
@@ -228,7 +228,7 @@ fn route_of<T>(exchange: &Exchange, look: impl FnOnce(&Route) -> T) -> Option<T>
 fn candidates(exchange: &Exchange, io: &Io<'_>) -> Vec<Candidate> {
     let pinned = exchange.pin();
     let told = route_of(exchange, |route| {
-        let (reckoning, judged) = (Reckoning::new(exchange, io, route), Judged::new(exchange, io, route));
+        let (reckoning, asked) = (Reckoning::new(exchange, io, route), conditions::features(exchange, io, route));
         let told = route.targets.iter().enumerate().map(|(index, target)| {
             let place = exchange
                 .call
@@ -242,7 +242,7 @@ fn candidates(exchange: &Exchange, io: &Io<'_>) -> Vec<Candidate> {
                 provider: pinned.snapshot.endpoints[target.provider].provider.clone(),
                 model,
                 chosen: place == Some(0),
-                why: why(exchange, (io, &judged), (route, index, target), place),
+                why: why(exchange, (io, asked), (route, index, target), place),
                 expected_cost: reckoning.cost(target, &io.local.routing, (io.now, io.unix_ms)),
             }
         });
@@ -254,7 +254,7 @@ fn candidates(exchange: &Exchange, io: &Io<'_>) -> Vec<Candidate> {
 /// Why a target has its place, or none.
 fn why(
     exchange: &Exchange,
-    (io, judged): (&Io<'_>, &Judged),
+    (io, asked): (&Io<'_>, Features),
     (route, index, target): (&Route, usize, &Target),
     place: Option<usize>,
 ) -> String {
@@ -270,7 +270,7 @@ fn why(
         }
         None => {
             let known = || needs::lacking(exchange.admitted.body(io.body), target.facts);
-            let obstacle = route::obstacle(exchange, io, judged, target).map(route::Obstacle::words);
+            let obstacle = route::obstacle(exchange, io, asked, target).map(route::Obstacle::words);
             obstacle
                 .or_else(|| known().map(Into::into))
                 .unwrap_or("it is not asked for this call".into())

@@ -30,19 +30,11 @@ pub(crate) struct Conditions {
     max_cost: Option<PicoUsd>,
 }
 
-/// What is worked out of a call once, as far as the conditions of its model ask for it.
-#[derive(Debug, Default)]
-pub(crate) struct Judged {
-    features: Features,
-}
-
-impl Judged {
-    pub fn new(exchange: &Exchange, io: &Io<'_>, route: &Route) -> Self {
-        let features = match route.judges_features {
-            true => needs::asked_for(exchange.admitted.body(io.body), exchange.facts.stream),
-            false => Features::NONE,
-        };
-        Self { features }
+/// What the call asks for, where a condition of the route goes by it.
+pub(crate) fn features(exchange: &Exchange, io: &Io<'_>, route: &Route) -> Features {
+    match route.judges_features {
+        true => needs::asked_for(exchange.admitted.body(io.body), exchange.facts.stream),
+        false => Features::NONE,
     }
 }
 
@@ -80,7 +72,7 @@ impl Conditions {
     }
 
     /// The first that does not hold, by its name in the document.
-    pub fn failing(&self, exchange: &Exchange, io: &Io<'_>, judged: &Judged, target: &Target) -> Option<&'static str> {
+    pub fn failing(&self, exchange: &Exchange, io: &Io<'_>, asked: Features, target: &Target) -> Option<&'static str> {
         let pinned = exchange.pin();
         let key = exchange.facts.key.map(|key| pinned.keys.entry(key));
         // Whoever is in no team is not in one that a pattern names.
@@ -103,8 +95,8 @@ impl Conditions {
             ("users", &|| named(&self.users, key.and_then(|key| key.user.as_deref()))),
             ("tags", &|| self.tags.iter().all(has_tag)),
             ("headers", &|| self.headers.iter().all(has_header)),
-            ("features", &|| judged.features.has_all(self.features)),
-            ("without", &|| !judged.features.has_any(self.without)),
+            ("features", &|| asked.has_all(self.features)),
+            ("without", &|| !asked.has_any(self.without)),
             ("min_tokens or max_tokens", &|| self.tokens.contains(&tokens())),
             ("hours and days", &|| {
                 self.hours.as_ref().is_none_or(|hours| hours.holds(io.unix_ms / 1_000))

@@ -5,11 +5,13 @@
 
 use std::borrow::Cow;
 
+use tollgate_config::document::Features;
+
 use crate::{
     exchange::{Exchange, Io},
     explain,
     failure::{Failure, Kind},
-    routing::{choose, conditions::Judged, reckoning::Reckoning, residency},
+    routing::{choose, conditions, reckoning::Reckoning, residency},
     snapshot::Target,
     stage::Verdict,
     upward,
@@ -41,8 +43,8 @@ fn decide(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
             issuer.filter(|&issuer| route.targets.iter().any(|target| target.provider == issuer));
     }
     exchange.call.reckoning = route.reckons.then(|| Reckoning::new(exchange, io, route));
-    let judged = Judged::new(exchange, io, route);
-    let obstacle = |target: &Target| obstacle(exchange, io, &judged, target);
+    let asked = conditions::features(exchange, io, route);
+    let obstacle = |target: &Target| obstacle(exchange, io, asked, target);
     let order = choose::order(exchange, io, route, |target| obstacle(target).is_none());
     if !order.as_slice().is_empty() {
         exchange.call.order = order;
@@ -105,7 +107,7 @@ impl Obstacle {
     }
 }
 
-pub(crate) fn obstacle(exchange: &Exchange, io: &Io<'_>, judged: &Judged, target: &Target) -> Option<Obstacle> {
+pub(crate) fn obstacle(exchange: &Exchange, io: &Io<'_>, asked: Features, target: &Target) -> Option<Obstacle> {
     let pinned = exchange.pin();
     let upstream = &pinned.snapshot.upstreams[target.provider];
     if !upward::reaches(exchange.facts.surface, upstream) {
@@ -118,5 +120,5 @@ pub(crate) fn obstacle(exchange: &Exchange, io: &Io<'_>, judged: &Judged, target
         return Some(Obstacle::Region);
     }
     let when = target.when.as_ref()?;
-    when.failing(exchange, io, judged, target).map(Obstacle::When)
+    when.failing(exchange, io, asked, target).map(Obstacle::When)
 }
