@@ -1,16 +1,19 @@
 //! A JSON tree → a `Document`, or every fault in it (not only the first).
 
 mod auth;
+mod beside;
 mod client_side;
 mod date;
 mod grants;
 mod identities;
+mod limits;
 mod models;
 mod names;
 mod node;
 mod prices;
 mod providers;
 mod routing;
+mod streams;
 mod tiers;
 mod url;
 mod values;
@@ -80,10 +83,17 @@ fn document(root: &Node) -> Document {
     document.listeners = fields.named("listeners", names::visible_name, client_side::listener);
     document.admin = fields.read("admin", client_side::admin);
     client_side::distinct_addresses(&fields);
+    document.timezone = fields.read("timezone", limits::timezone).unwrap_or(document.timezone);
+    document.organization = fields
+        .read("organization", identities::organization)
+        .unwrap_or_default();
     document.providers = fields.named("providers", names::visible_name, providers::provider);
     document.models = fields.named("models", names::model_name, |node| models::model(node, &names));
     if let Some(node) = fields.get("models") {
         models::refuse_cycles(&node, &document.models);
+        beside::refuse_shadow_cycles(&node, &document.models, |model| {
+            model.shadow.as_ref().map(|shadow| shadow.model.as_str())
+        });
         tiers::refuse_unreachable(&node, &document.models);
     }
     document.teams = fields.named("teams", names::name, identities::team);

@@ -10,12 +10,18 @@ use crate::{
     prices::PriceList,
 };
 
+mod beside;
 mod grants;
+mod limits;
 mod routing;
+mod streams;
 mod when;
 
+pub use beside::{ActiveCheck, Hedge, HedgeAfter, Shadow};
 pub use grants::{Grant, Granted};
+pub use limits::{Limit, LimitMode, Period, Unit, Window};
 pub use routing::{Affinity, Breaker, Conditions, Retry, Sticky, Strategy, Tier};
+pub use streams::{Streams, TokenTimeouts};
 pub use when::{Days, Feature, Features, Hours, Zone};
 
 /// Named entries in document order.
@@ -39,6 +45,10 @@ pub struct Document {
     pub client: ClientLimits,
     pub listeners: Named<Listener>,
     pub admin: Option<Admin>,
+    /// What calendar periods are of: a name of the IANA database.
+    pub timezone: String,
+    /// Of all calls together.
+    pub organization: Vec<Limit>,
     pub providers: Named<Provider>,
     pub models: Named<Model>,
     pub teams: Named<Team>,
@@ -60,6 +70,8 @@ impl Default for Document {
             client: ClientLimits::default(),
             listeners: Named::new(),
             admin: None,
+            timezone: "UTC".to_owned(),
+            organization: Vec::new(),
             providers: Named::new(),
             models: Named::new(),
             teams: Named::new(),
@@ -230,6 +242,8 @@ pub struct Provider {
     pub grants: Vec<Grant>,
     /// The region in which it keeps what it is sent.
     pub residency: Option<String>,
+    /// Looks at it that no call asks for.
+    pub check: Option<ActiveCheck>,
 }
 
 impl Provider {
@@ -350,6 +364,8 @@ pub struct Timeouts {
     pub first_byte_ms: u64,
     pub between_bytes_ms: u64,
     pub total_ms: u64,
+    /// Of streams.
+    pub tokens: TokenTimeouts,
 }
 
 impl Default for Timeouts {
@@ -359,6 +375,7 @@ impl Default for Timeouts {
             first_byte_ms: 60_000,
             between_bytes_ms: 30_000,
             total_ms: 600_000,
+            tokens: TokenTimeouts::default(),
         }
     }
 }
@@ -400,6 +417,12 @@ pub struct Model {
     pub on_context_overflow: Option<String>,
     /// The model asked instead when the target refuses to answer.
     pub on_refusal: Option<String>,
+    pub limits: Vec<Limit>,
+    pub streams: Streams,
+    /// A second target is asked when the first takes long.
+    pub hedge: Option<Hedge>,
+    /// Where copies of its calls go.
+    pub shadow: Option<Shadow>,
 }
 
 /// What becomes of a request that a target's dialect cannot say in full.
@@ -423,6 +446,8 @@ pub struct Target {
     pub when: Conditions,
     /// The region that it is in, where that is not its provider's `residency`.
     pub region: Option<String>,
+    /// The arm of a comparison that it is: told with each call.
+    pub arm: Option<String>,
 }
 
 impl Default for Target {
@@ -434,6 +459,7 @@ impl Default for Target {
             weight: 1,
             when: Conditions::default(),
             region: None,
+            arm: None,
         }
     }
 }
@@ -450,11 +476,13 @@ pub struct Team {
     pub cost_center: Option<String>,
     /// The regions that its calls may go to; empty: everywhere.
     pub residency: Vec<String>,
+    pub limits: Vec<Limit>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct User {
     pub team: Option<String>,
+    pub limits: Vec<Limit>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -475,6 +503,7 @@ pub struct Key {
     pub residency: Vec<String>,
     /// It may ask why its calls went where they did.
     pub explain: bool,
+    pub limits: Vec<Limit>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

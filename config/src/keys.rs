@@ -27,6 +27,8 @@ pub static ROOT: Section = Section {
         "client",
         "listeners",
         "admin",
+        "timezone",
+        "organization",
         "providers",
         "models",
         "teams",
@@ -34,12 +36,9 @@ pub static ROOT: Section = Section {
         "keys",
     ],
     not_yet: &[
-        "organization",
         "caches",
         "guards",
         "identify",
-        "timezone",
-        "limits",
         "charge_hits",
         "cluster",
         "embedding",
@@ -105,6 +104,7 @@ pub static PROVIDER: Section = Section {
         "prices",
         "limits",
         "residency",
+        "check",
     ],
     not_yet: &[],
 };
@@ -222,7 +222,14 @@ pub static PROXY: Section = Section {
 
 pub static TIMEOUTS: Section = Section {
     path: "providers.*.timeouts",
-    now: &["connect", "first_byte", "between_bytes", "total"],
+    now: &[
+        "connect",
+        "first_byte",
+        "between_bytes",
+        "total",
+        "first_token",
+        "between_tokens",
+    ],
     not_yet: &[],
 };
 
@@ -235,6 +242,12 @@ pub static CONNECTIONS: Section = Section {
 pub static UPSTREAM_TLS: Section = Section {
     path: "providers.*.tls",
     now: &["ca", "client_certificate", "client_key", "server_name"],
+    not_yet: &[],
+};
+
+pub static CHECK: Section = Section {
+    path: "providers.*.check",
+    now: &["path", "every", "timeout", "healthy", "unhealthy"],
     not_yet: &[],
 };
 
@@ -251,13 +264,19 @@ pub static MODEL: Section = Section {
         "on_unsupported",
         "on_context_overflow",
         "on_refusal",
+        "limits",
+        "timeouts",
+        "keep_alive",
+        "resume",
+        "hedge",
+        "shadow",
     ],
-    not_yet: &["hedge", "cache", "guards", "limits", "log_content", "on_client_gone"],
+    not_yet: &["cache", "guards", "log_content", "on_client_gone"],
 };
 
 pub static TARGET: Section = Section {
     path: "models.*.targets.*",
-    now: &["provider", "model", "like", "weight", "when", "region"],
+    now: &["provider", "model", "like", "weight", "when", "region", "arm"],
     not_yet: &["tier", "examples", "default"],
 };
 
@@ -311,16 +330,34 @@ pub static RETRY: Section = Section {
     not_yet: &[],
 };
 
+pub static MODEL_TIMEOUTS: Section = Section {
+    path: "models.*.timeouts",
+    now: &["first_token", "between_tokens"],
+    not_yet: &[],
+};
+
+pub static HEDGE: Section = Section {
+    path: "models.*.hedge",
+    now: &["after", "max_extra"],
+    not_yet: &[],
+};
+
+pub static SHADOW: Section = Section {
+    path: "models.*.shadow",
+    now: &["model", "share"],
+    not_yet: &[],
+};
+
 pub static TEAM: Section = Section {
     path: "teams.*",
-    now: &["cost_center", "residency"],
-    not_yet: &["limits"],
+    now: &["cost_center", "residency", "limits"],
+    not_yet: &[],
 };
 
 pub static USER: Section = Section {
     path: "users.*",
-    now: &["team"],
-    not_yet: &["limits"],
+    now: &["team", "limits"],
+    not_yet: &[],
 };
 
 pub static KEY: Section = Section {
@@ -337,8 +374,32 @@ pub static KEY: Section = Section {
         "batches",
         "residency",
         "explain",
+        "limits",
     ],
-    not_yet: &["limits", "priority"],
+    not_yet: &["priority"],
+};
+
+pub static ORGANIZATION: Section = Section {
+    path: "organization",
+    now: &["limits"],
+    not_yet: &[],
+};
+
+/// The same of every scope.
+pub static LIMIT: Section = Section {
+    path: "keys.*.limits.*",
+    now: &[
+        "requests",
+        "tokens",
+        "input_tokens",
+        "output_tokens",
+        "concurrent",
+        "budget",
+        "per",
+        "burst",
+        "mode",
+    ],
+    not_yet: &["hard", "cut"],
 };
 
 /// All of the above, in document order; but for `PRICES_OF_TIER`, whose keys are those of the map it stands in.
@@ -350,6 +411,7 @@ pub static SECTIONS: &[&Section] = &[
     &LISTENER_SNI,
     &CORS,
     &ADMIN,
+    &ORGANIZATION,
     &PROVIDER,
     &GRANT,
     &AUTH,
@@ -360,6 +422,7 @@ pub static SECTIONS: &[&Section] = &[
     &TIMEOUTS,
     &CONNECTIONS,
     &UPSTREAM_TLS,
+    &CHECK,
     &PRICES,
     &PRICES_DATED,
     &MODEL_PRICES,
@@ -370,9 +433,13 @@ pub static SECTIONS: &[&Section] = &[
     &WHEN,
     &BREAKER,
     &RETRY,
+    &MODEL_TIMEOUTS,
+    &HEDGE,
+    &SHADOW,
     &TEAM,
     &USER,
     &KEY,
+    &LIMIT,
 ];
 
 /// A key's place in any document, such as `providers.*.timeouts.connect`.

@@ -11,6 +11,7 @@ pub mod document;
 pub mod fnv;
 pub mod keys;
 pub mod link;
+pub mod marks;
 pub mod money;
 pub mod parse;
 pub mod pointer;

@@ -19,12 +19,17 @@
 //! awaits `Listeners`; without, it binds those of the last good document (or takes them from `LISTEN_FDS`), and hands
 //! them over on `TakeListeners`. `Drain` is what SIGTERM does: the data plane ends with exit status 0 when it is done;
 //! until accepting stops (`drain_delay`), `Resume` undoes it.
+//!
+//! Marks: the control plane's store keeps what the data plane remembers of objects at providers. A control plane that has
+//! come gives all that the store has (`Marks`, in pieces, before it hands sockets over); the data plane then knows what
+//! the store lacks. Whenever there is some, it says `MarksNoted` once, and is asked `TakeMarks` until there is no more.
+//! What was taken and not acknowledged is given again, so that nothing is lost where either side ends in between.
 
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::problem::Problem;
+use crate::{marks::Mark, problem::Problem};
 
 /// A frame over this is refused.
 pub const MAX_FRAME_BYTES: usize = 256 * 1024 * 1024;
@@ -69,9 +74,24 @@ pub enum AskBody {
         upsert: Vec<StoredKey>,
         remove: Vec<String>,
     },
+    /// Marks that the store has: a piece of them.
+    Marks {
+        marks: Vec<Mark>,
+        /// This piece is the last, and who gave it is told of news from now on.
+        last: bool,
+    },
+    /// What the store lacks. The report of this number is in the store: it need not be given again.
+    TakeMarks {
+        kept: u64,
+    },
     Status,
     /// Prometheus text of the data plane.
     Metrics,
+    /// How the limits of a scope stand; an empty name is every name's.
+    Limits {
+        scope: String,
+        name: String,
+    },
     /// Reread certificates and key files of the running revision.
     ReloadFiles,
     Drain,
@@ -95,8 +115,13 @@ pub struct StoredKey {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Say {
-    Answer { id: u64, body: AnswerBody },
+    Answer {
+        id: u64,
+        body: AnswerBody,
+    },
     Event(Event),
+    /// There is something for `TakeMarks`.
+    MarksNoted,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -124,9 +149,18 @@ pub enum AnswerBody {
     Refused {
         problems: Vec<Problem>,
     },
+    /// Numbered from 1; empty and of no number when the store has everything.
+    Marks {
+        report: u64,
+        made: Vec<Mark>,
+        gone: Vec<Mark>,
+    },
     Status(Box<Status>),
     Metrics {
         text: String,
+    },
+    Limits {
+        limits: Vec<LimitStatus>,
     },
     Failed {
         reason: String,
@@ -182,6 +216,24 @@ pub struct ModelStatus {
     pub failures: u64,
     pub input_tokens: u64,
     pub output_tokens: u64,
+}
+
+/// A limit and how it stands. Budgets are in nano-dollars.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitStatus {
+    /// `organization`, `team`, `user`, `key` or `model`.
+    pub scope: String,
+    pub name: String,
+    /// `requests`, `tokens`, … as in the document.
+    pub unit: String,
+    /// `60s`, `month`; none of `concurrent`.
+    pub per: Option<String>,
+    pub enforced: bool,
+    pub limit: u64,
+    pub used: u64,
+    pub remaining: u64,
+    /// Until all of it is there again.
+    pub reset_ms: u64,
 }
 
 /// Something an operator may want to see happen.

@@ -334,6 +334,26 @@ const MODEL_FAULTS: &[(&str, &str)] = &[
         "/models/n/on_refusal: `m` comes back to `n`: a call could go round for ever; a model that does not lead back here",
     ),
     (
+        "m: { keep_alive: 15, targets: [ { provider: p, model: x } ] }",
+        "/models/m/keep_alive: `15` is not a duration or off; a time without a word, such as 15s; or off",
+    ),
+    (
+        "m: { timeouts: { first_token: 0s }, targets: [ { provider: p, model: x } ] }",
+        "/models/m/timeouts/first_token: `0s` is not a time to wait; more than zero, such as 10s",
+    ),
+    (
+        "m: { timeouts: { connect: 1s }, targets: [ { provider: p, model: x } ] }",
+        "/models/m/timeouts/connect: unknown key `connect`; one of first_token, between_tokens",
+    ),
+    (
+        "m: { resume: yes please, targets: [ { provider: p, model: x } ] }",
+        "/models/m/resume: `yes please` is not true or false; true or false",
+    ),
+    (
+        "m: { resume: true, retry: { attempts: 1 }, targets: [ { provider: p, model: x } ] }",
+        "/models/m/resume: `retry.attempts: 1` leaves no try to go on with; `attempts` of 2 or more, or remove `resume`",
+    ),
+    (
         "m: { cache: c, targets: [ { provider: p, model: x } ] }",
         "/models/m/cache: `cache` is not supported yet; remove `cache`",
     ),

@@ -6,7 +6,8 @@ use tollgate_config::{
     Document,
     check::check,
     document::{
-        AccessLog, Auth, BaseUrl, Cidr, Dialect, KeySecret, NoProxy, Provider, Reference, Retry, Shards, Timeouts,
+        AccessLog, Auth, BaseUrl, Cidr, Dialect, KeySecret, NoProxy, Provider, Reference, Retry, Shards, Streams,
+        Timeouts, TokenTimeouts,
     },
     parse::{Parsed, parse},
     quickstart, quickstart as quick,
@@ -263,6 +264,44 @@ fn retries() {
     ] {
         assert_eq!(model(text), expected, "{text}");
     }
+}
+
+#[test]
+fn streams() {
+    let text = |model: &str| {
+        format!(
+            "version: 1\nproviders: {{ p: {{ kind: sandbox, base_url: 'http://a', timeouts: {{ first_token: 20s }} }} }}\n\
+             models: {{ m: {{ targets: [ {{ provider: p, model: x }} ]{model} }} }}"
+        )
+    };
+    let streams = |model: &str| document(&text(model)).models.remove(0).1.streams;
+    assert_eq!(streams(""), Streams::default());
+    assert_eq!(
+        streams(", timeouts: { first_token: 10s, between_tokens: 5s }, keep_alive: off, resume: true"),
+        Streams {
+            timeouts: TokenTimeouts {
+                first_token_ms: Some(10_000),
+                between_tokens_ms: Some(5_000),
+            },
+            keep_alive_ms: None,
+            resume: true,
+        }
+    );
+    assert_eq!(streams(", keep_alive: 20s").keep_alive_ms, Some(20_000));
+    let provider = document(&text("")).providers.remove(0).1.timeouts;
+    assert_eq!(provider.tokens.first_token_ms, Some(20_000));
+    // What a model does not say is its provider's.
+    let model = TokenTimeouts {
+        first_token_ms: None,
+        between_tokens_ms: Some(1),
+    };
+    assert_eq!(
+        model.or(provider.tokens),
+        TokenTimeouts {
+            first_token_ms: Some(20_000),
+            between_tokens_ms: Some(1),
+        }
+    );
 }
 
 #[test]

@@ -65,6 +65,8 @@ pub struct Plane {
     pub closing: std::sync::Mutex<Option<AbortHandle>>,
     /// Held through every change, so that changes happen one after the other.
     pub rollout: Mutex<Rollout>,
+    /// Held while marks are on their way between the store and a data plane.
+    pub keeping: Mutex<()>,
     pub admin: AdminServer,
     current: watch::Sender<Arc<Current>>,
 }
@@ -82,6 +84,7 @@ impl Plane {
             draining: AtomicBool::new(false),
             closing: Default::default(),
             rollout: Mutex::new(rollout),
+            keeping: Mutex::default(),
             admin: AdminServer::default(),
             current: watch::channel(Arc::default()).0,
         })

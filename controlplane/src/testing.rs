@@ -2,6 +2,7 @@
 //! what a test asks of it. Nothing here serves a request.
 
 use std::{
+    collections::VecDeque,
     net::SocketAddr,
     os::fd::OwnedFd,
     path::Path,
@@ -17,6 +18,7 @@ use tokio::{
 use tollgate_config::{
     Problem,
     link::{AnswerBody, Ask, AskBody, Event, Say, ShardRevision, ShardStatus, Status, StoredKey},
+    marks::Mark,
 };
 
 use crate::{
@@ -53,6 +55,12 @@ pub struct World {
     pub keys: Vec<StoredKey>,
     pub listeners: Vec<(String, SocketAddr, Vec<OwnedFd>)>,
     pub aborted: Vec<u64>,
+    /// What it was given, and whether that was all.
+    pub marks: Vec<Mark>,
+    pub has_all_marks: bool,
+    /// Reports that are not said to be kept, and the number of the last that is.
+    pub noted: VecDeque<(Vec<Mark>, Vec<Mark>)>,
+    pub kept: u64,
 }
 
 pub const SHARDS: u16 = 2;
@@ -185,7 +193,22 @@ fn answer(world: &mut World, body: AskBody, state_dir: &Path) -> Option<AnswerBo
             world.keys.extend(upsert);
             AnswerBody::Done
         }
+        AskBody::Marks { marks, last } => {
+            world.marks.extend(marks);
+            world.has_all_marks = last;
+            AnswerBody::Done
+        }
+        AskBody::TakeMarks { kept } => {
+            if kept > world.kept {
+                world.noted.pop_front();
+                world.kept = kept;
+            }
+            let (made, gone) = world.noted.front().cloned().unwrap_or_default();
+            let report = world.kept + 1;
+            AnswerBody::Marks { report, made, gone }
+        }
         AskBody::Status => status(world),
+        AskBody::Limits { .. } => AnswerBody::Limits { limits: Vec::new() },
         AskBody::Metrics => AnswerBody::Metrics {
             text: "tollgate_requests_total 7\n".into(),
         },

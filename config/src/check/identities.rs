@@ -5,30 +5,38 @@ use std::collections::{HashMap, hash_map::Entry};
 use serde_json::Value;
 
 use super::{
-    date,
+    date, limits,
     names::{self, Names},
     node::{Fields, Node},
     values, when,
 };
 use crate::{
-    document::{Key, KeySecret, Named, Team, User},
+    document::{Key, KeySecret, Limit, Named, Team, User},
     keys,
 };
 
 const MAX_KEY_MODELS: usize = 10_000;
+
+/// What holds for all calls together.
+pub fn organization(node: &Node) -> Option<Vec<Limit>> {
+    let fields = Fields::open(node, &keys::ORGANIZATION)?;
+    fields.read("limits", limits::limits)
+}
 
 pub fn team(node: &Node) -> Option<Team> {
     let fields = Fields::open(node, &keys::TEAM)?;
     Some(Team {
         cost_center: fields.read("cost_center", values::text),
         residency: fields.read("residency", when::regions).unwrap_or_default(),
+        limits: fields.read("limits", limits::limits).unwrap_or_default(),
     })
 }
 
 pub fn user(node: &Node, names: &Names) -> Option<User> {
     let fields = Fields::open(node, &keys::USER)?;
     let team = fields.read("team", |node| names::reference(node, "team", "teams", &names.teams));
-    Some(User { team })
+    let limits = fields.read("limits", limits::limits).unwrap_or_default();
+    Some(User { team, limits })
 }
 
 pub fn key(node: &Node, names: &Names) -> Option<Key> {
@@ -52,6 +60,7 @@ pub fn key(node: &Node, names: &Names) -> Option<Key> {
         batches,
         residency: fields.read("residency", when::regions).unwrap_or_default(),
         explain: fields.read("explain", values::boolean).unwrap_or(false),
+        limits: fields.read("limits", limits::limits).unwrap_or_default(),
     })
 }
 

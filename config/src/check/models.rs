@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::{
+    beside, limits,
     names::{self, Names},
     node::{Fields, Node},
-    routing, values, when,
+    routing, streams, values, when,
 };
 use crate::{
     document::{Model, Named, OnUnsupported, Strategy, Target, Tier},
@@ -24,15 +25,23 @@ pub fn model(node: &Node, names: &Names) -> Option<Model> {
         Some(list) => tiered(&fields, (&list, wildcard), names),
         None => listed(&fields, (node, wildcard), names),
     }?;
+    let retry = fields.read("retry", routing::retry).unwrap_or_default();
     let other = |key| fields.read(key, |other| other_model(other, node.name(), names));
+    let count = targets.len();
     Some(Model {
         targets,
         tiers,
-        retry: fields.read("retry", routing::retry).unwrap_or_default(),
+        streams: streams::streams(&fields, &retry),
+        retry,
         breaker: fields.read("breaker", routing::breaker).unwrap_or_default(),
         on_unsupported: fields.read("on_unsupported", on_unsupported).unwrap_or_default(),
         on_context_overflow: other("on_context_overflow"),
         on_refusal: other("on_refusal"),
+        limits: fields.read("limits", limits::limits).unwrap_or_default(),
+        hedge: fields.read("hedge", |node| beside::hedge(node, count)),
+        shadow: fields.read("shadow", |shadow| {
+            beside::shadow(shadow, |other| other_model(other, node.name(), names))
+        }),
     })
 }
 
@@ -193,6 +202,7 @@ fn target(node: &Node, names: &Names, wildcard: bool) -> Option<Target> {
         weight: weight.unwrap_or(1),
         when: fields.read("when", routing::conditions).unwrap_or_default(),
         region: fields.read("region", when::region),
+        arm: fields.read("arm", beside::arm),
     })
 }
 

@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::{
-    auth, grants, names,
+    auth, beside, grants, names,
     node::{Fields, Node},
-    prices, url, values, when,
+    prices, streams, url, values, when,
 };
 use crate::{
     catalogue::{self, Operation, PARAMETERS, Paths, Row, path},
@@ -33,6 +33,7 @@ pub fn provider(node: &Node) -> Option<Provider> {
     let headers = headers(&fields);
     let grants = fields.read("limits", grants::grants).unwrap_or_default();
     let residency = fields.read("residency", when::region);
+    let check = fields.read("check", beside::active_check);
     let row = row?;
     let of_kind = row.prices.as_deref();
     let prices = match fields.get("prices") {
@@ -64,6 +65,7 @@ pub fn provider(node: &Node) -> Option<Provider> {
         prices: prices?,
         grants,
         residency,
+        check,
     })
 }
 
@@ -279,6 +281,7 @@ fn timeouts(node: &Node) -> Option<Timeouts> {
         first_byte_ms: timeout("first_byte", default.first_byte_ms),
         between_bytes_ms: timeout("between_bytes", default.between_bytes_ms),
         total_ms: timeout("total", default.total_ms),
+        tokens: streams::token_timeouts(&fields),
     })
 }
 

@@ -168,7 +168,7 @@ pub fn breaker(node: &Node) -> Option<Breaker> {
 }
 
 /// `5%`, whole numbers up to 100.
-fn percent(node: &Node, least: u32) -> Option<u32> {
+pub(super) fn percent(node: &Node, least: u32) -> Option<u32> {
     let right = || format!("{least}% to 100%");
     let Value::String(text) = node.value else {
         return node.expected("a share", right());

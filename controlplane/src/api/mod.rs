@@ -7,6 +7,7 @@ mod events;
 mod explain;
 mod keys;
 mod later;
+mod limits;
 mod metrics;
 mod openapi;
 mod peer;

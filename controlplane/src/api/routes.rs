@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::routing::{MethodRouter, delete, get, post, put};
 
-use super::{config, drain, events, explain, keys, later, metrics, openapi, revisions, status};
+use super::{config, drain, events, explain, keys, later, limits, metrics, openapi, revisions, status};
 use crate::plane::Plane;
 
 pub struct Route {
@@ -260,14 +260,37 @@ pub const ROUTES: &[Route] = &[
         ],
         handler: || post(explain::ask),
     },
+    Route {
+        method: "get",
+        path: "/v1/limits/{scope}",
+        summary: "How the limits of the organization, or of all teams, users, keys or models stand",
+        parameters: &[],
+        body: None,
+        answers: &[(200, "limits"), (503, "the data plane is not connected")],
+        handler: || get(limits::of_scope),
+    },
+    Route {
+        method: "get",
+        path: "/v1/limits/{scope}/{name}",
+        summary: "How the limits of one team, user, key or model stand",
+        parameters: &[],
+        body: None,
+        answers: &[
+            (
+                200,
+                "limits: each with what it counts, its period, limit, used, remaining and reset_s",
+            ),
+            (404, "no limits stand under that name"),
+            (503, "the data plane is not connected"),
+        ],
+        handler: || get(limits::of_name),
+    },
     LATER_USAGE,
-    LATER_LIMITS,
     LATER_PURGE,
     LATER_FEEDBACK,
 ];
 
 const LATER_USAGE: Route = later_route("get", "/v1/usage", || get(later::refuse));
-const LATER_LIMITS: Route = later_route("get", "/v1/limits/{scope}/{name}", || get(later::refuse));
 const LATER_PURGE: Route = later_route("post", "/v1/cache/purge", || post(later::refuse));
 const LATER_FEEDBACK: Route = later_route("post", "/v1/feedback", || post(later::refuse));
 

@@ -19,7 +19,7 @@ use std::{
 
 use tokio::{
     net::UnixStream,
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     task::AbortHandle,
 };
 use tollgate_config::link::{AnswerBody, Ask, AskBody, Event, Say};
@@ -80,6 +80,7 @@ pub struct Link {
     next_id: AtomicU64,
     closed: watch::Receiver<bool>,
     listening: AbortHandle,
+    marks_noted: Arc<Notify>,
     hello: Hello,
 }
 
@@ -89,7 +90,13 @@ impl Link {
         let stream = Arc::new(UnixStream::connect(socket).await?);
         let waiting: Arc<Waiting> = Arc::default();
         let (closing, closed) = watch::channel(false);
-        let listening = tokio::spawn(listen(stream.clone(), waiting.clone(), events, closing)).abort_handle();
+        let heard = Heard {
+            waiting: waiting.clone(),
+            events,
+            marks_noted: Arc::default(),
+        };
+        let marks_noted = heard.marks_noted.clone();
+        let listening = tokio::spawn(listen(stream.clone(), heard, closing)).abort_handle();
         let hello = Hello {
             pid: 0,
             version: String::new(),
@@ -106,6 +113,7 @@ impl Link {
             next_id: 1.into(),
             closed,
             listening,
+            marks_noted,
             hello,
         };
         match link.ask(AskBody::Hello, ANSWER_TIMEOUT).await? {
@@ -145,6 +153,11 @@ impl Link {
 
     pub fn is_closed(&self) -> bool {
         *self.closed.borrow()
+    }
+
+    /// Told whenever the data plane has marks to take, and when the link is dropped.
+    pub fn marks_noted(&self) -> Arc<Notify> {
+        self.marks_noted.clone()
     }
 
     /// Asks and awaits the answer. `Failed` answers become errors; `Refused` is for the caller to read.
@@ -221,25 +234,33 @@ impl Drop for Link {
     fn drop(&mut self) {
         // The task holds the stream: without this the connection would outlive the link.
         self.listening.abort();
+        self.marks_noted.notify_one();
     }
 }
 
-/// Reads what the data plane says until the link ends, then lets everyone who waits know.
-async fn listen(
-    stream: Arc<UnixStream>,
+/// Where what the data plane says goes.
+struct Heard {
     waiting: Arc<Waiting>,
     events: mpsc::Sender<Event>,
-    closing: watch::Sender<bool>,
-) {
-    if let Err(error) = hear(&stream, &waiting, &events).await {
+    marks_noted: Arc<Notify>,
+}
+
+/// Reads what the data plane says until the link ends, then lets everyone who waits know.
+async fn listen(stream: Arc<UnixStream>, heard: Heard, closing: watch::Sender<bool>) {
+    if let Err(error) = hear(&stream, &heard).await {
         tracing::warn!(error = %error, "the link to the data plane broke");
     }
     closing.send_replace(true);
     // Dropping the senders wakes those who wait with `Cut`.
-    waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    heard.waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
 }
 
-async fn hear(stream: &UnixStream, waiting: &Waiting, events: &mpsc::Sender<Event>) -> io::Result<()> {
+async fn hear(stream: &UnixStream, heard: &Heard) -> io::Result<()> {
+    let Heard {
+        waiting,
+        events,
+        marks_noted,
+    } = heard;
     let mut inbound = Inbound::default();
     while let Some(frame) = inbound.frame(stream).await? {
         match serde_json::from_slice(&frame)? {
@@ -247,6 +268,7 @@ async fn hear(stream: &UnixStream, waiting: &Waiting, events: &mpsc::Sender<Even
                 // A full queue means that nobody looks; the link itself must not wait for them.
                 let _ = events.try_send(event);
             }
+            Say::MarksNoted => marks_noted.notify_one(),
             Say::Answer { id, body } => {
                 let sockets = match &body {
                     AnswerBody::Sockets { listeners } => receive_sockets(stream, &mut inbound, listeners).await?,

@@ -276,7 +276,7 @@ pub async fn prepare_and_commit(
 async fn put_in_force(
     plane: &Arc<Plane>,
     rollout: &mut Rollout,
-    link: &Link,
+    link: &Arc<Link>,
     candidate: Candidate,
     actor: Actor,
     shards: Vec<ShardRevision>,
@@ -308,7 +308,7 @@ async fn put_in_force(
     rollout.unmarked.push(revision);
     mark_what_is_in_force(plane, rollout).await;
     // When the link broke meanwhile, `sync` does the rest as soon as there is another.
-    match rollout.hand_over(link).await {
+    match rollout.hand_over(plane, link).await {
         Ok(()) => rollout.is_synced = true,
         Err(error) => plane
             .events

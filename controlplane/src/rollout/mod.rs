@@ -5,10 +5,11 @@
 //! which side of the line it died on; `recovery` reads both.
 
 mod change;
+mod marks;
 mod recovery;
 mod sync;
 
-use std::{collections::HashSet, net::SocketAddr};
+use std::{collections::HashSet, net::SocketAddr, sync::Arc};
 
 use serde::Serialize;
 use tollgate_config::{Document, Problem, diff, link::ShardRevision, parse::Parsed, pointer::PointerError};
@@ -16,6 +17,7 @@ use tollgate_config::{Document, Problem, diff, link::ShardRevision, parse::Parse
 use crate::{
     link::{HandedBack, Link, LinkError},
     listeners::Listeners,
+    plane::Plane,
     store::StoreError,
 };
 
@@ -31,6 +33,8 @@ pub struct Rollout {
     link_serial: u64,
     /// The listeners that its data plane holds the sockets of.
     handed_over: HashSet<String>,
+    /// It was given what the store keeps of objects.
+    has_marks: bool,
     /// It was given the whole of the document in force and the keys.
     is_synced: bool,
     /// In force, but the store could not be told so; told before the next change.
@@ -51,6 +55,7 @@ impl Rollout {
             self.link_serial = link.serial();
             self.handed_over.clear();
             self.is_synced = false;
+            self.has_marks = false;
         }
     }
 
@@ -62,9 +67,20 @@ impl Rollout {
         self.listeners.restore(handed_back);
     }
 
-    /// Hands over what the data plane does not hold yet.
-    async fn hand_over(&mut self, link: &Link) -> Result<(), LinkError> {
+    /// Hands over what the data plane does not hold yet: what is remembered of objects, and then sockets, so that nobody
+    /// is served without.
+    async fn hand_over(&mut self, plane: &Arc<Plane>, link: &Arc<Link>) -> Result<(), LinkError> {
         self.turn_to(link);
+        if !self.has_marks {
+            match marks::give(plane, link).await {
+                Ok(()) => self.has_marks = true,
+                // All but lists is served without.
+                Err(error) => plane.events.tell(
+                    "marks_failed",
+                    format!("whose objects at providers are could not be told to the data plane, which answers no lists: {error}"),
+                ),
+            }
+        }
         self.listeners.fit(usize::from(link.hello().shards))?;
         for name in self.listeners.names() {
             let Some(bound) = self.listeners.get(&name).filter(|_| !self.handed_over.contains(&name)) else {

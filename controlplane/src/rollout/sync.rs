@@ -28,12 +28,12 @@ pub async fn sync(plane: &Arc<Plane>, link: &Arc<Link>) -> Result<(), Refusal> {
         Ok(Ok(_)) => {}
         Ok(Err(problems)) => {
             // It runs its last good document: with its sockets that serves better than nothing.
-            rollout.hand_over(link).await?;
+            rollout.hand_over(plane, link).await?;
             return Err(Refusal::Faults(problems));
         }
         Err(PushError::BeforeCommit(error) | PushError::DuringCommit(error)) => return Err(error.into()),
     }
-    rollout.hand_over(link).await?;
+    rollout.hand_over(plane, link).await?;
     rollout.is_synced = true;
     Ok(())
 }

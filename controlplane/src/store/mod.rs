@@ -1,7 +1,9 @@
-//! The control plane's store: revisions, identities, audit and a few settings in `STATE_DIR/tollgate.db`.
+//! The control plane's store: revisions, identities, audit, a few settings, and what the data plane remembers of objects at
+//! providers, in `STATE_DIR/tollgate.db`.
 //! It keeps what it is told; what a change means, and when it is in force, is decided in `rollout` and `identity`.
 
 mod keys;
+mod marks;
 mod revisions;
 pub mod settings;
 
@@ -16,7 +18,7 @@ pub use keys::KeyRow;
 pub use revisions::{NewRevision, Revision};
 
 /// Written to `PRAGMA user_version`; a store of a later version is refused rather than misread.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS revisions (
@@ -48,6 +50,11 @@ CREATE TABLE IF NOT EXISTS audit (
     subject TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS marks (
+    number INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    tag INTEGER NOT NULL
+);
 ";
 
 #[derive(Debug, thiserror::Error)]

@@ -6,6 +6,7 @@
 mod harness;
 
 mod basics;
+mod beside;
 mod bodies;
 mod bytes;
 mod choosing;
@@ -17,10 +18,13 @@ mod edge;
 mod faults;
 mod framing;
 mod keys;
+mod limits;
+mod lists;
 mod planes;
 mod prices;
 mod proxy;
 mod routing;
 mod sdk;
 mod state;
+mod streams;
 mod tls;

@@ -45,7 +45,7 @@ fn run_against(script: &str, sandbox: &Sandbox, setup: Setup, environment: &[(&s
 }
 
 /// With a key besides that may use no model.
-fn start(mut setup: Setup) -> Gateway {
+pub fn start(mut setup: Setup) -> Gateway {
     setup.keys += "  narrow: { secret: env:TOLLGATE_TEST_NARROW, models: [ \"nothing/*\" ] }\n";
     setup
         .environment
@@ -53,7 +53,7 @@ fn start(mut setup: Setup) -> Gateway {
     setup.start()
 }
 
-fn run_script(script: &str, sandbox: &Sandbox, gateway: &Gateway, environment: &[(&str, &str)]) {
+pub fn run_script(script: &str, sandbox: &Sandbox, gateway: &Gateway, environment: &[(&str, &str)]) {
     let output = Command::new(python())
         .arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/sdk").join(script))
         .env("TOLLGATE_URL", format!("http://{}", gateway.address))

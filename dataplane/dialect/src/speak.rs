@@ -66,6 +66,11 @@ pub trait Speaks: Sync + fmt::Debug {
         None
     }
 
+    /// Does a model go on with an assistant's turn that comes last, where its quirks do not say otherwise?
+    fn goes_on_with_turns(&self) -> bool {
+        true
+    }
+
     /// The name that a client of this dialect knows a feature by, as a path into its request.
     fn field(&self, feature: Feature) -> &'static str;
 }

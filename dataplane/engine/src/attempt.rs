@@ -3,15 +3,20 @@
 mod again;
 pub(crate) mod credentials;
 pub(crate) mod grants;
-mod outcome;
-pub(crate) mod takeover;
+pub(crate) mod hedge;
+pub(crate) mod held;
+pub(crate) mod outcome;
+pub(crate) mod resume;
+pub(crate) mod scout;
+mod takeover;
 
 use tollgate_dialect::translate;
 use tollgate_wire::head::ResponseView;
 
 use crate::{
+    Tick,
     call::Live,
-    exchange::{Exchange, Io, Phase, UpstreamFault},
+    exchange::{Exchange, Io, Phase, UpstreamFault, detached},
     failure::{Failure, Kind, RetryWhere, Waited},
     outputs::{Action, AttemptId, Rest},
     passing,
@@ -75,6 +80,12 @@ fn begin(exchange: &mut Exchange, io: &mut Io<'_>) {
         Rest::Follows | Rest::FollowsInChunks => Freshness::Fresh,
     };
     dial(exchange, io, target, freshness);
+    if route.hedge.is_some() {
+        hedge::arm(exchange, io, route);
+    }
+    if route.shadow.is_some() {
+        detached::draw(exchange, io, route);
+    }
 }
 
 /// The target whose place it is, or the next behind it that can be called now, and by which of its credentials. Else what
@@ -113,7 +124,7 @@ fn prepare(exchange: &mut Exchange, io: &Io<'_>, index: usize) -> Result<(), Fai
         return Err(Failure::client(Kind::NotOffered));
     }
     let (spoken, _) = upstream.spoken(exchange.facts.surface.dialect);
-    if !upward::is_needed(exchange, spoken, target) {
+    if !exchange.relay.is_broken() && !upward::is_needed(exchange, spoken, target) {
         exchange.call.forget_translated();
         return Ok(());
     }
@@ -148,6 +159,8 @@ fn dial(exchange: &mut Exchange, io: &mut Io<'_>, target: usize, freshness: Fres
     let timeouts = pinned.snapshot.upstreams[provider].timeouts;
     let call = &mut exchange.call;
     let attempt = call.next_id();
+    // Not yet.
+    call.sent = Tick(0);
     if call.live.replace(Live { id: attempt, target }).is_none() {
         let target = &pinned.snapshot.routes[route_index(exchange)].targets[target];
         io.local.routing.target(target).busy += 1;
@@ -188,6 +201,8 @@ pub(crate) fn connected(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId)
     upward::send(exchange, io);
     exchange.call.sent = io.now;
     wait_for_answer(exchange, io);
+    relay::stall::begin(exchange, io);
+    detached::sent(exchange, io);
 }
 
 /// The provider has its `first_byte` time from now on.
@@ -209,24 +224,39 @@ pub(crate) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, 
     if !(200..=599).contains(&status) {
         let failure = Failure::upstream(Kind::BadStatus(status), RetryWhere::No);
         give_up(exchange, io, AttemptOutcome::BadAnswer);
+        if hedge::goes_on(exchange, io) {
+            return;
+        }
         return exchange.refuse(failure, io);
     }
     if status == 401 {
         renew_token(exchange, io);
     }
+    if (200..300).contains(&status) {
+        hedge::won(exchange, io);
+    }
+    if held::silent(exchange, io, answer) {
+        return;
+    }
     outcome::answered(exchange, io, answer);
     // Nothing else can be tried again, or make another model take over.
     if status >= 400 {
         let ended = Ended::answered(exchange, answer);
-        if ended.may_be_tried_again(exchange)
-            && let Some(plan) = again::plan(exchange, io, &ended)
-        {
-            give_up(exchange, io, AttemptOutcome::Status);
-            return go(exchange, io, plan);
+        if ended.may_be_tried_again(exchange) {
+            if hedge::is_under_way(exchange) {
+                give_up(exchange, io, AttemptOutcome::Status);
+                hedge::goes_on(exchange, io);
+                return;
+            }
+            if let Some(plan) = again::plan(exchange, io, &ended) {
+                give_up(exchange, io, AttemptOutcome::Status);
+                return go(exchange, io, plan);
+            }
         }
-        if takeover::suspects(exchange, answer) {
-            return;
-        }
+    }
+    hedge::won(exchange, io);
+    if held::suspects(exchange, answer) {
+        return;
     }
     relay::head(exchange, io, answer);
 }
@@ -278,8 +308,9 @@ pub(crate) fn timer(exchange: &mut Exchange, io: &mut Io<'_>) {
     if !matches!(exchange.phase(), Phase::Calling | Phase::Gathering | Phase::Relaying) {
         return;
     }
+    relay::alive::beat(exchange, io);
     let Some(waited) = exchange.call.expired(io.now) else {
-        return;
+        return hedge::due(exchange, io);
     };
     exchange.facts.wait_ends(io.now);
     if waited == Waited::Backoff {
@@ -304,16 +335,22 @@ pub(crate) fn timer(exchange: &mut Exchange, io: &mut Io<'_>) {
 }
 
 /// After a failed attempt: the next one, or the end.
-fn go_on(exchange: &mut Exchange, io: &mut Io<'_>, outcome: AttemptOutcome, failure: Failure) {
+pub(crate) fn go_on(exchange: &mut Exchange, io: &mut Io<'_>, outcome: AttemptOutcome, failure: Failure) {
     let ended = Ended::failed(outcome);
     let may_try = exchange.phase() == Phase::Calling && failure.retry == RetryWhere::OtherTarget;
+    if may_try && hedge::goes_on(exchange, io) {
+        return;
+    }
+    hedge::drop_rival(exchange, io, AttemptOutcome::Cancelled);
     if may_try
         && ended.may_be_tried_again(exchange)
         && let Some(plan) = again::plan(exchange, io, &ended)
     {
         return go(exchange, io, plan);
     }
-    exchange.refuse(failure, io);
+    if !resume::breaks(exchange, io, &ended, &failure) {
+        exchange.refuse(failure, io);
+    }
 }
 
 fn outcome_of(fault: UpstreamFault) -> AttemptOutcome {
@@ -331,6 +368,7 @@ pub(crate) fn cancel(exchange: &mut Exchange, io: &mut Io<'_>) {
     if exchange.call.live.is_some() {
         give_up(exchange, io, AttemptOutcome::Cancelled);
     }
+    hedge::drop_rival(exchange, io, AttemptOutcome::Cancelled);
 }
 
 /// Abandons the attempt under way.
@@ -359,7 +397,9 @@ pub(crate) fn log_end(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Attempt
         let provider = exchange.call.provider.expect("an attempt has a provider");
         exchange.call.log.push((provider, outcome));
     }
-    exchange.call.suspect = None;
+    exchange.call.held = None;
+    exchange.call.until_hedge = None;
     exchange.call.until_step = None;
+    exchange.call.until_token = None;
     exchange.call.until_total = None;
 }

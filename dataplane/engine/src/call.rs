@@ -7,12 +7,13 @@ use tollgate_dialect::{embed, translate::Sent};
 
 use crate::{
     Tick,
-    attempt::takeover::Suspect,
+    attempt::{hedge::Hedge, held::Held},
     failure::Waited,
+    listing::Listing,
     outputs::AttemptId,
     record::AttemptOutcome,
     routing::{Order, grants::Grants, reckoning::Reckoning},
-    snapshot::TargetModel,
+    snapshot::{ModelId, TargetModel},
     upward::Single,
 };
 
@@ -46,8 +47,8 @@ pub(crate) struct Call {
     pub granted: Option<(Arc<Grants>, u64)>,
     /// Why the call goes where it goes, for a client that may ask: JSON without its end.
     pub told: Option<Box<str>>,
-    /// An error answer that may make another model take over.
-    pub suspect: Option<Box<Suspect>>,
+    /// An answer of which it is not known yet what it is.
+    pub held: Option<Box<Held>>,
     /// The request carries what this provider signed, or names what lives there: no other is tried.
     pub only_provider: Option<usize>,
     /// Which of its credentials reaches the objects that the request names.
@@ -58,6 +59,8 @@ pub(crate) struct Call {
     pub credential: usize,
     /// The call is about an object, not about a model.
     pub object: Option<ObjectCall>,
+    /// It is a list of objects, made of what several answers have.
+    pub listing: Option<Box<Listing>>,
     /// Provider of the last attempt.
     pub provider: Option<usize>,
     pub sent_model: SentModel,
@@ -75,8 +78,16 @@ pub(crate) struct Call {
     pub until_client: Option<Tick>,
     /// The provider's `total` timeout.
     pub until_total: Option<Tick>,
+    /// When a second target is asked as well.
+    pub until_hedge: Option<Tick>,
+    /// A second target was asked, or would have been.
+    pub hedge: Option<Box<Hedge>>,
+    /// Who gets a copy of the call once it was sent.
+    pub shadow: Option<ModelId>,
     /// The timeout of what is waited for now, and what that is.
     pub until_step: Option<(Tick, Waited)>,
+    /// The same of the next event of a stream that says something.
+    pub until_token: Option<(Tick, Waited)>,
     last_id: u16,
 }
 
@@ -99,6 +110,10 @@ pub(crate) struct ObjectCall {
     /// Whole, with the provider's own id.
     pub path: Vec<u8>,
     pub query: Vec<u8>,
+    /// The provider's own id of what the path names.
+    pub raw: Option<String>,
+    /// It is to be no more.
+    pub deletes: bool,
 }
 
 /// The attempt under way.
@@ -116,8 +131,8 @@ pub(crate) enum SentModel {
     None,
     /// That of a target of a model of the document.
     Target { route: usize, target: usize },
-    /// `Call::star_model`.
-    Star,
+    /// `Call::star_model`, and whose it is.
+    Star { target: Option<usize> },
 }
 
 impl Call {
@@ -179,7 +194,12 @@ impl Call {
 
     pub fn deadline(&self) -> Option<Tick> {
         let step = self.until_step.map(|(until, _)| until);
-        [self.firm_deadline(), step].into_iter().flatten().min()
+        let token = self.until_token.map(|(until, _)| until);
+        let rival = self.hedge.as_ref().and_then(|hedge| hedge.deadline());
+        [self.firm_deadline(), step, token, self.until_hedge, rival]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The deadlines that run while the provider is not read.
@@ -196,9 +216,11 @@ impl Call {
         if over(self.until_total) {
             return Some(Waited::WholeAnswer);
         }
-        self.until_step
+        let steps = [self.until_step, self.until_token].into_iter().flatten();
+        steps
             .filter(|(until, _)| *until <= now)
             .map(|(_, waited)| waited)
+            .next()
     }
 
     pub fn is_live(&self, id: AttemptId) -> bool {

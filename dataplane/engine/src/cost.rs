@@ -44,6 +44,17 @@ pub(crate) fn of(exchange: &Exchange, unix_ms: u64) -> Option<Cost> {
     })
 }
 
+/// What both cost together; the prices are the first's.
+pub(crate) fn sum(one: Option<Cost>, other: Option<Cost>) -> Option<Cost> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(Cost {
+            usd: one.usd.saturating_add(other.usd),
+            ..one
+        }),
+        (one, other) => one.or(other),
+    }
+}
+
 /// Is it known what this call costs, once its usage is?
 pub(crate) fn is_known(exchange: &Exchange, unix_ms: u64) -> bool {
     exchange
@@ -53,20 +64,30 @@ pub(crate) fn is_known(exchange: &Exchange, unix_ms: u64) -> bool {
 
 /// Of the model that was sent last.
 fn price<'p>(exchange: &Exchange, pinned: &'p Pinned, unix_ms: u64) -> Option<Price<'p>> {
-    let (snapshot, call) = (&pinned.snapshot, &exchange.call);
-    let unix_s = unix_ms / 1000;
+    let call = &exchange.call;
     // Counting tokens is free, and asks about an object were paid for when it was made; but not a batch, which is known only
     // at its end.
     let paid = call.object.is_some() && exchange.facts.batch.is_empty();
     if exchange.facts.surface.name == "count_tokens" || paid {
         return None;
     }
-    match call.sent_model {
+    price_of(pinned, (call.sent_model, &call.star_model), call.provider, unix_ms)
+}
+
+/// Of a model that was sent to a provider.
+pub(crate) fn price_of<'p>(
+    pinned: &'p Pinned,
+    (sent, star_model): (SentModel, &str),
+    provider: Option<usize>,
+    unix_ms: u64,
+) -> Option<Price<'p>> {
+    let (snapshot, unix_s) = (&pinned.snapshot, unix_ms / 1000);
+    match sent {
         SentModel::None => None,
         SentModel::Target { route, target } => snapshot.routes[route].targets[target].priced.at(unix_s),
-        SentModel::Star => {
-            let (_, provider) = &snapshot.document.providers[call.provider?];
-            provider.prices.at(&call.star_model, unix_s)
+        SentModel::Star { .. } => {
+            let (_, provider) = &snapshot.document.providers[provider?];
+            provider.prices.at(star_model, unix_s)
         }
     }
 }

@@ -1,5 +1,7 @@
 //! One request's life: fed inputs, yields actions, never waits.
 
+pub(crate) mod detached;
+
 use std::{net::IpAddr, rc::Rc, sync::Arc};
 
 use tollgate_config::document::Dialect;
@@ -10,12 +12,13 @@ use tollgate_wire::http1::read::BadHead;
 use crate::{
     Snapshot, Tick,
     access::AccessTokens,
-    attempt::{self, takeover},
-    batches::CountedBatches,
+    attempt::{self, hedge, held},
     call::Call,
     facts::Facts,
     failure::{Failure, Kind},
     identity::KeyTable,
+    limits::{Held, LocalLimits},
+    marks::Marks,
     outputs::{Action, AttemptId, Outputs, Rest},
     passing,
     record::{AttemptOutcome, Outcome, Record},
@@ -55,8 +58,9 @@ pub struct Local {
     pub signers: Signers,
     /// How targets are, and what may be tried again.
     pub routing: Routing,
+    pub limits: LocalLimits,
     /// The node's: every shard has the same.
-    pub batches: Arc<CountedBatches>,
+    pub marks: Arc<Marks>,
     pub tokens: AccessTokens,
     /// What words were counted lately, for prompts whose provider does not say what it used.
     pub memo: Memo,
@@ -147,6 +151,7 @@ pub struct Exchange {
     pub(crate) facts: Facts,
     pub(crate) login: Login,
     pub(crate) admitted: Admitted,
+    pub(crate) held: Held,
     pub(crate) call: Call,
     pub(crate) relay: Relay,
 }
@@ -176,6 +181,7 @@ impl Exchange {
         self.next_stage = 0;
         self.facts.begin(peer, started);
         self.admitted.clear();
+        self.held.clear();
         self.call.clear();
         self.relay.clear();
     }
@@ -189,6 +195,9 @@ impl Exchange {
         if self.phase == Phase::Fresh {
             self.phase = Phase::Staged;
             self.facts.make_request_id(io.local);
+        }
+        if self.call.hedge.is_some() {
+            hedge::turn_to(self, &input, io.now);
         }
         match input {
             Input::Head => self.enter_head(io),
@@ -204,12 +213,12 @@ impl Exchange {
             Input::Connected(id) => attempt::connected(self, io, id),
             Input::UpstreamHead(id, answer) => attempt::answered(self, io, id, answer),
             Input::UpstreamBody(id, bytes) => {
-                if !takeover::body(self, io, id, bytes) {
+                if !held::body(self, io, id, bytes) {
                     relay::body(self, io, id, bytes);
                 }
             }
             Input::UpstreamEnd(id) => {
-                if !takeover::end(self, io, id) {
+                if !held::end(self, io, id) {
                     relay::end(self, io, id);
                 }
             }
@@ -229,7 +238,10 @@ impl Exchange {
     /// When `Input::Timer` is due; the earliest of all that runs. Read after each feed.
     pub fn deadline(&self) -> Option<Tick> {
         match self.phase {
-            Phase::Calling | Phase::Gathering | Phase::Relaying => self.call.deadline(),
+            Phase::Calling | Phase::Gathering | Phase::Relaying => [self.call.deadline(), relay::alive::due(self)]
+                .into_iter()
+                .flatten()
+                .min(),
             Phase::Fresh | Phase::Staged | Phase::Over => None,
         }
     }
@@ -260,16 +272,21 @@ impl Exchange {
             .as_ref()
             .map_or(0, |translated| translated.body.len());
         let answers = self.call.single().map_or(0, Single::held_bytes);
-        answers + self.admitted.decoded.as_ref().map_or(0, Vec::len) + translated + self.relay.held_bytes()
+        let listed = self.call.listing.as_ref().map_or(0, |listing| listing.held_bytes());
+        let held = self.call.held.as_ref().map_or(0, |held| held.held_bytes());
+        let decoded = self.admitted.decoded.as_ref().map_or(0, Vec::len);
+        let rival = self.call.hedge.as_ref().map_or(0, |hedge| hedge.held_bytes());
+        listed + answers + held + rival + decoded + translated + self.relay.held_bytes()
     }
 
-    /// The bound on `held_bytes` but for translated answers, which have their own (`translate::MAX_ANSWER_BYTES`,
-    /// `embed::MAX_ANSWER_BYTES`), given the configured `max_body` and `cost_header_buffer` and the largest piece of an answer the shell feeds.
+    /// The bound on `held_bytes` but for translated answers and lists, which have their own (`translate::MAX_ANSWER_BYTES`,
+    /// `embed::MAX_ANSWER_BYTES`, `listing::MAX_HELD_BYTES` twice), given the configured `max_body` and `cost_header_buffer` and the largest piece of an answer the shell feeds.
     pub fn max_held_bytes(max_body_bytes: u64, cost_header_buffer_bytes: u64, max_piece_bytes: usize) -> usize {
         let body = max_body_bytes as usize;
-        // Decoded, and translated.
-        body + upward::max_translated_bytes(body)
+        // Decoded, and translated for one target or two.
+        body + 2 * upward::max_translated_bytes(body)
             + relay::MAX_HELD_BYTES
+            + held::MAX_HELD_BYTES
             + cost_header_buffer_bytes as usize
             + max_piece_bytes
     }
@@ -344,7 +361,7 @@ impl Exchange {
 
     /// Ends the exchange with an error of ours: an answer of its own, or, when one has begun, its end.
     pub(crate) fn refuse(&mut self, failure: Failure, io: &mut Io<'_>) {
-        if self.phase == Phase::Relaying {
+        if self.phase == Phase::Relaying || self.relay.is_opened() {
             return relay::broken(self, io, &failure);
         }
         reply::failure(self, io, &failure);

@@ -228,7 +228,10 @@ fn route_of<T>(exchange: &Exchange, look: impl FnOnce(&Route) -> T) -> Option<T>
 fn candidates(exchange: &Exchange, io: &Io<'_>) -> Vec<Candidate> {
     let pinned = exchange.pin();
     let told = route_of(exchange, |route| {
-        let (reckoning, asked) = (Reckoning::new(exchange, io, route), conditions::features(exchange, io, route));
+        let (reckoning, asked) = (
+            Reckoning::new(exchange, io, route),
+            conditions::features(exchange, io, route),
+        );
         let told = route.targets.iter().enumerate().map(|(index, target)| {
             let place = exchange
                 .call

@@ -22,6 +22,17 @@ pub(crate) const MAX_MODEL_NAME_BYTES: usize = 256;
 /// Enough for what a provider says of a credential.
 const MAX_REFUSAL_BYTES: usize = 512;
 
+/// Does a client wait for the answer?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Detached {
+    /// One does.
+    No,
+    /// It is the copy of a call.
+    Shadow,
+    /// It is a look at a provider.
+    Check,
+}
+
 #[derive(Debug)]
 pub(crate) struct Facts {
     pub started: Tick,
@@ -30,6 +41,7 @@ pub(crate) struct Facts {
     pub surface: &'static Surface,
     /// `Input::Head` came: `Io::request` may be read.
     pub has_head: bool,
+    pub detached: Detached,
     pub head_request: bool,
     pub key: Option<KeyId>,
     pub model: Option<Resolved>,
@@ -50,6 +62,10 @@ pub(crate) struct Facts {
     pub tier: ServiceTier,
     /// Known once the usage is final.
     pub cost: Option<Cost>,
+    /// By targets that did not get to the end of the answer; `usage` is that of the last.
+    pub spent: Option<Box<Spent>>,
+    /// How often another target went on.
+    pub resumed: u8,
     /// Whose work `usage` is, where that is a batch: its id as the client has it.
     pub batch: String,
     /// The gateway counted it itself.
@@ -65,6 +81,12 @@ pub(crate) struct Facts {
     gateway_ns: Option<u64>,
 }
 
+#[derive(Debug, Default)]
+pub(crate) struct Spent {
+    pub usage: Usage,
+    pub cost: Option<Cost>,
+}
+
 impl Default for Facts {
     fn default() -> Self {
         Facts {
@@ -73,6 +95,7 @@ impl Default for Facts {
             request_id: String::new(),
             surface: &surface::UNKNOWN,
             has_head: false,
+            detached: Detached::No,
             head_request: false,
             key: None,
             model: None,
@@ -88,6 +111,8 @@ impl Default for Facts {
             usage: None,
             tier: ServiceTier::Standard,
             cost: None,
+            spent: None,
+            resumed: 0,
             batch: String::new(),
             estimated: false,
             request_body_bytes: 0,
@@ -133,6 +158,11 @@ impl Facts {
             .push_str(str::from_utf8(&digits).expect("hexadecimal digits are ASCII"));
     }
 
+    /// No client waits for the answer.
+    pub fn is_detached(&self) -> bool {
+        self.detached != Detached::No
+    }
+
     /// Keeps what a provider said of the gateway's credential, for the operator alone.
     pub fn note_refusal(&mut self, words: &str) {
         let mut end = words.len().min(MAX_REFUSAL_BYTES);
@@ -160,6 +190,7 @@ impl Facts {
 
     /// From now on the upstream is waited for.
     pub fn wait_begins(&mut self, now: Tick) {
+        self.wait_ends(now);
         self.waiting_since = Some(now);
     }
 

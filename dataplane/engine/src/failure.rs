@@ -10,6 +10,7 @@ use tollgate_wire::{http1::read::BadHead, json::cursor::BadJson, multipart::BadF
 use crate::{
     access::Lack,
     exchange::{ClientFault, UpstreamFault},
+    limits::Limited,
     names::code,
 };
 
@@ -78,8 +79,8 @@ pub enum Kind {
     NoSuchObject {
         name: &'static str,
     },
-    /// A list of objects, which at the provider has other people's too.
-    ListNotServed,
+    /// A list of objects, before what the node remembers of them has come from its control plane.
+    ListNotReady,
     /// Ids of a provider's objects cannot be sealed: there is no secret for it.
     NoIdSecret {
         provider: Box<str>,
@@ -102,6 +103,8 @@ pub enum Kind {
     /// Said in the target's words it is longer than may be held.
     TranslatedTooLarge,
     CacheMiss,
+    /// A limit does not admit the call.
+    Limited(Box<Limited>),
     /// No target of the model has what the path asks for.
     NotOffered,
     /// Each target has a `when` that does not hold for this call.
@@ -135,6 +138,10 @@ pub enum Waited {
     Connection,
     FirstByte,
     NextByte,
+    /// Of a stream, the first event that says something …
+    FirstToken,
+    /// … and the next one.
+    NextToken,
     WholeAnswer,
     /// Not an answer, but the moment to try again.
     Backoff,
@@ -183,11 +190,11 @@ impl Kind {
             Kind::ModelNotFound | Kind::NoSuchPath | Kind::NoSuchProvider | Kind::NoSuchObject { .. } => 404,
             Kind::WrongMethod => 405,
             Kind::NotServedYet | Kind::Websocket | Kind::NotOffered => 501,
-            Kind::ListNotServed | Kind::NoIdSecret { .. } => 501,
+            Kind::NoIdSecret { .. } => 501,
             Kind::CacheMiss | Kind::UpstreamTimeout(_) => 504,
             Kind::NotForThisCall | Kind::OutsideRegion => 403,
-            Kind::ProviderLimit { .. } => 429,
-            Kind::NoTarget | Kind::NoCredential { .. } => 503,
+            Kind::Limited(_) | Kind::ProviderLimit { .. } => 429,
+            Kind::NoTarget | Kind::NoCredential { .. } | Kind::ListNotReady => 503,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => 502,
             Kind::Internal(_) => 500,
         }
@@ -215,11 +222,13 @@ impl Kind {
             Kind::NoSuchPath | Kind::NoSuchProvider | Kind::NoSuchObject { .. } => code::NOT_FOUND,
             Kind::WrongMethod => code::METHOD_NOT_ALLOWED,
             Kind::NotServedYet | Kind::Websocket | Kind::NotOffered => code::NOT_SUPPORTED,
-            Kind::ListNotServed | Kind::NoIdSecret { .. } => code::NOT_SUPPORTED,
+            Kind::NoIdSecret { .. } => code::NOT_SUPPORTED,
+            Kind::ListNotReady => code::LIST_NOT_READY,
             Kind::CacheMiss => code::CACHE_MISS,
             Kind::UpstreamTimeout(_) => code::UPSTREAM_TIMEOUT,
             Kind::NotForThisCall | Kind::OutsideRegion => code::MODEL_NOT_ALLOWED,
-            Kind::ProviderLimit { .. } => code::RATE_LIMIT_EXCEEDED,
+            Kind::Limited(limited) if limited.is_quota() => code::INSUFFICIENT_QUOTA,
+            Kind::Limited(_) | Kind::ProviderLimit { .. } => code::RATE_LIMIT_EXCEEDED,
             Kind::NoTarget | Kind::NoCredential { .. } => code::NO_HEALTHY_TARGET,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => code::UPSTREAM_ERROR,
             Kind::Internal(_) => code::INTERNAL_ERROR,

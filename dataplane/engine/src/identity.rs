@@ -1,7 +1,7 @@
 //! Keys by the SHA-256 of their secret: those of the document and those of the identity store, in one immutable table
 //! that a change replaces. Sharing between table versions keeps a small change cheap beside 100,000 keys.
 
-mod teams;
+mod residency;
 
 use std::sync::{
     Arc,
@@ -12,17 +12,18 @@ use hashbrown::{HashMap, HashSet};
 use sha2::{Digest as _, Sha256};
 use tollgate_config::{
     Document, Problem,
-    document::{Key, KeySecret},
+    document::{Key, KeySecret, Team, User},
     link::StoredKey,
 };
 
 use tollgate_dialect::canonical::sealed_id::Owner;
 
 use crate::{
+    limits::{Rules, Scope},
     patterns::Patterns,
     snapshot::{Secrets, pointer, secret_text},
 };
-use teams::{Labels, Teams};
+use residency::{Labels, Residency};
 
 type Digest = [u8; 32];
 
@@ -45,8 +46,55 @@ pub(crate) struct KeyEntry {
     pub residency: Box<[Labels]>,
     /// It may ask why its calls went where they did.
     pub explain: bool,
+    pub limits: KeyLimits,
     /// Of the configuration document: the identity store cannot change it.
     of_document: bool,
+}
+
+/// What a call with a key must not exceed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KeyLimits {
+    pub own: Option<Arc<Rules>>,
+    pub user: Option<Arc<Rules>>,
+    pub team: Option<Arc<Rules>>,
+}
+
+/// What the document says of those whose keys there are.
+#[derive(Debug, Default)]
+struct Owners {
+    /// The teams of its users.
+    teams: HashMap<Box<str>, Box<str>>,
+    limits_of_teams: HashMap<Box<str>, Arc<Rules>>,
+    limits_of_users: HashMap<Box<str>, Arc<Rules>>,
+    residency: Residency,
+}
+
+impl Owners {
+    fn of(document: &Document) -> Self {
+        let team_of = |(name, user): &(String, User)| Some((name.as_str().into(), user.team.as_deref()?.into()));
+        let team =
+            |(name, team): &(String, Team)| Some((name.as_str().into(), Rules::new(Scope::Team, name, &team.limits)?));
+        let user =
+            |(name, user): &(String, User)| Some((name.as_str().into(), Rules::new(Scope::User, name, &user.limits)?));
+        Self {
+            teams: document.users.iter().filter_map(team_of).collect(),
+            limits_of_teams: document.teams.iter().filter_map(team).collect(),
+            limits_of_users: document.users.iter().filter_map(user).collect(),
+            residency: Residency::new(document),
+        }
+    }
+
+    fn team(&self, team: Option<&str>, user: Option<&str>) -> Option<Box<str>> {
+        team.map(Into::into).or_else(|| self.teams.get(user?).cloned())
+    }
+
+    fn limits(&self, own: Option<Arc<Rules>>, team: Option<&str>, user: Option<&str>) -> KeyLimits {
+        KeyLimits {
+            own,
+            user: user.and_then(|user| self.limits_of_users.get(user)).cloned(),
+            team: team.and_then(|team| self.limits_of_teams.get(team)).cloned(),
+        }
+    }
 }
 
 impl KeyEntry {
@@ -83,8 +131,7 @@ pub struct KeyTable {
     /// Tells tables apart, also when one is built where another lay in memory. Zero: the empty table.
     version: u64,
     base: Arc<Keys>,
-    /// The document's.
-    teams: Arc<Teams>,
+    owners: Arc<Owners>,
     /// Keys that came or changed since `base` was built; their ids follow those of `base`.
     changed: Keys,
     /// Keys of `base` that were changed or removed since.
@@ -94,7 +141,7 @@ pub struct KeyTable {
 impl KeyTable {
     /// The document's keys and the store's; a name or a secret that occurs twice is a problem.
     pub fn build(document: &Document, secrets: &Secrets, stored: &[StoredKey]) -> Result<KeyTable, Vec<Problem>> {
-        let teams = Teams::new(document);
+        let owners = Owners::of(document);
         let mut keys = Keys::default();
         let mut problems = Vec::new();
         let count = document.keys.len() + stored.len();
@@ -102,10 +149,10 @@ impl KeyTable {
         keys.by_digest.reserve(count);
         keys.by_name.reserve(count);
         for (name, key) in &document.keys {
-            add_of_document(&mut keys, &teams, (name, key), secrets, &mut problems);
+            add_of_document(&mut keys, &owners, (name, key), secrets, &mut problems);
         }
         for key in stored {
-            add_stored(&mut keys, &teams, key, &mut problems);
+            add_stored(&mut keys, &owners, key, &mut problems);
         }
         if !problems.is_empty() {
             return Err(problems);
@@ -113,7 +160,7 @@ impl KeyTable {
         Ok(KeyTable {
             version: next_version(),
             base: Arc::new(keys),
-            teams: Arc::new(teams),
+            owners: Arc::new(owners),
             ..KeyTable::default()
         })
     }
@@ -125,7 +172,7 @@ impl KeyTable {
         let mut table = KeyTable {
             version: next_version(),
             base: self.base.clone(),
-            teams: self.teams.clone(),
+            owners: self.owners.clone(),
             changed: self.changed.clone(),
             hidden: self.hidden.clone(),
         };
@@ -135,7 +182,7 @@ impl KeyTable {
         for key in upsert {
             if table.take_out(&key.name) {
                 let mut entry_problems = Vec::new();
-                add_stored(&mut table.changed, &self.teams, key, &mut entry_problems);
+                add_stored(&mut table.changed, &self.owners, key, &mut entry_problems);
             }
         }
         if table.changed.entries.len() + table.hidden.len() > MAX_CHANGED_KEYS {
@@ -196,6 +243,18 @@ impl KeyTable {
         }
     }
 
+    /// The limits of teams, users and keys, each once.
+    pub(crate) fn rules(&self) -> impl Iterator<Item = &Rules> {
+        let owners = self
+            .owners
+            .limits_of_teams
+            .values()
+            .chain(self.owners.limits_of_users.values());
+        // Those of the identity store have none of their own.
+        let keys = self.base.entries.iter().filter_map(|entry| entry.limits.own.as_ref());
+        owners.chain(keys).map(|rules| &**rules)
+    }
+
     /// False when the name belongs to the document, whose keys only a new document changes.
     fn take_out(&mut self, name: &str) -> bool {
         if let Some(&index) = self.base.by_name.get(name) {
@@ -250,7 +309,7 @@ fn next_version() -> u64 {
 
 fn add_of_document(
     keys: &mut Keys,
-    teams: &Teams,
+    owners: &Owners,
     (name, key): (&str, &Key),
     secrets: &Secrets,
     problems: &mut Vec<Problem>,
@@ -263,10 +322,12 @@ fn add_of_document(
             Err(problem) => return problems.push(problem),
         },
     };
-    let team = teams.team_of(key.team.as_deref(), key.user.as_deref());
+    let team = owners.team(key.team.as_deref(), key.user.as_deref());
+    let own = Rules::new(Scope::Key, name, &key.limits);
     let entry = KeyEntry {
         name: name.into(),
-        residency: teams.residency(team.as_deref(), &key.residency),
+        limits: owners.limits(own, team.as_deref(), key.user.as_deref()),
+        residency: owners.residency.of(team.as_deref(), &key.residency),
         team,
         user: key.user.as_deref().map(Into::into),
         models: Patterns::new(&key.models),
@@ -280,7 +341,7 @@ fn add_of_document(
     insert(keys, entry, &[(digest, until_unix_ms)], &at, problems);
 }
 
-fn add_stored(keys: &mut Keys, teams: &Teams, key: &StoredKey, problems: &mut Vec<Problem>) {
+fn add_stored(keys: &mut Keys, owners: &Owners, key: &StoredKey, problems: &mut Vec<Problem>) {
     let at = pointer(&["keys", &key.name]);
     let expires_unix_ms = key.expires_unix_s.map_or(u64::MAX, |s| s.saturating_mul(1000));
     let said = [
@@ -297,10 +358,11 @@ fn add_stored(keys: &mut Keys, teams: &Teams, key: &StoredKey, problems: &mut Ve
             }
         }
     }
-    let team = teams.team_of(key.team.as_deref(), key.user.as_deref());
+    let team = owners.team(key.team.as_deref(), key.user.as_deref());
     let entry = KeyEntry {
         name: key.name.as_str().into(),
-        residency: teams.residency(team.as_deref(), &[]),
+        limits: owners.limits(None, team.as_deref(), key.user.as_deref()),
+        residency: owners.residency.of(team.as_deref(), &[]),
         team,
         user: key.user.as_deref().map(Into::into),
         models: Patterns::new(&key.models),

@@ -7,7 +7,6 @@
 
 pub mod access;
 mod attempt;
-mod batches;
 mod call;
 mod cors;
 pub mod cost;
@@ -17,6 +16,9 @@ pub mod explain;
 mod facts;
 pub mod failure;
 pub mod identity;
+pub mod limits;
+mod listing;
+pub mod marks;
 mod names;
 pub mod outputs;
 mod passing;
@@ -39,8 +41,8 @@ mod upward;
 mod visible;
 
 pub use access::AccessTokens;
-pub use batches::CountedBatches;
 pub use exchange::{Exchange, Input, Io, Local, Peer};
+pub use marks::Marks;
 pub use outputs::{Action, Outputs, Piece};
 pub use signers::Signers;
 pub use snapshot::Snapshot;

@@ -13,11 +13,13 @@ pub(crate) mod code {
     pub const REQUEST_TOO_LARGE: &str = "request_too_large";
     pub const REQUEST_TIMEOUT: &str = "request_timeout";
     pub const UNSUPPORTED_ENCODING: &str = "unsupported_encoding";
+    pub const RATE_LIMIT_EXCEEDED: &str = "rate_limit_exceeded";
+    pub const INSUFFICIENT_QUOTA: &str = "insufficient_quota";
     pub const CACHE_MISS: &str = "cache_miss";
     pub const UPSTREAM_ERROR: &str = "upstream_error";
     pub const UPSTREAM_TIMEOUT: &str = "upstream_timeout";
     pub const NO_HEALTHY_TARGET: &str = "no_healthy_target";
-    pub const RATE_LIMIT_EXCEEDED: &str = "rate_limit_exceeded";
+    pub const LIST_NOT_READY: &str = "list_not_ready";
     pub const INTERNAL_ERROR: &str = "internal_error";
 }
 
@@ -36,6 +38,13 @@ pub(crate) mod header {
     pub const ACCEPT: &[u8] = b"accept";
     pub const ANTHROPIC_VERSION: &[u8] = b"anthropic-version";
     pub const RETRY_AFTER: &[u8] = b"retry-after";
+    pub const RETRY_AFTER_MS: &[u8] = b"retry-after-ms";
+    pub const LIMIT_REQUESTS: &[u8] = b"x-ratelimit-limit-requests";
+    pub const REMAINING_REQUESTS: &[u8] = b"x-ratelimit-remaining-requests";
+    pub const RESET_REQUESTS: &[u8] = b"x-ratelimit-reset-requests";
+    pub const LIMIT_TOKENS: &[u8] = b"x-ratelimit-limit-tokens";
+    pub const REMAINING_TOKENS: &[u8] = b"x-ratelimit-remaining-tokens";
+    pub const RESET_TOKENS: &[u8] = b"x-ratelimit-reset-tokens";
     pub const AMZN_REQUEST_ID: &[u8] = b"x-amzn-requestid";
     pub const CONTENT_TYPE: &[u8] = b"content-type";
     pub const CONTENT_LENGTH: &[u8] = b"content-length";

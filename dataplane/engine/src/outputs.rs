@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::{routing::health::Change, snapshot::EndpointId};
+use crate::{marks::MarkNews, routing::health::Change, snapshot::EndpointId};
 
 /// Names one upstream attempt of one exchange; never reused within it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -71,6 +71,9 @@ pub enum Action {
     EndUp { attempt: AttemptId },
     /// Give the attempt up: close its connection (or stop dialling). No input for it follows.
     Abandon { attempt: AttemptId },
+    /// The call was sent: a copy of it may go to this model of the pinned document, by index (`Exchange::begin_shadow`).
+    /// Nobody waits for what comes of it.
+    Shadow { model: u32 },
     /// The provider refuses this access token: get another, soon.
     RenewToken { id: u64 },
     /// The attempt's answer has said all it had to: its connection is kept where the rest of the answer's framing comes
@@ -100,6 +103,8 @@ pub struct Outputs {
     pub arena: Vec<u8>,
     /// Targets that turned out to be ill, or well again.
     pub changes: Vec<TargetChange>,
+    /// What is to outlive the process, in order.
+    pub marks: Vec<MarkNews>,
 }
 
 /// A target of a model of the pinned snapshot's document, by index, and what became of it.
@@ -118,6 +123,7 @@ impl Outputs {
         self.actions.clear();
         self.pieces.clear();
         self.changes.clear();
+        self.marks.clear();
         self.arena.clear();
         self.arena.shrink_to(MAX_KEPT_ARENA_BYTES);
     }

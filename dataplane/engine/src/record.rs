@@ -36,8 +36,16 @@ pub struct Record<'a> {
     /// Model name sent to it.
     pub upstream_model: Option<&'a str>,
     pub tags: Option<&'a str>,
+    /// Of a comparison: that of the target that was asked last.
+    pub arm: Option<&'a str>,
+    /// It is the copy of a call: nobody got its answer, and it is none of the caller's.
+    pub shadow: bool,
+    /// A second target was asked as well, or would have been.
+    pub hedge: Option<Hedged<'a>>,
     pub attempts: u8,
     pub streamed: bool,
+    /// So often another target went on with the stream, which had broken.
+    pub resumed: u8,
     /// A `Failure` kind (`code` of the contract) when the gateway itself answered with an error.
     pub rejected: Option<&'static str>,
     /// What the provider said when it refused the gateway's credential: it may show a part of that, and is for the access
@@ -49,7 +57,7 @@ pub struct Record<'a> {
     /// `usage` is that of this batch, to be paid at a batch's price: its id as the client has it. Each is counted once by a
     /// node while it runs; a ledger that sees it again knows it by this.
     pub batch: Option<&'a str>,
-    /// The provider did not say what was used: `usage` is the gateway's own count of what was asked and said
+    /// The provider did not say what was used, or not to the end: `usage` is the gateway's own count of what was asked and said
     /// (docs/src/tokens.md).
     pub estimated: bool,
     pub request_body_bytes: u64,
@@ -63,6 +71,38 @@ pub struct Record<'a> {
     pub first_token_ns: Option<u64>,
 }
 
+/// What came of asking a second target.
+#[derive(Clone, Copy, Debug)]
+pub struct Hedged<'a> {
+    pub outcome: HedgeOutcome,
+    /// The attempt that was given up after its request had gone up.
+    pub lost: Option<HedgeLost<'a>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HedgeOutcome {
+    /// The target that was asked second answered.
+    Won,
+    /// The first answered after all.
+    Lost,
+    /// Neither did.
+    #[default]
+    Failed,
+    /// No second was asked: `max_extra` was used up.
+    OverBudget,
+}
+
+/// Its provider may bill what it read.
+#[derive(Clone, Copy, Debug)]
+pub struct HedgeLost<'a> {
+    /// Index into `document.providers`.
+    pub provider: (usize, &'a str),
+    /// Reckoned: what the provider that answered read, or the gateway's own count.
+    pub input_tokens: Option<u64>,
+    /// Of these, where prices are known.
+    pub cost: Option<Cost>,
+}
+
 /// How each attempt ended, for `tollgate_upstream_attempts_total{provider,outcome}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptOutcome {
@@ -73,10 +113,12 @@ pub enum AttemptOutcome {
     Disconnect,
     BadAnswer,
     Cancelled,
+    /// Another attempt of the same call answered first.
+    HedgeLost,
 }
 
 impl AttemptOutcome {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Ok,
         Self::Status,
         Self::Connect,
@@ -84,6 +126,7 @@ impl AttemptOutcome {
         Self::Disconnect,
         Self::BadAnswer,
         Self::Cancelled,
+        Self::HedgeLost,
     ];
 
     /// As metrics and explanations have it.
@@ -96,6 +139,7 @@ impl AttemptOutcome {
             Self::Disconnect => "disconnect",
             Self::BadAnswer => "bad_answer",
             Self::Cancelled => "cancelled",
+            Self::HedgeLost => "hedge_lost",
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     exchange::{Exchange, Io},
     explain,
     failure::{self, Failure, Kind},
+    limits,
     names::header,
     outputs::{Action, ReplyFraming},
     record::Outcome,
@@ -40,7 +41,9 @@ pub(crate) fn failure(exchange: &mut Exchange, io: &mut Io<'_>, failure: &Failur
                 Kind::WrongMethod => write::header(out, header::ALLOW, exchange.facts.surface.allow.as_bytes()),
                 _ => {}
             }
-            if let Some(wait_ms) = failure.kind.retry_after_ms() {
+            if let Kind::Limited(limited) = &failure.kind {
+                limits::write_refusal(limited, out);
+            } else if let Some(wait_ms) = failure.kind.retry_after_ms() {
                 write::header_u64(out, header::RETRY_AFTER, wait_ms.div_ceil(1_000).max(1));
             }
             if status == 501 {
@@ -111,6 +114,7 @@ pub(crate) fn write_common_lines(exchange: &Exchange, io: &mut Io<'_>) {
         Some(Dialect::Bedrock) => write::header(out, header::AMZN_REQUEST_ID, facts.request_id.as_bytes()),
         _ => {}
     }
+    limits::write_lines(exchange, out);
     write_server_timing(out, facts.gateway_ns(io.now));
     cors::write_lines(out, exchange, io.request);
 }

@@ -5,7 +5,7 @@
 use crate::{
     exchange::{Exchange, Io},
     failure::Failure,
-    stages::{admit, authorize, cache, identify, open, route},
+    stages::{admit, authorize, cache, identify, limit, open, route},
     terminal::{direct, health, list, model, object},
 };
 
@@ -51,7 +51,10 @@ const OPEN: Stage = Stage {
     name: "open",
     enter: open::enter,
 };
-const LIMIT: Stage = empty("limit");
+const LIMIT: Stage = Stage {
+    name: "limit",
+    enter: limit::enter,
+};
 const GUARD: Stage = empty("guard");
 const CACHE: Stage = Stage {
     name: "cache",
@@ -69,6 +72,7 @@ const CALL: Stage = Stage {
 pub(crate) const MODEL_CALL: &[Stage] = &[IDENTIFY, ADMIT, AUTHORIZE, OPEN, LIMIT, GUARD, CACHE, ROUTE, CALL];
 pub(crate) const DIRECT: &[Stage] = &[
     IDENTIFY,
+    LIMIT,
     Stage {
         name: "direct",
         enter: direct::enter,

@@ -326,7 +326,7 @@ static OPENAI_LATER: Surface = surface("unsupported", OPENAI, "", &[]);
 static ANTHROPIC_LATER: Surface = surface("unsupported", ANTHROPIC, "", &[]);
 static GEMINI_LATER: Surface = surface("unsupported", Some(Dialect::Gemini), "", &[]);
 static BEDROCK_LATER: Surface = surface("unsupported", Some(Dialect::Bedrock), "", &[]);
-static DIRECT: Surface = surface("provider", None, ANY_METHOD, stage::DIRECT);
+pub(crate) static DIRECT: Surface = surface("provider", None, ANY_METHOD, stage::DIRECT);
 pub(crate) static UNKNOWN: Surface = surface("unknown", None, "", &[]);
 
 /// `Surface::allow` of what takes every method; HEAD is not among them, as its answers are framed like no others.

@@ -103,7 +103,7 @@ fn a_warm_connection_allocates_nothing() {
             vec![&BUFFERED[..10], &BUFFERED[10..]],
         ),
         call(
-            r#"{"model":"gpt","stream":true}"#,
+            r#"{"model":"same","stream":true}"#,
             STREAM_HEAD,
             vec![CHUNK, CHUNK, HALF, OTHER_HALF],
         ),
@@ -120,4 +120,10 @@ fn a_warm_connection_allocates_nothing() {
         }
     });
     assert_eq!(counted.count_total, 0);
+
+    // With another target to go to, a stream is held until its first word.
+    let held = call(r#"{"model":"gpt","stream":true}"#, STREAM_HEAD, vec![CHUNK, CHUNK]);
+    serve(&mut rig, &mut exchange, &mut out, &mut heads, &held);
+    let counted = allocation_counter::measure(|| serve(&mut rig, &mut exchange, &mut out, &mut heads, &held));
+    assert!(counted.count_total <= 6, "{counted:?}");
 }

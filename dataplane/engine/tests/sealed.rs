@@ -510,14 +510,6 @@ fn a_batch_is_made_where_its_file_is() {
         let (got, error) = refused(&make(&mut rig, "maker", more, &body));
         assert_eq!(got, status, "{error}");
     }
-    for line in ["GET /v1/batches", "GET /v1/files?limit=3"] {
-        let (status, error) = refused(&rig.request(&head(line, "maker"), b""));
-        assert_eq!(status, 501);
-        assert!(
-            error["message"].as_str().expect("words").contains("shares its account"),
-            "{error}"
-        );
-    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 use rig::{Did, Rig, document, provider};
 use tollgate_config::{
     Document,
-    document::{Dialect, Retry, Strategy, Target, Tier},
+    document::{Dialect, Hedge, HedgeAfter, Retry, Strategy, Target, Tier},
 };
 use tollgate_engine::{Local, Tick, exchange::UpstreamFault};
 
@@ -371,6 +371,64 @@ fn the_quicker_target_is_found_whenever_one_is_slower() {
         assert!(
             ours < by_lot,
             "seed {seed}: p99 {ours} ms against {by_lot} ms with {targets} targets, {slow_ms} ms slow"
+        );
+    }
+}
+
+#[test]
+fn a_second_target_takes_the_tail_away_and_adds_no_more_than_it_may() {
+    const MAX_EXTRA_PERCENT: u32 = 10;
+    for seed in 1..=SEEDS {
+        // Four of a hundred answers of the first target take long.
+        let behaviour = |provider: usize, at: Tick| match (provider, at.0 / MS % 25) {
+            (0, 0) => Now::Fine(800),
+            _ => Now::Fine(20),
+        };
+        let after = match seed % 2 {
+            0 => HedgeAfter::Quantile { percent: 95 },
+            _ => HedgeAfter::Delay { ms: 60 },
+        };
+        let run = |hedge: Option<Hedge>| {
+            let mut document = model(2, Strategy::Priority);
+            document.models[0].1.hedge = hedge;
+            World::new(seed, document, 2, Box::new(behaviour)).run(100, 20)
+        };
+        let mut plain = run(None);
+        let mut hedged = run(Some(Hedge {
+            after,
+            max_extra_percent: MAX_EXTRA_PERCENT,
+        }));
+        assert_eq!((plain.failed, hedged.failed), (0, 0), "seed {seed}");
+        let added = hedged.attempts - hedged.calls;
+        assert!(
+            added > 0 && added * 100 <= hedged.calls * MAX_EXTRA_PERCENT as usize,
+            "seed {seed}: {added} asks were added to {} calls",
+            hedged.calls
+        );
+        let (plain, hedged) = (plain.p99_ms(), hedged.p99_ms());
+        assert!(
+            plain >= 600 && hedged <= 200,
+            "seed {seed}: p99 {hedged} ms, {plain} ms without"
+        );
+    }
+}
+
+#[test]
+fn a_target_that_becomes_slow_as_a_whole_is_not_asked_twice_as_much() {
+    const MAX_EXTRA_PERCENT: u32 = 5;
+    for seed in 1..=SEEDS {
+        let behaviour = |_: usize, at: Tick| Now::Fine(if at.0 > 5 * SECOND { 500 } else { 20 });
+        let mut document = model(3, Strategy::Weighted);
+        document.models[0].1.hedge = Some(Hedge {
+            after: HedgeAfter::Delay { ms: 100 },
+            max_extra_percent: MAX_EXTRA_PERCENT,
+        });
+        let seen = World::new(seed, document, 3, Box::new(behaviour)).run(100, 20);
+        let added = seen.attempts - seen.calls;
+        assert!(
+            added > 0 && added * 100 <= seen.calls * MAX_EXTRA_PERCENT as usize,
+            "seed {seed}: {added} asks were added to {} calls",
+            seen.calls
         );
     }
 }

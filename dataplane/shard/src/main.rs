@@ -36,9 +36,10 @@ use signal_hook::{
     iterator::Signals,
 };
 use tollgate_config::{check, document, parse::Parsed};
+use tollgate_engine::{Marks, limits::Balances};
 use tracing_subscriber::EnvFilter;
 
-use control::{Command, Control, End, Inherited, connection};
+use control::{Command, Control, End, Inherited, Keeping, connection};
 use messages::{INBOX_CAPACITY, ShardHandle, ShardSetup};
 use state_dir::{LastGood, StateDir};
 
@@ -47,6 +48,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What waits for the control thread.
 const COMMANDS: usize = 1024;
+/// What is used of limits, where the state directory cannot hold it.
+const MAX_LIMITS_IN_MEMORY: usize = 1 << 14;
 /// More shards than this are a typing error.
 const MAX_SHARDS: u16 = 256;
 /// How long the last log lines may take to be written.
@@ -131,6 +134,13 @@ fn serve(arguments: &Arguments, log: &access_log::Handle) -> Result<End, String>
     let socket = state.socket();
     let last_good = state.load()?;
     let cores = host::Cores::look()?;
+    let balances = Arc::new(state.balances().unwrap_or_else(|reason| {
+        tracing::error!(
+            reason,
+            "limits hold while this process lives, and begin anew with the next"
+        );
+        Balances::in_memory(MAX_LIMITS_IN_MEMORY)
+    }));
     let count = match arguments.shards.or_else(|| configured_shards(last_good.as_ref())) {
         Some(document::Shards::Count(count)) => usize::from(count),
         Some(document::Shards::Auto) | None => cores.shards(),
@@ -140,9 +150,10 @@ fn serve(arguments: &Arguments, log: &access_log::Handle) -> Result<End, String>
         handles,
         threads: shards,
         tokens,
-    } = start_shards(&cores.place(count), log, &commands)?;
+        keeping,
+    } = start_shards(&cores.place(count), log, &commands, &balances)?;
     watch_signals(commands.clone())?;
-    let mut control = Control::new(handles, state, log.clone(), tokens)?;
+    let mut control = Control::new(handles, state, log.clone(), tokens, balances, keeping)?;
     match last_good {
         Some(last_good) => {
             if let Err(reason) = control.restore(last_good) {
@@ -168,15 +179,21 @@ fn configured_shards(last_good: Option<&LastGood>) -> Option<document::Shards> {
     check::check(&parsed).ok().map(|document| document.shards)
 }
 
-/// The shards, and the thread that gets their access tokens.
+/// The shards, the thread that gets their access tokens, and what they remember.
 struct Started {
     handles: Vec<ShardHandle>,
     threads: Vec<thread::JoinHandle<()>>,
     tokens: tokens::Handle,
+    keeping: Keeping,
 }
 
 /// Starts a thread per core. A shard that ends says so to the control thread.
-fn start_shards(cpus: &[usize], log: &access_log::Handle, commands: &Sender<Command>) -> Result<Started, String> {
+fn start_shards(
+    cpus: &[usize],
+    log: &access_log::Handle,
+    commands: &Sender<Command>,
+    balances: &Arc<Balances>,
+) -> Result<Started, String> {
     let max_connections = host::max_connections(cpus.len())?;
     let mut handles = Vec::new();
     let mut ends = Vec::new();
@@ -190,7 +207,8 @@ fn start_shards(cpus: &[usize], log: &access_log::Handle, commands: &Sender<Comm
     let peers: Arc<[ShardHandle]> = handles.clone().into();
     let load: Arc<[AtomicU32]> = cpus.iter().map(|_| AtomicU32::new(0)).collect();
     let resolver = resolve::start(Arc::clone(&peers))?;
-    let batches = Arc::default();
+    let marks = Arc::new(Marks::awaiting());
+    let (marked, news) = bounded(control::MARK_NEWS);
     let tokens = start_tokens(Arc::clone(&peers), commands.clone())?;
     tracing::info!(shards = cpus.len(), ?cpus, max_connections, "starting");
     let mut threads = Vec::new();
@@ -205,7 +223,9 @@ fn start_shards(cpus: &[usize], log: &access_log::Handle, commands: &Sender<Comm
             resolver: resolver.clone(),
             tokens: tokens.clone(),
             access: log.clone(),
-            batches: Arc::clone(&batches),
+            balances: Arc::clone(balances),
+            marks: Arc::clone(&marks),
+            marked: marked.clone(),
             max_connections,
             control: commands.clone(),
         };
@@ -215,6 +235,7 @@ fn start_shards(cpus: &[usize], log: &access_log::Handle, commands: &Sender<Comm
         handles,
         threads,
         tokens,
+        keeping: Keeping::new(marks, news),
     })
 }
 

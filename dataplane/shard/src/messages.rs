@@ -11,7 +11,7 @@ use std::{
 use crossbeam_channel::{Receiver, Sender};
 use tollgate_config::link::ShardRevision;
 use tollgate_dialect::sign::token::AccessToken;
-use tollgate_engine::{CountedBatches, Snapshot, identity::KeyTable};
+use tollgate_engine::{Marks, Snapshot, identity::KeyTable, limits::Balances, marks::MarkNews};
 
 use crate::{access_log, control::Command, metrics::ShardMetrics, resolve, tls::TlsSet, tokens};
 
@@ -32,8 +32,12 @@ pub struct ShardSetup {
     pub resolver: resolve::Handle,
     pub tokens: tokens::Handle,
     pub access: access_log::Handle,
-    /// Batches that the node has counted.
-    pub batches: Arc<CountedBatches>,
+    /// What is used of limits.
+    pub balances: Arc<Balances>,
+    /// What the node remembers of objects at providers.
+    pub marks: Arc<Marks>,
+    /// Takes what is to outlive the process; what does not fit into it is told when a control plane comes next.
+    pub marked: Sender<MarkNews>,
     /// Of the process, as far as descriptors reach.
     pub max_connections: u32,
     /// The control thread's queue; what does not fit into it is not told.

@@ -1,8 +1,11 @@
 //! One shard: a core, a ring, and everything its connections need. One turn = one system call: submit what was queued,
 //! sleep until something happened, handle all of it, write what came of it.
 
+mod checks;
 pub mod clock;
+mod detached;
 pub mod drive;
+mod hedges;
 mod inbox;
 mod revision;
 pub mod slab;
@@ -11,7 +14,7 @@ use std::{collections::VecDeque, io, os::fd::AsRawFd, panic::AssertUnwindSafe, r
 
 use crossbeam_channel::Sender;
 use glommio::{LocalExecutorBuilder, Placement};
-use tollgate_engine::{Local, Outputs, Tick};
+use tollgate_engine::{Local, Outputs, Tick, limits::LocalLimits};
 
 use crate::{
     access_log,
@@ -23,7 +26,9 @@ use crate::{
     timers::Wheel,
     upstream::{Up, names::Names, pool::Pools},
 };
+use checks::Checks;
 use clock::Clock;
+use detached::Detached;
 use revision::Running;
 use slab::{Id, Slab};
 
@@ -37,6 +42,14 @@ pub const UP: u8 = 2;
 pub enum Timer {
     Down(Id),
     Up(Id),
+    Detached(Id),
+    /// A provider is to be looked at.
+    Check {
+        generation: u32,
+        place: usize,
+    },
+    /// What became of hedges is told.
+    Hedges,
     /// Accepting is tried again after descriptors had run out.
     Accept,
     /// Memory of large buffers goes back to the system.
@@ -56,6 +69,11 @@ pub struct Shard {
     pub wheel: Wheel<Timer>,
     pub downs: Slab<Down>,
     pub ups: Slab<Up>,
+    pub detached: Slab<Detached>,
+    /// Copies of calls that begin when this turn has written all else.
+    detached_due: Vec<Id>,
+    checks: Checks,
+    telling_hedges: bool,
     pub pools: Pools,
     pub names: Names,
     pub listeners: Listeners,
@@ -116,6 +134,10 @@ impl Shard {
             wheel: Wheel::new(now),
             downs: Slab::default(),
             ups: Slab::default(),
+            detached: Slab::default(),
+            detached_due: Vec::new(),
+            checks: Checks::default(),
+            telling_hedges: false,
             pools: Pools::default(),
             names: Names::default(),
             listeners: Listeners::default(),
@@ -123,7 +145,8 @@ impl Shard {
             prepared: None,
             local: Local {
                 seed: clock.seed(setup.id),
-                batches: Arc::clone(&setup.batches),
+                limits: LocalLimits::new(Arc::clone(&setup.balances)),
+                marks: Arc::clone(&setup.marks),
                 ..Local::default()
             },
             out: Outputs::default(),
@@ -226,6 +249,9 @@ impl Shard {
             match timer {
                 Timer::Down(id) => self.down_timer(id, now),
                 Timer::Up(id) => self.up_timer(id, now),
+                Timer::Detached(id) => self.detached_timer(id, now),
+                Timer::Check { generation, place } => self.check_due(generation, place, now),
+                Timer::Hedges => self.tell_hedges(),
                 Timer::Accept => self.resume_accepting(),
                 Timer::Trim => {
                     self.trimming = false;
@@ -240,11 +266,7 @@ impl Shard {
     fn flush(&mut self) {
         self.begin_pipelined();
         // Upstream first: requests on their way are worth more than answers already made.
-        let mut ups = std::mem::take(&mut self.dirty_ups);
-        for id in ups.drain(..) {
-            self.flush_up(id);
-        }
-        self.dirty_ups = ups;
+        self.flush_ups();
         let mut index = 0;
         // Finishing one may make another dirty.
         while let Some(&id) = self.dirty_downs.get(index) {
@@ -253,10 +275,22 @@ impl Shard {
             self.begin_pipelined();
         }
         self.dirty_downs.clear();
+        if !self.detached_due.is_empty() {
+            self.begin_copies();
+            self.flush_ups();
+        }
         self.log.idle();
         if let Some(reply) = self.draining.take_if(|_| self.downs.len() == 0) {
             let _ = reply.try_send(self.id);
         }
+    }
+
+    fn flush_ups(&mut self) {
+        let mut ups = std::mem::take(&mut self.dirty_ups);
+        for id in ups.drain(..) {
+            self.flush_up(id);
+        }
+        self.dirty_ups = ups;
     }
 
     /// An empty buffer, from a send that has ended when there is one.

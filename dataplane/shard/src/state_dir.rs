@@ -15,9 +15,16 @@ use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tollgate_config::link::StoredKey;
+use tollgate_engine::limits::{Balances, UnknownLayout};
+
+use crate::sys::shared;
 
 const LOCK: &str = "dataplane.lock";
 const SOCKET: &str = "dataplane.sock";
+/// What is used of limits.
+const BALANCES: &str = "balances";
+/// 16 MiB. Twice as many as there may well be: a table that is full finds nothing.
+const MAX_LIMITS: usize = 1 << 18;
 const LAST_GOOD: &str = "last-good.json";
 const LAST_GOOD_NEW: &str = "last-good.json.new";
 /// Key changes since the last good document was written, one JSON line each: 100,000 keys are not written again for
@@ -84,6 +91,26 @@ impl StateDir {
             generation: 0,
             _lock: lock,
         })
+    }
+
+    /// What was used of limits, kept from one process to the next. The error says why it cannot be.
+    pub fn balances(&self) -> Result<Balances, String> {
+        let file = self.path.join(BALANCES);
+        let shown = file.display();
+        let fail = |error: io::Error| format!("cannot keep what is used of limits in {shown}: {error}");
+        let mut options = OpenOptions::new();
+        let opened = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&file);
+        let cells = opened
+            .and_then(|opened| shared::cells(&opened, 1 + MAX_LIMITS))
+            .map_err(fail)?;
+        Balances::lent(cells)
+            .map_err(|UnknownLayout| format!("{shown} is not what this version keeps there; move it away"))
     }
 
     pub fn socket(&self) -> PathBuf {

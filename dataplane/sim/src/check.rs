@@ -65,6 +65,8 @@ pub(crate) fn apply(
             let sent = upstream.as_ref().is_some_and(|up| up.id == *attempt && up.sent);
             assert!(sent, "more of a body before its beginning");
         }
+        // No model of the simulation has a shadow.
+        Action::Shadow { .. } => panic!("a copy of a call whose model has no shadow"),
         // No provider of the simulation is shown a token.
         Action::RenewToken { .. } => {}
         Action::Abandon { attempt } | Action::Leave { attempt } => {

@@ -7,7 +7,7 @@ use tollgate_config::{
     Document, catalogue,
     document::{
         Auth, BaseUrl, Connections, Dialect, Key, KeySecret, Model, Provider, Reference, Retry, Target, Timeouts,
-        UpstreamTls,
+        TokenTimeouts, UpstreamTls,
     },
     prices::{Builder, Class, Entry, PriceList, ServiceTier},
 };
@@ -27,6 +27,10 @@ pub(crate) const TIMEOUTS: Timeouts = Timeouts {
     first_byte_ms: 1_000,
     between_bytes_ms: 500,
     total_ms: 5_000,
+    tokens: TokenTimeouts {
+        first_token_ms: None,
+        between_tokens_ms: None,
+    },
 };
 
 fn provider(name: &str, dialect: Dialect, may_ask_stream_usage: bool) -> (String, Provider) {
@@ -49,6 +53,7 @@ fn provider(name: &str, dialect: Dialect, may_ask_stream_usage: bool) -> (String
         tls: UpstreamTls::default(),
         may_ask_stream_usage,
         headers: Vec::new(),
+        check: None,
         prices: match name.ends_with("-a") {
             true => priced(),
             false => PriceList::default(),
@@ -105,6 +110,7 @@ pub(crate) fn pinned() -> Rc<Pinned> {
         batches: false,
         residency: Vec::new(),
         explain: false,
+        limits: Vec::new(),
     };
     let document = Document {
         max_body_bytes: MAX_BODY_BYTES,

@@ -124,6 +124,9 @@ impl Answer {
             return self.error(call, &Failure::new(400, reason));
         }
         let mut reply = Reply::new(&ask, call.wishes);
+        if call.wishes.goes_on {
+            reply.go_on(&ask, call.wishes, call.request.body);
+        }
         let performance = match Performance::of(call.operation, &call.request, &ask, &reply) {
             Ok(performance) => performance,
             Err(reason) => return self.error(call, &Failure::new(400, &reason)),

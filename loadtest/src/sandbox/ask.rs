@@ -104,8 +104,8 @@ pub fn prompt(body: &[u8], values: &[Option<Value>]) -> PromptCount {
     for value in values.iter().flatten() {
         let span = value.span.of(body);
         match value.kind {
-            Kind::String => count.add_json_string(&span[1..span.len() - 1]),
-            _ => add_spoken(span, &mut count),
+            Kind::String => count.hear_json_string(&span[1..span.len() - 1], value.span.start as usize + 1),
+            _ => add_spoken(span, value.span.start as usize, &mut count),
         }
     }
     count
@@ -153,7 +153,7 @@ pub fn says_any(values: &[Option<Value>]) -> bool {
         .any(|value| !matches!(value.kind, Kind::Null | Kind::False))
 }
 
-fn add_spoken(json: &[u8], count: &mut PromptCount) {
+fn add_spoken(json: &[u8], start: usize, count: &mut PromptCount) {
     let mut is_spoken = false;
     let mut at = 0;
     while let Some(open) = find_byte(json, at, b'"') {
@@ -165,7 +165,7 @@ fn add_spoken(json: &[u8], count: &mut PromptCount) {
             is_spoken = matches!(content, b"content" | b"text");
             count.is_beyond_text |= BEYOND_TEXT.contains(&content);
         } else if is_spoken {
-            count.add_json_string(content);
+            count.hear_json_string(content, start + open + 1);
         }
     }
 }

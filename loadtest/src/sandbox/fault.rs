@@ -14,6 +14,7 @@
 //! | `answer-bytes` / `bytes` | N | an answer whose text has about N bytes |
 //! | `tokens` | N | an answer of N tokens |
 //! | `tokens-per-second` / `rate` | N | a `gap` of 1/N s |
+//! | `continue` | 1 | where the conversation holds the beginning of the answer, say the rest of it |
 //! | `gzip` | 1 | a compressed answer, asked for or not |
 //! | `provider-headers` | 1 | add the headers a provider sends that a gateway must keep to itself |
 //! | `fail-first` | N | faults hold only for the first N requests of the same `id` |
@@ -105,6 +106,7 @@ pub struct Wishes {
     pub framing: Option<Framing>,
     pub answer_bytes: Option<u64>,
     pub tokens: Option<u64>,
+    pub goes_on: bool,
     pub gzip: bool,
     pub provider_headers: bool,
     pub fail_first: Option<u64>,
@@ -149,6 +151,7 @@ impl Wishes {
                 let each_ns = 1_000_000_000u64.checked_div(number(MAX_TOKENS_PER_SECOND)?);
                 self.gap = each_ns.map(Spread::Constant);
             }
+            "continue" => self.goes_on = value != "0",
             "gzip" => self.gzip = value != "0",
             "provider-headers" => self.provider_headers = value != "0",
             "fail-first" => self.fail_first = Some(number(MAX_FAIL_FIRST)?),
@@ -174,7 +177,7 @@ impl Wishes {
             match word {
                 "small" => {}
                 "large" => self.be_large(),
-                "garbage" | "gzip" => self.set(word, "1")?,
+                "garbage" | "gzip" | "continue" => self.set(word, "1")?,
                 "framing" => return self.set(word, &words.by_ref().collect::<Vec<_>>().join("-")),
                 _ => self.set(word, words.next().unwrap_or_default())?,
             }
@@ -216,6 +219,7 @@ impl Wishes {
         take(&mut self.fail_first, &over.fail_first);
         take(&mut self.id, &over.id);
         self.garbage |= over.garbage;
+        self.goes_on |= over.goes_on;
         self.gzip |= over.gzip;
         self.provider_headers |= over.provider_headers;
     }

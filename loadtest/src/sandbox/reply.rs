@@ -5,7 +5,12 @@
 
 use tollgate_wire::http1::chunked;
 
-use super::{answer::Piece, ask::Ask, fault::Wishes, text::Tokens};
+use super::{
+    answer::Piece,
+    ask::Ask,
+    fault::Wishes,
+    text::{PromptCount, Tokens},
+};
 use crate::signed_text::{CHECK_WORDS, check_words};
 
 /// When every answer was made: a constant, so that the same request gives the same bytes.
@@ -30,6 +35,8 @@ pub struct Reply<'a> {
     /// The caller wants a text of some length.
     pub is_wanted: bool,
     bulk: bool,
+    /// Of the whole text, so many bytes and tokens were said before.
+    said: (usize, u64),
 }
 
 impl<'a> Reply<'a> {
@@ -49,11 +56,49 @@ impl<'a> Reply<'a> {
             cut_by_limit: allowed < wanted,
             is_wanted: wishes.tokens.is_some() || wishes.answer_bytes.is_some(),
             bulk: wishes.answer_bytes.is_some(),
+            said: (0, 0),
         }
     }
 
-    /// Appends the whole text; it needs no JSON escape.
+    /// Says the rest of an answer whose beginning is one of the conversation's last two texts, the other being what asks
+    /// for that.
+    pub fn go_on(&mut self, ask: &Ask, wishes: &Wishes, body: &[u8]) {
+        for heard in ask.prompt.last {
+            let Some(text) = body.get(heard.start..heard.end).filter(|text| !text.is_empty()) else {
+                continue;
+            };
+            let begun = Reply {
+                seed: heard.seed_before,
+                answer_tokens: wishes.tokens.unwrap_or(16 + heard.seed_before % 17),
+                ..*self
+            };
+            let mut whole = Vec::new();
+            begun.write_text(&mut whole);
+            // The texts of answers have no escapes.
+            if whole.starts_with(text) {
+                let mut said = PromptCount::default();
+                said.add_json_string(text);
+                let answer_tokens = begun.answer_tokens.saturating_sub(said.tokens);
+                *self = Reply {
+                    answer_tokens,
+                    cut_by_limit: false,
+                    said: (text.len(), begun.answer_tokens - answer_tokens),
+                    ..begun
+                };
+                return;
+            }
+        }
+    }
+
+    /// Appends the text; it needs no JSON escape.
     pub fn write_text(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        self.write_whole_text(out);
+        let rest = (start + self.said.0).min(out.len());
+        out.drain(start..rest);
+    }
+
+    fn write_whole_text(&self, out: &mut Vec<u8>) {
         let start = out.len();
         if self.bulk {
             let text = BULK_TOKEN.repeat(self.unsigned_tokens() as usize);
@@ -75,13 +120,21 @@ impl<'a> Reply<'a> {
     /// answer 128 tokens.
     pub fn each_piece(&self, mut each: impl FnMut(&str, &str)) {
         let mut crc = crc32fast::Hasher::new();
+        let mut said = self.said.0;
+        let mut say = |space: &str, text: &str| {
+            let (before, within) = (said.min(space.len()), said.saturating_sub(space.len()).min(text.len()));
+            said -= before + within;
+            if before + within < space.len() + text.len() {
+                each(&space[before..], &text[within..]);
+            }
+        };
         self.each_unsigned_piece(|space, text| {
             crc.update(space.as_bytes());
             crc.update(text.as_bytes());
-            each(space, text);
+            say(space, text);
         });
         if self.is_signed() {
-            check_words(crc.finalize()).iter().for_each(|word| each(" ", word));
+            check_words(crc.finalize()).iter().for_each(|word| say(" ", word));
         }
     }
 
@@ -109,14 +162,19 @@ impl<'a> Reply<'a> {
     }
 
     fn is_signed(&self) -> bool {
-        self.answer_tokens > CHECK_WORDS as u64
+        self.all_tokens() > CHECK_WORDS as u64
+    }
+
+    /// With those that were said before.
+    fn all_tokens(&self) -> u64 {
+        self.answer_tokens + self.said.1
     }
 
     /// Tokens before the checksum.
     fn unsigned_tokens(&self) -> u64 {
         match self.is_signed() {
-            true => self.answer_tokens - CHECK_WORDS as u64,
-            false => self.answer_tokens,
+            true => self.all_tokens() - CHECK_WORDS as u64,
+            false => self.all_tokens(),
         }
     }
 }
@@ -216,6 +274,7 @@ mod tests {
             cut_by_limit: false,
             is_wanted: true,
             bulk: bytes.is_some(),
+            said: (0, 0),
         }
     }
 

@@ -14,6 +14,16 @@ pub struct PromptCount {
     pub seed: u64,
     /// There are pictures, calls, results or signatures in it.
     pub is_beyond_text: bool,
+    /// The last two texts.
+    pub last: [Heard; 2],
+}
+
+/// A text of a prompt: what was counted before it, and where it stands in the body.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Heard {
+    pub seed_before: u64,
+    pub start: usize,
+    pub end: usize,
 }
 
 impl Default for PromptCount {
@@ -22,6 +32,7 @@ impl Default for PromptCount {
             tokens: 0,
             seed: 0xcbf2_9ce4_8422_2325,
             is_beyond_text: false,
+            last: Default::default(),
         }
     }
 }
@@ -34,6 +45,19 @@ impl PromptCount {
         let mut count = Self::default();
         count.add_json_string(&quoted[1..quoted.len() - 1]);
         count
+    }
+
+    /// The same, of a string that stands at `start` in the body.
+    pub fn hear_json_string(&mut self, raw: &[u8], start: usize) {
+        self.last = [
+            Heard {
+                seed_before: self.seed,
+                start,
+                end: start + raw.len(),
+            },
+            self.last[0],
+        ];
+        self.add_json_string(raw);
     }
 
     /// Adds the content of one JSON string, without its quotes and with its escapes.

@@ -176,3 +176,38 @@ fn an_incident_strikes_its_share_from_when_it_is_put() {
         "{statuses:?}"
     );
 }
+
+#[test]
+fn an_answer_that_has_begun_is_gone_on_with() {
+    let sandbox = Sandbox::start(&[]);
+    sandbox.put_scenario(r#"{"rules":[{"tokens":40,"continue":1}]}"#);
+    let text = |turns: &str| {
+        let body = format!(r#"{{"model":"sandbox-small","messages":[{turns}]}}"#);
+        let answer = sandbox.chat("", &body);
+        let json = answer.split_once("\r\n\r\n").expect("a body").1;
+        let json: serde_json::Value = serde_json::from_str(json).expect("JSON");
+        json["choices"][0]["message"]["content"]
+            .as_str()
+            .expect("a text")
+            .to_owned()
+    };
+    let asked = r#"{"role":"user","content":"Hello there."}"#;
+    let whole = text(asked);
+    for said in [7, whole.len() / 2, whole.len() - 3] {
+        let (said, rest) = whole.split_at(said);
+        let begun = format!(r#"{asked},{{"role":"assistant","content":"{said}"}}"#);
+        assert_eq!(text(&begun), rest);
+        assert_eq!(text(&format!(r#"{begun},{{"role":"user","content":"Go on."}}"#)), rest);
+        let body = format!(r#"{{"model":"sandbox-small","stream":true,"messages":[{begun}]}}"#);
+        let streamed: String = sandbox
+            .chat("", &body)
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line.strip_prefix("data: ")?).ok())
+            .filter_map(|chunk| Some(chunk["choices"][0]["delta"]["content"].as_str()?.to_owned()))
+            .collect();
+        assert_eq!(streamed, rest);
+    }
+    // What is not its beginning is a conversation like any other.
+    let other = format!(r#"{asked},{{"role":"assistant","content":"No such thing"}}"#);
+    assert!(!whole.ends_with(&text(&other)));
+}

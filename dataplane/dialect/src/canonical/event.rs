@@ -132,6 +132,15 @@ const CITATION_BYTES: usize = 256;
 const TOKEN_BYTES: usize = 128;
 
 impl Event<'_> {
+    /// Does it carry part of the answer?
+    pub fn is_content(&self) -> bool {
+        match self {
+            Event::Piece { text, .. } => !text.is_empty(),
+            Event::Began { what, .. } => matches!(what, Began::ToolCall { .. }),
+            _ => false,
+        }
+    }
+
     /// What it may cost to be held, whoever holds it: the sum over the events of an answer is a bound on what is kept of
     /// it anywhere.
     pub fn weight_bytes(&self) -> usize {

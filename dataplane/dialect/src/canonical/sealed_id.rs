@@ -36,7 +36,8 @@ pub enum Owner<'a> {
 }
 
 impl Owner<'_> {
-    fn scope_and_name(&self) -> (u8, &str) {
+    /// Tells owners apart.
+    pub fn scope_and_name(&self) -> (u8, &str) {
         match self {
             Owner::Team(name) => (b't', name),
             Owner::User(name) => (b'u', name),
@@ -146,6 +147,19 @@ impl IdKey {
             mac: derived(b"tollgate ids 1: mac"),
             stream: derived(b"tollgate ids 1: stream"),
             matter: derived(b"tollgate sealed matter 1"),
+        }
+    }
+
+    /// Seals places in lists: where an owner's list goes on may be the id of another's object, which must open no object.
+    pub fn of_places(&self) -> IdKey {
+        let derived = |key: &hmac::Key| {
+            let secret = hmac::sign(key, b"tollgate places in lists 1");
+            hmac::Key::new(hmac::HMAC_SHA256, secret.as_ref())
+        };
+        IdKey {
+            mac: derived(&self.mac),
+            stream: derived(&self.stream),
+            matter: derived(&self.matter),
         }
     }
 
@@ -284,6 +298,10 @@ mod tests {
             }
             prop_assert_eq!(open(&IdKey::new(b"another secret of some length..."), Owner::User("ann"), &sealed), None);
             prop_assert_eq!(open(&key, Owner::User("ann"), &raw), None);
+            let at = key.of_places().seal(Owner::User("ann"), place, &raw).expect("it fits");
+            prop_assert_eq!(open(&key, Owner::User("ann"), &at), None);
+            prop_assert_eq!(open(&key.of_places(), Owner::User("ann"), &sealed), None);
+            prop_assert_eq!(open(&key.of_places(), Owner::User("ann"), &at).map(|opened| opened.raw), Some(raw.clone()));
 
             let mut forged = sealed.into_bytes();
             let at = flip.index(forged.len());

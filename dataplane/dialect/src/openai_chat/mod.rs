@@ -87,6 +87,11 @@ impl Speaks for OpenAiChat {
         fault::write(fault, out)
     }
 
+    /// OpenAI's models begin a new message, and servers of the dialect want members for it that no two share.
+    fn goes_on_with_turns(&self) -> bool {
+        false
+    }
+
     fn field(&self, feature: Feature) -> &'static str {
         field(feature)
     }

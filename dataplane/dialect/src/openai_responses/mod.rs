@@ -94,6 +94,11 @@ impl Speaks for OpenAiResponses {
         fault::write(fault, out)
     }
 
+    /// OpenAI's models begin a new message.
+    fn goes_on_with_turns(&self) -> bool {
+        false
+    }
+
     fn field(&self, feature: Feature) -> &'static str {
         match feature {
             Feature::MaxTokens => "max_output_tokens",

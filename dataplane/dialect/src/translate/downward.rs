@@ -14,7 +14,7 @@ use crate::{
     usage::Usage,
 };
 
-use super::schema;
+use super::{schema, told::Told};
 
 /// Bytes of a buffered answer at most; and of what an answer says, whole or as a stream, with what each of its parts costs
 /// to be held (`Event::weight_bytes`). It bounds what any reader, writer or gathered answer may keep.
@@ -58,10 +58,6 @@ impl Answering {
         delivery: Delivery,
         forced_tool: bool,
     ) -> Answering {
-        let source = match streamed {
-            true => Source::Stream(provider_speaks.stream_reader()),
-            false => Source::Whole(Vec::new()),
-        };
         let target = match delivery {
             Delivery::Streamed => Target::Stream(client_speaks.stream_writer(&call)),
             Delivery::Buffered => Target::Whole(Box::default()),
@@ -69,7 +65,7 @@ impl Answering {
         Answering {
             provider_speaks,
             client_speaks,
-            source,
+            source: Source::of(provider_speaks, streamed),
             homeward: Homeward {
                 provider: provider.to_owned(),
                 signer,
@@ -81,12 +77,74 @@ impl Answering {
                 usage: None,
                 said: AnswerCounter::new(model),
                 weight_bytes: 0,
-                failed: false,
+                failed: None,
                 refused: None,
                 ended: false,
+                content: 0,
+                told: None,
                 target,
             },
         }
+    }
+
+    /// Keeps what is said, so that another target can go on where this one breaks; and does not tell of the break.
+    pub fn keeps_what_is_told(mut self) -> Answering {
+        self.homeward.told = Some(Box::default());
+        self
+    }
+
+    /// The text so far, where another target can go on from there.
+    pub fn text_so_far(&self) -> Option<&str> {
+        let told = self.homeward.told.as_ref()?;
+        let fits = told.can_be_gone_on_with() && self.homeward.failed.is_none() && !self.homeward.ended;
+        fits.then_some(&*told.text)
+    }
+
+    /// It has said all but that it is over.
+    pub fn is_all_said(&self) -> bool {
+        self.homeward.told.as_ref().is_some_and(|told| told.has_stopped())
+    }
+
+    /// The provider's error that the client was not told.
+    pub fn take_fault(&mut self) -> Option<Fault> {
+        self.homeward.told.as_mut()?.fault.take()
+    }
+
+    /// Another target goes on with the answer; `spent` was used before. See `new`.
+    pub fn go_on(
+        &mut self,
+        (provider_speaks, provider, signer): (&'static dyn Speaks, &str, Option<Signer>),
+        model: &str,
+        streamed: bool,
+        forced_tool: bool,
+        spent: Usage,
+    ) {
+        self.provider_speaks = provider_speaks;
+        self.source = Source::of(provider_speaks, streamed);
+        let homeward = &mut self.homeward;
+        provider.clone_into(&mut homeward.provider);
+        homeward.signer = signer;
+        homeward.forced_tool = forced_tool;
+        homeward.forced.clear();
+        homeward.called.clear();
+        homeward.sealed.clear();
+        homeward.usage = None;
+        homeward.said = AnswerCounter::new(model);
+        if let Some(told) = &mut homeward.told {
+            told.spent = Some(spent);
+            told.go_on();
+        }
+    }
+
+    /// Nobody goes on with it, and nothing of it is missing: tells the client that it is over.
+    pub fn conclude(&mut self, used: Usage, out: &mut Vec<u8>) {
+        self.homeward.put(&Event::Usage(used), out);
+        self.homeward.put(&Event::Ended, out);
+    }
+
+    /// Events so far that carried part of the answer.
+    pub fn content(&self) -> u64 {
+        self.homeward.content
     }
 
     /// The next bytes of the provider's answer; appends what goes to the client now.
@@ -113,7 +171,7 @@ impl Answering {
                 self.provider_speaks
                     .read_answer(held, &mut |event| homeward.take(event, out))?;
             }
-            Source::Stream(_) if homeward.ended || homeward.failed => {}
+            Source::Stream(_) if homeward.ended || homeward.failed.is_some() => {}
             Source::Stream(reader) => reader.end(&mut |event| homeward.take(event, out))?,
         }
         homeward.check()?;
@@ -129,11 +187,17 @@ impl Answering {
 
     /// The answer cannot go on: tells a streaming client so.
     pub fn fail(&mut self, fault: Fault, out: &mut Vec<u8>) {
+        self.homeward.told = None;
         self.homeward.take(&Event::Failed(fault), out);
     }
 
     /// A fault has been told to the client, or will be: nothing may follow it.
     pub fn has_failed(&self) -> bool {
+        self.homeward.failed.is_some()
+    }
+
+    /// With which status, where the provider says so in a stream that it had begun.
+    pub fn failed_status(&self) -> Option<u16> {
         self.homeward.failed
     }
 
@@ -166,7 +230,17 @@ impl Answering {
             Target::Whole(answer) => answer.held_bytes(),
             Target::Stream(_) => 0,
         };
-        source + target
+        let told = self.homeward.told.as_ref().map_or(0, |told| told.text.len());
+        source + target + told
+    }
+}
+
+impl Source {
+    fn of(provider_speaks: &'static dyn Speaks, streamed: bool) -> Source {
+        match streamed {
+            true => Source::Stream(provider_speaks.stream_reader()),
+            false => Source::Whole(Vec::new()),
+        }
     }
 }
 
@@ -194,17 +268,33 @@ struct Homeward {
     said: AnswerCounter,
     /// Of all events so far.
     weight_bytes: usize,
-    failed: bool,
+    /// With the status that its fault has.
+    failed: Option<u16>,
     /// What the provider said of the gateway's credential.
     refused: Option<String>,
     ended: bool,
+    /// Events that carried part of the answer.
+    content: u64,
+    /// Kept where another target may go on.
+    told: Option<Box<Told>>,
     target: Target,
 }
 
 impl Homeward {
     fn take(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
+        if let Some(mut onward) = self.told.as_mut().and_then(|told| told.onward.take()) {
+            onward.map(event, &mut |event| self.take_ours(event, out));
+            if let Some(told) = &mut self.told {
+                told.onward = Some(onward);
+            }
+            return;
+        }
+        self.take_ours(event, out);
+    }
+
+    fn take_ours(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         let is_told = matches!(event, Event::Failed(_)) || self.check().is_ok();
-        if self.failed || self.ended || !is_told {
+        if self.failed.is_some() || self.ended || !is_told {
             return;
         }
         self.said.take(event);
@@ -238,6 +328,11 @@ impl Homeward {
                     out,
                 );
             }
+            Event::Failed(fault) if self.told.is_some() => {
+                if let Some(told) = &mut self.told {
+                    told.fault.get_or_insert_with(|| fault.clone());
+                }
+            }
             // Our own failures have no provider's words, and are of no such kind.
             Event::Failed(fault) if fault.is_of_credential() => {
                 self.refused = Some(fault.message.clone());
@@ -245,7 +340,13 @@ impl Homeward {
             }
             Event::Usage(usage) => {
                 self.usage.get_or_insert_default().merge(usage);
-                self.put(event, out);
+                match self.told.as_ref().and_then(|told| told.spent) {
+                    None => self.put(event, out),
+                    Some(mut all) => {
+                        all.add(&self.usage.unwrap_or_default());
+                        self.put(&Event::Usage(all), out);
+                    }
+                }
             }
             _ => self.put(event, out),
         }
@@ -301,8 +402,14 @@ impl Homeward {
 
     fn put(&mut self, event: &Event<'_>, out: &mut Vec<u8>) {
         self.weight_bytes += event.weight_bytes();
-        self.failed |= matches!(event, Event::Failed(_));
+        if let Event::Failed(fault) = event {
+            self.failed = Some(fault.status);
+        }
         self.ended |= matches!(event, Event::Ended);
+        self.content += u64::from(event.is_content());
+        if let Some(told) = &mut self.told {
+            told.note(event);
+        }
         match &mut self.target {
             Target::Stream(writer) => writer.write(event, out),
             Target::Whole(answer) => answer.take(event),

@@ -5,9 +5,13 @@
 
 mod downward;
 mod members;
+mod onward;
 mod schema;
+mod told;
 mod upward;
 
 pub use downward::{Answering, Delivery, MAX_ANSWER_BYTES};
 pub use members::fit;
+pub use onward::{SoFar, write_continuation};
+pub use told::MAX_TOLD_BYTES;
 pub use upward::{LIVES_ELSEWHERE, Sent, write_request};

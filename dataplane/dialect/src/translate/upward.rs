@@ -38,7 +38,19 @@ pub fn write_request(
     (provider, to): (&str, &TargetFacts<'_>),
     out: &mut Vec<u8>,
 ) -> Result<Sent, BadRequest> {
+    write_changed((client, target), (body, path), (provider, to), out, |_| Ok(()))
+}
+
+/// The same, changed on its way.
+pub(super) fn write_changed<'a>(
+    (client, target): (&dyn Speaks, &dyn Speaks),
+    (body, path): (&'a [u8], PathFacts<'a>),
+    (provider, to): (&str, &TargetFacts<'_>),
+    out: &mut Vec<u8>,
+    change: impl FnOnce(&mut Request<'a>) -> Result<(), BadRequest>,
+) -> Result<Sent, BadRequest> {
     let mut request = client.read_request(body, path)?;
+    change(&mut request)?;
     if let Some(owned) = request.owned.first() {
         return Err(BadRequest::missing(owned.field, LIVES_ELSEWHERE));
     }

@@ -3,6 +3,7 @@
 //! The first move to another target that is well is free: that is failover. Every further try, and every try at the same
 //! target, is paid from the model's retry budget.
 
+use tollgate_dialect::canonical::fault::Fault;
 use tollgate_wire::head::{Known, ResponseView, number};
 
 use super::{credentials, grants, route_index};
@@ -54,6 +55,17 @@ impl Ended {
         }
     }
 
+    /// By an error that came as an event.
+    pub fn told(exchange: &Exchange, fault: &Fault) -> Self {
+        let pinned = exchange.pin();
+        let retry = &pinned.snapshot.routes[route_index(exchange)].retry;
+        Self {
+            outcome: AttemptOutcome::Status,
+            status: Some(fault.status),
+            retry_after_ms: fault.retry_after_ms.filter(|_| retry.respect_retry_after),
+        }
+    }
+
     /// Does the model's `retry` take up such failures?
     pub fn may_be_tried_again(&self, exchange: &Exchange) -> bool {
         let pinned = exchange.pin();
@@ -65,7 +77,9 @@ impl Ended {
             AttemptOutcome::Status => self
                 .status
                 .is_some_and(|status| retry.on_status.contains(&status) || credentials::is_at_fault(status)),
-            AttemptOutcome::Ok | AttemptOutcome::BadAnswer | AttemptOutcome::Cancelled => false,
+            AttemptOutcome::Ok | AttemptOutcome::BadAnswer | AttemptOutcome::Cancelled | AttemptOutcome::HedgeLost => {
+                false
+            }
         }
     }
 }
@@ -74,8 +88,8 @@ impl Ended {
 pub(super) fn plan(exchange: &Exchange, io: &mut Io<'_>, ended: &Ended) -> Option<Plan> {
     let pinned = exchange.pin();
     let route = &pinned.snapshot.routes[route_index(exchange)];
-    // A body that was not kept cannot be sent again.
-    if exchange.call.committed {
+    // A body that was not kept cannot be sent again; and what nobody waits for need not be.
+    if exchange.call.committed || exchange.facts.is_detached() {
         return None;
     }
     let allowed = route.retry.attempts.clamp(1, MAX_ATTEMPTS);

@@ -1,7 +1,5 @@
 //! Which of a provider's credentials a call goes up with: their turns go round, and one that was refused rests.
 
-use tollgate_wire::head::{Known, ResponseView, number};
-
 use crate::{
     access::Lack,
     exchange::{Exchange, Io},
@@ -20,16 +18,20 @@ pub(super) fn is_at_fault(status: u16) -> bool {
 }
 
 /// The credential of the attempt under way is not used for a while, where there are others.
-pub(super) fn rest(exchange: &Exchange, io: &mut Io<'_>, target: &Target, answer: ResponseView<'_>) {
+pub(super) fn rest(
+    exchange: &Exchange,
+    io: &mut Io<'_>,
+    target: &Target,
+    (status, retry_after_ms): (u16, Option<u64>),
+) {
     let pinned = exchange.pin();
     let count = pinned.snapshot.upstreams[target.provider].credentials.len();
     if count < 2 {
         return;
     }
-    let seconds = answer.get(Known::RetryAfter).and_then(number);
-    let rest_ms = match (answer.head.status, seconds) {
+    let rest_ms = match (status, retry_after_ms) {
         (401, _) => REFUSED_MS,
-        (_, Some(seconds)) => seconds.saturating_mul(1_000).min(MAX_REST_MS),
+        (_, Some(ms)) => ms.min(MAX_REST_MS),
         (_, None) => LIMITED_MS,
     };
     let until = io.now.plus_ms(rest_ms);

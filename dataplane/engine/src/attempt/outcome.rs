@@ -1,8 +1,8 @@
 //! What an attempt says of its target, written down for the next calls.
 
-use tollgate_wire::head::ResponseView;
+use tollgate_wire::head::{Known, ResponseView, number};
 
-use super::{credentials, route_index};
+use super::{credentials, hedge, route_index};
 use crate::{
     exchange::{Exchange, Io},
     outputs::TargetChange,
@@ -23,7 +23,9 @@ pub(super) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, answer: Respons
     let status = answer.head.status;
     let took_ns = io.now.ns_since(exchange.call.sent);
     if credentials::is_at_fault(status) {
-        credentials::rest(exchange, io, target, answer);
+        let seconds = answer.get(Known::RetryAfter).and_then(number);
+        let retry_after_ms = seconds.map(|seconds| seconds.saturating_mul(1_000));
+        credentials::rest(exchange, io, target, (status, retry_after_ms));
     }
     if route.reads_limits {
         io.local.routing.target(target).headroom.read(io.now, answer);
@@ -39,6 +41,7 @@ pub(super) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, answer: Respons
     if status < 400 {
         io.local.routing.model(route.slot).budget.succeeded(io.now);
         note_latency(exchange, io, route, target, took_ns);
+        hedge::note_answer(exchange, io, (route, target), took_ns);
         if route.reckons || route.draws {
             let prefixes = Prefixes::of(exchange.admitted.body(io.body));
             let seen = io.local.routing.target(target).seen.get_or_insert_default();
@@ -47,8 +50,24 @@ pub(super) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, answer: Respons
     }
 }
 
+/// The attempt under way was answered with success, and the stream says that it has failed.
+pub(crate) fn told(exchange: &mut Exchange, io: &mut Io<'_>, status: u16, retry_after_ms: Option<u64>) {
+    let Some(live) = exchange.call.live else { return };
+    let pinned = exchange.pin();
+    let route = &pinned.snapshot.routes[route_index(exchange)];
+    let target = &route.targets[live.target];
+    if credentials::is_at_fault(status) {
+        credentials::rest(exchange, io, target, (status, retry_after_ms));
+    }
+    match status {
+        500.. => failed(exchange, io),
+        TOO_MANY_REQUESTS => note_latency(exchange, io, route, target, UNANSWERED_NS),
+        _ => {}
+    }
+}
+
 /// The attempt under way failed, by the target's fault.
-pub(super) fn failed(exchange: &mut Exchange, io: &mut Io<'_>) {
+pub(crate) fn failed(exchange: &mut Exchange, io: &mut Io<'_>) {
     let Some(live) = exchange.call.live else { return };
     let pinned = exchange.pin();
     let route = &pinned.snapshot.routes[route_index(exchange)];

@@ -1,21 +1,15 @@
-//! Another model takes over where the target says that the prompt is too long for it, or that it will not answer. To know,
-//! a short error answer is held back until it is whole.
+//! Another model takes over where the target says that the prompt is too long for it, or that it will not answer.
 
-use tollgate_wire::head::{ResponseHead, ResponseView};
+use tollgate_dialect::canonical::fault::{Fault, FaultKind};
 
-use super::{begin, give_up, route_index};
+use super::begin;
 use crate::{
     exchange::{Exchange, Io},
-    outputs::AttemptId,
-    record::AttemptOutcome,
-    relay,
     snapshot::{ModelId, Resolved, Route},
     stage::Verdict,
     stages::route,
 };
 
-/// An error longer than this is passed on unread.
-const MAX_SUSPECT_BYTES: usize = 16 * 1024;
 /// Models lead from one to the next at most so often; `check` refuses those that lead back.
 const MAX_TAKEOVERS: u8 = 8;
 
@@ -40,62 +34,13 @@ const REFUSED: [&[u8]; 5] = [
     b"guardrail_intervened",
 ];
 
-/// An error answer that is held back.
-#[derive(Debug)]
-pub(crate) struct Suspect {
-    head: ResponseHead,
-    head_bytes: Vec<u8>,
-    body: Vec<u8>,
+/// May yet another model be asked?
+pub(super) fn is_possible(exchange: &Exchange) -> bool {
+    exchange.call.taken_over < MAX_TAKEOVERS && !exchange.facts.is_detached()
 }
 
-/// Holds the answer back if it may be one that another model takes over; true when it does.
-pub(super) fn suspects(exchange: &mut Exchange, answer: ResponseView<'_>) -> bool {
-    let pinned = exchange.pin();
-    let route = &pinned.snapshot.routes[route_index(exchange)];
-    let named = route.on_context_overflow.is_some() || route.on_refusal.is_some();
-    let may = named && matches!(answer.head.status, 400 | 413 | 422) && exchange.call.taken_over < MAX_TAKEOVERS;
-    if may {
-        exchange.call.suspect = Some(Box::new(Suspect {
-            head: answer.head.clone(),
-            head_bytes: answer.buf.to_vec(),
-            body: Vec::new(),
-        }));
-    }
-    may
-}
-
-/// A piece of an answer's body that may belong to a suspect; true when it does.
-pub(crate) fn body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, bytes: &[u8]) -> bool {
-    let live = exchange.call.is_live(id);
-    let Some(suspect) = exchange.call.suspect.as_mut().filter(|_| live) else {
-        return false;
-    };
-    suspect.body.extend_from_slice(bytes);
-    if suspect.body.len() > MAX_SUSPECT_BYTES {
-        release(exchange, io);
-    }
-    true
-}
-
-/// The answer of an attempt is whole; true when another model takes over.
-pub(crate) fn end(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId) -> bool {
-    let live = exchange.call.is_live(id);
-    let Some(suspect) = exchange.call.suspect.as_ref().filter(|_| live) else {
-        return false;
-    };
-    let pinned = exchange.pin();
-    let route = &pinned.snapshot.routes[route_index(exchange)];
-    let Some(model) = successor(route, &suspect.body) else {
-        release(exchange, io);
-        return false;
-    };
-    exchange.call.suspect = None;
-    give_up(exchange, io, AttemptOutcome::Status);
-    take_over(exchange, io, model);
-    true
-}
-
-fn successor(route: &Route, said: &[u8]) -> Option<ModelId> {
+/// Who takes over after an error of these words.
+pub(super) fn after_error(route: &Route, said: &[u8]) -> Option<ModelId> {
     let said = said.to_ascii_lowercase();
     let says = |words: &[&[u8]]| words.iter().any(|word| memchr::memmem::find(&said, word).is_some());
     route
@@ -104,8 +49,18 @@ fn successor(route: &Route, said: &[u8]) -> Option<ModelId> {
         .or_else(|| route.on_refusal.filter(|_| says(&REFUSED)))
 }
 
+/// Who takes over after an error that came as an event.
+pub(super) fn after_fault(exchange: &Exchange, route: &Route, fault: &Fault) -> Option<ModelId> {
+    let model = match fault.kind {
+        FaultKind::ContextLength => route.on_context_overflow,
+        FaultKind::ContentPolicy => route.on_refusal,
+        _ => None,
+    };
+    model.filter(|_| is_possible(exchange))
+}
+
 /// The call goes on as one for `model`.
-fn take_over(exchange: &mut Exchange, io: &mut Io<'_>, model: ModelId) {
+pub(super) fn take_over(exchange: &mut Exchange, io: &mut Io<'_>, model: ModelId) {
     let call = &mut exchange.call;
     call.taken_over += 1;
     call.tried_before = call.tried;
@@ -115,18 +70,4 @@ fn take_over(exchange: &mut Exchange, io: &mut Io<'_>, model: ModelId) {
         Verdict::Refuse(failure) => exchange.refuse(failure, io),
         Verdict::Next | Verdict::Pause | Verdict::Taken => begin(exchange, io),
     }
-}
-
-/// It is an answer like any other after all.
-fn release(exchange: &mut Exchange, io: &mut Io<'_>) {
-    let Some(suspect) = exchange.call.suspect.take() else {
-        return;
-    };
-    let Suspect { head, head_bytes, body } = *suspect;
-    let answer = ResponseView {
-        head: &head,
-        buf: &head_bytes,
-    };
-    relay::head(exchange, io, answer);
-    relay::held_body(exchange, io, &body);
 }

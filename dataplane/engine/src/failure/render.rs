@@ -75,8 +75,13 @@ pub(crate) fn write_event(out: &mut Vec<u8>, exchange: &Exchange, failure: &Fail
 /// A failure as the writers of the dialects take it.
 pub(crate) fn fault(exchange: &Exchange, failure: &Failure) -> Fault {
     let status = failure.kind.status();
+    let quota = matches!(&failure.kind, Kind::Limited(limited) if limited.is_quota());
     Fault {
-        kind: FaultKind::of_status(status),
+        kind: if quota {
+            FaultKind::Quota
+        } else {
+            FaultKind::of_status(status)
+        },
         status,
         code: Some(failure.kind.code().to_owned()),
         message: message(exchange, failure).into_owned(),
@@ -159,8 +164,8 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
         Kind::NoSuchObject { name } => {
             format!("There is no object of the id in '{name}' that this API key may see.").into()
         }
-        Kind::ListNotServed => "Objects are not listed: the provider's list has those of everybody who shares its \
-                                account. Keep the ids of those you make."
+        Kind::ListNotReady => "Whose the objects are is not known yet: the control plane keeps it, and has not told this \
+                               data plane since it started. Try again."
             .into(),
         Kind::NoIdSecret { provider } => format!(
             "Objects at the provider '{provider}' cannot be told apart by owner: the gateway's configuration needs an \
@@ -209,6 +214,7 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
              lists the models this API key may use."
         )
         .into(),
+        Kind::Limited(limited) => limited.words().into(),
         Kind::NoTarget => format!("The model '{asked}' has no target that could be tried.").into(),
         Kind::NoCredential { provider, why } => {
             format!("The provider '{provider}' cannot be called: {}.", why.words()).into()
@@ -263,7 +269,8 @@ fn upstream_message(exchange: &Exchange, kind: &Kind) -> String {
         Kind::UpstreamTimeout(waited) => match waited {
             Waited::Connection => "no connection could be made in time".into(),
             Waited::FirstByte => "it did not begin to answer in time".into(),
-            Waited::NextByte => "its answer stalled".into(),
+            Waited::FirstToken => "it did not say anything in time".into(),
+            Waited::NextByte | Waited::NextToken => "its answer stalled".into(),
             Waited::WholeAnswer => "its answer took too long".into(),
             Waited::Backoff => "it was not tried again in time".into(),
             Waited::Client => "the time that x-tollgate-timeout allows is over".into(),

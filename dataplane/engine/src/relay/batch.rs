@@ -3,9 +3,6 @@
 //!
 //! OpenAI tells the sum in the batch itself; Anthropic tells each answer's usage in the results.
 
-use std::ops::Range;
-
-use sha2::{Digest as _, Sha256};
 use tollgate_dialect::{anthropic, openai_chat, usage::Usage};
 use tollgate_wire::{
     head::{Known, ResponseView},
@@ -20,6 +17,7 @@ use crate::{
     call::SentModel,
     decode,
     exchange::{Exchange, Io},
+    marks::{Mark, MarkNews, id_of},
     percent,
     surface::{NamesModel, Operation},
 };
@@ -57,8 +55,8 @@ pub(super) fn begin(exchange: &Exchange, answer: ResponseView<'_>) -> Option<Box
         return None;
     };
     let kind = match (surface.operation, after) {
-        (Operation::Other(b"/batches"), _) => Kinds::Object,
-        (Operation::Other(b"/messages/batches"), b"/results") => Kinds::Results,
+        (Operation::BATCHES, _) => Kinds::Object,
+        (Operation::MESSAGE_BATCHES, b"/results") => Kinds::Results,
         _ => return None,
     };
     let reads = decode::is_plain(answer.get(Known::ContentEncoding)) && (200..300).contains(&answer.head.status);
@@ -154,20 +152,18 @@ pub(super) fn finish(exchange: &mut Exchange, io: &mut Io<'_>) {
     let id = exchange.facts.surface.model_in_path(io.request.path());
     let id = percent::decode(id.unwrap_or_default());
     let worked = batch.usage.all_input() + batch.usage.all_output() > 0;
-    if !worked || !io.local.batches.counts_now(fingerprint(&id)) {
+    let counted = Mark {
+        id: id_of(b"tollgate counted 1", &[&id]),
+        tag: 0,
+    };
+    if !worked || !io.local.marks.note(counted) {
         return;
     }
+    io.out.marks.push(MarkNews::Made(counted));
     exchange.facts.usage = Some(batch.usage);
     exchange.facts.batch = String::from_utf8_lossy(&id).into_owned();
     if let Model::One(name) = batch.model {
-        exchange.call.sent_model = SentModel::Star;
+        exchange.call.sent_model = SentModel::Star { target: None };
         exchange.call.star_model = name;
     }
-}
-
-/// The id is a MAC's work: few bytes of its digest tell it from all others.
-fn fingerprint(id: &[u8]) -> u64 {
-    const FIRST: Range<usize> = 0..8;
-    let digest = Sha256::digest(id);
-    digest[FIRST].iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte))
 }

@@ -13,6 +13,7 @@ use tollgate_dialect::{
 use super::Mode;
 use crate::{
     exchange::{Exchange, Io},
+    record::Outcome,
     speaks,
     surface::Operation,
 };
@@ -111,6 +112,19 @@ pub(super) fn of_whole(exchange: &mut Exchange, body: &[u8]) {
     }
 }
 
+/// What a stream that nobody read has said before it broke, by its reads and its length: events come one by one, and
+/// nearly each is a token. (Of OpenAI's and Anthropic's own, an event is 100 to 350 bytes long.)
+fn passed_tokens(exchange: &Exchange) -> u64 {
+    const EVENT_BYTES: u64 = 350;
+    match exchange.relay.mode {
+        Mode::Events | Mode::Heard if exchange.facts.stream => exchange
+            .relay
+            .reads
+            .max(exchange.facts.response_body_bytes / EVENT_BYTES),
+        _ => 0,
+    }
+}
+
 /// Counts what embeddings used, where the provider says nothing of it (Gemini mostly does not).
 pub(super) fn of_embeddings(exchange: &mut Exchange, io: &Io<'_>) {
     let Operation::Embed(shape) = exchange.facts.surface.operation else {
@@ -128,36 +142,56 @@ pub(super) fn of_embeddings(exchange: &mut Exchange, io: &Io<'_>) {
     exchange.facts.estimated = exchange.facts.usage.is_some();
 }
 
-/// The exchange settles: where an answer was given whose usage nobody knows, it is estimated.
-pub(crate) fn estimate(exchange: &mut Exchange, io: &mut Io<'_>) {
-    if exchange.facts.usage.is_some() || !is_chat(exchange) {
+/// An answer is over: where nobody knows what it used, or the provider did not get so far as to say it all, that is
+/// estimated.
+pub(crate) fn estimate(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome) {
+    if !is_chat(exchange) || outcome == Outcome::Complete && exchange.facts.usage.is_some() {
         return;
     }
     let relay = &exchange.relay;
     let output = match (&relay.translating.answering, &relay.said) {
-        // What failed is not billed.
-        (Some(answering), _) if answering.has_failed() => return,
+        // What failed before it said anything is not billed.
+        (Some(answering), _) if answering.has_failed() && answering.content() == 0 => return,
         (Some(answering), _) => answering.said().tokens,
         (None, Some(said)) => said.tokens(),
-        (None, None) => return,
+        (None, None) if outcome == Outcome::Complete => return,
+        (None, None) => match passed_tokens(exchange) {
+            0 => return,
+            tokens => tokens,
+        },
     };
-    let Some(dialect) = exchange.facts.surface.dialect else {
+    if let Some(usage) = &mut exchange.facts.usage {
+        // What a stream says of its output at its beginning is a beginning.
+        let missing = output.saturating_sub(usage.all_output());
+        if missing > 0 {
+            usage.output = Some(usage.output.unwrap_or(0).saturating_add(missing));
+            exchange.facts.estimated = true;
+        }
         return;
-    };
-    let in_path = exchange.facts.model_in_path(io.request.path());
-    let path = PathFacts {
-        model: in_path.as_deref(),
-        stream: exchange.facts.stream,
-    };
+    }
+    if exchange.facts.surface.dialect.is_none() {
+        return;
+    }
     let model = exchange.record().upstream_model.unwrap_or_default();
-    let request = speaks::of(dialect).read_request(exchange.admitted.body(io.body), path);
-    let input = request
-        .ok()
-        .map(|request| tokens::estimate_prompt(&request, model, DEFAULT_EXACT_BYTES, &mut io.local.memo).tokens);
+    let input = prompt_tokens(exchange, io, model);
     exchange.facts.usage = Some(Usage {
         input,
         output: Some(output),
         ..Usage::default()
     });
     exchange.facts.estimated = true;
+}
+
+/// The tokens of a chat's prompt, as a model of this name counts them.
+pub(crate) fn prompt_tokens(exchange: &Exchange, io: &mut Io<'_>, model: &str) -> Option<u64> {
+    let dialect = exchange.facts.surface.dialect.filter(|_| is_chat(exchange))?;
+    let in_path = exchange.facts.model_in_path(io.request.path());
+    let path = PathFacts {
+        model: in_path.as_deref(),
+        stream: exchange.facts.stream,
+    };
+    let request = speaks::of(dialect)
+        .read_request(exchange.admitted.body(io.body), path)
+        .ok()?;
+    Some(tokens::estimate_prompt(&request, model, DEFAULT_EXACT_BYTES, &mut io.local.memo).tokens)
 }

@@ -1,5 +1,6 @@
 //! The head of a provider's answer → the head of ours.
 
+use tollgate_config::document::Dialect;
 use tollgate_dialect::listen::{Form, Words};
 use tollgate_wire::{
     head::{Field, Framing, Known, ResponseView},
@@ -7,19 +8,19 @@ use tollgate_wire::{
 };
 
 use super::{
-    Mode, batch,
+    Mode, alive, batch,
     beside::{self, Listener},
-    estimate, hold, translated,
+    estimate, hold, stall, translated,
 };
 use crate::{
-    attempt::route_index,
+    attempt::{resume, route_index},
     cors,
     decode::Coding,
     exchange::{Exchange, Io, Phase},
     explain,
     names::header,
     outputs::{Action, ReplyFraming},
-    reply,
+    reply, sealing,
     snapshot::{TargetModel, write_target_lines},
     speaks, upward, visible,
 };
@@ -31,7 +32,12 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
         .translated
         .as_ref()
         .map(|sent| sent.own && (200..300).contains(&status));
-    if own == Some(false) || is_said_anew(exchange, status) {
+    let lists = exchange.call.listing.is_some();
+    let anew = own == Some(false) || lists || is_said_anew(exchange, status) || resume::reads(exchange, answer);
+    // What is no stream of the client's dialect must become one that has begun.
+    let opened = exchange.relay.is_opened();
+    let pours = opened && !((200..300).contains(&status) && is_stream(exchange, answer));
+    if anew || pours {
         return translated::head(exchange, io, answer);
     }
     let framing = framing(answer);
@@ -50,6 +56,7 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
         exchange.relay.came_length = Some(length);
     }
     if exchange.call.object.is_some() && exchange.relay.mode != Mode::Events {
+        sealing::owned::forget_deleted(exchange, io);
         // What an object says of usage was used when it was made.
         exchange.relay.mode = Mode::Unread;
     }
@@ -58,7 +65,7 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
     exchange.relay.listener = read.and_then(|how| listener(exchange, how));
     // Taking bytes out of a stream changes its length, and so do sealed ids.
     let unwraps = exchange.relay.unwrapper.is_some();
-    let edits = exchange.relay.mode == Mode::Events && exchange.call.added_usage || seals || unwraps;
+    let edits = exchange.relay.mode == Mode::Events && exchange.call.added_usage || seals || unwraps || opened;
     let framing = if edits && !matches!(framing, ReplyFraming::Empty(None) | ReplyFraming::Length(0)) {
         ReplyFraming::Stream
     } else {
@@ -69,14 +76,17 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
     let start = io.out.arena.len();
     write_lines(exchange, io, answer);
     super::wait_anew(exchange, io);
+    stall::answer_begins(exchange, io, answer);
+    alive::answer_begins(exchange, io);
     if hold::begin(exchange, io, status, start) {
         return;
     }
     exchange.facts.answer_begins(status, io.now);
     reply::write_common_lines(exchange, io);
     let lines = io.out.written_since(start);
-    io.out.actions.push(Action::Head { status, lines, framing });
-
+    if !opened {
+        io.out.actions.push(Action::Head { status, lines, framing });
+    }
     exchange.set_phase(Phase::Relaying);
 }
 
@@ -106,7 +116,7 @@ fn listener(exchange: &Exchange, how: How) -> Option<Box<Listener>> {
         }
         Mode::Heard => true,
         Mode::Events => !beside::is_found_by_a_look(dialect),
-        Mode::Whole | Mode::Unread | Mode::Translated | Mode::Single => false,
+        Mode::Whole | Mode::Unread | Mode::Translated | Mode::Single | Mode::Listed => false,
     };
     let words = Words::Chat(speaks::of(dialect));
     hears.then(|| Listener::new(words, how.form, how.coding))
@@ -176,8 +186,14 @@ fn is_media(content_type: &[u8]) -> bool {
 
 const AWS_EVENT_STREAM: &[u8] = b"application/vnd.amazon.eventstream";
 
+/// Is the answer a stream? Google's may be arrays, which say of themselves that they are JSON.
+pub(crate) fn is_stream(exchange: &Exchange, answer: ResponseView<'_>) -> bool {
+    let events = answer.get(Known::ContentType).is_some_and(is_event_stream);
+    events || exchange.facts.stream && translated::spoken(exchange) == Dialect::Gemini
+}
+
 /// A stream of events in either framing.
-pub(super) fn is_event_stream(content_type: &[u8]) -> bool {
+fn is_event_stream(content_type: &[u8]) -> bool {
     is_server_sent(content_type) || kind(content_type).eq_ignore_ascii_case(AWS_EVENT_STREAM)
 }
 

@@ -48,7 +48,7 @@ pub(super) fn begin(exchange: &mut Exchange, io: &mut Io<'_>, status: u16, start
         Some(ReplyFraming::Length(length)) => length > 0 && fits(exchange, length),
         _ => false,
     };
-    let reads = exchange.relay.mode == Mode::Whole;
+    let reads = exchange.relay.mode == Mode::Whole && !exchange.relay.is_opened();
     if !may_fit || !reads || !cost::is_known(exchange, io.unix_ms) {
         return false;
     }

@@ -1,31 +1,34 @@
 //! The answer on its way down: head, body, end. Bytes pass untouched; usage is read beside them.
 
+pub(crate) mod alive;
 mod batch;
 mod beside;
 mod estimate;
 mod events;
 mod head;
 mod hold;
+mod listed;
 mod refusal;
 mod single;
+pub(crate) mod stall;
 mod translated;
 mod unwrapped;
 
-use tollgate_dialect::{anthropic::Unwrapper, usage::Usage};
+use tollgate_dialect::{anthropic::Unwrapper, canonical::fault::Fault, translate::Answering, usage::Usage};
 
 use crate::{
-    attempt,
+    attempt::{self, resume::Broken},
     exchange::{Exchange, Io, Phase},
-    failure::{self, Failure, Waited},
-    outputs::{Action, AttemptId, Piece, ReplyFraming},
+    failure::{self, Culprit, Failure, Waited},
+    outputs::{Action, AttemptId, Outputs, Piece, ReplyFraming},
     record::{AttemptOutcome, Outcome},
     sealing::answer::{self, Sealer},
 };
 
-pub(crate) use estimate::estimate;
-pub(crate) use head::head;
+pub(crate) use estimate::{estimate, prompt_tokens};
+pub(crate) use head::{head, is_stream};
 pub(crate) use refusal::{ids_of_request, places_of};
-pub(crate) use translated::call_facts;
+pub(crate) use translated::{call_facts, provider_speaks};
 
 /// Bytes of an answer held at most: a whole answer that came in parts, or an event cut between two reads.
 pub(crate) const MAX_HELD_BYTES: usize = 1024 * 1024;
@@ -59,6 +62,12 @@ pub(crate) struct Relay {
     sealer: Option<Box<Sealer>>,
     /// Length of the provider's answer, where it is known beforehand.
     came_length: Option<u64>,
+    /// Reads of a stream that passes untouched.
+    reads: u64,
+    alive: alive::Alive,
+    stall: stall::Stall,
+    /// It broke, and another target is asked to go on with it.
+    broken: Option<Box<Broken>>,
 }
 
 /// How the body is read while it passes.
@@ -77,6 +86,8 @@ enum Mode {
     Translated,
     /// The same of what is no chat: gathered whole.
     Single,
+    /// A page of objects, of which those that are another's go no further.
+    Listed,
 }
 
 impl Relay {
@@ -100,8 +111,39 @@ impl Relay {
             .answering
             .as_ref()
             .map_or(0, |answering| answering.held_bytes());
+        let broken = self.broken.as_ref().map_or(0, |broken| broken.answering.held_bytes());
         let batch = self.batch.as_ref().map_or(0, |batch| batch.held_bytes());
-        self.held.len() + self.hold.held_bytes() + translated + batch
+        self.held.len() + self.hold.held_bytes() + translated + broken + batch
+    }
+
+    /// The head of a stream is out, and whose answer it becomes may change.
+    pub fn is_opened(&self) -> bool {
+        self.alive.opened
+    }
+
+    pub fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
+    pub fn broken(&self) -> Option<&Broken> {
+        self.broken.as_deref()
+    }
+
+    /// The translated answer under way.
+    pub fn answering(&self) -> Option<&Answering> {
+        self.translating.answering.as_deref()
+    }
+
+    /// The answer under way waits for somebody to go on with it.
+    pub fn break_off(&mut self, cause: Fault) {
+        let translating = std::mem::take(&mut self.translating);
+        self.broken = translating
+            .answering
+            .map(|answering| Box::new(Broken { answering, cause }));
+        self.alive.opened = true;
+        self.stall = stall::Stall::default();
+        self.mode = Mode::Unread;
+        self.held.clear();
     }
 
     pub fn take_sealer(&mut self) -> Option<Box<Sealer>> {
@@ -125,6 +167,9 @@ pub(crate) fn body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, byte
         return;
     }
     wait_anew(exchange, io);
+    if exchange.relay.stall.on {
+        stall::hear(exchange, io, bytes);
+    }
     if bytes.is_empty() {
         // The shell reads again after a slow client made it stop: only the wait begins anew.
         return;
@@ -139,9 +184,16 @@ pub(crate) fn body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, byte
     match exchange.relay.mode {
         Mode::Translated => return translated::body(exchange, io, bytes),
         Mode::Single => return single::body(exchange, io, bytes),
-        Mode::Heard => beside::hear(exchange, bytes),
+        Mode::Listed => return listed::body(exchange, io, bytes),
+        Mode::Heard => {
+            exchange.relay.reads += 1;
+            beside::hear(exchange, bytes);
+        }
         Mode::Events if exchange.relay.unwrapper.is_some() => return unwrapped::pass(exchange, io, bytes),
-        Mode::Events => return events::pass(exchange, io, bytes),
+        Mode::Events => {
+            exchange.relay.reads += 1;
+            return events::pass(exchange, io, bytes);
+        }
         Mode::Whole => beside::whole(exchange, bytes),
         Mode::Unread => {}
     }
@@ -156,16 +208,22 @@ pub(crate) fn body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, byte
     hold::send_or_keep(exchange, io, first, bytes);
 }
 
-/// The first bytes of an error answer's body, which were held back with its head.
-pub(crate) fn held_body(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
-    if exchange.relay.mode == Mode::Translated {
-        return translated::body(exchange, io, bytes);
+/// The first bytes of an answer's body, which were held back with its head.
+pub(crate) fn held_body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, bytes: &[u8]) {
+    if bytes.is_empty() {
+        return;
     }
-    let start = io.out.arena.len();
-    io.out.arena.extend_from_slice(bytes);
-    let first = io.out.pieces.len() as u32;
-    io.out.push_written(start);
-    send(exchange, io, first);
+    let first = io.out.pieces.len();
+    body(exchange, io, id, bytes);
+    // They are no part of what the shell has just read.
+    let Outputs { pieces, arena, .. } = &mut *io.out;
+    for piece in pieces.iter_mut().skip(first) {
+        if let Piece::Input(at) = piece {
+            let start = arena.len() as u32;
+            arena.extend_from_slice(&bytes[at.start as usize..at.end as usize]);
+            *piece = Piece::Arena(start..arena.len() as u32);
+        }
+    }
 }
 
 /// Is this the attempt whose answer the client gets?
@@ -174,7 +232,7 @@ fn answers(exchange: &Exchange, id: AttemptId) -> bool {
 }
 
 /// The provider has its `between_bytes` time again.
-fn wait_anew(exchange: &mut Exchange, io: &Io<'_>) {
+pub(crate) fn wait_anew(exchange: &mut Exchange, io: &Io<'_>) {
     let Some(provider) = exchange.call.provider else { return };
     let between_ms = exchange.pin().snapshot.upstreams[provider].timeouts.between_bytes_ms;
     exchange.call.until_step = Some((io.now.plus_ms(between_ms), Waited::NextByte));
@@ -187,6 +245,7 @@ fn send(exchange: &mut Exchange, io: &mut Io<'_>, first: u32) {
         Piece::Arena(range) | Piece::RequestBody(range) | Piece::Input(range) => u64::from(range.end - range.start),
     });
     exchange.facts.response_body_bytes += sent.sum::<u64>();
+    exchange.relay.alive.sent = io.now;
     if !pieces.is_empty() {
         io.out.actions.push(Action::Body { pieces });
     }
@@ -199,6 +258,7 @@ pub(crate) fn end(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId) {
     match exchange.relay.mode {
         Mode::Translated => return translated::end(exchange, io),
         Mode::Single => return single::end(exchange, io),
+        Mode::Listed => return listed::end(exchange, io),
         Mode::Events if exchange.relay.unwrapper.is_some() => {
             if let Err(bad) = unwrapped::finish(exchange) {
                 return translated::unreadable(exchange, io, bad.reason);
@@ -225,24 +285,47 @@ pub(crate) fn end(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId) {
 
 /// The answer cannot be completed: a stream says so in the dialect's own way, anything else is cut.
 pub(crate) fn broken(exchange: &mut Exchange, io: &mut Io<'_>, failure: &Failure) {
-    let in_words = matches!(exchange.relay.mode, Mode::Events | Mode::Translated);
+    let relay = &exchange.relay;
+    let in_words = matches!(relay.mode, Mode::Events | Mode::Translated) || relay.alive.opened;
     // Half of an event that was too long to be held has gone out: nothing can be said behind it.
-    let tells = in_words && exchange.relay.framing == Some(ReplyFraming::Stream) && !exchange.relay.passes_long;
+    let tells = in_words && relay.framing == Some(ReplyFraming::Stream) && !relay.passes_long;
     if !tells {
         return exchange.finish(io, Outcome::Cut, Action::Cut);
     }
+    let mut fault = failure::fault(exchange, failure);
+    if let Some(broken) = exchange.relay.broken.take() {
+        // That nobody can go on is nothing that the client asked for.
+        if failure.culprit != Culprit::Upstream {
+            fault = broken.cause;
+        }
+        exchange.relay.translating.answering = Some(broken.answering);
+    }
     // The event that is held is incomplete and was not sent: the client sees only whole ones, this last.
     let start = io.out.arena.len();
-    match exchange.relay.mode {
-        Mode::Translated => {
-            let fault = failure::fault(exchange, failure);
-            translated::write_broken(&mut exchange.relay, fault, &mut io.out.arena);
-        }
-        _ => failure::write_event(&mut io.out.arena, exchange, failure),
+    match exchange.relay.answering() {
+        Some(_) => alive::write_fault(exchange, io, fault),
+        None => failure::write_event(&mut io.out.arena, exchange, failure),
     }
-    let event = io.out.written_since(start);
-    let first = io.out.pieces.len() as u32;
-    io.out.pieces.push(Piece::Arena(event));
-    send(exchange, io, first);
+    alive::push(exchange, io, start);
     exchange.finish(io, Outcome::Cut, Action::End);
+}
+
+/// The stream ends with the provider's error.
+pub(crate) fn fail(exchange: &mut Exchange, io: &mut Io<'_>, fault: Fault) {
+    let start = io.out.arena.len();
+    alive::write_fault(exchange, io, fault);
+    if let Some(words) = exchange.relay.answering().and_then(Answering::refused) {
+        exchange.facts.note_refusal(words);
+    }
+    alive::push(exchange, io, start);
+    exchange.finish(io, Outcome::Cut, Action::End);
+}
+
+/// The stream has said all, and says that it is over.
+pub(crate) fn conclude(exchange: &mut Exchange, io: &mut Io<'_>, used: Usage) {
+    let start = io.out.arena.len();
+    if let Some(answering) = &mut exchange.relay.translating.answering {
+        answering.conclude(used, &mut io.out.arena);
+    }
+    alive::push(exchange, io, start);
 }

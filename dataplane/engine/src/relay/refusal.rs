@@ -56,8 +56,18 @@ pub(crate) fn ids_of_request(exchange: &Exchange, io: &Io<'_>) -> Vec<(String, S
         let sealed = String::from_utf8(sealed.into_owned()).ok()?;
         Some((sealing::open(exchange, &sealed)?.raw, sealed))
     };
+    // Behind it a page begins, and it may be another's.
+    let in_list = || {
+        let raw = exchange.call.listing.as_ref()?.from.clone()?;
+        let place = sealing::seal_place(exchange, exchange.call.credential, &raw)?;
+        Some((raw, place))
+    };
     let opened = exchange.admitted.opened.iter().filter_map(in_body);
-    opened.chain(in_path()).filter(|(raw, _)| !raw.is_empty()).collect()
+    opened
+        .chain(in_path())
+        .chain(in_list())
+        .filter(|(raw, _)| !raw.is_empty())
+        .collect()
 }
 
 fn text(quoted: &[u8]) -> Option<String> {

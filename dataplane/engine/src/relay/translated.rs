@@ -5,7 +5,7 @@ use tollgate_config::document::Dialect;
 use tollgate_dialect::{
     canonical::fault::Fault,
     embed,
-    speak::CallFacts,
+    speak::{CallFacts, Speaks},
     translate::{Answering, Delivery},
 };
 use tollgate_wire::{
@@ -13,9 +13,10 @@ use tollgate_wire::{
     http1::write,
 };
 
-use super::{Mode, Relay, hold, refusal, send};
+use super::{Mode, Relay, alive, hold, refusal, send, stall};
 use crate::{
-    attempt, cost,
+    attempt::{self, resume},
+    cost,
     decode::{BadCoding, Coding, Decoder},
     exchange::{Exchange, Io, Phase},
     failure::{Failure, Kind, RetryWhere},
@@ -68,46 +69,86 @@ pub(super) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
         // What cannot be read says nothing but its status.
         Err(_) => {}
     }
+    let lists = exchange.call.listing.is_some() && is_success;
     let single = exchange.call.single().is_some() && is_success;
-    let streams = exchange.facts.stream && is_success && !single;
+    let streams = exchange.facts.stream && is_success && !single && !lists;
     if single {
         super::single::note_head(exchange, answer);
-    } else if is_success {
-        translating.answering = Some(Box::new(answering(exchange, io, answer)));
+    } else if is_success && !lists {
+        translating.answering = Some(answering(exchange, io, answer));
     }
-    exchange.relay.mode = if single { Mode::Single } else { Mode::Translated };
+    exchange.relay.mode = match (lists, single) {
+        (true, _) => Mode::Listed,
+        (false, true) => Mode::Single,
+        (false, false) => Mode::Translated,
+    };
     exchange.relay.status = status;
     exchange.relay.translating = translating;
     super::wait_anew(exchange, io);
     if streams {
         exchange.relay.framing = Some(ReplyFraming::Stream);
         exchange.facts.answer_begins(200, io.now);
-        let content_type = stream_content_type(exchange, io);
-        send_head(exchange, io, 200, content_type, ReplyFraming::Stream);
+        stall::answer_begins(exchange, io, answer);
+        alive::answer_begins(exchange, io);
+        if exchange.relay.is_opened() {
+            tell_resumed(exchange, io);
+        } else {
+            send_stream_head(exchange, io);
+        }
         exchange.set_phase(Phase::Relaying);
     } else {
+        exchange.call.until_token = None;
         // Nothing has gone out; a failure may still answer with its own status.
         exchange.set_phase(Phase::Gathering);
     }
 }
 
-fn answering(exchange: &Exchange, io: &Io<'_>, answer: ResponseView<'_>) -> Answering {
+/// The head of a stream that is written anew.
+pub(super) fn send_stream_head(exchange: &mut Exchange, io: &mut Io<'_>) {
+    let content_type = stream_content_type(exchange, io);
+    send_head(exchange, io, 200, content_type, ReplyFraming::Stream);
+}
+
+/// The client may know that its answer is another target's from here on.
+fn tell_resumed(exchange: &mut Exchange, io: &mut Io<'_>) {
+    if exchange.facts.spent.is_some() {
+        exchange.facts.resumed = exchange.facts.resumed.saturating_add(1);
+        let start = io.out.arena.len();
+        alive::write_resumed(exchange, &mut io.out.arena);
+        alive::push(exchange, io, start);
+    }
+}
+
+/// A new answer, or one that broke and goes on.
+fn answering(exchange: &mut Exchange, io: &Io<'_>, answer: ResponseView<'_>) -> Box<Answering> {
     let pinned = exchange.pin();
     let provider = exchange.call.provider.expect("an answer comes from a provider");
     let name = &pinned.snapshot.document.providers[provider].0;
     let spoken = spoken(exchange);
     let speaks = speaks::at(&pinned.snapshot.upstreams[provider], spoken);
     let client = exchange.facts.surface.dialect.unwrap_or(spoken);
-    let events = answer.get(Known::ContentType).is_some_and(super::head::is_event_stream);
-    // Google's streams may be arrays, which say of themselves that they are JSON.
-    let streamed = events || spoken == Dialect::Gemini && exchange.facts.stream;
+    let streamed = super::is_stream(exchange, answer);
     let delivery = match exchange.facts.stream {
         true => Delivery::Streamed,
         false => Delivery::Buffered,
     };
     let sent = exchange.call.translated.as_ref().map(|translated| &translated.sent);
-    Answering::new(
-        (speaks, name, sealing::signer(exchange, provider)),
+    let forced_tool = sent.is_some_and(|sent| sent.forced_tool);
+    let signer = sealing::signer(exchange, provider);
+    if let Some(broken) = exchange.relay.broken.take() {
+        let mut answering = broken.answering;
+        let model = exchange.record().upstream_model.unwrap_or_default();
+        let spent = exchange
+            .facts
+            .spent
+            .as_ref()
+            .map(|spent| spent.usage)
+            .unwrap_or_default();
+        answering.go_on((speaks, name, signer), model, streamed, forced_tool, spent);
+        return answering;
+    }
+    let answering = Answering::new(
+        (speaks, name, signer),
         (
             speaks::of(client),
             call_facts(exchange, asks_for_array(exchange, io), io.unix_ms / 1000),
@@ -115,29 +156,43 @@ fn answering(exchange: &Exchange, io: &Io<'_>, answer: ResponseView<'_>) -> Answ
         exchange.record().upstream_model.unwrap_or_default(),
         streamed,
         delivery,
-        sent.is_some_and(|sent| sent.forced_tool),
-    )
+        forced_tool,
+    );
+    Box::new(match resume::is_wanted(exchange) {
+        true => answering.keeps_what_is_told(),
+        false => answering,
+    })
+}
+
+/// The words of the provider that was asked last.
+pub(crate) fn provider_speaks(exchange: &Exchange) -> Option<&'static dyn Speaks> {
+    let upstream = &exchange.pinned()?.snapshot.upstreams[exchange.call.provider?];
+    Some(speaks::at(upstream, spoken(exchange)))
 }
 
 /// What the provider speaks.
-fn spoken(exchange: &Exchange) -> Dialect {
+pub(super) fn spoken(exchange: &Exchange) -> Dialect {
     let translated = exchange.call.translated.as_ref().map(|translated| translated.spoken);
     translated.or(exchange.answer_dialect()).unwrap_or(Dialect::OpenAi)
 }
 
 /// What the client's dialect needs to know of the call.
 pub(crate) fn call_facts(exchange: &Exchange, as_array: bool, now_unix_s: u64) -> CallFacts {
-    let sent = exchange.call.translated.as_ref().map(|translated| &translated.sent);
+    let anew = exchange.call.translated.as_ref().filter(|translated| !translated.own);
+    let stream_usage = match anew {
+        Some(translated) => translated.sent.stream_usage,
+        None => exchange.admitted.asked_stream_usage() || exchange.facts.surface.dialect != Some(Dialect::OpenAi),
+    };
     CallFacts {
         request_id: exchange.facts.request_id.clone(),
         model: exchange.facts.model_asked.clone(),
         now_unix_s,
-        stream_usage: sent.is_some_and(|sent| sent.stream_usage),
+        stream_usage,
         as_array,
     }
 }
 
-fn asks_for_array(exchange: &Exchange, io: &Io<'_>) -> bool {
+pub(super) fn asks_for_array(exchange: &Exchange, io: &Io<'_>) -> bool {
     exchange.facts.surface.dialect == Some(Dialect::Gemini)
         && exchange.facts.stream
         && percent::query_value(io.request.query(), b"alt") != Some(b"sse")
@@ -188,24 +243,32 @@ fn send_head(exchange: &mut Exchange, io: &mut Io<'_>, status: u16, content_type
 pub(super) fn body(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
     let start = io.out.arena.len();
     let fed = feed(&mut exchange.relay, bytes, &mut io.out.arena);
-    let Some(answering) = &exchange.relay.translating.answering else {
+    let Some(answering) = &mut exchange.relay.translating.answering else {
         return;
     };
-    let (failed, ended) = (answering.has_failed(), answering.has_ended());
+    let (failed, ended) = (answering.failed_status(), answering.has_ended());
+    let (content, fault) = (answering.content(), answering.take_fault());
     exchange.facts.usage = answering.usage().or(exchange.facts.usage);
     if let Some(words) = answering.refused() {
         exchange.facts.note_refusal(words);
     }
     push_written(exchange, io, start);
+    if exchange.relay.stall.on {
+        stall::count(exchange, io, content);
+    }
+    if let Some(fault) = fault {
+        return resume::failed(exchange, io, fault);
+    }
     match fed {
         Err(reason) => unreadable(exchange, io, reason),
         // The provider's own error event is the stream's last.
-        Ok(()) if failed && exchange.phase() == Phase::Relaying => {
+        Ok(()) if failed.is_some() && exchange.phase() == Phase::Relaying => {
+            attempt::outcome::told(exchange, io, failed.unwrap_or_default(), None);
             attempt::give_up(exchange, io, AttemptOutcome::Status);
             exchange.finish(io, Outcome::Cut, Action::End);
         }
         // Nobody waits for a connection to end that has said all.
-        Ok(()) if failed || ended => {
+        Ok(()) if failed.is_some() || ended => {
             exchange.relay.translating.is_early = true;
             end(exchange, io);
         }
@@ -273,6 +336,13 @@ pub(super) fn end(exchange: &mut Exchange, io: &mut Io<'_>) {
     exchange.facts.usage = answering.usage().or(exchange.facts.usage);
     exchange.relay.translating.answering = Some(answering);
     match (ended, exchange.phase()) {
+        (Err(bad), Phase::Relaying) if resume::is_wanted(exchange) => {
+            push_written(exchange, io, start);
+            attempt::outcome::failed(exchange, io);
+            attempt::log_end(exchange, io, AttemptOutcome::Disconnect);
+            let failure = Failure::upstream(Kind::Unreadable(bad.reason), RetryWhere::OtherTarget);
+            attempt::go_on(exchange, io, AttemptOutcome::Disconnect, failure);
+        }
         (Err(bad), _) => unreadable(exchange, io, bad.reason),
         (Ok(Some(fault)), _) => answer_fault(exchange, io, &fault),
         (Ok(None), Phase::Relaying) => {
@@ -320,6 +390,13 @@ fn end_fault(exchange: &mut Exchange, io: &mut Io<'_>) {
 }
 
 fn answer_fault(exchange: &mut Exchange, io: &mut Io<'_>, fault: &Fault) {
+    if exchange.relay.is_opened() {
+        if let Some(broken) = exchange.relay.broken.take() {
+            exchange.relay.translating.answering = Some(broken.answering);
+        }
+        attempt::log_end(exchange, io, AttemptOutcome::Status);
+        return super::fail(exchange, io, fault.clone());
+    }
     let start = io.out.arena.len();
     let client = exchange.facts.surface.dialect.unwrap_or(Dialect::OpenAi);
     let facts = call_facts(exchange, asks_for_array(exchange, io), io.unix_ms / 1000);
@@ -345,11 +422,4 @@ pub(super) fn unreadable(exchange: &mut Exchange, io: &mut Io<'_>, reason: &'sta
     attempt::give_up(exchange, io, AttemptOutcome::BadAnswer);
     let failure = Failure::upstream(Kind::Unreadable(reason), RetryWhere::No);
     exchange.refuse(failure, io);
-}
-
-/// Writes the event that ends a broken stream.
-pub(super) fn write_broken(relay: &mut Relay, fault: Fault, out: &mut Vec<u8>) {
-    if let Some(answering) = &mut relay.translating.answering {
-        answering.fail(fault, out);
-    }
 }

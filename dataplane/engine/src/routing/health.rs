@@ -118,6 +118,24 @@ impl TargetHealth {
         Some(Change::Closed)
     }
 
+    /// It was looked at, and is well: no call need find out. Nothing when it is not open.
+    pub fn close(&self, now: Tick) -> Option<Change> {
+        self.failures.store(0, Relaxed);
+        let was_open = self.open_until_ns.swap(0, Relaxed) != 0;
+        if was_open {
+            self.well_since_ns.store(now.0.max(1), Relaxed);
+            self.probe_until_ns.store(0, Relaxed);
+        }
+        was_open.then_some(Change::Closed)
+    }
+
+    /// One that is open stays so until then at least.
+    pub fn hold_open(&self, until: Tick) {
+        let held = |open_until_ns: u64| (open_until_ns != 0).then_some(open_until_ns.max(until.0));
+        // A refusal says that it is not open.
+        let _ = self.open_until_ns.fetch_update(Relaxed, Relaxed, held);
+    }
+
     pub fn failed(&self, now: Tick, breaker: &Breaker) -> Option<Change> {
         let in_a_row = self.failures.fetch_add(1, Relaxed).saturating_add(1);
         let open_until_ns = self.open_until_ns.load(Relaxed);

@@ -13,6 +13,8 @@ const FADE_NS: u64 = 10_000_000_000;
 /// What was not tried for so long may have changed.
 const STALE_NS: u64 = 30_000_000_000;
 const QUANTILE: f64 = 0.9;
+/// Of fewer calls no share is told.
+const MIN_CALLS: u32 = 10;
 /// Upper bounds of the classes of prompts, in bytes of the request's body.
 const PROMPT_BYTES: [usize; 3] = [4 << 10, 32 << 10, 256 << 10];
 const CLASSES: usize = 2 * (PROMPT_BYTES.len() + 1);
@@ -56,6 +58,26 @@ impl Class {
 impl Latency {
     pub fn note(&mut self, now: Tick, class: Class, took_ns: u64) {
         self.classes[class.0].note(now, took_ns);
+    }
+
+    /// The same of a call that was given up after this time: it says something only where it took longer than most do,
+    /// which is how `quantile_ns` stays what it is however many calls are given up behind it.
+    pub fn note_at_least(&mut self, now: Tick, class: Class, took_ns: u64, quantile: f64) {
+        let known_ns = self.quantile_ns(now, class, quantile);
+        if known_ns.is_some_and(|known_ns| took_ns as f64 >= known_ns) {
+            self.note(now, class, took_ns);
+        }
+    }
+
+    /// The same by the share that `expected_ns` goes by.
+    pub fn note_longer(&mut self, now: Tick, class: Class, took_ns: u64) {
+        self.note_at_least(now, class, took_ns, QUANTILE);
+    }
+
+    /// Nanoseconds that such a share of calls does not exceed; `None` where too few are known.
+    pub fn quantile_ns(&self, now: Tick, class: Class, quantile: f64) -> Option<f64> {
+        let own = &self.classes[class.0];
+        (own.total >= MIN_CALLS && now.ns_since(own.last) < STALE_NS).then(|| own.quantile(quantile))
     }
 
     /// Nanoseconds that nine of ten calls do not exceed; `None` where nothing recent is known.
@@ -139,6 +161,30 @@ mod tests {
         }
         assert!(latency.expected_ns(now, class).expect("known") < 20.0 * MS as f64);
         assert_eq!(latency.expected_ns(now.plus_ms(31_000), class), None, "stale");
+    }
+
+    #[test]
+    fn calls_that_are_given_up_leave_a_quantile_where_it_is() {
+        let class = Class::of(1_000, false);
+        let times_ms = |i: u64| if i.is_multiple_of(20) { 900 } else { 20 + i % 7 };
+        let (mut all, mut hedged) = (Latency::default(), Latency::default());
+        let mut now = Tick(1);
+        for i in 0..1_000 {
+            now = now.plus_ms(1);
+            let took_ns = times_ms(i) * MS;
+            all.note(now, class, took_ns);
+            match hedged.quantile_ns(now, class, 0.9) {
+                // Given up 30 ms after another was asked.
+                Some(after_ns) if took_ns as f64 > after_ns + 30e6 => {
+                    hedged.note_at_least(now, class, after_ns as u64 + 30 * MS, 0.9);
+                }
+                _ => hedged.note(now, class, took_ns),
+            }
+            // And one that had hardly begun.
+            hedged.note_at_least(now, class, MS, 0.9);
+        }
+        let (all, hedged) = (all.quantile_ns(now, class, 0.9), hedged.quantile_ns(now, class, 0.9));
+        assert_eq!(all, hedged);
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub(crate) mod choose;
 pub(crate) mod conditions;
 pub(crate) mod grants;
 pub mod health;
+pub(crate) mod hedging;
 pub(crate) mod latency;
 mod limits;
 pub(crate) mod needs;

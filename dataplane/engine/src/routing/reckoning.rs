@@ -20,7 +20,7 @@ use crate::{
 /// Bytes of a prompt's token, about: the same for all targets, so that it decides nothing by itself.
 pub(crate) const BYTES_A_TOKEN: usize = 4;
 /// An answer's tokens where none was seen yet and the call sets no bound.
-const USUAL_OUTPUT_TOKENS: u64 = 300;
+pub(crate) const USUAL_OUTPUT_TOKENS: u64 = 300;
 /// Most providers keep no beginning shorter than 1,024 tokens.
 const LEAST_KEPT_BYTES: usize = 1_024 * BYTES_A_TOKEN;
 
@@ -39,17 +39,8 @@ pub(crate) struct Reckoning {
 
 impl Reckoning {
     pub fn new(exchange: &Exchange, io: &Io<'_>, route: &Route) -> Self {
-        const BOUNDS: Watch<'static, 5> = Watch::new(&[
-            "max_tokens",
-            "max_completion_tokens",
-            "max_output_tokens",
-            "generationConfig.maxOutputTokens",
-            "inferenceConfig.maxTokens",
-        ]);
         let body = exchange.admitted.body(io.body);
-        let bounds = cursor::find_watched(body, &BOUNDS).unwrap_or([None; 5]);
-        let number = |value: Value| std::str::from_utf8(value.span.of(body)).ok()?.parse::<u64>().ok();
-        let bound = bounds.into_iter().flatten().find_map(number);
+        let bound = bound_of(body);
         let like = Like::of(body.len(), bound);
         let model = io.local.routing.look_at_model(route.slot);
         let learned = model.and_then(|model: &ModelState| model.lengths.as_deref());
@@ -112,6 +103,20 @@ impl Reckoning {
     }
 }
 
+/// The tokens that a call bounds its answer to, in the words of any dialect.
+pub(crate) fn bound_of(body: &[u8]) -> Option<u64> {
+    const BOUNDS: Watch<'static, 5> = Watch::new(&[
+        "max_tokens",
+        "max_completion_tokens",
+        "max_output_tokens",
+        "generationConfig.maxOutputTokens",
+        "inferenceConfig.maxTokens",
+    ]);
+    let said = cursor::find_watched(body, &BOUNDS).unwrap_or([None; 5]);
+    let number = |value: Value| std::str::from_utf8(value.span.of(body)).ok()?.parse::<u64>().ok();
+    said.into_iter().flatten().find_map(number)
+}
+
 /// Upper ends of the classes of prompts, in bytes, and of bounds that calls set to their answers, in tokens.
 const PROMPT_BYTES: [usize; 3] = [1 << 10, 8 << 10, 64 << 10];
 const BOUND_TOKENS: [u64; 4] = [8, 64, 512, 4_096];
@@ -123,7 +128,7 @@ const BOUNDS: usize = BOUND_TOKENS.len() + 2;
 pub(crate) struct Like(usize);
 
 impl Like {
-    fn of(body_bytes: usize, bound: Option<u64>) -> Self {
+    pub fn of(body_bytes: usize, bound: Option<u64>) -> Self {
         let prompt = PROMPT_BYTES.iter().filter(|&&most| body_bytes > most).count();
         let bound = bound.map_or(0, |bound| 1 + BOUND_TOKENS.iter().filter(|&&most| bound > most).count());
         Self(bound * PROMPTS + prompt)

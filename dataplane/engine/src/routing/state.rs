@@ -6,6 +6,7 @@ use tollgate_config::document::Breaker;
 use super::{
     budget::Budget,
     health::{Change, TargetHealth},
+    hedging::HedgeBudget,
     latency::{Class, Latency},
     limits::Headroom,
     prefixes::Seen,
@@ -39,6 +40,8 @@ pub(crate) struct TargetState {
     pub window: Window,
     /// Kept where a strategy asks for it.
     pub latency: Option<Box<Latency>>,
+    /// Times of answers alone, without what failed; kept where a model is hedged by them.
+    pub answers: Option<Box<Latency>>,
     pub headroom: Headroom,
     /// The beginnings of prompts it was asked; kept where a strategy asks for it.
     pub seen: Option<Box<Seen>>,
@@ -50,6 +53,7 @@ pub(crate) struct ModelState {
     pub budget: Budget,
     /// Kept where it is of use to know how long answers are.
     pub lengths: Option<Box<Lengths>>,
+    pub hedging: HedgeBudget,
 }
 
 impl Routing {

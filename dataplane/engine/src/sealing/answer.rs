@@ -7,10 +7,12 @@ use tollgate_wire::json::edit;
 
 use super::{
     follow::{Follow, Found, Name, Path},
-    is_of_container, names_file, seal_id,
+    is_of_container, names_file, owned, seal_id,
 };
 use crate::{
     exchange::{Exchange, Io},
+    marks::Marks,
+    outputs::Outputs,
     relay,
     surface::NamesModel,
 };
@@ -40,11 +42,11 @@ pub(crate) fn pass(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
         return;
     };
     let mut at = 0;
-    let out = &mut io.out;
+    let (marks, out) = (&io.local.marks, &mut *io.out);
     let held = sealer.0.feed(bytes, wants, |path, found| {
         out.push_input(at..found.at.start);
         let start = out.arena.len();
-        write(exchange, path, &found, &mut out.arena);
+        write(exchange, marks, path, &found, out);
         out.push_written(start);
         at = found.at.end;
     });
@@ -57,17 +59,27 @@ pub(crate) fn pass_copied(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]
     let Some(mut sealer) = exchange.relay.take_sealer() else {
         return;
     };
-    let mut at = 0;
-    let arena = &mut io.out.arena;
-    let start = arena.len();
-    let held = sealer.0.feed(bytes, wants, |path, found| {
-        arena.extend_from_slice(&bytes[at..found.at.start]);
-        write(exchange, path, &found, arena);
-        at = found.at.end;
-    });
-    arena.extend_from_slice(&bytes[at..bytes.len() - held]);
+    let start = io.out.arena.len();
+    copy(exchange, io, &mut sealer.0, bytes);
     io.out.push_written(start);
     exchange.relay.put_sealer(sealer);
+}
+
+/// Appends a document to the arena, with its ids sealed.
+pub(crate) fn write_document(exchange: &Exchange, io: &mut Io<'_>, document: &[u8]) {
+    copy(exchange, io, &mut Follow::default(), document);
+}
+
+/// Appends the bytes with their ids sealed, but for an id at their end that is not yet whole.
+fn copy(exchange: &Exchange, io: &mut Io<'_>, follow: &mut Follow, bytes: &[u8]) {
+    let (marks, out) = (&io.local.marks, &mut *io.out);
+    let mut at = 0;
+    let held = follow.feed(bytes, wants, |path, found| {
+        out.arena.extend_from_slice(&bytes[at..found.at.start]);
+        write(exchange, marks, path, &found, out);
+        at = found.at.end;
+    });
+    out.arena.extend_from_slice(&bytes[at..bytes.len() - held]);
 }
 
 /// The document is over: what was held of an id that never ended goes out.
@@ -100,7 +112,7 @@ fn named(exchange: &Exchange, io: &mut Io<'_>, events: &[u8], sealed: &mut Seale
         if line.starts_with(b"data:") && mentions_ids(line) {
             Follow::default().feed(line, wants, |path, found| {
                 let start = io.out.arena.len();
-                write(exchange, path, &found, &mut io.out.arena);
+                write(exchange, &io.local.marks, path, &found, io.out);
                 let at = line_start + found.at.start..line_start + found.at.end;
                 sealed.push((at, io.out.written_since(start)));
             });
@@ -134,7 +146,7 @@ fn mentions_ids(events: &[u8]) -> bool {
 }
 
 /// The id as the client sees it; what cannot be sealed stays, and opens nothing.
-fn write(exchange: &Exchange, path: &Path, found: &Found<'_>, out: &mut Vec<u8>) {
+fn write(exchange: &Exchange, marks: &Marks, path: &Path, found: &Found<'_>, out: &mut Outputs) {
     let sealed = match path {
         _ if !found.clean || is_of_container(found.text) => None,
         [Name::ResultsUrl] => results_path(exchange, found.text),
@@ -143,8 +155,11 @@ fn write(exchange: &Exchange, path: &Path, found: &Found<'_>, out: &mut Vec<u8>)
         _ => seal_id(exchange, found.text),
     };
     match sealed {
-        Some(sealed) => edit::write_escaped(out, &sealed),
-        None => out.extend_from_slice(found.text),
+        Some(sealed) => {
+            edit::write_escaped(&mut out.arena, &sealed);
+            owned::note(exchange, marks, path, found.text, out);
+        }
+        None => out.arena.extend_from_slice(found.text),
     }
 }
 

@@ -3,11 +3,12 @@
 
 pub(crate) mod answer;
 mod follow;
+pub(crate) mod owned;
 pub(crate) mod request;
 
 use tollgate_dialect::canonical::{
     seal::{self, Sealed, Signer},
-    sealed_id::{Place, SealedId},
+    sealed_id::{IdKey, Place, SealedId},
 };
 
 use crate::exchange::Exchange;
@@ -35,18 +36,27 @@ impl Object {
 /// `None` for an id that the caller was not given by this gateway: raw, forged, another owner's, or of a provider that is
 /// gone.
 pub(crate) fn open(exchange: &Exchange, id: &str) -> Option<Object> {
+    open_with(exchange, id, IdKey::clone)
+}
+
+fn open_with(exchange: &Exchange, id: &str, key: fn(&IdKey) -> IdKey) -> Option<Object> {
     let pinned = exchange.pinned()?;
     let sealed = SealedId::read(id)?;
     let mut endpoints = pinned.snapshot.endpoints.iter();
     let provider = endpoints.position(|endpoint| endpoint.provider == sealed.provider())?;
     let owner = pinned.keys.entry(exchange.facts.key?).owner();
     let ids = &pinned.snapshot.upstreams[provider].ids;
-    let opened = ids.key.as_ref()?.open(owner, &sealed)?;
+    let opened = key(ids.key.as_ref()?).open(owner, &sealed)?;
     Some(Object {
         provider,
         credential: ids.turn(opened.credential),
         raw: opened.raw,
     })
+}
+
+/// A place in the caller's own list, as `seal_place` made it.
+pub(crate) fn open_place(exchange: &Exchange, id: &str) -> Option<Object> {
+    open_with(exchange, id, IdKey::of_places)
 }
 
 /// Signs what this provider's answers give the caller to bring back; `None` where there is no secret.
@@ -74,16 +84,26 @@ pub(crate) fn issuer(exchange: &Exchange, body: &[u8]) -> Option<usize> {
 }
 
 /// The id that the client sees of what lives at the provider that is called; `None` where it cannot be sealed.
-fn seal_id(exchange: &Exchange, raw: &[u8]) -> Option<String> {
+pub(crate) fn seal_id(exchange: &Exchange, raw: &[u8]) -> Option<String> {
+    seal_with(exchange, exchange.call.credential, raw, IdKey::clone)
+}
+
+/// Where the caller's list goes on: behind an object that may be another's, seen with this credential. It opens nothing
+/// but that.
+pub(crate) fn seal_place(exchange: &Exchange, credential: usize, raw: &str) -> Option<String> {
+    seal_with(exchange, credential, raw.as_bytes(), IdKey::of_places)
+}
+
+fn seal_with(exchange: &Exchange, credential: usize, raw: &[u8], key: fn(&IdKey) -> IdKey) -> Option<String> {
     let pinned = exchange.pinned()?;
     let provider = exchange.call.provider?;
     let ids = &pinned.snapshot.upstreams[provider].ids;
     let place = Place {
         provider: &pinned.snapshot.endpoints[provider].provider,
-        credential: ids.tag(exchange.call.credential),
+        credential: ids.tag(credential),
     };
     let owner = pinned.keys.entry(exchange.facts.key?).owner();
-    ids.key.as_ref()?.seal(owner, place, str::from_utf8(raw).ok()?)
+    key(ids.key.as_ref()?).seal(owner, place, str::from_utf8(raw).ok()?)
 }
 
 /// Does a file's id stand here? What a prompt's variables are called is the user's own, and hides nothing.

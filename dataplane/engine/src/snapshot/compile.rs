@@ -18,7 +18,10 @@ use super::{
     references::{pointer, secret_text},
     routes,
 };
-use crate::routing::{Slots, grants::Grants};
+use crate::{
+    limits::{self, Rules, Scope},
+    routing::{Slots, grants::Grants},
+};
 
 /// More providers than an `EndpointId` can name.
 const MAX_PROVIDERS: usize = u16::MAX as usize;
@@ -96,6 +99,8 @@ pub fn compile_after(
         .collect();
     Ok(Snapshot {
         revision,
+        organization: Rules::new(Scope::Organization, "", &document.organization),
+        zone: limits::zone(&document.timezone),
         document,
         endpoints,
         models,

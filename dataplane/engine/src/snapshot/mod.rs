@@ -1,6 +1,7 @@
 //! A configuration compiled for the shards: immutable, shared, looked up by hash.
 
 mod call_path;
+mod checked;
 mod compile;
 mod credentials;
 mod ids;
@@ -10,8 +11,9 @@ mod references;
 mod routes;
 mod upstream;
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
+use jiff::tz::TimeZone;
 use tollgate_config::{
     Document,
     catalogue::ModelFacts,
@@ -19,9 +21,13 @@ use tollgate_config::{
     prices::Price,
 };
 
-use crate::routing::{Slots, health::TargetHealth};
+use crate::{
+    limits::Rules,
+    routing::{Slots, health::TargetHealth},
+};
 
 pub(crate) use call_path::{CallPath, PathCall};
+pub use checked::Found;
 pub use compile::{compile, compile_after};
 pub(crate) use names::{ModelId, ModelNames, Resolved};
 pub use references::references;
@@ -61,6 +67,10 @@ pub struct Snapshot {
     pub(crate) upstreams: Vec<Upstream>,
     /// Per listener of the document.
     pub(crate) cors: Vec<Option<CorsLines>>,
+    /// Limits of all calls together.
+    pub(crate) organization: Option<Arc<Rules>>,
+    /// What calendar periods are of.
+    pub(crate) zone: TimeZone,
     /// Where the state of its targets and models is kept.
     pub slots: Slots,
 }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use tollgate_config::{
     Document, Problem,
-    document::{Breaker, Conditions as When, Model, OnUnsupported, Provider, Retry, Strategy, Target as Listed},
+    document::{
+        Breaker, Conditions as When, HedgeAfter, Limit, Model, OnUnsupported, Provider, Retry, Strategy, Streams,
+        Target as Listed, TokenTimeouts, Unit,
+    },
     fnv::Fnv,
     prices::Priced,
 };
@@ -14,6 +17,7 @@ use tollgate_wire::json::edit;
 
 use super::{ModelId, ModelNames, Route, Target, TargetModel, quirks, references::pointer};
 use crate::{
+    limits::{Rules, Scope},
     names::header,
     routing::{Slots, choose::Tier, conditions::Conditions, grants::Grants},
     visible,
@@ -46,7 +50,7 @@ pub(super) fn compile(
         targets.push(target(
             name,
             (provider, &document.providers[provider].1),
-            listed,
+            (listed, model),
             places,
         ));
     }
@@ -60,6 +64,8 @@ pub(super) fn compile(
         reckons: has(Strategy::LowestCost)
             || conditions().any(Conditions::caps_cost)
             || targets.iter().any(Target::counts_tokens),
+        learns: limits_tokens(document),
+        limits: Rules::new(Scope::Model, name, &model.limits),
         reads_limits: has(Strategy::Headroom),
         draws: tiers.iter().any(|tier| tier.affinity.is_some()),
         judges_features: conditions().any(Conditions::judges_features),
@@ -70,8 +76,29 @@ pub(super) fn compile(
         on_unsupported: model.on_unsupported,
         on_context_overflow: other(&model.on_context_overflow),
         on_refusal: other(&model.on_refusal),
+        streams: model.streams,
+        hedge: model.hedge.clone(),
+        learns_answers: matches!(&model.hedge, Some(hedge) if matches!(hedge.after, HedgeAfter::Quantile { .. })),
+        shadow: model.shadow.as_ref().and_then(|shadow| {
+            let found = places.models.find(&shadow.model)?;
+            Some((found.model, shadow.share_percent))
+        }),
         slot: places.slots.model(places.before, name),
     }
+}
+
+/// Is anything limited by what answers are long? Keys of the identity store have no such limits of their own.
+fn limits_tokens(document: &Document) -> bool {
+    let counts = |limits: &[Limit]| {
+        limits
+            .iter()
+            .any(|limit| !matches!(limit.unit, Unit::Requests | Unit::Concurrent))
+    };
+    counts(&document.organization)
+        || document.teams.iter().any(|(_, team)| counts(&team.limits))
+        || document.users.iter().any(|(_, user)| counts(&user.limits))
+        || document.keys.iter().any(|(_, key)| counts(&key.limits))
+        || document.models.iter().any(|(_, model)| counts(&model.limits))
 }
 
 /// `lowest_cost` and `max_cost` need to know what a target costs.
@@ -109,7 +136,12 @@ fn refuse_unpriced(name: &str, model: &Model, targets: &[Target], tiers: &[Tier]
     }
 }
 
-fn target(name: &str, (index, provider): (usize, &Provider), listed: &Listed, places: &mut Places<'_>) -> Target {
+fn target(
+    name: &str,
+    (index, provider): (usize, &Provider),
+    (listed, asked): (&Listed, &Model),
+    places: &mut Places<'_>,
+) -> Target {
     let model = match listed.model.split_once('*') {
         Some((before, after)) if name.ends_with('*') => TargetModel::Star {
             before: before.into(),
@@ -145,6 +177,7 @@ fn target(name: &str, (index, provider): (usize, &Provider), listed: &Listed, pl
         lot,
         facts,
         priced,
+        tokens: asked.streams.timeouts.or(provider.timeouts.tokens),
     }
 }
 
@@ -196,12 +229,15 @@ pub(super) fn direct((index, name): (usize, &str), places: &mut Places<'_>) -> R
         lot: 0,
         facts: None,
         priced: Priced::default(),
+        tokens: TokenTimeouts::default(),
     };
     Route {
         targets: vec![target],
         tiers: Vec::new(),
         measures: false,
         reckons: false,
+        learns: false,
+        limits: None,
         reads_limits: false,
         draws: false,
         judges_features: false,
@@ -214,6 +250,14 @@ pub(super) fn direct((index, name): (usize, &str), places: &mut Places<'_>) -> R
         on_unsupported: OnUnsupported::default(),
         on_context_overflow: None,
         on_refusal: None,
+        // What passes unchanged has nothing added to it.
+        streams: Streams {
+            keep_alive_ms: None,
+            ..Streams::default()
+        },
+        hedge: None,
+        learns_answers: false,
+        shadow: None,
         slot: places.slots.model(places.before, &own_name),
     }
 }

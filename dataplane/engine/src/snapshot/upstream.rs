@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tollgate_config::{
     catalogue::ModelFacts,
-    document::{Breaker, Dialect, OnUnsupported, Retry, Timeouts},
+    document::{Breaker, Dialect, Hedge, OnUnsupported, Retry, Streams, Timeouts, TokenTimeouts},
     prices::Priced,
 };
 use tollgate_dialect::{quirks::Quirks, sign::AwsKeys};
@@ -12,6 +12,7 @@ use tollgate_dialect::{quirks::Quirks, sign::AwsKeys};
 use super::{CallPath, ids::Ids, names::ModelId};
 use crate::{
     access::{AccessTokens, Lack},
+    limits::Rules,
     routing::{choose::Tier, conditions::Conditions, grants::Grants, health::TargetHealth},
 };
 
@@ -106,12 +107,23 @@ pub(crate) struct Route {
     pub on_context_overflow: Option<ModelId>,
     /// Asked instead when the target refuses to answer.
     pub on_refusal: Option<ModelId>,
+    pub streams: Streams,
+    /// A second target is asked when the first takes long.
+    pub hedge: Option<Hedge>,
+    /// That goes by the times of answers.
+    pub learns_answers: bool,
+    /// Who gets copies of its calls, and how many of a hundred.
+    pub shadow: Option<(ModelId, u32)>,
     /// Where a shard keeps what it knows of the model.
     pub slot: u32,
     /// A strategy goes by latency.
     pub measures: bool,
     /// It is of use to know what a call will use and cost: a strategy goes by it, a condition, or a limit of tokens.
     pub reckons: bool,
+    /// How long its answers are is of use: to a strategy, or to a limit.
+    pub learns: bool,
+    /// Of all its calls.
+    pub limits: Option<Arc<Rules>>,
     /// A strategy goes by what is left of the provider's limits.
     pub reads_limits: bool,
     /// Calls are drawn to targets by how their prompts begin.
@@ -142,6 +154,8 @@ pub(crate) struct Target {
     pub priced: Priced,
     /// What the catalogue knows of it; none where only the call names it.
     pub facts: Option<&'static ModelFacts>,
+    /// How long its streams may say nothing.
+    pub tokens: TokenTimeouts,
 }
 
 impl Target {

@@ -5,6 +5,7 @@ pub(crate) mod authorize;
 pub(crate) mod cache;
 pub(crate) mod form;
 pub(crate) mod identify;
+pub(crate) mod limit;
 pub(crate) mod matching;
 pub(crate) mod open;
 pub(crate) mod route;

@@ -1,20 +1,24 @@
 //! settle: whatever ended an exchange, its record becomes final here, once.
 
 use crate::{
-    attempt,
+    attempt::{self, hedge},
     call::SentModel,
     cost,
-    exchange::{Exchange, Io},
+    exchange::{Exchange, Io, Pinned},
+    facts::{Detached, Facts},
+    limits,
     outputs::Action,
     record::{Outcome, Record},
-    relay, surface,
+    relay,
+    routing::reckoning::Like,
+    surface,
 };
 
 /// Status of the record when the client left before one was sent.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome) {
-    relay::estimate(exchange, io);
+    relay::estimate(exchange, io, outcome);
     let facts = &mut exchange.facts;
     facts.outcome = outcome;
     if facts.status == 0 {
@@ -24,16 +28,26 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome)
     if facts.cost.is_none() && (200..300).contains(&facts.status) {
         exchange.facts.cost = cost::of(exchange, io.unix_ms);
     }
-    learn(exchange, io);
     attempt::grants::settle(exchange, io);
+    add_spent(&mut exchange.facts);
+    learn(exchange, io);
+    limits::settle(exchange, io);
+    if exchange.call.hedge.is_some() {
+        hedge::account(exchange, io);
+    }
     io.out.actions.push(Action::Settle);
+}
+
+/// What was used at targets that did not get to the end of the answer is part of the call.
+fn add_spent(facts: &mut Facts) {
+    if let Some(spent) = facts.spent.take() {
+        facts.usage.get_or_insert_default().add(&spent.usage);
+        facts.cost = cost::sum(facts.cost, spent.cost);
+    }
 }
 
 /// How long answers of the model are, where it is of use to know.
 fn learn(exchange: &Exchange, io: &mut Io<'_>) {
-    let Some(reckoning) = &exchange.call.reckoning else {
-        return;
-    };
     let pinned = exchange.pinned();
     let route = exchange
         .facts
@@ -41,12 +55,18 @@ fn learn(exchange: &Exchange, io: &mut Io<'_>) {
         .as_ref()
         .and_then(|found| pinned?.snapshot.routes.get(found.model.0 as usize));
     let answered = exchange.facts.usage.filter(|usage| usage.output.is_some());
-    if let (Some(route), Some(usage)) = (route, answered) {
-        let lengths = io.local.routing.model(route.slot).lengths.get_or_insert_default();
-        lengths.note(reckoning.like, usage.all_output());
-        if let Some(seen_before) = reckoning.seen_before {
-            lengths.note_beginning(seen_before);
-        }
+    let (Some(route), Some(usage)) = (route, answered) else {
+        return;
+    };
+    let like = match &exchange.call.reckoning {
+        Some(reckoning) => reckoning.like,
+        None if route.learns => Like::of(exchange.facts.request_body_bytes as usize, None),
+        None => return,
+    };
+    let lengths = io.local.routing.model(route.slot).lengths.get_or_insert_default();
+    lengths.note(like, usage.all_output());
+    if let Some(seen_before) = exchange.call.reckoning.and_then(|reckoning| reckoning.seen_before) {
+        lengths.note_beginning(seen_before);
     }
 }
 
@@ -54,7 +74,9 @@ fn learn(exchange: &Exchange, io: &mut Io<'_>) {
 pub(crate) fn record(exchange: &Exchange) -> Record<'_> {
     let facts = &exchange.facts;
     let pinned = exchange.pinned();
-    let key = facts.key.and_then(|id| Some(pinned?.keys.entry(id)));
+    // What is copied is not the caller's.
+    let key = facts.key.filter(|_| !facts.is_detached());
+    let key = key.and_then(|id| Some(pinned?.keys.entry(id)));
     let document = pinned.map(|pinned| &pinned.snapshot.document);
     Record {
         request_id: &facts.request_id,
@@ -75,9 +97,13 @@ pub(crate) fn record(exchange: &Exchange) -> Record<'_> {
             .provider
             .and_then(|index| Some((index, &*document?.providers[index].0))),
         upstream_model: upstream_model(exchange),
-        tags: Some(&*facts.tags).filter(|text| !text.is_empty()),
+        tags: Some(&*facts.tags).filter(|text| !text.is_empty() && !facts.is_detached()),
+        arm: arm(exchange),
+        shadow: facts.detached == Detached::Shadow,
+        hedge: hedge::record(exchange),
         attempts: exchange.call.tried,
         streamed: facts.stream,
+        resumed: facts.resumed,
         rejected: facts.rejected,
         refusal: Some(&*facts.refusal).filter(|text| !text.is_empty()),
         usage: facts.usage,
@@ -93,12 +119,26 @@ pub(crate) fn record(exchange: &Exchange) -> Record<'_> {
 }
 
 fn upstream_model(exchange: &Exchange) -> Option<&str> {
-    match exchange.call.sent_model {
+    name_of(exchange.pinned()?, exchange.call.sent_model, &exchange.call.star_model)
+}
+
+/// The name of a model that was sent.
+pub(crate) fn name_of<'a>(pinned: &'a Pinned, sent: SentModel, star_model: &'a str) -> Option<&'a str> {
+    match sent {
         SentModel::None => None,
-        SentModel::Star => Some(&exchange.call.star_model),
-        SentModel::Target { route, target } => {
-            let name = &exchange.pinned()?.snapshot.document.models[route].1.targets[target].model;
-            Some(name)
-        }
+        SentModel::Star { .. } => Some(star_model),
+        SentModel::Target { route, target } => Some(&pinned.snapshot.document.models[route].1.targets[target].model),
     }
+}
+
+/// Of the target that was asked last.
+fn arm(exchange: &Exchange) -> Option<&str> {
+    let target = match exchange.call.sent_model {
+        SentModel::None => None,
+        SentModel::Star { target } => target,
+        SentModel::Target { target, .. } => Some(target),
+    }?;
+    let model = exchange.facts.model.as_ref()?.model.0 as usize;
+    let (_, model) = exchange.pinned()?.snapshot.document.models.get(model)?;
+    model.targets.get(target)?.arm.as_deref()
 }

@@ -5,6 +5,15 @@ use tollgate_config::document::Dialect;
 use super::{Found, NamesModel, Operation, Surface, surface};
 use crate::stage;
 
+/// Families of objects, by their paths behind `/v1`.
+impl Operation {
+    pub const FILES: Operation = Operation::Other(b"/files");
+    pub const BATCHES: Operation = Operation::Other(b"/batches");
+    pub const MESSAGE_BATCHES: Operation = Operation::Other(b"/messages/batches");
+    pub const UPLOADS: Operation = Operation::Other(b"/uploads");
+    pub const CONVERSATIONS: Operation = Operation::Other(b"/conversations");
+}
+
 /// The surface of a path of OpenAI's API, without its base prefix.
 pub(super) fn find_openai(path: &[u8]) -> Option<Found> {
     find(
@@ -78,7 +87,7 @@ const ITEM_OF_A_CONVERSATION: Surface = {
 };
 const A_CONVERSATION: Surface = object("conversations", Dialect::OpenAiResponses, "POST", b"/conversations");
 
-/// Files and batches of the OpenAI API. `GET` without an id would list them, and is refused by name.
+/// Files and batches of the OpenAI API. `GET` without an id lists them: the caller's own.
 static FILES_AND_BATCHES: [Surface; 6] = [
     A_FILE,
     one(A_FILE, "GET", (b"/v1/files/", b"/content")).untouched(),

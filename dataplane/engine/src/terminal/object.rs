@@ -1,6 +1,6 @@
 //! Objects that live at a provider: responses, conversations, files, batches. An id says where its object is; what is made
 //! goes to where the ids that it names live, else to the provider that `x-tollgate-provider` names, else to the first that
-//! serves the key's models.
+//! serves the key's models. What is listed is at the same (`listing`).
 
 use tollgate_config::{catalogue::path::write_segment, document::Dialect};
 use tollgate_wire::{
@@ -17,6 +17,7 @@ use crate::{
     decode,
     exchange::{Exchange, Io},
     failure::{Failure, Kind},
+    listing,
     names::header,
     passing::{self, Asked, MayPass},
     percent,
@@ -26,11 +27,6 @@ use crate::{
     stages::admit,
     surface::{NamesModel, Operation, Surface},
 };
-
-const BATCHES: Operation = Operation::Other(b"/batches");
-const MESSAGE_BATCHES: Operation = Operation::Other(b"/messages/batches");
-const UPLOADS: Operation = Operation::Other(b"/uploads");
-const CONVERSATIONS: Operation = Operation::Other(b"/conversations");
 
 /// The member that names a batch's file.
 const INPUT: &str = "input_file_id";
@@ -51,7 +47,7 @@ fn read_head(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
     let pinned = exchange.pin();
     let key = exchange.facts.key.ok_or(Kind::NoKey)?;
     let surface = exchange.facts.surface;
-    if matches!(surface.operation, BATCHES | MESSAGE_BATCHES) && !pinned.keys.entry(key).batches {
+    if matches!(surface.operation, Operation::BATCHES | Operation::MESSAGE_BATCHES) && !pinned.keys.entry(key).batches {
         return Err(Kind::BatchesNotAllowed);
     }
     match surface.model_in_path(io.request.path()) {
@@ -60,7 +56,7 @@ fn read_head(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
             let found = str::from_utf8(&id).ok().and_then(|id| sealing::open(exchange, id));
             goes_to(exchange, io, found.ok_or(Kind::NoSuchObject { name: "" })?)?;
         }
-        None if io.request.head.method == Method::Get => return Err(Kind::ListNotServed),
+        None if io.request.head.method == Method::Get => listing::begin(exchange, io)?,
         // What it names may say where it is made.
         None if names_objects(surface) => {}
         None => {
@@ -81,7 +77,10 @@ fn read_head(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
 
 /// Do bodies of these calls name objects? A file's body is nobody's to read.
 fn names_objects(surface: &Surface) -> bool {
-    matches!(surface.operation, BATCHES | MESSAGE_BATCHES | CONVERSATIONS | UPLOADS) && !surface.takes_form
+    matches!(
+        surface.operation,
+        Operation::BATCHES | Operation::MESSAGE_BATCHES | Operation::CONVERSATIONS | Operation::UPLOADS
+    ) && !surface.takes_form
 }
 
 fn read_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> {
@@ -91,7 +90,7 @@ fn read_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
         ..nothing_yet(provider)
     });
     match exchange.facts.surface.operation {
-        BATCHES if path.is_some() => {}
+        Operation::BATCHES if path.is_some() => {}
         _ if names_objects(exchange.facts.surface) => open_body(exchange, io)?,
         _ => {}
     }
@@ -133,7 +132,7 @@ fn open_body(exchange: &mut Exchange, io: &Io<'_>) -> Result<(), Kind> {
         exchange.admitted.decoded = decode::request_body(encoding, io.body, max_bytes)?;
     }
     let body = exchange.admitted.body(io.body);
-    let batch = exchange.facts.surface.operation == BATCHES;
+    let batch = exchange.facts.surface.operation == Operation::BATCHES;
     if body.is_empty() && !batch {
         return Ok(());
     }
@@ -153,7 +152,7 @@ fn open_body(exchange: &mut Exchange, io: &Io<'_>) -> Result<(), Kind> {
 }
 
 /// What is to be made at a provider.
-fn nothing_yet(provider: usize) -> Object {
+pub(crate) fn nothing_yet(provider: usize) -> Object {
     Object {
         provider,
         credential: None,
@@ -162,7 +161,7 @@ fn nothing_yet(provider: usize) -> Object {
 }
 
 /// Notes whom the call goes to, and at which path there.
-fn goes_to(exchange: &mut Exchange, io: &Io<'_>, object: Object) -> Result<(), Kind> {
+pub(crate) fn goes_to(exchange: &mut Exchange, io: &Io<'_>, object: Object) -> Result<(), Kind> {
     let pinned = exchange.pin();
     let surface = exchange.facts.surface;
     let upstream = &pinned.snapshot.upstreams[object.provider];
@@ -203,7 +202,12 @@ fn goes_to(exchange: &mut Exchange, io: &Io<'_>, object: Object) -> Result<(), K
     }
     exchange.facts.direct = Some(object.provider);
     exchange.call.only_credential = object.credential;
-    exchange.call.object = Some(ObjectCall { path, query });
+    exchange.call.object = Some(ObjectCall {
+        path,
+        query,
+        raw: Some(object.raw).filter(|_| matches!(surface.names_model, NamesModel::InPath { .. })),
+        deletes: io.request.head.method == Method::Delete,
+    });
     Ok(())
 }
 
@@ -217,12 +221,12 @@ fn has_objects(surface: &Surface, spoken: Dialect) -> bool {
     }
 }
 
-const ASKED_WRONGLY: Kind = Kind::Header {
+pub(crate) const ASKED_WRONGLY: Kind = Kind::Header {
     name: "x-tollgate-provider",
     wrong: "must name a provider of this API that serves a model of this API key, and that has what the request names",
 };
 
-fn asked_provider<'a>(io: &Io<'a>) -> Option<&'a [u8]> {
+pub(crate) fn asked_provider<'a>(io: &Io<'a>) -> Option<&'a [u8]> {
     let request = io.request;
     let mut lines = request.head.fields.lines.iter();
     let line = lines.find(|line| line.name.of(request.buf).eq_ignore_ascii_case(header::PROVIDER))?;
@@ -230,7 +234,7 @@ fn asked_provider<'a>(io: &Io<'a>) -> Option<&'a [u8]> {
 }
 
 /// The provider that the client names, else the document's first: of those that serve a model of the key.
-fn provider_for_new(exchange: &Exchange, io: &Io<'_>) -> Result<usize, Kind> {
+pub(crate) fn provider_for_new(exchange: &Exchange, io: &Io<'_>) -> Result<usize, Kind> {
     let pinned = exchange.pin();
     let snapshot = &pinned.snapshot;
     let key = exchange.facts.key.ok_or(Kind::NoKey)?;

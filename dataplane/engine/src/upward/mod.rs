@@ -170,7 +170,7 @@ pub(crate) fn set_sent_model(exchange: &mut Exchange, route: usize, index: usize
         TargetModel::Star { .. } => {
             call.star_model.clear();
             target.model.write_name(facts.star(), &mut call.star_model);
-            call.sent_model = SentModel::Star;
+            call.sent_model = SentModel::Star { target: Some(index) };
         }
     }
 }

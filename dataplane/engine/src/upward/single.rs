@@ -124,6 +124,10 @@ pub(super) fn prepare(
 
 /// Writes the part behind the one that was answered.
 pub(crate) fn next_part(exchange: &mut Exchange, io: &Io<'_>, target: usize) -> Result<(), Failure> {
+    if exchange.call.listing.is_some() {
+        // Where the next page is has been said already, and there is nothing else to a question for it.
+        return Ok(());
+    }
     let pinned = exchange.pin();
     let route = &pinned.snapshot.routes[route_index(exchange)];
     write_part(exchange, io, (route, &route.targets[target]))

@@ -67,19 +67,19 @@ pub(crate) fn prepare(
         model: exchange.call.sent_model_name(&target.model),
         quirks: &target.quirks,
     };
-    if client == spoken && !exchange.admitted.looks_sealed {
+    let broken = exchange.relay.broken();
+    if client == spoken && !exchange.admitted.looks_sealed && broken.is_none() {
         return prepare_own(exchange, io, (spoken, out), (route, target));
     }
     let body = opened_body(exchange.admitted.body(io.body), &exchange.admitted.opened);
     let body = &*body;
-    let sent = translate::write_request(
-        (speaks::of(client), speaks::of(spoken)),
-        (body, path),
-        (provider, &to),
-        &mut out,
-    );
+    let (both, said) = ((speaks::of(client), speaks::of(spoken)), (body, path));
+    let sent = match broken {
+        None => translate::write_request(both, said, (provider, &to), &mut out),
+        Some(broken) => translate::write_continuation(both, said, (provider, &to), &mut out, broken.so_far(exchange)),
+    };
     let had_seals = sent.as_ref().is_ok_and(|sent| sent.had_seals);
-    if client == spoken && !had_seals {
+    if client == spoken && !had_seals && broken.is_none() {
         // What looked sealed was text.
         out.clear();
         return prepare_own(exchange, io, (spoken, out), (route, target));

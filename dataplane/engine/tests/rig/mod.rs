@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test file uses its part of the rig")]
 
+pub mod streams;
+
 use std::{rc::Rc, sync::Arc};
 
 use tollgate_config::{
@@ -50,6 +52,7 @@ pub fn provider(name: &str, dialect: Dialect) -> (String, Provider) {
         prices: Default::default(),
         grants: Vec::new(),
         residency: None,
+        check: None,
     };
     (name.into(), provider)
 }
@@ -90,6 +93,7 @@ pub fn key(name: &str, models: &[&str]) -> (String, Key) {
         batches: false,
         residency: Vec::new(),
         explain: false,
+        limits: Vec::new(),
     };
     (name.into(), key)
 }
@@ -184,6 +188,9 @@ pub enum Did {
     },
     RenewToken {
         id: u64,
+    },
+    Shadow {
+        model: u32,
     },
     Leave {
         attempt: u16,
@@ -413,6 +420,7 @@ impl Rig {
             Action::EndUp { attempt } => Did::EndUp { attempt: attempt.0 },
             Action::Abandon { attempt } => Did::Abandon { attempt: attempt.0 },
             Action::RenewToken { id } => Did::RenewToken { id: *id },
+            Action::Shadow { model } => Did::Shadow { model: *model },
             Action::Leave { attempt } => Did::Leave { attempt: attempt.0 },
             Action::Head { status, lines, framing } => Did::Head {
                 status: *status,

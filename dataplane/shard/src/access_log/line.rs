@@ -4,7 +4,10 @@ use std::{io::Write, net::IpAddr};
 
 use tollgate_config::money::NANO_TEXT_BYTES;
 use tollgate_dialect::usage::Usage;
-use tollgate_engine::record::{Outcome, Record};
+use tollgate_engine::{
+    cost::Cost,
+    record::{HedgeOutcome, Hedged, Outcome, Record},
+};
 
 /// The date and time to the second, kept while the second lasts.
 #[derive(Debug, Default)]
@@ -103,6 +106,9 @@ pub fn append(out: &mut Vec<u8>, stamp: &[u8; 24], client: IpAddr, record: &Reco
         out.extend_from_slice(b",\"streamed\":true");
     }
     number(out, b",\"attempts\":", record.attempts.into());
+    if record.resumed > 0 {
+        number(out, b",\"resumed\":", record.resumed.into());
+    }
     number(out, b",\"request_bytes\":", record.request_body_bytes);
     number(out, b",\"response_bytes\":", record.response_body_bytes);
     if let Some(usage) = &record.usage {
@@ -112,18 +118,48 @@ pub fn append(out: &mut Vec<u8>, stamp: &[u8; 24], client: IpAddr, record: &Reco
         }
     }
     if let Some(cost) = record.cost {
-        out.extend_from_slice(b",\"cost_usd\":\"");
-        out.extend_from_slice(cost.usd.to_nanos().text(&mut [0; NANO_TEXT_BYTES]));
-        out.push(b'"');
+        dollars(out, cost);
     }
     number(out, b",\"gateway_us\":", record.gateway_ns / 1_000);
     number(out, b",\"total_us\":", record.total_ns / 1_000);
     if let Some(ns) = record.first_token_ns {
         number(out, b",\"first_token_us\":", ns / 1_000);
     }
+    if let Some(hedged) = &record.hedge {
+        hedge(out, hedged);
+    }
+    text(out, b",\"arm\":\"", record.arm);
+    if record.shadow {
+        out.extend_from_slice(b",\"shadow\":true");
+    }
     text(out, b",\"batch\":\"", record.batch);
     text(out, b",\"tags\":\"", record.tags);
     out.extend_from_slice(b"}\n");
+}
+
+fn dollars(out: &mut Vec<u8>, cost: Cost) {
+    out.extend_from_slice(b",\"cost_usd\":\"");
+    out.extend_from_slice(cost.usd.to_nanos().text(&mut [0; NANO_TEXT_BYTES]));
+    out.push(b'"');
+}
+
+/// What came of a second target, and what the attempt that was given up may cost.
+fn hedge(out: &mut Vec<u8>, hedged: &Hedged<'_>) {
+    out.extend_from_slice(match hedged.outcome {
+        HedgeOutcome::Won => b",\"hedge\":\"won\"",
+        HedgeOutcome::Lost => b",\"hedge\":\"lost\"",
+        HedgeOutcome::Failed => b",\"hedge\":\"failed\"",
+        HedgeOutcome::OverBudget => b",\"hedge\":\"over_budget\"",
+    });
+    let Some(lost) = &hedged.lost else { return };
+    text(out, b",\"hedge_lost\":{\"provider\":\"", Some(lost.provider.1));
+    if let Some(tokens) = lost.input_tokens {
+        number(out, b",\"input\":", tokens);
+    }
+    if let Some(cost) = lost.cost {
+        dollars(out, cost);
+    }
+    out.push(b'}');
 }
 
 /// The classes the provider reported.
@@ -221,7 +257,7 @@ fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use tollgate_config::{money::PicoUsd, prices::PriceVersion};
-    use tollgate_engine::cost::Cost;
+    use tollgate_engine::record::HedgeLost;
 
     use super::*;
 
@@ -269,8 +305,22 @@ mod tests {
             provider: Some((0, "openai")),
             upstream_model: Some("gpt"),
             tags: Some("a=b"),
+            arm: Some("b"),
+            shadow: true,
+            hedge: Some(Hedged {
+                outcome: HedgeOutcome::Won,
+                lost: Some(HedgeLost {
+                    provider: (1, "azure"),
+                    input_tokens: Some(9),
+                    cost: Some(Cost {
+                        usd: PicoUsd(2_000),
+                        prices: PriceVersion(1),
+                    }),
+                }),
+            }),
             attempts: 2,
             streamed: true,
+            resumed: 0,
             rejected: None,
             refusal: Some(nasty),
             estimated: true,
@@ -307,7 +357,8 @@ mod tests {
             "refusal": nasty, "estimated": true,
             "attempts": 2, "request_bytes": 100, "response_bytes": u64::MAX,
             "tokens": {"cache_read": 0, "output": 7}, "cost_usd": "0.000001235", "gateway_us": 20, "total_us": 3000, "first_token_us": 1000,
-            "tags": "a=b",
+            "tags": "a=b", "arm": "b", "shadow": true, "hedge": "won",
+            "hedge_lost": {"provider": "azure", "input": 9, "cost_usd": "0.000000002"},
         });
         assert_eq!(line, expected);
         let docs = include_str!("../../../../docs/src/access-log.md");

@@ -79,8 +79,16 @@ impl Control {
                 Ok(AnswerBody::Done)
             }
             AskBody::Keys { upsert, remove } => self.change_keys(&upsert, &remove),
+            AskBody::Marks { marks, last } => {
+                self.keeping.given(client, &marks, last);
+                Ok(AnswerBody::Done)
+            }
+            AskBody::TakeMarks { kept } => Ok(self.keeping.report(kept)),
             AskBody::Status => Ok(AnswerBody::Status(Box::new(self.status()))),
             AskBody::Metrics => Ok(AnswerBody::Metrics { text: self.metrics() }),
+            AskBody::Limits { scope, name } => Ok(AnswerBody::Limits {
+                limits: self.limits(&scope, &name),
+            }),
             AskBody::ReloadFiles => {
                 self.reload_files();
                 Ok(AnswerBody::Done)

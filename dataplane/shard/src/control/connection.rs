@@ -46,6 +46,15 @@ pub struct Client {
 }
 
 impl Client {
+    /// What is said to it can be read here.
+    #[cfg(test)]
+    pub fn with_nobody_behind(id: ConnectionId) -> (Client, Receiver<(Say, Vec<OwnedFd>)>) {
+        let (says, said) = bounded(QUEUED_SAYS);
+        let (stream, _) = UnixStream::pair().expect("a pair");
+        let stream = Arc::new(stream);
+        (Client { id, says, stream }, said)
+    }
+
     /// Queues an answer or event, with the descriptors that follow it; cuts off who does not read.
     pub fn say(&self, say: Say, descriptors: Vec<OwnedFd>) {
         if self.says.try_send((say, descriptors)).is_err() {

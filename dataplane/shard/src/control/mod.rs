@@ -9,7 +9,10 @@ pub mod connection;
 mod credentials;
 mod drain;
 mod frames;
+mod hedged;
+mod limits;
 mod listeners;
+mod marks;
 mod revision;
 mod shards;
 mod status;
@@ -18,17 +21,19 @@ use std::{
     collections::BTreeSet,
     io::IsTerminal,
     os::fd::OwnedFd,
+    sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use crossbeam_channel::{Receiver, never};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tollgate_config::link::{Ask, Event, Say};
-use tollgate_engine::routing::health::Change;
+use tollgate_engine::{limits::Balances, routing::health::Change};
 
 use crate::{
     access_log, files,
     messages::{ShardHandle, ToShard},
+    metrics::HedgeCounts,
     state_dir::StateDir,
     tls::TlsMaker,
     tokens,
@@ -38,6 +43,7 @@ use connection::{Client, ConnectionId};
 use drain::{Drain, Step};
 pub use listeners::Inherited;
 use listeners::Listeners;
+pub use marks::{Keeping, MARK_NEWS};
 use shards::Shards;
 
 /// Between two looks at the files a document refers to.
@@ -66,6 +72,11 @@ pub enum Command {
         target: String,
         change: Change,
     },
+    /// Calls of a model on a shard that were asked of a second target, since it told last.
+    Hedged {
+        model: String,
+        counts: HedgeCounts,
+    },
     /// A credential was exchanged for an access token, or could not be.
     Token(tokens::Told),
     /// A shard's thread has ended; an error is why it never started or could not go on.
@@ -89,6 +100,8 @@ pub struct Control {
     maker: TlsMaker,
     access: access_log::Handle,
     tokens: tokens::Handle,
+    balances: Arc<Balances>,
+    keeping: Keeping,
     running: Option<Built>,
     /// Waits for its commit, and who asked for it.
     prepared: Option<(ConnectionId, Built)>,
@@ -98,6 +111,7 @@ pub struct Control {
     watch: files::Watch,
     watch_at: Instant,
     expiry_at: Instant,
+    hedged: hedged::Hedged,
     /// The next look at keys that were lent for a while.
     keys_at: Option<Instant>,
     drain: Drain,
@@ -114,6 +128,8 @@ impl Control {
         state: StateDir,
         access: access_log::Handle,
         tokens: tokens::Handle,
+        balances: Arc<Balances>,
+        keeping: Keeping,
     ) -> Result<Self, String> {
         let now = Instant::now();
         Ok(Self {
@@ -122,6 +138,8 @@ impl Control {
             maker: TlsMaker::new()?,
             access,
             tokens,
+            balances,
+            keeping,
             running: None,
             prepared: None,
             listeners: Listeners::default(),
@@ -130,6 +148,7 @@ impl Control {
             watch_at: now + WATCH_INTERVAL,
             expiry_at: now + EXPIRY_INTERVAL,
             keys_at: None,
+            hedged: hedged::Hedged::default(),
             drain: Drain::No,
             drained: never(),
             drained_shards: BTreeSet::new(),
@@ -164,6 +183,10 @@ impl Control {
                     Ok(command) => self.take(command),
                     Err(_) => Some(End::Failed),
                 },
+                recv(self.keeping.news()) -> news => {
+                    self.keeping.take(news.ok());
+                    None
+                }
                 recv(self.drained) -> shard => self.shard_drained(shard.ok()),
                 recv(after) -> _ => None,
             };
@@ -191,6 +214,7 @@ impl Control {
                 }
                 Change::Closed => self.tell("target_recovered", format!("model '{model}': {target} is well again")),
             },
+            Command::Hedged { model, counts } => self.hedged.note(Instant::now(), model, &counts),
             Command::Signal(signal) => return self.signal(signal),
             Command::ShardEnded { id, result } => {
                 let reason = result.err().unwrap_or_else(|| "it ended by itself".to_owned());
@@ -258,6 +282,9 @@ impl Control {
                 return Some(End::Orderly);
             }
         }
+        for text in self.hedged.due(now) {
+            self.tell("hedged", text);
+        }
         if self.watch_at <= now {
             self.watch_at = now + WATCH_INTERVAL;
             if self.watch.changed() {
@@ -288,6 +315,7 @@ impl Control {
             watch,
             expires.then_some(self.expiry_at),
             self.keys_at,
+            self.hedged.next(),
             self.drain.next(),
         ]
         .into_iter()
@@ -310,6 +338,7 @@ impl Control {
 
     fn gone(&mut self, id: ConnectionId) {
         self.clients.retain(|client| client.id != id);
+        self.keeping.left(id);
         if self.prepared.as_ref().is_some_and(|(by, _)| *by == id) {
             tracing::warn!("who prepared a revision left before it was committed; it is dropped");
             self.abort();

@@ -61,6 +61,7 @@ impl Control {
                 .map(|expiry| (expiry.pointer.clone(), expiry.not_after_unix_s))
                 .collect(),
             ejected: self.ejected(),
+            limits: self.all_limits(),
         };
         text::render(&self.totals(), &process)
     }

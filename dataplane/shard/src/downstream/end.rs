@@ -59,7 +59,7 @@ impl Shard {
         self.close_when_flushed(id);
     }
 
-    fn drop_attempts(&mut self, active: &mut Active) {
+    pub fn drop_attempts(&mut self, active: &mut Active) {
         for (_, up) in std::mem::take(&mut active.attempts) {
             self.drop_up(up);
         }

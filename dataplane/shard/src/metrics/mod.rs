@@ -1,5 +1,6 @@
 //! What a shard counts: plain integers it alone writes, copied when somebody asks, merged by the asker.
 
+mod beside;
 mod labels;
 mod latency;
 pub mod names;
@@ -16,6 +17,8 @@ use tollgate_engine::{
     record::{AttemptOutcome, Outcome, Record},
 };
 
+use beside::Beside;
+pub use beside::HedgeCounts;
 use labels::{LabelId, Labels, NONE, Words};
 use latency::Latency;
 pub use totals::Totals;
@@ -24,7 +27,7 @@ pub use totals::Totals;
 const BUSY_WINDOW_NS: u64 = 5_000_000_000;
 
 /// How attempts end, in the order their counters lie.
-const ATTEMPT_OUTCOMES: [AttemptOutcome; 7] = AttemptOutcome::ALL;
+const ATTEMPT_OUTCOMES: [AttemptOutcome; AttemptOutcome::ALL.len()] = AttemptOutcome::ALL;
 
 /// Token classes, in the order their counters lie: the `direction` label.
 const TOKEN_CLASSES: [&str; 9] = [
@@ -114,6 +117,7 @@ pub struct ShardMetrics {
     first_token: Latency,
     busy: Busy,
     events: Events,
+    beside: Beside,
 }
 
 /// Things that go wrong beside requests.
@@ -159,6 +163,7 @@ impl ShardMetrics {
             first_token: Latency::default(),
             busy: Busy::default(),
             events: Events::default(),
+            beside: Beside::default(),
         }
     }
 
@@ -176,10 +181,10 @@ impl ShardMetrics {
 
     /// Counts a request that has ended, and its attempts: provider index and outcome of each.
     pub fn observe(&mut self, record: &Record<'_>, attempts: impl Iterator<Item = (usize, AttemptOutcome)>) {
-        let model = record.model.map_or(NONE, |(index, name)| self.model(index, name));
-        let (provider, table) = record
-            .provider
-            .map_or((NONE, Some(0)), |(index, name)| self.provider(index, name));
+        if record.shadow {
+            return self.observe_shadow(record, attempts);
+        }
+        let (model, provider, table) = self.labels_of(record);
         let dialect = self.words.id(record.dialect);
         let series = self
             .requests
@@ -192,6 +197,33 @@ impl ShardMetrics {
             .or_default();
         series.ended += 1;
         series.cut += u64::from(record.outcome == Outcome::Cut);
+        self.count_use(record, model, provider);
+        if let Some(hedged) = &record.hedge {
+            self.hedged(model, hedged);
+        }
+        if let Some(reason) = record.rejected {
+            let word = usize::from(self.words.id(reason));
+            add_at(&mut self.rejected, word, |count| *count += 1);
+        }
+        self.count_attempts(attempts, provider, table);
+        self.total.record(record.total_ns);
+        self.gateway.record(record.gateway_ns);
+        if let Some(ns) = record.first_token_ns {
+            self.first_token.record(ns);
+        }
+    }
+
+    /// Model and provider of a record, and the provider's table.
+    fn labels_of(&mut self, record: &Record<'_>) -> (LabelId, LabelId, Option<usize>) {
+        let model = record.model.map_or(NONE, |(index, name)| self.model(index, name));
+        let (provider, table) = record
+            .provider
+            .map_or((NONE, Some(0)), |(index, name)| self.provider(index, name));
+        (model, provider, table)
+    }
+
+    /// Tokens and cost, of attempts that were given up as well.
+    fn count_use(&mut self, record: &Record<'_>, model: LabelId, provider: LabelId) {
         if record.usage.is_some() || record.cost.is_some() {
             let team = record.team.map_or(NONE, |team| self.teams.id(team));
             let series = self.used.entry(UseKey { model, provider, team }).or_default();
@@ -203,21 +235,31 @@ impl ShardMetrics {
                 series.cost = series.cost.saturating_add(cost.usd);
             }
         }
-        if let Some(reason) = record.rejected {
-            let word = usize::from(self.words.id(reason));
-            add_at(&mut self.rejected, word, |count| *count += 1);
+        if let Some(lost) = record.hedge.as_ref().and_then(|hedged| hedged.lost) {
+            let (provider, _) = self.provider(lost.provider.0, lost.provider.1);
+            let team = record.team.map_or(NONE, |team| self.teams.id(team));
+            let series = self.used.entry(UseKey { model, provider, team }).or_default();
+            let [input, ..] = &mut series.tokens;
+            *input = input.saturating_add(lost.input_tokens.unwrap_or(0));
+            if let Some(cost) = lost.cost {
+                series.cost = series.cost.saturating_add(cost.usd);
+            }
         }
+    }
+
+    /// Provider index and outcome of each attempt.
+    fn count_attempts(
+        &mut self,
+        attempts: impl Iterator<Item = (usize, AttemptOutcome)>,
+        provider: LabelId,
+        table: Option<usize>,
+    ) {
         for (index, outcome) in attempts {
             let known = table.and_then(|table| self.provider_tables[table].get(index).copied());
             let at = ATTEMPT_OUTCOMES.iter().position(|known| *known == outcome).unwrap_or(0);
             add_at(&mut self.attempts, usize::from(known.unwrap_or(provider)), |counts| {
                 counts[at] += 1
             });
-        }
-        self.total.record(record.total_ns);
-        self.gateway.record(record.gateway_ns);
-        if let Some(ns) = record.first_token_ns {
-            self.first_token.record(ns);
         }
     }
 

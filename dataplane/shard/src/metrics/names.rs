@@ -69,6 +69,22 @@ pub const ATTEMPTS: Family = counter(
     "Attempts at providers by how they ended.",
 );
 pub const UPSTREAM_CONNECTIONS: Family = gauge("tollgate_upstream_connections", "Connections to providers.");
+pub const HEDGES: Family = counter(
+    "tollgate_hedges_total",
+    "Calls for which a second target was asked, or would have been, by what came of it.",
+);
+pub const SHADOWS: Family = counter(
+    "tollgate_shadow_requests_total",
+    "Copies of calls that went to another model, by the model that got them and what came of it.",
+);
+pub const SHADOW_DURATION: Family = histogram(
+    "tollgate_shadow_duration_seconds",
+    "From a copy's beginning to its end.",
+);
+pub const CHECKS: Family = counter(
+    "tollgate_provider_checks_total",
+    "Looks at providers that no call asked for, by what they found.",
+);
 pub const CONNECTIONS: Family = gauge("tollgate_connections", "Connections from clients.");
 pub const CONNECTIONS_REFUSED: Family = counter(
     "tollgate_connections_refused_total",
@@ -109,6 +125,10 @@ pub const TARGET_EJECTIONS: Family = counter(
     "tollgate_target_ejections_total",
     "Times that a target of a model failed so often that it was left alone.",
 );
+pub const LIMIT_REMAINING: Family = gauge(
+    "tollgate_limit_remaining",
+    "What is left of a limit: requests, tokens, calls at once, or dollars.",
+);
 pub const PROCESS_RSS: Family = gauge("process_resident_memory_bytes", "Memory of the data plane, resident.");
 pub const PROCESS_CPU: Family = counter(
     "process_cpu_seconds_total",
@@ -119,7 +139,7 @@ pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of 
 
 /// All of them, in the order they are told.
 #[cfg(test)]
-pub const ALL: [Family; 26] = [
+pub const ALL: [Family; 31] = [
     REQUESTS,
     REQUEST_DURATION,
     GATEWAY_DURATION,
@@ -129,6 +149,10 @@ pub const ALL: [Family; 26] = [
     REJECTED,
     ATTEMPTS,
     UPSTREAM_CONNECTIONS,
+    HEDGES,
+    SHADOWS,
+    SHADOW_DURATION,
+    CHECKS,
     CONNECTIONS,
     CONNECTIONS_REFUSED,
     ACCEPT_FAILURES,
@@ -142,6 +166,7 @@ pub const ALL: [Family; 26] = [
     CERTIFICATE_EXPIRY,
     TARGET_EJECTED,
     TARGET_EJECTIONS,
+    LIMIT_REMAINING,
     PROCESS_RSS,
     PROCESS_CPU,
     PROCESS_FDS,

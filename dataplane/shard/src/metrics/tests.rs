@@ -6,7 +6,7 @@ use tollgate_config::{
     prices::PriceVersion,
 };
 use tollgate_engine::cost::Cost;
-use tollgate_engine::record::{AttemptOutcome, Outcome, Record};
+use tollgate_engine::record::{AttemptOutcome, HedgeLost, HedgeOutcome, Hedged, Outcome, Record};
 
 use super::*;
 
@@ -25,8 +25,12 @@ fn record<'a>() -> Record<'a> {
         provider: Some((0, "openai")),
         upstream_model: Some("gpt"),
         tags: None,
+        arm: None,
+        shadow: false,
+        hedge: None,
         attempts: 1,
         streamed: false,
+        resumed: 0,
         rejected: None,
         refusal: None,
         estimated: false,
@@ -166,6 +170,64 @@ fn a_page_is_well_formed_and_told_whole() {
             "{line}"
         );
     }
+}
+
+#[test]
+fn copies_and_second_targets_are_counted_beside_calls() {
+    let lost = HedgeLost {
+        provider: (1, "spare"),
+        input_tokens: Some(11),
+        cost: None,
+    };
+    let hedged = |outcome, lost| Record {
+        hedge: Some(Hedged { outcome, lost }),
+        ..record()
+    };
+    let mut shard = ShardMetrics::new(0);
+    shard.observe(&hedged(HedgeOutcome::Won, Some(lost)), ok(0));
+    assert_eq!(shard.hedges_to_tell(), [("smart".to_owned(), [1, 0, 0, 0])]);
+    shard.observe(&hedged(HedgeOutcome::OverBudget, None), ok(0));
+    assert_eq!(
+        shard.hedges_to_tell(),
+        [("smart".to_owned(), [0, 0, 0, 1])],
+        "what is new"
+    );
+    assert_eq!(shard.hedges_to_tell(), []);
+    let copy = Record {
+        shadow: true,
+        team: None,
+        model: Some((1, "other")),
+        ..record()
+    };
+    shard.observe(&copy, ok(0));
+    shard.observe(
+        &Record {
+            status: 503,
+            usage: None,
+            cost: None,
+            ..copy
+        },
+        ok(0),
+    );
+    shard.shadow_dropped("other");
+    shard.checked("openai", false);
+    let page = page(&[shard.clone(), shard]);
+    for line in [
+        r#"tollgate_hedges_total{model="smart",outcome="won"} 2"#,
+        r#"tollgate_hedges_total{model="smart",outcome="over_budget"} 2"#,
+        r#"tollgate_shadow_requests_total{model="other",outcome="ok"} 2"#,
+        r#"tollgate_shadow_requests_total{model="other",outcome="failed"} 2"#,
+        r#"tollgate_shadow_requests_total{model="other",outcome="dropped"} 2"#,
+        "tollgate_shadow_duration_seconds_count 4",
+        r#"tollgate_provider_checks_total{provider="openai",outcome="ill"} 2"#,
+        r#"tollgate_tokens_total{direction="output",model="other",provider="openai",team=""} 14"#,
+        r#"tollgate_tokens_total{direction="input",model="smart",provider="spare",team="research"} 22"#,
+        // Copies are no requests.
+        "tollgate_request_duration_seconds_count 4",
+    ] {
+        holds(&page, line);
+    }
+    assert!(!page.contains(r#"tollgate_requests_total{model="other""#));
 }
 
 #[test]

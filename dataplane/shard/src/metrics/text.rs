@@ -2,7 +2,11 @@
 
 use std::fmt::Write;
 
-use tollgate_config::money::PicoUsd;
+use tollgate_config::{
+    document::Unit,
+    link::LimitStatus,
+    money::{NanoUsd, PicoUsd},
+};
 
 use super::{
     ATTEMPT_OUTCOMES, Latency, TOKEN_CLASSES, Totals,
@@ -11,7 +15,7 @@ use super::{
 };
 
 /// Bucket bounds of whole requests and first tokens.
-const SLOW_BOUNDS_NS: [u64; 18] = scaled(
+pub(super) const SLOW_BOUNDS_NS: [u64; 18] = scaled(
     1_000_000,
     [
         1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 120_000, 300_000, 600_000,
@@ -46,6 +50,7 @@ pub struct Process {
     pub certificates: Vec<(String, u64)>,
     /// Those that were ever left alone.
     pub ejected: Vec<Ejected>,
+    pub limits: Vec<LimitStatus>,
 }
 
 /// A target of a model.
@@ -79,12 +84,13 @@ pub fn render(totals: &Totals, process: &Process) -> String {
     page.histogram(names::FIRST_TOKEN, &totals.first_token, &SLOW_BOUNDS_NS);
     page.tokens(totals);
     page.upstream(totals);
+    page.beside(totals);
     page.shards(totals);
     page.process(process);
     page.text
 }
 
-struct Page {
+pub(super) struct Page {
     text: String,
 }
 
@@ -180,6 +186,7 @@ impl Page {
             );
         }
         self.targets(&process.ejected);
+        self.limits(&process.limits);
         self.single(names::PROCESS_RSS, process.rss_bytes as f64);
         self.single(names::PROCESS_CPU, process.cpu_s);
         self.single(names::PROCESS_FDS, process.open_fds as f64);
@@ -197,6 +204,23 @@ impl Page {
         }
     }
 
+    /// Budgets in dollars, everything else as it is counted.
+    fn limits(&mut self, limits: &[LimitStatus]) {
+        self.head(names::LIMIT_REMAINING);
+        for limit in limits {
+            let labels = [
+                ("scope", limit.scope.as_str()),
+                ("name", &limit.name),
+                ("unit", &limit.unit),
+                ("per", limit.per.as_deref().unwrap_or_default()),
+            ];
+            match limit.unit == Unit::Budget.name() {
+                true => self.sample(names::LIMIT_REMAINING.name, &labels, NanoUsd(limit.remaining)),
+                false => self.sample(names::LIMIT_REMAINING.name, &labels, limit.remaining),
+            }
+        }
+    }
+
     fn per_shard(&mut self, family: Family, totals: &Totals, value: impl Fn(&ShardTotals) -> f64) {
         self.head(family);
         for shard in &totals.shards {
@@ -211,7 +235,7 @@ impl Page {
     }
 
     /// Cumulative buckets in seconds, then sum and count.
-    fn histogram<const N: usize>(&mut self, family: Family, latency: &Latency, bounds_ns: &[u64; N]) {
+    pub(super) fn histogram<const N: usize>(&mut self, family: Family, latency: &Latency, bounds_ns: &[u64; N]) {
         self.head(family);
         let bucket = format!("{}_bucket", family.name);
         for (bound, count) in bounds_ns.iter().zip(latency.cumulative(bounds_ns)) {
@@ -223,7 +247,7 @@ impl Page {
         self.sample(&format!("{}_count", family.name), &[], latency.count());
     }
 
-    fn head(&mut self, family: Family) {
+    pub(super) fn head(&mut self, family: Family) {
         let kind = match family.kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
@@ -234,7 +258,7 @@ impl Page {
         let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+    pub(super) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
         self.text.push_str(name);
         for (at, (label, text)) in labels.iter().enumerate() {
             self.text.push(if at == 0 { '{' } else { ',' });

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tollgate_config::link::{ModelStatus, Quantiles, ShardStatus};
 
-use super::{ATTEMPT_OUTCOMES, Events, Latency, Requests, ShardMetrics, Used};
+use super::{ATTEMPT_OUTCOMES, Events, Latency, Requests, ShardMetrics, Used, beside::BesideTotals};
 
 /// Statuses from here on are failures of ours or the provider's.
 const FAILED_FROM_STATUS: u16 = 500;
@@ -46,6 +46,7 @@ pub struct Totals {
     pub(super) total: Latency,
     pub(super) gateway: Latency,
     pub(super) first_token: Latency,
+    pub(super) beside: BesideTotals,
     pub(super) shards: Vec<ShardTotals>,
 }
 
@@ -97,6 +98,7 @@ impl Totals {
         self.total.add(&shard.total);
         self.gateway.add(&shard.gateway);
         self.first_token.add(&shard.first_token);
+        self.beside.add(shard);
         self.shards.push(ShardTotals {
             status: ShardStatus {
                 id: shard.id,

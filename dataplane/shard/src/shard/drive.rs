@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 
 use tollgate_engine::{
     Action, Input, Io, Outputs,
-    exchange::UpstreamFault,
+    exchange::{Pinned, UpstreamFault},
     outputs::{AttemptId, TargetChange},
 };
 use tollgate_wire::head::{Framing, RequestView};
@@ -13,6 +13,7 @@ use super::{Shard, slab::Id};
 use crate::{
     control::Command,
     downstream::{Active, read::BodyRead},
+    upstream::Whose,
 };
 
 /// An input that an action caused at once; fed after all actions of the feed that caused it are done.
@@ -27,7 +28,7 @@ pub enum Followup {
 }
 
 impl Followup {
-    fn input(self) -> Input<'static> {
+    pub(super) fn input(self) -> Input<'static> {
         match self {
             Followup::Body => Input::Body,
             Followup::Part => Input::BodyPart,
@@ -85,8 +86,12 @@ impl Shard {
         };
         let life = match self.feed(active, input, &mut out) {
             Ok(()) => {
-                if !out.changes.is_empty() {
-                    self.tell_changes(active, &out.changes);
+                if let (Some(pinned), false) = (active.exchange.pinned(), out.changes.is_empty()) {
+                    self.tell_changes(pinned, &out.changes);
+                }
+                for news in &out.marks {
+                    // Never waits either.
+                    let _ = self.setup.marked.try_send(*news);
                 }
                 self.perform(id, active, &out, data)
             }
@@ -97,7 +102,7 @@ impl Shard {
     }
 
     /// Feeds the exchange; a panic inside it is this request's end only.
-    fn feed(&mut self, active: &mut Active, input: Input<'_>, out: &mut Outputs) -> Result<(), ()> {
+    pub(super) fn feed(&mut self, active: &mut Active, input: Input<'_>, out: &mut Outputs) -> Result<(), ()> {
         let held = match active.head.framing {
             Framing::Chunked => &active.decoded,
             _ => &active.input,
@@ -133,8 +138,7 @@ impl Shard {
     }
 
     /// Targets that turned out to be ill, or well again: for the control thread to tell.
-    fn tell_changes(&self, active: &Active, changes: &[TargetChange]) {
-        let Some(pinned) = active.exchange.pinned() else { return };
+    pub(super) fn tell_changes(&self, pinned: &Pinned, changes: &[TargetChange]) {
         for told in changes {
             // Behind the models stand providers that are called by their own paths; those are not left alone.
             let Some((name, model)) = pinned.snapshot.document.models.get(told.model) else {
@@ -169,7 +173,7 @@ impl Shard {
                     attempt,
                     endpoint,
                     fresh,
-                } => self.dial(id, active, *attempt, endpoint.0, *fresh),
+                } => self.dial(Whose::Client(id), active, *attempt, endpoint.0, *fresh),
                 Action::SendUp {
                     attempt,
                     lines,
@@ -186,6 +190,7 @@ impl Shard {
                 }
                 Action::EndUp { attempt } => self.end_up(active, *attempt),
                 Action::Abandon { attempt } => self.abandon(active, *attempt),
+                Action::Shadow { model } => self.copy_call(active, *model),
                 Action::RenewToken { id } => self.setup.tokens.refused(*id),
                 Action::Leave { attempt } => self.leave(active, *attempt),
                 Action::Head { status, lines, framing } => {
@@ -204,14 +209,14 @@ impl Shard {
         Life::Goes
     }
 
-    fn leave(&mut self, active: &mut Active, attempt: AttemptId) {
+    pub(super) fn leave(&mut self, active: &mut Active, attempt: AttemptId) {
         if let Some(at) = active.attempts.iter().position(|(known, _)| *known == attempt) {
             let (_, up) = active.attempts.swap_remove(at);
             self.trail_up(up);
         }
     }
 
-    fn abandon(&mut self, active: &mut Active, attempt: AttemptId) {
+    pub(super) fn abandon(&mut self, active: &mut Active, attempt: AttemptId) {
         if let Some(at) = active.attempts.iter().position(|(known, _)| *known == attempt) {
             let (_, up) = active.attempts.swap_remove(at);
             self.drop_up(up);
@@ -221,9 +226,12 @@ impl Shard {
     }
 
     /// Metrics and the access line of an exchange that has ended.
-    fn settle(&mut self, active: &mut Active) {
+    pub(super) fn settle(&mut self, active: &mut Active) {
         let record = active.exchange.record();
         self.metrics.observe(&record, active.exchange.attempts());
+        if record.hedge.is_some() {
+            self.tell_hedges_soon();
+        }
         if let (Some(client), Some(running)) = (active.client, &self.running) {
             let access_log = &running.pin().snapshot.document.access_log;
             self.log.write(access_log, self.clock.unix_ms(), client, &record);

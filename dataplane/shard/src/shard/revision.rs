@@ -61,6 +61,7 @@ impl Shard {
         self.keep_tokens(snapshot);
         self.metrics.revision(snapshot);
         self.running = Some(running);
+        self.plan_checks(snapshot);
     }
 
     /// Lets go of tokens that neither this revision nor the one before wants: calls of that one are still under way.

@@ -8,6 +8,7 @@ mod buffers;
 pub mod memory;
 pub mod ring;
 mod sends;
+pub mod shared;
 pub mod socket;
 #[cfg(test)]
 mod tests;

@@ -49,6 +49,7 @@ fn provider(tls: UpstreamTls) -> Provider {
         prices: Default::default(),
         grants: Vec::new(),
         residency: None,
+        check: None,
     }
 }
 

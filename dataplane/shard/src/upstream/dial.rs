@@ -11,7 +11,7 @@ use std::{
 use tollgate_engine::{Input, Tick, exchange::UpstreamFault, outputs::AttemptId, snapshot::Endpoint};
 use tollgate_wire::{head::Method, http1::read};
 
-use super::{Owner, Rest, Route, Stage, Up};
+use super::{Owner, Rest, Route, Stage, Up, Whose};
 use crate::{
     downstream::Active,
     shard::{Shard, Timer, drive::Followup, slab::Id},
@@ -21,7 +21,7 @@ use crate::{
 
 impl Shard {
     /// Finds or begins a connection for an attempt.
-    pub fn dial(&mut self, down: Id, active: &mut Active, attempt: AttemptId, endpoint: u16, fresh: bool) {
+    pub fn dial(&mut self, whose: Whose, active: &mut Active, attempt: AttemptId, endpoint: u16, fresh: bool) {
         // The exchange names endpoints of its own snapshot; when a newer one is in force its routes may differ.
         let route = self.route_for(active, endpoint);
         let Some(route) = route else {
@@ -29,7 +29,7 @@ impl Shard {
                 .push_back(Followup::Failed(attempt, UpstreamFault::Connect));
             return;
         };
-        let owner = Owner { down, attempt };
+        let owner = Owner { whose, attempt };
         if !fresh {
             while let Some(id) = self.pools.take(route.pool) {
                 let Some(up) = self.ups.get_mut(id) else { continue };
@@ -202,10 +202,22 @@ impl Shard {
 
     /// Feeds the exchange whose attempt this is.
     pub fn drive_owner(&mut self, owner: Owner, input: Input<'_>) {
-        let Some(active) = self.downs.get_mut(owner.down).and_then(|down| down.active.take()) else {
-            return;
-        };
-        self.drive(owner.down, active, input);
+        match owner.whose {
+            Whose::Client(id) => {
+                if let Some(active) = self.downs.get_mut(id).and_then(|down| down.active.take()) {
+                    self.drive(id, active, input);
+                }
+            }
+            Whose::Detached(id) => self.drive_detached(id, input),
+        }
+    }
+
+    /// What an exchange holds, between two feeds.
+    pub fn active_of(&mut self, whose: Whose) -> Option<&mut Active> {
+        match whose {
+            Whose::Client(id) => self.downs.get_mut(id)?.active.as_deref_mut(),
+            Whose::Detached(id) => self.detached.get_mut(id)?.active.as_deref_mut(),
+        }
     }
 
     /// The attempt failed: its connection is closed and its exchange told.
@@ -214,7 +226,7 @@ impl Shard {
             return self.drop_up(id);
         };
         self.drop_up(id);
-        if let Some(active) = self.downs.get_mut(owner.down).and_then(|down| down.active.as_mut()) {
+        if let Some(active) = self.active_of(owner.whose) {
             active.attempts.retain(|(_, up)| *up != id);
         }
         self.drive_owner(owner, Input::UpstreamFailed(owner.attempt, fault));
@@ -236,8 +248,10 @@ impl Shard {
     pub fn drop_up_and_client(&mut self, id: Id) {
         let owner = self.ups.get(id).and_then(|up| up.owner);
         self.drop_up(id);
-        if let Some(owner) = owner {
-            self.drop_down(owner.down);
+        match owner.map(|owner| owner.whose) {
+            Some(Whose::Client(id)) => self.drop_down(id),
+            Some(Whose::Detached(id)) => self.drop_detached(id),
+            None => {}
         }
     }
 

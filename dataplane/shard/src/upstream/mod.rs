@@ -64,10 +64,18 @@ pub enum Stage {
     Idle,
 }
 
+/// Where an exchange is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    Client(Id),
+    /// It has no client.
+    Detached(Id),
+}
+
 /// Whose attempt a connection serves.
 #[derive(Clone, Copy)]
 pub struct Owner {
-    pub down: Id,
+    pub whose: Whose,
     pub attempt: AttemptId,
 }
 

@@ -262,7 +262,7 @@ impl Shard {
             self.drop_up(id);
         }
         let Some(owner) = owner else { return };
-        if let Some(active) = self.downs.get_mut(owner.down).and_then(|down| down.active.as_mut()) {
+        if let Some(active) = self.active_of(owner.whose) {
             active.attempts.retain(|(_, up)| *up != id);
         }
         self.drive_owner(owner, Input::UpstreamEnd(owner.attempt));

@@ -8,7 +8,7 @@ use tollgate_engine::{
 };
 use tollgate_wire::{head::Framing, http1::chunked};
 
-use super::Up;
+use super::{Up, Whose};
 use crate::{
     downstream::Active,
     shard::{Shard, slab::Id},
@@ -148,8 +148,8 @@ impl Shard {
         if sent {
             self.flush_up(id);
         }
-        if let Some(owner) = uploads {
-            self.steer_upload(owner.down);
+        if let Some(Whose::Client(id)) = uploads.map(|owner| owner.whose) {
+            self.steer_upload(id);
         }
     }
 }

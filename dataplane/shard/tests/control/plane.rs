@@ -132,6 +132,7 @@ impl Control {
                     return body;
                 }
                 Say::Event(event) => self.events.push(event),
+                Say::MarksNoted => {}
             }
         }
     }
@@ -143,6 +144,7 @@ impl Control {
             }
             match self.read() {
                 Say::Event(event) => self.events.push(event),
+                Say::MarksNoted => {}
                 Say::Answer { .. } => panic!("nothing was asked"),
             }
         }

@@ -42,5 +42,6 @@ pub fn total(counts: &[PromptCount]) -> PromptCount {
         tokens: counts.iter().map(|count| count.tokens).sum(),
         seed: counts.iter().fold(0, |seed, count| seed.rotate_left(7) ^ count.seed),
         is_beyond_text: false,
+        ..PromptCount::default()
     }
 }

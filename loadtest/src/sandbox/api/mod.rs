@@ -9,6 +9,7 @@ mod cohere;
 mod gemini;
 mod invoke;
 mod json;
+mod made;
 mod openai;
 mod vector;
 

@@ -1,18 +1,18 @@
-//! Message batches and files: `types/messages/message_batch.py`, `types/beta/file_metadata.py`. Nothing is kept: an object is
-//! what its id and the question make it. A batch is done as soon as it is asked about.
+//! Message batches and files: `types/messages/message_batch.py`, `types/beta/file_metadata.py`. Of an object its id
+//! alone is kept, for the lists: it is what its id and the question make it. A batch is done as soon as it is asked about.
 
 use serde_json::{Value, json};
 use tollgate_wire::head::{Known, Method, RequestView};
 
 use crate::sandbox::{
-    api::{Operation, Request},
+    api::{Operation, Request, made},
     ask::Ask,
     reply::{CREATED_RFC_3339, Reply},
     text::PromptCount,
 };
 
 /// The family, the id and the verb behind it.
-fn place(path: &[u8]) -> Option<(&str, Option<&str>, Option<&str>)> {
+fn place(path: &[u8]) -> Option<(&'static str, Option<&str>, Option<&str>)> {
     let path = str::from_utf8(path).ok()?;
     let (family, rest) = match (path.split_once("/messages/batches"), path.split_once("/v1/files")) {
         (Some((_, rest)), _) => ("batches", rest),
@@ -40,17 +40,21 @@ impl Operation for Objects {
             return;
         };
         let method = request.view.head.method;
-        let deleted = |kind: &str| json!({"id": id, "type": kind});
+        let deleted = |kind: &str| {
+            made::forget(request.view, family, id.unwrap_or_default());
+            json!({"id": id, "type": kind})
+        };
         let answer = match (family, id, verb) {
             ("batches", Some(_), Some("results")) => return out.extend_from_slice(RESULTS.as_bytes()),
             ("batches", Some(_), None) if method == Method::Delete => deleted("message_batch_deleted"),
             ("batches", Some(id), Some(_)) => batch(id, "canceling"),
             ("batches", Some(id), None) => batch(id, "ended"),
-            ("batches", None, _) => batch(&made("msgbatch_", request), "in_progress"),
+            (family, None, _) if method == Method::Get => list(family, request.view),
+            ("batches", None, _) => batch(&make(request, "batches", "msgbatch_"), "in_progress"),
             (_, Some(_), None) if method == Method::Delete => deleted("file_deleted"),
             (_, Some(_), Some(_)) => return out.extend_from_slice(b"the file's content"),
             (_, Some(id), None) => file(id),
-            (_, None, _) => file(&made("file_", request)),
+            (_, None, _) => file(&make(request, "files", "file_")),
         };
         out.extend_from_slice(answer.to_string().as_bytes());
     }
@@ -69,8 +73,26 @@ const RESULTS: &str = concat!(
 );
 
 /// The same request makes the same object.
-fn made(prefix: &str, request: &Request) -> String {
-    format!("{prefix}{:08x}", crc32fast::hash(request.body))
+fn make(request: &Request, family: &'static str, prefix: &str) -> String {
+    let id = format!("{prefix}{:08x}", crc32fast::hash(request.body));
+    made::note(request.view, family, &id);
+    id
+}
+
+/// A page of what was made with this credential.
+fn list(family: &'static str, view: RequestView) -> Value {
+    let from = match (made::parameter(view, "after_id"), made::parameter(view, "before_id")) {
+        (Some(id), _) => made::From::Behind(id),
+        (None, Some(id)) => made::From::Before(id),
+        (None, None) => made::From::Beginning,
+    };
+    let page = made::page(view, family, from, made::limit(view, 20));
+    let object = |id: &String| match family {
+        "batches" => batch(id, "ended"),
+        _ => file(id),
+    };
+    let data: Vec<Value> = page.ids.iter().map(object).collect();
+    json!({"data": data, "has_more": page.has_more, "first_id": page.ids.first(), "last_id": page.ids.last()})
 }
 
 fn batch(id: &str, status: &str) -> Value {

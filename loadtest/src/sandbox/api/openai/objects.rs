@@ -1,13 +1,13 @@
-//! Files, batches and uploads: `types/file_object.py`, `batch.py`, `upload.py`, `uploads/upload_part.py`. Nothing is kept: an
-//! object is what its id and the question make it. A batch is done as soon as it is asked about; the lists have one object of
-//! somebody else.
+//! Files, batches and uploads: `types/file_object.py`, `batch.py`, `upload.py`, `uploads/upload_part.py`. Of an object its id
+//! alone is kept, for the lists: it is what its id and the question make it. A batch is done as soon as it is asked about;
+//! its output is listed once it was made, and the oldest object of every list is somebody else's.
 
 use serde_json::{Value, json};
 use tollgate_wire::head::{Method, RequestView};
 
 use super::forms;
 use crate::sandbox::{
-    api::{Operation, Request, json as body},
+    api::{Operation, Request, json as body, made},
     ask::Ask,
     reply::{CREATED_UNIX_S, Reply},
     text::PromptCount,
@@ -55,7 +55,7 @@ impl Operation for Objects {
             return out.extend_from_slice(RESULTS.as_bytes());
         }
         let answer = match (place.family, place.id) {
-            (family, None) if is_get => list(family),
+            (family, None) if is_get => list(family, request.view),
             ("files", id) => file(id, request),
             ("batches", id) => batch(id, place.verb, request),
             (_, id) => upload(id, place.verb, request),
@@ -69,16 +69,33 @@ const RESULTS: &str = "{\"id\":\"batch_req_1\",\"custom_id\":\"a\",\"response\":
                        {\"prompt_tokens\":30,\"completion_tokens\":12,\"total_tokens\":42}}}}\n";
 
 /// The same request makes the same object.
-fn made(prefix: &str, request: &Request) -> String {
+fn make_id(prefix: &str, request: &Request) -> String {
     format!("{prefix}{:08x}", crc32fast::hash(request.body))
 }
 
-fn list(family: &str) -> Value {
-    let data = match family {
-        "files" => a_file("file-ofsomebodyelse", 1),
-        _ => json!({"id": "batch_ofsomebodyelse", "object": "batch", "status": "completed"}),
+/// A page of what was made with this credential.
+fn list(family: &str, view: RequestView) -> Value {
+    let (family, default, others) = match family {
+        "files" => ("files", 10_000, "file-ofsomebodyelse"),
+        _ => ("batches", 20, "batch_ofsomebodyelse"),
     };
-    json!({"object": "list", "data": [data], "has_more": false})
+    let limit = made::limit(view, default);
+    let after = made::parameter(view, "after");
+    let from = after.map_or(made::From::Beginning, made::From::Behind);
+    let mut page = made::page(view, family, from, limit);
+    if !page.has_more && after != Some(others) {
+        match page.ids.len() < limit {
+            true => page.ids.push(others.to_owned()),
+            false => page.has_more = true,
+        }
+    }
+    let object = |id: &String| match family {
+        "files" => a_file(id, 1),
+        _ => a_batch(id, "completed", "file-input"),
+    };
+    let data: Vec<Value> = page.ids.iter().map(object).collect();
+    json!({"object": "list", "data": data, "first_id": page.ids.first(), "last_id": page.ids.last(),
+           "has_more": page.has_more})
 }
 
 fn a_file(id: &str, bytes: usize) -> Value {
@@ -88,26 +105,45 @@ fn a_file(id: &str, bytes: usize) -> Value {
 
 fn file(id: Option<&str>, request: &Request) -> Value {
     match id {
-        None => a_file(&made("file-", request), request.body.len()),
-        Some(id) if request.view.head.method == Method::Delete => json!({"id": id, "object": "file", "deleted": true}),
+        None => {
+            let id = make_id("file-", request);
+            made::note(request.view, "files", &id);
+            a_file(&id, request.body.len())
+        }
+        Some(id) if request.view.head.method == Method::Delete => {
+            made::forget(request.view, "files", id);
+            json!({"id": id, "object": "file", "deleted": true})
+        }
         Some(id) => a_file(id, 1),
     }
 }
 
 fn batch(id: Option<&str>, verb: Option<&str>, request: &Request) -> Value {
     let asked = body::read::<Value>(request.body).unwrap_or_default();
-    let (made, status) = match (id, verb) {
-        (None, _) => (made("batch_", request), "validating"),
-        (Some(id), Some(_)) => (id.to_owned(), "cancelling"),
-        (Some(id), None) => (id.to_owned(), "completed"),
-    };
+    let input = asked["input_file_id"].as_str().unwrap_or("file-input");
+    match (id, verb) {
+        (None, _) => {
+            let id = make_id("batch_", request);
+            made::note(request.view, "batches", &id);
+            made::note(request.view, "files", &output_of(&id));
+            a_batch(&id, "validating", input)
+        }
+        (Some(id), Some(_)) => a_batch(id, "cancelling", input),
+        (Some(id), None) => a_batch(id, "completed", input),
+    }
+}
+
+fn output_of(batch: &str) -> String {
+    format!("file-output{}", batch.trim_start_matches("batch_"))
+}
+
+fn a_batch(id: &str, status: &str, input: &str) -> Value {
     let mut batch = json!({
-        "id": made, "object": "batch", "endpoint": "/v1/chat/completions", "completion_window": "24h",
-        "created_at": CREATED_UNIX_S, "status": status,
-        "input_file_id": asked["input_file_id"].as_str().unwrap_or("file-input"),
+        "id": id, "object": "batch", "endpoint": "/v1/chat/completions", "completion_window": "24h",
+        "created_at": CREATED_UNIX_S, "status": status, "input_file_id": input,
     });
     if status == "completed" {
-        batch["output_file_id"] = "file-output".into();
+        batch["output_file_id"] = output_of(id).into();
         batch["model"] = "sandbox-small".into();
         batch["usage"] = json!({
             "input_tokens": 30, "input_tokens_details": {"cached_tokens": 10},
@@ -124,13 +160,15 @@ fn upload(id: Option<&str>, verb: Option<&str>, request: &Request) -> Value {
                "purpose": "batch", "status": status, "expires_at": CREATED_UNIX_S + 3600})
     };
     match (id, verb) {
-        (None, _) => upload(&made("upload_", request), "pending"),
-        (Some(id), Some("parts")) => json!({"id": made("part_", request), "object": "upload.part",
+        (None, _) => upload(&make_id("upload_", request), "pending"),
+        (Some(id), Some("parts")) => json!({"id": make_id("part_", request), "object": "upload.part",
                                             "created_at": CREATED_UNIX_S, "upload_id": id}),
         (Some(id), Some("complete")) => {
             let mut whole = upload(id, "completed");
             let parts = asked["part_ids"].as_array().map_or(0, Vec::len);
-            whole["file"] = a_file(&made("file-", request), parts);
+            let file = make_id("file-", request);
+            made::note(request.view, "files", &file);
+            whole["file"] = a_file(&file, parts);
             whole
         }
         (Some(id), _) => upload(id, "cancelled"),

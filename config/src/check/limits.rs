@@ -1,0 +1,160 @@
+//! `limits`, wherever they stand, and the time zone that their calendar windows are in.
+
+use std::collections::HashSet;
+
+use jiff::tz::TimeZoneDatabase;
+use serde_json::Value;
+
+use super::{
+    node::{Fields, Node},
+    values,
+};
+use crate::{
+    document::{Limit, LimitMode, Period, Unit, Window},
+    keys,
+    money::NanoUsd,
+};
+
+/// Of one scope: a call goes through all of them.
+const MAX_LIMITS: usize = 16;
+/// Balances are 64-bit numbers with a sign, and two of these are added.
+const MAX_AMOUNT: u64 = 1 << 60;
+const MAX_PER_MS: u64 = 366 * 86_400_000;
+const EXAMPLE: &str =
+    "[ { requests: 100, per: 1s }, { tokens: 1000000, per: day }, { budget: \"300 USD\", per: month } ]";
+
+pub fn limits(node: &Node) -> Option<Vec<Limit>> {
+    let limits = node.list("a list of limits", EXAMPLE, limit)?;
+    if limits.len() > MAX_LIMITS {
+        let right = format!("at most {MAX_LIMITS}: a call goes through all of them");
+        node.fault(format!("the list has {} limits", limits.len()), right);
+        return None;
+    }
+    let mut seen = HashSet::new();
+    for limit in &limits {
+        // A burst may change without a new balance: it tells no limits apart.
+        let window = match limit.window {
+            Window::Refill { per_ms, .. } => Window::Refill { per_ms, burst: 0 },
+            window => window,
+        };
+        if !seen.insert((limit.unit, window)) {
+            let wrong = format!("`{}` is limited twice in the same period", limit.unit.name());
+            node.fault(wrong, "one limit for each unit and period");
+        }
+    }
+    Some(limits)
+}
+
+fn limit(node: &Node) -> Option<Limit> {
+    let fields = Fields::open(node, &keys::LIMIT)?;
+    let said: Vec<Unit> = Unit::ALL
+        .into_iter()
+        .filter(|unit| fields.get(unit.name()).is_some())
+        .collect();
+    let [unit] = said[..] else {
+        let names = Unit::ALL.map(Unit::name).join(", ");
+        node.fault(
+            format!("the limit is of {} things", said.len()),
+            format!("one of {names}, such as {{ requests: 100, per: 1s }}"),
+        );
+        return None;
+    };
+    let amount = fields.read(unit.name(), |node| amount(node, unit));
+    let mode = fields.read("mode", mode).unwrap_or_default();
+    let window = match unit {
+        Unit::Concurrent => none(&fields),
+        _ => window(node, &fields, amount.unwrap_or(1)),
+    };
+    Some(Limit {
+        unit,
+        amount: amount?,
+        window: window?,
+        mode,
+    })
+}
+
+fn amount(node: &Node, unit: Unit) -> Option<u64> {
+    if unit == Unit::Budget {
+        let nanos = node.value.as_str().and_then(|text| NanoUsd::parse(text).ok());
+        return nanos
+            .map(|nanos| nanos.0)
+            .filter(|nanos| (1..=MAX_AMOUNT).contains(nanos))
+            .or_else(|| {
+                node.expected(
+                    "an amount of money",
+                    "\"500.00 USD\": dollars, at most nine digits behind the point",
+                )
+            });
+    }
+    let count = node.value.as_u64().filter(|count| (1..=MAX_AMOUNT).contains(count));
+    count.or_else(|| node.expected("a number of them", "a whole number, at least 1"))
+}
+
+/// Calls under way have no period.
+fn none(fields: &Fields) -> Option<Window> {
+    for key in ["per", "burst"] {
+        if let Some(beside) = fields.get(key) {
+            beside.fault(
+                format!("`{key}` beside `concurrent`"),
+                "without it: what ends makes room at once",
+            );
+        }
+    }
+    Some(Window::None)
+}
+
+fn window(node: &Node, fields: &Fields, amount: u64) -> Option<Window> {
+    const RIGHT: &str = "a period such as 1s, 1m or 1h, or day, week, month, quarter or year of the calendar";
+    let Some(per) = fields.get("per") else {
+        node.fault("`per` is missing", format!("per: {RIGHT}"));
+        return None;
+    };
+    let period = match per.value {
+        Value::String(word) => Period::ALL.into_iter().find(|period| period.name() == word),
+        _ => None,
+    };
+    if let Some(period) = period {
+        if let Some(burst) = fields.get("burst") {
+            burst.fault(
+                "`burst` beside a calendar's period",
+                "without it: all of the amount may be used at once",
+            );
+        }
+        return Some(Window::Calendar(period));
+    }
+    if per
+        .value
+        .as_str()
+        .is_some_and(|word| !word.starts_with(|first: char| first.is_ascii_digit()))
+    {
+        return per.expected("a period", RIGHT);
+    }
+    let per_ms = values::timeout_ms(&per)?;
+    if per_ms > MAX_PER_MS {
+        return per.expected("a period within a year", RIGHT);
+    }
+    let burst = fields
+        .read("burst", |node| self::amount(node, Unit::Requests))
+        .unwrap_or(amount);
+    Some(Window::Refill { per_ms, burst })
+}
+
+fn mode(node: &Node) -> Option<LimitMode> {
+    match node.value.as_str() {
+        Some("enforce") => Some(LimitMode::Enforce),
+        Some("shadow") => Some(LimitMode::Shadow),
+        _ => node.expected("what a limit does", "enforce, or shadow to count without refusing"),
+    }
+}
+
+/// A name of the IANA database that is built in: no machine's own can change what a month is.
+pub fn timezone(node: &Node) -> Option<String> {
+    let name = values::text(node)?;
+    if name == "UTC" || TimeZoneDatabase::bundled().get(&name).is_ok() {
+        return Some(name);
+    }
+    node.expected(
+        "a time zone",
+        "a name of the IANA database, such as UTC or Europe/Berlin",
+    )
+}

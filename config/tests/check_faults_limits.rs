@@ -1,0 +1,104 @@
+//! Every way to write limits wrong: what `check` says.
+
+use tollgate_config::{
+    check::check,
+    document::{Limit, LimitMode, Period, Unit, Window},
+    parse::parse,
+};
+
+/// Faults of a team's `limits`, each `POINTER: wrong; right`, the pointer from `limits` on.
+fn faults(limits: &str) -> Vec<String> {
+    let text = format!("version: 1\nteams: {{ a: {{ limits: {limits} }} }}\n");
+    let problems = check(&parse(&text).expect("YAML")).err().unwrap_or_default();
+    let line = |problem: &tollgate_config::Problem| {
+        let at = problem
+            .pointer
+            .strip_prefix("/teams/a/limits")
+            .unwrap_or(&problem.pointer);
+        format!("{at}: {}; {}", problem.wrong, problem.right)
+    };
+    problems.iter().map(line).collect()
+}
+
+#[test]
+fn faults_of_limits() {
+    const PERIOD: &str = "a period such as 1s, 1m or 1h, or day, week, month, quarter or year of the calendar";
+    const COUNT: &str = "is not a number of them; a whole number, at least 1";
+    const MONEY: &str = "is not an amount of money; \"500.00 USD\": dollars, at most nine digits behind the point";
+    let kinds =
+        "one of requests, tokens, input_tokens, output_tokens, concurrent, budget, such as { requests: 100, per: 1s }";
+    let table: &[(&str, String)] = &[
+        ("[ {} ]", format!("/0: the limit is of 0 things; {kinds}")),
+        ("[ { requests: 1, tokens: 1, per: 1s } ]", format!("/0: the limit is of 2 things; {kinds}")),
+        ("[ { requests: 0, per: 1s } ]", format!("/0/requests: `0` {COUNT}")),
+        ("[ { tokens: 1.5, per: 1s } ]", format!("/0/tokens: `1.5` {COUNT}")),
+        ("[ { tokens: -3, per: 1s } ]", format!("/0/tokens: `-3` {COUNT}")),
+        ("[ { requests: 5 } ]", format!("/0: `per` is missing; per: {PERIOD}")),
+        ("[ { requests: 5, per: fortnight } ]", format!("/0/per: `fortnight` is not a period; {PERIOD}")),
+        ("[ { requests: 5, per: 0s } ]", "/0/per: `0s` is not a time to wait; more than zero, such as 10s".to_owned()),
+        ("[ { requests: 5, per: 400d } ]", "/0/per: `400d` is not a period within a year; ".to_owned() + PERIOD),
+        ("[ { budget: 500, per: month } ]", format!("/0/budget: `500` {MONEY}")),
+        ("[ { budget: \"500 EUR\", per: month } ]", format!("/0/budget: `500 EUR` {MONEY}")),
+        ("[ { budget: \"0.0000000001 USD\", per: month } ]", format!("/0/budget: `0.0000000001 USD` {MONEY}")),
+        ("[ { concurrent: 5, per: 1s } ]", "/0/per: `per` beside `concurrent`; without it: what ends makes room at once".to_owned()),
+        ("[ { requests: 5, per: day, burst: 9 } ]", "/0/burst: `burst` beside a calendar's period; without it: all of the amount may be used at once".to_owned()),
+        ("[ { requests: 5, per: 1s, mode: off } ]", "/0/mode: `off` is not what a limit does; enforce, or shadow to count without refusing".to_owned()),
+        ("[ { requests: 5, per: 1s, hard: true } ]", "/0/hard: `hard` is not supported yet; remove `hard`".to_owned()),
+        ("[ { requests: 5, per: 1s }, { requests: 9, per: 1000ms } ]", ": `requests` is limited twice in the same period; one limit for each unit and period".to_owned()),
+        ("{}", ": a map is not a list of limits; [ { requests: 100, per: 1s }, { tokens: 1000000, per: day }, { budget: \"300 USD\", per: month } ]".to_owned()),
+    ];
+    for (limits, expected) in table {
+        assert_eq!(faults(limits).join("\n"), *expected, "{limits}");
+    }
+}
+
+#[test]
+fn a_time_zone_is_one_that_is_built_in() {
+    let fault = |zone: &str| {
+        let problems = check(&parse(&format!("version: 1\ntimezone: {zone}\n")).expect("YAML")).err()?;
+        Some(format!(
+            "{}: {}; {}",
+            problems[0].pointer, problems[0].wrong, problems[0].right
+        ))
+    };
+    assert_eq!(fault("Europe/Berlin"), None);
+    assert_eq!(fault("UTC"), None);
+    let right = "a name of the IANA database, such as UTC or Europe/Berlin";
+    assert_eq!(
+        fault("Berlin"),
+        Some(format!("/timezone: `Berlin` is not a time zone; {right}"))
+    );
+    assert_eq!(
+        fault("'../../etc/passwd'"),
+        Some(format!("/timezone: `../../etc/passwd` is not a time zone; {right}"))
+    );
+}
+
+#[test]
+fn limits_are_read_as_they_are_written() {
+    let text = "version: 1\norganization: { limits: [ { budget: \"12.50 USD\", per: quarter }, { requests: 10, per: 1m, burst: 25, mode: shadow }, { concurrent: 3 } ] }\n";
+    let document = check(&parse(text).expect("YAML")).expect("right");
+    let limit = |unit, amount, window, mode| Limit {
+        unit,
+        amount,
+        window,
+        mode,
+    };
+    let refill = Window::Refill {
+        per_ms: 60_000,
+        burst: 25,
+    };
+    assert_eq!(
+        document.organization,
+        [
+            limit(
+                Unit::Budget,
+                12_500_000_000,
+                Window::Calendar(Period::Quarter),
+                LimitMode::Enforce
+            ),
+            limit(Unit::Requests, 10, refill, LimitMode::Shadow),
+            limit(Unit::Concurrent, 3, Window::None, LimitMode::Enforce),
+        ]
+    );
+}

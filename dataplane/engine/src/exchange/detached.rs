@@ -1,0 +1,95 @@
+//! Exchanges that no client waits for: a copy of a call that goes to another model, and a look at a provider. They run as
+//! any other does; what they would say to a client goes nowhere, and nothing of theirs is tried again.
+
+use std::{net::Ipv4Addr, rc::Rc};
+
+use super::{Exchange, Io, Peer, Phase, Pinned};
+use crate::{
+    Tick,
+    facts::Detached,
+    outputs::{Action, Rest},
+    routing::Luck,
+    snapshot::{ModelId, Resolved, Route},
+    surface,
+};
+
+/// So that the lots of copies are others than those of targets.
+const SHADOW_LOTS: u64 = 0x5ad0_3a1e_77c9_d1b5;
+
+impl Exchange {
+    /// Begins a copy of a call for the model that `Action::Shadow` named, past all that decided about its caller. The shell
+    /// feeds `Input::Body` next, with the head and the body of the call. False where `of` is over by now.
+    pub fn begin_shadow(&mut self, of: &Exchange, model: u32, now: Tick) -> bool {
+        let (Some(pinned), Some(peer)) = (&of.pinned, of.facts.peer) else {
+            return false;
+        };
+        self.begin(Rc::clone(pinned), peer, now);
+        let (facts, from) = (&mut self.facts, &of.facts);
+        facts.detached = Detached::Shadow;
+        facts.request_id.clear();
+        facts.request_id.push_str(&from.request_id);
+        facts.model_asked.push_str(&from.model_asked);
+        facts.tags.push_str(&from.tags);
+        (facts.surface, facts.has_head, facts.key) = (from.surface, true, from.key);
+        (facts.stream, facts.tier) = (from.stream, from.tier);
+        facts.request_body_bytes = from.request_body_bytes;
+        facts.model = Some(Resolved {
+            model: ModelId(model),
+            star: 0..0,
+        });
+        let (admitted, from) = (&mut self.admitted, &of.admitted);
+        admitted.asked_for_body = true;
+        admitted.decoded.clone_from(&from.decoded);
+        (admitted.model, admitted.stream) = (from.model, from.stream);
+        (admitted.stream_options, admitted.include_usage) = (from.stream_options, from.include_usage);
+        self.enter_at("route")
+    }
+
+    /// Begins a look at a provider: a request that the shell made for its path under `/providers/`. It feeds `Input::Body`
+    /// next.
+    pub fn begin_check(&mut self, pinned: Rc<Pinned>, provider: usize, timeout_ms: u64, now: Tick) -> bool {
+        let peer = Peer {
+            address: Ipv4Addr::LOCALHOST.into(),
+            loopback: true,
+            listener: None,
+        };
+        self.begin(pinned, peer, now);
+        let facts = &mut self.facts;
+        facts.detached = Detached::Check;
+        (facts.surface, facts.has_head) = (&surface::DIRECT, true);
+        (facts.direct, facts.timeout_ms) = (Some(provider), Some(timeout_ms));
+        self.enter_at("direct")
+    }
+
+    fn enter_at(&mut self, stage: &str) -> bool {
+        let mut stages = self.facts.surface.stages.iter();
+        let Some(at) = stages.position(|known| known.name == stage) else {
+            return false;
+        };
+        (self.phase, self.next_stage) = (Phase::Staged, at);
+        true
+    }
+}
+
+/// Decides by lot whether a copy of the call goes to another model once it was sent.
+pub(crate) fn draw(exchange: &mut Exchange, io: &Io<'_>, route: &Route) {
+    let Some((model, percent)) = route.shadow else { return };
+    let is_first = exchange.call.tried == 1 && !exchange.facts.is_detached();
+    // What a provider keeps or signed is none of another's; and what passes is gone.
+    let is_bound = exchange.call.only_provider.is_some() || exchange.admitted.looks_sealed;
+    let is_kept = exchange.admitted.rest == Rest::Nothing && exchange.admitted.form.is_none();
+    if !is_first || is_bound || !is_kept {
+        return;
+    }
+    let mut luck = Luck::new(io.local.seed ^ SHADOW_LOTS ^ io.local.sequence.wrapping_mul(0x9e6c_63d0_876a_68ee));
+    if luck.below(100) < u64::from(percent) {
+        exchange.call.shadow = Some(model);
+    }
+}
+
+/// The call was sent: now its copy may be.
+pub(crate) fn sent(exchange: &mut Exchange, io: &mut Io<'_>) {
+    if let Some(ModelId(model)) = exchange.call.shadow.take() {
+        io.out.actions.push(Action::Shadow { model });
+    }
+}

@@ -1,0 +1,156 @@
+//! What has been used of each limit: cells of atomics that all shards of a node share, found by the limit's own number.
+//!
+//! The memory is the shell's: a file mapped by it survives the process. Shards take from the node's balance itself rather
+//! than from slices of it: nothing is ever granted twice, refused early or stranded, and a compare-and-swap on a line that
+//! two cores fight over costs some tens of nanoseconds (docs/src/limits.md has the figures).
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+/// One limit's balance: 64 bytes, a cache line of its own. All zero: free.
+#[repr(C, align(64))]
+#[derive(Debug, Default)]
+pub struct Cell {
+    /// The limit's number; zero: nobody's.
+    id: AtomicU64,
+    pub(super) lanes: [Lane; 2],
+    unused: [AtomicU64; 3],
+}
+
+/// What was used, and since when that counts.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    /// Below zero never but for a moment; above the limit where calls used more than was foreseen.
+    pub used: AtomicI64,
+    /// Of a bucket: up to when it has been refilled, in Unix milliseconds. Of a calendar: the period's number. Of calls
+    /// under way: the process's. Zero: new.
+    pub tag: AtomicU64,
+}
+
+/// What the first cell of memory that outlives the process holds where others have a limit's number: this layout, the first.
+const LAYOUT: u64 = 0x746f_6c6c_6c69_6d01;
+
+/// More neighbours than this are not looked at: the table is as good as full.
+const MAX_PROBES: usize = 128;
+/// What a process keeps that was given no memory for it.
+const DEFAULT_CELLS: usize = 1024;
+
+#[derive(Debug)]
+pub struct Balances {
+    cells: Memory,
+    /// Grows with each process that uses the memory: what was under way in another one is over.
+    process: u64,
+}
+
+/// The memory holds something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownLayout;
+
+#[derive(Debug)]
+enum Memory {
+    Own(Box<[Cell]>),
+    Lent(&'static [Cell]),
+}
+
+impl Default for Balances {
+    fn default() -> Self {
+        Self::in_memory(DEFAULT_CELLS)
+    }
+}
+
+impl Balances {
+    /// Room for about half as many limits; what is counted ends with the process.
+    pub fn in_memory(cells: usize) -> Self {
+        let cells = (0..cells.next_power_of_two()).map(|_| Cell::default()).collect();
+        Self {
+            cells: Memory::Own(cells),
+            process: 1,
+        }
+    }
+
+    /// Goes on with what this memory holds, once per process. All zero is a new one. The first cell is its head; of the
+    /// others as many are used as the largest power of two among them.
+    pub fn lent(cells: &'static [Cell]) -> Result<Self, UnknownLayout> {
+        let (head, cells) = cells.split_first().ok_or(UnknownLayout)?;
+        let layout = head.id.compare_exchange(0, LAYOUT, Ordering::AcqRel, Ordering::Acquire);
+        if layout.is_err_and(|layout| layout != LAYOUT) {
+            return Err(UnknownLayout);
+        }
+        let process = head.lanes[0].tag.fetch_add(1, Ordering::AcqRel) + 1;
+        Ok(Self {
+            cells: Memory::Lent(cells),
+            process,
+        })
+    }
+
+    pub(super) fn process(&self) -> u64 {
+        self.process
+    }
+
+    fn all(&self) -> &[Cell] {
+        let all = match &self.cells {
+            Memory::Own(cells) => cells,
+            Memory::Lent(cells) => *cells,
+        };
+        let count = match all.len() {
+            0 => 0,
+            count => 1 << count.ilog2(),
+        };
+        &all[..count]
+    }
+
+    /// The cell of a limit, if it ever was used.
+    pub(super) fn find(&self, id: u64) -> Option<&Cell> {
+        let own = |cell: &&Cell| cell.id.load(Ordering::Acquire) == id;
+        let used = |cell: &&Cell| cell.id.load(Ordering::Acquire) != 0;
+        self.probe(id).take_while(used).find(own)
+    }
+
+    /// The cell of a limit, made where there is none; `None`: there is no room.
+    pub(super) fn cell(&self, id: u64) -> Option<&Cell> {
+        for cell in self.probe(id) {
+            let owner = cell.id.load(Ordering::Acquire);
+            if owner == id {
+                return Some(cell);
+            }
+            if owner == 0 {
+                match cell.id.compare_exchange(0, id, Ordering::AcqRel, Ordering::Acquire) {
+                    Ok(_) => return Some(cell),
+                    Err(other) if other == id => return Some(cell),
+                    Err(_) => {}
+                }
+            }
+        }
+        None
+    }
+
+    fn probe(&self, id: u64) -> impl Iterator<Item = &Cell> {
+        let cells = self.all();
+        let mask = cells.len().wrapping_sub(1);
+        (0..MAX_PROBES.min(cells.len())).filter_map(move |step| cells.get((id as usize).wrapping_add(step) & mask))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_find_their_cells_again_and_a_full_table_says_so() {
+        let balances = Balances::in_memory(4);
+        assert!(balances.find(7).is_none());
+        // Two numbers that begin at the same place.
+        for id in [7, 11] {
+            balances.cell(id).expect("room").lanes[0]
+                .used
+                .store(id as i64, Ordering::Relaxed);
+        }
+        for id in [7, 11] {
+            let found = balances.find(id).expect("it is there");
+            assert_eq!(found.lanes[0].used.load(Ordering::Relaxed), id as i64);
+            assert!(std::ptr::eq(found, balances.cell(id).expect("there")));
+        }
+        assert!(balances.cell(1).is_some() && balances.cell(2).is_some());
+        assert!(balances.cell(3).is_none(), "four cells, four limits");
+        assert!(balances.find(3).is_none());
+    }
+}

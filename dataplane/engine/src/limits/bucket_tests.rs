@@ -1,0 +1,242 @@
+use std::thread;
+
+use jiff::tz::TimeZone;
+use proptest::prelude::*;
+use tollgate_config::document::{LimitMode, Period, Unit};
+
+use super::*;
+
+const START_UNIX_MS: u64 = 1_800_000_000_000;
+
+fn at(unix_ms: u64) -> Moment {
+    Moment {
+        unix_ms,
+        today: Today::at(&TimeZone::UTC, unix_ms),
+    }
+}
+
+fn limit(unit: Unit, amount: u64, window: Window) -> Limit {
+    Limit {
+        unit,
+        amount,
+        window,
+        mode: LimitMode::Enforce,
+    }
+}
+
+fn refilled(amount: u64, per_ms: u64, burst: u64) -> Limit {
+    limit(Unit::Requests, amount, Window::Refill { per_ms, burst })
+}
+
+fn monthly(amount: u64) -> Limit {
+    limit(Unit::Tokens, amount, Window::Calendar(Period::Month))
+}
+
+proptest! {
+    /// Whatever is asked when: in no span of time is more granted than the burst and what flows off in it, and who waits
+    /// as long as he is told gets it.
+    #[test]
+    fn a_bucket_never_grants_more_than_it_says(
+        amount in 1u64..5_000,
+        per_ms in prop::sample::select(vec![1u64, 7, 1_000, 60_000, 3_600_000]),
+        burst in 1u64..10_000,
+        asks in prop::collection::vec((0u64..5_000, 1u64..200, 0u64..200), 1..120),
+    ) {
+        let limit = refilled(amount, per_ms, burst);
+        let balances = Balances::in_memory(4);
+        let mut now = START_UNIX_MS;
+        let mut granted: Vec<(u64, u64)> = Vec::new();
+        for (pause, ask, used) in asks {
+            now += pause;
+            let taken = match take(&balances, (9, &limit), &at(now), ask) {
+                Ok(taken) => taken,
+                Err(Lacking { wait_ms: None }) => {
+                    prop_assert!(ask > burst);
+                    continue;
+                }
+                Err(Lacking { wait_ms: Some(wait_ms) }) => {
+                    now += wait_ms;
+                    take(&balances, (9, &limit), &at(now), ask).expect("it was told to wait so long")
+                }
+            };
+            let used = used.min(ask);
+            settle(&balances, (9, &limit), &at(now), taken, used);
+            granted.push((now, used));
+        }
+        for from in 0..granted.len() {
+            let mut sum = 0;
+            for &(until, units) in &granted[from..] {
+                sum += units;
+                let flowed = u128::from(until - granted[from].0) * u128::from(amount) / u128::from(per_ms);
+                prop_assert!(u128::from(sum) <= u128::from(burst) + flowed + 1, "{sum} in {} ms", until - granted[from].0);
+            }
+        }
+    }
+
+    /// What is left once everything is settled is the amount less what was used: nothing is stranded.
+    #[test]
+    fn what_is_settled_is_what_was_used(calls in prop::collection::vec((1u64..1_000, 0u64..1_500), 0..100)) {
+        let limit = monthly(30_000);
+        let balances = Balances::in_memory(4);
+        let now = at(START_UNIX_MS);
+        let mut taken = Vec::new();
+        let (mut reserved, mut total) = (0, 0);
+        for (ask, used) in calls {
+            match take(&balances, (9, &limit), &now, ask) {
+                Ok(held) => {
+                    reserved += ask;
+                    prop_assert!(reserved <= 30_000);
+                    taken.push((held, used));
+                    total += used;
+                }
+                Err(lacking) => {
+                    prop_assert!(reserved + ask > 30_000);
+                    prop_assert_eq!(lacking.wait_ms, Some(now.today.period(Period::Month).ends_unix_ms - START_UNIX_MS));
+                }
+            }
+        }
+        for (held, used) in taken {
+            settle(&balances, (9, &limit), &now, held, used);
+        }
+        prop_assert_eq!(level(&balances, (9, &limit), &now).used, total);
+    }
+}
+
+#[test]
+fn many_threads_are_granted_exactly_the_limit() {
+    for limit in [refilled(1, 3_600_000, 20_000), monthly(20_000)] {
+        let balances = Balances::in_memory(16);
+        let granted: u64 = thread::scope(|scope| {
+            let ask = || {
+                let now = at(START_UNIX_MS);
+                (0..10_000)
+                    .filter(|_| take(&balances, (3, &limit), &now, 1).is_ok())
+                    .count() as u64
+            };
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(ask)).collect();
+            threads.into_iter().map(|thread| thread.join().expect("it ends")).sum()
+        });
+        assert_eq!(granted, 20_000);
+        assert_eq!(level(&balances, (3, &limit), &at(START_UNIX_MS)).remaining(), 0);
+    }
+}
+
+#[test]
+fn many_threads_leave_what_they_used_and_calls_under_way_come_back() {
+    let (tokens, calls) = (monthly(1_000_000), limit(Unit::Concurrent, 3, Window::None));
+    let balances = Balances::in_memory(16);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let now = at(START_UNIX_MS);
+                let mut done = 0;
+                while done < 2_000 {
+                    let Ok(call) = take(&balances, (2, &calls), &now, 1) else {
+                        thread::yield_now();
+                        continue;
+                    };
+                    assert!(level(&balances, (2, &calls), &now).used <= 3);
+                    let held = take(&balances, (1, &tokens), &now, 100).expect("there is enough");
+                    settle(&balances, (1, &tokens), &now, held, 7);
+                    settle(&balances, (2, &calls), &now, call, 0);
+                    done += 1;
+                }
+            });
+        }
+    });
+    assert_eq!(level(&balances, (1, &tokens), &at(START_UNIX_MS)).used, 4 * 2_000 * 7);
+    assert_eq!(level(&balances, (2, &calls), &at(START_UNIX_MS)).used, 0);
+}
+
+#[test]
+fn a_period_begins_with_nothing_used_and_the_one_before_settles_where_it_was() {
+    let limit = monthly(100);
+    let balances = Balances::in_memory(4);
+    let now = at(START_UNIX_MS);
+    let next = at(now.today.period(Period::Month).ends_unix_ms);
+    let (kept, more) = (
+        take(&balances, (1, &limit), &now, 40).expect("there is enough"),
+        take(&balances, (1, &limit), &now, 60).expect("there is enough"),
+    );
+    assert!(take(&balances, (1, &limit), &now, 1).is_err());
+    assert_eq!(level(&balances, (1, &limit), &next).used, 0);
+    let all = take(&balances, (1, &limit), &next, 100).expect("a new month");
+    settle(&balances, (1, &limit), &next, kept, 0);
+    assert_eq!(
+        level(&balances, (1, &limit), &next).used,
+        100,
+        "what comes back is last month's"
+    );
+    settle(&balances, (1, &limit), &next, all, 10);
+    settle(&balances, (1, &limit), &next, more, 65);
+    assert_eq!(level(&balances, (1, &limit), &next).used, 10, "last month had it");
+    assert_eq!(
+        level(&balances, (1, &limit), &now).used,
+        65,
+        "a clock that is set back finds last month"
+    );
+    let third = at(next.today.period(Period::Month).ends_unix_ms);
+    assert_eq!(level(&balances, (1, &limit), &third).used, 0);
+    settle(&balances, (1, &limit), &third, Taken { amount: 5, ..more }, 8);
+    assert_eq!(
+        level(&balances, (1, &limit), &third).used,
+        3,
+        "of a month that is gone: what went beyond counts now"
+    );
+}
+
+#[test]
+fn debt_refuses_until_it_has_flowed_off() {
+    let limit = refilled(10, 1_000, 100);
+    let balances = Balances::in_memory(4);
+    let held = take(&balances, (1, &limit), &at(START_UNIX_MS), 50).expect("there is enough");
+    settle(&balances, (1, &limit), &at(START_UNIX_MS), held, 300);
+    let refused = take(&balances, (1, &limit), &at(START_UNIX_MS), 1).expect_err("200 too many were used");
+    assert_eq!(refused.wait_ms, Some(20_100));
+    assert!(take(&balances, (1, &limit), &at(START_UNIX_MS + 20_100), 1).is_ok());
+}
+
+#[test]
+fn a_change_of_the_amount_keeps_what_was_used() {
+    let balances = Balances::in_memory(4);
+    let now = at(START_UNIX_MS);
+    take(&balances, (1, &monthly(100)), &now, 80).expect("there is enough");
+    assert_eq!(level(&balances, (1, &monthly(200)), &now).remaining(), 120);
+    assert!(take(&balances, (1, &monthly(50)), &now, 1).is_err());
+    take(&balances, (2, &refilled(10, 1_000, 10)), &now, 10).expect("there is enough");
+    assert_eq!(level(&balances, (2, &refilled(10, 1_000, 30)), &now).remaining(), 20);
+}
+
+#[test]
+fn a_clock_that_is_set_back_grants_nothing_twice() {
+    let limit = refilled(10, 1_000, 10);
+    let balances = Balances::in_memory(4);
+    take(&balances, (1, &limit), &at(START_UNIX_MS), 10).expect("there is enough");
+    for back in [1, 500, 86_400_000] {
+        assert!(
+            take(&balances, (1, &limit), &at(START_UNIX_MS - back), 1).is_err(),
+            "{back} ms"
+        );
+    }
+    assert!(
+        take(&balances, (1, &limit), &at(START_UNIX_MS - 86_400_000 + 1_000), 10).is_ok(),
+        "and flows on from there"
+    );
+}
+
+#[test]
+fn what_was_used_outlives_the_process_and_what_was_under_way_does_not() {
+    let cells: &'static [Cell] = Vec::leak((0..9).map(|_| Cell::default()).collect());
+    let (tokens, calls) = (monthly(100), limit(Unit::Concurrent, 2, Window::None));
+    let now = at(START_UNIX_MS);
+    let first = Balances::lent(cells).expect("new memory");
+    take(&first, (1, &tokens), &now, 30).expect("there is enough");
+    take(&first, (2, &calls), &now, 2).expect("there is enough");
+    assert!(take(&first, (2, &calls), &now, 1).is_err());
+    let second = Balances::lent(cells).expect("the same memory");
+    assert_eq!(level(&second, (1, &tokens), &now).used, 30);
+    assert!(take(&second, (2, &calls), &now, 2).is_ok());
+    let strange: &'static [Cell] = Vec::leak(vec![Cell::default(), Cell::default()]);
+    Balances::lent(strange).expect("new memory");
+    assert!(Balances::lent(&[]).is_err());
+}

@@ -1,0 +1,367 @@
+//! A call's way through its limits: all of them admit it or none is touched, and what it really used replaces what was
+//! reserved, however it ends.
+
+use tollgate_config::{
+    document::{LimitMode, Unit, Window},
+    money::NanoUsd,
+    prices::{Counts, ServiceTier},
+};
+use tollgate_wire::http1::write;
+
+use super::{
+    Level, Rules, Scope,
+    bucket::{self, Lacking, Moment, Taken},
+};
+use crate::{
+    exchange::{Exchange, Io, Pinned},
+    failure::Kind,
+    names::header,
+    record::Outcome,
+    routing::reckoning::{self, BYTES_A_TOKEN, Like, USUAL_OUTPUT_TOKENS},
+    surface::Operation,
+};
+
+/// What a call holds of its limits.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    taken: Vec<Reserved>,
+    /// The model whose limits it went through: another may take over.
+    route: Option<usize>,
+    /// The tightest of requests and of tokens, as they stood then: what headers tell.
+    requests: Option<Level>,
+    tokens: Option<Level>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Reserved {
+    scope: Scope,
+    rule: u8,
+    taken: Taken,
+}
+
+impl Held {
+    pub fn clear(&mut self) {
+        let mut taken = std::mem::take(&mut self.taken);
+        taken.clear();
+        *self = Self {
+            taken,
+            ..Self::default()
+        };
+    }
+}
+
+/// Which limit refused a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limited {
+    pub scope: Scope,
+    pub name: Box<str>,
+    pub unit: Unit,
+    pub amount: u64,
+    pub window: Window,
+    /// Until the call may pass; `None`: it never will, or nobody knows.
+    pub wait_ms: Option<u64>,
+}
+
+impl Limited {
+    /// Used up until a calendar period ends: to try again in a while is of no use.
+    pub fn is_quota(&self) -> bool {
+        matches!(self.window, Window::Calendar(_)) || self.unit == Unit::Budget
+    }
+
+    pub fn may_retry(&self) -> bool {
+        !self.is_quota() && (self.wait_ms.is_some() || self.unit == Unit::Concurrent)
+    }
+
+    /// What to say of when to come back.
+    pub fn retry_after_ms(&self) -> Option<u64> {
+        const SOON_MS: u64 = 1_000;
+        match self.unit {
+            Unit::Concurrent => Some(SOON_MS),
+            _ => self.wait_ms,
+        }
+    }
+}
+
+impl Limited {
+    pub fn words(&self) -> String {
+        let whose = match self.scope {
+            Scope::Organization => "All calls together".to_owned(),
+            scope => format!("The {} '{}'", scope.name(), self.name),
+        };
+        let what = match self.unit {
+            Unit::Requests => format!("{} requests", self.amount),
+            Unit::Tokens => format!("{} tokens", self.amount),
+            Unit::InputTokens => format!("{} input tokens", self.amount),
+            Unit::OutputTokens => format!("{} output tokens", self.amount),
+            Unit::Concurrent => format!("{} calls at once", self.amount),
+            Unit::Budget => format!("{} USD", NanoUsd(self.amount)),
+        };
+        let per = match self.window {
+            Window::None => String::new(),
+            Window::Refill { per_ms, .. } => format!(" per {}", duration(per_ms)),
+            Window::Calendar(period) => format!(" per {}", period.name()),
+        };
+        let then = match (self.is_quota(), self.retry_after_ms()) {
+            (true, Some(ms)) => format!(
+                "what is left does not suffice until the {} ends, in {}",
+                self.period(),
+                duration(ms)
+            ),
+            (_, None) => "this call is larger than that".to_owned(),
+            (false, Some(ms)) => format!("try again in {}", duration(ms)),
+        };
+        format!("{whose} may use {what}{per}: {then}.")
+    }
+
+    fn period(&self) -> &'static str {
+        match self.window {
+            Window::Calendar(period) => period.name(),
+            Window::Refill { .. } | Window::None => "period",
+        }
+    }
+}
+
+/// What a call is expected to use.
+struct Expected {
+    input: u64,
+    output: u64,
+    nanos: u64,
+}
+
+impl Expected {
+    /// At least one: what is used up admits nothing, however small.
+    fn of(&self, unit: Unit) -> u64 {
+        match unit {
+            Unit::Requests | Unit::Concurrent => 1,
+            Unit::Tokens => self.input.saturating_add(self.output).max(1),
+            Unit::InputTokens => self.input.max(1),
+            Unit::OutputTokens => self.output.max(1),
+            Unit::Budget => self.nanos.max(1),
+        }
+    }
+}
+
+/// By `Scope::ALL`.
+fn scopes<'p>(pinned: &'p Pinned, exchange: &Exchange, route: Option<usize>) -> [Option<&'p Rules>; 5] {
+    let key = exchange.facts.key.map(|key| pinned.keys.entry(key));
+    [
+        pinned.snapshot.organization.as_deref(),
+        key.and_then(|key| key.limits.team.as_deref()),
+        key.and_then(|key| key.limits.user.as_deref()),
+        key.and_then(|key| key.limits.own.as_deref()),
+        route.and_then(|route| pinned.snapshot.routes.get(route)?.limits.as_deref()),
+    ]
+}
+
+/// Reserves what the call is expected to use, everywhere or nowhere.
+pub(crate) fn reserve(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<(), Kind> {
+    let pinned = exchange.pin();
+    let route = exchange.facts.model.as_ref().map(|found| found.model.0 as usize);
+    let scopes = scopes(&pinned, exchange, route);
+    if scopes.iter().all(Option::is_none) {
+        return Ok(());
+    }
+    exchange.held.route = route;
+    let expected = expect(exchange, io, &scopes);
+    let now = io.local.limits.now(&pinned.snapshot, io.unix_ms);
+    let balances = std::sync::Arc::clone(&io.local.limits.balances);
+    let mut refused: Option<Limited> = None;
+    for rules in scopes.iter().flatten() {
+        for (index, rule) in rules.all.iter().enumerate() {
+            let amount = expected.of(rule.limit.unit);
+            let named = (rule.id, &rule.limit);
+            let taken = match rule.limit.mode {
+                LimitMode::Enforce => bucket::take(&balances, named, &now, amount),
+                LimitMode::Shadow => match bucket::note(&balances, named, &now, amount) {
+                    Some(taken) => Ok(taken),
+                    None => continue,
+                },
+            };
+            match taken {
+                Ok(taken) => exchange.held.taken.push(Reserved {
+                    scope: rules.scope,
+                    rule: index as u8,
+                    taken,
+                }),
+                Err(lacking) => longest(&mut refused, rules, index, lacking),
+            }
+        }
+    }
+    tell(exchange, &scopes, |rule| {
+        bucket::level(&balances, (rule.id, &rule.limit), &now)
+    });
+    let Some(limited) = refused else { return Ok(()) };
+    release(exchange, io);
+    Err(Kind::Limited(Box::new(limited)))
+}
+
+/// The limit that is in the way longest is the one to be told: who waits for another only comes back to be refused.
+fn longest(refused: &mut Option<Limited>, rules: &Rules, index: usize, lacking: Lacking) {
+    let Some(rule) = rules.all.get(index) else { return };
+    let new = Limited {
+        scope: rules.scope,
+        name: rules.name.clone(),
+        unit: rule.limit.unit,
+        amount: rule.limit.amount,
+        window: rule.limit.window,
+        wait_ms: lacking.wait_ms,
+    };
+    let length = |limited: &Limited| match limited.may_retry() {
+        true => limited.retry_after_ms().unwrap_or(0),
+        false => u64::MAX,
+    };
+    if refused.as_ref().is_none_or(|old| length(old) < length(&new)) {
+        *refused = Some(new);
+    }
+}
+
+fn tell(exchange: &mut Exchange, scopes: &[Option<&Rules>; 5], level: impl Fn(&super::rules::Rule) -> Level) {
+    let tightest = |unit| {
+        let levels = scopes.iter().flatten().filter_map(|rules| rules.tightest(unit, &level));
+        levels.min_by_key(Level::remaining)
+    };
+    exchange.held.requests = tightest(Unit::Requests);
+    exchange.held.tokens = tightest(Unit::Tokens);
+}
+
+fn expect(exchange: &Exchange, io: &Io<'_>, scopes: &[Option<&Rules>; 5]) -> Expected {
+    let counts = |unit: Unit| !matches!(unit, Unit::Requests | Unit::Concurrent);
+    let mut rules = scopes.iter().flatten().flat_map(|rules| &rules.all);
+    let route = exchange.held.route;
+    let (true, Some(route)) = (rules.any(|rule| counts(rule.limit.unit)), route) else {
+        return Expected {
+            input: 0,
+            output: 0,
+            nanos: 0,
+        };
+    };
+    let pinned = exchange.pin();
+    let body = exchange.admitted.body(io.body);
+    let route = &pinned.snapshot.routes[route];
+    let input = body.len().div_ceil(BYTES_A_TOKEN) as u64;
+    let output = match exchange.facts.surface.operation {
+        Operation::Chat => output_tokens(exchange, io, body, route.slot),
+        _ => 0,
+    };
+    let used = Counts {
+        input,
+        output,
+        requests: 1,
+        ..Counts::default()
+    };
+    // The dearest: which of them it will be is not known yet.
+    let prices = route
+        .targets
+        .iter()
+        .filter_map(|target| target.priced.at(io.unix_ms / 1_000));
+    let nanos = prices
+        .map(|price| price.cost(&used, ServiceTier::Standard).to_nanos().0)
+        .max();
+    Expected {
+        input,
+        output,
+        nanos: nanos.unwrap_or(0),
+    }
+}
+
+/// What the call bounds its answer to, else what answers of the model had lately.
+fn output_tokens(exchange: &Exchange, io: &Io<'_>, body: &[u8], slot: u32) -> u64 {
+    debug_assert!(exchange.facts.model.is_some(), "a chat has a model");
+    let learned = || {
+        let model = io.local.routing.look_at_model(slot)?;
+        model.lengths.as_ref()?.expected(Like::of(body.len(), None))
+    };
+    reckoning::bound_of(body)
+        .or_else(learned)
+        .unwrap_or(USUAL_OUTPUT_TOKENS)
+}
+
+/// Gives everything back: the call was not made.
+fn release(exchange: &mut Exchange, io: &mut Io<'_>) {
+    replace(exchange, io, |_, _| 0);
+}
+
+/// The call is over, however it ended.
+pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>) {
+    if exchange.held.taken.is_empty() {
+        return;
+    }
+    let facts = &exchange.facts;
+    let usage = facts.usage;
+    let answered = (200..300).contains(&facts.status);
+    // Nobody said what an answer that broke had used: what was reserved for it counts.
+    let unknown =
+        usage.is_none() && answered && facts.outcome != Outcome::Complete && facts.surface.operation == Operation::Chat;
+    let asked = exchange.call.tried > 0;
+    let cost = facts.cost.map_or(0, |cost| cost.usd.to_nanos().0);
+    let (input, output) = usage.map_or((0, 0), |usage| (usage.all_input(), usage.all_output()));
+    replace(exchange, io, |unit, reserved| match unit {
+        Unit::Requests => u64::from(asked),
+        Unit::Concurrent => 0,
+        _ if unknown => reserved,
+        Unit::Tokens => input.saturating_add(output),
+        Unit::InputTokens => input,
+        Unit::OutputTokens => output,
+        Unit::Budget => cost,
+    });
+}
+
+fn replace(exchange: &mut Exchange, io: &mut Io<'_>, used: impl Fn(Unit, u64) -> u64) {
+    let mut taken = std::mem::take(&mut exchange.held.taken);
+    let pinned = exchange.pin();
+    let scopes = scopes(&pinned, exchange, exchange.held.route);
+    let now: Moment = io.local.limits.now(&pinned.snapshot, io.unix_ms);
+    for reserved in taken.drain(..) {
+        let rules = scopes[reserved.scope as usize];
+        let Some(rule) = rules.and_then(|rules| rules.all.get(usize::from(reserved.rule))) else {
+            continue;
+        };
+        let used = used(rule.limit.unit, reserved.taken.amount);
+        bucket::settle(
+            &io.local.limits.balances,
+            (rule.id, &rule.limit),
+            &now,
+            reserved.taken,
+            used,
+        );
+    }
+    exchange.held.taken = taken;
+}
+
+/// Appends `x-ratelimit-…`, where requests or tokens are limited.
+pub(crate) fn write_lines(exchange: &Exchange, out: &mut Vec<u8>) {
+    let of_requests = [
+        header::LIMIT_REQUESTS,
+        header::REMAINING_REQUESTS,
+        header::RESET_REQUESTS,
+    ];
+    let of_tokens = [header::LIMIT_TOKENS, header::REMAINING_TOKENS, header::RESET_TOKENS];
+    for (level, names) in [(exchange.held.requests, of_requests), (exchange.held.tokens, of_tokens)] {
+        let Some(level) = level else { continue };
+        write::header_u64(out, names[0], level.limit);
+        write::header_u64(out, names[1], level.remaining());
+        write::header(out, names[2], duration(level.reset_ms).as_bytes());
+    }
+}
+
+/// Appends when to come back, as SDKs read it: `retry-after-ms` before `retry-after`, and whether to try again at all.
+pub(crate) fn write_refusal(limited: &Limited, out: &mut Vec<u8>) {
+    if let Some(ms) = limited.retry_after_ms() {
+        write::header_u64(out, header::RETRY_AFTER, ms.div_ceil(1_000).max(1));
+        write::header_u64(out, header::RETRY_AFTER_MS, ms);
+    }
+    if !limited.may_retry() {
+        write::header(out, header::SHOULD_RETRY, b"false");
+    }
+}
+
+/// `120ms`, `1s`, `6m0s`, as OpenAI writes it. Source: OpenAI, "Rate limits", headers.
+fn duration(ms: u64) -> String {
+    let seconds = ms / 1_000;
+    match (ms, seconds / 3_600, seconds / 60 % 60, seconds % 60) {
+        (..1_000, ..) => format!("{ms}ms"),
+        (_, 0, 0, seconds) => format!("{seconds}s"),
+        (_, 0, minutes, seconds) => format!("{minutes}m{seconds}s"),
+        (_, hours, minutes, seconds) => format!("{hours}h{minutes}m{seconds}s"),
+    }
+}

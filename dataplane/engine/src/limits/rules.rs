@@ -1,0 +1,127 @@
+//! Whose limits there are: compiled lists by scope, each limit with the number that its balance is found by.
+
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use tollgate_config::document::{Limit, LimitMode, Unit, Window};
+
+use super::{Balances, Level, bucket, calendar::Today};
+use crate::{Snapshot, identity::KeyTable};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Organization,
+    Team,
+    User,
+    Key,
+    Model,
+}
+
+impl Scope {
+    pub const ALL: [Self; 5] = [Self::Organization, Self::Team, Self::User, Self::Key, Self::Model];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Organization => "organization",
+            Self::Team => "team",
+            Self::User => "user",
+            Self::Key => "key",
+            Self::Model => "model",
+        }
+    }
+}
+
+/// The limits of one key, team, ….
+#[derive(Debug)]
+pub(crate) struct Rules {
+    pub scope: Scope,
+    pub name: Box<str>,
+    pub all: Box<[Rule]>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Rule {
+    /// Made from the scope, its name, the unit and the period: it outlives revisions, restarts, and a change of the amount.
+    pub id: u64,
+    pub limit: Limit,
+}
+
+impl Rules {
+    /// `None`: nothing is limited.
+    pub fn new(scope: Scope, name: &str, limits: &[Limit]) -> Option<Arc<Self>> {
+        let rule = |limit: &Limit| Rule {
+            id: number(scope, name, limit),
+            limit: *limit,
+        };
+        (!limits.is_empty()).then(|| {
+            Arc::new(Self {
+                scope,
+                name: name.into(),
+                all: limits.iter().map(rule).collect(),
+            })
+        })
+    }
+
+    fn enforced(&self) -> impl Iterator<Item = &Rule> {
+        self.all.iter().filter(|rule| rule.limit.mode == LimitMode::Enforce)
+    }
+
+    /// The tightest of those enforced that count this unit.
+    pub fn tightest(&self, unit: Unit, level: impl Fn(&Rule) -> Level) -> Option<Level> {
+        let levels = self.enforced().filter(|rule| rule.limit.unit == unit).map(level);
+        levels.min_by_key(Level::remaining)
+    }
+}
+
+/// 64 bits of SHA-256: among a million limits two are alike once in some thirty million times.
+fn number(scope: Scope, name: &str, limit: &Limit) -> u64 {
+    let period = match limit.window {
+        Window::None => String::new(),
+        Window::Refill { per_ms, .. } => format!("{per_ms}ms"),
+        Window::Calendar(period) => period.name().to_owned(),
+    };
+    let text = format!("{}\n{name}\n{}\n{period}", scope.name(), limit.unit.name());
+    let digest = Sha256::digest(text);
+    let number = digest[..8].iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
+    // Zero is nobody's.
+    number.max(1)
+}
+
+/// A limit and how it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    pub scope: Scope,
+    pub name: String,
+    pub limit: Limit,
+    pub level: Level,
+}
+
+/// All limits of a scope, or of one name in it, as they stand now. Keys have those of the document.
+pub fn report(
+    (snapshot, keys): (&Snapshot, &KeyTable),
+    balances: &Balances,
+    unix_ms: u64,
+    wanted: impl Fn(Scope, &str) -> bool,
+) -> Vec<Report> {
+    let now = bucket::Moment {
+        unix_ms,
+        today: Today::at(&snapshot.zone, unix_ms),
+    };
+    let of_models = snapshot.routes.iter().filter_map(|route| route.limits.as_deref());
+    let all = snapshot
+        .organization
+        .as_deref()
+        .into_iter()
+        .chain(keys.rules())
+        .chain(of_models);
+    let wanted = all.filter(|rules| wanted(rules.scope, &rules.name));
+    let reports = wanted.flat_map(|rules| {
+        rules.all.iter().map(|rule| Report {
+            scope: rules.scope,
+            name: rules.name.to_string(),
+            limit: rule.limit,
+            level: bucket::level(balances, (rule.id, &rule.limit), &now),
+        })
+    });
+    reports.collect()
+}

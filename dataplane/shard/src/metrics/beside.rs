@@ -1,0 +1,169 @@
+//! What a shard counts of things beside calls: second targets that were asked, copies, and looks at providers.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use hashbrown::HashMap;
+use tollgate_engine::record::{AttemptOutcome, HedgeOutcome, Hedged, Outcome, Record};
+
+use super::{
+    Latency, ShardMetrics, Totals,
+    labels::LabelId,
+    names,
+    text::{Page, SLOW_BOUNDS_NS},
+};
+
+/// How asking a second target ends, in the order its counters lie.
+const HEDGES: [(HedgeOutcome, &str); 4] = [
+    (HedgeOutcome::Won, "won"),
+    (HedgeOutcome::Lost, "lost"),
+    (HedgeOutcome::Failed, "failed"),
+    (HedgeOutcome::OverBudget, "over_budget"),
+];
+/// The same of copies and of looks.
+const SHADOWS: [&str; 3] = ["ok", "failed", "dropped"];
+const CHECKS: [&str; 2] = ["well", "ill"];
+
+/// Calls of a model that were hedged, by how that ended.
+pub type HedgeCounts = [u64; HEDGES.len()];
+
+/// What became of the copy of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shadowed {
+    Ok,
+    Failed,
+    /// Too many were under way.
+    Dropped,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Beside {
+    hedges: HashMap<LabelId, HedgeCounts>,
+    /// Of these, those that the control thread was told of.
+    told: HashMap<LabelId, HedgeCounts>,
+    shadows: HashMap<LabelId, [u64; SHADOWS.len()]>,
+    /// Made when the first copy ends: most shards see none.
+    shadow_latency: Option<Box<Latency>>,
+    checks: HashMap<LabelId, [u64; CHECKS.len()]>,
+}
+
+/// The same of all shards, by name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct BesideTotals {
+    hedges: BTreeMap<Arc<str>, HedgeCounts>,
+    shadows: BTreeMap<Arc<str>, [u64; SHADOWS.len()]>,
+    shadow_latency: Option<Box<Latency>>,
+    checks: BTreeMap<Arc<str>, [u64; CHECKS.len()]>,
+}
+
+impl ShardMetrics {
+    /// Of a call of this model, which one says.
+    pub(super) fn hedged(&mut self, model: LabelId, hedged: &Hedged<'_>) {
+        let at = HEDGES.iter().position(|(known, _)| *known == hedged.outcome);
+        self.beside.hedges.entry(model).or_default()[at.unwrap_or(0)] += 1;
+    }
+
+    /// What was counted of hedges since this was asked last, by model.
+    pub fn hedges_to_tell(&mut self) -> Vec<(String, HedgeCounts)> {
+        let mut news = Vec::new();
+        for (&model, counts) in &self.beside.hedges {
+            let told = self.beside.told.entry(model).or_default();
+            if told == counts {
+                continue;
+            }
+            let mut new = *counts;
+            new.iter_mut().zip(told.iter()).for_each(|(new, told)| *new -= told);
+            *told = *counts;
+            news.push((self.models.name(model).to_string(), new));
+        }
+        news
+    }
+
+    /// Counts the copy of a call that has ended: what it used, and apart from calls how it went.
+    pub(super) fn observe_shadow(
+        &mut self,
+        record: &Record<'_>,
+        attempts: impl Iterator<Item = (usize, AttemptOutcome)>,
+    ) {
+        let well = record.outcome == Outcome::Complete && record.status < 400;
+        let (model, provider, table) = self.labels_of(record);
+        self.count_use(record, model, provider);
+        self.count_attempts(attempts, provider, table);
+        self.shadowed(model, if well { Shadowed::Ok } else { Shadowed::Failed });
+        let latency = self.beside.shadow_latency.get_or_insert_default();
+        latency.record(record.total_ns);
+    }
+
+    /// A call's copy was not made.
+    pub fn shadow_dropped(&mut self, model: &str) {
+        let model = self.models.id(model);
+        self.shadowed(model, Shadowed::Dropped);
+    }
+
+    fn shadowed(&mut self, model: LabelId, what: Shadowed) {
+        self.beside.shadows.entry(model).or_default()[what as usize] += 1;
+    }
+
+    pub fn checked(&mut self, provider: &str, well: bool) {
+        let provider = self.providers.id(provider);
+        self.beside.checks.entry(provider).or_default()[usize::from(!well)] += 1;
+    }
+}
+
+impl BesideTotals {
+    pub fn add(&mut self, shard: &ShardMetrics) {
+        let beside = &shard.beside;
+        for (model, counts) in &beside.hedges {
+            add(
+                self.hedges.entry(shard.models.name(*model).clone()).or_default(),
+                counts,
+            );
+        }
+        for (model, counts) in &beside.shadows {
+            add(
+                self.shadows.entry(shard.models.name(*model).clone()).or_default(),
+                counts,
+            );
+        }
+        for (provider, counts) in &beside.checks {
+            let name = shard.providers.name(*provider).clone();
+            add(self.checks.entry(name).or_default(), counts);
+        }
+        if let Some(latency) = &beside.shadow_latency {
+            self.shadow_latency.get_or_insert_default().add(latency);
+        }
+    }
+}
+
+fn add<const N: usize>(sums: &mut [u64; N], counts: &[u64; N]) {
+    sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+}
+
+impl Page {
+    pub(super) fn beside(&mut self, totals: &Totals) {
+        let beside = &totals.beside;
+        let words = HEDGES.map(|(_, word)| word);
+        self.outcomes(names::HEDGES, "model", &beside.hedges, &words);
+        self.outcomes(names::SHADOWS, "model", &beside.shadows, &SHADOWS);
+        self.histogram(
+            names::SHADOW_DURATION,
+            beside.shadow_latency.as_deref().unwrap_or(&Latency::default()),
+            &SLOW_BOUNDS_NS,
+        );
+        self.outcomes(names::CHECKS, "provider", &beside.checks, &CHECKS);
+    }
+
+    fn outcomes<const N: usize>(
+        &mut self,
+        family: names::Family,
+        label: &str,
+        all: &BTreeMap<Arc<str>, [u64; N]>,
+        words: &[&str; N],
+    ) {
+        self.head(family);
+        for (name, counts) in all {
+            for (word, count) in words.iter().zip(counts).filter(|(_, count)| **count > 0) {
+                self.sample(family.name, &[(label, name), ("outcome", word)], count);
+            }
+        }
+    }
+}

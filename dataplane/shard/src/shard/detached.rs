@@ -1,0 +1,210 @@
+//! Exchanges without a client: copies of calls, and looks at providers. The shard begins and feeds them itself; what they
+//! would say to a client goes nowhere.
+
+use tollgate_engine::{Action, Input, Outputs, Piece, Tick};
+
+use super::{Shard, Timer, drive::Followup, slab::Id};
+use crate::{downstream::Active, upstream::Whose};
+
+/// Copies of calls under way, of one shard; what comes beyond that is dropped and counted.
+const MAX_SHADOWS: usize = 128;
+/// Bytes of requests that copies hold, of one shard.
+const MAX_SHADOW_BYTES: usize = 64 * 1024 * 1024;
+/// Looks at providers under way.
+const MAX_CHECKS: usize = 64;
+
+pub struct Detached {
+    pub active: Option<Box<Active>>,
+    purpose: Purpose,
+    /// Of its request.
+    bytes: usize,
+    /// When the wheel will look at it next.
+    armed_at: Option<Tick>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Shadow,
+    /// The place of a provider among those that are looked at, in the list of that generation.
+    Check {
+        generation: u32,
+        place: usize,
+    },
+}
+
+impl Shard {
+    /// Makes a copy of a call that was sent. It is begun behind all that this turn owes to clients.
+    pub fn copy_call(&mut self, of: &Active, model: u32) {
+        let bytes = of.input.len() + of.decoded.len();
+        let shadows = || self.detached.iter().filter(|one| one.purpose == Purpose::Shadow);
+        let held: usize = shadows().map(|one| one.bytes).sum();
+        if shadows().count() >= MAX_SHADOWS || held + bytes > MAX_SHADOW_BYTES {
+            let pinned = of.exchange.pinned();
+            let models = pinned.map(|pinned| &pinned.snapshot.document.models);
+            if let Some((name, _)) = models.and_then(|models| models.get(model as usize)) {
+                self.metrics.shadow_dropped(name);
+            }
+            return;
+        }
+        let now = self.clock.now();
+        let mut active = self.spare_actives.pop().unwrap_or_default();
+        if !active.exchange.begin_shadow(&of.exchange, model, now) {
+            return self.deactivate(active);
+        }
+        active.head.clone_from(&of.head);
+        // The body is not copied: both hold it.
+        active.input = std::rc::Rc::clone(&of.input);
+        active.decoded = std::rc::Rc::clone(&of.decoded);
+        (active.request_len, active.body_whole) = (of.request_len, true);
+        (active.client, active.started) = (of.client, now);
+        let id = self.insert_detached(active, Purpose::Shadow, bytes);
+        self.detached_due.push(id);
+    }
+
+    /// Begins a look at a provider; `active` has its request and an exchange that was begun for it.
+    pub fn begin_look(&mut self, active: Box<Active>, purpose: Purpose) {
+        let looks = self.detached.iter().filter(|one| one.purpose != Purpose::Shadow);
+        if looks.count() >= MAX_CHECKS {
+            return self.deactivate(active);
+        }
+        let id = self.insert_detached(active, purpose, 0);
+        self.drive_detached(id, Input::Body);
+    }
+
+    fn insert_detached(&mut self, active: Box<Active>, purpose: Purpose, bytes: usize) -> Id {
+        self.detached.insert(Detached {
+            active: Some(active),
+            purpose,
+            bytes,
+            armed_at: None,
+        })
+    }
+
+    /// Begins the copies that were made in this turn.
+    pub fn begin_copies(&mut self) {
+        while let Some(id) = self.detached_due.pop() {
+            self.drive_detached(id, Input::Body);
+        }
+    }
+
+    /// Feeds an exchange and does what it asks.
+    pub fn drive_detached(&mut self, id: Id, input: Input<'_>) {
+        let Some(mut active) = self.detached.get_mut(id).and_then(|one| one.active.take()) else {
+            return;
+        };
+        let mut goes = self.step_detached(id, &mut active, input);
+        while goes {
+            let Some(followup) = self.followups.pop_front() else {
+                break;
+            };
+            goes = self.step_detached(id, &mut active, followup.input());
+        }
+        self.followups.clear();
+        if !goes {
+            self.drop_attempts(&mut active);
+            self.deactivate(active);
+            self.detached.remove(id);
+            return;
+        }
+        if let Some(one) = self.detached.get_mut(id) {
+            one.active = Some(active);
+            self.arm_detached(id);
+        }
+    }
+
+    /// False when the exchange is over.
+    fn step_detached(&mut self, id: Id, active: &mut Active, input: Input<'_>) -> bool {
+        let mut out = std::mem::take(&mut self.out);
+        out.clear();
+        let goes = match self.feed(active, input, &mut out) {
+            Ok(()) => {
+                if let (Some(pinned), false) = (active.exchange.pinned(), out.changes.is_empty()) {
+                    self.tell_changes(pinned, &out.changes);
+                }
+                self.perform_detached(id, active, &out)
+            }
+            Err(()) => {
+                self.metrics.panicked();
+                false
+            }
+        };
+        self.out = out;
+        goes
+    }
+
+    fn perform_detached(&mut self, id: Id, active: &mut Active, out: &Outputs) -> bool {
+        for action in &out.actions {
+            match action {
+                Action::Dial {
+                    attempt,
+                    endpoint,
+                    fresh,
+                } => self.dial(Whose::Detached(id), active, *attempt, endpoint.0, *fresh),
+                Action::SendUp {
+                    attempt,
+                    lines,
+                    pieces,
+                    rest,
+                } => {
+                    let lines = &out.arena[lines.start as usize..lines.end as usize];
+                    let pieces: &[Piece] = &out.pieces[pieces.start as usize..pieces.end as usize];
+                    self.send_up(active, (*attempt, *rest), lines, pieces, &out.arena);
+                }
+                Action::Abandon { attempt } => self.abandon(active, *attempt),
+                Action::Leave { attempt } => self.leave(active, *attempt),
+                Action::RenewToken { id } => self.setup.tokens.refused(*id),
+                // Its body is whole and here.
+                Action::ReadBody { .. } | Action::ReadPart { .. } => self.followups.push_back(Followup::Body),
+                // Nobody listens; and what is copied is not copied again.
+                Action::Head { .. } | Action::Body { .. } | Action::Shadow { .. } => {}
+                // Of bodies that pass, and those are not copied.
+                Action::PassUp { .. } | Action::EndUp { .. } => {}
+                Action::Settle => self.settle_detached(id, active),
+                Action::End | Action::Cut => return false,
+            }
+        }
+        true
+    }
+
+    fn settle_detached(&mut self, id: Id, active: &mut Active) {
+        match self.detached.get(id).map(|one| one.purpose) {
+            Some(Purpose::Shadow) => self.settle(active),
+            Some(Purpose::Check { generation, place }) => self.looked(active, generation, place),
+            None => {}
+        }
+    }
+
+    /// After a panic: what it was for is lost.
+    pub fn drop_detached(&mut self, id: Id) {
+        let Some(mut one) = self.detached.remove(id) else {
+            return;
+        };
+        if let Some(mut active) = one.active.take() {
+            self.drop_attempts(&mut active);
+            self.deactivate(active);
+        }
+    }
+
+    fn arm_detached(&mut self, id: Id) {
+        let Some(one) = self.detached.get_mut(id) else { return };
+        let due = one.active.as_deref().and_then(|active| active.exchange.deadline());
+        let Some(due) = due else { return };
+        if one.armed_at.is_none_or(|armed| armed > due) {
+            one.armed_at = Some(due);
+            self.wheel.arm(due, Timer::Detached(id));
+        }
+    }
+
+    pub fn detached_timer(&mut self, id: Id, now: Tick) {
+        let Some(one) = self.detached.get_mut(id) else { return };
+        if one.armed_at.is_some_and(|armed| armed > now) {
+            return; // a newer entry replaced this one
+        }
+        one.armed_at = None;
+        let due = one.active.as_deref().and_then(|active| active.exchange.deadline());
+        match due {
+            Some(due) if due <= now => self.drive_detached(id, Input::Timer),
+            _ => self.arm_detached(id),
+        }
+    }
+}
