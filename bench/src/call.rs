@@ -49,6 +49,12 @@ impl Call {
         Self::buffered(key).asking(key, br#"{"model":"any/gpt-5.4-mini","temperature":0.2,"messages":["#)
     }
 
+    /// The same to a model of twenty targets that are chosen among by a strategy.
+    pub fn to_one_of_twenty(key: usize, strategy: &str) -> Self {
+        let before = format!(r#"{{"model":"twenty/{strategy}","temperature":0.2,"messages":["#);
+        Self::buffered(key).asking(key, before.as_bytes())
+    }
+
     fn asking(self, key: usize, before: &[u8]) -> Self {
         let body = question(before);
         Self {

@@ -53,6 +53,16 @@ impl Gateway {
     }
 }
 
+/// Models of twenty targets, by what is said of them.
+const OF_TWENTY: [(&str, &str); 6] = [
+    ("priority", r#""strategy": "priority""#),
+    ("weighted", r#""strategy": "weighted""#),
+    ("least_latency", r#""strategy": "least_latency""#),
+    ("least_busy", r#""strategy": "least_busy""#),
+    ("lowest_cost", r#""strategy": "lowest_cost""#),
+    ("drawn", r#""strategy": "weighted", "affinity": "prefix""#),
+];
+
 /// The model `smart`, `more_models` others, and the known keys.
 pub(crate) fn document(more_models: usize) -> Document {
     let mut text = r#"{
@@ -64,6 +74,24 @@ pub(crate) fn document(more_models: usize) -> Document {
         "priced": { "targets": [ { "provider": "priced", "model": "gpt-5.4-mini" } ] },
         "any/*": { "targets": [ { "provider": "priced", "model": "*" } ] }"#
         .to_owned();
+    for (name, choosing) in OF_TWENTY {
+        write_to(
+            &mut text,
+            format_args!(r#", "twenty/{name}": {{ {choosing}, "targets": [ "#),
+        );
+        for number in 0..20 {
+            let comma = if number == 0 { "" } else { ", " };
+            let target = r#""provider": "priced", "like": "gpt-5.4-mini""#;
+            write_to(
+                &mut text,
+                format_args!(
+                    r#"{comma}{{ {target}, "model": "deployment-{number}", "weight": {} }}"#,
+                    number + 1
+                ),
+            );
+        }
+        text.push_str(" ] }");
+    }
     for number in 0..more_models {
         write_to(
             &mut text,
@@ -76,7 +104,7 @@ pub(crate) fn document(more_models: usize) -> Document {
         write_to(
             &mut text,
             format_args!(
-                r#"{comma}"known-{number}": {{ "secret": "env:KEY_{number}", "models": [ "smart", "priced", "any/*" ] }}"#
+                r#"{comma}"known-{number}": {{ "secret": "env:KEY_{number}", "models": [ "smart", "priced", "any/*", "twenty/*" ] }}"#
             ),
         );
     }

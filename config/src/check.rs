@@ -4,6 +4,7 @@ mod auth;
 mod beside;
 mod client_side;
 mod date;
+mod grants;
 mod idempotency;
 mod identities;
 mod limits;
@@ -15,8 +16,10 @@ mod prices;
 mod providers;
 mod routing;
 mod streams;
+mod tiers;
 mod url;
 mod values;
+mod when;
 
 use serde_json::Value;
 
@@ -96,11 +99,13 @@ fn document(root: &Node) -> Document {
         beside::refuse_shadow_cycles(&node, &document.models, |model| {
             model.shadow.as_ref().map(|shadow| shadow.model.as_str())
         });
+        tiers::refuse_unreachable(&node, &document.models);
     }
     document.teams = fields.named("teams", names::name, identities::team);
     document.users = fields.named("users", names::name, |node| identities::user(node, &names));
     document.keys = fields.named("keys", names::name, |node| identities::key(node, &names));
     identities::distinct_secrets(&fields, &document.keys);
+    when::refuse_empty_regions(&fields, root.value);
     document
 }
 

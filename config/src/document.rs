@@ -11,18 +11,22 @@ use crate::{
 };
 
 mod beside;
+mod grants;
 mod idempotency;
 mod limits;
 mod overload;
 mod routing;
 mod streams;
+mod when;
 
 pub use beside::{ActiveCheck, Hedge, HedgeAfter, Shadow};
+pub use grants::{Grant, Granted};
 pub use idempotency::{IDEMPOTENCY_PARTS, Idempotency};
 pub use limits::{Limit, LimitMode, Period, Unit, Window};
 pub use overload::{Overload, Priority};
-pub use routing::{Breaker, Conditions, Retry, Sticky, Strategy, Tier};
+pub use routing::{Affinity, Breaker, Conditions, Retry, Sticky, Strategy, Tier};
 pub use streams::{Streams, TokenTimeouts};
+pub use when::{Days, Feature, Features, Hours, Zone};
 
 /// Named entries in document order.
 pub type Named<T> = Vec<(String, T)>;
@@ -241,6 +245,10 @@ pub struct Provider {
     pub headers: Vec<(String, String)>,
     /// What its models cost.
     pub prices: PriceList,
+    /// What it grants us, all keys and models together.
+    pub grants: Vec<Grant>,
+    /// The region in which it keeps what it is sent.
+    pub residency: Option<String>,
     /// Looks at it that no call asks for.
     pub check: Option<ActiveCheck>,
 }
@@ -445,6 +453,8 @@ pub struct Target {
     pub like: Option<String>,
     pub weight: u32,
     pub when: Conditions,
+    /// The region that it is in, where that is not its provider's `residency`.
+    pub region: Option<String>,
     /// The arm of a comparison that it is: told with each call.
     pub arm: Option<String>,
 }
@@ -457,6 +467,7 @@ impl Default for Target {
             like: None,
             weight: 1,
             when: Conditions::default(),
+            region: None,
             arm: None,
         }
     }
@@ -472,6 +483,8 @@ impl Target {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Team {
     pub cost_center: Option<String>,
+    /// The regions that its calls may go to; empty: everywhere.
+    pub residency: Vec<String>,
     pub limits: Vec<Limit>,
 }
 
@@ -495,6 +508,10 @@ pub struct Key {
     /// The `/providers/…` paths.
     pub pass_through: bool,
     pub batches: bool,
+    /// The regions that its calls may go to; empty: everywhere.
+    pub residency: Vec<String>,
+    /// It may ask why its calls went where they did.
+    pub explain: bool,
     pub limits: Vec<Limit>,
     pub priority: Priority,
 }

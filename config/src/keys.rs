@@ -109,9 +109,17 @@ pub static PROVIDER: Section = Section {
         "tls",
         "headers",
         "prices",
+        "limits",
+        "residency",
         "check",
     ],
-    not_yet: &["limits"],
+    not_yet: &[],
+};
+
+pub static GRANT: Section = Section {
+    path: "providers.*.limits.*",
+    now: &["requests", "tokens", "per"],
+    not_yet: &[],
 };
 
 pub static PRICES: Section = Section {
@@ -255,6 +263,7 @@ pub static MODEL: Section = Section {
     now: &[
         "strategy",
         "sticky",
+        "affinity",
         "targets",
         "tiers",
         "retry",
@@ -275,20 +284,36 @@ pub static MODEL: Section = Section {
 
 pub static TARGET: Section = Section {
     path: "models.*.targets.*",
-    now: &["provider", "model", "like", "weight", "when", "arm"],
+    now: &["provider", "model", "like", "weight", "when", "region", "arm"],
     not_yet: &["tier", "examples", "default"],
 };
 
 pub static TIER: Section = Section {
     path: "models.*.tiers.*",
-    now: &["strategy", "sticky", "targets"],
+    now: &["strategy", "sticky", "affinity", "targets"],
     not_yet: &[],
 };
 
 pub static WHEN: Section = Section {
     path: "models.*.targets.*.when",
-    now: &["keys", "teams", "users", "tags", "headers", "min_body", "max_body"],
-    not_yet: &[],
+    now: &[
+        "keys",
+        "teams",
+        "users",
+        "tags",
+        "headers",
+        "min_body",
+        "max_body",
+        "features",
+        "without",
+        "min_tokens",
+        "max_tokens",
+        "max_cost",
+        "hours",
+        "days",
+        "zone",
+    ],
+    not_yet: &["margin", "spent_share"],
 };
 
 pub static BREAKER: Section = Section {
@@ -339,7 +364,7 @@ pub static SHADOW: Section = Section {
 
 pub static TEAM: Section = Section {
     path: "teams.*",
-    now: &["cost_center", "limits"],
+    now: &["cost_center", "residency", "limits"],
     not_yet: &[],
 };
 
@@ -361,6 +386,8 @@ pub static KEY: Section = Section {
         "loopback_only",
         "pass_through",
         "batches",
+        "residency",
+        "explain",
         "limits",
         "priority",
     ],
@@ -402,6 +429,7 @@ pub static SECTIONS: &[&Section] = &[
     &ADMIN,
     &ORGANIZATION,
     &PROVIDER,
+    &GRANT,
     &AUTH,
     &AUTH_AWS,
     &AUTH_GOOGLE,

@@ -45,6 +45,10 @@ impl fmt::Display for PicoUsd {
 pub const NANO_TEXT_BYTES: usize = 21;
 
 impl NanoUsd {
+    pub const fn to_picos(self) -> PicoUsd {
+        PicoUsd(self.0 as u128 * PICOS_PER_NANO)
+    }
+
     /// Dollars with nine digits behind the point, without touching the allocator: `0.001234000`.
     pub fn text(self, buffer: &mut [u8; NANO_TEXT_BYTES]) -> &[u8] {
         let (mut rest, mut at, mut digits) = (self.0, NANO_TEXT_BYTES, 0);

@@ -3,6 +3,7 @@
 mod heads;
 mod json;
 mod keys;
+mod routes;
 mod sign;
 mod streams;
 mod whole;
@@ -15,6 +16,7 @@ pub fn cases() -> Vec<Case> {
         &streams::CASES,
         &json::CASES,
         &whole::CASES,
+        &routes::CASES,
         &keys::CASES,
         &sign::CASES,
     ]

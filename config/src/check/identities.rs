@@ -8,7 +8,7 @@ use super::{
     date, limits,
     names::{self, Names},
     node::{Fields, Node},
-    overload, values,
+    overload, values, when,
 };
 use crate::{
     document::{Key, KeySecret, Limit, Named, Team, User},
@@ -27,6 +27,7 @@ pub fn team(node: &Node) -> Option<Team> {
     let fields = Fields::open(node, &keys::TEAM)?;
     Some(Team {
         cost_center: fields.read("cost_center", values::text),
+        residency: fields.read("residency", when::regions).unwrap_or_default(),
         limits: fields.read("limits", limits::limits).unwrap_or_default(),
     })
 }
@@ -58,6 +59,8 @@ pub fn key(node: &Node, names: &Names) -> Option<Key> {
         loopback_only,
         pass_through,
         batches,
+        residency: fields.read("residency", when::regions).unwrap_or_default(),
+        explain: fields.read("explain", values::boolean).unwrap_or(false),
         limits: fields.read("limits", limits::limits).unwrap_or_default(),
         priority,
     })

@@ -8,7 +8,7 @@ use super::{
     beside, limits,
     names::{self, Names},
     node::{Fields, Node},
-    overload, routing, streams, values,
+    overload, routing, streams, values, when,
 };
 use crate::{
     document::{Model, Named, OnUnsupported, Strategy, Target, Tier},
@@ -59,7 +59,7 @@ fn listed(fields: &Fields, (node, wildcard): (&Node, bool), names: &Names) -> Op
 
 /// `tiers`, each with targets and a strategy of its own.
 fn tiered(fields: &Fields, (list, wildcard): (&Node, bool), names: &Names) -> Option<(Vec<Target>, Vec<Tier>)> {
-    for key in ["targets", "strategy", "sticky"] {
+    for key in ["targets", "strategy", "sticky", "affinity"] {
         if let Some(beside) = fields.get(key) {
             beside.fault(
                 format!("`{key}` beside `tiers`"),
@@ -202,6 +202,7 @@ fn target(node: &Node, names: &Names, wildcard: bool) -> Option<Target> {
         like,
         weight: weight.unwrap_or(1),
         when: fields.read("when", routing::conditions).unwrap_or_default(),
+        region: fields.read("region", when::region),
         arm: fields.read("arm", beside::arm),
     })
 }

@@ -3,9 +3,9 @@
 use serde_json::Value;
 
 use super::{
-    auth, beside, names,
+    auth, beside, grants, names,
     node::{Fields, Node},
-    prices, streams, url, values,
+    prices, streams, url, values, when,
 };
 use crate::{
     catalogue::{self, Operation, PARAMETERS, Paths, Row, path},
@@ -31,6 +31,8 @@ pub fn provider(node: &Node) -> Option<Provider> {
     let connections = fields.read("connections", connections).unwrap_or_default();
     let tls = fields.read("tls", tls);
     let headers = headers(&fields);
+    let grants = fields.read("limits", grants::grants).unwrap_or_default();
+    let residency = fields.read("residency", when::region);
     let check = fields.read("check", beside::active_check);
     let row = row?;
     let of_kind = row.prices.as_deref();
@@ -61,6 +63,8 @@ pub fn provider(node: &Node) -> Option<Provider> {
         may_ask_stream_usage: row.quirks("").may_ask_stream_usage(),
         headers,
         prices: prices?,
+        grants,
+        residency,
         check,
     })
 }

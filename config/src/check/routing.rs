@@ -5,10 +5,10 @@ use serde_json::Value;
 use super::{
     names,
     node::{Fields, Node},
-    values,
+    values, when,
 };
 use crate::{
-    document::{Breaker, Conditions, Retry, Sticky, Strategy, Tier},
+    document::{Affinity, Breaker, Conditions, Retry, Sticky, Strategy, Tier},
     keys,
 };
 
@@ -31,9 +31,11 @@ pub fn choosing(fields: &Fields, targets: usize) -> Tier {
             None
         }
     });
+    let affinity = fields.read("affinity", |node| affinity(node, strategy, sticky.is_some()));
     Tier {
         strategy,
         sticky,
+        affinity,
         targets,
     }
 }
@@ -67,10 +69,29 @@ fn sticky(node: &Node) -> Option<Sticky> {
     }
 }
 
+fn affinity(node: &Node, strategy: Strategy, sticks: bool) -> Option<Affinity> {
+    if node.value.as_str() != Some("prefix") {
+        return node.expected("what draws calls to a target", "prefix");
+    }
+    if strategy == Strategy::Priority {
+        node.fault(
+            "`strategy: priority` asks the same target first as it is",
+            "another strategy, or remove `affinity`",
+        );
+    }
+    if sticks {
+        node.fault(
+            "`affinity` beside `sticky`: a call can hold on to one thing",
+            "one of them",
+        );
+    }
+    Some(Affinity::Prefix)
+}
+
 pub fn conditions(node: &Node) -> Option<Conditions> {
     let fields = Fields::open(node, &keys::WHEN)?;
     let listed = |key| fields.read(key, patterns).unwrap_or_default();
-    let when = Conditions {
+    let mut when = Conditions {
         keys: listed("keys"),
         teams: listed("teams"),
         users: listed("users"),
@@ -78,7 +99,9 @@ pub fn conditions(node: &Node) -> Option<Conditions> {
         headers: fields.named("headers", header_name, values::text),
         min_body_bytes: fields.read("min_body", values::size_bytes),
         max_body_bytes: fields.read("max_body", values::size_bytes),
+        ..Conditions::default()
     };
+    when::conditions(&fields, node, &mut when);
     if let (Some(min), Some(max)) = (when.min_body_bytes, when.max_body_bytes)
         && min > max
     {

@@ -1,11 +1,15 @@
 //! How a model chooses among its targets, tries again and turns away from what is ill, as an operator says it.
 
+use super::when::{Features, Hours};
+use crate::money::NanoUsd;
+
 /// A group of targets that are tried before those of the next one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tier {
     pub strategy: Strategy,
     /// `weighted` only: what the choice holds on to.
     pub sticky: Option<Sticky>,
+    pub affinity: Option<Affinity>,
     /// How many of `Model::targets`, behind those of the tiers before it.
     pub targets: usize,
 }
@@ -58,6 +62,13 @@ pub enum Sticky {
     Header(String),
 }
 
+/// Calls that have this in common are drawn to the same target, as long as it is well and not much busier than the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Affinity {
+    /// How their prompts begin.
+    Prefix,
+}
+
 /// What a call must be like for a target to be tried. All that is said must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
@@ -71,6 +82,16 @@ pub struct Conditions {
     pub headers: Vec<(String, String)>,
     pub min_body_bytes: Option<u64>,
     pub max_body_bytes: Option<u64>,
+    /// What the call asks for, all of them.
+    pub features: Features,
+    /// What it does not ask for, none of them.
+    pub without: Features,
+    /// Of its prompt, as estimated.
+    pub min_tokens: Option<u64>,
+    pub max_tokens: Option<u64>,
+    pub hours: Option<Hours>,
+    /// What the call is expected to cost at the target.
+    pub max_cost: Option<NanoUsd>,
 }
 
 /// When a target is left alone for a while. Failures are connections that do not come about or break, time-outs, and

@@ -9,6 +9,7 @@ mod basics;
 mod beside;
 mod bodies;
 mod bytes;
+mod choosing;
 mod config;
 mod crowd;
 mod cuts;

@@ -2,6 +2,7 @@
 
 mod again;
 pub(crate) mod credentials;
+pub(crate) mod grants;
 pub(crate) mod hedge;
 pub(crate) mod held;
 pub(crate) mod outcome;
@@ -22,6 +23,7 @@ use crate::{
     passing,
     record::AttemptOutcome,
     relay,
+    routing::residency,
     snapshot::{EndpointId, Proof, Route},
     terminal::count,
     upward,
@@ -33,6 +35,11 @@ use again::{Ended, Plan};
 pub(crate) fn begin_first(exchange: &mut Exchange, io: &mut Io<'_>) {
     if io.local.usage_full {
         return exchange.refuse(Failure::gateway(Kind::UsageSpoolFull), io);
+    }
+    if let Some(provider) = exchange.facts.direct
+        && !residency::admits_provider(exchange, provider)
+    {
+        return exchange.refuse(Failure::client(Kind::OutsideRegion), io);
     }
     if exchange.call.order.as_slice().is_empty() {
         exchange.call.order.push(0);
@@ -60,7 +67,11 @@ fn begin(exchange: &mut Exchange, io: &mut Io<'_>) {
             return count::answer(exchange, io, target);
         }
         match prepare(exchange, io, target) {
-            Ok(()) => break (target, provider),
+            Ok(()) => match grants::take(exchange, io, route, &route.targets[target]) {
+                Ok(()) => break (target, provider),
+                // Another provider may have something left.
+                Err(kind) => refused = refused.or(Some(Failure::gateway(kind))),
+            },
             // A target of the client's own dialect may be where it lives.
             Err(failure) if lives_elsewhere(&failure) => refused = Some(failure),
             // Nobody was asked: what cannot be said is no attempt.
@@ -194,6 +205,7 @@ pub(crate) fn go_on_with(exchange: &mut Exchange, io: &mut Io<'_>, target: usize
     match upward::next_part(exchange, io, target) {
         Ok(()) => {
             exchange.set_phase(Phase::Calling);
+            grants::charge_part(exchange, io);
             dial(exchange, io, target, Freshness::Pooled);
         }
         Err(failure) => exchange.refuse(failure, io),

@@ -1,5 +1,7 @@
 //! The state of a model call: its attempts so far, the one under way, and what is waited for.
 
+use std::sync::Arc;
+
 use tollgate_config::document::Dialect;
 use tollgate_dialect::{embed, translate::Sent};
 
@@ -10,7 +12,7 @@ use crate::{
     listing::Listing,
     outputs::AttemptId,
     record::AttemptOutcome,
-    routing::{Order, queue::Place},
+    routing::{Order, grants::Grants, queue::Place, reckoning::Reckoning},
     snapshot::{ModelId, TargetModel},
     upward::Single,
 };
@@ -32,6 +34,8 @@ pub(crate) struct Call {
     /// The targets in the order in which they are tried, and how many of them were.
     pub order: Order,
     pub place: usize,
+    /// What the call is expected to use, where that is of use to know.
+    pub reckoning: Option<Reckoning>,
     /// All of them were tried: those that are well get a further try.
     pub came_round: bool,
     /// When the attempt under way was sent.
@@ -45,6 +49,10 @@ pub(crate) struct Call {
     /// Models that took over from the one asked for, so far, and the tries before the last one did.
     pub taken_over: u8,
     pub tried_before: u8,
+    /// What of its provider's limits the attempt under way took: tokens beside the request.
+    pub granted: Option<(Arc<Grants>, u64)>,
+    /// Why the call goes where it goes, for a client that may ask: JSON without its end.
+    pub told: Option<Box<str>>,
     /// An answer of which it is not known yet what it is.
     pub held: Option<Box<Held>>,
     /// The request carries what this provider signed, or names what lives there: no other is tried.

@@ -14,7 +14,7 @@ use crate::{
 
 /// What scripts may read of an answer beside what they always may.
 const EXPOSED: &[u8] = b"x-request-id, request-id, retry-after, server-timing, x-tollgate-attempts, x-tollgate-cache, \
-x-tollgate-cost-usd, x-tollgate-model, x-tollgate-provider, x-tollgate-upstream-request-id";
+x-tollgate-cost-usd, x-tollgate-explain, x-tollgate-model, x-tollgate-provider, x-tollgate-upstream-request-id";
 
 /// Is this a preflight that the listener answers?
 pub(crate) fn is_preflight(exchange: &Exchange, request: RequestView<'_>) -> bool {

@@ -1,9 +1,11 @@
 //! What would become of a call, stage by stage, with reasons and numbers: nothing is sent. Runs the very stages that calls
 //! run, up to where the first target would be dialled.
 
+mod header;
+
 use std::{net::IpAddr, rc::Rc};
 
-use tollgate_config::money::PicoUsd;
+use tollgate_config::{document::Features, money::PicoUsd};
 use tollgate_wire::{
     head::{RequestHead, RequestView},
     http1::read::{self, Limits, Progress},
@@ -14,14 +16,13 @@ use crate::{
     exchange::{Exchange, Io, Local, Peer, Pinned},
     failure::{self, Failure},
     outputs::Outputs,
-    routing::{
-        choose::{self, Reckoning},
-        needs,
-    },
+    routing::{choose, conditions, needs, reckoning::Reckoning},
     snapshot::{Route, Target},
     stage::Verdict,
     stages::{matching, route},
 };
+
+pub(crate) use header::{is_asked_for, note, write_line};
 
 /// A call as its client would make it.
 pub struct Asked<'a> {
@@ -127,11 +128,10 @@ fn walk(exchange: &mut Exchange, io: &mut Io<'_>, asked: &Asked<'_>) -> Result<V
         match verdict {
             Verdict::Next => told.push(passed(stage.name, exchange, io)),
             Verdict::Refuse(failure) => {
-                let mut last = refused(stage.name, exchange, &failure);
-                if stage.name == "route" {
-                    last.candidates = candidates(exchange, io);
-                }
-                told.push(last);
+                told.push(match stage.name {
+                    "route" => refused_by_route(exchange, io, &failure),
+                    name => refused(name, exchange, &failure),
+                });
                 return Ok(told);
             }
             Verdict::Pause | Verdict::Taken => break,
@@ -155,6 +155,13 @@ fn step(stage: &'static str, decision: String, why: String) -> Explained {
 fn refused(stage: &'static str, exchange: &Exchange, failure: &Failure) -> Explained {
     let decision = format!("refused with {}, code {}", failure.kind.status(), failure.kind.code());
     step(stage, decision, failure::message(exchange, failure).into_owned())
+}
+
+fn refused_by_route(exchange: &Exchange, io: &Io<'_>, failure: &Failure) -> Explained {
+    Explained {
+        candidates: candidates(exchange, io),
+        ..refused("route", exchange, failure)
+    }
 }
 
 fn passed(stage: &'static str, exchange: &Exchange, io: &Io<'_>) -> Explained {
@@ -223,7 +230,10 @@ fn route_of<T>(exchange: &Exchange, look: impl FnOnce(&Route) -> T) -> Option<T>
 fn candidates(exchange: &Exchange, io: &Io<'_>) -> Vec<Candidate> {
     let pinned = exchange.pin();
     let told = route_of(exchange, |route| {
-        let reckoning = Reckoning::new(exchange, io, route);
+        let (reckoning, asked) = (
+            Reckoning::new(exchange, io, route),
+            conditions::features(exchange, io, route),
+        );
         let told = route.targets.iter().enumerate().map(|(index, target)| {
             let place = exchange
                 .call
@@ -237,7 +247,7 @@ fn candidates(exchange: &Exchange, io: &Io<'_>) -> Vec<Candidate> {
                 provider: pinned.snapshot.endpoints[target.provider].provider.clone(),
                 model,
                 chosen: place == Some(0),
-                why: why(exchange, io, (route, index, target), place),
+                why: why(exchange, (io, asked), (route, index, target), place),
                 expected_cost: reckoning.cost(target, &io.local.routing, (io.now, io.unix_ms)),
             }
         });
@@ -249,7 +259,7 @@ fn candidates(exchange: &Exchange, io: &Io<'_>) -> Vec<Candidate> {
 /// Why a target has its place, or none.
 fn why(
     exchange: &Exchange,
-    io: &Io<'_>,
+    (io, asked): (&Io<'_>, Features),
     (route, index, target): (&Route, usize, &Target),
     place: Option<usize>,
 ) -> String {
@@ -257,15 +267,19 @@ fn why(
         Some(place) => {
             let tier = route.tiers.iter().find(|tier| tier.targets.contains(&index));
             let by = tier.map_or("its place in the list", |tier| choose::words(tier.strategy));
+            let by = match place {
+                0 if exchange.call.order.by_prefix => "how the prompt begins",
+                _ => by,
+            };
             format!("number {} by {by}", place + 1)
         }
         None => {
             let known = || needs::lacking(exchange.admitted.body(io.body), target.facts);
-            let obstacle = route::obstacle(exchange, io, target).map(route::Obstacle::words);
+            let obstacle = route::obstacle(exchange, io, asked, target).map(route::Obstacle::words);
             obstacle
-                .or_else(known)
-                .unwrap_or("it is not asked for this call")
-                .to_owned()
+                .or_else(|| known().map(Into::into))
+                .unwrap_or("it is not asked for this call".into())
+                .into_owned()
         }
     }
 }

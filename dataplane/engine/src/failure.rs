@@ -4,7 +4,7 @@ mod render;
 
 use std::borrow::Cow;
 
-use tollgate_config::document::Priority;
+use tollgate_config::document::{Grant, Priority};
 use tollgate_wire::{http1::read::BadHead, json::cursor::BadJson, multipart::BadForm};
 
 use crate::{
@@ -111,6 +111,14 @@ pub enum Kind {
     NotOffered,
     /// Each target has a `when` that does not hold for this call.
     NotForThisCall,
+    /// No target is in a region that the call may go to.
+    OutsideRegion,
+    /// Nothing is left of what the provider grants.
+    ProviderLimit {
+        provider: Box<str>,
+        grant: Grant,
+        wait_ms: u64,
+    },
     NoTarget,
     /// Every target of the model is at its limit, and the call could not wait, or has waited long enough.
     Overloaded {
@@ -195,10 +203,10 @@ impl Kind {
             Kind::NotServedYet | Kind::Websocket | Kind::NotOffered => 501,
             Kind::NoIdSecret { .. } => 501,
             Kind::CacheMiss | Kind::UpstreamTimeout(_) => 504,
-            Kind::NotForThisCall => 403,
-            Kind::Limited(_) => 429,
             // As draft-ietf-httpapi-idempotency-key-header has it. Clients try a 409 again, in vain.
             Kind::IdempotencyKeyReused => 422,
+            Kind::NotForThisCall | Kind::OutsideRegion => 403,
+            Kind::Limited(_) | Kind::ProviderLimit { .. } => 429,
             Kind::NoTarget | Kind::NoCredential { .. } | Kind::ListNotReady => 503,
             Kind::Overloaded { .. } | Kind::UsageSpoolFull => 503,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => 502,
@@ -232,10 +240,10 @@ impl Kind {
             Kind::ListNotReady => code::LIST_NOT_READY,
             Kind::CacheMiss => code::CACHE_MISS,
             Kind::UpstreamTimeout(_) => code::UPSTREAM_TIMEOUT,
-            Kind::NotForThisCall => code::MODEL_NOT_ALLOWED,
+            Kind::NotForThisCall | Kind::OutsideRegion => code::MODEL_NOT_ALLOWED,
             Kind::Limited(limited) if limited.is_quota() => code::INSUFFICIENT_QUOTA,
-            Kind::Limited(_) => code::RATE_LIMIT_EXCEEDED,
             Kind::IdempotencyKeyReused => code::IDEMPOTENCY_KEY_REUSED,
+            Kind::Limited(_) | Kind::ProviderLimit { .. } => code::RATE_LIMIT_EXCEEDED,
             Kind::NoTarget | Kind::NoCredential { .. } => code::NO_HEALTHY_TARGET,
             Kind::Overloaded { .. } => code::OVERLOADED,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => code::UPSTREAM_ERROR,
@@ -244,10 +252,12 @@ impl Kind {
         }
     }
 
-    /// When the client may try again, where that is known.
-    pub(crate) fn retry_after_s(&self) -> Option<u64> {
+    /// After how long another try has something to hope for.
+    pub(crate) fn retry_after_ms(&self) -> Option<u64> {
         match self {
-            Kind::Overloaded { retry_after_s, .. } => Some(*retry_after_s),
+            Kind::Limited(limited) => limited.retry_after_ms(),
+            Kind::ProviderLimit { wait_ms, .. } => Some(*wait_ms),
+            Kind::Overloaded { retry_after_s, .. } => Some(retry_after_s * 1_000),
             _ => None,
         }
     }

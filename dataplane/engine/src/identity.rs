@@ -1,6 +1,8 @@
 //! Keys by the SHA-256 of their secret: those of the document and those of the identity store, in one immutable table
 //! that a change replaces. Sharing between table versions keeps a small change cheap beside 100,000 keys.
 
+mod residency;
+
 use std::sync::{
     Arc,
     atomic::{AtomicU64, Ordering},
@@ -21,6 +23,7 @@ use crate::{
     patterns::Patterns,
     snapshot::{Secrets, pointer, secret_text},
 };
+use residency::{Labels, Residency};
 
 type Digest = [u8; 32];
 
@@ -39,6 +42,10 @@ pub(crate) struct KeyEntry {
     pub pass_through: bool,
     /// It may use `/v1/batches`.
     pub batches: bool,
+    /// Labels of regions; its calls may go where each list has the target's. Mostly there is no list.
+    pub residency: Box<[Labels]>,
+    /// It may ask why its calls went where they did.
+    pub explain: bool,
     pub limits: KeyLimits,
     pub priority: Priority,
     /// Of the configuration document: the identity store cannot change it.
@@ -60,6 +67,7 @@ struct Owners {
     teams: HashMap<Box<str>, Box<str>>,
     limits_of_teams: HashMap<Box<str>, Arc<Rules>>,
     limits_of_users: HashMap<Box<str>, Arc<Rules>>,
+    residency: Residency,
 }
 
 impl Owners {
@@ -73,6 +81,7 @@ impl Owners {
             teams: document.users.iter().filter_map(team_of).collect(),
             limits_of_teams: document.teams.iter().filter_map(team).collect(),
             limits_of_users: document.users.iter().filter_map(user).collect(),
+            residency: Residency::new(document),
         }
     }
 
@@ -319,6 +328,7 @@ fn add_of_document(
     let entry = KeyEntry {
         name: name.into(),
         limits: owners.limits(own, team.as_deref(), key.user.as_deref()),
+        residency: owners.residency.of(team.as_deref(), &key.residency),
         team,
         user: key.user.as_deref().map(Into::into),
         models: Patterns::new(&key.models),
@@ -326,6 +336,7 @@ fn add_of_document(
         pass_through: key.pass_through,
         batches: key.batches,
         priority: key.priority,
+        explain: key.explain,
         of_document: true,
     };
     let until_unix_ms = key.expires_unix_s.map_or(u64::MAX, |s| s.saturating_mul(1000));
@@ -353,6 +364,7 @@ fn add_stored(keys: &mut Keys, owners: &Owners, key: &StoredKey, problems: &mut 
     let entry = KeyEntry {
         name: key.name.as_str().into(),
         limits: owners.limits(None, team.as_deref(), key.user.as_deref()),
+        residency: owners.residency.of(team.as_deref(), &[]),
         team,
         user: key.user.as_deref().map(Into::into),
         models: Patterns::new(&key.models),
@@ -360,6 +372,7 @@ fn add_stored(keys: &mut Keys, owners: &Owners, key: &StoredKey, problems: &mut 
         pass_through: false,
         batches: false,
         priority: Priority::default(),
+        explain: false,
         of_document: false,
     };
     insert(keys, entry, &digests, &at, problems);

@@ -34,6 +34,7 @@ pub(crate) mod header {
     pub const MODEL: &[u8] = b"x-tollgate-model";
     pub const ATTEMPTS: &[u8] = b"x-tollgate-attempts";
     pub const COST_USD: &[u8] = b"x-tollgate-cost-usd";
+    pub const EXPLAIN: &[u8] = b"x-tollgate-explain";
     pub const SERVER_TIMING: &[u8] = b"server-timing";
     pub const DROPPED: &[u8] = b"x-tollgate-dropped";
     pub const IDEMPOTENT: &[u8] = b"x-tollgate-idempotent";

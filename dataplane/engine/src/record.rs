@@ -118,3 +118,30 @@ pub enum AttemptOutcome {
     /// Another attempt of the same call answered first.
     HedgeLost,
 }
+
+impl AttemptOutcome {
+    pub const ALL: [Self; 8] = [
+        Self::Ok,
+        Self::Status,
+        Self::Connect,
+        Self::Timeout,
+        Self::Disconnect,
+        Self::BadAnswer,
+        Self::Cancelled,
+        Self::HedgeLost,
+    ];
+
+    /// As metrics and explanations have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Status => "status",
+            Self::Connect => "connect",
+            Self::Timeout => "timeout",
+            Self::Disconnect => "disconnect",
+            Self::BadAnswer => "bad_answer",
+            Self::Cancelled => "cancelled",
+            Self::HedgeLost => "hedge_lost",
+        }
+    }
+}

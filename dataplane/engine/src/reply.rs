@@ -9,6 +9,7 @@ use tollgate_wire::http1::write;
 use crate::{
     cors,
     exchange::{Exchange, Io},
+    explain,
     failure::{self, Failure, Kind},
     limits,
     names::header,
@@ -42,9 +43,8 @@ pub(crate) fn failure(exchange: &mut Exchange, io: &mut Io<'_>, failure: &Failur
             }
             if let Kind::Limited(limited) = &failure.kind {
                 limits::write_refusal(limited, out);
-            }
-            if let Some(seconds) = failure.kind.retry_after_s() {
-                write::header_u64(out, header::RETRY_AFTER, seconds);
+            } else if let Some(wait_ms) = failure.kind.retry_after_ms() {
+                write::header_u64(out, header::RETRY_AFTER, wait_ms.div_ceil(1_000).max(1));
             }
             if status == 501 {
                 // The official SDKs try every 5xx again unless told not to.
@@ -135,6 +135,7 @@ fn write_server_timing(out: &mut Vec<u8>, gateway_ns: u64) {
 
 /// Which target was tried last, where one was.
 fn write_target_lines(out: &mut Vec<u8>, exchange: &Exchange) {
+    explain::write_line(out, exchange);
     if exchange.call.tried == 0 {
         return;
     }

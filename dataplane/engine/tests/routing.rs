@@ -30,8 +30,8 @@ fn strategy(strategy: Strategy) -> Document {
     with(|model| {
         model.tiers = vec![Tier {
             strategy,
-            sticky: None,
             targets: 2,
+            ..Tier::default()
         }];
     })
 }
@@ -112,6 +112,7 @@ fn what_sticks_stays_and_little_moves() {
                 strategy: Strategy::Weighted,
                 sticky: Some(Sticky::Header("x-session".into())),
                 targets,
+                ..Tier::default()
             }];
         });
         document.max_body_bytes = 1024;
@@ -220,8 +221,8 @@ fn tiers_come_one_after_the_other() {
         });
         let tier = |strategy, targets| Tier {
             strategy,
-            sticky: None,
             targets,
+            ..Tier::default()
         };
         model.tiers = vec![tier(Strategy::Weighted, 2), tier(Strategy::Priority, 1)];
         model.retry.attempts = 3;

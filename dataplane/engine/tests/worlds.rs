@@ -250,8 +250,8 @@ fn model(targets: usize, strategy: Strategy) -> Document {
         .collect();
     model.tiers = vec![Tier {
         strategy,
-        sticky: None,
         targets,
+        ..Tier::default()
     }];
     model.retry = Retry::default();
     for (_, key) in &mut document.keys {

@@ -58,6 +58,8 @@ fn provider(name: &str, dialect: Dialect, may_ask_stream_usage: bool) -> (String
             true => priced(),
             false => PriceList::default(),
         },
+        grants: Vec::new(),
+        residency: None,
     };
     (name.into(), provider)
 }
@@ -106,6 +108,8 @@ pub(crate) fn pinned() -> Rc<Pinned> {
         loopback_only: false,
         pass_through: false,
         batches: false,
+        residency: Vec::new(),
+        explain: false,
         limits: Vec::new(),
         priority: Default::default(),
     };

@@ -6,7 +6,7 @@
 use tollgate_dialect::canonical::fault::Fault;
 use tollgate_wire::head::{Known, ResponseView, number};
 
-use super::{credentials, route_index};
+use super::{credentials, grants, route_index};
 use crate::{
     call::MAX_ATTEMPTS,
     exchange::{Exchange, Io},
@@ -136,9 +136,10 @@ fn other_target(exchange: &Exchange, io: &Io<'_>, route: &Route) -> Option<(usiz
     }
 }
 
-/// Is there a credential for it?
+/// Is there a credential for it, and something left of what its provider grants?
 fn is_usable(exchange: &Exchange, io: &Io<'_>, route: &Route, index: u8) -> bool {
-    credentials::turn(exchange, io, route.targets[usize::from(index)].provider).is_ok()
+    let target = &route.targets[usize::from(index)];
+    credentials::turn(exchange, io, target.provider).is_ok() && grants::suffice(exchange, io, route, target)
 }
 
 /// The target again with another of its credentials: a limit or a ban of one says nothing of the next.

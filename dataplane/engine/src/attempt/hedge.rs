@@ -4,9 +4,11 @@
 //! One of the two is the call's own attempt, as if it were the only one; what the other one has for itself lies aside in
 //! `Rival`. Whatever comes for that one turns the two round first, so that nobody else need know that there are two.
 
+use std::sync::Arc;
+
 use tollgate_config::prices::{Counts, ServiceTier};
 
-use super::{Freshness, credentials, dial, give_up, overload, prepare, route_index};
+use super::{Freshness, credentials, dial, give_up, grants, overload, prepare, route_index};
 use crate::{
     Tick,
     call::{Call, Live, SentModel, Translated},
@@ -16,7 +18,7 @@ use crate::{
     outputs::{AttemptId, Rest},
     record::{AttemptOutcome, HedgeLost, HedgeOutcome, Hedged},
     relay,
-    routing::{health::Standing, hedging::Beaten, latency::Class},
+    routing::{grants::Grants, health::Standing, hedging::Beaten, latency::Class},
     snapshot::{Route, Target},
     stages::settle,
     upward,
@@ -46,6 +48,7 @@ struct Rival {
     star_model: String,
     translated: Option<Translated>,
     added_usage: bool,
+    granted: Option<(Arc<Grants>, u64)>,
     until_total: Option<Tick>,
     until_step: Option<(Tick, Waited)>,
     until_token: Option<(Tick, Waited)>,
@@ -138,6 +141,7 @@ fn swap(call: &mut Call) {
         swap(&mut call.live, &mut rival.live);
         swap(&mut call.provider, &mut rival.provider);
         swap(&mut call.credential, &mut rival.credential);
+        swap(&mut call.granted, &mut rival.granted);
         swap(&mut call.sent, &mut rival.sent);
         swap(&mut call.dialled, &mut rival.dialled);
         swap(&mut call.found_busy, &mut rival.found_busy);
@@ -178,7 +182,9 @@ pub(super) fn due(exchange: &mut Exchange, io: &mut Io<'_>) {
     exchange.call.hedge = Some(hedge);
     swap(&mut exchange.call);
     exchange.call.credential = credential;
-    if prepare(exchange, io, target).is_err() {
+    let taken =
+        prepare(exchange, io, target).is_ok() && grants::take(exchange, io, route, &route.targets[target]).is_ok();
+    if !taken {
         // It cannot be asked this: the first goes on alone.
         swap(&mut exchange.call);
         exchange.call.hedge = None;
@@ -204,7 +210,7 @@ fn next_well(exchange: &Exchange, io: &Io<'_>, route: &Route) -> Option<(usize, 
             matches!(standing, Standing::Well | Standing::Recovering { .. }) && overload::has_room(io, route, target);
         let credential = credentials::turn(exchange, io, target.provider).ok();
         credential
-            .filter(|_| is_well && is_asked)
+            .filter(|_| is_well && is_asked && grants::suffice(exchange, io, route, target))
             .map(|credential| (place, credential))
     })
 }

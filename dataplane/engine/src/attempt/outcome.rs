@@ -45,7 +45,7 @@ pub(super) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, answer: Respons
         io.local.routing.model(route.slot).budget.succeeded(io.now);
         note_latency(exchange, io, route, target, took_ns);
         hedge::note_answer(exchange, io, (route, target), took_ns);
-        if route.reckons {
+        if route.reckons || route.draws {
             let prefixes = Prefixes::of(exchange.admitted.body(io.body));
             let seen = io.local.routing.target(target).seen.get_or_insert_default();
             seen.note(io.now, &prefixes);

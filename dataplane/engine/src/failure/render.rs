@@ -13,7 +13,9 @@ use super::{Culprit, Failure, Kind, Waited};
 use crate::{
     exchange::{ClientFault, Exchange, UpstreamFault},
     names::code,
-    passing, relay, speaks,
+    passing, relay,
+    routing::residency,
+    speaks,
     stages::authorize,
     surface::Operation,
 };
@@ -86,10 +88,7 @@ pub(crate) fn fault(exchange: &Exchange, failure: &Failure) -> Fault {
         code: Some(failure.kind.code().to_owned()),
         message: message(exchange, failure).into_owned(),
         param: failure.kind.param().map(str::to_owned),
-        retry_after_ms: match &failure.kind {
-            Kind::Limited(limited) => limited.retry_after_ms(),
-            kind => kind.retry_after_s().map(|seconds| seconds * 1_000),
-        },
+        retry_after_ms: failure.kind.retry_after_ms(),
     }
 }
 
@@ -212,6 +211,20 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
             priority.name()
         )
         .into(),
+        Kind::OutsideRegion => outside_region(exchange).into(),
+        Kind::ProviderLimit {
+            provider,
+            grant,
+            wait_ms,
+        } => format!(
+            "The provider '{provider}' grants this gateway {} {} in {} s, and nothing of that is left for this call; try \
+             again in {} s.",
+            grant.most,
+            grant.of.name(),
+            grant.per_ms.div_ceil(1_000),
+            wait_ms.div_ceil(1_000)
+        )
+        .into(),
         Kind::NotOffered => {
             let instead = match exchange.facts.surface.operation {
                 Operation::Other(b"/completions") => {
@@ -240,6 +253,15 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
             upstream_message(exchange, kind).into()
         }
     }
+}
+
+fn outside_region(exchange: &Exchange) -> String {
+    let regions = residency::words(exchange);
+    let what = match exchange.facts.direct {
+        Some(_) => "The provider of this call".to_owned(),
+        None => format!("No target of the model '{}'", exchange.facts.model_asked),
+    };
+    format!("{what} is in a region that this call may go to: {regions}.")
 }
 
 fn too_large(max_bytes: u64) -> String {

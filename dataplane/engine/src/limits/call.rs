@@ -6,13 +6,7 @@ use tollgate_config::{
     money::NanoUsd,
     prices::{Counts, ServiceTier},
 };
-use tollgate_wire::{
-    http1::write,
-    json::{
-        cursor::{self, Value},
-        watch::Watch,
-    },
-};
+use tollgate_wire::http1::write;
 
 use super::{
     Level, Rules, Scope,
@@ -23,13 +17,9 @@ use crate::{
     failure::Kind,
     names::header,
     record::Outcome,
+    routing::reckoning::{self, BYTES_A_TOKEN, Like, USUAL_OUTPUT_TOKENS},
     surface::Operation,
 };
-
-/// An answer's tokens where none was seen yet and the call sets no bound.
-const USUAL_OUTPUT_TOKENS: u64 = 300;
-/// Bytes of a prompt's token, about.
-const BYTES_A_TOKEN: u64 = 4;
 
 /// What a call holds of its limits.
 #[derive(Debug, Default)]
@@ -248,7 +238,7 @@ fn expect(exchange: &Exchange, io: &Io<'_>, scopes: &[Option<&Rules>; 5]) -> Exp
     let pinned = exchange.pin();
     let body = exchange.admitted.body(io.body);
     let route = &pinned.snapshot.routes[route];
-    let input = (body.len() as u64).div_ceil(BYTES_A_TOKEN);
+    let input = body.len().div_ceil(BYTES_A_TOKEN) as u64;
     let output = match exchange.facts.surface.operation {
         Operation::Chat => output_tokens(exchange, io, body, route.slot),
         _ => 0,
@@ -276,24 +266,14 @@ fn expect(exchange: &Exchange, io: &Io<'_>, scopes: &[Option<&Rules>; 5]) -> Exp
 
 /// What the call bounds its answer to, else what answers of the model had lately.
 fn output_tokens(exchange: &Exchange, io: &Io<'_>, body: &[u8], slot: u32) -> u64 {
-    const BOUNDS: Watch<'static, 5> = Watch::new(&[
-        "max_tokens",
-        "max_completion_tokens",
-        "max_output_tokens",
-        "generationConfig.maxOutputTokens",
-        "inferenceConfig.maxTokens",
-    ]);
-    let bounds = cursor::find_watched(body, &BOUNDS).unwrap_or([None; 5]);
-    let number = |value: Value| str::from_utf8(value.span.of(body)).ok()?.parse::<u64>().ok();
-    let bound = bounds.into_iter().flatten().find_map(number);
     debug_assert!(exchange.facts.model.is_some(), "a chat has a model");
     let learned = || {
-        io.local
-            .routing
-            .look_at_model(slot)
-            .and_then(|model| model.output_tokens())
+        let model = io.local.routing.look_at_model(slot)?;
+        model.lengths.as_ref()?.expected(Like::of(body.len(), None))
     };
-    bound.or_else(learned).unwrap_or(USUAL_OUTPUT_TOKENS)
+    reckoning::bound_of(body)
+        .or_else(learned)
+        .unwrap_or(USUAL_OUTPUT_TOKENS)
 }
 
 /// Gives everything back: the call was not made.

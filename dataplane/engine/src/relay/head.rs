@@ -17,6 +17,7 @@ use crate::{
     cors,
     decode::Coding,
     exchange::{Exchange, Io, Phase},
+    explain,
     names::header,
     outputs::{Action, ReplyFraming},
     reply, sealing,
@@ -241,6 +242,7 @@ pub(super) fn write_target(exchange: &Exchange, out: &mut Vec<u8>) {
         }
     }
     write::header_u64(out, header::ATTEMPTS, u64::from(exchange.call.tried));
+    explain::write_line(out, exchange);
     if let Some(dropped) = upward::dropped(exchange) {
         visible::header(out, header::DROPPED, dropped.as_bytes());
     }

@@ -3,20 +3,14 @@
 use std::ops::Range;
 
 use tollgate_config::{
-    document::{Breaker, Sticky, Strategy},
+    document::{Affinity, Breaker, Sticky, Strategy},
     fnv::Fnv,
-    money::PicoUsd,
-    prices::{Counts, ServiceTier},
 };
-use tollgate_wire::{
-    head::RequestView,
-    json::{
-        cursor::{self, Value},
-        watch::Watch,
-    },
-};
+use tollgate_wire::head::RequestView;
 
-use super::{Luck, Routing, health::Standing, latency::Class, prefixes::Prefixes, state::ModelState};
+use super::{
+    Luck, Routing, affinity, health::Standing, latency::Class, needs, prefixes::Prefixes, reckoning::Reckoning,
+};
 use crate::{
     Tick,
     exchange::{Exchange, Io},
@@ -33,6 +27,8 @@ const ALIKE: f64 = 0.1;
 pub(crate) struct Order {
     at: [u8; MAX_TARGETS],
     len: u8,
+    /// How the prompt begins decided who comes first.
+    pub by_prefix: bool,
 }
 
 impl Default for Order {
@@ -40,6 +36,7 @@ impl Default for Order {
         Self {
             at: [0; MAX_TARGETS],
             len: 0,
+            by_prefix: false,
         }
     }
 }
@@ -60,6 +57,13 @@ impl Order {
         }
     }
 
+    /// Moves whoever has this place before all others.
+    pub fn move_first(&mut self, place: usize) {
+        if let Some(until) = self.at.get_mut(..=place) {
+            until.rotate_right(1);
+        }
+    }
+
     pub fn push(&mut self, target: usize) {
         if let Some(place) = self.at.get_mut(usize::from(self.len)) {
             *place = target as u8;
@@ -73,19 +77,20 @@ impl Order {
 pub(crate) struct Tier {
     pub strategy: Strategy,
     pub sticky: Option<Sticky>,
+    pub affinity: Option<Affinity>,
     pub targets: Range<usize>,
 }
 
 /// What sorts targets: whose turn by health, then by tier, then by strategy.
 #[derive(Clone, Copy, Debug)]
-struct Rank {
-    turn: Turn,
-    tier: u8,
-    score: f64,
+pub(super) struct Rank {
+    pub turn: Turn,
+    pub tier: u8,
+    pub score: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Turn {
+pub(super) enum Turn {
     Well,
     /// Not quite well again: the share of calls that it does not get yet.
     Spared,
@@ -93,70 +98,26 @@ enum Turn {
 }
 
 /// What is asked of all targets alike.
-struct Asked<'a> {
-    now: Tick,
+pub(super) struct Asked<'a> {
+    pub now: Tick,
     class: Class,
-    routing: &'a Routing,
+    pub routing: &'a Routing,
     unix_ms: u64,
     /// Where a strategy reckons cost.
-    reckoning: Option<Reckoning>,
+    reckoning: Option<&'a Reckoning>,
 }
 
-/// What is known beforehand of what a call will use.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Reckoning {
-    prefixes: Prefixes,
-    body_bytes: usize,
-    output_tokens: u64,
-}
-
-/// Bytes of a prompt's token, about: the same for all targets, so that it decides nothing by itself.
-const BYTES_A_TOKEN: usize = 4;
-/// An answer's tokens where none was seen yet and the call sets no bound.
-const USUAL_OUTPUT_TOKENS: u64 = 300;
-
-impl Reckoning {
-    pub fn new(exchange: &Exchange, io: &Io<'_>, route: &Route) -> Self {
-        const BOUNDS: Watch<'static, 3> = Watch::new(&["max_tokens", "max_completion_tokens", "max_output_tokens"]);
-        let body = exchange.admitted.body(io.body);
-        let bounds = cursor::find_watched(body, &BOUNDS).unwrap_or([None; 3]);
-        let number = |value: Value| std::str::from_utf8(value.span.of(body)).ok()?.parse::<u64>().ok();
-        let bound = bounds.into_iter().flatten().find_map(number);
-        let learned = io
-            .local
-            .routing
-            .look_at_model(route.slot)
-            .and_then(ModelState::output_tokens);
-        Self {
-            prefixes: Prefixes::of(body),
-            body_bytes: body.len(),
-            output_tokens: learned.unwrap_or(USUAL_OUTPUT_TOKENS).min(bound.unwrap_or(u64::MAX)),
-        }
-    }
-
-    /// What the call is expected to cost at a target; `None` where no price is known.
-    pub fn cost(&self, target: &Target, routing: &Routing, (now, unix_ms): (Tick, u64)) -> Option<PicoUsd> {
-        let seen = routing.look(target).and_then(|state| state.seen.as_ref());
-        let cached = seen.map_or(0, |seen| seen.longest(now, &self.prefixes));
-        let counts = Counts {
-            input: ((self.body_bytes - cached) / BYTES_A_TOKEN) as u64,
-            cache_read: (cached / BYTES_A_TOKEN) as u64,
-            output: self.output_tokens,
-            requests: 1,
-            ..Counts::default()
-        };
-        let price = target.priced.at(unix_ms / 1_000)?;
-        Some(price.cost(&counts, ServiceTier::Standard))
-    }
-}
-
-/// The order of those that `serves` admits.
+/// The order of those that `serves` admits, without those that are known to lack what the call asks for.
 pub(crate) fn order(exchange: &Exchange, io: &Io<'_>, route: &Route, serves: impl Fn(&Target) -> bool) -> Order {
     let mut order = Order::default();
     for (index, target) in route.targets.iter().enumerate() {
         if serves(target) {
             order.push(index);
         }
+    }
+    if order.len > 1 {
+        let body = exchange.admitted.body(io.body);
+        order.retain(|index| needs::lacking(body, route.targets[index].facts).is_none());
     }
     if order.len <= 1 {
         return order;
@@ -166,7 +127,7 @@ pub(crate) fn order(exchange: &Exchange, io: &Io<'_>, route: &Route, serves: imp
         class: Class::of(io.body.len(), exchange.facts.stream),
         routing: &io.local.routing,
         unix_ms: io.unix_ms,
-        reckoning: route.reckons.then(|| Reckoning::new(exchange, io, route)),
+        reckoning: exchange.call.reckoning.as_ref(),
     };
     let mut luck = Luck::new(io.local.seed ^ io.local.sequence.wrapping_mul(0xd134_2543_de82_ef95));
     let mut ranks = [Rank {
@@ -206,6 +167,10 @@ pub(crate) fn order(exchange: &Exchange, io: &Io<'_>, route: &Route, serves: imp
     };
     order.at[..usize::from(order.len)].sort_by(by_rank);
     better_of_two(&mut order, &ranks, route, &asked, &mut luck);
+    if route.draws {
+        let prefixes = Prefixes::of(exchange.admitted.body(io.body));
+        affinity::draw(&mut order, &ranks, route, &asked, &prefixes);
+    }
     probe_first(&mut order, &ranks, &standings, route, io.now);
     order
 }
@@ -260,14 +225,15 @@ fn score(strategy: Strategy, (index, target): (usize, &Target), asked: &Asked<'_
             f64::from(busy + 1) / f64::from(target.weight.max(1)) + tie_break(luck)
         }
         Strategy::Headroom => {
-            let left = state.map_or(1_000, |state| state.headroom.per_mille(asked.now));
+            let told = state.map_or(1_000, |state| state.headroom.per_mille(asked.now));
+            let granted = target.grants.as_ref();
+            let left = granted.map_or(told, |grants| grants.per_mille(asked.now).min(told));
             -f64::from(left) + tie_break(luck)
         }
         Strategy::LowestCost => {
             let expected = asked
                 .reckoning
-                .as_ref()
-                .and_then(|reckoning| reckoning.cost(target, asked.routing, (asked.now, asked.unix_ms)));
+                .and_then(|reckoning| reckoning.cost_in_the_end(target, asked.routing, (asked.now, asked.unix_ms)));
             // Whoever has no price comes last; `check` asks for prices.
             expected.map_or(f64::MAX, |cost| cost.0 as f64 + tie_break(luck))
         }
@@ -332,7 +298,7 @@ fn better_of_two(order: &mut Order, ranks: &[Rank; MAX_TARGETS], route: &Route, 
     } else {
         other
     };
-    order.at[..=better].rotate_right(1);
+    order.move_first(better);
 }
 
 /// A target whose cooldown is over is asked first by one call, where it would be asked at all if it were well, and another
@@ -357,7 +323,7 @@ fn probe_first(
         asked && route.targets[index].health.take_probe(now)
     });
     if let Some(place) = probed {
-        order.at[..=place].rotate_right(1);
+        order.move_first(place);
     }
 }
 

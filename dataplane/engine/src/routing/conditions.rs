@@ -1,9 +1,18 @@
 //! What a call must be like for a target to be tried.
 
-use tollgate_config::document;
+use std::ops::RangeInclusive;
 
-use crate::{exchange::Exchange, patterns::Patterns};
-use tollgate_wire::head::RequestView;
+use tollgate_config::{
+    document::{self, Features, Hours},
+    money::{NanoUsd, PicoUsd},
+};
+
+use super::{needs, reckoning::BYTES_A_TOKEN};
+use crate::{
+    exchange::{Exchange, Io},
+    patterns::Patterns,
+    snapshot::{Route, Target},
+};
 
 /// All of them hold, or the target is not for this call.
 #[derive(Debug)]
@@ -13,7 +22,20 @@ pub(crate) struct Conditions {
     users: Patterns,
     tags: Vec<(Box<str>, Box<str>)>,
     headers: Vec<(Box<str>, Box<str>)>,
-    body_bytes: std::ops::RangeInclusive<u64>,
+    body_bytes: RangeInclusive<u64>,
+    features: Features,
+    without: Features,
+    tokens: RangeInclusive<u64>,
+    hours: Option<Hours>,
+    max_cost: Option<PicoUsd>,
+}
+
+/// What the call asks for, where a condition of the route goes by it.
+pub(crate) fn features(exchange: &Exchange, io: &Io<'_>, route: &Route) -> Features {
+    match route.judges_features {
+        true => needs::asked_for(exchange.admitted.body(io.body), exchange.facts.stream),
+        false => Features::NONE,
+    }
 }
 
 impl Conditions {
@@ -31,11 +53,26 @@ impl Conditions {
                 tags: pairs(&when.tags),
                 headers: pairs(&when.headers),
                 body_bytes: when.min_body_bytes.unwrap_or(0)..=when.max_body_bytes.unwrap_or(u64::MAX),
+                features: when.features,
+                without: when.without,
+                tokens: when.min_tokens.unwrap_or(0)..=when.max_tokens.unwrap_or(u64::MAX),
+                hours: when.hours.clone(),
+                max_cost: when.max_cost.map(NanoUsd::to_picos),
             })
         })
     }
 
-    pub fn hold(&self, exchange: &Exchange, request: RequestView<'_>) -> bool {
+    /// It goes by what a call asks for.
+    pub fn judges_features(&self) -> bool {
+        !(self.features.is_empty() && self.without.is_empty())
+    }
+
+    pub fn caps_cost(&self) -> bool {
+        self.max_cost.is_some()
+    }
+
+    /// The first that does not hold, by its name in the document.
+    pub fn failing(&self, exchange: &Exchange, io: &Io<'_>, asked: Features, target: &Target) -> Option<&'static str> {
         let pinned = exchange.pin();
         let key = exchange.facts.key.map(|key| pinned.keys.entry(key));
         // Whoever is in no team is not in one that a pattern names.
@@ -45,15 +82,36 @@ impl Conditions {
             tags.any(|(own_name, own_value)| own_name.trim() == &**name && own_value.trim() == &**value)
         };
         let has_header = |(name, value): &(Box<str>, Box<str>)| {
-            request
-                .named(name.as_bytes())
-                .is_some_and(|own| own.trim_ascii() == value.as_bytes())
+            let own = io.request.named(name.as_bytes());
+            own.is_some_and(|own| own.trim_ascii() == value.as_bytes())
         };
-        self.body_bytes.contains(&exchange.facts.request_body_bytes)
-            && named(&self.keys, key.map(|key| &*key.name))
-            && named(&self.teams, key.and_then(|key| key.team.as_deref()))
-            && named(&self.users, key.and_then(|key| key.user.as_deref()))
-            && self.tags.iter().all(has_tag)
-            && self.headers.iter().all(has_header)
+        let tokens = || (exchange.admitted.body(io.body).len() / BYTES_A_TOKEN) as u64;
+        let checks: [(&'static str, &dyn Fn() -> bool); 11] = [
+            ("min_body or max_body", &|| {
+                self.body_bytes.contains(&exchange.facts.request_body_bytes)
+            }),
+            ("keys", &|| named(&self.keys, key.map(|key| &*key.name))),
+            ("teams", &|| named(&self.teams, key.and_then(|key| key.team.as_deref()))),
+            ("users", &|| named(&self.users, key.and_then(|key| key.user.as_deref()))),
+            ("tags", &|| self.tags.iter().all(has_tag)),
+            ("headers", &|| self.headers.iter().all(has_header)),
+            ("features", &|| asked.has_all(self.features)),
+            ("without", &|| !asked.has_any(self.without)),
+            ("min_tokens or max_tokens", &|| self.tokens.contains(&tokens())),
+            ("hours and days", &|| {
+                self.hours.as_ref().is_none_or(|hours| hours.holds(io.unix_ms / 1_000))
+            }),
+            ("max_cost", &|| self.is_cheap_enough(exchange, io, target)),
+        ];
+        checks.iter().find(|(_, holds)| !holds()).map(|(name, _)| *name)
+    }
+
+    /// What has no price is not known to be cheap enough.
+    fn is_cheap_enough(&self, exchange: &Exchange, io: &Io<'_>, target: &Target) -> bool {
+        let (Some(most), Some(reckoning)) = (self.max_cost, &exchange.call.reckoning) else {
+            return true;
+        };
+        let expected = reckoning.cost(target, &io.local.routing, (io.now, io.unix_ms));
+        expected.is_some_and(|cost| cost <= most)
     }
 }

@@ -1,9 +1,11 @@
 //! Which target next: order, health, budgets. Pure: time and luck come in, an order of targets comes out.
 
+mod affinity;
 pub mod budget;
 pub(crate) mod choose;
 pub(crate) mod concurrency;
 pub(crate) mod conditions;
+pub(crate) mod grants;
 pub mod health;
 pub(crate) mod hedging;
 pub(crate) mod latency;
@@ -12,6 +14,8 @@ pub mod load;
 pub(crate) mod needs;
 pub(crate) mod prefixes;
 pub(crate) mod queue;
+pub(crate) mod reckoning;
+pub(crate) mod residency;
 pub(crate) mod slots;
 mod state;
 mod window;

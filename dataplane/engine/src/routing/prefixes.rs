@@ -4,9 +4,20 @@
 use crate::Tick;
 
 /// Beginnings of these lengths are remembered, in bytes of the request's body.
-const LENGTHS: [usize; 5] = [1 << 10, 2 << 10, 4 << 10, 8 << 10, 16 << 10];
+const LENGTHS: [usize; 10] = [
+    1 << 10,
+    2 << 10,
+    3 << 10,
+    4 << 10,
+    6 << 10,
+    8 << 10,
+    12 << 10,
+    16 << 10,
+    24 << 10,
+    32 << 10,
+];
 /// A target remembers so many.
-const REMEMBERED: usize = 512;
+const REMEMBERED: usize = 1_024;
 /// Providers keep a prompt for five minutes at least, most of them.
 const KEPT_NS: u64 = 300_000_000_000;
 
@@ -18,6 +29,11 @@ pub(crate) struct Prefixes {
 }
 
 impl Prefixes {
+    /// The hash that all prompts have in common whose first bytes are the same; none of a prompt that is too short to be kept.
+    pub fn shortest(&self) -> Option<u64> {
+        self.hashes[..self.count].first().copied()
+    }
+
     pub fn of(body: &[u8]) -> Self {
         let mut prefixes = Self::default();
         let (mut hash, mut from) = (0x9e37_79b9_7f4a_7c15, 0);

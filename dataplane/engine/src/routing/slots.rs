@@ -1,6 +1,6 @@
 //! Where the state of targets, models and providers is kept: by name, so that a new snapshot finds it again.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
 
 use hashbrown::HashMap;
 
@@ -12,6 +12,7 @@ use super::health::TargetHealth;
 pub struct Slots {
     targets: HashMap<Box<str>, (u32, Arc<TargetHealth>)>,
     models: HashMap<Box<str>, u32>,
+    grants: HashMap<Box<str>, Arc<AtomicU64>>,
     next_target: u32,
     next_model: u32,
 }
@@ -38,6 +39,13 @@ impl Slots {
         self.next_target += 1;
         self.targets.insert(name, new.clone());
         new
+    }
+
+    /// The level of a bucket; its old one where `before` has it.
+    pub(crate) fn grant(&mut self, before: &Self, name: String) -> Arc<AtomicU64> {
+        let level = before.grants.get(&*name).cloned().unwrap_or_default();
+        self.grants.insert(name.into_boxed_str(), level.clone());
+        level
     }
 
     pub(crate) fn model(&mut self, before: &Self, name: &str) -> u32 {

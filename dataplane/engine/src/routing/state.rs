@@ -12,6 +12,7 @@ use super::{
     limits::Headroom,
     prefixes::Seen,
     queue::Queue,
+    reckoning::Lengths,
     window::{Went, Window},
 };
 use crate::{
@@ -67,26 +68,11 @@ impl TargetState {
 #[derive(Debug, Default)]
 pub(crate) struct ModelState {
     pub budget: Budget,
+    /// Kept where it is of use to know how long answers are.
+    pub lengths: Option<Box<Lengths>>,
     pub hedging: HedgeBudget,
-    /// How many tokens an answer has lately, 16 times; zero: none is known.
-    output_tokens_x16: u64,
     /// Calls that wait for a target; kept from the first that waited.
     pub queue: Option<Box<Queue>>,
-}
-
-impl ModelState {
-    /// The mean of the last answers, each a sixteenth of it.
-    pub fn note_output(&mut self, tokens: u64) {
-        let tokens = tokens.min(1 << 32);
-        self.output_tokens_x16 = match self.output_tokens_x16 {
-            0 => tokens * 16,
-            mean => mean - mean / 16 + tokens,
-        };
-    }
-
-    pub fn output_tokens(&self) -> Option<u64> {
-        (self.output_tokens_x16 > 0).then_some(self.output_tokens_x16 / 16)
-    }
 }
 
 impl Routing {

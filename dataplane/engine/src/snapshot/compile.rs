@@ -1,6 +1,6 @@
 //! Document and secrets → snapshot, or all that is wrong.
 
-use std::net::Ipv6Addr;
+use std::{net::Ipv6Addr, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hashbrown::HashMap;
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     limits::{self, Rules, Scope},
-    routing::Slots,
+    routing::{Slots, grants::Grants},
 };
 
 /// More providers than an `EndpointId` can name.
@@ -63,13 +63,19 @@ pub fn compile_after(
         .collect();
     let models = ModelNames::new(&document.models);
     let mut slots = before.successor();
+    let grants: Vec<_> = document
+        .providers
+        .iter()
+        .map(|entry| granted_by(entry, before, &mut slots))
+        .collect();
+    let mut places = routes::Places {
+        before,
+        slots: &mut slots,
+        models: &models,
+        grants: &grants,
+    };
     let mut routes = Vec::with_capacity(document.models.len());
     for (name, model) in &document.models {
-        let mut places = routes::Places {
-            before,
-            slots: &mut slots,
-            models: &models,
-        };
         routes.push(routes::compile(
             (name, model),
             &providers,
@@ -81,7 +87,7 @@ pub fn compile_after(
     drop(providers);
     // For `/providers/{name}/…`: each provider is its own only target, behind the models' routes.
     for (index, (name, _)) in document.providers.iter().enumerate() {
-        routes.push(routes::direct((index, name), before, &mut slots));
+        routes.push(routes::direct((index, name), &mut places));
     }
     if !problems.is_empty() {
         return Err(problems);
@@ -102,6 +108,13 @@ pub fn compile_after(
         upstreams,
         cors,
         slots,
+    })
+}
+
+/// What a provider grants, with what is known of it from before.
+fn granted_by((name, provider): &(String, Provider), before: &Slots, slots: &mut Slots) -> Option<Arc<Grants>> {
+    Grants::new(&provider.grants, |bucket| {
+        slots.grant(before, format!("{name}\n{bucket}"))
     })
 }
 

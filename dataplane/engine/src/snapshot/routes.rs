@@ -1,5 +1,7 @@
 //! Models → routes: targets with what is sent to them, how they are chosen among, and where their state is kept.
 
+use std::sync::Arc;
+
 use hashbrown::HashMap;
 use tollgate_config::{
     Document, Problem,
@@ -17,7 +19,7 @@ use super::{ModelId, ModelNames, Route, Target, TargetModel, quirks, references:
 use crate::{
     limits::{Rules, Scope},
     names::header,
-    routing::{Slots, choose::Tier, conditions::Conditions},
+    routing::{Slots, choose::Tier, conditions::Conditions, grants::Grants},
     visible,
 };
 
@@ -26,6 +28,8 @@ pub(super) struct Places<'a> {
     pub before: &'a Slots,
     pub slots: &'a mut Slots,
     pub models: &'a ModelNames,
+    /// Of each provider.
+    pub grants: &'a [Option<Arc<Grants>>],
 }
 
 pub(super) fn compile(
@@ -54,12 +58,17 @@ pub(super) fn compile(
     let tiers = tiers(model, targets.len());
     refuse_unpriced(name, model, &targets, &tiers, problems);
     let has = |strategy| tiers.iter().any(|tier| tier.strategy == strategy);
+    let conditions = || targets.iter().filter_map(|target| target.when.as_deref());
     Route {
         measures: has(Strategy::LeastLatency),
-        reckons: has(Strategy::LowestCost),
-        learns: has(Strategy::LowestCost) || limits_tokens(document),
+        reckons: has(Strategy::LowestCost)
+            || conditions().any(Conditions::caps_cost)
+            || targets.iter().any(Target::counts_tokens),
+        learns: limits_tokens(document),
         limits: Rules::new(Scope::Model, name, &model.limits),
         reads_limits: has(Strategy::Headroom),
+        draws: tiers.iter().any(|tier| tier.affinity.is_some()),
+        judges_features: conditions().any(Conditions::judges_features),
         tiers,
         targets,
         retry: model.retry.clone(),
@@ -93,16 +102,17 @@ fn limits_tokens(document: &Document) -> bool {
         || document.models.iter().any(|(_, model)| counts(&model.limits))
 }
 
-/// `lowest_cost` needs to know what each target costs.
+/// `lowest_cost` and `max_cost` need to know what a target costs.
 fn refuse_unpriced(name: &str, model: &Model, targets: &[Target], tiers: &[Tier], problems: &mut Vec<Problem>) {
-    for (number, tier) in tiers
-        .iter()
-        .enumerate()
-        .filter(|(_, tier)| tier.strategy == Strategy::LowestCost)
-    {
+    for (number, tier) in tiers.iter().enumerate() {
         for index in tier.targets.clone() {
             let (Some(target), Some(listed)) = (targets.get(index), model.targets.get(index)) else {
                 continue;
+            };
+            let asking = match (tier.strategy, listed.when.max_cost) {
+                (Strategy::LowestCost, _) => "lowest_cost",
+                (_, Some(_)) => "max_cost",
+                (_, None) => continue,
             };
             if target.priced.versions().any(|(_, price)| price.is_some()) {
                 continue;
@@ -117,11 +127,11 @@ fn refuse_unpriced(name: &str, model: &Model, targets: &[Target], tiers: &[Tier]
                 ),
             };
             let wrong = format!(
-                "`lowest_cost` needs a price, and none is known of '{}' at '{}'",
+                "`{asking}` needs a price, and none is known of '{}' at '{}'",
                 listed.model, listed.provider
             );
             let right =
-                "`prices` of the provider, `like` with a model that 'tollgate prices list' has, or another strategy";
+                "`prices` of the provider, `like` with a model that 'tollgate prices list' has, or none of this";
             problems.push(Problem::new(at, wrong, right));
         }
     }
@@ -157,6 +167,12 @@ fn target(
         model,
         weight: listed.weight,
         when: Conditions::new(&listed.when),
+        region: listed
+            .region
+            .as_ref()
+            .or(provider.residency.as_ref())
+            .map(|region| region.as_str().into()),
+        grants: places.grants.get(index).cloned().flatten(),
         slot,
         health,
         lot,
@@ -171,6 +187,7 @@ fn tiers(model: &Model, targets: usize) -> Vec<Tier> {
         return vec![Tier {
             strategy: Strategy::Priority,
             sticky: None,
+            affinity: None,
             targets: 0..targets,
         }];
     }
@@ -180,6 +197,7 @@ fn tiers(model: &Model, targets: usize) -> Vec<Tier> {
         tiers.push(Tier {
             strategy: tier.strategy,
             sticky: tier.sticky.clone(),
+            affinity: tier.affinity,
             targets: from..from + tier.targets,
         });
         from += tier.targets;
@@ -188,12 +206,12 @@ fn tiers(model: &Model, targets: usize) -> Vec<Tier> {
 }
 
 /// A provider as its own only target.
-pub(super) fn direct((index, name): (usize, &str), before: &Slots, slots: &mut Slots) -> Route {
+pub(super) fn direct((index, name): (usize, &str), places: &mut Places<'_>) -> Route {
     let mut answer_lines = Vec::new();
     visible::header(&mut answer_lines, header::PROVIDER, name.as_bytes());
     // No model's name has a line break.
     let own_name = format!("\n{name}");
-    let (slot, health) = slots.target(before, own_name.clone());
+    let (slot, health) = places.slots.target(places.before, own_name.clone());
     let target = Target {
         provider: index,
         quirks: Quirks::default(),
@@ -205,6 +223,8 @@ pub(super) fn direct((index, name): (usize, &str), before: &Slots, slots: &mut S
         },
         weight: 1,
         when: Conditions::new(&When::default()),
+        region: None,
+        grants: places.grants.get(index).cloned().flatten(),
         slot,
         health,
         lot: 0,
@@ -220,6 +240,8 @@ pub(super) fn direct((index, name): (usize, &str), before: &Slots, slots: &mut S
         learns: false,
         limits: None,
         reads_limits: false,
+        draws: false,
+        judges_features: false,
         retry: Retry {
             // What is sent may not bear being sent twice.
             attempts: 1,
@@ -238,7 +260,7 @@ pub(super) fn direct((index, name): (usize, &str), before: &Slots, slots: &mut S
         hedge: None,
         learns_answers: false,
         shadow: None,
-        slot: slots.model(before, &own_name),
+        slot: places.slots.model(places.before, &own_name),
     }
 }
 

@@ -13,7 +13,7 @@ use super::{CallPath, ids::Ids, names::ModelId};
 use crate::{
     access::{AccessTokens, Lack},
     limits::Rules,
-    routing::{choose::Tier, conditions::Conditions, health::TargetHealth},
+    routing::{choose::Tier, conditions::Conditions, grants::Grants, health::TargetHealth},
 };
 
 /// A provider, ready to be written to.
@@ -120,7 +120,7 @@ pub(crate) struct Route {
     pub slot: u32,
     /// A strategy goes by latency.
     pub measures: bool,
-    /// A strategy goes by expected cost.
+    /// It is of use to know what a call will use and cost: a strategy goes by it, a condition, or a limit of tokens.
     pub reckons: bool,
     /// How long its answers are is of use: to a strategy, or to a limit.
     pub learns: bool,
@@ -128,6 +128,10 @@ pub(crate) struct Route {
     pub limits: Option<Arc<Rules>>,
     /// A strategy goes by what is left of the provider's limits.
     pub reads_limits: bool,
+    /// Calls are drawn to targets by how their prompts begin.
+    pub draws: bool,
+    /// A target's conditions go by what a call asks for.
+    pub judges_features: bool,
 }
 
 pub(crate) struct Target {
@@ -140,6 +144,9 @@ pub(crate) struct Target {
     pub weight: u32,
     /// None: for all calls.
     pub when: Option<Box<Conditions>>,
+    pub region: Option<Box<str>>,
+    /// What its provider grants; the same of all its provider's targets.
+    pub grants: Option<Arc<Grants>>,
     /// Where a shard keeps what it knows of the target.
     pub slot: u32,
     pub health: Arc<TargetHealth>,
@@ -151,6 +158,13 @@ pub(crate) struct Target {
     pub facts: Option<&'static ModelFacts>,
     /// How long its streams may say nothing.
     pub tokens: TokenTimeouts,
+}
+
+impl Target {
+    /// Is it of use to know how many tokens a call will use?
+    pub fn counts_tokens(&self) -> bool {
+        self.grants.as_ref().is_some_and(|grants| grants.count_tokens())
+    }
 }
 
 /// The provider's name of the model.

@@ -3,16 +3,29 @@
 //! A request that carries what a provider signed goes to that provider alone, where the
 //! model has it as a target: nobody else can read it. One that names what lives at a provider goes there or nowhere.
 
+use std::borrow::Cow;
+
+use tollgate_config::document::Features;
+
 use crate::{
     exchange::{Exchange, Io},
+    explain,
     failure::{Failure, Kind},
-    routing::{choose, needs},
+    routing::{choose, conditions, reckoning::Reckoning, residency},
     snapshot::Target,
     stage::Verdict,
     upward,
 };
 
 pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
+    let verdict = decide(exchange, io);
+    if explain::is_asked_for(exchange, io) {
+        explain::note(exchange, io, &verdict);
+    }
+    verdict
+}
+
+fn decide(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
     if exchange.facts.direct.is_some() {
         // The model is not known yet, and whose it is is.
         return Verdict::Next;
@@ -29,26 +42,25 @@ pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
         exchange.call.only_provider =
             issuer.filter(|&issuer| route.targets.iter().any(|target| target.provider == issuer));
     }
-    let obstacle = |target: &Target| obstacle(exchange, io, target);
-    let mut order = choose::order(exchange, io, route, |target| obstacle(target).is_none());
-    if order.as_slice().len() > 1 {
-        let body = exchange.admitted.body(io.body);
-        order.retain(|index| needs::lacking(body, route.targets[index].facts).is_none());
-    }
+    exchange.call.reckoning = route.reckons.then(|| Reckoning::new(exchange, io, route));
+    let asked = conditions::features(exchange, io, route);
+    let obstacle = |target: &Target| obstacle(exchange, io, asked, target);
+    let order = choose::order(exchange, io, route, |target| obstacle(target).is_none());
     if !order.as_slice().is_empty() {
         exchange.call.order = order;
         return Verdict::Next;
     }
-    let by_when = || {
+    let is_by = |is: fn(&Obstacle) -> bool| {
         route
             .targets
             .iter()
-            .any(|target| obstacle(target) == Some(Obstacle::When))
+            .any(|target| obstacle(target).is_some_and(|by| is(&by)))
     };
     let kind = match (exchange.call.pinned_by, route.targets.is_empty()) {
         (Some(_), _) => elsewhere(exchange),
         (None, true) => Kind::NoTarget,
-        (None, false) if by_when() => Kind::NotForThisCall,
+        (None, false) if is_by(|by| matches!(by, Obstacle::When(_))) => Kind::NotForThisCall,
+        (None, false) if is_by(|by| *by == Obstacle::Region) => Kind::OutsideRegion,
         (None, false) => Kind::NotOffered,
     };
     Verdict::Refuse(Failure::client(kind))
@@ -77,22 +89,25 @@ pub(crate) enum Obstacle {
     Path,
     /// The request is another provider's.
     Elsewhere,
-    /// Its `when` does not hold.
-    When,
+    /// It is in no region that the call may go to.
+    Region,
+    /// This of its `when` does not hold.
+    When(&'static str),
 }
 
 impl Obstacle {
     /// For people.
-    pub const fn words(self) -> &'static str {
+    pub fn words(self) -> Cow<'static, str> {
         match self {
-            Self::Path => "its provider does not have what the path asks for",
-            Self::Elsewhere => "the request carries what another provider signed or keeps",
-            Self::When => "its `when` does not hold for this call",
+            Self::Path => "its provider does not have what the path asks for".into(),
+            Self::Elsewhere => "the request carries what another provider signed or keeps".into(),
+            Self::Region => "it is in no region that the call may go to".into(),
+            Self::When(what) => format!("its `when` does not hold for this call: {what}").into(),
         }
     }
 }
 
-pub(crate) fn obstacle(exchange: &Exchange, io: &Io<'_>, target: &Target) -> Option<Obstacle> {
+pub(crate) fn obstacle(exchange: &Exchange, io: &Io<'_>, asked: Features, target: &Target) -> Option<Obstacle> {
     let pinned = exchange.pin();
     let upstream = &pinned.snapshot.upstreams[target.provider];
     if !upward::reaches(exchange.facts.surface, upstream) {
@@ -101,6 +116,9 @@ pub(crate) fn obstacle(exchange: &Exchange, io: &Io<'_>, target: &Target) -> Opt
     if exchange.call.only_provider.is_some_and(|only| only != target.provider) {
         return Some(Obstacle::Elsewhere);
     }
-    let holds = target.when.as_ref().is_none_or(|when| when.hold(exchange, io.request));
-    (!holds).then_some(Obstacle::When)
+    if !residency::admits(exchange, target) {
+        return Some(Obstacle::Region);
+    }
+    let when = target.when.as_ref()?;
+    when.failing(exchange, io, asked, target).map(Obstacle::When)
 }

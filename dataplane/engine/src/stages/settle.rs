@@ -1,7 +1,7 @@
 //! settle: whatever ended an exchange, its record becomes final here, once.
 
 use crate::{
-    attempt::hedge,
+    attempt::{self, hedge},
     call::SentModel,
     cost,
     exchange::{Exchange, Io, Pinned},
@@ -9,7 +9,9 @@ use crate::{
     limits,
     outputs::Action,
     record::{Outcome, Record},
-    relay, surface,
+    relay,
+    routing::reckoning::Like,
+    surface,
 };
 
 /// Status of the record when the client left before one was sent.
@@ -26,6 +28,7 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome)
     if facts.cost.is_none() && !facts.replayed && (200..300).contains(&facts.status) {
         exchange.facts.cost = cost::of(exchange, io.unix_ms);
     }
+    attempt::grants::settle(exchange, io);
     add_spent(&mut exchange.facts);
     learn(exchange, io);
     limits::settle(exchange, io);
@@ -43,7 +46,7 @@ fn add_spent(facts: &mut Facts) {
     }
 }
 
-/// How long answers of the model are, where a strategy reckons with it.
+/// How long answers of the model are, where it is of use to know.
 fn learn(exchange: &Exchange, io: &mut Io<'_>) {
     let pinned = exchange.pinned();
     let route = exchange
@@ -51,9 +54,19 @@ fn learn(exchange: &Exchange, io: &mut Io<'_>) {
         .model
         .as_ref()
         .and_then(|found| pinned?.snapshot.routes.get(found.model.0 as usize));
-    let output = exchange.facts.usage.and_then(|usage| usage.output);
-    if let (Some(route), Some(tokens)) = (route.filter(|route| route.learns), output) {
-        io.local.routing.model(route.slot).note_output(tokens);
+    let answered = exchange.facts.usage.filter(|usage| usage.output.is_some());
+    let (Some(route), Some(usage)) = (route, answered) else {
+        return;
+    };
+    let like = match &exchange.call.reckoning {
+        Some(reckoning) => reckoning.like,
+        None if route.learns => Like::of(exchange.facts.request_body_bytes as usize, None),
+        None => return,
+    };
+    let lengths = io.local.routing.model(route.slot).lengths.get_or_insert_default();
+    lengths.note(like, usage.all_output());
+    if let Some(seen_before) = exchange.call.reckoning.and_then(|reckoning| reckoning.seen_before) {
+        lengths.note_beginning(seen_before);
     }
 }
 

@@ -50,6 +50,8 @@ pub fn provider(name: &str, dialect: Dialect) -> (String, Provider) {
         may_ask_stream_usage: dialect == Dialect::OpenAi,
         headers: Vec::new(),
         prices: Default::default(),
+        grants: Vec::new(),
+        residency: None,
         check: None,
     };
     (name.into(), provider)
@@ -89,6 +91,8 @@ pub fn key(name: &str, models: &[&str]) -> (String, Key) {
         loopback_only: false,
         pass_through: false,
         batches: false,
+        residency: Vec::new(),
+        explain: false,
         limits: Vec::new(),
         priority: Default::default(),
     };

@@ -30,16 +30,7 @@ pub use totals::Totals;
 const BUSY_WINDOW_NS: u64 = 5_000_000_000;
 
 /// How attempts end, in the order their counters lie.
-const ATTEMPT_OUTCOMES: [(AttemptOutcome, &str); 8] = [
-    (AttemptOutcome::Ok, "ok"),
-    (AttemptOutcome::Status, "status"),
-    (AttemptOutcome::Connect, "connect"),
-    (AttemptOutcome::Timeout, "timeout"),
-    (AttemptOutcome::Disconnect, "disconnect"),
-    (AttemptOutcome::BadAnswer, "bad_answer"),
-    (AttemptOutcome::Cancelled, "cancelled"),
-    (AttemptOutcome::HedgeLost, "hedge_lost"),
-];
+const ATTEMPT_OUTCOMES: [AttemptOutcome; AttemptOutcome::ALL.len()] = AttemptOutcome::ALL;
 
 /// Token classes, in the order their counters lie: the `direction` label.
 const TOKEN_CLASSES: [&str; 9] = [
@@ -280,10 +271,7 @@ impl ShardMetrics {
     ) {
         for (index, outcome) in attempts {
             let known = table.and_then(|table| self.provider_tables[table].get(index).copied());
-            let at = ATTEMPT_OUTCOMES
-                .iter()
-                .position(|(known, _)| *known == outcome)
-                .unwrap_or(0);
+            let at = ATTEMPT_OUTCOMES.iter().position(|known| *known == outcome).unwrap_or(0);
             add_at(&mut self.attempts, usize::from(known.unwrap_or(provider)), |counts| {
                 counts[at] += 1
             });

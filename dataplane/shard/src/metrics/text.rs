@@ -148,10 +148,10 @@ impl Page {
     fn upstream(&mut self, totals: &Totals) {
         self.head(names::ATTEMPTS);
         for (provider, counts) in &totals.attempts {
-            for ((_, outcome), count) in ATTEMPT_OUTCOMES.iter().zip(counts).filter(|(_, count)| **count > 0) {
+            for (outcome, count) in ATTEMPT_OUTCOMES.iter().zip(counts).filter(|(_, count)| **count > 0) {
                 self.sample(
                     names::ATTEMPTS.name,
-                    &[("provider", provider), ("outcome", outcome)],
+                    &[("provider", provider), ("outcome", outcome.name())],
                     count,
                 );
             }

@@ -47,6 +47,8 @@ fn provider(tls: UpstreamTls) -> Provider {
         may_ask_stream_usage: false,
         headers: Vec::new(),
         prices: Default::default(),
+        grants: Vec::new(),
+        residency: None,
         check: None,
     }
 }
