@@ -95,7 +95,7 @@ async fn refusals_are_problems_with_a_status() {
     let bench = bench().await;
     assert_eq!(status(bench.get("/v1/config/none").await.unwrap_err()), 404);
     assert_eq!(status(bench.get("/v1/none").await.unwrap_err()), 404);
-    assert_eq!(status(bench.get("/v1/usage").await.unwrap_err()), 501);
+    assert_eq!(status(bench.get("/v1/limits/team/red").await.unwrap_err()), 501);
     assert_eq!(
         status(bench.put("/v1/config/models", &json!(3)).await.unwrap_err()),
         422

@@ -31,7 +31,8 @@ const RETRY: Duration = Duration::from_millis(500);
 const SHARD_PATIENCE: Duration = Duration::from_secs(5);
 /// Segments of the whole spool: 16 GiB, some ten million calls that no control plane has read.
 const MAX_SEGMENTS: usize = 16 * 1024;
-/// This part of the disk is left to others.
+/// So much of the disk is left to others, or on a small one this part of it.
+const FREE_BYTES: u64 = 64 * 1024 * 1024;
 const FREE_SHARE: u64 = 20;
 
 /// What a shard asks.
@@ -229,8 +230,10 @@ impl Maker {
         }
         if let Some(alive) = &self.alive {
             let disk = fstatvfs(alive)?;
-            if disk.f_bavail * disk.f_frsize < disk.f_blocks * disk.f_frsize / FREE_SHARE {
-                let text = format!("less than one part in {FREE_SHARE} of its disk is free");
+            let share_bytes = disk.f_blocks.saturating_mul(disk.f_frsize) / FREE_SHARE;
+            let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
+            if free_bytes < share_bytes.min(FREE_BYTES) {
+                let text = format!("only {free_bytes} bytes of its disk are free");
                 return Err(io::Error::new(ErrorKind::StorageFull, text));
             }
         }
