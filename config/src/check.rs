@@ -5,11 +5,13 @@ mod beside;
 mod client_side;
 mod date;
 mod grants;
+mod idempotency;
 mod identities;
 mod limits;
 mod models;
 mod names;
 mod node;
+mod overload;
 mod prices;
 mod providers;
 mod routing;
@@ -75,6 +77,9 @@ fn document(root: &Node) -> Document {
         .read("max_upload", max_upload)
         .unwrap_or(document.max_upload_bytes);
     document.id_secret = fields.read("id_secret", values::secret);
+    document.idempotency = fields
+        .read("idempotency", idempotency::idempotency)
+        .unwrap_or(document.idempotency);
     document.cost_header_buffer_bytes = fields
         .read("cost_header_buffer", cost_header_buffer)
         .unwrap_or(document.cost_header_buffer_bytes);

@@ -12,14 +12,18 @@ use crate::{
 
 mod beside;
 mod grants;
+mod idempotency;
 mod limits;
+mod overload;
 mod routing;
 mod streams;
 mod when;
 
 pub use beside::{ActiveCheck, Hedge, HedgeAfter, Shadow};
 pub use grants::{Grant, Granted};
+pub use idempotency::{IDEMPOTENCY_PARTS, Idempotency};
 pub use limits::{Limit, LimitMode, Period, Unit, Window};
+pub use overload::{Overload, Priority};
 pub use routing::{Affinity, Breaker, Conditions, Retry, Sticky, Strategy, Tier};
 pub use streams::{Streams, TokenTimeouts};
 pub use when::{Days, Feature, Features, Hours, Zone};
@@ -41,6 +45,8 @@ pub struct Document {
     pub max_upload_bytes: u64,
     /// What the ids of objects that live at providers are sealed with; `None`: with each provider's own credential.
     pub id_secret: Option<Reference>,
+    /// Calls that come again under the same `idempotency-key`; `None`: each of them runs.
+    pub idempotency: Option<Idempotency>,
     /// Client-side timeouts and bounds (`client:` in the document).
     pub client: ClientLimits,
     pub listeners: Named<Listener>,
@@ -67,6 +73,7 @@ impl Default for Document {
             cost_header_buffer_bytes: 256 * 1024,
             max_upload_bytes: 512 * 1024 * 1024,
             id_secret: None,
+            idempotency: Some(Idempotency::default()),
             client: ClientLimits::default(),
             listeners: Named::new(),
             admin: None,
@@ -412,6 +419,8 @@ pub struct Model {
     pub tiers: Vec<Tier>,
     pub retry: Retry,
     pub breaker: Breaker,
+    /// None: every target gets every call at once.
+    pub overload: Option<Overload>,
     pub on_unsupported: OnUnsupported,
     /// The model asked instead when a prompt does not fit into the target's context.
     pub on_context_overflow: Option<String>,
@@ -504,6 +513,7 @@ pub struct Key {
     /// It may ask why its calls went where they did.
     pub explain: bool,
     pub limits: Vec<Limit>,
+    pub priority: Priority,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -24,6 +24,7 @@ pub static ROOT: Section = Section {
         "cost_header_buffer",
         "max_upload",
         "id_secret",
+        "idempotency",
         "client",
         "listeners",
         "admin",
@@ -45,6 +46,12 @@ pub static ROOT: Section = Section {
         "log_content",
         "on_client_gone",
     ],
+};
+
+pub static IDEMPOTENCY: Section = Section {
+    path: "idempotency",
+    now: &["window", "max_bytes", "max_answer"],
+    not_yet: &[],
 };
 
 pub static CLIENT: Section = Section {
@@ -261,6 +268,7 @@ pub static MODEL: Section = Section {
         "tiers",
         "retry",
         "breaker",
+        "overload",
         "on_unsupported",
         "on_context_overflow",
         "on_refusal",
@@ -324,6 +332,12 @@ pub static BREAKER: Section = Section {
     not_yet: &[],
 };
 
+pub static OVERLOAD: Section = Section {
+    path: "models.*.overload",
+    now: &["min", "max", "queue", "max_queue_wait"],
+    not_yet: &[],
+};
+
 pub static RETRY: Section = Section {
     path: "models.*.retry",
     now: &["attempts", "on", "respect_retry_after", "max_wait", "backoff", "budget"],
@@ -375,8 +389,9 @@ pub static KEY: Section = Section {
         "residency",
         "explain",
         "limits",
+        "priority",
     ],
-    not_yet: &["priority"],
+    not_yet: &[],
 };
 
 pub static ORGANIZATION: Section = Section {
@@ -405,6 +420,7 @@ pub static LIMIT: Section = Section {
 /// All of the above, in document order; but for `PRICES_OF_TIER`, whose keys are those of the map it stands in.
 pub static SECTIONS: &[&Section] = &[
     &ROOT,
+    &IDEMPOTENCY,
     &CLIENT,
     &LISTENER,
     &LISTENER_TLS,
@@ -432,6 +448,7 @@ pub static SECTIONS: &[&Section] = &[
     &TIER,
     &WHEN,
     &BREAKER,
+    &OVERLOAD,
     &RETRY,
     &MODEL_TIMEOUTS,
     &HEDGE,

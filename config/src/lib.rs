@@ -18,6 +18,7 @@ pub mod pointer;
 pub mod prices;
 pub mod problem;
 pub mod quickstart;
+pub mod usage_event;
 
 pub use document::Document;
 pub use keys::keys;

@@ -61,7 +61,7 @@ fn the_document_itself() {
         ),
         (
             "[1]",
-            "1:1: : a list is not a map; a map of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, max_upload, id_secret, client, listeners, admin, timezone, organization, providers, models, teams, users, keys",
+            "1:1: : a list is not a map; a map of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, max_upload, id_secret, idempotency, client, listeners, admin, timezone, organization, providers, models, teams, users, keys",
         ),
     ] {
         assert_eq!(faults(text), expected, "{text}");
@@ -77,7 +77,7 @@ fn unknown_and_future_keys() {
         ),
         (
             "zzz: 1",
-            "2:6: /zzz: unknown key `zzz`; one of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, max_upload, id_secret, client, listeners, admin, timezone, organization, providers, models, teams, users, keys",
+            "2:6: /zzz: unknown key `zzz`; one of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, max_upload, id_secret, idempotency, client, listeners, admin, timezone, organization, providers, models, teams, users, keys",
         ),
         (
             "caches: { a: 1 }",
@@ -97,7 +97,7 @@ fn unknown_and_future_keys() {
         ),
         (
             "\"a/b~c\": 1",
-            "2:10: /a~1b~0c: unknown key `a/b~c`; one of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, max_upload, id_secret, client, listeners, admin, timezone, organization, providers, models, teams, users, keys",
+            "2:10: /a~1b~0c: unknown key `a/b~c`; one of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, max_upload, id_secret, idempotency, client, listeners, admin, timezone, organization, providers, models, teams, users, keys",
         ),
     ]);
 }
@@ -105,6 +105,19 @@ fn unknown_and_future_keys() {
 #[test]
 fn top_level_values() {
     check_table(&[
+        ("idempotency: off", ""),
+        (
+            "idempotency: on",
+            "2:14: /idempotency: `on` is not a map or `off`; off, or a map of window, max_bytes, max_answer",
+        ),
+        (
+            "idempotency: { window: 25h }",
+            "2:24: /idempotency/window: `25h` is not a time to remember answers; up to 24h, such as 10m",
+        ),
+        (
+            "idempotency: { max_bytes: 8MiB }",
+            "2:1: /idempotency: `max_answer` is 1048576 bytes and `max_bytes` 8388608; a `max_bytes` of at least 16 times `max_answer`",
+        ),
         (
             "shards: 0",
             "2:9: /shards: `0` is not a number of shards; auto, or 1 to 1024",

@@ -354,6 +354,26 @@ const MODEL_FAULTS: &[(&str, &str)] = &[
         "/models/m/resume: `retry.attempts: 1` leaves no try to go on with; `attempts` of 2 or more, or remove `resume`",
     ),
     (
+        "m: { overload: { min: 9, max: 8 }, targets: [ { provider: p, model: x } ] }",
+        "/models/m/overload: `min` is 9 and `max` is 8; min up to max",
+    ),
+    (
+        "m: { overload: { min: 0 }, targets: [ { provider: p, model: x } ] }",
+        "/models/m/overload/min: `0` is not a number that fits here; a whole number from 1 to 100000",
+    ),
+    (
+        "m: { overload: { queue: 10001 }, targets: [ { provider: p, model: x } ] }",
+        "/models/m/overload/queue: `10001` is not a number that fits here; a whole number from 0 to 10000",
+    ),
+    (
+        "m: { overload: { max_queue_wait: 0s }, targets: [ { provider: p, model: x } ] }",
+        "/models/m/overload/max_queue_wait: `0s` is not a time to wait; more than zero, such as 10s",
+    ),
+    (
+        "m: { overload: 100, targets: [ { provider: p, model: x } ] }",
+        "/models/m/overload: `100` is not a map; a map of min, max, queue, max_queue_wait",
+    ),
+    (
         "m: { cache: c, targets: [ { provider: p, model: x } ] }",
         "/models/m/cache: `cache` is not supported yet; remove `cache`",
     ),
@@ -444,7 +464,11 @@ const KEY_FAULTS: &[(&str, Option<&str>)] = &[
     ),
     (
         "k: { hash: 'HASH', priority: 1 }",
-        Some("/keys/k/priority: `priority` is not supported yet; remove `priority`"),
+        Some("/keys/k/priority: `1` is not a priority; high, normal or low"),
+    ),
+    (
+        "k: { hash: 'HASH', priority: hihg }",
+        Some("/keys/k/priority: `hihg` is not a priority; did you mean `high`?"),
     ),
     (
         "k: { hash: 'HASH' }, l: { hash: 'HASH' }",

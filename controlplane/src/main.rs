@@ -10,6 +10,7 @@ mod identity;
 mod link;
 mod listeners;
 mod log;
+mod metering;
 mod metric_names;
 mod paths;
 mod plane;

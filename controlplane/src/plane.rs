@@ -16,7 +16,10 @@ use tokio::{
 };
 use tollgate_config::Document;
 
-use crate::{admin::AdminServer, events::Events, link::LinkSlot, rollout::Rollout, store::Store, truth::Truth};
+use crate::{
+    admin::AdminServer, events::Events, link::LinkSlot, metering::Metering, rollout::Rollout, store::Store,
+    truth::Truth,
+};
 
 /// Who does something: shown in the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +58,7 @@ pub struct Plane {
     pub state_dir: PathBuf,
     pub control_socket: PathBuf,
     pub store: Store,
+    pub metering: Metering,
     pub link: LinkSlot,
     pub events: Events,
     pub counters: Counters,
@@ -72,11 +76,17 @@ pub struct Plane {
 }
 
 impl Plane {
-    pub fn new(state_dir: PathBuf, control_socket: PathBuf, store: Store, rollout: Rollout) -> Arc<Plane> {
+    pub fn new(
+        state_dir: PathBuf,
+        control_socket: PathBuf,
+        (store, metering): (Store, Metering),
+        rollout: Rollout,
+    ) -> Arc<Plane> {
         Arc::new(Plane {
             state_dir,
             control_socket,
             store,
+            metering,
             link: LinkSlot::empty(),
             events: Events::default(),
             counters: Counters::default(),

@@ -241,7 +241,13 @@ fn status(world: &World) -> AnswerBody {
 pub fn plane(state_dir: &Path) -> Arc<Plane> {
     let store = Store::open(&state_dir.join("tollgate.db")).unwrap();
     let rollout = Rollout::new(Listeners::default());
-    Plane::new(state_dir.to_owned(), state_dir.join("control.sock"), store, rollout)
+    let (metering, _) = crate::metering::Metering::open(state_dir).expect("a ledger");
+    Plane::new(
+        state_dir.to_owned(),
+        state_dir.join("control.sock"),
+        (store, metering),
+        rollout,
+    )
 }
 
 pub async fn connect(plane: &Arc<Plane>) -> Arc<Link> {

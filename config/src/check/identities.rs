@@ -8,7 +8,7 @@ use super::{
     date, limits,
     names::{self, Names},
     node::{Fields, Node},
-    values, when,
+    overload, values, when,
 };
 use crate::{
     document::{Key, KeySecret, Limit, Named, Team, User},
@@ -49,6 +49,7 @@ pub fn key(node: &Node, names: &Names) -> Option<Key> {
     let loopback_only = fields.read("loopback_only", values::boolean).unwrap_or(false);
     let pass_through = fields.read("pass_through", values::boolean).unwrap_or(false);
     let batches = fields.read("batches", values::boolean).unwrap_or(false);
+    let priority = fields.read("priority", overload::priority).unwrap_or_default();
     Some(Key {
         secret: secret?,
         team,
@@ -61,6 +62,7 @@ pub fn key(node: &Node, names: &Names) -> Option<Key> {
         residency: fields.read("residency", when::regions).unwrap_or_default(),
         explain: fields.read("explain", values::boolean).unwrap_or(false),
         limits: fields.read("limits", limits::limits).unwrap_or_default(),
+        priority,
     })
 }
 

@@ -8,7 +8,7 @@ use super::{
     beside, limits,
     names::{self, Names},
     node::{Fields, Node},
-    routing, streams, values, when,
+    overload, routing, streams, values, when,
 };
 use crate::{
     document::{Model, Named, OnUnsupported, Strategy, Target, Tier},
@@ -34,6 +34,7 @@ pub fn model(node: &Node, names: &Names) -> Option<Model> {
         streams: streams::streams(&fields, &retry),
         retry,
         breaker: fields.read("breaker", routing::breaker).unwrap_or_default(),
+        overload: fields.read("overload", overload::overload),
         on_unsupported: fields.read("on_unsupported", on_unsupported).unwrap_or_default(),
         on_context_overflow: other("on_context_overflow"),
         on_refusal: other("on_refusal"),

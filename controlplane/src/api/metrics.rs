@@ -14,13 +14,14 @@ use tollgate_config::link::{AnswerBody, AskBody};
 
 use crate::{
     link::ANSWER_TIMEOUT,
-    metric_names::{CHANGES, DATAPLANE_RESTARTS, LINK_UP, REVISION, UPTIME},
+    metric_names::{CHANGES, DATAPLANE_RESTARTS, LINK_UP, REVISION, UPTIME, USAGE_RECORDS},
     plane::Plane,
 };
 
 pub async fn show(State(plane): State<Arc<Plane>>) -> Response {
     let mut text = dataplane(&plane).await.unwrap_or_default();
     let is_up = !text.is_empty();
+    usage_records(&plane, &mut text);
     own(&plane, is_up, &mut text);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
@@ -31,6 +32,23 @@ async fn dataplane(plane: &Plane) -> Option<String> {
         Ok(AnswerBody::Metrics { text }) => Some(text),
         _ => None,
     }
+}
+
+/// Both planes count usage records: lines of a family stand together.
+fn usage_records(plane: &Plane, text: &mut String) {
+    let head = format!("# TYPE {USAGE_RECORDS} counter\n");
+    let at = match text.find(&head) {
+        Some(at) => at + head.len(),
+        None => {
+            text.push_str(&format!(
+                "# HELP {USAGE_RECORDS} Usage records, by what became of them.\n{head}"
+            ));
+            text.len()
+        }
+    };
+    let counts = plane.metering.counts.by_state();
+    let lines = counts.map(|(state, count)| format!("{USAGE_RECORDS}{{state=\"{state}\"}} {count}\n"));
+    text.insert_str(at, &lines.concat());
 }
 
 fn own(plane: &Plane, is_up: bool, text: &mut String) {

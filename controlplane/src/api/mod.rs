@@ -15,6 +15,7 @@ mod problem;
 mod revisions;
 pub mod routes;
 mod status;
+mod usage;
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::routing::{MethodRouter, delete, get, post, put};
 
-use super::{config, drain, events, explain, keys, later, limits, metrics, openapi, revisions, status};
+use super::{config, drain, events, explain, keys, later, limits, metrics, openapi, revisions, status, usage};
 use crate::plane::Plane;
 
 pub struct Route {
@@ -285,12 +285,35 @@ pub const ROUTES: &[Route] = &[
         ],
         handler: || get(limits::of_name),
     },
-    LATER_USAGE,
+    Route {
+        method: "get",
+        path: "/v1/usage",
+        summary: "What calls used and cost",
+        parameters: &[
+            (
+                Query,
+                "by",
+                "kept apart by: team, user, key, model, provider, upstream_model, tag:NAME, day, hour",
+            ),
+            (
+                Query,
+                "from",
+                "calls that ended at this time or later; 30d ago by default",
+            ),
+            (Query, "to", "calls that ended before this time; now by default"),
+        ],
+        body: None,
+        answers: &[
+            (200, "from, to, rows"),
+            (400, "no such dimension, or no time"),
+            (422, "too many rows"),
+        ],
+        handler: || get(usage::show),
+    },
     LATER_PURGE,
     LATER_FEEDBACK,
 ];
 
-const LATER_USAGE: Route = later_route("get", "/v1/usage", || get(later::refuse));
 const LATER_PURGE: Route = later_route("post", "/v1/cache/purge", || post(later::refuse));
 const LATER_FEEDBACK: Route = later_route("post", "/v1/feedback", || post(later::refuse));
 

@@ -12,6 +12,7 @@ mod prices;
 mod providers;
 mod status;
 mod top;
+mod usage;
 
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode};
 
@@ -83,8 +84,8 @@ enum Command {
     Dataplane(planes::Rest),
     /// What would become of a call, stage by stage, with reasons and costs; nothing is sent
     Explain(explain::ExplainArguments),
-    #[command(hide = true)]
-    Usage(planes::Rest),
+    /// Who used what, and what it cost
+    Usage(usage::UsageArguments),
     #[command(hide = true)]
     Cache(planes::Rest),
     #[command(hide = true)]
@@ -207,7 +208,7 @@ fn dispatch(cli: Cli) -> Result<(), CliError> {
             providers::run(output);
             Ok(())
         }
-        Command::Usage(_) => planes::later("usage"),
+        Command::Usage(arguments) => wait(usage::run(&client, &arguments, output)),
         Command::Explain(arguments) => wait(explain::run(&client, arguments, output)),
         Command::Cache(_) => planes::later("cache"),
         Command::Route(_) => planes::later("route"),

@@ -155,7 +155,7 @@ impl Store {
 }
 
 /// Its owner's alone, and so are the files SQLite puts beside it.
-fn make_private(path: &Path) -> std::io::Result<()> {
+pub fn make_private(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = std::fs::OpenOptions::new();
     options

@@ -28,7 +28,9 @@ use crate::{
     cli::{CliError, Output},
     link::ANSWER_TIMEOUT,
     listeners::Listeners,
-    log, paths,
+    log,
+    metering::{self, Metering},
+    paths,
     plane::{Actor, Plane},
     rollout::{self, Edit, Refusal, Rollout, Terms},
     store::{Store, settings},
@@ -126,13 +128,16 @@ async fn up(
     let _lock = StateLock::take(&state_dir)?;
     let file = arguments.config.as_deref().map(source::read).transpose()?;
     let store = Store::open(&state_dir.join(STORE_FILE)).map_err(|e| CliError::failed(e.to_string()))?;
+    let (metering, ingest) = Metering::open(&state_dir).map_err(|e| CliError::failed(e.to_string()))?;
     let control = lock::bind_control_socket(&socket)?;
     let plane = Plane::new(
         state_dir,
         absolute(&socket),
-        store,
+        (store, metering),
         Rollout::new(Listeners::new(inherited)),
     );
+    metering::follow(ingest, plane.clone())
+        .map_err(|e| CliError::failed(format!("cannot start the ledger's thread: {e}")))?;
     let serving = tokio::spawn(api::serve_socket(plane.clone(), control));
     let ended = serve(&plane, &arguments, file, output, &mut signals).await;
     serving.abort();

@@ -84,6 +84,17 @@ fn the_anthropic_sdk_works_unchanged() {
     run("anthropic_sdk.py");
 }
 
+#[test]
+fn the_openai_sdk_comes_back_when_asked_to_and_repeats_no_call() {
+    let sandbox = Sandbox::start();
+    let mut setup = Setup::to(sandbox.address);
+    setup.models = "  narrow: { targets: [ { provider: openai, model: sandbox-small } ], \
+                    overload: { min: 1, max: 1, queue: 0 } }\n  \
+                    wide: { targets: [ { provider: openai, model: sandbox-small } ] }\n"
+        .to_owned();
+    run_against("overload_sdk.py", &sandbox, setup, &[]);
+}
+
 /// Models that embed, rerank or count, and who has them.
 const EMBEDDERS: [(&str, &str, &str); 8] = [
     ("openai", "openai", "text-embedding-3-small"),

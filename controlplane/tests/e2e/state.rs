@@ -80,7 +80,7 @@ fn a_second_gateway_on_the_same_state_is_refused() {
 
 /// A gateway whose state lies on a file system of 8 MiB, in a mount namespace of its own; its files are reached
 /// through `/proc/PID/root`.
-fn on_a_small_disk(sandbox: &Sandbox) -> (Gateway, PathBuf, tempfile::TempDir) {
+pub fn on_a_small_disk(sandbox: &Sandbox) -> (Gateway, PathBuf, tempfile::TempDir) {
     let disk = tempfile::Builder::new()
         .prefix("tollgate-disk-")
         .tempdir()

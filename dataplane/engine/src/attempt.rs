@@ -6,6 +6,7 @@ pub(crate) mod grants;
 pub(crate) mod hedge;
 pub(crate) mod held;
 pub(crate) mod outcome;
+pub(crate) mod overload;
 pub(crate) mod resume;
 pub(crate) mod scout;
 mod takeover;
@@ -32,6 +33,9 @@ use again::{Ended, Plan};
 
 /// `route` saw to it that there is a target, or there is but one.
 pub(crate) fn begin_first(exchange: &mut Exchange, io: &mut Io<'_>) {
+    if io.local.usage_full {
+        return exchange.refuse(Failure::gateway(Kind::UsageSpoolFull), io);
+    }
     if let Some(provider) = exchange.facts.direct
         && !residency::admits_provider(exchange, provider)
     {
@@ -51,7 +55,10 @@ fn begin(exchange: &mut Exchange, io: &mut Io<'_>) {
     let (target, provider) = loop {
         let (target, credential) = match next_usable(exchange, io, route) {
             Ok(found) => found,
-            Err(kind) => return exchange.refuse(refused.unwrap_or_else(|| Failure::gateway(kind)), io),
+            Err(Nobody::HasRoom) => return overload::wait_for_turn(exchange, io, route),
+            Err(Nobody::Can(kind)) => {
+                return exchange.refuse(refused.unwrap_or_else(|| Failure::gateway(kind)), io);
+            }
         };
         let provider = route.targets[target].provider;
         exchange.call.credential = credential;
@@ -88,15 +95,24 @@ fn begin(exchange: &mut Exchange, io: &mut Io<'_>) {
     }
 }
 
+/// Why no target can be called now.
+enum Nobody {
+    Can(Kind),
+    /// Those that could be called are at their limits.
+    HasRoom,
+}
+
 /// The target whose place it is, or the next behind it that can be called now, and by which of its credentials. Else what
 /// the first of them lacks.
-fn next_usable(exchange: &mut Exchange, io: &Io<'_>, route: &Route) -> Result<(usize, usize), Kind> {
+fn next_usable(exchange: &mut Exchange, io: &Io<'_>, route: &Route) -> Result<(usize, usize), Nobody> {
     let mut lacking = Kind::NoTarget;
+    let mut full = None;
     while let Some(&index) = exchange.call.order.as_slice().get(exchange.call.place) {
         let index = usize::from(index);
         let provider = route.targets[index].provider;
         match credentials::turn(exchange, io, provider) {
-            Ok(credential) => return Ok((index, credential)),
+            Ok(credential) if overload::has_room(io, route, &route.targets[index]) => return Ok((index, credential)),
+            Ok(_) => full = full.or(Some(exchange.call.place)),
             Err(why) if lacking == Kind::NoTarget => {
                 let provider = exchange.pin().snapshot.endpoints[provider].provider.as_str().into();
                 lacking = Kind::NoCredential { provider, why };
@@ -105,7 +121,11 @@ fn next_usable(exchange: &mut Exchange, io: &Io<'_>, route: &Route) -> Result<(u
         }
         exchange.call.place += 1;
     }
-    Err(lacking)
+    let Some(place) = full else {
+        return Err(Nobody::Can(lacking));
+    };
+    exchange.call.place = place;
+    Err(Nobody::HasRoom)
 }
 
 fn lives_elsewhere(failure: &Failure) -> bool {
@@ -161,9 +181,12 @@ fn dial(exchange: &mut Exchange, io: &mut Io<'_>, target: usize, freshness: Fres
     let attempt = call.next_id();
     // Not yet.
     call.sent = Tick(0);
+    call.dialled = io.now;
     if call.live.replace(Live { id: attempt, target }).is_none() {
         let target = &pinned.snapshot.routes[route_index(exchange)].targets[target];
-        io.local.routing.target(target).busy += 1;
+        let state = io.local.routing.target(target);
+        state.busy += 1;
+        exchange.call.found_busy = state.busy;
     }
     let call = &mut exchange.call;
     call.until_total = Some(io.now.plus_ms(timeouts.total_ms));
@@ -312,12 +335,16 @@ pub(crate) fn timer(exchange: &mut Exchange, io: &mut Io<'_>) {
     let Some(waited) = exchange.call.expired(io.now) else {
         return hedge::due(exchange, io);
     };
+    if exchange.call.queued.is_some() {
+        return overload::waited_too_long(exchange, io);
+    }
     exchange.facts.wait_ends(io.now);
     if waited == Waited::Backoff {
         exchange.call.until_step = None;
         return begin(exchange, io);
     }
     if waited != Waited::Client {
+        overload::timed_out(exchange, io);
         outcome::failed(exchange, io);
     }
     give_up(exchange, io, AttemptOutcome::Timeout);
@@ -391,9 +418,13 @@ pub(crate) fn leave(exchange: &mut Exchange, io: &mut Io<'_>, outcome: AttemptOu
 pub(crate) fn log_end(exchange: &mut Exchange, io: &mut Io<'_>, outcome: AttemptOutcome) {
     if let Some(live) = exchange.call.live.take() {
         let pinned = exchange.pin();
-        let target = &pinned.snapshot.routes[route_index(exchange)].targets[live.target];
+        let route = &pinned.snapshot.routes[route_index(exchange)];
+        let target = &route.targets[live.target];
         let state = io.local.routing.target(target);
         state.busy = state.busy.saturating_sub(1);
+        if route.overload.is_some() {
+            overload::ended(exchange, io, route, target);
+        }
         let provider = exchange.call.provider.expect("an attempt has a provider");
         exchange.call.log.push((provider, outcome));
     }

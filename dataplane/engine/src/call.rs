@@ -12,7 +12,7 @@ use crate::{
     listing::Listing,
     outputs::AttemptId,
     record::AttemptOutcome,
-    routing::{Order, grants::Grants, reckoning::Reckoning},
+    routing::{Order, grants::Grants, queue::Place, reckoning::Reckoning},
     snapshot::{ModelId, TargetModel},
     upward::Single,
 };
@@ -40,6 +40,12 @@ pub(crate) struct Call {
     pub came_round: bool,
     /// When the attempt under way was sent.
     pub sent: Tick,
+    /// When its connection was asked for.
+    pub dialled: Tick,
+    /// Calls under way at its target when it was made, itself among them.
+    pub found_busy: u32,
+    /// The call waits for room at a target.
+    pub queued: Option<Queued>,
     /// Models that took over from the one asked for, so far, and the tries before the last one did.
     pub taken_over: u8,
     pub tried_before: u8,
@@ -114,6 +120,12 @@ pub(crate) struct ObjectCall {
     pub raw: Option<String>,
     /// It is to be no more.
     pub deletes: bool,
+}
+
+/// Where a call waits: in its model's queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Queued {
+    pub place: Place,
 }
 
 /// The attempt under way.

@@ -12,7 +12,7 @@ use tollgate_wire::http1::read::BadHead;
 use crate::{
     Snapshot, Tick,
     access::AccessTokens,
-    attempt::{self, hedge, held},
+    attempt::{self, hedge, held, overload},
     call::Call,
     facts::Facts,
     failure::{Failure, Kind},
@@ -23,6 +23,7 @@ use crate::{
     passing,
     record::{AttemptOutcome, Outcome, Record},
     relay::{self, Relay},
+    repeats::{self, Repeat, Repeats},
     reply,
     routing::Routing,
     signers::Signers,
@@ -61,7 +62,11 @@ pub struct Local {
     pub limits: LocalLimits,
     /// The node's: every shard has the same.
     pub marks: Arc<Marks>,
+    /// The same; without it no `idempotency-key` is honoured.
+    pub repeats: Option<Repeats>,
     pub tokens: AccessTokens,
+    /// There is no room for the record of a further call: none may begin.
+    pub usage_full: bool,
     /// What words were counted lately, for prompts whose provider does not say what it used.
     pub memo: Memo,
 }
@@ -110,6 +115,8 @@ pub enum Input<'a> {
     UpstreamFailed(AttemptId, UpstreamFault),
     /// `Exchange::deadline` has come.
     Timer,
+    /// Another exchange's `Action::Turn` named this one.
+    Turn,
     /// The client closed or reset its connection.
     ClientGone,
     /// The shell could not go on (a panic was caught, buffers ran out): end it.
@@ -146,6 +153,8 @@ pub enum UpstreamFault {
 pub struct Exchange {
     pinned: Option<Rc<Pinned>>,
     phase: Phase,
+    /// What the shell calls it.
+    name: u64,
     /// Index into the surface's list.
     next_stage: usize,
     pub(crate) facts: Facts,
@@ -154,6 +163,8 @@ pub struct Exchange {
     pub(crate) held: Held,
     pub(crate) call: Call,
     pub(crate) relay: Relay,
+    /// Of a call that may come again.
+    pub(crate) repeat: Option<Box<Repeat>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -174,6 +185,15 @@ pub(crate) enum Phase {
 }
 
 impl Exchange {
+    /// What an `Action::Turn` for this exchange is to say. Stays until it is given another.
+    pub fn set_name(&mut self, name: u64) {
+        self.name = name;
+    }
+
+    pub(crate) fn name(&self) -> u64 {
+        self.name
+    }
+
     /// Begins anew. `started` is when the request's first byte arrived.
     pub fn begin(&mut self, pinned: Rc<Pinned>, peer: Peer, started: Tick) {
         self.pinned = Some(pinned);
@@ -184,6 +204,7 @@ impl Exchange {
         self.held.clear();
         self.call.clear();
         self.relay.clear();
+        self.repeat = None;
     }
 
     /// Feeds one input; what is to be done is appended to `io.out` (the shell cleared it).
@@ -199,6 +220,10 @@ impl Exchange {
         if self.call.hedge.is_some() {
             hedge::turn_to(self, &input, io.now);
         }
+        let kept = match &input {
+            Input::UpstreamBody(_, bytes) => *bytes,
+            _ => &[],
+        };
         match input {
             Input::Head => self.enter_head(io),
             Input::BadHead(bad) => self.refuse(Failure::client(Kind::BadHead(bad)), io),
@@ -223,7 +248,9 @@ impl Exchange {
                 }
             }
             Input::UpstreamFailed(id, fault) => attempt::failed(self, io, id, fault),
-            Input::Timer => attempt::timer(self, io),
+            Input::Timer => self.timer(io),
+            Input::Turn => overload::turn(self, io),
+            Input::ClientGone if repeats::outlives_client(self, io.now) => {}
             Input::ClientGone => {
                 attempt::cancel(self, io);
                 self.finish(io, Outcome::ClientGone, Action::Cut);
@@ -233,16 +260,36 @@ impl Exchange {
                 self.refuse(Failure::gateway(Kind::Internal(reason)), io);
             }
         }
+        if self.repeat.is_some() {
+            repeats::keep(self, io, kept);
+        }
+    }
+
+    fn timer(&mut self, io: &mut Io<'_>) {
+        if self.repeat.is_some() {
+            if repeats::is_forsaken(self, io.now) {
+                attempt::cancel(self, io);
+                return self.finish(io, Outcome::ClientGone, Action::Cut);
+            }
+            if repeats::looks_again(self, io.now) {
+                return self.run_stages(io);
+            }
+        }
+        attempt::timer(self, io);
     }
 
     /// When `Input::Timer` is due; the earliest of all that runs. Read after each feed.
     pub fn deadline(&self) -> Option<Tick> {
         match self.phase {
-            Phase::Calling | Phase::Gathering | Phase::Relaying => [self.call.deadline(), relay::alive::due(self)]
-                .into_iter()
-                .flatten()
-                .min(),
-            Phase::Fresh | Phase::Staged | Phase::Over => None,
+            Phase::Calling | Phase::Gathering | Phase::Relaying => {
+                let repeat = self.repeat.as_ref().and_then(|_| repeats::deadline(self));
+                [self.call.deadline(), relay::alive::due(self), repeat]
+                    .into_iter()
+                    .flatten()
+                    .min()
+            }
+            Phase::Staged => repeats::deadline(self),
+            Phase::Fresh | Phase::Over => None,
         }
     }
 
@@ -304,6 +351,7 @@ impl Exchange {
     /// request made grow. Call it after `End` when no further request is buffered.
     pub fn rest(&mut self) {
         self.pinned = None;
+        self.repeat = None;
         self.admitted.shrink();
         self.call.shrink();
         self.relay.shrink();
@@ -369,6 +417,9 @@ impl Exchange {
 
     /// Settles and ends. `last` is `End` or `Cut`.
     pub(crate) fn finish(&mut self, io: &mut Io<'_>, outcome: Outcome, last: Action) {
+        if self.call.queued.is_some() {
+            overload::leave(self, io);
+        }
         settle::settle(self, io, outcome);
         self.phase = Phase::Over;
         io.out.actions.push(last);

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use tollgate_config::prices::ServiceTier;
+use tollgate_config::{document::Priority, prices::ServiceTier};
 use tollgate_dialect::usage::Usage;
 
 use crate::{
@@ -50,6 +50,8 @@ pub(crate) struct Facts {
     pub model_asked: String,
     pub tags: String,
     pub timeout_ms: Option<u64>,
+    /// The rank that the request wants to have at most.
+    pub priority_asked: Option<Priority>,
     pub stream: bool,
     /// Zero until an answer's head goes out.
     pub status: u16,
@@ -68,6 +70,8 @@ pub(crate) struct Facts {
     pub resumed: u8,
     /// Whose work `usage` is, where that is a batch: its id as the client has it.
     pub batch: String,
+    /// The answer is one that was given before.
+    pub replayed: bool,
     /// The gateway counted it itself.
     pub estimated: bool,
     pub request_body_bytes: u64,
@@ -103,6 +107,7 @@ impl Default for Facts {
             model_asked: String::new(),
             tags: String::new(),
             timeout_ms: None,
+            priority_asked: None,
             stream: false,
             status: 0,
             outcome: Outcome::Complete,
@@ -114,6 +119,7 @@ impl Default for Facts {
             spent: None,
             resumed: 0,
             batch: String::new(),
+            replayed: false,
             estimated: false,
             request_body_bytes: 0,
             response_body_bytes: 0,

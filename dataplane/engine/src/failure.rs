@@ -4,7 +4,7 @@ mod render;
 
 use std::borrow::Cow;
 
-use tollgate_config::document::Grant;
+use tollgate_config::document::{Grant, Priority};
 use tollgate_wire::{http1::read::BadHead, json::cursor::BadJson, multipart::BadForm};
 
 use crate::{
@@ -105,6 +105,8 @@ pub enum Kind {
     CacheMiss,
     /// A limit does not admit the call.
     Limited(Box<Limited>),
+    /// Another request came under the same `idempotency-key`.
+    IdempotencyKeyReused,
     /// No target of the model has what the path asks for.
     NotOffered,
     /// Each target has a `when` that does not hold for this call.
@@ -118,6 +120,11 @@ pub enum Kind {
         wait_ms: u64,
     },
     NoTarget,
+    /// Every target of the model is at its limit, and the call could not wait, or has waited long enough.
+    Overloaded {
+        priority: Priority,
+        retry_after_s: u64,
+    },
     /// Nothing proves to the provider who calls.
     NoCredential {
         provider: Box<str>,
@@ -129,6 +136,8 @@ pub enum Kind {
     /// The provider answered with a status that no answer can have.
     BadStatus(u16),
     UpstreamTimeout(Waited),
+    /// The call's usage could not be recorded.
+    UsageSpoolFull,
     Internal(&'static str),
 }
 
@@ -145,6 +154,8 @@ pub enum Waited {
     WholeAnswer,
     /// Not an answer, but the moment to try again.
     Backoff,
+    /// The same of a call that waits for room at a target.
+    Turn,
     /// As long as the client's `x-tollgate-timeout` allowed.
     Client,
 }
@@ -194,7 +205,10 @@ impl Kind {
             Kind::CacheMiss | Kind::UpstreamTimeout(_) => 504,
             Kind::NotForThisCall | Kind::OutsideRegion => 403,
             Kind::Limited(_) | Kind::ProviderLimit { .. } => 429,
+            // As draft-ietf-httpapi-idempotency-key-header has it. Clients try a 409 again, in vain.
+            Kind::IdempotencyKeyReused => 422,
             Kind::NoTarget | Kind::NoCredential { .. } | Kind::ListNotReady => 503,
+            Kind::Overloaded { .. } | Kind::UsageSpoolFull => 503,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => 502,
             Kind::Internal(_) => 500,
         }
@@ -229,16 +243,20 @@ impl Kind {
             Kind::NotForThisCall | Kind::OutsideRegion => code::MODEL_NOT_ALLOWED,
             Kind::Limited(limited) if limited.is_quota() => code::INSUFFICIENT_QUOTA,
             Kind::Limited(_) | Kind::ProviderLimit { .. } => code::RATE_LIMIT_EXCEEDED,
+            Kind::IdempotencyKeyReused => code::IDEMPOTENCY_KEY_REUSED,
             Kind::NoTarget | Kind::NoCredential { .. } => code::NO_HEALTHY_TARGET,
+            Kind::Overloaded { .. } => code::OVERLOADED,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => code::UPSTREAM_ERROR,
+            Kind::UsageSpoolFull => code::USAGE_SPOOL_FULL,
             Kind::Internal(_) => code::INTERNAL_ERROR,
         }
     }
 
-    /// After how long another try has something to hope for.
-    pub(crate) fn retry_after_ms(&self) -> Option<u64> {
+    /// When the client may try again, where that is known.
+    pub(crate) fn retry_after_s(&self) -> Option<u64> {
         match self {
-            Kind::ProviderLimit { wait_ms, .. } => Some(*wait_ms),
+            Kind::Overloaded { retry_after_s, .. } => Some(*retry_after_s),
+            Kind::ProviderLimit { wait_ms, .. } => Some(wait_ms.div_ceil(1_000).max(1)),
             _ => None,
         }
     }

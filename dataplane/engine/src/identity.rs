@@ -12,7 +12,7 @@ use hashbrown::{HashMap, HashSet};
 use sha2::{Digest as _, Sha256};
 use tollgate_config::{
     Document, Problem,
-    document::{Key, KeySecret, Team, User},
+    document::{Key, KeySecret, Priority, Team, User},
     link::StoredKey,
 };
 
@@ -47,6 +47,7 @@ pub(crate) struct KeyEntry {
     /// It may ask why its calls went where they did.
     pub explain: bool,
     pub limits: KeyLimits,
+    pub priority: Priority,
     /// Of the configuration document: the identity store cannot change it.
     of_document: bool,
 }
@@ -335,6 +336,7 @@ fn add_of_document(
         pass_through: key.pass_through,
         batches: key.batches,
         explain: key.explain,
+        priority: key.priority,
         of_document: true,
     };
     let until_unix_ms = key.expires_unix_s.map_or(u64::MAX, |s| s.saturating_mul(1000));
@@ -370,6 +372,7 @@ fn add_stored(keys: &mut Keys, owners: &Owners, key: &StoredKey, problems: &mut 
         pass_through: false,
         batches: false,
         explain: false,
+        priority: Priority::default(),
         of_document: false,
     };
     insert(keys, entry, &digests, &at, problems);

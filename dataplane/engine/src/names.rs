@@ -20,6 +20,9 @@ pub(crate) mod code {
     pub const UPSTREAM_TIMEOUT: &str = "upstream_timeout";
     pub const NO_HEALTHY_TARGET: &str = "no_healthy_target";
     pub const LIST_NOT_READY: &str = "list_not_ready";
+    pub const IDEMPOTENCY_KEY_REUSED: &str = "idempotency_key_reused";
+    pub const OVERLOADED: &str = "overloaded";
+    pub const USAGE_SPOOL_FULL: &str = "usage_spool_full";
     pub const INTERNAL_ERROR: &str = "internal_error";
 }
 
@@ -34,6 +37,7 @@ pub(crate) mod header {
     pub const EXPLAIN: &[u8] = b"x-tollgate-explain";
     pub const SERVER_TIMING: &[u8] = b"server-timing";
     pub const DROPPED: &[u8] = b"x-tollgate-dropped";
+    pub const IDEMPOTENT: &[u8] = b"x-tollgate-idempotent";
     pub const ESTIMATED: &[u8] = b"x-tollgate-estimated";
     pub const ACCEPT: &[u8] = b"accept";
     pub const ANTHROPIC_VERSION: &[u8] = b"anthropic-version";

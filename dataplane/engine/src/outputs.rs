@@ -92,6 +92,9 @@ pub enum Action {
     /// The answer cannot be completed; the exchange is over. Close the connection so that the client notices
     /// (a chunked body gets no last chunk).
     Cut,
+    /// The turn of another exchange has come, which waits: feed it `Input::Turn` when all actions of this feed are done.
+    /// `of` is what the shell named it.
+    Turn { of: u64 },
     /// The exchange's record is final: read `Exchange::record`. Exactly once, after which only `End` or `Cut` may follow.
     Settle,
 }
@@ -105,6 +108,8 @@ pub struct Outputs {
     pub changes: Vec<TargetChange>,
     /// What is to outlive the process, in order.
     pub marks: Vec<MarkNews>,
+    /// Models that begin to refuse calls for want of room, or have ceased to.
+    pub sheds: Vec<ShedChange>,
 }
 
 /// A target of a model of the pinned snapshot's document, by index, and what became of it.
@@ -113,6 +118,14 @@ pub struct TargetChange {
     pub model: usize,
     pub target: usize,
     pub change: Change,
+}
+
+/// A model of the pinned snapshot's document, by index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShedChange {
+    pub model: usize,
+    /// How many calls were refused, when it is over; `None`: it begins.
+    pub ended: Option<u64>,
 }
 
 /// An arena that grew over this (a list of 10,000 models, a decoded body) is given back.
@@ -124,6 +137,7 @@ impl Outputs {
         self.pieces.clear();
         self.changes.clear();
         self.marks.clear();
+        self.sheds.clear();
         self.arena.clear();
         self.arena.shrink_to(MAX_KEPT_ARENA_BYTES);
     }

@@ -57,6 +57,8 @@ pub struct Record<'a> {
     /// `usage` is that of this batch, to be paid at a batch's price: its id as the client has it. Each is counted once by a
     /// node while it runs; a ledger that sees it again knows it by this.
     pub batch: Option<&'a str>,
+    /// The answer is one that the same call had before: nobody was asked, and it costs nothing.
+    pub replayed: bool,
     /// The provider did not say what was used, or not to the end: `usage` is the gateway's own count of what was asked and said
     /// (docs/src/tokens.md).
     pub estimated: bool,

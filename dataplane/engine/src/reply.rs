@@ -43,8 +43,9 @@ pub(crate) fn failure(exchange: &mut Exchange, io: &mut Io<'_>, failure: &Failur
             }
             if let Kind::Limited(limited) = &failure.kind {
                 limits::write_refusal(limited, out);
-            } else if let Some(wait_ms) = failure.kind.retry_after_ms() {
-                write::header_u64(out, header::RETRY_AFTER, wait_ms.div_ceil(1_000).max(1));
+            }
+            if let Some(seconds) = failure.kind.retry_after_s() {
+                write::header_u64(out, header::RETRY_AFTER, seconds);
             }
             if status == 501 {
                 // The official SDKs try every 5xx again unless told not to.

@@ -5,6 +5,7 @@
 use crate::{
     exchange::{Exchange, Io},
     failure::Failure,
+    repeats,
     stages::{admit, authorize, cache, identify, limit, open, route},
     terminal::{direct, health, list, model, object},
 };
@@ -51,6 +52,11 @@ const OPEN: Stage = Stage {
     name: "open",
     enter: open::enter,
 };
+/// Before `limit`: a call that gets an answer it had is charged nothing, and one that waits for another holds nothing back.
+const REPEAT: Stage = Stage {
+    name: "repeat",
+    enter: repeats::enter,
+};
 const LIMIT: Stage = Stage {
     name: "limit",
     enter: limit::enter,
@@ -69,7 +75,9 @@ const CALL: Stage = Stage {
     enter: model::enter,
 };
 
-pub(crate) const MODEL_CALL: &[Stage] = &[IDENTIFY, ADMIT, AUTHORIZE, OPEN, LIMIT, GUARD, CACHE, ROUTE, CALL];
+pub(crate) const MODEL_CALL: &[Stage] = &[
+    IDENTIFY, ADMIT, AUTHORIZE, OPEN, REPEAT, LIMIT, GUARD, CACHE, ROUTE, CALL,
+];
 pub(crate) const DIRECT: &[Stage] = &[
     IDENTIFY,
     LIMIT,

@@ -266,6 +266,26 @@ fn one_that_took_too_long_leaves_the_other_alone() {
 }
 
 #[test]
+fn each_has_its_own_time_to_the_first_token() {
+    let mut document = hedged();
+    document.providers[0].1.timeouts.tokens.first_token_ms = Some(150);
+    let mut rig = Rig::new(document);
+    rig.chat(&CHAT.replacen('{', "{\"stream\":true,", 1));
+    rig.connected(1);
+    let began = rig.now;
+    rig.expire();
+    rig.connected(2);
+    assert_eq!(rig.expire(), [Did::Abandon { attempt: 1 }]);
+    assert_eq!(rig.now.ns_since(began), 150_000_000);
+    assert_eq!(log(&rig), [(0, AttemptOutcome::Timeout)]);
+    let stream = "HTTP/1.1 200 OK\ncontent-type: text/event-stream\ntransfer-encoding: chunked\n";
+    rig.answer(2, stream);
+    let said = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\n";
+    assert_eq!(reply(&rig.body(2, said)).0, 200);
+    assert_eq!(outcome(&rig), Some(HedgeOutcome::Won));
+}
+
+#[test]
 fn a_kept_connection_that_was_closed_is_made_anew_for_either() {
     let mut rig = both_asked(hedged());
     let did = rig.failed(2, UpstreamFault::Closed { reused: true });

@@ -51,30 +51,36 @@ enum Family {
     Batches,
     MessageBatches,
     AnthropicFiles,
+    /// The same of a provider whose lists go on at a cursor of its own.
+    PagedFiles,
 }
-use Family::{AnthropicFiles, Batches, Files, MessageBatches};
+use Family::{AnthropicFiles, Batches, Files, MessageBatches, PagedFiles};
 
 impl Family {
     fn path(self) -> &'static str {
         match self {
-            Files | AnthropicFiles => "/v1/files",
+            Files | AnthropicFiles | PagedFiles => "/v1/files",
             Batches => "/v1/batches",
             MessageBatches => "/v1/messages/batches",
         }
     }
 
     fn is_anthropic(self) -> bool {
-        matches!(self, MessageBatches | AnthropicFiles)
+        matches!(self, MessageBatches | AnthropicFiles | PagedFiles)
     }
 
     fn after(self) -> &'static str {
-        if self.is_anthropic() { "after_id" } else { "after" }
+        match self {
+            PagedFiles => "page",
+            MessageBatches | AnthropicFiles => "after_id",
+            Files | Batches => "after",
+        }
     }
 
     fn prefix(self) -> &'static str {
         match self {
             Files => "file-",
-            AnthropicFiles => "file_",
+            AnthropicFiles | PagedFiles => "file_",
             Batches => "batch_",
             MessageBatches => "msgbatch_",
         }
@@ -112,7 +118,7 @@ impl World {
             ""
         };
         let form = "content-type: multipart/form-data; boundary=b\n";
-        let form = if matches!(self.family, Files | AnthropicFiles) {
+        let form = if matches!(self.family, Files | AnthropicFiles | PagedFiles) {
             form
         } else {
             ""
@@ -195,6 +201,7 @@ impl World {
         let all = &self.accounts[self.account_of[self.credential(up)]];
         let limit = parameter("limit").map_or(20, |limit| limit.parse().expect("a limit"));
         let at = |id: String| {
+            let id = id.strip_prefix("page_").unwrap_or(&id);
             all.iter()
                 .position(|known| *known == id)
                 .expect("an id of this account")
@@ -214,6 +221,13 @@ impl World {
             .iter()
             .map(|id| json!({"id": id, "object": "x", "metadata": {"id": "mine"}}))
             .collect();
+        if self.family == PagedFiles {
+            let last = data
+                .last()
+                .and_then(|object| object["id"].as_str())
+                .filter(|_| has_more);
+            return json!({"data": data, "next_page": last.map(|id| format!("page_{id}"))});
+        }
         let end = |object: Option<&Value>| object.map_or(Value::Null, |object| object["id"].clone());
         json!({"data": data, "first_id": end(data.first()), "last_id": end(data.last()), "has_more": has_more})
     }
@@ -251,21 +265,17 @@ impl World {
             let page = self.list(key, &format!("?limit={limit}{from}"));
             let ids = ids(&page);
             assert!(ids.len() <= limit);
-            if let (Some(first), Some(last)) = (ids.first(), ids.last()) {
-                assert_eq!(
-                    (page["first_id"].as_str(), page["last_id"].as_str()),
-                    (Some(&**first), Some(&**last))
-                );
+            if let (Some(first), Some(last), true) = (ids.first(), ids.last(), self.family != PagedFiles) {
+                assert_eq!((&page["first_id"], &page["last_id"]), (&json!(first), &json!(last)));
             }
             seen.extend(ids);
-            if page["has_more"] == false {
-                return seen;
-            }
-            from = format!(
-                "&{}={}",
-                self.family.after(),
-                page["last_id"].as_str().expect("where to go on")
-            );
+            let next = match self.family {
+                PagedFiles => &page["next_page"],
+                _ if page["has_more"] == false => &Value::Null,
+                _ => &page["last_id"],
+            };
+            let Some(next) = next.as_str() else { return seen };
+            from = format!("&{}={next}", self.family.after());
         }
     }
 
@@ -316,7 +326,7 @@ fn ids(page: &Value) -> Vec<String> {
 }
 
 fn family() -> impl Strategy<Value = Family> {
-    prop::sample::select(vec![Files, Batches, MessageBatches, AnthropicFiles])
+    prop::sample::select(vec![Files, Batches, MessageBatches, AnthropicFiles, PagedFiles])
 }
 
 proptest! {
@@ -341,7 +351,7 @@ proptest! {
         for key in ["mine", "mate", "rival", "lone"] {
             let owned = world.owned(key);
             prop_assert_eq!(&world.walk(key, limit), &owned, "{}", key);
-            if let Some(last) = owned.last().filter(|_| family.is_anthropic() && account_of.len() == 1) {
+            if let Some(last) = owned.last().filter(|_| matches!(family, MessageBatches | AnthropicFiles) && account_of.len() == 1) {
                 prop_assert_eq!(&world.walk_back(key, limit, last), &owned);
             }
         }
@@ -434,6 +444,46 @@ fn behind_more_of_others_than_are_looked_through_the_list_goes_on_at_a_place_tha
     ] {
         let head = world.head(&line, key);
         assert_eq!(reply(&world.rig.request(&head, b"")).0, 404, "{line} {key}");
+    }
+}
+
+#[test]
+fn ids_that_are_asked_for_are_opened_and_a_page_is_no_object() {
+    let mut world = World::new(PagedFiles, &[0]);
+    let first = world.make("mine", "first");
+    let rivals = world.make("rival", "second");
+    let third = world.make("mine", "third");
+    let line = format!("GET /v1/files?ids%5B%5D={first}&ids[]={rivals}&ids[]=file_second&beta=true");
+    world.rig.request(&world.head(&line, "mine"), b"");
+    let (up, _) = sent(&world.rig.connected(1));
+    assert!(
+        up.starts_with(&format!(
+            "GET /v1/files?ids%5B%5D=file_first&ids[]={rivals}&ids[]=file_second&beta=true HTTP"
+        )),
+        "{up}"
+    );
+    let found = json!({"data": [{"id": "file_first"}, {"id": "file_second"}], "next_page": null});
+    let (_, _, body) = reply(&world.answer(1, 200, &found));
+    assert_eq!(
+        (ids(&tree(&body)), &tree(&body)["next_page"]),
+        (vec![first.clone()], &Value::Null)
+    );
+
+    let page = world.list("mine", "?limit=1");
+    assert_eq!(ids(&page), [third]);
+    let next = page["next_page"].as_str().expect("where to go on").to_owned();
+    assert!(next.starts_with("page_tgt1") && !next.contains("third"), "{next}");
+    for (line, key) in [
+        (format!("GET /v1/files/{next}"), "mine"),
+        (format!("GET /v1/files?page={next}"), "rival"),
+        (format!("GET /v1/files?page={first}"), "mine"),
+        ("GET /v1/files?page=page_file_third".to_owned(), "mine"),
+    ] {
+        assert_eq!(
+            reply(&world.rig.request(&world.head(&line, key), b"")).0,
+            404,
+            "{line} {key}"
+        );
     }
 }
 

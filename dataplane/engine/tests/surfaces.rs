@@ -324,3 +324,14 @@ fn a_list_has_the_shape_of_the_dialect_that_asks() {
         assert!(body.contains(member), "{path}: {body}");
     }
 }
+
+#[test]
+fn a_prompt_without_turns_for_a_chat_model_says_what_to_call() {
+    let mut rig = Rig::new(document());
+    let head = format!("POST /v1/completions HTTP/1.1\nhost: g\n{AUTH}");
+    let (status, _, text) = reply(&rig.request(&head, br#"{"model":"sonnet","prompt":"hi"}"#));
+    assert_eq!(status, 501);
+    for said in ["'sonnet'", "/completions", "POST /v1/chat/completions", "'messages'"] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+}

@@ -391,7 +391,7 @@ fn a_second_target_takes_the_tail_away_and_adds_no_more_than_it_may() {
         let run = |hedge: Option<Hedge>| {
             let mut document = model(2, Strategy::Priority);
             document.models[0].1.hedge = hedge;
-            World::new(seed, document, 2, Box::new(behaviour)).run(100, 20)
+            World::new(seed, document, 2, Box::new(behaviour)).run(80, 12)
         };
         let mut plain = run(None);
         let mut hedged = run(Some(Hedge {
@@ -423,7 +423,7 @@ fn a_target_that_becomes_slow_as_a_whole_is_not_asked_twice_as_much() {
             after: HedgeAfter::Delay { ms: 100 },
             max_extra_percent: MAX_EXTRA_PERCENT,
         });
-        let seen = World::new(seed, document, 3, Box::new(behaviour)).run(100, 20);
+        let seen = World::new(seed, document, 3, Box::new(behaviour)).run(80, 12);
         let added = seen.attempts - seen.calls;
         assert!(
             added > 0 && added * 100 <= seen.calls * MAX_EXTRA_PERCENT as usize,

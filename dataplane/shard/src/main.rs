@@ -9,8 +9,10 @@ mod listener;
 mod messages;
 mod metrics;
 mod proxy_protocol;
+mod repeats;
 mod resolve;
 mod shard;
+mod spool;
 mod state_dir;
 mod sys;
 mod timers;
@@ -151,7 +153,7 @@ fn serve(arguments: &Arguments, log: &access_log::Handle) -> Result<End, String>
         threads: shards,
         tokens,
         keeping,
-    } = start_shards(&cores.place(count), log, &commands, &balances)?;
+    } = start_shards(&cores.place(count), log, &commands, &balances, &arguments.state_dir)?;
     watch_signals(commands.clone())?;
     let mut control = Control::new(handles, state, log.clone(), tokens, balances, keeping)?;
     match last_good {
@@ -193,6 +195,7 @@ fn start_shards(
     log: &access_log::Handle,
     commands: &Sender<Command>,
     balances: &Arc<Balances>,
+    state_dir: &std::path::Path,
 ) -> Result<Started, String> {
     let max_connections = host::max_connections(cpus.len())?;
     let mut handles = Vec::new();
@@ -209,10 +212,13 @@ fn start_shards(
     let resolver = resolve::start(Arc::clone(&peers))?;
     let marks = Arc::new(Marks::awaiting());
     let (marked, news) = bounded(control::MARK_NEWS);
+    let repeats = repeats::table();
     let tokens = start_tokens(Arc::clone(&peers), commands.clone())?;
+    let (spool, first_segments) = start_spool(state_dir, Arc::clone(&peers), commands.clone())?;
     tracing::info!(shards = cpus.len(), ?cpus, max_connections, "starting");
     let mut threads = Vec::new();
-    for (index, ((inbox, wake), cpu)) in ends.into_iter().zip(cpus).enumerate() {
+    let each = ends.into_iter().zip(cpus).zip(first_segments);
+    for (index, (((inbox, wake), cpu), segments)) in each.enumerate() {
         let setup = ShardSetup {
             id: index as u16,
             cpu: *cpu,
@@ -226,6 +232,8 @@ fn start_shards(
             balances: Arc::clone(balances),
             marks: Arc::clone(&marks),
             marked: marked.clone(),
+            repeats: repeats.clone(),
+            spool: (spool.clone(), segments),
             max_connections,
             control: commands.clone(),
         };
@@ -252,6 +260,19 @@ fn start_tokens(shards: Arc<[ShardHandle]>, commands: Sender<Command>) -> Result
             // The control thread may wait for this one: it is told what there is room for.
             let _ = commands.try_send(Command::Token(told));
         }
+    })
+}
+
+/// The thread that makes room for usage records.
+fn start_spool(
+    state_dir: &std::path::Path,
+    shards: Arc<[ShardHandle]>,
+    commands: Sender<Command>,
+) -> Result<(spool::Handle, Vec<Vec<spool::Segment>>), String> {
+    let boot = shard::clock::Clock::start().seed(u16::MAX);
+    spool::start(state_dir, boot, shards, move |told| {
+        // As above: told when there is room for it.
+        let _ = commands.try_send(Command::Spool(told));
     })
 }
 

@@ -11,9 +11,9 @@ use std::{
 use crossbeam_channel::{Receiver, Sender};
 use tollgate_config::link::ShardRevision;
 use tollgate_dialect::sign::token::AccessToken;
-use tollgate_engine::{Marks, Snapshot, identity::KeyTable, limits::Balances, marks::MarkNews};
+use tollgate_engine::{Marks, Repeats, Snapshot, identity::KeyTable, limits::Balances, marks::MarkNews};
 
-use crate::{access_log, control::Command, metrics::ShardMetrics, resolve, tls::TlsSet, tokens};
+use crate::{access_log, control::Command, metrics::ShardMetrics, resolve, spool, tls::TlsSet, tokens};
 
 /// Messages that wait in a shard's inbox.
 pub const INBOX_CAPACITY: usize = 4096;
@@ -38,6 +38,10 @@ pub struct ShardSetup {
     pub marks: Arc<Marks>,
     /// Takes what is to outlive the process; what does not fit into it is told when a control plane comes next.
     pub marked: Sender<MarkNews>,
+    /// Calls that may come again, to whichever shard.
+    pub repeats: Repeats,
+    /// Where usage records go, and the first segments of this shard.
+    pub spool: (spool::Handle, Vec<spool::Segment>),
     /// Of the process, as far as descriptors reach.
     pub max_connections: u32,
     /// The control thread's queue; what does not fit into it is not told.
@@ -109,6 +113,8 @@ pub enum ToShard {
         peer: SocketAddr,
         listener: String,
     },
+    /// Room for usage records.
+    Segment(spool::Segment),
     /// A credential was exchanged: the id of the exchange, and what came.
     Token(u64, Arc<AccessToken>),
     Stats(Sender<Box<ShardMetrics>>),

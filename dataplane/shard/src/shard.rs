@@ -22,6 +22,7 @@ use crate::{
     listener::Listeners,
     messages::{Prepared, ShardSetup},
     metrics::ShardMetrics,
+    spool::Spool,
     sys::{Event, Message, Ring, Token, memory},
     timers::Wheel,
     upstream::{Up, names::Names, pool::Pools},
@@ -83,6 +84,7 @@ pub struct Shard {
     pub out: Outputs,
     pub metrics: ShardMetrics,
     pub log: access_log::Log,
+    pub spool: Spool,
     pub ready: bool,
     pub draining: Option<Sender<u16>>,
     trimming: bool,
@@ -93,6 +95,8 @@ pub struct Shard {
     /// Connections whose next request has come already.
     pub pipelined: Vec<Id>,
     pub followups: VecDeque<drive::Followup>,
+    /// Connections whose exchanges waited for their turn, and have it.
+    pub turns: VecDeque<Id>,
     pub spare_buffers: Vec<Vec<u8>>,
     #[expect(clippy::vec_box)]
     pub spare_actives: Vec<Box<Active>>,
@@ -123,11 +127,13 @@ pub fn run(setup: ShardSetup) -> Result<(), String> {
 }
 
 impl Shard {
-    fn new(setup: ShardSetup) -> io::Result<Self> {
+    fn new(mut setup: ShardSetup) -> io::Result<Self> {
         let mut ring = Ring::new()?;
         ring.watch(&setup.wake);
         let clock = Clock::start();
         let now = clock.now();
+        let (maker, first) = (setup.spool.0.clone(), std::mem::take(&mut setup.spool.1));
+        let spool = Spool::new(maker, setup.id, first);
         Ok(Self {
             id: setup.id,
             ring,
@@ -147,11 +153,14 @@ impl Shard {
                 seed: clock.seed(setup.id),
                 limits: LocalLimits::new(Arc::clone(&setup.balances)),
                 marks: Arc::clone(&setup.marks),
+                repeats: Some(setup.repeats.clone()),
+                usage_full: spool.is_full(),
                 ..Local::default()
             },
             out: Outputs::default(),
             metrics: ShardMetrics::new(setup.id),
             log: setup.access.log(),
+            spool,
             ready: true,
             draining: None,
             trimming: false,
@@ -160,6 +169,7 @@ impl Shard {
             dirty_ups: Vec::new(),
             pipelined: Vec::new(),
             followups: VecDeque::new(),
+            turns: VecDeque::new(),
             spare_buffers: Vec::new(),
             spare_actives: Vec::new(),
             fired: Vec::new(),
@@ -265,24 +275,36 @@ impl Shard {
     /// Writes what this turn produced: one send per connection, however many events made it.
     fn flush(&mut self) {
         self.begin_pipelined();
+        self.take_turns();
         // Upstream first: requests on their way are worth more than answers already made.
         self.flush_ups();
+        self.flush_downs();
+        if !self.detached_due.is_empty() {
+            self.begin_copies();
+        }
+        // One that came to nothing may have left room to others.
+        if !self.turns.is_empty() {
+            self.take_turns();
+            self.flush_downs();
+        }
+        // Of requests that began meanwhile.
+        self.flush_ups();
+        self.log.idle();
+        if let Some(reply) = self.draining.take_if(|_| self.downs.len() == 0) {
+            let _ = reply.try_send(self.id);
+        }
+    }
+
+    fn flush_downs(&mut self) {
         let mut index = 0;
         // Finishing one may make another dirty.
         while let Some(&id) = self.dirty_downs.get(index) {
             index += 1;
             self.flush_down(id);
             self.begin_pipelined();
+            self.take_turns();
         }
         self.dirty_downs.clear();
-        if !self.detached_due.is_empty() {
-            self.begin_copies();
-            self.flush_ups();
-        }
-        self.log.idle();
-        if let Some(reply) = self.draining.take_if(|_| self.downs.len() == 0) {
-            let _ = reply.try_send(self.id);
-        }
     }
 
     fn flush_ups(&mut self) {

@@ -68,7 +68,7 @@ pub(crate) fn apply(
         // No model of the simulation has a shadow.
         Action::Shadow { .. } => panic!("a copy of a call whose model has no shadow"),
         // No provider of the simulation is shown a token.
-        Action::RenewToken { .. } => {}
+        Action::RenewToken { .. } | Action::Turn { .. } => {}
         Action::Abandon { attempt } | Action::Leave { attempt } => {
             assert_eq!(
                 upstream.take().map(|up| up.id),

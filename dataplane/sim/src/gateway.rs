@@ -111,6 +111,7 @@ pub(crate) fn pinned() -> Rc<Pinned> {
         residency: Vec::new(),
         explain: false,
         limits: Vec::new(),
+        priority: Default::default(),
     };
     let document = Document {
         max_body_bytes: MAX_BODY_BYTES,

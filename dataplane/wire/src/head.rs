@@ -57,6 +57,7 @@ pub enum Known {
     Expect,
     Forwarded,
     Host,
+    IdempotencyKey,
     KeepAlive,
     OpenaiOrganization,
     OpenaiProject,

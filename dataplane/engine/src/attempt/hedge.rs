@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tollgate_config::prices::{Counts, ServiceTier};
 
-use super::{Freshness, credentials, dial, give_up, grants, prepare, route_index};
+use super::{Freshness, credentials, dial, give_up, grants, overload, prepare, route_index};
 use crate::{
     Tick,
     call::{Call, Live, SentModel, Translated},
@@ -42,6 +42,8 @@ struct Rival {
     provider: Option<usize>,
     credential: usize,
     sent: Tick,
+    dialled: Tick,
+    found_busy: u32,
     sent_model: SentModel,
     star_model: String,
     translated: Option<Translated>,
@@ -49,6 +51,7 @@ struct Rival {
     granted: Option<(Arc<Grants>, u64)>,
     until_total: Option<Tick>,
     until_step: Option<(Tick, Waited)>,
+    until_token: Option<(Tick, Waited)>,
 }
 
 /// The attempt that was given up after its request had gone up: its provider may bill what it read.
@@ -71,8 +74,8 @@ impl Hedge {
     /// The earliest that the other attempt waits for.
     pub fn deadline(&self) -> Option<Tick> {
         let rival = self.rival.as_ref()?;
-        let step = rival.until_step.map(|(until, _)| until);
-        [rival.until_total, step].into_iter().flatten().min()
+        let steps = [rival.until_step, rival.until_token].map(|step| step.map(|(until, _)| until));
+        steps.into_iter().chain([rival.until_total]).flatten().min()
     }
 
     fn has(&self, id: AttemptId) -> bool {
@@ -97,7 +100,8 @@ pub(super) fn arm(exchange: &mut Exchange, io: &mut Io<'_>, route: &Route) {
     }
     let call = &exchange.call;
     let is_last = call.place + 1 >= call.order.as_slice().len() || call.came_round;
-    let is_kept = exchange.admitted.rest == Rest::Nothing;
+    // An answer that broke has been heard: it is too late to choose who gives it.
+    let is_kept = exchange.admitted.rest == Rest::Nothing && !exchange.relay.is_broken();
     let Some(live) = call.live.filter(|_| call.hedge.is_none() && is_kept && !is_last) else {
         return;
     };
@@ -139,12 +143,15 @@ fn swap(call: &mut Call) {
         swap(&mut call.credential, &mut rival.credential);
         swap(&mut call.granted, &mut rival.granted);
         swap(&mut call.sent, &mut rival.sent);
+        swap(&mut call.dialled, &mut rival.dialled);
+        swap(&mut call.found_busy, &mut rival.found_busy);
         swap(&mut call.sent_model, &mut rival.sent_model);
         swap(&mut call.star_model, &mut rival.star_model);
         swap(&mut call.translated, &mut rival.translated);
         swap(&mut call.added_usage, &mut rival.added_usage);
         swap(&mut call.until_total, &mut rival.until_total);
         swap(&mut call.until_step, &mut rival.until_step);
+        swap(&mut call.until_token, &mut rival.until_token);
     }
     call.hedge = Some(hedge);
 }
@@ -199,7 +206,8 @@ fn next_well(exchange: &Exchange, io: &Io<'_>, route: &Route) -> Option<(usize, 
         let standing = target.health.standing(io.now, &route.breaker);
         let upstream = &pinned.snapshot.upstreams[target.provider];
         let is_asked = !upward::counts_here(exchange.facts.surface, upstream.spoken(exchange.facts.surface.dialect));
-        let is_well = matches!(standing, Standing::Well | Standing::Recovering { .. });
+        let is_well =
+            matches!(standing, Standing::Well | Standing::Recovering { .. }) && overload::has_room(io, route, target);
         let credential = credentials::turn(exchange, io, target.provider).ok();
         credential
             .filter(|_| is_well && is_asked && grants::suffice(exchange, io, route, target))

@@ -2,7 +2,7 @@
 
 use tollgate_wire::head::{Known, ResponseView, number};
 
-use super::{credentials, hedge, route_index};
+use super::{credentials, hedge, overload, route_index};
 use crate::{
     exchange::{Exchange, Io},
     outputs::TargetChange,
@@ -29,6 +29,9 @@ pub(super) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, answer: Respons
     }
     if route.reads_limits {
         io.local.routing.target(target).headroom.read(io.now, answer);
+    }
+    if let Some(bounds) = &route.overload {
+        overload::answered(exchange, io, (route, target, bounds), status);
     }
     if status >= 500 {
         return failed(exchange, io);
@@ -58,6 +61,9 @@ pub(crate) fn told(exchange: &mut Exchange, io: &mut Io<'_>, status: u16, retry_
     let target = &route.targets[live.target];
     if credentials::is_at_fault(status) {
         credentials::rest(exchange, io, target, (status, retry_after_ms));
+    }
+    if let Some(bounds) = &route.overload {
+        overload::answered(exchange, io, (route, target, bounds), status);
     }
     match status {
         500.. => failed(exchange, io),

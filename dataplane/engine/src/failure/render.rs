@@ -12,10 +12,12 @@ use tollgate_wire::json::edit;
 use super::{Culprit, Failure, Kind, Waited};
 use crate::{
     exchange::{ClientFault, Exchange, UpstreamFault},
+    names::code,
     passing, relay,
     routing::residency,
     speaks,
     stages::authorize,
+    surface::Operation,
 };
 
 /// Appends the body of an error answer.
@@ -26,7 +28,7 @@ pub(crate) fn write_body(out: &mut Vec<u8>, exchange: &Exchange, failure: &Failu
     match exchange.facts.surface.dialect {
         Some(Dialect::Anthropic) => {
             out.extend_from_slice(b"{\"type\":\"error\",\"error\":{\"type\":");
-            edit::write_string(out, anthropic_type(status));
+            edit::write_string(out, anthropic_type(status, code));
             out.extend_from_slice(b",\"code\":");
             edit::write_string(out, code);
             out.extend_from_slice(b",\"message\":");
@@ -86,7 +88,10 @@ pub(crate) fn fault(exchange: &Exchange, failure: &Failure) -> Fault {
         code: Some(failure.kind.code().to_owned()),
         message: message(exchange, failure).into_owned(),
         param: failure.kind.param().map(str::to_owned),
-        retry_after_ms: failure.kind.retry_after_ms(),
+        retry_after_ms: match &failure.kind {
+            Kind::Limited(limited) => limited.retry_after_ms(),
+            kind => kind.retry_after_s().map(|seconds| seconds * 1_000),
+        },
     }
 }
 
@@ -102,8 +107,9 @@ fn openai_type(status: u16) -> &'static str {
 }
 
 /// Source: Anthropic API reference, "Errors".
-fn anthropic_type(status: u16) -> &'static str {
+fn anthropic_type(status: u16, code: &str) -> &'static str {
     match status {
+        _ if code == code::OVERLOADED => "overloaded_error",
         401 => "authentication_error",
         403 => "permission_error",
         404 => "not_found_error",
@@ -191,6 +197,9 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
         .into(),
         Kind::TranslatedTooLarge => "The request body is too large in the dialect of the provider.".into(),
         Kind::CacheMiss => "The answer is not in the cache, and 'x-tollgate-cache: only' forbids to ask for it.".into(),
+        Kind::IdempotencyKeyReused => "Another request came under this idempotency-key before: send a new key with each \
+                                       new request, and the same only with the same path and body."
+            .into(),
         Kind::NotOffered if asked.is_empty() => "No provider that this API key's models go to serves this path.".into(),
         Kind::NotForThisCall => {
             format!("Every target of the model '{asked}' has a `when` that does not hold for this call.").into()
@@ -209,16 +218,36 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
             wait_ms.div_ceil(1_000)
         )
         .into(),
-        Kind::NotOffered => format!(
-            "No target of the model '{asked}' serves this path: their providers have no such call. GET /v1/models \
-             lists the models this API key may use."
+        Kind::Limited(limited) => limited.words().into(),
+        Kind::Overloaded {
+            priority,
+            retry_after_s,
+        } => format!(
+            "The model '{asked}' is overloaded: its targets have as many calls as they bear, and no room came free for \
+             one of {} priority. Try again in {retry_after_s} s.",
+            priority.name()
         )
         .into(),
-        Kind::Limited(limited) => limited.words().into(),
+        Kind::NotOffered => {
+            let instead = match exchange.facts.surface.operation {
+                Operation::Other(b"/completions") => {
+                    "They are chat models: call POST /v1/chat/completions with 'messages' in place of 'prompt'."
+                }
+                _ => "GET /v1/models lists the models this API key may use.",
+            };
+            let path = String::from_utf8_lossy(exchange.facts.surface.operation.path());
+            format!(
+                "No target of the model '{asked}' serves this path: their providers have no such call ({path}). {instead}"
+            )
+            .into()
+        }
         Kind::NoTarget => format!("The model '{asked}' has no target that could be tried.").into(),
         Kind::NoCredential { provider, why } => {
             format!("The provider '{provider}' cannot be called: {}.", why.words()).into()
         }
+        Kind::UsageSpoolFull => "The gateway's disk has no room to record what calls use, and it takes none unrecorded. \
+                                 Try again later."
+            .into(),
         Kind::Upstream(_)
         | Kind::BadStatus(_)
         | Kind::Unreadable(_)
@@ -272,7 +301,7 @@ fn upstream_message(exchange: &Exchange, kind: &Kind) -> String {
             Waited::FirstToken => "it did not say anything in time".into(),
             Waited::NextByte | Waited::NextToken => "its answer stalled".into(),
             Waited::WholeAnswer => "its answer took too long".into(),
-            Waited::Backoff => "it was not tried again in time".into(),
+            Waited::Backoff | Waited::Turn => "it was not tried again in time".into(),
             Waited::Client => "the time that x-tollgate-timeout allows is over".into(),
         },
         other => other.code().into(),

@@ -45,7 +45,7 @@ pub(super) fn end(exchange: &mut Exchange, io: &mut Io<'_>) {
     let live = exchange.call.live;
     match (read, live) {
         (Ok(Then::LookOn { credential }), Some(live)) => {
-            let query = listing.next_query(listing::cursor_name(exchange, listing.way));
+            let query = listing.next_query();
             if let Some(object) = &mut exchange.call.object {
                 object.query = query;
             }
@@ -71,32 +71,61 @@ fn read(exchange: &Exchange, io: &mut Io<'_>, listing: &mut Listing, page: &[u8]
     if listing.way == Way::Backward {
         objects.reverse();
     }
+    let next_page = document.get("next_page").filter(|_| !listing.by_id);
+    if next_page.is_some() {
+        listing.cursor = listing::PAGE;
+        listing.says_ids = document.get("has_more").is_some();
+    }
     let credential = exchange.call.credential;
     for object in &objects {
         let Some(raw) = object.get("id").and_then(Node::string) else {
             continue;
         };
-        if owned::shows(exchange, io, &raw) && (listing.is_full() || !keep(exchange, io, listing, (*object, &raw))) {
-            return Ok(Then::Answer { more: true });
+        if owned::shows(exchange, io, &raw) {
+            let is_full = listing.is_full() && !listing.is_paged();
+            if is_full || !keep(exchange, io, listing, (*object, &raw)) {
+                return if listing.is_paged() {
+                    Err(TOO_LONG)
+                } else {
+                    Ok(Then::Answer { more: true })
+                };
+            }
         }
         listing.seen = Some((credential, raw.into_owned()));
     }
     let says_more = document.get("has_more").and_then(Node::boolean) == Some(true);
-    let last = listing.seen.as_ref().filter(|_| !objects.is_empty());
-    let goes_on_behind = last.map(|(_, raw)| raw.clone()).filter(|_| says_more);
-    let next = match goes_on_behind {
+    let last = listing.seen.as_ref().filter(|_| !objects.is_empty() && says_more);
+    let behind = match next_page {
+        Some(page) => page.string().map(|page| page.into_owned()),
+        None => last.map(|(_, raw)| raw.clone()),
+    };
+    let next = match behind {
         // A provider that does not know where it was asked to begin would go round for ever.
-        Some(raw) if listing.from.as_ref() != Some(&raw) => Some((credential, Some(raw))),
+        Some(from) if listing.from.as_ref() != Some(&from) => Some((credential, Some(from))),
         _ => next_credential(exchange, listing.way).map(|next| (next, None)),
     };
+    then(exchange, listing, next)
+}
+
+/// Looks on, or leaves it to the client.
+fn then(
+    exchange: &Exchange,
+    listing: &mut Listing,
+    next: Option<(usize, Option<String>)>,
+) -> Result<Then, &'static str> {
     let Some((credential, from)) = next else {
         return Ok(Then::Answer { more: false });
     };
-    if !listing.may_look_on() {
-        return Ok(Then::Answer { more: true });
+    if listing.may_look_on() {
+        listing.from = from;
+        return Ok(Then::LookOn { credential });
     }
-    listing.from = from;
-    Ok(Then::LookOn { credential })
+    if listing.is_paged() {
+        let page = from.as_deref().unwrap_or(listing::BEGINNING);
+        let sealed = sealing::seal_place(exchange, credential, page);
+        listing.next_page = Some(sealed.ok_or("its cursor is longer than the gateway seals")?);
+    }
+    Ok(Then::Answer { more: true })
 }
 
 /// False where there is no room for it.
@@ -135,7 +164,7 @@ fn write(exchange: &Exchange, listing: &Listing, more: bool, out: &mut Vec<u8>) 
     let ends = (listing.shown.first(), listing.shown.last());
     // Of an empty page it is the place: who goes by the ids of what is shown has come to the end.
     let place = || {
-        let (credential, raw) = listing.seen.as_ref().filter(|_| more)?;
+        let (credential, raw) = listing.seen.as_ref().filter(|_| more && !listing.is_paged())?;
         sealing::seal_place(exchange, *credential, raw)
     };
     let (first, last) = match (ends, listing.way) {
@@ -143,7 +172,7 @@ fn write(exchange: &Exchange, listing: &Listing, more: bool, out: &mut Vec<u8>) 
         (_, Way::Forward) => (None, place()),
         (_, Way::Backward) => (place(), None),
     };
-    let goes_on = more && (first.is_some() || last.is_some());
+    let goes_on = more && (first.is_some() || last.is_some() || listing.next_page.is_some());
     out.extend_from_slice(if is_anthropic { b"{" } else { b"{\"object\":\"list\"," });
     out.extend_from_slice(b"\"data\":[");
     for (index, shown) in listing.shown.iter().enumerate() {
@@ -151,7 +180,9 @@ fn write(exchange: &Exchange, listing: &Listing, more: bool, out: &mut Vec<u8>) 
         out.extend_from_slice(&shown.json);
     }
     out.push(b']');
-    for (name, id) in [("first_id", first), ("last_id", last)] {
+    let ids = listing.says_ids.then_some([("first_id", first), ("last_id", last)]);
+    let next_page = listing.is_paged().then(|| ("next_page", listing.next_page.clone()));
+    for (name, id) in ids.into_iter().flatten().chain(next_page) {
         out.push(b',');
         edit::write_string(out, name);
         out.push(b':');
@@ -160,10 +191,9 @@ fn write(exchange: &Exchange, listing: &Listing, more: bool, out: &mut Vec<u8>) 
             None => out.extend_from_slice(b"null"),
         }
     }
-    let has_more: &[u8] = if goes_on {
-        b",\"has_more\":true}"
-    } else {
-        b",\"has_more\":false}"
-    };
-    out.extend_from_slice(has_more);
+    out.extend_from_slice(match (listing.says_ids, goes_on) {
+        (false, _) => b"}",
+        (true, true) => b",\"has_more\":true}",
+        (true, false) => b",\"has_more\":false}",
+    });
 }

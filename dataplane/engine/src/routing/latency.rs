@@ -17,7 +17,7 @@ const QUANTILE: f64 = 0.9;
 const MIN_CALLS: u32 = 10;
 /// Upper bounds of the classes of prompts, in bytes of the request's body.
 const PROMPT_BYTES: [usize; 3] = [4 << 10, 32 << 10, 256 << 10];
-const CLASSES: usize = 2 * (PROMPT_BYTES.len() + 1);
+pub(super) const CLASSES: usize = 2 * (PROMPT_BYTES.len() + 1);
 
 /// Of one target and shard.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +52,10 @@ impl Class {
     pub fn of(body_bytes: usize, stream: bool) -> Self {
         let size = PROMPT_BYTES.iter().filter(|&&most| body_bytes > most).count();
         Self(2 * size + usize::from(stream))
+    }
+
+    pub(super) fn number(self) -> usize {
+        self.0
     }
 }
 

@@ -3,14 +3,17 @@
 mod affinity;
 pub mod budget;
 pub(crate) mod choose;
+pub(crate) mod concurrency;
 pub(crate) mod conditions;
 pub(crate) mod grants;
 pub mod health;
 pub(crate) mod hedging;
 pub(crate) mod latency;
 mod limits;
+pub mod load;
 pub(crate) mod needs;
 pub(crate) mod prefixes;
+pub(crate) mod queue;
 pub(crate) mod reckoning;
 pub(crate) mod residency;
 pub(crate) mod slots;

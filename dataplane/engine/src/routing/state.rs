@@ -1,15 +1,17 @@
 //! What a shard remembers of targets and models: plain memory, by the places that snapshots name.
 
 use hashbrown::HashMap;
-use tollgate_config::document::Breaker;
+use tollgate_config::document::{Breaker, Overload};
 
 use super::{
     budget::Budget,
+    concurrency::{self, Limit},
     health::{Change, TargetHealth},
     hedging::HedgeBudget,
     latency::{Class, Latency},
     limits::Headroom,
     prefixes::Seen,
+    queue::Queue,
     reckoning::Lengths,
     window::{Went, Window},
 };
@@ -45,6 +47,21 @@ pub(crate) struct TargetState {
     pub headroom: Headroom,
     /// The beginnings of prompts it was asked; kept where a strategy asks for it.
     pub seen: Option<Box<Seen>>,
+    /// What it bears at once; kept where the model has `overload`.
+    pub limit: Option<Box<Limit>>,
+    /// Calls that room is kept for.
+    pub promised: u32,
+}
+
+impl TargetState {
+    pub fn limit(&self, bounds: &Overload) -> u32 {
+        let first = || concurrency::first_limit(bounds);
+        self.limit.as_ref().map_or_else(first, |limit| limit.calls(bounds))
+    }
+
+    pub fn has_room(&self, bounds: &Overload) -> bool {
+        self.busy.saturating_add(self.promised) < self.limit(bounds)
+    }
 }
 
 /// Of one model, in this shard.
@@ -54,6 +71,8 @@ pub(crate) struct ModelState {
     /// Kept where it is of use to know how long answers are.
     pub lengths: Option<Box<Lengths>>,
     pub hedging: HedgeBudget,
+    /// Calls that wait for a target; kept from the first that waited.
+    pub queue: Option<Box<Queue>>,
 }
 
 impl Routing {
@@ -64,6 +83,17 @@ impl Routing {
 
     pub(crate) fn target(&mut self, target: &Target) -> &mut TargetState {
         at(&mut self.targets, target.slot)
+    }
+
+    /// The state at the place of a target.
+    pub(crate) fn target_at(&mut self, slot: u32) -> &mut TargetState {
+        at(&mut self.targets, slot)
+    }
+
+    /// How many calls a target may have.
+    pub(crate) fn limit(&self, target: &Target, bounds: &Overload) -> u32 {
+        let first = || concurrency::first_limit(bounds);
+        self.look(target).map_or_else(first, |state| state.limit(bounds))
     }
 
     /// Kept under the place of the route that has the provider as its only target.

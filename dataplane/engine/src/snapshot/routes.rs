@@ -73,6 +73,7 @@ pub(super) fn compile(
         targets,
         retry: model.retry.clone(),
         breaker: model.breaker.clone(),
+        overload: model.overload.clone(),
         on_unsupported: model.on_unsupported,
         on_context_overflow: other(&model.on_context_overflow),
         on_refusal: other(&model.on_refusal),
@@ -247,6 +248,7 @@ pub(super) fn direct((index, name): (usize, &str), places: &mut Places<'_>) -> R
             ..Retry::default()
         },
         breaker: Breaker::default(),
+        overload: None,
         on_unsupported: OnUnsupported::default(),
         on_context_overflow: None,
         on_refusal: None,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tollgate_config::{
     catalogue::ModelFacts,
-    document::{Breaker, Dialect, Hedge, OnUnsupported, Retry, Streams, Timeouts, TokenTimeouts},
+    document::{Breaker, Dialect, Hedge, OnUnsupported, Overload, Retry, Streams, Timeouts, TokenTimeouts},
     prices::Priced,
 };
 use tollgate_dialect::{quirks::Quirks, sign::AwsKeys};
@@ -102,6 +102,8 @@ pub(crate) struct Route {
     pub tiers: Vec<Tier>,
     pub retry: Retry,
     pub breaker: Breaker,
+    /// None: its targets have room for every call.
+    pub overload: Option<Overload>,
     pub on_unsupported: OnUnsupported,
     /// Asked instead when the prompt is too long for the target.
     pub on_context_overflow: Option<ModelId>,

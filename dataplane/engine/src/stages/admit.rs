@@ -13,7 +13,9 @@ use tollgate_wire::{
 };
 
 use crate::{
-    Snapshot, cost, decode,
+    Snapshot,
+    attempt::overload,
+    cost, decode,
     exchange::{Exchange, Io},
     facts::{Facts, MAX_MODEL_NAME_BYTES},
     failure::{Failure, Kind},
@@ -113,6 +115,9 @@ pub(crate) fn read_headers(exchange: &mut Exchange, io: &Io<'_>) -> Result<(), K
             wrong: "must be name=value pairs with commas between, at most 1024 visible characters",
         })?;
         exchange.facts.tags.push_str(tags);
+    }
+    if io.request.get(Known::XTollgate).is_some() {
+        exchange.facts.priority_asked = overload::read_priority(io.request)?;
     }
     Ok(())
 }

@@ -25,7 +25,7 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome)
         facts.answer_begins(CLIENT_CLOSED_REQUEST, io.now);
     }
     facts.ended = io.now;
-    if facts.cost.is_none() && (200..300).contains(&facts.status) {
+    if facts.cost.is_none() && !facts.replayed && (200..300).contains(&facts.status) {
         exchange.facts.cost = cost::of(exchange, io.unix_ms);
     }
     attempt::grants::settle(exchange, io);
@@ -109,6 +109,7 @@ pub(crate) fn record(exchange: &Exchange) -> Record<'_> {
         usage: facts.usage,
         cost: facts.cost,
         batch: Some(&*facts.batch).filter(|id| !id.is_empty()),
+        replayed: facts.replayed,
         estimated: facts.estimated,
         request_body_bytes: facts.request_body_bytes,
         response_body_bytes: facts.response_body_bytes,

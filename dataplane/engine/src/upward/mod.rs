@@ -303,6 +303,7 @@ fn passes(field: &Field, buf: &[u8], upstream: &Upstream) -> bool {
         | Known::AnthropicVersion
         | Known::ContentType
         | Known::Date
+        | Known::IdempotencyKey
         | Known::RequestId
         | Known::RetryAfter
         | Known::Server

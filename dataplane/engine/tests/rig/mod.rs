@@ -94,6 +94,7 @@ pub fn key(name: &str, models: &[&str]) -> (String, Key) {
         residency: Vec::new(),
         explain: false,
         limits: Vec::new(),
+        priority: Default::default(),
     };
     (name.into(), key)
 }
@@ -195,6 +196,7 @@ pub enum Did {
     Leave {
         attempt: u16,
     },
+    Turn(u64),
     Head {
         status: u16,
         lines: String,
@@ -422,6 +424,7 @@ impl Rig {
             Action::RenewToken { id } => Did::RenewToken { id: *id },
             Action::Shadow { model } => Did::Shadow { model: *model },
             Action::Leave { attempt } => Did::Leave { attempt: attempt.0 },
+            Action::Turn { of } => Did::Turn(*of),
             Action::Head { status, lines, framing } => Did::Head {
                 status: *status,
                 lines: text(lines),

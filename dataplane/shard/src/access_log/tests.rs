@@ -34,6 +34,7 @@ fn record(request_id: &str) -> Record<'_> {
         usage: None,
         cost: None,
         batch: None,
+        replayed: false,
         estimated: false,
         request_body_bytes: 0,
         response_body_bytes: 0,

@@ -15,6 +15,7 @@ mod listeners;
 mod marks;
 mod revision;
 mod shards;
+mod shedding;
 mod status;
 
 use std::{
@@ -34,6 +35,7 @@ use crate::{
     access_log, files,
     messages::{ShardHandle, ToShard},
     metrics::HedgeCounts,
+    spool,
     state_dir::StateDir,
     tls::TlsMaker,
     tokens,
@@ -45,6 +47,7 @@ pub use listeners::Inherited;
 use listeners::Listeners;
 pub use marks::{Keeping, MARK_NEWS};
 use shards::Shards;
+use shedding::Shedding;
 
 /// Between two looks at the files a document refers to.
 const WATCH_INTERVAL: Duration = Duration::from_secs(3);
@@ -77,8 +80,15 @@ pub enum Command {
         model: String,
         counts: HedgeCounts,
     },
+    /// A shard begins to refuse calls of a model for want of room, or has ceased to: so many were.
+    Shed {
+        model: String,
+        ended: Option<u64>,
+    },
     /// A credential was exchanged for an access token, or could not be.
     Token(tokens::Told),
+    /// Room for usage records is not to be had, or is again.
+    Spool(spool::Told),
     /// A shard's thread has ended; an error is why it never started or could not go on.
     ShardEnded {
         id: u16,
@@ -118,6 +128,7 @@ pub struct Control {
     drained: Receiver<u16>,
     drained_shards: BTreeSet<u16>,
     first_signal: Option<Instant>,
+    shedding: Shedding,
     started: Instant,
     started_unix_s: u64,
 }
@@ -153,6 +164,7 @@ impl Control {
             drained: never(),
             drained_shards: BTreeSet::new(),
             first_signal: None,
+            shedding: Shedding::default(),
             started: now,
             started_unix_s: unix_ms() / 1_000,
         })
@@ -206,6 +218,8 @@ impl Control {
             } => return self.answer(&client, ask, descriptors),
             Command::Gone(id) => self.gone(id),
             Command::Token(told) => self.tell_token(&told),
+            Command::Spool(spool::Told::Full(text)) => self.tell("usage_spool_full", text),
+            Command::Spool(spool::Told::Well) => self.tell("usage_spool_well", "records have room again".to_owned()),
             Command::Signal(SIGHUP) => self.reload_files(),
             Command::Target { model, target, change } => match change {
                 Change::Opened => {
@@ -215,6 +229,7 @@ impl Control {
                 Change::Closed => self.tell("target_recovered", format!("model '{model}': {target} is well again")),
             },
             Command::Hedged { model, counts } => self.hedged.note(Instant::now(), model, &counts),
+            Command::Shed { model, ended } => self.tell_shed(model, ended),
             Command::Signal(signal) => return self.signal(signal),
             Command::ShardEnded { id, result } => {
                 let reason = result.err().unwrap_or_else(|| "it ended by itself".to_owned());

@@ -60,6 +60,7 @@ impl Shard {
     }
 
     pub fn drop_attempts(&mut self, active: &mut Active) {
+        self.drop_usage(active);
         for (_, up) in std::mem::take(&mut active.attempts) {
             self.drop_up(up);
         }
@@ -108,6 +109,11 @@ impl Shard {
         if let Some(active) = down.active.take() {
             down.phase = Phase::Closing;
             self.drive(id, active, Input::ClientGone);
+            // A call that may come again outlives its client, but not its connection.
+            let still = self.downs.get_mut(id).and_then(|down| down.active.take());
+            if let Some(active) = still {
+                self.drive(id, active, Input::ClientGone);
+            }
         }
     }
 

@@ -16,6 +16,7 @@ use tollgate_wire::{head::RequestHead, http1::chunked};
 
 use crate::{
     shard::slab::Id,
+    spool::Opened,
     sys::{OnSent, SendName},
     tls::session::TlsSession,
 };
@@ -97,6 +98,8 @@ pub struct Active {
     /// What came for later requests while this one ran.
     pub ahead: Vec<u8>,
     pub attempts: Vec<(AttemptId, Id)>,
+    /// It goes to a provider, and its usage is recorded.
+    pub opened: Option<Opened>,
     /// The provider is not read because the client is slow.
     pub paused: bool,
     pub reply: Reply,

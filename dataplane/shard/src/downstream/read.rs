@@ -243,6 +243,7 @@ impl Shard {
             listener,
         };
         active.client = Some(address);
+        active.exchange.set_name(id.number());
         active.exchange.begin(pinned, peer, active.started);
     }
 

@@ -4,6 +4,7 @@ mod beside;
 mod labels;
 mod latency;
 pub mod names;
+mod overload;
 pub mod text;
 mod totals;
 
@@ -15,8 +16,10 @@ use tollgate_dialect::usage::Usage;
 use tollgate_engine::{
     Snapshot,
     record::{AttemptOutcome, Outcome, Record},
+    routing::load::ModelLoad,
 };
 
+use crate::spool::Counts;
 use beside::Beside;
 pub use beside::HedgeCounts;
 use labels::{LabelId, Labels, NONE, Words};
@@ -97,6 +100,8 @@ pub struct ShardMetrics {
     pub in_flight: u64,
     /// Connections to each provider, (busy, idle), now.
     upstream: Vec<(LabelId, u64, u64)>,
+    /// Queues and limits of models, now.
+    pub loads: Vec<ModelLoad>,
     models: Labels,
     providers: Labels,
     teams: Labels,
@@ -112,12 +117,16 @@ pub struct ShardMetrics {
     attempts: Vec<[u64; ATTEMPT_OUTCOMES.len()]>,
     /// By word.
     rejected: Vec<u64>,
+    /// By model.
+    replayed: HashMap<LabelId, u64>,
     total: Latency,
     gateway: Latency,
     first_token: Latency,
     busy: Busy,
     events: Events,
     beside: Beside,
+    /// As the spool counts them.
+    pub usage_records: Counts,
 }
 
 /// Things that go wrong beside requests.
@@ -147,6 +156,7 @@ impl ShardMetrics {
             connections: 0,
             in_flight: 0,
             upstream: Vec::new(),
+            loads: Vec::new(),
             models: Labels::default(),
             providers: Labels::default(),
             teams: Labels::default(),
@@ -158,12 +168,14 @@ impl ShardMetrics {
             used: HashMap::new(),
             attempts: Vec::new(),
             rejected: Vec::new(),
+            replayed: HashMap::new(),
             total: Latency::default(),
             gateway: Latency::default(),
             first_token: Latency::default(),
             busy: Busy::default(),
             events: Events::default(),
             beside: Beside::default(),
+            usage_records: Counts::default(),
         }
     }
 
@@ -200,6 +212,9 @@ impl ShardMetrics {
         self.count_use(record, model, provider);
         if let Some(hedged) = &record.hedge {
             self.hedged(model, hedged);
+        }
+        if record.replayed {
+            *self.replayed.entry(model).or_default() += 1;
         }
         if let Some(reason) = record.rejected {
             let word = usize::from(self.words.id(reason));

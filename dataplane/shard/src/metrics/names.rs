@@ -56,6 +56,7 @@ pub const TOKENS: Family = counter(
     "tollgate_tokens_total",
     "Tokens as providers reported them, in disjoint classes.",
 );
+pub const USAGE_RECORDS: Family = counter("tollgate_usage_records_total", "Usage records, by what became of them.");
 pub const COST: Family = counter(
     "tollgate_cost_usd_total",
     "What calls cost, by the prices that are known.",
@@ -63,6 +64,10 @@ pub const COST: Family = counter(
 pub const REJECTED: Family = counter(
     "tollgate_rejected_requests_total",
     "Requests the gateway answered with an error.",
+);
+pub const REPLAYED: Family = counter(
+    "tollgate_replayed_requests_total",
+    "Requests that got the answer their idempotency-key had before.",
 );
 pub const ATTEMPTS: Family = counter(
     "tollgate_upstream_attempts_total",
@@ -84,6 +89,14 @@ pub const SHADOW_DURATION: Family = histogram(
 pub const CHECKS: Family = counter(
     "tollgate_provider_checks_total",
     "Looks at providers that no call asked for, by what they found.",
+);
+pub const QUEUE_LENGTH: Family = gauge(
+    "tollgate_queue_length",
+    "Calls that wait for room at a model's targets.",
+);
+pub const TARGET_LIMIT: Family = gauge(
+    "tollgate_target_limit",
+    "Calls that a target of a model may have under way.",
 );
 pub const CONNECTIONS: Family = gauge("tollgate_connections", "Connections from clients.");
 pub const CONNECTIONS_REFUSED: Family = counter(
@@ -139,20 +152,24 @@ pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of 
 
 /// All of them, in the order they are told.
 #[cfg(test)]
-pub const ALL: [Family; 31] = [
+pub const ALL: [Family; 35] = [
     REQUESTS,
     REQUEST_DURATION,
     GATEWAY_DURATION,
     FIRST_TOKEN,
     TOKENS,
     COST,
+    USAGE_RECORDS,
     REJECTED,
+    REPLAYED,
     ATTEMPTS,
     UPSTREAM_CONNECTIONS,
     HEDGES,
     SHADOWS,
     SHADOW_DURATION,
     CHECKS,
+    QUEUE_LENGTH,
+    TARGET_LIMIT,
     CONNECTIONS,
     CONNECTIONS_REFUSED,
     ACCEPT_FAILURES,

@@ -7,6 +7,7 @@ use tollgate_config::{
 };
 use tollgate_engine::cost::Cost;
 use tollgate_engine::record::{AttemptOutcome, HedgeLost, HedgeOutcome, Hedged, Outcome, Record};
+use tollgate_engine::routing::load::TargetLoad;
 
 use super::*;
 
@@ -33,6 +34,7 @@ fn record<'a>() -> Record<'a> {
         resumed: 0,
         rejected: None,
         refusal: None,
+        replayed: false,
         estimated: false,
         usage: Some(Usage {
             input: Some(10),
@@ -50,6 +52,19 @@ fn record<'a>() -> Record<'a> {
         total_ns: 3_000_000,
         gateway_ns: 20_000,
         first_token_ns: None,
+    }
+}
+
+/// Of a shard: 2 and 3 calls that wait, limits of 18 and 19.
+fn load(shard: u16) -> ModelLoad {
+    ModelLoad {
+        model: "smart".into(),
+        waiting: 2 + u64::from(shard),
+        targets: vec![TargetLoad {
+            provider: "openai".into(),
+            target: "gpt".into(),
+            limit: 18 + u64::from(shard),
+        }],
     }
 }
 
@@ -72,6 +87,7 @@ fn shards_add_up() {
     for shard in &mut shards {
         shard.observe(&record(), ok(0));
         shard.gauges(3, 1, [("openai", true), ("openai", false)].into_iter());
+        shard.loads = vec![load(shard.id)];
     }
     let rejected = Record {
         status: 401,
@@ -81,6 +97,7 @@ fn shards_add_up() {
         usage: None,
         cost: None,
         batch: None,
+        replayed: true,
         ..record()
     };
     shards[1].observe(&rejected, std::iter::empty());
@@ -102,6 +119,12 @@ fn shards_add_up() {
         r#"tollgate_requests_total{model="",provider="",dialect="openai",status="401",cache="none"} 1"#,
     );
     holds(&page, r#"tollgate_rejected_requests_total{reason="invalid_api_key"} 1"#);
+    holds(&page, r#"tollgate_replayed_requests_total{model=""} 1"#);
+    holds(&page, r#"tollgate_queue_length{model="smart"} 5"#);
+    holds(
+        &page,
+        r#"tollgate_target_limit{model="smart",provider="openai",target="gpt"} 37"#,
+    );
     holds(
         &page,
         r#"tollgate_tokens_total{direction="cache_read",model="smart",provider="openai",team="research"} 15"#,

@@ -85,6 +85,8 @@ pub fn render(totals: &Totals, process: &Process) -> String {
     page.tokens(totals);
     page.upstream(totals);
     page.beside(totals);
+    page.overload(totals);
+    page.usage_records(totals);
     page.shards(totals);
     page.process(process);
     page.text
@@ -112,6 +114,10 @@ impl Page {
         self.head(names::REJECTED);
         for (reason, count) in &totals.rejected {
             self.sample(names::REJECTED.name, &[("reason", reason)], count);
+        }
+        self.head(names::REPLAYED);
+        for (model, count) in &totals.replayed {
+            self.sample(names::REPLAYED.name, &[("model", model)], count);
         }
     }
 
@@ -156,6 +162,31 @@ impl Page {
                 let labels = [("provider", provider.as_ref()), ("state", state)];
                 self.sample(names::UPSTREAM_CONNECTIONS.name, &labels, count);
             }
+        }
+    }
+
+    fn overload(&mut self, totals: &Totals) {
+        self.head(names::QUEUE_LENGTH);
+        for (model, load) in &totals.loads.0 {
+            self.sample(names::QUEUE_LENGTH.name, &[("model", model)], load.waiting);
+        }
+        self.head(names::TARGET_LIMIT);
+        for (model, load) in &totals.loads.0 {
+            for ((provider, target), limit) in &load.limits {
+                let labels = [
+                    ("model", model.as_str()),
+                    ("provider", provider.as_str()),
+                    ("target", target.as_str()),
+                ];
+                self.sample(names::TARGET_LIMIT.name, &labels, limit);
+            }
+        }
+    }
+
+    fn usage_records(&mut self, totals: &Totals) {
+        self.head(names::USAGE_RECORDS);
+        for (state, count) in totals.usage_records.by_state() {
+            self.sample(names::USAGE_RECORDS.name, &[("state", state)], count);
         }
     }
 

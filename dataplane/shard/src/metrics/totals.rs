@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tollgate_config::link::{ModelStatus, Quantiles, ShardStatus};
 
-use super::{ATTEMPT_OUTCOMES, Events, Latency, Requests, ShardMetrics, Used, beside::BesideTotals};
+use crate::spool::Counts;
+
+use super::{ATTEMPT_OUTCOMES, Events, Latency, Requests, ShardMetrics, Used, beside::BesideTotals, overload::Loads};
 
 /// Statuses from here on are failures of ours or the provider's.
 const FAILED_FROM_STATUS: u16 = 500;
@@ -43,10 +45,13 @@ pub struct Totals {
     /// Connections to each provider: busy, idle.
     pub(super) upstream: BTreeMap<Arc<str>, [u64; 2]>,
     pub(super) rejected: BTreeMap<&'static str, u64>,
+    pub(super) replayed: BTreeMap<Arc<str>, u64>,
+    pub(super) loads: Loads,
     pub(super) total: Latency,
     pub(super) gateway: Latency,
     pub(super) first_token: Latency,
     pub(super) beside: BesideTotals,
+    pub(super) usage_records: Counts,
     pub(super) shards: Vec<ShardTotals>,
 }
 
@@ -95,10 +100,16 @@ impl Totals {
         for (word, count) in shard.rejected.iter().enumerate().filter(|(_, count)| **count > 0) {
             *self.rejected.entry(shard.words.word(word as u8)).or_default() += count;
         }
+        for (model, count) in &shard.replayed {
+            let model = Arc::clone(shard.models.name(*model));
+            *self.replayed.entry(model).or_default() += count;
+        }
+        self.loads.add(&shard.loads);
         self.total.add(&shard.total);
         self.gateway.add(&shard.gateway);
         self.first_token.add(&shard.first_token);
         self.beside.add(shard);
+        self.usage_records.add(&shard.usage_records);
         self.shards.push(ShardTotals {
             status: ShardStatus {
                 id: shard.id,

@@ -121,6 +121,9 @@ impl Shard {
                 if let (Some(pinned), false) = (active.exchange.pinned(), out.changes.is_empty()) {
                     self.tell_changes(pinned, &out.changes);
                 }
+                if !out.sheds.is_empty() {
+                    self.tell_sheds(active, &out.sheds);
+                }
                 self.perform_detached(id, active, &out)
             }
             Err(()) => {
@@ -139,7 +142,13 @@ impl Shard {
                     attempt,
                     endpoint,
                     fresh,
-                } => self.dial(Whose::Detached(id), active, *attempt, endpoint.0, *fresh),
+                } => {
+                    if matches!(self.detached.get(id).map(|one| one.purpose), Some(Purpose::Shadow)) {
+                        // A provider bills it as it does any other.
+                        self.open_usage(active);
+                    }
+                    self.dial(Whose::Detached(id), active, *attempt, endpoint.0, *fresh);
+                }
                 Action::SendUp {
                     attempt,
                     lines,
@@ -152,6 +161,7 @@ impl Shard {
                 }
                 Action::Abandon { attempt } => self.abandon(active, *attempt),
                 Action::Leave { attempt } => self.leave(active, *attempt),
+                Action::Turn { of } => self.turns.push_back(Id::numbered(*of)),
                 Action::RenewToken { id } => self.setup.tokens.refused(*id),
                 // Its body is whole and here.
                 Action::ReadBody { .. } | Action::ReadPart { .. } => self.followups.push_back(Followup::Body),

@@ -5,7 +5,7 @@ use std::panic::AssertUnwindSafe;
 use tollgate_engine::{
     Action, Input, Io, Outputs,
     exchange::{Pinned, UpstreamFault},
-    outputs::{AttemptId, TargetChange},
+    outputs::{AttemptId, ShedChange, TargetChange},
 };
 use tollgate_wire::head::{Framing, RequestView};
 
@@ -77,6 +77,16 @@ impl Shard {
         }
     }
 
+    /// Feeds those whose turn has come. Each may give a turn to another.
+    pub fn take_turns(&mut self) {
+        while let Some(id) = self.turns.pop_front() {
+            let active = self.downs.get_mut(id).and_then(|down| down.active.take());
+            if let Some(active) = active {
+                self.drive(id, active, Input::Turn);
+            }
+        }
+    }
+
     fn step(&mut self, id: Id, active: &mut Active, input: Input<'_>) -> Life {
         let mut out = std::mem::take(&mut self.out);
         out.clear();
@@ -92,6 +102,9 @@ impl Shard {
                 for news in &out.marks {
                     // Never waits either.
                     let _ = self.setup.marked.try_send(*news);
+                }
+                if !out.sheds.is_empty() {
+                    self.tell_sheds(active, &out.sheds);
                 }
                 self.perform(id, active, &out, data)
             }
@@ -157,6 +170,20 @@ impl Shard {
         }
     }
 
+    /// Models that begin to refuse calls for want of room, or have ceased to: for the control thread to tell.
+    pub(super) fn tell_sheds(&self, active: &Active, sheds: &[ShedChange]) {
+        let Some(pinned) = active.exchange.pinned() else { return };
+        for told in sheds {
+            if let Some((name, _)) = pinned.snapshot.document.models.get(told.model) {
+                let command = Command::Shed {
+                    model: name.clone(),
+                    ended: told.ended,
+                };
+                let _ = self.setup.control.try_send(command);
+            }
+        }
+    }
+
     fn perform(&mut self, id: Id, active: &mut Active, out: &Outputs, data: &[u8]) -> Life {
         for action in &out.actions {
             match action {
@@ -173,7 +200,10 @@ impl Shard {
                     attempt,
                     endpoint,
                     fresh,
-                } => self.dial(Whose::Client(id), active, *attempt, endpoint.0, *fresh),
+                } => {
+                    self.open_usage(active);
+                    self.dial(Whose::Client(id), active, *attempt, endpoint.0, *fresh);
+                }
                 Action::SendUp {
                     attempt,
                     lines,
@@ -193,6 +223,7 @@ impl Shard {
                 Action::Shadow { model } => self.copy_call(active, *model),
                 Action::RenewToken { id } => self.setup.tokens.refused(*id),
                 Action::Leave { attempt } => self.leave(active, *attempt),
+                Action::Turn { of } => self.turns.push_back(Id::numbered(*of)),
                 Action::Head { status, lines, framing } => {
                     let lines = &out.arena[lines.start as usize..lines.end as usize];
                     self.write_head(id, active, *status, lines, *framing);
@@ -235,6 +266,30 @@ impl Shard {
         if let (Some(client), Some(running)) = (active.client, &self.running) {
             let access_log = &running.pin().snapshot.document.access_log;
             self.log.write(access_log, self.clock.unix_ms(), client, &record);
+        }
+        if let Some(opened) = active.opened.take() {
+            let record = active.exchange.record();
+            self.spool
+                .close(opened, &record, self.clock.unix_ms(), self.clock.now());
+            self.local.usage_full = self.spool.is_full();
+        }
+    }
+
+    /// Before a call's first byte goes up: from now on it leaves a record, whatever happens.
+    pub fn open_usage(&mut self, active: &mut Active) {
+        if active.opened.is_none() {
+            let record = active.exchange.record();
+            let opened = self.spool.open(&record, self.clock.unix_ms(), self.clock.now());
+            active.opened = Some(opened);
+            self.local.usage_full = self.spool.is_full();
+        }
+    }
+
+    /// An exchange that ended without settling, as only a panic makes one, still leaves its record.
+    pub fn drop_usage(&mut self, active: &mut Active) {
+        if let Some(opened) = active.opened.take() {
+            self.spool.drop_call(opened, self.clock.unix_ms(), self.clock.now());
+            self.local.usage_full = self.spool.is_full();
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{rc::Rc, sync::Arc};
 
 use tollgate_config::link::ShardRevision;
-use tollgate_engine::exchange::Pinned;
+use tollgate_engine::{exchange::Pinned, routing::load};
 
 use super::Shard;
 use crate::{downstream::Phase, messages::ToShard};
@@ -50,11 +50,19 @@ impl Shard {
             ToShard::Listen { name, socket, .. } => self.listen(name, socket),
             ToShard::Unlisten { name } => self.unlisten(&name),
             ToShard::Connection { socket, peer, listener } => self.welcome(socket, peer, listener.into()),
+            ToShard::Segment(segment) => {
+                self.spool.take(segment, self.clock.now());
+                self.local.usage_full = self.spool.is_full();
+            }
             ToShard::Token(id, token) => self.local.tokens.put(id, &token),
             ToShard::Stats(reply) => {
                 let in_flight = self.downs.iter().filter(|down| down.in_flight()).count();
                 let upstream = self.ups.iter().map(|up| (up.route.provider.as_str(), up.is_idle()));
                 self.metrics.gauges(self.downs.len(), in_flight, upstream);
+                if let Some(running) = &self.running {
+                    self.metrics.loads = load::loads(&running.pin().snapshot, &self.local.routing);
+                }
+                self.metrics.usage_records = self.spool.counts;
                 let _ = reply.try_send(Box::new(self.metrics.clone()));
             }
             ToShard::Resolved {

@@ -13,6 +13,20 @@ pub struct Id {
     pub generation: u32,
 }
 
+impl Id {
+    /// As one number, for who keeps it without knowing what it is.
+    pub fn number(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    pub fn numbered(number: u64) -> Self {
+        Self {
+            index: number as u32,
+            generation: (number >> 32) as u32,
+        }
+    }
+}
+
 /// Generations are compared in the 20 bits that a ring token carries.
 const GENERATION_MASK: u32 = 0xf_ffff;
 

@@ -7,6 +7,7 @@
 mod buffers;
 pub mod memory;
 pub mod ring;
+pub mod segment;
 mod sends;
 pub mod shared;
 pub mod socket;

@@ -79,12 +79,13 @@ fn make(request: &Request, family: &'static str, prefix: &str) -> String {
     id
 }
 
-/// A page of what was made with this credential.
+/// A page of what was made with this credential. Lists of files go on at a cursor of their own (`types/beta/file_list_params.py`).
 fn list(family: &'static str, view: RequestView) -> Value {
+    let cursor = made::parameter(view, "page").and_then(|page| page.strip_prefix("page_"));
     let from = match (made::parameter(view, "after_id"), made::parameter(view, "before_id")) {
         (Some(id), _) => made::From::Behind(id),
         (None, Some(id)) => made::From::Before(id),
-        (None, None) => made::From::Beginning,
+        (None, None) => cursor.map_or(made::From::Beginning, made::From::Behind),
     };
     let page = made::page(view, family, from, made::limit(view, 20));
     let object = |id: &String| match family {
@@ -92,6 +93,10 @@ fn list(family: &'static str, view: RequestView) -> Value {
         _ => file(id),
     };
     let data: Vec<Value> = page.ids.iter().map(object).collect();
+    if family == "files" {
+        let last = page.ids.last().filter(|_| page.has_more);
+        return json!({"data": data, "next_page": last.map(|id| format!("page_{id}"))});
+    }
     json!({"data": data, "has_more": page.has_more, "first_id": page.ids.first(), "last_id": page.ids.last()})
 }
 

@@ -1,0 +1,211 @@
+//! The usage record as bytes: what a shard writes for each call that goes to a provider, and the control plane reads. One
+//! for its beginning, one for its end. No content is in it. Knows no file and no mapping: bytes in, bytes out.
+//!
+//! A segment is a file of `SEGMENT_BYTES`: a header, then frames one behind the other, then zeros. A frame is written
+//! behind its first four bytes first; those, its length, make it valid, so a writer that dies leaves no half of one. All
+//! numbers are little-endian; what is damaged is found by the CRC-32 of each frame and told apart from what is not there.
+
+mod read;
+mod segment;
+
+pub use read::{Next, next, resume};
+pub use segment::{SegmentHeader, SegmentName, boot_file, boot_of};
+
+use crate::{money::PicoUsd, prices::PriceVersion};
+
+/// Of each segment file.
+pub const SEGMENT_BYTES: usize = 1024 * 1024;
+pub const HEADER_BYTES: usize = 64;
+/// Where segments lie, within the state directory.
+pub const SPOOL_FOLDER: &str = "spool";
+/// In place of a frame's length: no frame follows in this segment.
+pub const END_MARK: u32 = u32::MAX;
+/// Kept free at the end of a segment for the mark.
+pub const END_BYTES: usize = 8;
+/// Frames begin at multiples of this.
+pub const ALIGN: usize = 8;
+/// Token classes, in the order of their numbers here.
+pub const TOKEN_CLASSES: [&str; 9] = [
+    "input",
+    "cache_read",
+    "cache_write_5m",
+    "cache_write_1h",
+    "output",
+    "reasoning",
+    "input_audio",
+    "output_audio",
+    "input_image",
+];
+
+const MAGIC: u16 = 0x5554;
+/// A reader refuses others: they are told as damaged rather than misread.
+const VERSION: u8 = 1;
+const FIXED_BYTES: usize = 228;
+const TEXTS_AT: usize = 200;
+const TEXTS: usize = 13;
+/// The most bytes of each text, in their order; longer ones are cut at a character.
+const TEXT_BYTES: [usize; TEXTS] = [128, 256, 256, 256, 1024, 256, 256, 256, 256, 64, 32, 256, 64];
+/// No frame is longer.
+pub const MAX_FRAME_BYTES: usize = (FIXED_BYTES + sum(&TEXT_BYTES)).next_multiple_of(ALIGN);
+/// By how much a closing record may be longer than the opening one of its call: another model took over, another target
+/// answered, a batch was read, the gateway refused.
+pub const MAX_GROWTH_BYTES: usize =
+    (TEXT_BYTES[6] + TEXT_BYTES[7] + TEXT_BYTES[8] + TEXT_BYTES[11] + TEXT_BYTES[12]).next_multiple_of(ALIGN);
+
+const STREAMED: u8 = 1;
+const ESTIMATED: u8 = 2;
+const PRICED: u8 = 4;
+/// In place of a time that is not known.
+const NONE: u64 = u64::MAX;
+
+const fn sum(all: &[usize]) -> usize {
+    let (mut total, mut at) = (0, 0);
+    while at < all.len() {
+        total += all[at];
+        at += 1;
+    }
+    total
+}
+
+/// What a record is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// A call is about to go to a provider.
+    #[default]
+    Open,
+    /// It has ended, and this is all of it.
+    Close,
+    /// It was dropped by a fault of ours: what is known of it is in its opening record.
+    Dropped,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ending {
+    #[default]
+    Complete,
+    ClientGone,
+    /// The answer broke after its first byte.
+    Cut,
+    /// The data plane ended before the call did.
+    Crashed,
+}
+
+/// A record. Empty texts are absent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UsageEvent<'a> {
+    pub kind: Kind,
+    /// Of the data plane's process; with `shard` and `sequence` the record's identity.
+    pub boot: u64,
+    pub shard: u16,
+    /// From 1, without gaps.
+    pub sequence: u64,
+    /// The sequence of the call's opening record.
+    pub opened: u64,
+    pub started_unix_ms: u64,
+    /// Zero in opening records.
+    pub ended_unix_ms: u64,
+    pub total_ns: u64,
+    pub gateway_ns: u64,
+    pub first_token_ns: Option<u64>,
+    pub request_bytes: u64,
+    pub response_bytes: u64,
+    /// By `TOKEN_CLASSES`; absent is not zero.
+    pub tokens: [Option<u64>; TOKEN_CLASSES.len()],
+    /// Where prices are known.
+    pub cost: Option<(PicoUsd, PriceVersion)>,
+    pub status: u16,
+    pub ending: Ending,
+    pub attempts: u8,
+    pub streamed: bool,
+    pub estimated: bool,
+    pub request_id: &'a str,
+    pub key: &'a str,
+    pub user: &'a str,
+    pub team: &'a str,
+    pub tags: &'a str,
+    pub model_asked: &'a str,
+    pub model: &'a str,
+    pub provider: &'a str,
+    pub upstream_model: &'a str,
+    pub surface: &'a str,
+    pub dialect: &'a str,
+    pub batch: &'a str,
+    pub rejected: &'a str,
+}
+
+impl<'a> UsageEvent<'a> {
+    fn texts(&self) -> [&'a str; TEXTS] {
+        [
+            self.request_id,
+            self.key,
+            self.user,
+            self.team,
+            self.tags,
+            self.model_asked,
+            self.model,
+            self.provider,
+            self.upstream_model,
+            self.surface,
+            self.dialect,
+            self.batch,
+            self.rejected,
+        ]
+    }
+
+    /// Writes the frame and answers its length: a multiple of `ALIGN`.
+    pub fn write(&self, frame: &mut [u8; MAX_FRAME_BYTES]) -> usize {
+        let mut at = FIXED_BYTES;
+        for (index, (text, most)) in self.texts().into_iter().zip(TEXT_BYTES).enumerate() {
+            let text = &text.as_bytes()[..text.floor_char_boundary(most)];
+            frame[at..at + text.len()].copy_from_slice(text);
+            at += text.len();
+            put(frame, TEXTS_AT + 2 * index, (text.len() as u16).to_le_bytes());
+        }
+        let end = at.next_multiple_of(ALIGN);
+        frame[at..end].fill(0);
+        self.write_numbers(frame);
+        put(frame, 0, (end as u32).to_le_bytes());
+        put(frame, 4, crc32fast::hash(&frame[8..end]).to_le_bytes());
+        end
+    }
+
+    fn write_numbers(&self, frame: &mut [u8; MAX_FRAME_BYTES]) {
+        let (cost, prices) = self.cost.unwrap_or((PicoUsd::ZERO, PriceVersion(0)));
+        let mut known = 0u16;
+        put(frame, 8, MAGIC.to_le_bytes());
+        put(frame, 10, [VERSION, self.kind as u8]);
+        put(frame, 12, self.shard.to_le_bytes());
+        put(frame, 14, self.status.to_le_bytes());
+        let words = [
+            self.boot,
+            self.sequence,
+            self.opened,
+            self.started_unix_ms,
+            self.ended_unix_ms,
+            self.total_ns,
+            self.gateway_ns,
+            self.first_token_ns.unwrap_or(NONE),
+            self.request_bytes,
+            self.response_bytes,
+        ];
+        for (index, word) in words.into_iter().enumerate() {
+            put(frame, 16 + 8 * index, word.to_le_bytes());
+        }
+        for (class, tokens) in self.tokens.iter().enumerate() {
+            known |= u16::from(tokens.is_some()) << class;
+            put(frame, 96 + 8 * class, tokens.unwrap_or(0).to_le_bytes());
+        }
+        put(frame, 168, cost.0.to_le_bytes());
+        put(frame, 184, prices.0.to_le_bytes());
+        put(frame, 192, known.to_le_bytes());
+        let flag = |is: bool, bit: u8| if is { bit } else { 0 };
+        let flags = flag(self.streamed, STREAMED) | flag(self.estimated, ESTIMATED) | flag(self.cost.is_some(), PRICED);
+        put(frame, 194, [flags, self.ending as u8, self.attempts, 0, 0, 0]);
+        put(frame, TEXTS_AT + 2 * TEXTS, [0, 0]);
+    }
+}
+
+fn put<const N: usize>(frame: &mut [u8; MAX_FRAME_BYTES], at: usize, bytes: [u8; N]) {
+    frame[at..at + N].copy_from_slice(&bytes);
+}

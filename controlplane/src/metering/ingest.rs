@@ -1,0 +1,289 @@
+//! From the spool into the ledger, exactly once: the place up to which a shard's records are in the ledger is committed
+//! with them, and a segment is removed only after that.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, ErrorKind},
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+};
+
+use rusqlite::Connection;
+use rustix::fs::{FlockOperation, flock};
+use tollgate_config::usage_event::{HEADER_BYTES, SegmentName, boot_file, boot_of};
+
+use super::{
+    Counts,
+    batch::Batch,
+    ledger::{self, Mark},
+    segment::SegmentFile,
+    stream::{Stop, Stream},
+};
+use crate::store::StoreError;
+
+/// Records of one transaction.
+pub const BATCH_RECORDS: usize = 10_000;
+
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the usage spool cannot be read: {0}")]
+    Spool(#[from] io::Error),
+}
+
+impl From<rusqlite::Error> for IngestError {
+    fn from(error: rusqlite::Error) -> Self {
+        StoreError::from(error).into()
+    }
+}
+
+/// Something an operator may want to see happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct News {
+    pub kind: &'static str,
+    pub text: String,
+}
+
+pub struct Ingest {
+    folder: PathBuf,
+    connection: Connection,
+    counts: Arc<Counts>,
+    streams: BTreeMap<(u64, u16), Stream>,
+    pub news: Vec<News>,
+}
+
+/// What one data plane left or is writing.
+#[derive(Debug, Default)]
+struct Boot {
+    alive: bool,
+    /// Numbers of segments by shard, rising.
+    segments: BTreeMap<u16, Vec<u32>>,
+}
+
+impl Ingest {
+    pub fn new(folder: PathBuf, connection: Connection, counts: Arc<Counts>) -> Result<Self, StoreError> {
+        let marks = ledger::marks(&connection)?;
+        let streams = marks
+            .into_iter()
+            .map(|((boot, shard), mark)| ((boot, shard), Stream::at(boot, shard, mark)));
+        Ok(Self {
+            folder,
+            connection,
+            counts,
+            streams: streams.collect(),
+            news: Vec::new(),
+        })
+    }
+
+    /// Takes in all there is. A shard whose spool cannot be read does not hold up the others.
+    pub fn pass(&mut self) -> Result<(), IngestError> {
+        let boots = self.list()?;
+        let mut outcome = Ok(());
+        for (boot, found) in &boots {
+            let mut whole = true;
+            for (shard, numbers) in &found.segments {
+                if let Err(error) = self.follow((*boot, *shard), numbers, found.alive) {
+                    whole = false;
+                    outcome = Err(error);
+                }
+            }
+            if whole
+                && !found.alive
+                && let Err(error) = self.end(*boot, found)
+            {
+                outcome = Err(error);
+            }
+        }
+        self.forget(&boots)?;
+        outcome
+    }
+
+    /// Whether a data plane lives is asked before its segments are listed: what ended one wrote is then all there.
+    fn list(&self) -> io::Result<BTreeMap<u64, Boot>> {
+        let mut boots = BTreeMap::<u64, Boot>::new();
+        for name in self.names()? {
+            if let Some(boot) = boot_of(&name) {
+                boots.entry(boot).or_default().alive = self.lives(boot)?;
+            }
+        }
+        for name in self.names()? {
+            let Some(SegmentName { boot, shard, number }) = SegmentName::parse(&name) else {
+                continue;
+            };
+            // One that began meanwhile is for the next look.
+            if let Some(known) = boots.get_mut(&boot) {
+                known.segments.entry(shard).or_default().push(number);
+            } else if !self.folder.join(boot_file(boot)).exists() {
+                boots
+                    .entry(boot)
+                    .or_default()
+                    .segments
+                    .entry(shard)
+                    .or_default()
+                    .push(number);
+            }
+        }
+        let lists = boots.values_mut().flat_map(|boot| boot.segments.values_mut());
+        lists.for_each(|numbers| numbers.sort_unstable());
+        Ok(boots)
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            // No data plane has made it yet.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let names = entries.map(|entry| Ok(entry?.file_name().into_string().unwrap_or_default()));
+        names.collect()
+    }
+
+    /// It holds its file's lock as long as it does.
+    fn lives(&self, boot: u64) -> io::Result<bool> {
+        match File::open(self.folder.join(boot_file(boot))) {
+            Ok(file) => Ok(flock(&file, FlockOperation::NonBlockingLockShared).is_err()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads a shard's segments as far as they go.
+    fn follow(&mut self, of: (u64, u16), numbers: &[u32], alive: bool) -> Result<(), IngestError> {
+        let first = numbers.first().copied().unwrap_or(1);
+        let mut stream = self.streams.remove(&of).unwrap_or_else(|| {
+            let mark = Mark {
+                segment: first,
+                at: HEADER_BYTES,
+                next_sequence: 1,
+                last_ms: 0,
+            };
+            Stream::at(of.0, of.1, mark)
+        });
+        let followed = self.follow_stream(&mut stream, numbers, alive);
+        self.streams.insert(of, stream);
+        followed
+    }
+
+    fn follow_stream(&mut self, stream: &mut Stream, numbers: &[u32], alive: bool) -> Result<(), IngestError> {
+        self.remove(stream, numbers, 0)?;
+        loop {
+            let before = stream.mark.segment;
+            stream.skip_missing(numbers);
+            let Some(file) = SegmentFile::open(&self.path(stream.name()))? else {
+                return Ok(());
+            };
+            let over = !alive || self.has_records(stream.next_name())?;
+            if !over && !file.has_more(stream.mark.at)? {
+                return Ok(());
+            }
+            let mut batch = Batch::begin(&mut self.connection, BATCH_RECORDS)?;
+            let mut ahead = stream.clone();
+            let stop = ahead.read(&file, over, &mut batch)?;
+            let done = batch.commit(ahead.boot, ahead.shard, ahead.mark)?;
+            *stream = ahead;
+            let counts = &self.counts;
+            counts.ingested.fetch_add(done.ingested, Ordering::Relaxed);
+            counts.crashed.fetch_add(done.crashed, Ordering::Relaxed);
+            counts.damaged.fetch_add(done.damaged, Ordering::Relaxed);
+            counts.missing.fetch_add(done.missing, Ordering::Relaxed);
+            self.news.extend(done.news);
+            self.remove(stream, numbers, before)?;
+            if stop == Stop::Waits {
+                return Ok(());
+            }
+        }
+    }
+
+    fn path(&self, name: SegmentName) -> PathBuf {
+        self.folder.join(name.to_string())
+    }
+
+    /// A segment that has records was begun after the one before it was full.
+    fn has_records(&self, name: SegmentName) -> io::Result<bool> {
+        match SegmentFile::open(&self.path(name))? {
+            Some(file) => file.has_more(HEADER_BYTES),
+            None => Ok(false),
+        }
+    }
+
+    /// Removes segments from `first` on that are in the ledger.
+    fn remove(&self, stream: &Stream, numbers: &[u32], first: u32) -> io::Result<()> {
+        for number in numbers
+            .iter()
+            .filter(|number| (first..stream.mark.segment).contains(number))
+        {
+            let name = SegmentName {
+                number: *number,
+                ..stream.name()
+            };
+            remove(&self.path(name))?;
+        }
+        Ok(())
+    }
+
+    /// A data plane has ended and its records are all in: calls it left open have crashed.
+    fn end(&mut self, boot: u64, found: &Boot) -> Result<(), IngestError> {
+        self.close_orphans(boot)?;
+        for (shard, numbers) in &found.segments {
+            for number in numbers {
+                let (shard, number) = (*shard, *number);
+                remove(&self.path(SegmentName { boot, shard, number }))?;
+            }
+        }
+        remove(&self.folder.join(boot_file(boot)))?;
+        Ok(())
+    }
+
+    fn close_orphans(&mut self, boot: u64) -> Result<(), IngestError> {
+        let streams = self.streams.range((boot, 0)..=(boot, u16::MAX));
+        let marks: Vec<(u16, Mark)> = streams.map(|((_, shard), stream)| (*shard, stream.mark)).collect();
+        for (shard, mark) in marks {
+            loop {
+                let mut batch = Batch::begin(&mut self.connection, BATCH_RECORDS)?;
+                let more = batch.close_orphans(boot, shard, mark.last_ms)?;
+                let done = batch.commit(boot, shard, mark)?;
+                self.counts.crashed.fetch_add(done.crashed, Ordering::Relaxed);
+                if !more {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets single calls that ended before then.
+    pub fn forget_calls(&mut self, before_ms: u64) -> Result<(), IngestError> {
+        while ledger::forget_calls(&self.connection, before_ms)? {}
+        Ok(())
+    }
+
+    /// Boots of which no file is left.
+    fn forget(&mut self, boots: &BTreeMap<u64, Boot>) -> Result<(), IngestError> {
+        let gone = self.streams.keys().map(|(boot, _)| *boot);
+        let mut gone: Vec<u64> = gone.filter(|boot| !boots.contains_key(boot)).collect();
+        gone.dedup();
+        for boot in gone {
+            self.close_orphans(boot)?;
+            ledger::forget_boot(&self.connection, boot)?;
+            self.streams.retain(|(known, _), _| *known != boot);
+        }
+        Ok(())
+    }
+}
+
+fn remove(path: &std::path::Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+impl Ingest {
+    pub fn counts_missing(&self) -> u64 {
+        self.counts.missing.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,250 @@
+//! A shard's spool over real files, and what is in them afterwards.
+
+#![allow(clippy::disallowed_methods)] // Reads them.
+
+use std::{fs, path::Path};
+
+use crossbeam_channel::Receiver;
+use tollgate_config::{
+    money::PicoUsd,
+    prices::PriceVersion,
+    usage_event::{HEADER_BYTES, Kind, Next, SegmentHeader, SegmentName, next},
+};
+use tollgate_dialect::usage::Usage;
+use tollgate_engine::{
+    Tick,
+    cost::Cost,
+    record::{Outcome, Record},
+};
+
+use super::{
+    Handle, Spool,
+    maker::{Ask, Maker},
+};
+
+const BOOT: u64 = 42;
+const UNIX_MS: u64 = 1_700_000_000_000;
+
+fn record(team: &str) -> Record<'_> {
+    Record {
+        arm: None,
+        shadow: false,
+        hedge: None,
+        replayed: false,
+        resumed: 0,
+        request_id: "id",
+        status: 200,
+        outcome: Outcome::Cut,
+        surface: "chat",
+        dialect: "openai",
+        key: Some("key"),
+        user: None,
+        team: Some(team),
+        model_asked: Some("smart"),
+        model: Some((0, "smart")),
+        provider: Some((0, "openai")),
+        upstream_model: Some("gpt"),
+        tags: Some("a=b"),
+        attempts: 2,
+        streamed: true,
+        rejected: None,
+        refusal: Some("sk-secret is wrong"),
+        usage: Some(Usage {
+            input: Some(3),
+            output: Some(0),
+            ..Usage::default()
+        }),
+        cost: Some(Cost {
+            usd: PicoUsd(7),
+            prices: PriceVersion(9),
+        }),
+        batch: None,
+        estimated: true,
+        request_body_bytes: 10,
+        response_body_bytes: 20,
+        total_ns: 2_000_000_000,
+        gateway_ns: 5,
+        first_token_ns: Some(6),
+    }
+}
+
+/// A spool of one shard; segments are made when the test says so.
+struct World {
+    folder: tempfile::TempDir,
+    maker: Maker,
+    asked: Receiver<Ask>,
+    spool: Spool,
+}
+
+impl World {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut maker = Maker::new(folder.path().to_owned(), BOOT, 1);
+        let first = maker.make(0).expect("a segment");
+        let (handle, asked) = Handle::detached(BOOT);
+        Self {
+            spool: Spool::new(handle, 0, vec![first]),
+            folder,
+            maker,
+            asked,
+        }
+    }
+
+    /// Does what the spool asked for.
+    fn make(&mut self, now: Tick) {
+        while let Ok(ask) = self.asked.try_recv() {
+            match ask {
+                Ask::Segment(shard) => self.spool.take(self.maker.make(shard).expect("a segment"), now),
+                Ask::Populate(pages) => pages.populate(),
+                Ask::Unmap(writer) => drop(writer),
+            }
+        }
+    }
+}
+
+/// Kind, sequence and opening of all records, segment after segment.
+fn read(folder: &Path) -> Vec<(Kind, u64, u64)> {
+    let mut found = Vec::new();
+    for number in 1.. {
+        let name = SegmentName {
+            boot: BOOT,
+            shard: 0,
+            number,
+        };
+        let Ok(bytes) = fs::read(folder.join(name.to_string())) else {
+            return found;
+        };
+        assert_eq!(bytes[..HEADER_BYTES], SegmentHeader(name).write());
+        let mut at = HEADER_BYTES;
+        loop {
+            match next(&bytes[at..]) {
+                Next::Record(event, length) => {
+                    found.push((event.kind, event.sequence, event.opened));
+                    at += length;
+                }
+                Next::Nothing | Next::End => break,
+                other => panic!("{other:?} at {at} of {name}"),
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn a_record_says_what_the_engine_knew_and_no_secret() {
+    let mut world = World::new();
+    let opened = world.spool.open(&record("red"), UNIX_MS, Tick(1));
+    world.spool.close(opened, &record("blue"), UNIX_MS + 2_000, Tick(2));
+    let name = SegmentName {
+        boot: BOOT,
+        shard: 0,
+        number: 1,
+    };
+    let bytes = fs::read(world.folder.path().join(name.to_string())).expect("a segment");
+    let Next::Record(open, length) = next(&bytes[HEADER_BYTES..]) else {
+        panic!("no opening record")
+    };
+    assert_eq!((open.kind, open.team, open.ended_unix_ms), (Kind::Open, "red", 0));
+    let Next::Record(close, _) = next(&bytes[HEADER_BYTES + length..]) else {
+        panic!("no closing record")
+    };
+    assert_eq!(
+        (close.kind, close.team, close.opened),
+        (Kind::Close, "blue", open.sequence)
+    );
+    assert_eq!((close.started_unix_ms, close.ended_unix_ms), (UNIX_MS, UNIX_MS + 2_000));
+    assert_eq!(close.tokens[..5], [Some(3), None, None, None, Some(0)]);
+    assert_eq!(close.cost, Some((PicoUsd(7), PriceVersion(9))));
+    assert!(close.estimated && close.streamed && close.attempts == 2);
+    assert!(!bytes.windows(9).any(|window| window == b"sk-secret"));
+}
+
+#[test]
+fn what_was_opened_can_be_closed_though_nothing_more_is_made() {
+    let mut world = World::new();
+    let mut open = Vec::new();
+    while !world.spool.is_full() {
+        open.push(world.spool.open(&record("red"), UNIX_MS, Tick(1)));
+    }
+    assert!(open.len() > 300, "{}", open.len());
+    // As long as a closing record can become.
+    let long = "x".repeat(2_000);
+    let longest = Record {
+        model: Some((0, &long)),
+        provider: Some((0, &long)),
+        upstream_model: Some(&long),
+        batch: Some(&long),
+        rejected: Some("usage_spool_full"),
+        ..record("red")
+    };
+    let calls = open.len() as u64;
+    for (index, opened) in open.into_iter().enumerate() {
+        match index % 10 {
+            0 => world.spool.drop_call(opened, UNIX_MS, Tick(2)),
+            _ => world.spool.close(opened, &longest, UNIX_MS, Tick(2)),
+        }
+    }
+    let counts = world.spool.counts;
+    assert_eq!(
+        (counts.opened, counts.closed + counts.dropped, counts.lost),
+        (calls, calls, 0)
+    );
+    assert_eq!(read(world.folder.path()).len() as u64, 2 * calls);
+    world.make(Tick(3));
+    assert!(!world.spool.is_full(), "there is room again");
+}
+
+#[test]
+fn sequences_go_on_from_segment_to_segment() {
+    let mut world = World::new();
+    for call in 0..10_000 {
+        let opened = world.spool.open(&record("red"), UNIX_MS, Tick(call));
+        world.spool.close(opened, &record("red"), UNIX_MS, Tick(call));
+        world.make(Tick(call));
+        assert!(!world.spool.is_full());
+    }
+    let found = read(world.folder.path());
+    assert_eq!(found.len(), 20_000);
+    for (index, (kind, sequence, opened)) in found.into_iter().enumerate() {
+        let expected = index as u64 + 1;
+        assert_eq!(sequence, expected);
+        match kind {
+            Kind::Open => assert_eq!(opened, expected),
+            _ => assert_eq!(opened, expected - 1),
+        }
+    }
+}
+
+#[test]
+fn without_any_segment_nothing_is_taken() {
+    let (handle, _asked) = Handle::detached(BOOT);
+    let mut spool = Spool::new(handle, 0, Vec::new());
+    assert!(spool.is_full());
+    let opened = spool.open(&record("red"), UNIX_MS, Tick(1));
+    spool.close(opened, &record("red"), UNIX_MS, Tick(1));
+    assert_eq!(
+        spool.counts.lost, 2,
+        "whoever does not ask loses records, and they are counted"
+    );
+}
+
+#[test]
+fn busy_shards_keep_more_segments_ahead() {
+    let mut world = World::new();
+    world.make(Tick(1));
+    let fill = |world: &mut World, calls: u64, ns_each: u64| {
+        for call in 0..calls {
+            let now = Tick(call * ns_each);
+            let opened = world.spool.open(&record("red"), UNIX_MS, now);
+            world.spool.close(opened, &record("red"), UNIX_MS, now);
+            world.make(now);
+        }
+        let segments = fs::read_dir(world.folder.path()).expect("a folder").count() - 1;
+        let used = (world.spool.counts.opened * 2 * 304).div_ceil(1 << 20);
+        segments as u64 - used
+    };
+    let at_rest = fill(&mut world, 10, 1);
+    assert!((1..=2).contains(&at_rest), "{at_rest} segments ahead");
+    let busy = fill(&mut world, 20_000, 10_000);
+    assert!(busy > 8, "{busy} segments ahead");
+}
