@@ -198,15 +198,7 @@ fn answer(world: &mut World, body: AskBody, state_dir: &Path) -> Option<AnswerBo
             world.has_all_marks = last;
             AnswerBody::Done
         }
-        AskBody::TakeMarks { kept } => {
-            if kept > world.kept {
-                world.noted.pop_front();
-                world.kept = kept;
-            }
-            let (made, gone) = world.noted.front().cloned().unwrap_or_default();
-            let report = world.kept + 1;
-            AnswerBody::Marks { report, made, gone }
-        }
+        AskBody::TakeMarks { kept } => report(world, kept),
         AskBody::Status => status(world),
         AskBody::Limits { .. } => AnswerBody::Limits { limits: Vec::new() },
         AskBody::Metrics => AnswerBody::Metrics {
@@ -222,6 +214,16 @@ fn answer(world: &mut World, body: AskBody, state_dir: &Path) -> Option<AnswerBo
         }
         AskBody::Listeners { .. } | AskBody::ReloadFiles | AskBody::Drain | AskBody::Resume => AnswerBody::Done,
     })
+}
+
+fn report(world: &mut World, kept: u64) -> AnswerBody {
+    if kept > world.kept {
+        world.noted.pop_front();
+        world.kept = kept;
+    }
+    let (made, gone) = world.noted.front().cloned().unwrap_or_default();
+    let report = world.kept + 1;
+    AnswerBody::Marks { report, made, gone }
 }
 
 fn status(world: &World) -> AnswerBody {

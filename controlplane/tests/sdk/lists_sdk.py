@@ -16,7 +16,7 @@ MADE = os.environ["TOLLGATE_MADE"]
 MAKES = os.environ["TOLLGATE_PHASE"] == "make"
 KEYS = {"mine": gate.KEY, "rival": RIVAL}
 #: Of each family, by the team that has the most of them in a row.
-MANY = 40
+MANY = 24
 REQUEST = {"model": "sandbox-small", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
 
 
