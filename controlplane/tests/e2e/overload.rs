@@ -39,6 +39,15 @@ fn call(address: SocketAddr, secret: &str) -> Response {
     )
 }
 
+/// Says that it is enough when it goes out of scope.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn calls_of_high_priority_all_succeed_while_low_ones_are_told_to_come_back() {
     let sandbox = Sandbox::start();
@@ -68,6 +77,8 @@ fn calls_of_high_priority_all_succeed_while_low_ones_are_told_to_come_back() {
                 })
             })
             .collect();
+        // Also when this thread panics: the crowd goes on until it is told.
+        let ends = Ends(&enough);
         until("low calls are refused", 20, || {
             let refused = gateway.metric("tollgate_rejected_requests_total", &["reason=\"overloaded\""]);
             (refused >= 20.0).then_some(())
@@ -75,7 +86,7 @@ fn calls_of_high_priority_all_succeed_while_low_ones_are_told_to_come_back() {
         for _ in 0..20 {
             call(gateway.address, crate::harness::gateway::KEY).expect(200);
         }
-        enough.store(true, Ordering::Relaxed);
+        drop(ends);
         let all = crowd.into_iter().map(|client| client.join().expect("a client"));
         all.flatten().collect::<Vec<_>>()
     });
