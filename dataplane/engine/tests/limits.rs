@@ -113,7 +113,7 @@ fn what_is_refused_by_one_limit_is_taken_from_none() {
     document.teams = vec![(
         "research".into(),
         Team {
-            limits: vec![per_month(Unit::Tokens, 60)],
+            limits: vec![per_month(Unit::Tokens, 75)],
             ..Team::default()
         },
     )];
@@ -127,12 +127,12 @@ fn what_is_refused_by_one_limit_is_taken_from_none() {
         ("key requests".to_owned(), 1),
     ];
     assert_eq!(used(&rig), after);
-    // 20 of input and 50 of output are expected, and 46 are left.
+    // 19 of input and 50 of output are expected, and 61 are left.
     let mut refused = next(&rig);
     let (status, lines, body) = reply(&refused.chat(BODY));
     assert_eq!(status, 429);
     assert!(
-        body.contains("insufficient_quota") && body.contains("The team 'research' may use 60 tokens per month"),
+        body.contains("insufficient_quota") && body.contains("The team 'research' may use 75 tokens per month"),
         "{body}"
     );
     assert_eq!(header(&lines, "x-should-retry"), Some("false"));
@@ -148,7 +148,7 @@ fn what_was_used_replaces_what_was_reserved_however_a_call_ends() {
         per_month(Unit::OutputTokens, 1_000),
         limit(Unit::Concurrent, 5, Window::None),
     ];
-    let reserved = [1, 20, 50, 1];
+    let reserved = [1, 19, 50, 1];
     let counts = |rig: &Rig| used(rig).into_iter().map(|(_, used)| used).collect::<Vec<_>>();
     let called = || {
         let mut rig = Rig::new(of_key(&limits));
