@@ -1,8 +1,8 @@
 //! What has been used of each limit: cells of atomics that all shards of a node share, found by the limit's own number.
 //!
 //! The memory is the shell's: a file mapped by it survives the process. Shards take from the node's balance itself rather
-//! than from slices of it: nothing is ever granted twice, refused early or stranded, and a compare-and-swap on a line that
-//! two cores fight over costs some tens of nanoseconds (docs/src/limits.md has the figures).
+//! than from slices of it: nothing is ever granted twice, refused early or stranded, for the price of a compare-and-swap
+//! on a line that cores may fight over.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 

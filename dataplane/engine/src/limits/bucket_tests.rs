@@ -1,3 +1,5 @@
+//! The arithmetic of limits against what they promise, alone and with many threads at once.
+
 use std::thread;
 
 use jiff::tz::TimeZone;
