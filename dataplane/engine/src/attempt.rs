@@ -33,9 +33,6 @@ use again::{Ended, Plan};
 
 /// `route` saw to it that there is a target, or there is but one.
 pub(crate) fn begin_first(exchange: &mut Exchange, io: &mut Io<'_>) {
-    if io.local.usage_full {
-        return exchange.refuse(Failure::gateway(Kind::UsageSpoolFull), io);
-    }
     if let Some(provider) = exchange.facts.direct
         && !residency::admits_provider(exchange, provider)
     {
@@ -49,6 +46,10 @@ pub(crate) fn begin_first(exchange: &mut Exchange, io: &mut Io<'_>) {
 
 /// Dials the target whose place it is, or the next behind it that can be asked.
 fn begin(exchange: &mut Exchange, io: &mut Io<'_>) {
+    if io.local.usage_full && exchange.call.tried == 0 {
+        // It may have waited for its turn, and there was room when it came.
+        return exchange.refuse(Failure::gateway(Kind::UsageSpoolFull), io);
+    }
     let pinned = exchange.pin();
     let route = &pinned.snapshot.routes[route_index(exchange)];
     let mut refused = None;
@@ -279,6 +280,8 @@ pub(crate) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, 
     }
     hedge::won(exchange, io);
     if held::suspects(exchange, answer) {
+        // The rest of it is the provider's time.
+        exchange.facts.wait_begins(io.now);
         return;
     }
     relay::head(exchange, io, answer);

@@ -178,7 +178,7 @@ fn what_was_used_replaces_what_was_reserved_however_a_call_ends() {
 
     let mut left = called();
     left.feed(Input::ClientGone);
-    assert_eq!(counts(&left), [1, 0, 0, 0], "nothing had been answered");
+    assert_eq!(counts(&left), [1, 19, 0, 0], "the provider has read the prompt");
 
     let mut broken = called();
     broken.answer(

@@ -9,7 +9,7 @@ use tollgate_wire::head::{Known, ResponseView, number};
 use super::{credentials, grants, route_index};
 use crate::{
     call::MAX_ATTEMPTS,
-    exchange::{Exchange, Io},
+    exchange::{Exchange, Io, Phase},
     record::AttemptOutcome,
     routing::{Luck, health::Standing},
     snapshot::Route,
@@ -85,7 +85,11 @@ impl Ended {
 }
 
 /// What comes next, its price paid; `None`: nothing.
-pub(super) fn plan(exchange: &Exchange, io: &mut Io<'_>, ended: &Ended) -> Option<Plan> {
+pub(super) fn plan(exchange: &mut Exchange, io: &mut Io<'_>, ended: &Ended) -> Option<Plan> {
+    if exchange.phase() == Phase::Calling && !exchange.relay.is_broken() {
+        // It came to nothing; or else what it took would stand in the way of the next.
+        grants::give_back(exchange);
+    }
     let pinned = exchange.pin();
     let route = &pinned.snapshot.routes[route_index(exchange)];
     // A body that was not kept cannot be sent again; and what nobody waits for need not be.

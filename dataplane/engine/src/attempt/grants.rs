@@ -67,7 +67,7 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &Io<'_>) {
 }
 
 /// The attempt came to nothing: its request counts, its tokens do not.
-fn give_back(exchange: &mut Exchange) {
+pub(super) fn give_back(exchange: &mut Exchange) {
     if let Some((grants, tokens)) = exchange.call.granted.take() {
         grants.give_back_tokens(tokens);
     }

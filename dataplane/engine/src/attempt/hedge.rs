@@ -227,8 +227,9 @@ pub(super) fn goes_on(exchange: &mut Exchange, io: &Io<'_>) -> bool {
         return false;
     }
     swap(&mut exchange.call);
-    if let Some(hedge) = &mut exchange.call.hedge {
-        hedge.rival = None;
+    let failed = exchange.call.hedge.as_mut().and_then(|hedge| hedge.rival.take());
+    if let Some((grants, tokens)) = failed.and_then(|failed| failed.granted) {
+        grants.give_back_tokens(tokens);
     }
     exchange.facts.wait_begins(io.now);
     true
@@ -264,9 +265,12 @@ pub(super) fn drop_rival(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Atte
     give_up(exchange, io, outcome);
     swap(&mut exchange.call);
     let Some(hedge) = &mut exchange.call.hedge else { return };
-    let Some(rival) = hedge.rival.take() else { return };
+    let Some(mut rival) = hedge.rival.take() else { return };
     // A provider that never got the request has nothing to bill.
     let may_bill = outcome == AttemptOutcome::HedgeLost && rival.sent != Tick(0);
+    if let Some((grants, tokens)) = rival.granted.take_if(|_| !may_bill) {
+        grants.give_back_tokens(tokens);
+    }
     if let Some(provider) = rival.provider.filter(|_| may_bill) {
         hedge.lost = Some(Lost {
             provider,

@@ -13,8 +13,8 @@ use super::{
     calendar::Today,
 };
 
-/// Clocks that differ by less belong to shards that looked at them in the same turn.
-const CLOCK_STEP_MS: u64 = 1_000;
+/// Shards look at the clock once a turn: one that is behind by less than this has had a long turn, and lets nothing flow.
+const CLOCK_STEP_MS: u64 = 60_000;
 
 /// Taken from a limit: what goes back, or is added, when it is known what was used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,7 @@ pub(crate) struct Taken {
     pub amount: u64,
     /// Of the lane that it was taken from.
     tag: u64,
+    at_unix_ms: u64,
 }
 
 /// Why there is not enough.
@@ -69,7 +70,7 @@ pub(crate) fn take(
         (after <= most).then_some(after)
     };
     match lane.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, grant) {
-        Ok(_) => Ok(Taken { amount, tag }),
+        Ok(_) => Ok(taken(amount, tag, now)),
         Err(used) => Err(Lacking {
             wait_ms: wait_ms(limit, now, used, amount),
         }),
@@ -80,8 +81,18 @@ pub(crate) fn take(
 pub(crate) fn note(balances: &Balances, (id, limit): (u64, &Limit), now: &Moment, amount: u64) -> Option<Taken> {
     let cell = balances.cell(id)?;
     let (lane, tag) = lane(balances, cell, limit, now);
+    // A call may bound its answer to any number: a balance that has lost count would be wiped when it settles.
+    let amount = amount.min(most(limit).unsigned_abs());
     add(lane, signed(amount));
-    Some(Taken { amount, tag })
+    Some(taken(amount, tag, now))
+}
+
+fn taken(amount: u64, tag: u64, now: &Moment) -> Taken {
+    Taken {
+        amount,
+        tag,
+        at_unix_ms: now.unix_ms,
+    }
 }
 
 /// Puts what was really used in the place of what was taken.
@@ -98,8 +109,18 @@ pub(crate) fn settle(balances: &Balances, (id, limit): (u64, &Limit), now: &Mome
                 add(lane(balances, cell, limit, now).0, more);
             }
         }
-        // What flowed off meanwhile did so for the units that come back, too.
-        Window::Refill { .. } | Window::None => add(lane(balances, cell, limit, now).0, more),
+        Window::Refill { per_ms, .. } => {
+            let lane = lane(balances, cell, limit, now).0;
+            // What flowed off meanwhile has come back already, as far as it goes.
+            let flowed = flowed((taken.at_unix_ms, now.unix_ms), limit.amount, per_ms);
+            let more = if more < 0 {
+                more.saturating_add(flowed).min(0)
+            } else {
+                more
+            };
+            add(lane, more);
+        }
+        Window::None => add(lane(balances, cell, limit, now).0, more),
     }
 }
 
@@ -168,6 +189,8 @@ fn refill(lane: &Lane, amount: u64, per_ms: u64, unix_ms: u64) {
     if last == unix_ms || last > unix_ms && last - unix_ms < CLOCK_STEP_MS {
         return;
     }
+    // Looked at before anybody can take of what flows: that is not to flow off as well.
+    let before = lane.used.load(Ordering::Acquire);
     // Whoever wins lets it flow for all.
     let won = lane
         .tag
@@ -176,18 +199,24 @@ fn refill(lane: &Lane, amount: u64, per_ms: u64, unix_ms: u64) {
     if !won || last == 0 || last > unix_ms {
         return;
     }
-    let flowed = |until: u64| u128::from(until) * u128::from(amount) / u128::from(per_ms.max(1));
-    let off = i64::try_from(flowed(unix_ms) - flowed(last)).unwrap_or(i64::MAX);
+    let off = flowed((last, unix_ms), amount, per_ms).min(before);
     if off > 0 {
         let less = |used: i64| (used > 0).then(|| used.saturating_sub(off).max(0));
         let _ = lane.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
     }
 }
 
-/// Begins a period, or a process, where the lane holds an older one. What others add meanwhile stays: nothing is granted twice.
+/// How many units flow off between two moments.
+fn flowed((from, until): (u64, u64), amount: u64, per_ms: u64) -> i64 {
+    let all = |until: u64| u128::from(until) * u128::from(amount) / u128::from(per_ms.max(1));
+    i64::try_from(all(until).saturating_sub(all(from))).unwrap_or(i64::MAX)
+}
+
+/// Begins a period, or a process, where the lane holds another one: an older, or what a clock that was ahead once left. What
+/// others add meanwhile stays: nothing is granted twice.
 fn begin_anew(lane: &Lane, number: u64) {
     let held = lane.tag.load(Ordering::Acquire);
-    if held >= number {
+    if held == number {
         return;
     }
     let before = lane.used.load(Ordering::Acquire);

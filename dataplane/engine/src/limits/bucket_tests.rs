@@ -188,6 +188,54 @@ fn a_period_begins_with_nothing_used_and_the_one_before_settles_where_it_was() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_once_leaves_no_limit_behind() {
+    let limit = monthly(100);
+    let balances = Balances::in_memory(4);
+    let now = at(START_UNIX_MS);
+    let mut ahead = now;
+    // The same lane, years from now.
+    for _ in 0..24 {
+        ahead = at(ahead.today.period(Period::Month).ends_unix_ms);
+    }
+    take(&balances, (1, &limit), &ahead, 100).expect("there is enough");
+    let held = take(&balances, (1, &limit), &now, 100).expect("this month is another");
+    settle(&balances, (1, &limit), &now, held, 30);
+    assert_eq!(level(&balances, (1, &limit), &now).used, 30);
+}
+
+#[test]
+fn what_comes_back_does_not_come_back_twice() {
+    let limit = refilled(60, 60_000, 60);
+    let balances = Balances::in_memory(4);
+    let held = take(&balances, (1, &limit), &at(START_UNIX_MS), 60).expect("there is enough");
+    // A minute later all of it has flowed off, and is taken by another call.
+    let later = at(START_UNIX_MS + 60_000);
+    take(&balances, (1, &limit), &later, 60).expect("there is enough again");
+    settle(&balances, (1, &limit), &later, held, 1);
+    assert!(take(&balances, (1, &limit), &later, 1).is_err(), "a burst is one burst");
+    // Half of it has flowed off: the other half comes back.
+    let balances = Balances::in_memory(4);
+    let held = take(&balances, (1, &limit), &at(START_UNIX_MS), 60).expect("there is enough");
+    settle(&balances, (1, &limit), &at(START_UNIX_MS + 30_000), held, 0);
+    assert_eq!(level(&balances, (1, &limit), &at(START_UNIX_MS + 30_000)).used, 0);
+}
+
+#[test]
+fn a_bound_of_any_size_does_not_wipe_what_a_shadow_counts() {
+    let limit = Limit {
+        mode: LimitMode::Shadow,
+        ..monthly(100)
+    };
+    let balances = Balances::in_memory(4);
+    let now = at(START_UNIX_MS);
+    let first = note(&balances, (1, &limit), &now, 10).expect("room");
+    let huge = note(&balances, (1, &limit), &now, u64::MAX).expect("room");
+    settle(&balances, (1, &limit), &now, huge, 5);
+    settle(&balances, (1, &limit), &now, first, 10);
+    assert_eq!(level(&balances, (1, &limit), &now).used, 15);
+}
+
+#[test]
 fn debt_refuses_until_it_has_flowed_off() {
     let limit = refilled(10, 1_000, 100);
     let balances = Balances::in_memory(4);

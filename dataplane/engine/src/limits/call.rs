@@ -13,9 +13,11 @@ use super::{
     bucket::{self, Lacking, Moment, Taken},
 };
 use crate::{
+    Tick,
+    attempt::hedge,
     exchange::{Exchange, Io, Pinned},
     failure::Kind,
-    names::header,
+    names::{code, header},
     record::Outcome,
     routing::reckoning::{self, BYTES_A_TOKEN, Like, USUAL_OUTPUT_TOKENS},
     surface::Operation,
@@ -27,6 +29,8 @@ pub(crate) struct Held {
     taken: Vec<Reserved>,
     /// The model whose limits it went through: another may take over.
     route: Option<usize>,
+    /// What its prompt is expected to use: tokens, and nano-dollars.
+    prompt: (u64, u64),
     /// The tightest of requests and of tokens, as they stood then: what headers tell.
     requests: Option<Level>,
     tokens: Option<Level>,
@@ -126,6 +130,8 @@ struct Expected {
     input: u64,
     output: u64,
     nanos: u64,
+    /// Of these, for the prompt.
+    prompt_nanos: u64,
 }
 
 impl Expected {
@@ -163,6 +169,7 @@ pub(crate) fn reserve(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<(), Ki
     }
     exchange.held.route = route;
     let expected = expect(exchange, io, &scopes);
+    exchange.held.prompt = (expected.input, expected.prompt_nanos);
     let now = io.local.limits.now(&pinned.snapshot, io.unix_ms);
     let balances = std::sync::Arc::clone(&io.local.limits.balances);
     let mut refused: Option<Limited> = None;
@@ -233,6 +240,7 @@ fn expect(exchange: &Exchange, io: &Io<'_>, scopes: &[Option<&Rules>; 5]) -> Exp
             input: 0,
             output: 0,
             nanos: 0,
+            prompt_nanos: 0,
         };
     };
     let pinned = exchange.pin();
@@ -243,24 +251,24 @@ fn expect(exchange: &Exchange, io: &Io<'_>, scopes: &[Option<&Rules>; 5]) -> Exp
         Operation::Chat => output_tokens(exchange, io, body, route.slot),
         _ => 0,
     };
-    let used = Counts {
-        input,
-        output,
-        requests: 1,
-        ..Counts::default()
-    };
     // The dearest: which of them it will be is not known yet.
-    let prices = route
-        .targets
-        .iter()
-        .filter_map(|target| target.priced.at(io.unix_ms / 1_000));
-    let nanos = prices
-        .map(|price| price.cost(&used, ServiceTier::Standard).to_nanos().0)
-        .max();
+    let nanos = |output: u64| {
+        let used = Counts {
+            input,
+            output,
+            requests: 1,
+            ..Counts::default()
+        };
+        let targets = route.targets.iter();
+        let prices = targets.filter_map(|target| target.priced.at(io.unix_ms / 1_000));
+        let nanos = prices.map(|price| price.cost(&used, ServiceTier::Standard).to_nanos().0);
+        nanos.max().unwrap_or(0)
+    };
     Expected {
         input,
         output,
-        nanos: nanos.unwrap_or(0),
+        nanos: nanos(output),
+        prompt_nanos: nanos(0),
     }
 }
 
@@ -293,8 +301,18 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>) {
     let unknown =
         usage.is_none() && answered && facts.outcome != Outcome::Complete && facts.surface.operation == Operation::Chat;
     let asked = exchange.call.tried > 0;
-    let cost = facts.cost.map_or(0, |cost| cost.usd.to_nanos().0);
-    let (input, output) = usage.map_or((0, 0), |usage| (usage.all_input(), usage.all_output()));
+    let (mut input, output) = usage.map_or((0, 0), |usage| (usage.all_input(), usage.all_output()));
+    let mut cost = facts.cost.map_or(0, |cost| cost.usd.to_nanos().0);
+    // The provider had the prompt, and nobody waited for what it says: it bills what it read.
+    let given_up = facts.outcome == Outcome::ClientGone || facts.rejected == Some(code::UPSTREAM_TIMEOUT);
+    if usage.is_none() && !answered && given_up && exchange.call.sent != Tick(0) {
+        (input, cost) = exchange.held.prompt;
+    }
+    // So does the one that another was quicker than.
+    if let Some(lost) = hedge::record(exchange).and_then(|hedged| hedged.lost) {
+        input = input.saturating_add(lost.input_tokens.unwrap_or(0));
+        cost = cost.saturating_add(lost.cost.map_or(0, |cost| cost.usd.to_nanos().0));
+    }
     replace(exchange, io, |unit, reserved| match unit {
         Unit::Requests => u64::from(asked),
         Unit::Concurrent => 0,

@@ -145,7 +145,8 @@ pub(super) fn of_embeddings(exchange: &mut Exchange, io: &Io<'_>) {
 /// An answer is over: where nobody knows what it used, or the provider did not get so far as to say it all, that is
 /// estimated.
 pub(crate) fn estimate(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome) {
-    if !is_chat(exchange) || outcome == Outcome::Complete && exchange.facts.usage.is_some() {
+    let is_known = outcome == Outcome::Complete && exchange.facts.usage.is_some();
+    if !is_chat(exchange) || is_known || exchange.relay.is_counted || exchange.relay.is_broken() {
         return;
     }
     let relay = &exchange.relay;

@@ -68,6 +68,8 @@ pub(crate) struct Relay {
     stall: stall::Stall,
     /// It broke, and another target is asked to go on with it.
     broken: Option<Box<Broken>>,
+    /// The answer that broke is in its place again, and what it used is counted.
+    is_counted: bool,
 }
 
 /// How the body is read while it passes.
@@ -119,6 +121,12 @@ impl Relay {
     /// The head of a stream is out, and whose answer it becomes may change.
     pub fn is_opened(&self) -> bool {
         self.alive.opened
+    }
+
+    /// Nobody goes on with the answer that broke: it ends as it is.
+    fn put_back(&mut self, answering: Box<Answering>) {
+        self.translating.answering = Some(answering);
+        self.is_counted = true;
     }
 
     pub fn is_broken(&self) -> bool {
@@ -298,7 +306,7 @@ pub(crate) fn broken(exchange: &mut Exchange, io: &mut Io<'_>, failure: &Failure
         if failure.culprit != Culprit::Upstream {
             fault = broken.cause;
         }
-        exchange.relay.translating.answering = Some(broken.answering);
+        exchange.relay.put_back(broken.answering);
     }
     // The event that is held is incomplete and was not sent: the client sees only whole ones, this last.
     let start = io.out.arena.len();

@@ -392,7 +392,7 @@ fn end_fault(exchange: &mut Exchange, io: &mut Io<'_>) {
 fn answer_fault(exchange: &mut Exchange, io: &mut Io<'_>, fault: &Fault) {
     if exchange.relay.is_opened() {
         if let Some(broken) = exchange.relay.broken.take() {
-            exchange.relay.translating.answering = Some(broken.answering);
+            exchange.relay.put_back(broken.answering);
         }
         attempt::log_end(exchange, io, AttemptOutcome::Status);
         return super::fail(exchange, io, fault.clone());

@@ -102,7 +102,11 @@ impl Repeats {
 #[derive(Debug)]
 pub(crate) enum Repeat {
     /// It waits for another to be answered.
-    Waits { look: Tick, after_ms: u64 },
+    Waits {
+        look: Tick,
+        after_ms: u64,
+        fingerprint: u64,
+    },
     /// It runs it.
     Runs(Runs),
 }
@@ -175,7 +179,11 @@ fn ask(exchange: &mut Exchange, io: &mut Io<'_>, asked: &[u8]) -> Verdict {
     }
     // No name has a zero byte.
     let key = [pinned.keys.entry(owner).name.as_bytes(), &[0], asked].concat();
-    let fingerprint = repeats.fingerprint(io);
+    let fingerprint = match exchange.repeat.as_deref() {
+        // A body is hashed once, however often it is looked whether its answer has come.
+        Some(Repeat::Waits { fingerprint, .. }) => *fingerprint,
+        _ => repeats.fingerprint(io),
+    };
     let known = repeats.with(&key, |part| part.ask(io.now, &key, fingerprint, &bounds));
     let known = known.unwrap_or(Known::Full);
     if known != Known::Running {
@@ -198,7 +206,7 @@ fn ask(exchange: &mut Exchange, io: &mut Io<'_>, asked: &[u8]) -> Verdict {
             };
             next(exchange, Some(Box::new(Repeat::Runs(runs))))
         }
-        Known::Running => wait(exchange, io),
+        Known::Running => wait(exchange, io, fingerprint),
         Known::Answered(answer) => {
             exchange.repeat = None;
             again(exchange, io, &answer);
@@ -214,7 +222,7 @@ fn next(exchange: &mut Exchange, repeat: Option<Box<Repeat>>) -> Verdict {
 }
 
 /// Looks again in a while.
-fn wait(exchange: &mut Exchange, io: &Io<'_>) -> Verdict {
+fn wait(exchange: &mut Exchange, io: &Io<'_>, fingerprint: u64) -> Verdict {
     let until_client = exchange.facts.timeout_ms.map(|ms| exchange.facts.started.plus_ms(ms));
     if until_client.is_some_and(|until| until <= io.now) {
         let kind = Kind::UpstreamTimeout(Waited::Client);
@@ -228,7 +236,11 @@ fn wait(exchange: &mut Exchange, io: &Io<'_>) -> Verdict {
         }
     };
     let look = io.now.plus_ms(after_ms);
-    exchange.repeat = Some(Box::new(Repeat::Waits { look, after_ms }));
+    exchange.repeat = Some(Box::new(Repeat::Waits {
+        look,
+        after_ms,
+        fingerprint,
+    }));
     Verdict::Pause
 }
 

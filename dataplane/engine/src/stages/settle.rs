@@ -31,10 +31,10 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome)
     attempt::grants::settle(exchange, io);
     add_spent(&mut exchange.facts);
     learn(exchange, io);
-    limits::settle(exchange, io);
     if exchange.call.hedge.is_some() {
         hedge::account(exchange, io);
     }
+    limits::settle(exchange, io);
     io.out.actions.push(Action::Settle);
 }
 

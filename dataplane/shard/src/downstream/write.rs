@@ -219,6 +219,8 @@ impl Shard {
         for up in ups {
             self.resume_up(up);
         }
+        // While it was paused only the firm deadlines ran.
+        self.arm_down(id);
     }
 
     /// Everything has been written.

@@ -136,7 +136,7 @@ impl Shard {
     }
 
     fn perform_detached(&mut self, id: Id, active: &mut Active, out: &Outputs) -> bool {
-        for action in &out.actions {
+        for (at, action) in out.actions.iter().enumerate() {
             match action {
                 Action::Dial {
                     attempt,
@@ -170,7 +170,10 @@ impl Shard {
                 // Of bodies that pass, and those are not copied.
                 Action::PassUp { .. } | Action::EndUp { .. } => {}
                 Action::Settle => self.settle_detached(id, active),
-                Action::End | Action::Cut => return false,
+                Action::End | Action::Cut => {
+                    self.note_turns(&out.actions[at..]);
+                    return false;
+                }
             }
         }
         true

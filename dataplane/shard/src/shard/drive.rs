@@ -185,7 +185,7 @@ impl Shard {
     }
 
     fn perform(&mut self, id: Id, active: &mut Active, out: &Outputs, data: &[u8]) -> Life {
-        for action in &out.actions {
+        for (at, action) in out.actions.iter().enumerate() {
             match action {
                 Action::ReadBody { max_bytes } => match self.want_body(id, active, *max_bytes) {
                     BodyRead::Whole => self.followups.push_back(Followup::Body),
@@ -233,11 +233,22 @@ impl Shard {
                     self.write_body(id, active, pieces, &out.arena, data);
                 }
                 Action::Settle => self.settle(active),
-                Action::End => return Life::Ended,
-                Action::Cut => return Life::Cut,
+                Action::End | Action::Cut => {
+                    self.note_turns(&out.actions[at..]);
+                    return if *action == Action::End { Life::Ended } else { Life::Cut };
+                }
             }
         }
         Life::Goes
+    }
+
+    /// An exchange that ends as its turn comes makes room for others behind its end.
+    pub(super) fn note_turns(&mut self, actions: &[Action]) {
+        for action in actions {
+            if let Action::Turn { of } = action {
+                self.turns.push_back(Id::numbered(*of));
+            }
+        }
     }
 
     pub(super) fn leave(&mut self, active: &mut Active, attempt: AttemptId) {
