@@ -7,7 +7,7 @@ use rusqlite::{Connection, Transaction, params};
 use tollgate_config::{money::PicoUsd, usage_event::UsageEvent};
 
 use super::hours;
-use crate::store::{StoreError, make_private};
+use crate::store::{StoreError, database};
 
 const SCHEMA_VERSION: i64 = 1;
 /// No call uses more: a provider may say any number, and sums must fit.
@@ -100,27 +100,9 @@ pub struct Mark {
     pub last_ms: u64,
 }
 
-/// WAL, so that questions do not wait for records; `synchronous = FULL`, because a segment is removed once its records
-/// are here.
+/// Opens or creates the ledger. A segment is removed once its records are here, so they must be on disk by then.
 pub fn open(path: &Path) -> Result<Connection, StoreError> {
-    make_private(path).map_err(|e| StoreError::Sqlite(format!("{}: {e}", path.display())))?;
-    let connection = Connection::open(path)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
-    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if found > SCHEMA_VERSION {
-        return Err(StoreError::Later {
-            found,
-            known: SCHEMA_VERSION,
-        });
-    }
-    if found < SCHEMA_VERSION {
-        connection.execute_batch(SCHEMA)?;
-        connection.execute_batch(&hours::schema())?;
-        connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-    }
-    Ok(connection)
+    database::open(path, SCHEMA_VERSION, &[SCHEMA, &hours::schema()])
 }
 
 /// SQLite's integers have a sign; boots use all 64 bits.

@@ -2,6 +2,7 @@
 //! providers, in `STATE_DIR/tollgate.db`.
 //! It keeps what it is told; what a change means, and when it is in force, is decided in `rollout` and `identity`.
 
+pub mod database;
 mod keys;
 mod marks;
 mod revisions;
@@ -94,26 +95,9 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens or creates the database. WAL, so that readers never wait for a writer, and `synchronous = FULL`, so that
-    /// a revision that was answered survives a power cut.
+    /// Opens or creates the database.
     pub fn open(path: &Path) -> Result<Store, StoreError> {
-        make_private(path).map_err(|e| StoreError::Sqlite(format!("{}: {e}", path.display())))?;
-        let connection = Connection::open(path)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.busy_timeout(std::time::Duration::from_secs(5))?;
-        let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if found > SCHEMA_VERSION {
-            return Err(StoreError::Later {
-                found,
-                known: SCHEMA_VERSION,
-            });
-        }
-        // Only where it is new: opening must also work on a full disk.
-        if found < SCHEMA_VERSION {
-            connection.execute_batch(SCHEMA)?;
-            connection.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-        }
+        let connection = database::open(path, SCHEMA_VERSION, &[SCHEMA])?;
         Ok(Store {
             connection: Arc::new(Mutex::new(connection)),
         })
@@ -152,19 +136,6 @@ impl Store {
         })
         .await
     }
-}
-
-/// Its owner's alone, and so are the files SQLite puts beside it.
-pub fn make_private(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut options = std::fs::OpenOptions::new();
-    options
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map(drop)
 }
 
 #[cfg(test)]

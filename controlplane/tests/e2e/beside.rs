@@ -12,12 +12,8 @@ use crate::harness::{
     sandbox, until,
 };
 
-const SLOW: &[u8] = br#"{"rules":[{"latency":"20s"}]}"#;
-const ILL: &[u8] = br#"{"rules":[{"status":503}]}"#;
-
-fn play(sandbox: &Sandbox, scenario: &[u8]) {
-    http::call(sandbox.address, "PUT", "/_sandbox/scenario", &[], scenario).expect(200);
-}
+const SLOW: &str = r#"{"rules":[{"latency":"20s"}]}"#;
+const ILL: &str = r#"{"rules":[{"status":503}]}"#;
 
 /// Two providers, a model for each test, and an access log.
 fn gateway(first: &Sandbox, second: &Sandbox, (more, models): (&str, &str)) -> Gateway {
@@ -37,7 +33,7 @@ fn a_slow_provider_is_helped_out_by_another_which_costs_its_clients_the_delay_al
     let model = "  smart: { targets: [ { provider: first, model: sandbox-small }, { provider: second, model: sandbox-large } ], \
                  hedge: { after: 50ms, max_extra: 100% } }\n";
     let gateway = gateway(&first, &second, ("", model));
-    play(&first, SLOW);
+    first.plays(SLOW);
     for more in ["", r#","stream":true"#] {
         let answer = gateway
             .post("/v1/chat/completions", &[], &chat("smart", more))
@@ -66,8 +62,8 @@ fn a_slow_provider_is_helped_out_by_another_which_costs_its_clients_the_delay_al
     );
 
     // The other way round: who was asked second is slow, and the first has become quick enough by then.
-    play(&first, br#"{"rules":[{"latency":"300ms"}]}"#);
-    play(&second, SLOW);
+    first.plays(r#"{"rules":[{"latency":"300ms"}]}"#);
+    second.plays(SLOW);
     let answer = gateway
         .post("/v1/chat/completions", &[], &chat("smart", ""))
         .expect(200);
@@ -138,7 +134,7 @@ fn a_copy_of_each_call_reaches_the_other_model_and_no_client_notices() {
 
     // It fails, it hangs: nobody notices.
     for scenario in [ILL, SLOW] {
-        play(&second, scenario);
+        second.plays(scenario);
         assert_eq!(ask("smart"), plain);
     }
     until("the copy failed", 10, || (copies("failed") == 1.0).then_some(()));
@@ -182,7 +178,7 @@ fn copies_that_pile_up_are_dropped_and_counted() {
     const MOST: usize = 128;
     const MORE: usize = 12;
     let (first, second) = (Sandbox::start(), Sandbox::start());
-    play(&second, SLOW);
+    second.plays(SLOW);
     let models = "  smart: { targets: [ { provider: first, model: sandbox-small } ], shadow: { model: other, share: 100% } }\n  \
                   other: { targets: [ { provider: second, model: sandbox-small } ] }\n";
     let gateway = gateway(&first, &second, ("", models));

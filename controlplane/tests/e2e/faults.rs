@@ -68,7 +68,7 @@ fn the_next_target_is_tried_for_statuses_that_may_pass_and_for_no_other() {
     let gateway = two_providers(bad.address, good.address).start();
     for status in [400, 401, 403, 404, 422, 429, 500, 502, 503, 504, 529] {
         let rule = format!(r#"{{"rules":[{{"status":{status}}}]}}"#);
-        crate::harness::http::call(bad.address, "PUT", "/_sandbox/scenario", &[], rule.as_bytes()).expect(200);
+        bad.plays(&rule);
         let answer = gateway.post("/v1/chat/completions", &[], &chat("both/sandbox-small", ""));
         let moves_on = matches!(status, 429 | 500 | 502 | 503 | 504 | 529);
         assert_eq!(
@@ -86,18 +86,15 @@ fn the_next_target_is_tried_for_statuses_that_may_pass_and_for_no_other() {
 fn a_connection_closed_before_the_first_byte_is_tried_elsewhere_and_one_closed_later_is_not() {
     let (bad, good) = (Sandbox::start(), Sandbox::start());
     let gateway = two_providers(bad.address, good.address).start();
-    let set = |rule: &str| {
-        crate::harness::http::call(bad.address, "PUT", "/_sandbox/scenario", &[], rule.as_bytes()).expect(200)
-    };
     for cut in ["0", "0 rst"] {
-        set(&format!(r#"{{"rules":[{{"cut-after":"{cut}"}}]}}"#));
+        bad.plays(&format!(r#"{{"rules":[{{"cut-after":"{cut}"}}]}}"#));
         let answer = gateway
             .post("/v1/chat/completions", &[], &chat("both/sandbox-small", ""))
             .expect(200);
         assert_eq!(answer.header("x-tollgate-provider"), Some("second"), "cut after {cut}");
     }
     good.reset();
-    set(r#"{"rules":[{"cut-after":300}]}"#);
+    bad.plays(r#"{"rules":[{"cut-after":300}]}"#);
     let answer = gateway.post("/v1/chat/completions", &[], &chat("both/sandbox-small", ""));
     assert!(answer.status == 502 || answer.ended == Ended::Cut, "{answer:?}");
     assert_eq!(good.arrivals().len(), 0, "an answer that had begun was asked for again");

@@ -7,12 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::harness::{
-    Gateway, Sandbox, Setup,
-    gateway::chat,
-    process::{Signal, signal},
-    until,
-};
+use crate::harness::{Gateway, Sandbox, Setup, gateway::chat};
 
 const CALLS: u64 = 300;
 
@@ -71,13 +66,7 @@ fn a_limit_holds_to_the_call_over_shards_connections_kills_and_restarts() {
     );
     assert_eq!(metric, 0.0);
 
-    let killed = gateway.dataplane_pid();
-    signal(killed, Signal::KILL);
-    until("another data plane runs", 20, || {
-        let status = gateway.status();
-        let pid = status["dataplane"]["pid"].as_u64()?;
-        (pid != u64::from(killed)).then_some(())
-    });
+    gateway.kill_dataplane();
     gateway.await_ready();
     gateway
         .post("/v1/chat/completions", &[], &chat("openai/sandbox-small", ""))

@@ -48,16 +48,6 @@ fn await_kept(gateway: &Gateway, marks: usize) {
     });
 }
 
-fn kill_dataplane(gateway: &Gateway) {
-    let old = gateway.dataplane_pid();
-    process::signal(old, Signal::KILL);
-    until("another data plane", 20, || {
-        let status = gateway.control("GET", "/v1/status", &[], b"").json();
-        let pid = status["dataplane"]["pid"].as_u64()? as u32;
-        (pid != old).then_some(())
-    });
-}
-
 fn kill_both(gateway: &mut Gateway) {
     let dataplane = gateway.dataplane_pid();
     process::signal(gateway.controlplane_pid(), Signal::KILL);
@@ -102,7 +92,7 @@ fn sdks_list_what_is_their_teams_also_after_every_kill() {
     let counted = 2;
     await_kept(&gateway, objects + batches + counted);
 
-    kill_dataplane(&gateway);
+    gateway.kill_dataplane();
     run("look", &gateway);
     process::signal(gateway.controlplane_pid(), Signal::KILL);
     gateway.process.wait(10);
@@ -161,7 +151,7 @@ fn a_batch_is_counted_once_whatever_is_started_again() {
     await_kept(&gateway, 2);
     for round in 1..4 {
         match round {
-            1 => kill_dataplane(&gateway),
+            1 => gateway.kill_dataplane(),
             _ => kill_both(&mut gateway),
         }
         read(&gateway, &batch);

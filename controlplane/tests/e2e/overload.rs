@@ -52,14 +52,7 @@ impl Drop for Ends<'_> {
 fn calls_of_high_priority_all_succeed_while_low_ones_are_told_to_come_back() {
     let sandbox = Sandbox::start();
     let gateway = gateway(&sandbox);
-    http::call(
-        sandbox.address,
-        "PUT",
-        "/_sandbox/scenario",
-        &[],
-        br#"{"rules":[{"latency":"60ms"}]}"#,
-    )
-    .expect(200);
+    sandbox.plays(r#"{"rules":[{"latency":"60ms"}]}"#);
     let socket = std::os::unix::net::UnixStream::connect(&gateway.socket).expect("the control socket");
     let mut events = Client::over(socket);
     events.send(&request("GET", "/v1/events", &[], b""));
@@ -114,14 +107,7 @@ fn calls_of_high_priority_all_succeed_while_low_ones_are_told_to_come_back() {
 fn who_leaves_while_it_waits_costs_the_provider_nothing() {
     let sandbox = Sandbox::start();
     let gateway = gateway(&sandbox);
-    http::call(
-        sandbox.address,
-        "PUT",
-        "/_sandbox/scenario",
-        &[],
-        br#"{"rules":[{"latency":"4s"}]}"#,
-    )
-    .expect(200);
+    sandbox.plays(r#"{"rules":[{"latency":"4s"}]}"#);
     let key = format!("Bearer {}", crate::harness::gateway::KEY);
     let ask = || {
         let mut client = Client::connect(gateway.address);

@@ -31,13 +31,7 @@ fn the_data_plane_killed_under_load_is_back_at_once_and_refuses_no_connection() 
     load.await_answers(200);
     let mut controlplane = None;
     for _ in 0..5 {
-        let old = gateway.dataplane_pid();
-        process::signal(old, Signal::KILL);
-        until("another data plane", 20, || {
-            let status = gateway.status();
-            let pid = status["dataplane"]["pid"].as_u64()?;
-            (pid != u64::from(old)).then_some(())
-        });
+        gateway.kill_dataplane();
         load.await_answers(200);
         // Watching a child that was restarted may cost more than watching the first; further ones may not.
         controlplane.get_or_insert_with(|| Baseline::of(gateway.controlplane_pid()));

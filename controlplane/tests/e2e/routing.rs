@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::harness::{
     Client, Gateway, Sandbox, Setup,
     gateway::{KEY, chat, provider_with},
-    http::{self, request},
+    http::request,
     process::{Signal, program, signal},
     until,
 };
@@ -109,7 +109,7 @@ fn a_provider_that_is_overloaded_or_slow_is_left_alone_until_it_is_well() {
     let (first, second) = (Sandbox::start(), Sandbox::start());
     let gateway = gateway(&first, &second);
     for rule in [r#"{"rules":[{"status":529}]}"#, r#"{"rules":[{"latency":"5s"}]}"#] {
-        http::call(first.address, "PUT", "/_sandbox/scenario", &[], rule.as_bytes()).expect(200);
+        first.plays(rule);
         let before = first.report()["requests"].as_u64().expect("a count");
         assert_unharmed(&load(&gateway, SECONDS)(), 0);
         let asked = first.report()["requests"].as_u64().expect("a count") - before;
@@ -118,7 +118,7 @@ fn a_provider_that_is_overloaded_or_slow_is_left_alone_until_it_is_well() {
             asked < RATE * SECONDS / 5,
             "{rule}: {asked} calls went to a provider that was ill"
         );
-        http::call(first.address, "PUT", "/_sandbox/scenario", &[], b"{\"rules\":[]}").expect(200);
+        first.plays("{\"rules\":[]}");
         until("the first provider is well again", 20, || {
             let answer = gateway
                 .post("/v1/chat/completions", &[], &chat("both/sandbox-small", ""))
@@ -137,14 +137,7 @@ fn an_operator_is_told_of_targets_that_are_left_alone() {
     let mut events = Client::over(socket);
     events.send(&request("GET", "/v1/events", &[], b""));
     events.read_until(b"\r\n\r\n").expect("a head");
-    http::call(
-        first.address,
-        "PUT",
-        "/_sandbox/scenario",
-        &[],
-        br#"{"rules":[{"status":500}]}"#,
-    )
-    .expect(200);
+    first.plays(r#"{"rules":[{"status":500}]}"#);
     for _ in 0..6 {
         gateway
             .post("/v1/chat/completions", &[], &chat("both/sandbox-small", ""))

@@ -19,7 +19,7 @@ const RULES: &str = r#""tokens":60,"continue":1"#;
 fn the_sdks_read_one_answer() {
     let (first, second) = (Sandbox::start(), Sandbox::start());
     let (gateway, _log) = gateway(&first, &second);
-    first.put(&format!("{{\"rules\":[{{{RULES},\"cut-after\":\"4000 rst\"}}]}}"));
+    first.plays(&format!("{{\"rules\":[{{{RULES},\"cut-after\":\"4000 rst\"}}]}}"));
     sdk::run_script("resumed_sdk.py", &first, &gateway, &[]);
 }
 
@@ -46,14 +46,8 @@ fn gateway(first: &Sandbox, second: &Sandbox) -> (Gateway, tempfile::NamedTempFi
          plain: {{ targets: [ {one}, {two} ], {breaker} }}\n  \
          whole: {{ targets: [ {two} ] }}\n"
     );
-    second.put(&format!("{{\"rules\":[{{{RULES}}}]}}"));
+    second.plays(&format!("{{\"rules\":[{{{RULES}}}]}}"));
     (setup.start(), log)
-}
-
-impl Sandbox {
-    fn put(&self, scenario: &str) {
-        http::call(self.address, "PUT", "/_sandbox/scenario", &[], scenario.as_bytes()).expect(200);
-    }
 }
 
 /// How a client of OpenAI's or of Anthropic's dialect asks, and what it reads.
@@ -122,7 +116,7 @@ fn a_stream_whose_provider_is_killed_goes_on_elsewhere() {
     for speaks in Speaks::BOTH {
         let (first, second) = (Sandbox::start(), Sandbox::start());
         let (gateway, log) = gateway(&first, &second);
-        first.put(&format!("{{\"rules\":[{{{RULES},\"gap\":\"20ms\"}}]}}"));
+        first.plays(&format!("{{\"rules\":[{{{RULES},\"gap\":\"20ms\"}}]}}"));
         let whole = speaks.whole(&gateway);
         let (path, body) = speaks.ask("both", r#","stream":true"#);
         let mut client = Client::connect(gateway.address);
@@ -168,7 +162,7 @@ fn before_its_first_word_a_stream_may_die_or_stall_and_nobody_notices() {
             r#""cut-after":"300""#,
             r#""stall-after":"300""#,
         ] {
-            first.put(&format!("{{\"rules\":[{{{RULES},{wish}}}]}}"));
+            first.plays(&format!("{{\"rules\":[{{{RULES},{wish}}}]}}"));
             let answer = speaks.stream(&gateway, "plain");
             assert_eq!(answer.header("x-tollgate-provider"), Some("second"), "{wish}");
             assert_eq!(speaks.read(&answer.text()), (whole.clone(), true), "{wish}");
@@ -186,7 +180,7 @@ fn before_its_first_word_a_stream_may_die_or_stall_and_nobody_notices() {
 fn what_is_not_gone_on_with_ends_with_an_error_and_says_what_was_used() {
     let (first, second) = (Sandbox::start(), Sandbox::start());
     let (gateway, log) = gateway(&first, &second);
-    first.put(&format!("{{\"rules\":[{{{RULES},\"cut-after\":\"3000 rst\"}}]}}"));
+    first.plays(&format!("{{\"rules\":[{{{RULES},\"cut-after\":\"3000 rst\"}}]}}"));
     for (call, speaks) in Speaks::BOTH.into_iter().enumerate() {
         let whole = speaks.whole(&gateway);
         let text = speaks.stream(&gateway, "plain").text();
@@ -220,7 +214,7 @@ fn a_client_that_leaves_while_nothing_was_said_leaves_the_provider_too() {
             br#"{"first_token":"10m"}"#,
         )
         .expect(200);
-    first.put(r#"{"rules":[{"stall-after":"300"}]}"#);
+    first.plays(r#"{"rules":[{"stall-after":"300"}]}"#);
     let mut client = Client::connect(gateway.address);
     client.send(&request(
         "POST",

@@ -354,13 +354,7 @@ fn a_data_plane_killed_under_load_loses_no_record_and_doubles_none() {
     let load = Numbered::start(gateway.address, 8);
     load.await_answers(60);
     for _ in 0..3 {
-        let old = gateway.dataplane_pid();
-        process::signal(old, Signal::KILL);
-        until("another data plane", 20, || {
-            let status = gateway.status();
-            let pid = status["dataplane"]["pid"].as_u64()?;
-            (pid != u64::from(old)).then_some(())
-        });
+        gateway.kill_dataplane();
         load.await_answers(60);
     }
     let whole = load.stop();

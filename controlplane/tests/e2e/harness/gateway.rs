@@ -185,6 +185,18 @@ impl Gateway {
         pid.unwrap_or_else(|| panic!("no data plane in {status}")) as u32
     }
 
+    /// Ends the data plane with SIGKILL, and waits until another one runs.
+    #[track_caller]
+    pub fn kill_dataplane(&self) {
+        let old = self.dataplane_pid();
+        process::signal(old, Signal::KILL);
+        until("another data plane", 20, || {
+            let status = self.status();
+            let pid = status["dataplane"]["pid"].as_u64()?;
+            (pid != u64::from(old)).then_some(())
+        });
+    }
+
     #[track_caller]
     pub fn revision(&self) -> u64 {
         let status = self.status();

@@ -40,6 +40,11 @@ impl Sandbox {
         }
     }
 
+    /// From now on it behaves as this scenario says.
+    pub fn plays(&self, scenario: &str) {
+        http::call(self.address, "PUT", "/_sandbox/scenario", &[], scenario.as_bytes()).expect(200);
+    }
+
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }

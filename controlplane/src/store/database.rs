@@ -1,0 +1,42 @@
+//! How a SQLite database of the control plane is opened, whatever its tables are for.
+
+use std::{path::Path, time::Duration};
+
+use rusqlite::Connection;
+
+use super::StoreError;
+
+/// Opens or creates it. WAL, so that readers never wait for a writer, and `synchronous = FULL`, so that what was answered
+/// survives a power cut. `version` is written to `PRAGMA user_version`; a later one is refused rather than misread.
+pub fn open(path: &Path, version: i64, schema: &[&str]) -> Result<Connection, StoreError> {
+    make_private(path).map_err(|e| StoreError::Sqlite(format!("{}: {e}", path.display())))?;
+    let connection = Connection::open(path)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > version {
+        return Err(StoreError::Later { found, known: version });
+    }
+    // Only where it is new: opening must also work on a full disk.
+    if found < version {
+        for tables in schema {
+            connection.execute_batch(tables)?;
+        }
+        connection.pragma_update(None, "user_version", version)?;
+    }
+    Ok(connection)
+}
+
+/// Its owner's alone, and so are the files SQLite puts beside it.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::OpenOptions::new();
+    options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
+}
