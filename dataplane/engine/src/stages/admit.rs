@@ -48,6 +48,8 @@ pub(crate) struct Admitted {
     pub stream: Option<Value>,
     pub stream_options: Option<Value>,
     pub include_usage: Option<Value>,
+    /// A response that is made while nobody waits.
+    pub in_background: bool,
     /// Something in the body looks like the sealed matter of a provider.
     pub looks_sealed: bool,
     /// The provider whose sealed signature or thinking came last: index into `document.providers`.
@@ -196,10 +198,11 @@ fn find_fields(exchange: &mut Exchange, raw: &[u8]) -> Result<(), Kind> {
         "stream_options.include_usage",
         "service_tier",
     ]);
-    const RESPONSES: Watch<'static, 7> = Watch::new(&[
+    const RESPONSES: Watch<'static, 8> = Watch::new(&[
         "model",
         "stream",
         "service_tier",
+        "background",
         NAMED[0],
         NAMED[1],
         NAMED[2],
@@ -211,8 +214,9 @@ fn find_fields(exchange: &mut Exchange, raw: &[u8]) -> Result<(), Kind> {
     let body = admitted.decoded.as_deref().unwrap_or(raw);
     match exchange.facts.surface.dialect {
         Some(Dialect::OpenAiResponses) => {
-            let [model, stream, tier, named @ ..] = cursor::find_watched(body, &RESPONSES).map_err(Kind::BadJson)?;
+            let [model, stream, tier, background, named @ ..] = cursor::find_watched(body, &RESPONSES).map_err(Kind::BadJson)?;
             (admitted.model, admitted.stream, admitted.named) = (model, stream, named);
+            admitted.in_background = background.is_some_and(|value| value.kind == Json::True);
             exchange.facts.tier = cost::tier_asked(body, tier);
         }
         Some(Dialect::Anthropic | Dialect::Cohere) => {
