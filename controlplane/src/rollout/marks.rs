@@ -157,7 +157,9 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), given).await.expect("given");
+        tokio::time::timeout(Duration::from_secs(20), given)
+            .await
+            .expect("given");
         assert_eq!(fake.world.lock().unwrap().marks, marks);
         // From then on it is heard.
         fake.world.lock().unwrap().noted.push_back((vec![mark(9)], vec![]));

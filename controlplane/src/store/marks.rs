@@ -72,10 +72,14 @@ fn forget_oldest(c: &Connection, most: usize) -> rusqlite::Result<()> {
     }
     // The bit of what was counted is the first of an id.
     for kind in ["id < x'80'", "id >= x'80'"] {
-        let count: i64 = c.query_row(&format!("SELECT count(*) FROM marks WHERE {kind}"), [], |row| row.get(0))?;
+        let count: i64 = c.query_row(&format!("SELECT count(*) FROM marks WHERE {kind}"), [], |row| {
+            row.get(0)
+        })?;
         let surplus = (count - most).max(0);
         c.execute(
-            &format!("DELETE FROM marks WHERE number IN (SELECT number FROM marks WHERE {kind} ORDER BY number LIMIT ?1)"),
+            &format!(
+                "DELETE FROM marks WHERE number IN (SELECT number FROM marks WHERE {kind} ORDER BY number LIMIT ?1)"
+            ),
             [surplus],
         )?;
     }
@@ -126,7 +130,13 @@ mod tests {
         store.keep_marks(vec![counted], vec![]).await.unwrap();
         store.keep_marks((0..10).map(mark).collect(), vec![]).await.unwrap();
         store.call(|c| Ok(forget_oldest(c, 3)?)).await.unwrap();
-        let left: Vec<Mark> = store.marks(0, 100).await.unwrap().into_iter().map(|(_, mark)| mark).collect();
+        let left: Vec<Mark> = store
+            .marks(0, 100)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|(_, mark)| mark)
+            .collect();
         assert_eq!(left, [counted, mark(7), mark(8), mark(9)]);
     }
 

@@ -178,13 +178,21 @@ pub(crate) fn charge_listed(exchange: &Exchange, late: Late, work: &Work, unix_m
 /// edition it is, else just its name.
 pub(crate) fn sent_model(exchange: &Exchange, provider: usize, name: &str) -> SentModel {
     let by_name = SentModel::Star { target: None };
-    let Some(pinned) = exchange.pinned() else { return by_name };
+    let Some(pinned) = exchange.pinned() else {
+        return by_name;
+    };
     let place = |is: &dyn Fn(&str) -> bool| place_of(pinned, provider, is);
     let edition_of = |known: &str| {
         let rest = name.strip_prefix(known).and_then(|rest| rest.strip_prefix('-'));
         rest.is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
     };
-    let is_priced = || pinned.snapshot.document.providers[provider].1.prices.at(name, 0).is_some();
+    let is_priced = || {
+        pinned.snapshot.document.providers[provider]
+            .1
+            .prices
+            .at(name, 0)
+            .is_some()
+    };
     let exact = place(&|known| known == name);
     let found = exact.or_else(|| if is_priced() { None } else { place(&edition_of) });
     found.map_or(by_name, |(route, target)| SentModel::Target { route, target })
@@ -193,14 +201,20 @@ pub(crate) fn sent_model(exchange: &Exchange, provider: usize, name: &str) -> Se
 /// The first target of this provider whose model is one of these.
 pub(crate) fn place_of(pinned: &Pinned, provider: usize, is: &dyn Fn(&str) -> bool) -> Option<(usize, usize)> {
     let models = pinned.snapshot.document.models.len();
-    pinned.snapshot.routes.iter().take(models).enumerate().find_map(|(route, known)| {
-        let target = known.targets.iter().position(|target| {
-            let named = match &target.model {
-                TargetModel::Fixed { name, .. } => is(name),
-                TargetModel::Star { .. } => false,
-            };
-            target.provider == provider && named
-        })?;
-        Some((route, target))
-    })
+    pinned
+        .snapshot
+        .routes
+        .iter()
+        .take(models)
+        .enumerate()
+        .find_map(|(route, known)| {
+            let target = known.targets.iter().position(|target| {
+                let named = match &target.model {
+                    TargetModel::Fixed { name, .. } => is(name),
+                    TargetModel::Star { .. } => false,
+                };
+                target.provider == provider && named
+            })?;
+            Some((route, target))
+        })
 }

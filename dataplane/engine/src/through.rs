@@ -89,9 +89,9 @@ pub(crate) fn read(exchange: &mut Exchange, io: &Io<'_>) {
     };
     let in_path = chat.map_or_else(|| named_before(path), |(_, end, before)| between(path, before, end));
     let counts = COUNTS.iter().any(|end| path.ends_with(end));
-    let model = in_path.or(said.model).filter(|name| {
-        uses && !counts && !name.is_empty() && name.len() <= MAX_MODEL_NAME_BYTES
-    });
+    let model = in_path
+        .or(said.model)
+        .filter(|name| uses && !counts && !name.is_empty() && name.len() <= MAX_MODEL_NAME_BYTES);
     let place = model
         .as_deref()
         .and_then(|model| counted::place_of(&pinned, provider, &|known| known == model));
@@ -173,7 +173,10 @@ fn between(path: &[u8], before: &[u8], end: &[u8]) -> Option<String> {
 
 fn named(name: &[u8]) -> Option<String> {
     let name = percent::decode(name);
-    str::from_utf8(&name).ok().filter(|name| !name.is_empty()).map(str::to_owned)
+    str::from_utf8(&name)
+        .ok()
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -184,10 +187,18 @@ mod tests {
     fn chats_are_known_by_their_paths() {
         for (path, dialect, model) in [
             ("/v1/chat/completions", Some(Dialect::OpenAi), None),
-            ("/openai/deployments/gpt%2D5/chat/completions", Some(Dialect::OpenAi), Some("gpt-5")),
+            (
+                "/openai/deployments/gpt%2D5/chat/completions",
+                Some(Dialect::OpenAi),
+                Some("gpt-5"),
+            ),
             ("/v1/responses", Some(Dialect::OpenAiResponses), None),
             ("/v1/messages", Some(Dialect::Anthropic), None),
-            ("/v1beta/models/gemini-3:streamGenerateContent", Some(Dialect::Gemini), Some("gemini-3")),
+            (
+                "/v1beta/models/gemini-3:streamGenerateContent",
+                Some(Dialect::Gemini),
+                Some("gemini-3"),
+            ),
             (
                 "/model/eu.anthropic.claude-5%3A0/invoke",
                 Some(Dialect::Anthropic),

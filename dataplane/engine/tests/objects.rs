@@ -314,7 +314,11 @@ fn a_batch_counts_when_it_is_over_and_of_several_models_without_a_name() {
         let answer = format!(r#"{{"id":"batch_1","status":"{status}"{used}"#);
         call(&mut rig, (&line, "mine", ""), "", &answer);
         let record = rig.exchange.record();
-        assert_eq!(record.late.and_then(|late| late.batch), counts.then_some(&*batch), "{status}");
+        assert_eq!(
+            record.late.and_then(|late| late.batch),
+            counts.then_some(&*batch),
+            "{status}"
+        );
         let used = record
             .usage
             .map(|usage| (usage.input, usage.cache_read, usage.output, usage.reasoning));

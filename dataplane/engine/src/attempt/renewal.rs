@@ -32,7 +32,10 @@ pub(crate) struct Renewal {
 /// The provider answers 401: the token is to be renewed, as soon as may be. True where the call goes on with that.
 pub(super) fn begins(exchange: &mut Exchange, io: &mut Io<'_>) -> bool {
     let pinned = exchange.pin();
-    let upstream = exchange.call.provider.map(|provider| &pinned.snapshot.upstreams[provider]);
+    let upstream = exchange
+        .call
+        .provider
+        .map(|provider| &pinned.snapshot.upstreams[provider]);
     let credential = upstream.and_then(|upstream| upstream.credentials.get(exchange.call.credential));
     let Some(Proof::Exchanged { id }) = credential.map(|credential| &credential.proof) else {
         return false;
@@ -52,7 +55,11 @@ pub(super) fn begins(exchange: &mut Exchange, io: &mut Io<'_>) -> bool {
         return false;
     }
     let shown = exchange.call.shown_token;
-    let Some(until) = io.local.tokens.await_another((*id, shown), io.now, (MAX_WAIT_MS, LEAST_BETWEEN_MS)) else {
+    let Some(until) = io
+        .local
+        .tokens
+        .await_another((*id, shown), io.now, (MAX_WAIT_MS, LEAST_BETWEEN_MS))
+    else {
         return false;
     };
     exchange.call.renewal = Some(Renewal {
@@ -63,7 +70,10 @@ pub(super) fn begins(exchange: &mut Exchange, io: &mut Io<'_>) -> bool {
     });
     give_up(exchange, io, AttemptOutcome::Status);
     exchange.facts.wait_begins(io.now);
-    exchange.call.until_step = Some((io.now.plus_ms(if until == io.now { 0 } else { LOOK_MS }), Waited::Backoff));
+    exchange.call.until_step = Some((
+        io.now.plus_ms(if until == io.now { 0 } else { LOOK_MS }),
+        Waited::Backoff,
+    ));
     true
 }
 

@@ -169,7 +169,12 @@ pub(crate) fn are_set(exchange: &Exchange) -> bool {
 pub(crate) fn reserve(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<(), Kind> {
     let pinned = exchange.pin();
     let through = exchange.call.through.and_then(|through| through.route);
-    let route = exchange.facts.model.as_ref().map(|found| found.model.0 as usize).or(through);
+    let route = exchange
+        .facts
+        .model
+        .as_ref()
+        .map(|found| found.model.0 as usize)
+        .or(through);
     let scopes = scopes(&pinned, exchange, route);
     if scopes.iter().all(Option::is_none) {
         return Ok(());
@@ -310,9 +315,11 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>) {
     let usage = facts.usage;
     let answered = (200..300).contains(&facts.status);
     // Nobody said what an answer that broke had used: what was reserved for it counts.
-    let unknown =
-        usage.is_none() && answered && facts.outcome != Outcome::Complete && facts.surface.operation == Operation::Chat
-            && !exchange.relay.outlives_call();
+    let unknown = usage.is_none()
+        && answered
+        && facts.outcome != Outcome::Complete
+        && facts.surface.operation == Operation::Chat
+        && !exchange.relay.outlives_call();
     let asked = exchange.call.tried > 0;
     let (mut input, output) = usage.map_or((0, 0), |usage| (usage.all_input(), usage.all_output()));
     let mut cost = facts.cost.map_or(0, |cost| cost.usd.to_nanos().0);

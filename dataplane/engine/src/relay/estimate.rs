@@ -206,7 +206,11 @@ fn estimate_chat(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome) {
 
 /// The tokens of a chat's prompt, as a model of this name counts them.
 pub(crate) fn prompt_tokens(exchange: &Exchange, io: &mut Io<'_>, model: &str) -> Option<u64> {
-    let dialect = exchange.facts.surface.dialect.or(exchange.call.through.map(|through| through.dialect));
+    let dialect = exchange
+        .facts
+        .surface
+        .dialect
+        .or(exchange.call.through.map(|through| through.dialect));
     let dialect = dialect.filter(|_| is_chat(exchange))?;
     let in_path = exchange.facts.model_in_path(io.request.path());
     let path = PathFacts {

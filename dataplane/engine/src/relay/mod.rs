@@ -9,8 +9,8 @@ mod hold;
 mod listed;
 mod refusal;
 mod single;
-mod tally;
 pub(crate) mod stall;
+mod tally;
 mod translated;
 mod unwrapped;
 

@@ -214,7 +214,8 @@ fn find_fields(exchange: &mut Exchange, raw: &[u8]) -> Result<(), Kind> {
     let body = admitted.decoded.as_deref().unwrap_or(raw);
     match exchange.facts.surface.dialect {
         Some(Dialect::OpenAiResponses) => {
-            let [model, stream, tier, background, named @ ..] = cursor::find_watched(body, &RESPONSES).map_err(Kind::BadJson)?;
+            let [model, stream, tier, background, named @ ..] =
+                cursor::find_watched(body, &RESPONSES).map_err(Kind::BadJson)?;
             (admitted.model, admitted.stream, admitted.named) = (model, stream, named);
             admitted.in_background = background.is_some_and(|value| value.kind == Json::True);
             exchange.facts.tier = cost::tier_asked(body, tier);

@@ -41,7 +41,11 @@ pub(super) fn ask_for_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<A
     // Of a chat that limits are to know, the model must be.
     let path = surface::provider_path(io.request.path()).map_or(&b""[..], |(_, rest)| rest);
     let is_limited = exchange.call.object.is_none() && through::is_chat(path) && limits::are_set(exchange);
-    let may_pass = if signs || is_limited { MayPass::Never } else { MayPass::WhenLarge };
+    let may_pass = if signs || is_limited {
+        MayPass::Never
+    } else {
+        MayPass::WhenLarge
+    };
     passing::ask_for_body(exchange, io, may_pass)
 }
 

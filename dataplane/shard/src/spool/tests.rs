@@ -173,7 +173,10 @@ fn what_was_opened_can_be_closed_though_nothing_more_is_made() {
         model: Some((0, &long)),
         provider: Some((0, &long)),
         upstream_model: Some(&long),
-        late: Some(LateWork { id: 7, batch: Some(&long) }),
+        late: Some(LateWork {
+            id: 7,
+            batch: Some(&long),
+        }),
         rejected: Some("usage_spool_full"),
         ..record("red")
     };

@@ -232,7 +232,10 @@ mod tests {
 
     #[test]
     fn what_is_not_there_or_too_much_or_cut_off_is_nothing() {
-        let long = format!(r#"{{"result":{{"message":{{"model":"{}"}}}}}}"#, "x".repeat(MAX_KEPT_BYTES));
+        let long = format!(
+            r#"{{"result":{{"message":{{"model":"{}"}}}}}}"#,
+            "x".repeat(MAX_KEPT_BYTES)
+        );
         for text in [
             "",
             "[]",
@@ -262,12 +265,22 @@ mod tests {
     }
 
     fn document() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![Just(json!(null)), any::<i32>().prop_map(Value::from), "[a-z\"\\\\{}:,]{0,8}".prop_map(Value::from)];
-        let name = prop_oneof![Just("result".to_owned()), Just("message".to_owned()), Just("usage".to_owned()), "[a-z\"{]{0,4}"];
+        let leaf = prop_oneof![
+            Just(json!(null)),
+            any::<i32>().prop_map(Value::from),
+            "[a-z\"\\\\{}:,]{0,8}".prop_map(Value::from)
+        ];
+        let name = prop_oneof![
+            Just("result".to_owned()),
+            Just("message".to_owned()),
+            Just("usage".to_owned()),
+            "[a-z\"{]{0,4}"
+        ];
         leaf.prop_recursive(4, 40, 5, move |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-                prop::collection::btree_map(name.clone(), inner, 0..5).prop_map(|map| Value::Object(map.into_iter().collect())),
+                prop::collection::btree_map(name.clone(), inner, 0..5)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
             ]
         })
     }

@@ -58,7 +58,16 @@ impl Operation for Background {
             let event = json!({"type": format!("response.{kind}"), "sequence_number": number, "response": response(id, status)});
             events.event(|out| {
                 let kind = kind.as_bytes();
-                put(out, &[b"event: response.", kind, b"\ndata: ", event.to_string().as_bytes(), b"\n\n"]);
+                put(
+                    out,
+                    &[
+                        b"event: response.",
+                        kind,
+                        b"\ndata: ",
+                        event.to_string().as_bytes(),
+                        b"\n\n",
+                    ],
+                );
             });
         }
         events.end();
