@@ -44,6 +44,7 @@ pub enum Mishap {
     /// Dies after the last good file is written, without an answer.
     DieAfterCommit,
     FailKeys,
+    FailMarks,
 }
 
 #[derive(Default)]
@@ -193,6 +194,7 @@ fn answer(world: &mut World, body: AskBody, state_dir: &Path) -> Option<AnswerBo
             world.keys.extend(upsert);
             AnswerBody::Done
         }
+        AskBody::Marks { .. } if world.mishap == Mishap::FailMarks => AnswerBody::Failed { reason: "no".into() },
         AskBody::Marks { marks, last } => {
             world.marks.extend(marks);
             world.has_all_marks = last;

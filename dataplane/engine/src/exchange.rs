@@ -306,6 +306,11 @@ impl Exchange {
         settle::record(self)
     }
 
+    /// Records of batches that the call, a list, has shown the end of: of each what it used, at the caller's charge.
+    pub fn listed(&self) -> impl Iterator<Item = Record<'_>> {
+        self.facts.listed.iter().map(|listed| settle::record_of(self, listed))
+    }
+
     /// Provider index and outcome of each attempt so far, in order.
     pub fn attempts(&self) -> impl Iterator<Item = (usize, AttemptOutcome)> + '_ {
         self.call.log.iter().copied()
@@ -370,7 +375,8 @@ impl Exchange {
     /// The dialect that the answer to pass on is in: the client's, which the target speaks too, or the provider's.
     pub(crate) fn answer_dialect(&self) -> Option<Dialect> {
         let direct = || Some(self.pinned()?.snapshot.document.providers[self.facts.direct?].1.dialect);
-        self.facts.surface.dialect.or_else(direct)
+        let through = self.call.through.map(|through| through.dialect);
+        self.facts.surface.dialect.or(through).or_else(direct)
     }
 
     pub(crate) fn phase(&self) -> Phase {

@@ -159,10 +159,22 @@ fn scopes<'p>(pinned: &'p Pinned, exchange: &Exchange, route: Option<usize>) -> 
     ]
 }
 
+/// Is the caller limited in anything, whatever its call asks for?
+pub(crate) fn are_set(exchange: &Exchange) -> bool {
+    let is_limited = |pinned: &Pinned| scopes(pinned, exchange, None).iter().any(Option::is_some);
+    exchange.pinned().is_some_and(is_limited)
+}
+
 /// Reserves what the call is expected to use, everywhere or nowhere.
 pub(crate) fn reserve(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<(), Kind> {
     let pinned = exchange.pin();
-    let route = exchange.facts.model.as_ref().map(|found| found.model.0 as usize);
+    let through = exchange.call.through.and_then(|through| through.route);
+    let route = exchange
+        .facts
+        .model
+        .as_ref()
+        .map(|found| found.model.0 as usize)
+        .or(through);
     let scopes = scopes(&pinned, exchange, route);
     if scopes.iter().all(Option::is_none) {
         return Ok(());
@@ -247,7 +259,9 @@ fn expect(exchange: &Exchange, io: &Io<'_>, scopes: &[Option<&Rules>; 5]) -> Exp
     let body = exchange.admitted.body(io.body);
     let route = &pinned.snapshot.routes[route];
     let input = body.len().div_ceil(BYTES_A_TOKEN) as u64;
+    let is_chat = exchange.call.through.is_none_or(|through| through.is_chat);
     let output = match exchange.facts.surface.operation {
+        _ if !is_chat => 0,
         Operation::Chat => output_tokens(exchange, io, body, route.slot),
         _ => 0,
     };
@@ -274,7 +288,10 @@ fn expect(exchange: &Exchange, io: &Io<'_>, scopes: &[Option<&Rules>; 5]) -> Exp
 
 /// What the call bounds its answer to, else what answers of the model had lately.
 fn output_tokens(exchange: &Exchange, io: &Io<'_>, body: &[u8], slot: u32) -> u64 {
-    debug_assert!(exchange.facts.model.is_some(), "a chat has a model");
+    debug_assert!(
+        exchange.facts.model.is_some() || exchange.call.through.is_some(),
+        "a chat has a model"
+    );
     let learned = || {
         let model = io.local.routing.look_at_model(slot)?;
         model.lengths.as_ref()?.expected(Like::of(body.len(), None))
@@ -298,8 +315,11 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>) {
     let usage = facts.usage;
     let answered = (200..300).contains(&facts.status);
     // Nobody said what an answer that broke had used: what was reserved for it counts.
-    let unknown =
-        usage.is_none() && answered && facts.outcome != Outcome::Complete && facts.surface.operation == Operation::Chat;
+    let unknown = usage.is_none()
+        && answered
+        && facts.outcome != Outcome::Complete
+        && facts.surface.operation == Operation::Chat
+        && !exchange.relay.outlives_call();
     let asked = exchange.call.tried > 0;
     let (mut input, output) = usage.map_or((0, 0), |usage| (usage.all_input(), usage.all_output()));
     let mut cost = facts.cost.map_or(0, |cost| cost.usd.to_nanos().0);
@@ -312,6 +332,12 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>) {
     if let Some(lost) = hedge::record(exchange).and_then(|hedged| hedged.lost) {
         input = input.saturating_add(lost.input_tokens.unwrap_or(0));
         cost = cost.saturating_add(lost.cost.map_or(0, |cost| cost.usd.to_nanos().0));
+    }
+    let (mut input, mut output) = (input, output);
+    for listed in &exchange.facts.listed {
+        input = input.saturating_add(listed.usage.all_input());
+        output = output.saturating_add(listed.usage.all_output());
+        cost = cost.saturating_add(listed.cost.map_or(0, |cost| cost.usd.to_nanos().0));
     }
     replace(exchange, io, |unit, reserved| match unit {
         Unit::Requests => u64::from(asked),

@@ -8,9 +8,9 @@ use tollgate_wire::{
 };
 
 use super::{
-    Mode, alive, batch,
+    Mode, alive,
     beside::{self, Listener},
-    estimate, hold, stall, translated,
+    estimate, hold, stall, tally, translated,
 };
 use crate::{
     attempt::{resume, route_index},
@@ -60,9 +60,16 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
         // What an object says of usage was used when it was made.
         exchange.relay.mode = Mode::Unread;
     }
-    exchange.relay.batch = batch::begin(exchange, answer);
+    if exchange.call.through.is_some_and(|through| !through.uses) {
+        // Nor was it by a call that asks about something.
+        exchange.relay.mode = Mode::Unread;
+    }
+    let is_events = answer.get(Known::ContentType).is_some_and(is_server_sent);
+    exchange.relay.tally = tally::begin(exchange, io, answer, is_events);
+    exchange.relay.outlives_call = exchange.relay.tally.as_ref().is_some_and(|tally| tally.outlives_call());
     exchange.relay.said = estimate::said(exchange);
-    exchange.relay.listener = read.and_then(|how| listener(exchange, how));
+    let heard = read.filter(|_| exchange.relay.mode != Mode::Unread);
+    exchange.relay.listener = heard.and_then(|how| listener(exchange, how));
     // Taking bytes out of a stream changes its length, and so do sealed ids.
     let unwraps = exchange.relay.unwrapper.is_some();
     let edits = exchange.relay.mode == Mode::Events && exchange.call.added_usage || seals || unwraps || opened;

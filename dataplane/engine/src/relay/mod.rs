@@ -1,7 +1,6 @@
 //! The answer on its way down: head, body, end. Bytes pass untouched; usage is read beside them.
 
 pub(crate) mod alive;
-mod batch;
 mod beside;
 mod estimate;
 mod events;
@@ -11,6 +10,7 @@ mod listed;
 mod refusal;
 mod single;
 pub(crate) mod stall;
+mod tally;
 mod translated;
 mod unwrapped;
 
@@ -28,6 +28,7 @@ use crate::{
 pub(crate) use estimate::{estimate, prompt_tokens};
 pub(crate) use head::{head, is_stream};
 pub(crate) use refusal::{ids_of_request, places_of};
+pub(crate) use tally::settle as settle_tally;
 pub(crate) use translated::{call_facts, provider_speaks};
 
 /// Bytes of an answer held at most: a whole answer that came in parts, or an event cut between two reads.
@@ -48,8 +49,10 @@ pub(crate) struct Relay {
     cuts: Vec<std::ops::Range<usize>>,
     usage: Usage,
     translating: translated::Translating,
-    /// Reads what a batch used.
-    batch: Option<Box<batch::Batch>>,
+    /// Reads what was used before.
+    tally: Option<Box<tally::Tally>>,
+    /// What the call asked for goes on at the provider when the call is gone: its usage is known later.
+    outlives_call: bool,
     /// Events come in frames, and go on without them.
     unwrapper: Option<Box<Unwrapper>>,
     /// Hears an answer that is read neither whole nor by a look at its events.
@@ -114,8 +117,8 @@ impl Relay {
             .as_ref()
             .map_or(0, |answering| answering.held_bytes());
         let broken = self.broken.as_ref().map_or(0, |broken| broken.answering.held_bytes());
-        let batch = self.batch.as_ref().map_or(0, |batch| batch.held_bytes());
-        self.held.len() + self.hold.held_bytes() + translated + broken + batch
+        let tally = self.tally.as_ref().map_or(0, |tally| tally.held_bytes());
+        self.held.len() + self.hold.held_bytes() + translated + broken + tally
     }
 
     /// The head of a stream is out, and whose answer it becomes may change.
@@ -127,6 +130,10 @@ impl Relay {
     fn put_back(&mut self, answering: Box<Answering>) {
         self.translating.answering = Some(answering);
         self.is_counted = true;
+    }
+
+    pub fn outlives_call(&self) -> bool {
+        self.outlives_call
     }
 
     pub fn is_broken(&self) -> bool {
@@ -189,6 +196,9 @@ pub(crate) fn body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, byte
     if let Some(said) = &mut exchange.relay.said {
         said.feed(bytes);
     }
+    if let Some(tally) = &mut exchange.relay.tally {
+        tally.feed(bytes);
+    }
     match exchange.relay.mode {
         Mode::Translated => return translated::body(exchange, io, bytes),
         Mode::Single => return single::body(exchange, io, bytes),
@@ -204,9 +214,6 @@ pub(crate) fn body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, byte
         }
         Mode::Whole => beside::whole(exchange, bytes),
         Mode::Unread => {}
-    }
-    if let Some(batch) = &mut exchange.relay.batch {
-        batch.feed(bytes);
     }
     let first = io.out.pieces.len() as u32;
     match exchange.relay.sealer {
@@ -277,7 +284,7 @@ pub(crate) fn end(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId) {
         Mode::Heard | Mode::Unread => {}
     }
     estimate::of_embeddings(exchange, io);
-    batch::finish(exchange, io);
+    tally::finish(exchange, io);
     hold::end(exchange, io);
     let first = io.out.pieces.len() as u32;
     answer::end(exchange, io);

@@ -51,6 +51,8 @@ pub(crate) struct Admitted {
     pub include_usage: Option<Value>,
     /// Tokens that a chat bounds its answer to.
     pub bound: Option<u64>,
+    /// A response that is made while nobody waits.
+    pub in_background: bool,
     /// Something in the body looks like the sealed matter of a provider.
     pub looks_sealed: bool,
     /// The provider whose sealed signature or thinking came last: index into `document.providers`.
@@ -201,11 +203,12 @@ fn find_fields(exchange: &mut Exchange, raw: &[u8]) -> Result<(), Kind> {
         "max_completion_tokens",
         "max_tokens",
     ]);
-    const RESPONSES: Watch<'static, 8> = Watch::new(&[
+    const RESPONSES: Watch<'static, 9> = Watch::new(&[
         "model",
         "stream",
         "service_tier",
         "max_output_tokens",
+        "background",
         NAMED[0],
         NAMED[1],
         NAMED[2],
@@ -218,10 +221,11 @@ fn find_fields(exchange: &mut Exchange, raw: &[u8]) -> Result<(), Kind> {
     let body = admitted.decoded.as_deref().unwrap_or(raw);
     match exchange.facts.surface.dialect {
         Some(Dialect::OpenAiResponses) => {
-            let [model, stream, tier, bound, named @ ..] =
+            let [model, stream, tier, bound, background, named @ ..] =
                 cursor::find_watched(body, &RESPONSES).map_err(Kind::BadJson)?;
             (admitted.model, admitted.stream, admitted.named) = (model, stream, named);
             admitted.bound = reckoning::first_number(body, &[bound]);
+            admitted.in_background = background.is_some_and(|value| value.kind == Json::True);
             exchange.facts.tier = cost::tier_asked(body, tier);
         }
         Some(Dialect::Anthropic | Dialect::Cohere) => {

@@ -4,11 +4,12 @@ use crate::{
     attempt::{self, hedge},
     call::SentModel,
     cost,
+    counted::{Late, Listed},
     exchange::{Exchange, Io, Pinned},
     facts::{Detached, Facts},
     limits,
     outputs::Action,
-    record::{Outcome, Record},
+    record::{LateWork, Outcome, Record},
     relay,
     routing::reckoning::Like,
     surface,
@@ -18,6 +19,7 @@ use crate::{
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome) {
+    relay::settle_tally(exchange, io);
     relay::estimate(exchange, io, outcome);
     let facts = &mut exchange.facts;
     facts.outcome = outcome;
@@ -108,7 +110,7 @@ pub(crate) fn record(exchange: &Exchange) -> Record<'_> {
         refusal: Some(&*facts.refusal).filter(|text| !text.is_empty()),
         usage: facts.usage,
         cost: facts.cost,
-        batch: Some(&*facts.batch).filter(|id| !id.is_empty()),
+        late: facts.late.as_deref().map(late_work),
         replayed: facts.replayed,
         estimated: facts.estimated,
         request_body_bytes: facts.request_body_bytes,
@@ -116,6 +118,30 @@ pub(crate) fn record(exchange: &Exchange) -> Record<'_> {
         total_ns: facts.ended.ns_since(facts.started),
         gateway_ns: facts.gateway_ns(facts.ended),
         first_token_ns: facts.first_token.map(|first| first.ns_since(facts.started)),
+    }
+}
+
+fn late_work(late: &Late) -> LateWork<'_> {
+    LateWork {
+        id: late.id,
+        batch: late.batch.as_deref(),
+    }
+}
+
+/// Of one of several that the call is charged with. It is no request: nobody was asked for it.
+pub(crate) fn record_of<'a>(exchange: &'a Exchange, listed: &'a Listed) -> Record<'a> {
+    Record {
+        upstream_model: Some(&*listed.model).filter(|name| !name.is_empty()),
+        usage: Some(listed.usage),
+        cost: listed.cost,
+        late: Some(late_work(&listed.late)),
+        attempts: 0,
+        request_body_bytes: 0,
+        response_body_bytes: 0,
+        total_ns: 0,
+        gateway_ns: 0,
+        first_token_ns: None,
+        ..record(exchange)
     }
 }
 

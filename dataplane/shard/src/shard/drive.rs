@@ -282,7 +282,22 @@ impl Shard {
             let record = active.exchange.record();
             self.spool
                 .close(opened, &record, self.clock.unix_ms(), self.clock.now());
+            self.settle_listed(active);
             self.local.usage_full = self.spool.is_full();
+        }
+    }
+
+    /// What a list has shown the end of leaves records of its own.
+    fn settle_listed(&mut self, active: &Active) {
+        for record in active.exchange.listed() {
+            self.metrics.observe_listed(&record);
+            let (unix_ms, now) = (self.clock.unix_ms(), self.clock.now());
+            if let (Some(client), Some(running)) = (active.client, &self.running) {
+                let access_log = &running.pin().snapshot.document.access_log;
+                self.log.write(access_log, unix_ms, client, &record);
+            }
+            let opened = self.spool.open(&record, unix_ms, now);
+            self.spool.close(opened, &record, unix_ms, now);
         }
     }
 

@@ -14,7 +14,7 @@ use tollgate_dialect::usage::Usage;
 use tollgate_engine::{
     Tick,
     cost::Cost,
-    record::{Outcome, Record},
+    record::{LateWork, Outcome, Record},
 };
 
 use super::{
@@ -58,7 +58,7 @@ fn record(team: &str) -> Record<'_> {
             usd: PicoUsd(7),
             prices: PriceVersion(9),
         }),
-        batch: None,
+        late: None,
         estimated: true,
         request_body_bytes: 10,
         response_body_bytes: 20,
@@ -173,7 +173,10 @@ fn what_was_opened_can_be_closed_though_nothing_more_is_made() {
         model: Some((0, &long)),
         provider: Some((0, &long)),
         upstream_model: Some(&long),
-        batch: Some(&long),
+        late: Some(LateWork {
+            id: 7,
+            batch: Some(&long),
+        }),
         rejected: Some("usage_spool_full"),
         ..record("red")
     };
