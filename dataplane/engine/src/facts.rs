@@ -66,6 +66,8 @@ pub(crate) struct Facts {
     pub cost: Option<Cost>,
     /// By targets that did not get to the end of the answer; `usage` is that of the last.
     pub spent: Option<Box<Spent>>,
+    /// By answers that refused, for which another model's was given.
+    pub declined: Option<Box<Spent>>,
     /// How often another target went on.
     pub resumed: u8,
     /// Whose work `usage` is, where that is a batch: its id as the client has it.
@@ -117,6 +119,7 @@ impl Default for Facts {
             tier: ServiceTier::Standard,
             cost: None,
             spent: None,
+            declined: None,
             resumed: 0,
             batch: String::new(),
             replayed: false,
