@@ -33,7 +33,12 @@ pub async fn give(plane: &Arc<Plane>, link: &Arc<Link>) -> Result<(), Refusal> {
         let last = kept.len() < MARKS_AT_ONCE;
         after = kept.last().map_or(after, |(number, _)| *number);
         let marks: Vec<Mark> = kept.into_iter().map(|(_, mark)| mark).collect();
-        match link.ask(AskBody::Marks { marks, last }, ANSWER_TIMEOUT).await? {
+        let given = link.ask(AskBody::Marks { marks, last }, ANSWER_TIMEOUT).await;
+        if let Err(LinkError::Unknown { .. }) = given {
+            // It remembers nothing of objects, and serves all else.
+            return Ok(());
+        }
+        match given? {
             AnswerBody::Done if last => break,
             AnswerBody::Done => {}
             _ => return Err(LinkError::Unexpected.into()),

@@ -2,6 +2,7 @@
 
 mod again;
 pub(crate) mod credentials;
+pub(crate) mod forsake;
 pub(crate) mod grants;
 pub(crate) mod hedge;
 pub(crate) mod held;

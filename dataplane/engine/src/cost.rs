@@ -60,6 +60,11 @@ pub(crate) fn sum(one: Option<Cost>, other: Option<Cost>) -> Option<Cost> {
     }
 }
 
+/// Of the answer and of those before it that refused.
+pub(crate) fn with_declined(facts: &Facts) -> Option<Cost> {
+    sum(facts.cost, facts.declined.as_ref().and_then(|declined| declined.cost))
+}
+
 /// Is it known what this call costs, once its usage is?
 pub(crate) fn is_known(exchange: &Exchange, unix_ms: u64) -> bool {
     exchange

@@ -1,5 +1,6 @@
 //! One request's life: fed inputs, yields actions, never waits.
 
+mod abandon;
 pub(crate) mod detached;
 
 use std::{net::IpAddr, rc::Rc, sync::Arc};
@@ -119,6 +120,8 @@ pub enum Input<'a> {
     Turn,
     /// The client closed or reset its connection.
     ClientGone,
+    /// Instead of a connection: there is no room for the record of the call.
+    UsageFull,
     /// The shell could not go on (a panic was caught, buffers ran out): end it.
     Internal(&'static str),
 }
@@ -254,6 +257,10 @@ impl Exchange {
             Input::ClientGone => {
                 attempt::cancel(self, io);
                 self.finish(io, Outcome::ClientGone, Action::Cut);
+            }
+            Input::UsageFull => {
+                attempt::cancel(self, io);
+                self.refuse(Failure::gateway(Kind::UsageSpoolFull), io);
             }
             Input::Internal(reason) => {
                 attempt::cancel(self, io);

@@ -67,6 +67,8 @@ pub(crate) struct Facts {
     pub cost: Option<Cost>,
     /// By targets that did not get to the end of the answer; `usage` is that of the last.
     pub spent: Option<Box<Spent>>,
+    /// By answers that refused, for which another model's was given.
+    pub declined: Option<Box<Spent>>,
     /// How often another target went on.
     pub resumed: u8,
     /// Whose work `usage` is, where it was done before.
@@ -120,6 +122,7 @@ impl Default for Facts {
             tier: ServiceTier::Standard,
             cost: None,
             spent: None,
+            declined: None,
             resumed: 0,
             late: None,
             listed: Vec::new(),

@@ -12,6 +12,8 @@ pub enum Outcome {
     ClientGone,
     /// The answer broke after its first byte.
     Cut,
+    /// By a fault of the gateway's own.
+    Crashed,
 }
 
 /// A view into the exchange; copy what must outlive it.

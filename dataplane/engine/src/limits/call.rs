@@ -20,6 +20,7 @@ use crate::{
     names::{code, header},
     record::Outcome,
     routing::reckoning::{self, BYTES_A_TOKEN, Like, USUAL_OUTPUT_TOKENS},
+    snapshot::ModelId,
     surface::Operation,
 };
 
@@ -27,8 +28,10 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     taken: Vec<Reserved>,
-    /// The model whose limits it went through: another may take over.
+    /// The model whose limits it went through last: another may take over.
     route: Option<usize>,
+    /// What was charged to the limits of those models that another took over from: tokens in and out, nano-dollars.
+    before: (u64, u64, u64),
     /// What its prompt is expected to use: tokens, and nano-dollars.
     prompt: (u64, u64),
     /// The tightest of requests and of tokens, as they stood then: what headers tell.
@@ -39,6 +42,8 @@ pub(crate) struct Held {
 #[derive(Clone, Copy, Debug)]
 struct Reserved {
     scope: Scope,
+    /// Where the scope is a model: which.
+    route: Option<usize>,
     rule: u8,
     taken: Taken,
 }
@@ -182,8 +187,81 @@ pub(crate) fn reserve(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<(), Ki
     exchange.held.route = route;
     let expected = expect(exchange, io, &scopes);
     exchange.held.prompt = (expected.input, expected.prompt_nanos);
+    match take(exchange, io, &scopes, &expected) {
+        None => Ok(()),
+        Some(limited) => {
+            replace(exchange, io, 0, |_, _, _| 0);
+            Err(Kind::Limited(Box::new(limited)))
+        }
+    }
+}
+
+/// The call is a model's that was not known before, or that takes over: that one's limits have to admit it as well. What
+/// was taken of others stays.
+pub(crate) fn admit_model(exchange: &mut Exchange, io: &mut Io<'_>, model: ModelId) -> Result<(), Kind> {
+    let pinned = exchange.pin();
+    let earlier = exchange.held.route.replace(model.0 as usize);
+    let of_model = pinned.snapshot.routes[model.0 as usize].limits.as_deref();
+    let scopes = [None, None, None, None, of_model];
+    if of_model.is_none() {
+        return Ok(());
+    }
+    let expected = expect(exchange, io, &scopes);
+    let first = exchange.held.taken.len();
+    let Some(limited) = take(exchange, io, &scopes, &expected) else {
+        return Ok(());
+    };
+    replace(exchange, io, first, |_, _, _| 0);
+    exchange.held.route = earlier;
+    Err(Kind::Limited(Box::new(limited)))
+}
+
+/// Another model could take over: do its limits admit the call? Where they do not, nothing has changed.
+pub(crate) fn admit_successor(exchange: &mut Exchange, io: &mut Io<'_>, model: ModelId) -> bool {
+    let (requests, tokens) = (exchange.held.requests, exchange.held.tokens);
+    let admitted = admit_model(exchange, io, model).is_ok();
+    if !admitted {
+        (exchange.held.requests, exchange.held.tokens) = (requests, tokens);
+    }
+    admitted
+}
+
+/// Another model has taken over, and was admitted: what the ones before it used is charged to their limits.
+pub(crate) fn hand_over(exchange: &mut Exchange, io: &mut Io<'_>) {
+    let held = &mut exchange.held;
+    let is_earlier = |reserved: &Reserved| reserved.scope == Scope::Model && reserved.route != held.route;
+    // Those of the model that is to answer come first, and stay.
+    held.taken.sort_by_key(is_earlier);
+    let first = held.taken.partition_point(|reserved| !is_earlier(reserved));
+    let declined = exchange.facts.declined.as_ref();
+    let all = declined.map_or((0, 0, 0), |declined| {
+        let cost = declined.cost.map_or(0, |cost| cost.usd.to_nanos().0);
+        (declined.usage.all_input(), declined.usage.all_output(), cost)
+    });
+    let before = std::mem::replace(&mut exchange.held.before, all);
+    let since = |all: u64, before: u64| all.saturating_sub(before);
+    let (input, output, cost) = (since(all.0, before.0), since(all.1, before.1), since(all.2, before.2));
+    replace(exchange, io, first, |_, unit, _| match unit {
+        Unit::Requests => 1,
+        Unit::Concurrent => 0,
+        Unit::Tokens => input.saturating_add(output),
+        Unit::InputTokens => input,
+        Unit::OutputTokens => output,
+        Unit::Budget => cost,
+    });
+}
+
+/// Takes what is expected of each; what refused it, where one did. The others may have been taken then.
+fn take(
+    exchange: &mut Exchange,
+    io: &mut Io<'_>,
+    scopes: &[Option<&Rules>; 5],
+    expected: &Expected,
+) -> Option<Limited> {
+    let pinned = exchange.pin();
     let now = io.local.limits.now(&pinned.snapshot, io.unix_ms);
     let balances = std::sync::Arc::clone(&io.local.limits.balances);
+    let route = exchange.held.route;
     let mut refused: Option<Limited> = None;
     for rules in scopes.iter().flatten() {
         for (index, rule) in rules.all.iter().enumerate() {
@@ -199,6 +277,7 @@ pub(crate) fn reserve(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<(), Ki
             match taken {
                 Ok(taken) => exchange.held.taken.push(Reserved {
                     scope: rules.scope,
+                    route: route.filter(|_| rules.scope == Scope::Model),
                     rule: index as u8,
                     taken,
                 }),
@@ -206,12 +285,10 @@ pub(crate) fn reserve(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<(), Ki
             }
         }
     }
-    tell(exchange, &scopes, |rule| {
+    tell(exchange, scopes, |rule| {
         bucket::level(&balances, (rule.id, &rule.limit), &now)
     });
-    let Some(limited) = refused else { return Ok(()) };
-    release(exchange, io);
-    Err(Kind::Limited(Box::new(limited)))
+    refused
 }
 
 /// The limit that is in the way longest is the one to be told: who waits for another only comes back to be refused.
@@ -239,8 +316,13 @@ fn tell(exchange: &mut Exchange, scopes: &[Option<&Rules>; 5], level: impl Fn(&s
         let levels = scopes.iter().flatten().filter_map(|rules| rules.tightest(unit, &level));
         levels.min_by_key(Level::remaining)
     };
-    exchange.held.requests = tightest(Unit::Requests);
-    exchange.held.tokens = tightest(Unit::Tokens);
+    let held = &mut exchange.held;
+    for (told, new) in [
+        (&mut held.requests, tightest(Unit::Requests)),
+        (&mut held.tokens, tightest(Unit::Tokens)),
+    ] {
+        *told = told.iter().copied().chain(new).min_by_key(Level::remaining);
+    }
 }
 
 fn expect(exchange: &Exchange, io: &Io<'_>, scopes: &[Option<&Rules>; 5]) -> Expected {
@@ -301,11 +383,6 @@ fn output_tokens(exchange: &Exchange, io: &Io<'_>, body: &[u8], slot: u32) -> u6
         .unwrap_or(USUAL_OUTPUT_TOKENS)
 }
 
-/// Gives everything back: the call was not made.
-fn release(exchange: &mut Exchange, io: &mut Io<'_>) {
-    replace(exchange, io, |_, _| 0);
-}
-
 /// The call is over, however it ended.
 pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>) {
     if exchange.held.taken.is_empty() {
@@ -339,28 +416,37 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>) {
         output = output.saturating_add(listed.usage.all_output());
         cost = cost.saturating_add(listed.cost.map_or(0, |cost| cost.usd.to_nanos().0));
     }
-    replace(exchange, io, |unit, reserved| match unit {
-        Unit::Requests => u64::from(asked),
-        Unit::Concurrent => 0,
-        _ if unknown => reserved,
-        Unit::Tokens => input.saturating_add(output),
-        Unit::InputTokens => input,
-        Unit::OutputTokens => output,
-        Unit::Budget => cost,
+    let before = exchange.held.before;
+    replace(exchange, io, 0, |scope, unit, reserved| {
+        // What other models used is in their limits.
+        let (was_in, was_out, was_paid) = if scope == Scope::Model { before } else { (0, 0, 0) };
+        let (input, output) = (input.saturating_sub(was_in), output.saturating_sub(was_out));
+        match unit {
+            Unit::Requests => u64::from(asked),
+            Unit::Concurrent => 0,
+            _ if unknown => reserved,
+            Unit::Tokens => input.saturating_add(output),
+            Unit::InputTokens => input,
+            Unit::OutputTokens => output,
+            Unit::Budget => cost.saturating_sub(was_paid),
+        }
     });
 }
 
-fn replace(exchange: &mut Exchange, io: &mut Io<'_>, used: impl Fn(Unit, u64) -> u64) {
-    let mut taken = std::mem::take(&mut exchange.held.taken);
+/// Puts what was used in the place of what was taken, from the `first` on.
+fn replace(exchange: &mut Exchange, io: &mut Io<'_>, first: usize, used: impl Fn(Scope, Unit, u64) -> u64) {
     let pinned = exchange.pin();
-    let scopes = scopes(&pinned, exchange, exchange.held.route);
+    let scopes = scopes(&pinned, exchange, None);
     let now: Moment = io.local.limits.now(&pinned.snapshot, io.unix_ms);
-    for reserved in taken.drain(..) {
-        let rules = scopes[reserved.scope as usize];
+    while exchange.held.taken.len() > first
+        && let Some(reserved) = exchange.held.taken.pop()
+    {
+        let of_model = |route: usize| pinned.snapshot.routes.get(route)?.limits.as_deref();
+        let rules = reserved.route.map_or(scopes[reserved.scope as usize], of_model);
         let Some(rule) = rules.and_then(|rules| rules.all.get(usize::from(reserved.rule))) else {
             continue;
         };
-        let used = used(rule.limit.unit, reserved.taken.amount);
+        let used = used(reserved.scope, rule.limit.unit, reserved.taken.amount);
         bucket::settle(
             &io.local.limits.balances,
             (rule.id, &rule.limit),
@@ -369,7 +455,6 @@ fn replace(exchange: &mut Exchange, io: &mut Io<'_>, used: impl Fn(Unit, u64) ->
             used,
         );
     }
-    exchange.held.taken = taken;
 }
 
 /// Appends `x-ratelimit-…`, where requests or tokens are limited.

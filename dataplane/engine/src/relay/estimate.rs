@@ -14,12 +14,16 @@ use super::Mode;
 use crate::{
     exchange::{Exchange, Io},
     record::Outcome,
+    routing::reckoning::BYTES_A_TOKEN,
     speaks,
     surface::Operation,
 };
 
 /// So much of a stream is read, which costs more than to let it pass; the rest of a longer one is taken to be alike.
 const MAX_READ_BYTES: u64 = 256 * 1024;
+
+/// The most that an event of a token takes.
+const EVENT_BYTES: u64 = 350;
 
 /// Counts what an answer says that passes untouched.
 #[derive(Debug)]
@@ -120,7 +124,6 @@ pub(super) fn of_whole(exchange: &mut Exchange, body: &[u8]) {
 /// What a stream that nobody read has said before it broke, by its reads and its length: events come one by one, and
 /// nearly each is a token. (Of OpenAI's and Anthropic's own, an event is 100 to 350 bytes long.)
 fn passed_tokens(exchange: &Exchange) -> u64 {
-    const EVENT_BYTES: u64 = 350;
     match exchange.relay.mode {
         Mode::Events | Mode::Heard if streams(exchange) => exchange
             .relay
@@ -201,6 +204,27 @@ fn estimate_chat(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome) {
         output: Some(output),
         ..Usage::default()
     });
+    exchange.facts.estimated = true;
+}
+
+/// The gateway's own code failed in the midst of a call: what is known of its use counts, and what is not is taken from
+/// lengths alone. Whatever reads more may be what failed.
+pub(crate) fn of_crash(exchange: &mut Exchange, io: &Io<'_>) {
+    let answered = exchange.facts.status == 0 || (200..300).contains(&exchange.facts.status);
+    if !answered || exchange.facts.model.is_none() || exchange.relay.is_counted || exchange.relay.is_broken() {
+        return;
+    }
+    let said = exchange
+        .relay
+        .reads
+        .max(exchange.facts.response_body_bytes / EVENT_BYTES);
+    let output = if exchange.facts.stream { said } else { 0 };
+    let usage = exchange.facts.usage.get_or_insert_with(|| Usage {
+        input: Some(exchange.admitted.body(io.body).len().div_ceil(BYTES_A_TOKEN) as u64),
+        ..Usage::default()
+    });
+    let missing = output.saturating_sub(usage.all_output());
+    usage.output = Some(usage.output.unwrap_or(0).saturating_add(missing));
     exchange.facts.estimated = true;
 }
 

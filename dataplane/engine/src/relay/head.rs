@@ -34,9 +34,9 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
         .map(|sent| sent.own && (200..300).contains(&status));
     let lists = exchange.call.listing.is_some();
     let anew = own == Some(false) || lists || is_said_anew(exchange, status) || resume::reads(exchange, answer);
-    // What is no stream of the client's dialect must become one that has begun.
+    // What is no stream of the client's dialect, in plain bytes, must become one that has begun.
     let opened = exchange.relay.is_opened();
-    let pours = opened && !((200..300).contains(&status) && is_stream(exchange, answer));
+    let pours = opened && !((200..300).contains(&status) && is_stream(exchange, answer) && is_plain(answer));
     if anew || pours {
         return translated::head(exchange, io, answer);
     }
@@ -95,6 +95,13 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
         io.out.actions.push(Action::Head { status, lines, framing });
     }
     exchange.set_phase(Phase::Relaying);
+}
+
+fn is_plain(answer: ResponseView<'_>) -> bool {
+    matches!(
+        Coding::of(answer.get(Known::ContentEncoding).unwrap_or_default()),
+        Ok(None)
+    )
 }
 
 /// Must an error answer not pass as it is, though the client speaks its dialect? What a provider says of a credential may

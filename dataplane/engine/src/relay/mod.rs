@@ -25,7 +25,7 @@ use crate::{
     sealing::answer::{self, Sealer},
 };
 
-pub(crate) use estimate::{estimate, prompt_tokens};
+pub(crate) use estimate::{estimate, of_crash, prompt_tokens};
 pub(crate) use head::{head, is_stream};
 pub(crate) use refusal::{ids_of_request, places_of};
 pub(crate) use tally::settle as settle_tally;
@@ -301,7 +301,12 @@ pub(crate) fn end(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId) {
 /// The answer cannot be completed: a stream says so in the dialect's own way, anything else is cut.
 pub(crate) fn broken(exchange: &mut Exchange, io: &mut Io<'_>, failure: &Failure) {
     let relay = &exchange.relay;
-    let in_words = matches!(relay.mode, Mode::Events | Mode::Translated) || relay.alive.opened;
+    let in_words = match relay.mode {
+        Mode::Events | Mode::Translated => true,
+        // Only the head is out. Of anything else a part may be, and that is no place for words.
+        Mode::Unread => relay.alive.opened,
+        Mode::Whole | Mode::Heard | Mode::Single | Mode::Listed => false,
+    };
     // Half of an event that was too long to be held has gone out: nothing can be said behind it.
     let tells = in_words && relay.framing == Some(ReplyFraming::Stream) && !relay.passes_long;
     if !tells {
@@ -318,8 +323,10 @@ pub(crate) fn broken(exchange: &mut Exchange, io: &mut Io<'_>, failure: &Failure
     // The event that is held is incomplete and was not sent: the client sees only whole ones, this last.
     let start = io.out.arena.len();
     match exchange.relay.answering() {
-        Some(_) => alive::write_fault(exchange, io, fault),
-        None => failure::write_event(&mut io.out.arena, exchange, failure),
+        None if !translated::asks_for_array(exchange, io) => {
+            failure::write_event(&mut io.out.arena, exchange, failure);
+        }
+        _ => alive::write_fault(exchange, io, fault),
     }
     alive::push(exchange, io, start);
     exchange.finish(io, Outcome::Cut, Action::End);

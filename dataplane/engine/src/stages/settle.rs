@@ -36,8 +36,16 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome)
     if exchange.call.hedge.is_some() {
         hedge::account(exchange, io);
     }
+    add_declined(&mut exchange.facts);
     limits::settle(exchange, io);
     io.out.actions.push(Action::Settle);
+}
+
+/// The same of an exchange whose code failed: all that it used, to its record and its limits.
+pub(crate) fn add_all(exchange: &mut Exchange, io: &mut Io<'_>) {
+    add_spent(&mut exchange.facts);
+    add_declined(&mut exchange.facts);
+    limits::settle(exchange, io);
 }
 
 /// What was used at targets that did not get to the end of the answer is part of the call.
@@ -45,6 +53,14 @@ fn add_spent(facts: &mut Facts) {
     if let Some(spent) = facts.spent.take() {
         facts.usage.get_or_insert_default().add(&spent.usage);
         facts.cost = cost::sum(facts.cost, spent.cost);
+    }
+}
+
+/// So is what answers used that nobody got. It says nothing of the one that somebody did.
+fn add_declined(facts: &mut Facts) {
+    if let Some(declined) = facts.declined.take() {
+        facts.usage.get_or_insert_default().add(&declined.usage);
+        facts.cost = cost::sum(facts.cost, declined.cost);
     }
 }
 

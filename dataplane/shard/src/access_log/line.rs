@@ -99,6 +99,7 @@ pub fn append(out: &mut Vec<u8>, stamp: &[u8; 24], client: IpAddr, record: &Reco
         Outcome::Complete => b",\"outcome\":\"complete\"",
         Outcome::ClientGone => b",\"outcome\":\"client_gone\"",
         Outcome::Cut => b",\"outcome\":\"cut\"",
+        Outcome::Crashed => b",\"outcome\":\"crashed\"",
     });
     text(out, b",\"rejected\":\"", record.rejected);
     text(out, b",\"refusal\":\"", record.refusal);

@@ -141,8 +141,11 @@ impl Spool {
         }
     }
 
-    /// A call is about to go to a provider.
-    pub fn open(&mut self, record: &Record<'_>, unix_ms: u64, now: Tick) -> Opened {
+    /// A call is about to go to a provider. `None`: there is no room for its records.
+    pub fn open(&mut self, record: &Record<'_>, unix_ms: u64, now: Tick) -> Option<Opened> {
+        if self.is_full() {
+            return None;
+        }
         let event = UsageEvent {
             kind: Kind::Open,
             ended_unix_ms: 0,
@@ -156,7 +159,7 @@ impl Spool {
         };
         self.reserved_bytes += opened.reserved_bytes;
         self.ask();
-        opened
+        Some(opened)
     }
 
     /// It has ended.
@@ -275,6 +278,7 @@ fn event<'r>(record: &Record<'r>, unix_ms: u64) -> UsageEvent<'r> {
             Outcome::Complete => Ending::Complete,
             Outcome::ClientGone => Ending::ClientGone,
             Outcome::Cut => Ending::Cut,
+            Outcome::Crashed => Ending::Crashed,
         },
         attempts: record.attempts,
         streamed: record.streamed,
