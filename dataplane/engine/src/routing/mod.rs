@@ -22,6 +22,7 @@ mod window;
 
 pub(crate) use choose::Order;
 pub use slots::Slots;
+pub(crate) use state::Began;
 pub use state::Routing;
 
 /// A source of luck that starts anew for each use: splitmix64 (Steele, Lea and Flood, "Fast splittable pseudorandom
