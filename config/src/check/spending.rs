@@ -25,7 +25,10 @@ pub fn spent_share(node: &Node) -> Option<SpentShare> {
     if let (Some(above), Some(below)) = (above_percent, below_percent)
         && above >= below
     {
-        node.fault("`above` is not smaller than `below`: no call fits", "above less than below");
+        node.fault(
+            "`above` is not smaller than `below`: no call fits",
+            "above less than below",
+        );
     }
     let unit = fields.read("unit", |node| named(node, "a unit", &UNITS, Unit::name));
     Some(SpentShare {
@@ -80,7 +83,11 @@ pub fn charge(fields: &Fields, model: &Node, targets: &[Target]) -> Option<Charg
 pub fn refuse_what_nobody_spends(root: &Fields, document: &Document) {
     let Some(models) = root.get("models") else { return };
     let asks = |target: &Target| target.when.spent_share.is_some();
-    for (name, model) in document.models.iter().filter(|(_, model)| model.targets.iter().any(asks)) {
+    for (name, model) in document
+        .models
+        .iter()
+        .filter(|(_, model)| model.targets.iter().any(asks))
+    {
         models.at(name, |node| {
             let mut count = 0;
             targets(node, &mut |_| count += 1);

@@ -107,7 +107,11 @@ fn other_limits_and_other_callers_count_for_nothing() {
     document.organization = vec![monthly(1)];
     let mut rig = Rig::new(document);
     for _ in 0..9 {
-        assert_eq!(asked(&rig.chat(CHAT)), "one", "it is the key's limit that is asked about");
+        assert_eq!(
+            asked(&rig.chat(CHAT)),
+            "one",
+            "it is the key's limit that is asked about"
+        );
         answer(&mut rig);
     }
     let mut any = spent(Some(50), None);
@@ -119,7 +123,11 @@ fn other_limits_and_other_callers_count_for_nothing() {
     let mut rig = Rig::new(document);
     for number in 0..10 {
         let expected = if number < 5 { "one" } else { "two" };
-        assert_eq!(asked(&rig.chat(CHAT)), expected, "{number}: the one of all that is spent most");
+        assert_eq!(
+            asked(&rig.chat(CHAT)),
+            expected,
+            "{number}: the one of all that is spent most"
+        );
         answer(&mut rig);
     }
 }
@@ -141,10 +149,10 @@ fn a_target_that_leaves_too_little_of_what_is_charged_is_not_asked() {
         ..Conditions::default()
     };
     let charged = |first: u32, second: u32, picos: u64| {
-        let mut document = world([90, 70].map(|cents| cents * TENTH_OF_A_DOLLAR / 100), [
-            needs(first),
-            needs(second),
-        ]);
+        let mut document = world(
+            [90, 70].map(|cents| cents * TENTH_OF_A_DOLLAR / 100),
+            [needs(first), needs(second)],
+        );
         document.models[0].1.charge = Some(Charge(by_request(picos)));
         Rig::new(document).chat(CHAT)
     };

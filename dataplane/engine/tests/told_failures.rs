@@ -81,10 +81,17 @@ fn a_target_whose_streams_fail_after_they_began_is_left_alone() {
         for comes in ALL {
             let mut rig = Rig::new(two(dialect, |_| {}));
             for number in 0..Breaker::default().failures {
-                assert_eq!(asked(&ask(&mut rig, dialect, true)), "one", "{dialect:?} {comes:?} {number}");
+                assert_eq!(
+                    asked(&ask(&mut rig, dialect, true)),
+                    "one",
+                    "{dialect:?} {comes:?} {number}"
+                );
                 let got = failing(&mut rig, dialect, (comes, FaultKind::Internal));
                 let read = read(dialect, &got);
-                assert!(read.failed && read.text() == "Hello there", "{dialect:?} {comes:?}: {read:?}");
+                assert!(
+                    read.failed && read.text() == "Hello there",
+                    "{dialect:?} {comes:?}: {read:?}"
+                );
                 assert_eq!(rig.exchange.record().outcome, Outcome::Cut, "{dialect:?} {comes:?}");
                 if comes != Comes::BeforeTheConnectionBreaks {
                     let logged: Vec<_> = rig.exchange.attempts().map(|(_, outcome)| outcome).collect();

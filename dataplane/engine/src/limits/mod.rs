@@ -44,7 +44,11 @@ impl LocalLimits {
     /// The same where nothing may be written down: of a stage behind `limit`, which has mostly just looked.
     fn moment(&self, snapshot: &Snapshot, unix_ms: u64) -> bucket::Moment {
         let is_known = self.revision == snapshot.revision && self.today.is_now(unix_ms);
-        let today = if is_known { self.today } else { Today::at(&snapshot.zone, unix_ms) };
+        let today = if is_known {
+            self.today
+        } else {
+            Today::at(&snapshot.zone, unix_ms)
+        };
         bucket::Moment { unix_ms, today }
     }
 

@@ -14,7 +14,11 @@ pub(crate) fn holds(exchange: &Exchange, io: &Io<'_>, share: &SpentShare) -> boo
     let of_scope = scopes.iter().flatten();
     let levels = of_scope.filter(|rules| share.of.is_none_or(|of| of.name() == rules.scope.name()));
     let levels = levels.flat_map(|rules| {
-        let rules_of_unit = rules.all.iter().enumerate().filter(|(_, rule)| share.is_of(&rule.limit));
+        let rules_of_unit = rules
+            .all
+            .iter()
+            .enumerate()
+            .filter(|(_, rule)| share.is_of(&rule.limit));
         rules_of_unit.map(|(index, rule)| {
             let level = bucket::level(balances, (rule.id, &rule.limit), &now);
             let own = exchange.held.taken_of(rules.scope, index);

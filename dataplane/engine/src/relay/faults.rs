@@ -91,7 +91,11 @@ fn begins_as_fault(event: &[u8]) -> bool {
         b"{\"type\":\"message-end\"",
     ];
     const NAMES: [&[u8]; 3] = [b"error", b"response.failed", b"message-end"];
-    let behind = |word: &[u8]| event.strip_prefix(word).map(|rest| rest.strip_prefix(b" ").unwrap_or(rest));
+    let behind = |word: &[u8]| {
+        event
+            .strip_prefix(word)
+            .map(|rest| rest.strip_prefix(b" ").unwrap_or(rest))
+    };
     match event.first() {
         Some(b'd') => behind(b"data:").is_some_and(|data| DATA.iter().any(|begin| data.starts_with(begin))),
         Some(b'e') => behind(b"event:").is_some_and(|name| NAMES.iter().any(|begin| name.starts_with(begin))),
@@ -142,7 +146,8 @@ mod tests {
         for other in [
             delta.to_owned(),
             format!("{delta}{delta}{done}"),
-            "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"text\":\"a\"}}\n\n".to_owned(),
+            "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"text\":\"a\"}}\n\n"
+                .to_owned(),
             String::new(),
         ] {
             assert!(begins_at(other.as_bytes()).is_none(), "{other}");

@@ -134,7 +134,10 @@ impl Conditions {
             return true;
         };
         let now = (io.now, io.unix_ms);
-        let charged = charge.cost(&reckoning.counts(target, &io.local.routing, io.now), ServiceTier::Standard);
+        let charged = charge.cost(
+            &reckoning.counts(target, &io.local.routing, io.now),
+            ServiceTier::Standard,
+        );
         let cost = reckoning.cost(target, &io.local.routing, now);
         cost.is_some_and(|cost| leaves_margin(charged, cost, *percent))
     }

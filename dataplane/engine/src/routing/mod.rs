@@ -5,7 +5,7 @@ pub mod budget;
 pub(crate) mod choose;
 pub(crate) mod concurrency;
 pub(crate) mod conditions;
-pub(crate) mod grants;
+pub mod grants;
 pub mod health;
 pub(crate) mod hedging;
 pub(crate) mod latency;

@@ -1,6 +1,7 @@
 //! What a shard counts: plain integers it alone writes, copied when somebody asks, merged by the asker.
 
 mod beside;
+mod grants;
 mod labels;
 mod latency;
 pub mod names;
@@ -22,6 +23,7 @@ use tollgate_engine::{
 use crate::spool::Counts;
 use beside::Beside;
 pub use beside::HedgeCounts;
+pub use grants::Granted;
 use labels::{LabelId, Labels, NONE, Words};
 use latency::Latency;
 pub use totals::Totals;

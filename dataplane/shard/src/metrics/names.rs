@@ -142,6 +142,14 @@ pub const LIMIT_REMAINING: Family = gauge(
     "tollgate_limit_remaining",
     "What is left of a limit: requests, tokens, calls at once, or dollars.",
 );
+pub const PROVIDER_LIMIT_REMAINING: Family = gauge(
+    "tollgate_provider_limit_remaining",
+    "What is left of what a provider grants: requests or tokens.",
+);
+pub const PROVIDER_LIMIT_REFUSED: Family = counter(
+    "tollgate_provider_limit_refused_total",
+    "Times that a provider was not asked because what it grants was used up.",
+);
 pub const PROCESS_RSS: Family = gauge("process_resident_memory_bytes", "Memory of the data plane, resident.");
 pub const PROCESS_CPU: Family = counter(
     "process_cpu_seconds_total",
@@ -152,7 +160,7 @@ pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of 
 
 /// All of them, in the order they are told.
 #[cfg(test)]
-pub const ALL: [Family; 35] = [
+pub const ALL: [Family; 37] = [
     REQUESTS,
     REQUEST_DURATION,
     GATEWAY_DURATION,
@@ -184,6 +192,8 @@ pub const ALL: [Family; 35] = [
     TARGET_EJECTED,
     TARGET_EJECTIONS,
     LIMIT_REMAINING,
+    PROVIDER_LIMIT_REMAINING,
+    PROVIDER_LIMIT_REFUSED,
     PROCESS_RSS,
     PROCESS_CPU,
     PROCESS_FDS,
