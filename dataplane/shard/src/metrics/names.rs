@@ -78,6 +78,10 @@ pub const HEDGES: Family = counter(
     "tollgate_hedges_total",
     "Calls for which a second target was asked, or would have been, by what came of it.",
 );
+pub const FAILOVERS: Family = counter(
+    "tollgate_failovers_total",
+    "Calls that moved on from a provider that failed to another, by what came of it.",
+);
 pub const SHADOWS: Family = counter(
     "tollgate_shadow_requests_total",
     "Copies of calls that went to another model, by the model that got them and what came of it.",
@@ -160,7 +164,7 @@ pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of 
 
 /// All of them, in the order they are told.
 #[cfg(test)]
-pub const ALL: [Family; 37] = [
+pub const ALL: [Family; 38] = [
     REQUESTS,
     REQUEST_DURATION,
     GATEWAY_DURATION,
@@ -173,6 +177,7 @@ pub const ALL: [Family; 37] = [
     ATTEMPTS,
     UPSTREAM_CONNECTIONS,
     HEDGES,
+    FAILOVERS,
     SHADOWS,
     SHADOW_DURATION,
     CHECKS,
