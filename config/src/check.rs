@@ -15,6 +15,7 @@ mod overload;
 mod prices;
 mod providers;
 mod routing;
+mod spending;
 mod streams;
 mod tiers;
 mod url;
@@ -106,6 +107,7 @@ fn document(root: &Node) -> Document {
     document.keys = fields.named("keys", names::name, |node| identities::key(node, &names));
     identities::distinct_secrets(&fields, &document.keys);
     when::refuse_empty_regions(&fields, root.value);
+    spending::refuse_what_nobody_spends(&fields, &document);
     document
 }
 

@@ -16,6 +16,7 @@ mod idempotency;
 mod limits;
 mod overload;
 mod routing;
+mod spending;
 mod streams;
 mod when;
 
@@ -25,6 +26,7 @@ pub use idempotency::{IDEMPOTENCY_PARTS, Idempotency};
 pub use limits::{Limit, LimitMode, Period, Unit, Window};
 pub use overload::{Overload, Priority};
 pub use routing::{Affinity, Breaker, Conditions, Retry, Sticky, Strategy, Tier};
+pub use spending::{Charge, LimitOwner, Per, SpentShare, leaves_margin};
 pub use streams::{Streams, TokenTimeouts};
 pub use when::{Days, Feature, Features, Hours, Zone};
 
@@ -427,6 +429,8 @@ pub struct Model {
     /// The model asked instead when the target refuses to answer.
     pub on_refusal: Option<String>,
     pub limits: Vec<Limit>,
+    /// What `margin` of its targets is reckoned from.
+    pub charge: Option<Charge>,
     pub streams: Streams,
     /// A second target is asked when the first takes long.
     pub hedge: Option<Hedge>,

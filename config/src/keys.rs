@@ -273,6 +273,7 @@ pub static MODEL: Section = Section {
         "on_context_overflow",
         "on_refusal",
         "limits",
+        "charge",
         "timeouts",
         "keep_alive",
         "resume",
@@ -309,11 +310,19 @@ pub static WHEN: Section = Section {
         "min_tokens",
         "max_tokens",
         "max_cost",
+        "margin",
+        "spent_share",
         "hours",
         "days",
         "zone",
     ],
-    not_yet: &["margin", "spent_share"],
+    not_yet: &[],
+};
+
+pub static SPENT_SHARE: Section = Section {
+    path: "models.*.targets.*.when.spent_share",
+    now: &["above", "below", "of", "unit", "per"],
+    not_yet: &[],
 };
 
 pub static BREAKER: Section = Section {
@@ -447,6 +456,7 @@ pub static SECTIONS: &[&Section] = &[
     &TARGET,
     &TIER,
     &WHEN,
+    &SPENT_SHARE,
     &BREAKER,
     &OVERLOAD,
     &RETRY,

@@ -180,6 +180,9 @@ pub struct StoredKey {
     pub user: Option<String>,
     pub models: Vec<String>,
     pub expires_unix_s: Option<u64>,
+    /// `high`, `normal` or `low`; none is `normal`.
+    #[serde(default)]
+    pub priority: Option<String>,
 }
 
 /// Data plane → control plane.

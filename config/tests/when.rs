@@ -159,10 +159,40 @@ fn every_way_to_write_it_wrong() {
             "days: mon, zone: Europe/Berln",
             "/zone: `Europe/Berln` is not a time zone; did you mean `Europe/Berlin`?",
         ),
-        ("margin: 10%", "/margin: `margin` is not supported yet; remove `margin`"),
+        ("margin: 10", "/margin: `10` is not a share; 0% to 100%"),
         (
             "spent_share: 80%",
-            "/spent_share: `spent_share` is not supported yet; remove `spent_share`",
+            "/spent_share: `80%` is not a map; a map of above, below, of, unit, per",
+        ),
+        (
+            "spent_share: { of: key }",
+            "/spent_share: it names no share; above: 80%, or below: 80%",
+        ),
+        (
+            "spent_share: { above: 0% }",
+            "/spent_share/above: `0%` is not a share; 1% to 100%",
+        ),
+        (
+            "spent_share: { above: 90%, below: 80% }",
+            "/spent_share: `above` is not smaller than `below`: no call fits; above less than below",
+        ),
+        (
+            "spent_share: { above: 80%, of: teem }",
+            "/spent_share/of: `teem` is not anybody's limit; did you mean `team`?",
+        ),
+        (
+            "spent_share: { above: 80%, unit: concurrent }",
+            "/spent_share/unit: `concurrent` is not a unit; one of budget, tokens, input_tokens, output_tokens, requests",
+        ),
+        (
+            "spent_share: { above: 80%, per: fortnight }",
+            "/spent_share/per: `fortnight` is not a period; a period such as 1s, 1m or 1h, or day, week, month, quarter \
+             or year of the calendar",
+        ),
+        (
+            "spent_share: { above: 80%, of: team, per: month }",
+            "/spent_share: no limit of a team counts `budget` in this period: its share is always 0%; a limit of `budget` \
+             in the team's `limits`, or another `of`, `unit` or `per`",
         ),
     ] {
         assert_eq!(read(rest).expect_err(rest), expected, "{rest}");

@@ -7,6 +7,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tollgate_config::{
     Problem,
+    document::Priority,
     link::{AnswerBody, AskBody, StoredKey},
 };
 
@@ -60,6 +61,7 @@ pub struct NewKey {
     pub user: Option<String>,
     pub models: Vec<String>,
     pub expires_unix_s: Option<u64>,
+    pub priority: Option<Priority>,
 }
 
 /// The only place where a secret is seen.
@@ -72,6 +74,7 @@ pub struct Issued {
     pub user: Option<String>,
     pub models: Vec<String>,
     pub expires_unix_s: Option<u64>,
+    pub priority: Option<String>,
     /// Until when a rotated key's former secret is good.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous_until_unix_s: Option<u64>,
@@ -89,6 +92,7 @@ pub async fn create(plane: &Arc<Plane>, new: NewKey, actor: Actor) -> Result<Iss
             user,
             models,
             expires_unix_s,
+            priority,
         } = new;
         let key = StoredKey {
             name: name.clone(),
@@ -98,6 +102,7 @@ pub async fn create(plane: &Arc<Plane>, new: NewKey, actor: Actor) -> Result<Iss
             user,
             models,
             expires_unix_s,
+            priority: priority.map(|priority| priority.name().to_owned()),
         };
         let row = KeyRow {
             key: key.clone(),
@@ -271,6 +276,7 @@ fn issued(key: StoredKey, secret: String) -> Issued {
         user,
         models,
         expires_unix_s,
+        priority,
     } = key;
     let previous_until_unix_s = previous.map(|(_, until)| until);
     Issued {
@@ -281,6 +287,7 @@ fn issued(key: StoredKey, secret: String) -> Issued {
         user,
         models,
         expires_unix_s,
+        priority,
         previous_until_unix_s,
     }
 }

@@ -3,14 +3,13 @@
 use std::collections::HashSet;
 
 use jiff::tz::TimeZoneDatabase;
-use serde_json::Value;
 
 use super::{
     node::{Fields, Node},
     values,
 };
 use crate::{
-    document::{Limit, LimitMode, Period, Unit, Window},
+    document::{Limit, LimitMode, Per, Period, Unit, Window},
     keys,
     money::NanoUsd,
 };
@@ -103,40 +102,46 @@ fn none(fields: &Fields) -> Option<Window> {
     Some(Window::None)
 }
 
+const PERIOD: &str = "a period such as 1s, 1m or 1h, or day, week, month, quarter or year of the calendar";
+
 fn window(node: &Node, fields: &Fields, amount: u64) -> Option<Window> {
-    const RIGHT: &str = "a period such as 1s, 1m or 1h, or day, week, month, quarter or year of the calendar";
     let Some(per) = fields.get("per") else {
-        node.fault("`per` is missing", format!("per: {RIGHT}"));
+        node.fault("`per` is missing", format!("per: {PERIOD}"));
         return None;
     };
-    let period = match per.value {
-        Value::String(word) => Period::ALL.into_iter().find(|period| period.name() == word),
-        _ => None,
-    };
-    if let Some(period) = period {
-        if let Some(burst) = fields.get("burst") {
-            burst.fault(
-                "`burst` beside a calendar's period",
-                "without it: all of the amount may be used at once",
-            );
+    match self::per(&per)? {
+        Per::Calendar(period) => {
+            if let Some(burst) = fields.get("burst") {
+                burst.fault(
+                    "`burst` beside a calendar's period",
+                    "without it: all of the amount may be used at once",
+                );
+            }
+            Some(Window::Calendar(period))
         }
-        return Some(Window::Calendar(period));
+        Per::Refilled { ms } => {
+            let burst = fields
+                .read("burst", |node| self::amount(node, Unit::Requests))
+                .unwrap_or(amount);
+            Some(Window::Refill { per_ms: ms, burst })
+        }
     }
-    if per
-        .value
-        .as_str()
-        .is_some_and(|word| !word.starts_with(|first: char| first.is_ascii_digit()))
-    {
-        return per.expected("a period", RIGHT);
+}
+
+/// The period of a limit.
+pub(super) fn per(node: &Node) -> Option<Per> {
+    let word = node.value.as_str();
+    if let Some(period) = Period::ALL.into_iter().find(|period| word == Some(period.name())) {
+        return Some(Per::Calendar(period));
     }
-    let per_ms = values::timeout_ms(&per)?;
-    if per_ms > MAX_PER_MS {
-        return per.expected("a period within a year", RIGHT);
+    if word.is_some_and(|word| !word.starts_with(|first: char| first.is_ascii_digit())) {
+        return node.expected("a period", PERIOD);
     }
-    let burst = fields
-        .read("burst", |node| self::amount(node, Unit::Requests))
-        .unwrap_or(amount);
-    Some(Window::Refill { per_ms, burst })
+    let ms = values::timeout_ms(node)?;
+    if ms > MAX_PER_MS {
+        return node.expected("a period within a year", PERIOD);
+    }
+    Some(Per::Refilled { ms })
 }
 
 fn mode(node: &Node) -> Option<LimitMode> {

@@ -8,7 +8,7 @@ use super::{
     beside, limits,
     names::{self, Names},
     node::{Fields, Node},
-    overload, routing, streams, values, when,
+    overload, routing, spending, streams, values, when,
 };
 use crate::{
     document::{Model, Named, OnUnsupported, Strategy, Target, Tier},
@@ -28,7 +28,9 @@ pub fn model(node: &Node, names: &Names) -> Option<Model> {
     let retry = fields.read("retry", routing::retry).unwrap_or_default();
     let other = |key| fields.read(key, |other| other_model(other, node.name(), names));
     let count = targets.len();
+    let charge = spending::charge(&fields, node, &targets);
     Some(Model {
+        charge,
         targets,
         tiers,
         streams: streams::streams(&fields, &retry),

@@ -132,7 +132,8 @@ fn discount(node: &Node) -> Option<Discount> {
         .or_else(|| node.expected("a discount", RIGHT))
 }
 
-fn model(node: &Node) -> Option<Arc<Prices>> {
+/// What calls cost by class, tier and length.
+pub(super) fn model(node: &Node) -> Option<Arc<Prices>> {
     let fields = Fields::open(node, &keys::MODEL_PRICES)?;
     let mut builder = Builder::new(fields.read("reprices", reprices).unwrap_or_default());
     band(&fields, 0, &mut builder);

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::{
     node::{Fields, Node},
-    values,
+    routing::percent,
+    spending, values,
 };
 use crate::{
     document::{Conditions, Days, Feature, Features, Hours, Zone},
@@ -39,6 +40,8 @@ pub fn conditions(fields: &Fields, node: &Node, when: &mut Conditions) {
         node.fault(wrong, "min_tokens up to max_tokens");
     }
     when.max_cost = fields.read("max_cost", money);
+    when.margin_percent = fields.read("margin", |node| percent(node, 0));
+    when.spent_share = fields.read("spent_share", spending::spent_share);
     when.hours = hours_of_days(fields);
 }
 

@@ -1,6 +1,9 @@
 //! How a model chooses among its targets, tries again and turns away from what is ill, as an operator says it.
 
-use super::when::{Features, Hours};
+use super::{
+    spending::SpentShare,
+    when::{Features, Hours},
+};
 use crate::money::NanoUsd;
 
 /// A group of targets that are tried before those of the next one.
@@ -92,6 +95,10 @@ pub struct Conditions {
     pub hours: Option<Hours>,
     /// What the call is expected to cost at the target.
     pub max_cost: Option<NanoUsd>,
+    /// What of the model's `charge` is to be left when the target is paid, in percent.
+    pub margin_percent: Option<u32>,
+    /// How much is spent of a limit that the call comes under.
+    pub spent_share: Option<SpentShare>,
 }
 
 /// When a target is left alone for a while. Failures are connections that do not come about or break, time-outs, and

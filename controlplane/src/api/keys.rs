@@ -10,6 +10,7 @@ use axum::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+use tollgate_config::document::Priority;
 
 use super::{Answer, ApiProblem};
 use crate::{
@@ -23,7 +24,7 @@ pub async fn list(State(plane): State<Arc<Plane>>) -> Answer<Json<Value>> {
     for (name, key) in &plane.current().document.keys {
         keys.push(json!({
             "name": name, "source": "document", "team": key.team, "user": key.user, "models": key.models,
-            "expires_unix_s": key.expires_unix_s, "created_ms": null, "created_by": null,
+            "expires_unix_s": key.expires_unix_s, "priority": key.priority.name(), "created_ms": null, "created_by": null,
             "previous_until_unix_s": null,
         }));
     }
@@ -33,7 +34,8 @@ pub async fn list(State(plane): State<Arc<Plane>>) -> Answer<Json<Value>> {
         let previous_until = key.previous.map(|(_, until)| until).filter(|until| *until > now_unix_s);
         keys.push(json!({
             "name": key.name, "source": "store", "team": key.team, "user": key.user, "models": key.models,
-            "expires_unix_s": key.expires_unix_s, "created_ms": row.created_ms, "created_by": row.created_by,
+            "expires_unix_s": key.expires_unix_s, "priority": key.priority.as_deref().unwrap_or(Priority::default().name()),
+            "created_ms": row.created_ms, "created_by": row.created_by,
             "previous_until_unix_s": previous_until,
         }));
     }
@@ -49,6 +51,7 @@ struct CreateBody {
     #[serde(default)]
     models: Vec<String>,
     expires: Option<String>,
+    priority: Option<String>,
 }
 
 pub async fn create(
@@ -62,6 +65,7 @@ pub async fn create(
         user,
         models,
         expires,
+        priority,
     } = read(&body)?;
     let expires_unix_s = expires.as_deref().map(expiry).transpose()?;
     let issued = identity::create(
@@ -72,6 +76,7 @@ pub async fn create(
             user,
             models,
             expires_unix_s,
+            priority: priority.as_deref().map(class).transpose()?,
         },
         actor,
     )
@@ -122,6 +127,11 @@ fn expiry(text: &str) -> Answer<u64> {
         ))
     };
     parse_rfc3339(text).or_else(from_now).ok_or_else(wrong)
+}
+
+/// Whose turn it is when there is not enough for all.
+fn class(text: &str) -> Answer<Priority> {
+    Priority::named(text).ok_or_else(|| ApiProblem::bad_request(format!("priority {text}: high, normal or low")))
 }
 
 fn duration(text: &str) -> Answer<Duration> {

@@ -40,6 +40,9 @@ pub struct CreateArguments {
     /// 2027-01-01T00:00:00Z, or a duration from now such as 30d
     #[arg(long, value_name = "TIME")]
     expires: Option<String>,
+    /// high, normal or low: whose turn it is when there is not enough for all
+    #[arg(long, value_name = "CLASS")]
+    priority: Option<String>,
 }
 
 pub async fn run(client: &Client, command: KeysCommand, output: Output) -> Result<(), CliError> {
@@ -50,8 +53,11 @@ pub async fn run(client: &Client, command: KeysCommand, output: Output) -> Resul
             user,
             models,
             expires,
+            priority,
         }) => {
-            let body = json!({"name": name, "team": team, "user": user, "models": models, "expires": expires});
+            let body = json!({
+                "name": name, "team": team, "user": user, "models": models, "expires": expires, "priority": priority,
+            });
             let issued: Value = client.json(Call::new(Method::POST, "/v1/keys").json(&body)).await?;
             print_secret(&issued, output);
         }
@@ -100,7 +106,7 @@ fn print_secret(issued: &Value, output: Output) {
 
 fn rows(answer: &Value) -> Vec<Vec<String>> {
     let mut rows = vec![
-        ["NAME", "SOURCE", "TEAM", "USER", "MODELS", "EXPIRES"]
+        ["NAME", "SOURCE", "TEAM", "USER", "MODELS", "EXPIRES", "PRIORITY"]
             .map(str::to_owned)
             .to_vec(),
     ];
@@ -127,6 +133,7 @@ fn rows(answer: &Value) -> Vec<Vec<String>> {
             text("user"),
             models,
             expires,
+            text("priority"),
         ]);
     }
     rows

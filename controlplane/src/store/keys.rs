@@ -1,6 +1,7 @@
 //! Keys made through the API. Only the SHA-256 of a secret is ever written.
 
 use rusqlite::{ErrorCode, OptionalExtension, Row};
+use serde::Deserialize;
 use tollgate_config::link::StoredKey;
 
 use super::{Store, StoreError};
@@ -17,11 +18,20 @@ pub struct KeyRow {
 const COLUMNS: &str =
     "name, sha256, previous_sha256, previous_until_unix_s, team, user, models, expires_unix_s, created_ms, created_by";
 
+/// What more is known of a key, in a table of its own: a column that comes later would change what is there.
+const SETTINGS: &str = "(SELECT settings FROM key_settings WHERE key_settings.name = keys.name)";
+
+#[derive(Default, Deserialize)]
+struct Settings {
+    #[serde(default)]
+    priority: Option<String>,
+}
+
 impl Store {
     /// In order of name.
     pub async fn keys(&self) -> Result<Vec<KeyRow>, StoreError> {
         self.call(|c| {
-            let mut statement = c.prepare(&format!("SELECT {COLUMNS} FROM keys ORDER BY name"))?;
+            let mut statement = c.prepare(&format!("SELECT {COLUMNS}, {SETTINGS} FROM keys ORDER BY name"))?;
             let mut rows = statement.query([])?;
             let mut keys = Vec::new();
             while let Some(row) = rows.next()? {
@@ -34,7 +44,7 @@ impl Store {
 
     pub async fn key(&self, name: String) -> Result<Option<KeyRow>, StoreError> {
         self.call(move |c| {
-            let sql = format!("SELECT {COLUMNS} FROM keys WHERE name = ?1");
+            let sql = format!("SELECT {COLUMNS}, {SETTINGS} FROM keys WHERE name = ?1");
             c.query_row(&sql, [name], |row| Ok(read(row))).optional()?.transpose()
         })
         .await
@@ -58,18 +68,21 @@ impl Store {
 
     pub async fn remove_key(&self, name: String) -> Result<(), StoreError> {
         self.call(move |c| {
-            c.execute("DELETE FROM keys WHERE name = ?1", [name])?;
-            Ok(())
+            let change = c.transaction()?;
+            change.execute("DELETE FROM keys WHERE name = ?1", [&name])?;
+            change.execute("DELETE FROM key_settings WHERE name = ?1", [&name])?;
+            Ok(change.commit()?)
         })
         .await
     }
 }
 
-fn write(c: &rusqlite::Connection, verb: &str, row: &KeyRow) -> rusqlite::Result<()> {
+fn write(c: &mut rusqlite::Connection, verb: &str, row: &KeyRow) -> rusqlite::Result<()> {
     let key = &row.key;
+    let change = c.transaction()?;
     let (previous, until) = key.previous.clone().unzip();
     let models = serde_json::Value::from(key.models.clone()).to_string();
-    c.execute(
+    change.execute(
         &format!("{verb} keys ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"),
         (
             &key.name,
@@ -84,13 +97,20 @@ fn write(c: &rusqlite::Connection, verb: &str, row: &KeyRow) -> rusqlite::Result
             &row.created_by,
         ),
     )?;
-    Ok(())
+    let settings = serde_json::json!({ "priority": key.priority }).to_string();
+    change.execute(
+        "INSERT OR REPLACE INTO key_settings (name, settings) VALUES (?1, ?2)",
+        (&key.name, settings),
+    )?;
+    change.commit()
 }
 
 fn read(row: &Row<'_>) -> Result<KeyRow, StoreError> {
     let previous: Option<String> = row.get(2)?;
     let until: Option<i64> = row.get(3)?;
     let models: String = row.get(6)?;
+    let settings: Option<String> = row.get(10)?;
+    let Settings { priority } = settings.map_or_else(|| Ok(Settings::default()), |text| serde_json::from_str(&text))?;
     Ok(KeyRow {
         key: StoredKey {
             name: row.get(0)?,
@@ -100,6 +120,7 @@ fn read(row: &Row<'_>) -> Result<KeyRow, StoreError> {
             user: row.get(5)?,
             models: serde_json::from_str(&models)?,
             expires_unix_s: row.get::<_, Option<i64>>(7)?.map(|s| s as u64),
+            priority,
         },
         created_ms: row.get::<_, i64>(8)? as u64,
         created_by: row.get(9)?,

@@ -19,7 +19,7 @@ pub use keys::KeyRow;
 pub use revisions::{NewRevision, Revision};
 
 /// Written to `PRAGMA user_version`; a store of a later version is refused rather than misread.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS revisions (
@@ -44,6 +44,7 @@ CREATE TABLE IF NOT EXISTS keys (
     created_ms INTEGER NOT NULL,
     created_by TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS key_settings (name TEXT PRIMARY KEY, settings TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS audit (
     at_ms INTEGER NOT NULL,
     who TEXT NOT NULL,

@@ -8,6 +8,8 @@ use tollgate_wire::{
 };
 
 use crate::{
+    bedrock,
+    canonical::fault::Fault,
     embed::{self, Shape},
     speak::Speaks,
     usage::Usage,
@@ -82,11 +84,13 @@ enum Framing {
 struct Heard {
     tap: Tap,
     usage: Option<Usage>,
+    /// Of frames: the exception that one was.
+    failed: Option<Fault>,
 }
 
 impl Heard {
     fn take(&mut self, words: Words, bytes: &[u8]) {
-        let Heard { tap, usage } = self;
+        let Heard { tap, usage, .. } = self;
         tap.feed(bytes, |object| {
             let mut total = usage.unwrap_or_default();
             if words.hear(object, &mut total) {
@@ -109,6 +113,7 @@ impl Listener {
             heard: Heard {
                 tap: Tap::new(words.places(), MAX_USAGE_BYTES),
                 usage: None,
+                failed: None,
             },
         }
     }
@@ -126,6 +131,9 @@ impl Listener {
                 let (heard, words) = (&mut self.heard, self.words);
                 // One that is damaged or too long is the last that is heard of.
                 let _ = decoder.feed(bytes, |message| {
+                    if let Ok(Some(fault)) = bedrock::fault_of(&message) {
+                        heard.failed.get_or_insert(fault);
+                    }
                     heard.tap.reset();
                     heard.take(words, message.payload);
                 });
@@ -146,6 +154,11 @@ impl Listener {
             heard.tap.reset();
         }
         end
+    }
+
+    /// The failure that frames told of, once.
+    pub fn take_failure(&mut self) -> Option<Fault> {
+        self.heard.failed.take()
     }
 
     /// What was said so far.

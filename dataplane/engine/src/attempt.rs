@@ -185,6 +185,7 @@ fn dial(exchange: &mut Exchange, io: &mut Io<'_>, target: usize, freshness: Fres
     // Not yet.
     call.sent = Tick(0);
     call.dialled = io.now;
+    call.began = None;
     if call.live.replace(Live { id: attempt, target }).is_none() {
         let target = &pinned.snapshot.routes[route_index(exchange)].targets[target];
         let state = io.local.routing.target(target);

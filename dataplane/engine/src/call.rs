@@ -12,7 +12,7 @@ use crate::{
     listing::Listing,
     outputs::AttemptId,
     record::AttemptOutcome,
-    routing::{Order, grants::Grants, queue::Place, reckoning::Reckoning},
+    routing::{Began, Order, grants::Grants, queue::Place, reckoning::Reckoning},
     snapshot::{ModelId, TargetModel},
     through::Through,
     upward::Single,
@@ -43,6 +43,8 @@ pub(crate) struct Call {
     pub sent: Tick,
     /// When its connection was asked for.
     pub dialled: Tick,
+    /// Its answer has begun well, and may break yet.
+    pub began: Option<Began>,
     /// Calls under way at its target when it was made, itself among them.
     pub found_busy: u32,
     /// The call waits for room at a target.

@@ -1,6 +1,7 @@
 //! What would become of a call, stage by stage, with reasons and numbers: nothing is sent. Runs the very stages that calls
 //! run, up to where the first target would be dialled.
 
+mod beside;
 mod header;
 
 use std::{net::IpAddr, rc::Rc};
@@ -138,6 +139,7 @@ fn walk(exchange: &mut Exchange, io: &mut Io<'_>, asked: &Asked<'_>) -> Result<V
         }
     }
     if told.last().is_some_and(|last| last.stage == "route") {
+        told.extend(beside::told(exchange, io));
         return Ok(told);
     }
     Err(format!("'{}' is no path that calls a model by its name", asked.path))

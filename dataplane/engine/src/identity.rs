@@ -372,7 +372,7 @@ fn add_stored(keys: &mut Keys, owners: &Owners, key: &StoredKey, problems: &mut 
         loopback_only: false,
         pass_through: false,
         batches: false,
-        priority: Priority::default(),
+        priority: key.priority.as_deref().and_then(Priority::named).unwrap_or_default(),
         explain: false,
         of_document: false,
     };

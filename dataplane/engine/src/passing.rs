@@ -36,17 +36,23 @@ pub(crate) enum Asked {
 pub(crate) fn ask_for_body(exchange: &mut Exchange, io: &mut Io<'_>, may_pass: MayPass) -> Result<Asked, Kind> {
     exchange.admitted.passes = may_pass == MayPass::WhenLarge;
     let max_bytes = max_bytes(exchange, &exchange.pin().snapshot.document);
-    let held = match io.request.head.framing {
+    match io.request.head.framing {
         Framing::None | Framing::Length(0) => return Ok(Asked::Nothing),
         Framing::Length(length) if length > max_bytes => return Err(Kind::TooLarge { max_bytes }),
-        Framing::Length(length) => length <= MAX_HELD_BODY_BYTES,
-        Framing::Chunked | Framing::UntilClose => false,
-    };
-    io.out.actions.push(match exchange.admitted.passes && !held {
-        true => Action::ReadPart { max_bytes },
-        false => Action::ReadBody { max_bytes },
-    });
+        Framing::Length(_) | Framing::Chunked | Framing::UntilClose => {}
+    }
+    io.out
+        .actions
+        .push(match self::may_pass(exchange, io.request.head.framing) {
+            true => Action::ReadPart { max_bytes },
+            false => Action::ReadBody { max_bytes },
+        });
     Ok(Asked::Body)
+}
+
+/// Is it a body that need not be held, and is not known to be short?
+pub(crate) fn may_pass(exchange: &Exchange, framing: Framing) -> bool {
+    exchange.admitted.passes && !matches!(framing, Framing::Length(length) if length <= MAX_HELD_BODY_BYTES)
 }
 
 /// Reads on in a body of which a part is here.

@@ -92,6 +92,11 @@ pub(crate) const DIRECT: &[Stage] = &[
 ];
 pub(crate) const OBJECT: &[Stage] = &[
     IDENTIFY,
+    Stage {
+        name: "body",
+        enter: object::admit,
+    },
+    REPEAT,
     LIMIT,
     Stage {
         name: "object",

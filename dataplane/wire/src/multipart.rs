@@ -211,7 +211,7 @@ impl FormReader {
     }
 }
 
-fn boundary(content_type: &[u8]) -> Result<&[u8], BadForm> {
+pub fn boundary(content_type: &[u8]) -> Result<&[u8], BadForm> {
     let missing = BadForm("its content type names no boundary");
     let mut rest = &content_type[media_type(content_type).len()..];
     let mut named = None;

@@ -18,7 +18,7 @@ use crate::{
     outputs::{AttemptId, Rest},
     record::{AttemptOutcome, HedgeLost, HedgeOutcome, Hedged},
     relay,
-    routing::{grants::Grants, health::Standing, hedging::Beaten, latency::Class},
+    routing::{Began, grants::Grants, health::Standing, hedging::Beaten, latency::Class},
     snapshot::{Route, Target},
     stages::settle,
     upward,
@@ -43,6 +43,7 @@ struct Rival {
     credential: usize,
     sent: Tick,
     dialled: Tick,
+    began: Option<Began>,
     found_busy: u32,
     sent_model: SentModel,
     star_model: String,
@@ -144,6 +145,7 @@ fn swap(call: &mut Call) {
         swap(&mut call.granted, &mut rival.granted);
         swap(&mut call.sent, &mut rival.sent);
         swap(&mut call.dialled, &mut rival.dialled);
+        swap(&mut call.began, &mut rival.began);
         swap(&mut call.found_busy, &mut rival.found_busy);
         swap(&mut call.sent_model, &mut rival.sent_model);
         swap(&mut call.star_model, &mut rival.star_model);

@@ -6,7 +6,7 @@ use super::{credentials, hedge, overload, route_index};
 use crate::{
     exchange::{Exchange, Io},
     outputs::TargetChange,
-    routing::{health::Change, latency::Class, prefixes::Prefixes},
+    routing::{Began, health::Change, latency::Class, prefixes::Prefixes},
     snapshot::{Route, Target},
 };
 
@@ -39,7 +39,9 @@ pub(super) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, answer: Respons
     if status == TOO_MANY_REQUESTS {
         return note_latency(exchange, io, route, target, UNANSWERED_NS);
     }
+    let failures = target.health.failures();
     let change = io.local.routing.went_well(io.now, target, &route.breaker, took_ns);
+    exchange.call.began = Some(Began::new(failures, change));
     tell(exchange, io, live.target, change);
     if status < 400 {
         io.local.routing.model(route.slot).budget.succeeded(io.now);
@@ -76,12 +78,19 @@ pub(crate) fn told(exchange: &mut Exchange, io: &mut Io<'_>, status: u16, retry_
 
 /// The attempt under way failed, by the target's fault.
 pub(crate) fn failed(exchange: &mut Exchange, io: &mut Io<'_>) {
-    let Some(live) = exchange.call.live else { return };
+    // A stream that says that it fails often breaks off, too: that is one failure.
+    let Some(live) = exchange.call.live.filter(|_| !exchange.relay.has_told_fault()) else {
+        return;
+    };
     let pinned = exchange.pin();
     let route = &pinned.snapshot.routes[route_index(exchange)];
     let target = &route.targets[live.target];
     note_latency(exchange, io, route, target, UNANSWERED_NS);
-    let change = io.local.routing.went_wrong(io.now, target, &route.breaker);
+    let routing = &mut io.local.routing;
+    let change = match exchange.call.began.take() {
+        Some(began) => routing.broke(io.now, target, &route.breaker, began),
+        None => routing.went_wrong(io.now, target, &route.breaker),
+    };
     tell(exchange, io, live.target, change);
 }
 

@@ -80,16 +80,20 @@ impl Exchange {
 pub(crate) fn draw(exchange: &mut Exchange, io: &Io<'_>, route: &Route) {
     let Some((model, percent)) = route.shadow else { return };
     let is_first = exchange.call.tried == 1 && !exchange.facts.is_detached();
-    // What a provider keeps or signed is none of another's; and what passes is gone.
-    let is_bound = exchange.call.only_provider.is_some() || exchange.admitted.looks_sealed;
-    let is_kept = exchange.admitted.rest == Rest::Nothing && exchange.admitted.form.is_none();
-    if !is_first || is_bound || !is_kept {
+    if !is_first || !may_be_copied(exchange) {
         return;
     }
     let mut luck = Luck::new(io.local.seed ^ SHADOW_LOTS ^ io.local.sequence.wrapping_mul(0x9e6c_63d0_876a_68ee));
     if luck.below(100) < u64::from(percent) {
         exchange.call.shadow = Some(model);
     }
+}
+
+/// What a provider keeps or signed is none of another's; and what passes is gone.
+pub(crate) fn may_be_copied(exchange: &Exchange) -> bool {
+    let is_bound = exchange.call.only_provider.is_some() || exchange.admitted.looks_sealed;
+    let is_kept = exchange.admitted.rest == Rest::Nothing && exchange.admitted.form.is_none();
+    !is_bound && is_kept
 }
 
 /// The call was sent: now its copy may be.

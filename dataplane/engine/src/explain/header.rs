@@ -28,9 +28,14 @@ pub(crate) fn note(exchange: &mut Exchange, io: &Io<'_>, verdict: &Verdict) {
         Verdict::Refuse(failure) => refused_by_route(exchange, io, failure),
         Verdict::Next | Verdict::Pause | Verdict::Taken => chosen(exchange, io),
     };
-    let mut json = written(exchange, &explained, |_| true);
+    let beside = match verdict {
+        Verdict::Next => super::beside::told(exchange, io),
+        Verdict::Refuse(_) | Verdict::Pause | Verdict::Taken => Vec::new(),
+    };
+    let written = |keep: &dyn Fn(&Candidate) -> bool| written(exchange, (&explained, &beside), keep);
+    let mut json = written(&|_| true);
     if json.len() > MAX_BYTES - FOR_ATTEMPTS_BYTES {
-        json = written(exchange, &explained, |candidate| candidate.chosen);
+        json = written(&|candidate| candidate.chosen);
     }
     if json.len() > MAX_BYTES - FOR_ATTEMPTS_BYTES {
         json = format!(r#"{{"left_out":{}"#, explained.candidates.len()).into_bytes();
@@ -39,7 +44,11 @@ pub(crate) fn note(exchange: &mut Exchange, io: &Io<'_>, verdict: &Verdict) {
 }
 
 /// Those of the candidates that are to be kept, and how many others there are. Its end is left open.
-fn written(exchange: &Exchange, told: &Explained, keep: impl Fn(&Candidate) -> bool) -> Vec<u8> {
+fn written(
+    exchange: &Exchange,
+    (told, beside): (&Explained, &[Explained]),
+    keep: &dyn Fn(&Candidate) -> bool,
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(MAX_BYTES);
     let member = |out: &mut Vec<u8>, before: &str, value: &str| {
         out.extend_from_slice(before.as_bytes());
@@ -48,6 +57,13 @@ fn written(exchange: &Exchange, told: &Explained, keep: impl Fn(&Candidate) -> b
     member(&mut out, "{\"model\":", &exchange.facts.model_asked);
     member(&mut out, ",\"decision\":", &told.decision);
     member(&mut out, ",\"why\":", &told.why);
+    for beside in beside {
+        out.extend_from_slice(b",\"");
+        out.extend_from_slice(beside.stage.as_bytes());
+        member(&mut out, "\":{\"decision\":", &beside.decision);
+        member(&mut out, ",\"why\":", &beside.why);
+        out.push(b'}');
+    }
     out.extend_from_slice(b",\"candidates\":[");
     let mut left_out = 0;
     for candidate in &told.candidates {

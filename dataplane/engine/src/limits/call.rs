@@ -49,6 +49,12 @@ struct Reserved {
 }
 
 impl Held {
+    /// What the call itself has reserved of a limit.
+    pub(super) fn taken_of(&self, scope: Scope, rule: usize) -> u64 {
+        let own = |taken: &&Reserved| taken.scope == scope && usize::from(taken.rule) == rule;
+        self.taken.iter().find(own).map_or(0, |reserved| reserved.taken.amount)
+    }
+
     pub fn clear(&mut self) {
         let mut taken = std::mem::take(&mut self.taken);
         taken.clear();
@@ -150,6 +156,12 @@ impl Expected {
             Unit::Budget => self.nanos.max(1),
         }
     }
+}
+
+/// The limits that a call comes under.
+pub(super) fn scopes_of<'p>(exchange: &Exchange, pinned: &'p Pinned) -> [Option<&'p Rules>; 5] {
+    let route = exchange.facts.model.as_ref().map(|found| found.model.0 as usize);
+    scopes(pinned, exchange, route)
 }
 
 /// By `Scope::ALL`.

@@ -7,6 +7,7 @@ mod bucket;
 mod calendar;
 mod call;
 mod rules;
+pub(crate) mod spent;
 
 pub use balances::{Balances, Cell, UnknownLayout};
 pub use bucket::Level;
@@ -40,6 +41,17 @@ impl LocalLimits {
             balances,
             ..Self::default()
         }
+    }
+
+    /// The same where nothing may be written down: of a stage behind `limit`, which has mostly just looked.
+    fn moment(&self, snapshot: &Snapshot, unix_ms: u64) -> bucket::Moment {
+        let is_known = self.revision == snapshot.revision && self.today.is_now(unix_ms);
+        let today = if is_known {
+            self.today
+        } else {
+            Today::at(&snapshot.zone, unix_ms)
+        };
+        bucket::Moment { unix_ms, today }
     }
 
     fn now(&mut self, snapshot: &Snapshot, unix_ms: u64) -> bucket::Moment {

@@ -84,6 +84,9 @@ pub(super) fn hear(exchange: &mut Exchange, bytes: &[u8]) {
     if let Some(listener) = &mut exchange.relay.listener {
         listener.feed(bytes);
         exchange.facts.usage = listener.usage().or(exchange.facts.usage);
+        if let Some(fault) = listener.listener.take_failure() {
+            exchange.relay.faults.hear(&fault);
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use tollgate_wire::{
     sse::{Event, Splitter},
 };
 
-use super::{MAX_HELD_BYTES, Mode, Relay, beside, send};
+use super::{MAX_HELD_BYTES, Mode, Relay, beside, faults, send};
 use crate::{
     exchange::{Exchange, Io},
     outputs::{Outputs, Piece},
@@ -63,6 +63,7 @@ pub(super) fn pass(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
         release(io.out, relay);
     }
     note_usage(exchange);
+    faults::tell(exchange, io);
     send(exchange, io, first);
 }
 
@@ -74,6 +75,7 @@ pub(super) fn pass_copied(exchange: &mut Exchange, io: &mut Io<'_>, events: &[u8
     read_events(relay, dialect, strips, events);
     push_copied(io.out, &relay.cuts, events);
     note_usage(exchange);
+    faults::tell(exchange, io);
     send(exchange, io, first);
 }
 
@@ -121,6 +123,7 @@ fn pass_sealed(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
         let dialect = exchange.answer_dialect();
         read_events(&mut exchange.relay, dialect, false, events);
         note_usage(exchange);
+        faults::tell(exchange, io);
     }
     let sealed = answer::in_events(exchange, io, events);
     let out = &mut io.out;
@@ -191,6 +194,7 @@ fn last_boundary(bytes: &[u8]) -> usize {
 /// Reads usage from whole events, and notes in `cuts` what of them must not reach the client.
 fn read_events(relay: &mut Relay, dialect: Option<Dialect>, strips: bool, events: &[u8]) {
     relay.cuts.clear();
+    faults::look(&mut relay.faults, dialect, events);
     if let Some(listener) = &mut relay.listener {
         return listener.feed(events);
     }

@@ -4,6 +4,7 @@ pub(crate) mod alive;
 mod beside;
 mod estimate;
 mod events;
+mod faults;
 mod head;
 mod hold;
 mod listed;
@@ -48,6 +49,7 @@ pub(crate) struct Relay {
     /// Ranges of the current input that are not passed on.
     cuts: Vec<std::ops::Range<usize>>,
     usage: Usage,
+    faults: faults::Faults,
     translating: translated::Translating,
     /// Reads what was used before.
     tally: Option<Box<tally::Tally>>,
@@ -206,6 +208,7 @@ pub(crate) fn body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, byte
         Mode::Heard => {
             exchange.relay.reads += 1;
             beside::hear(exchange, bytes);
+            faults::tell(exchange, io);
         }
         Mode::Events if exchange.relay.unwrapper.is_some() => return unwrapped::pass(exchange, io, bytes),
         Mode::Events => {
@@ -294,12 +297,20 @@ pub(crate) fn end(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId) {
     } else {
         AttemptOutcome::Status
     };
+    if exchange.relay.has_told_fault() {
+        attempt::log_end(exchange, io, AttemptOutcome::Status);
+        return exchange.finish(io, Outcome::Cut, Action::End);
+    }
     attempt::log_end(exchange, io, outcome);
     exchange.finish(io, Outcome::Complete, Action::End);
 }
 
 /// The answer cannot be completed: a stream says so in the dialect's own way, anything else is cut.
 pub(crate) fn broken(exchange: &mut Exchange, io: &mut Io<'_>, failure: &Failure) {
+    if exchange.relay.has_told_fault() {
+        // The provider has said so itself.
+        return exchange.finish(io, Outcome::Cut, Action::End);
+    }
     let relay = &exchange.relay;
     let in_words = match relay.mode {
         Mode::Events | Mode::Translated => true,

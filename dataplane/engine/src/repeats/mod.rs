@@ -4,6 +4,7 @@
 //! Two connections of one client may be on different shards, so the table is the node's. It is the only state on the way of
 //! a request that is locked; none without the header comes near it, and no lock is held longer than it takes to look.
 
+mod compared;
 mod keep;
 mod table;
 
@@ -21,7 +22,10 @@ use tollgate_config::{
     document::{IDEMPOTENCY_PARTS, Idempotency},
     fnv::Fnv,
 };
-use tollgate_wire::{head, http1::write};
+use tollgate_wire::{
+    head::{self, Method},
+    http1::write,
+};
 
 use crate::{
     Tick,
@@ -29,6 +33,7 @@ use crate::{
     failure::{Failure, Kind, Waited},
     names::header,
     outputs::{Action, Rest},
+    passing,
     record::Outcome,
     reply,
     stage::Verdict,
@@ -88,12 +93,9 @@ impl Repeats {
 
     /// Collisions can do no more than give a client an answer of its own to another request; keyed, so that nobody can make
     /// them either.
-    fn fingerprint(&self, io: &Io<'_>) -> u64 {
+    fn fingerprint(&self, exchange: &Exchange, io: &Io<'_>) -> u64 {
         let mut hasher = self.0.hasher.build_hasher();
-        for part in [io.request.path(), io.request.query(), io.body] {
-            hasher.write(part);
-            hasher.write_usize(part.len());
-        }
+        compared::write(&mut hasher, exchange, io);
         hasher.finish()
     }
 }
@@ -167,8 +169,8 @@ fn ask(exchange: &mut Exchange, io: &mut Io<'_>, asked: &[u8]) -> Verdict {
     let (Some(bounds), Some(repeats)) = (pinned.snapshot.document.idempotency, io.local.repeats.clone()) else {
         return Verdict::Next;
     };
-    // What is not held cannot be compared.
-    let Some(owner) = exchange.facts.key.filter(|_| exchange.admitted.rest == Rest::Nothing) else {
+    // To ask, or to delete, twice does no more than to do so once.
+    let Some(owner) = exchange.facts.key.filter(|_| io.request.head.method == Method::Post) else {
         return Verdict::Next;
     };
     if !(1..=MAX_KEY_BYTES).contains(&asked.len()) || !asked.iter().all(|&byte| visible::is_visible(byte)) {
@@ -177,12 +179,16 @@ fn ask(exchange: &mut Exchange, io: &mut Io<'_>, asked: &[u8]) -> Verdict {
             wrong: "must be 1 to 255 visible characters",
         }));
     }
+    if !compared::is_here(exchange, io) {
+        passing::ask_for_more(exchange, io);
+        return Verdict::Pause;
+    }
     // No name has a zero byte.
     let key = [pinned.keys.entry(owner).name.as_bytes(), &[0], asked].concat();
     let fingerprint = match exchange.repeat.as_deref() {
         // A body is hashed once, however often it is looked whether its answer has come.
         Some(Repeat::Waits { fingerprint, .. }) => *fingerprint,
-        _ => repeats.fingerprint(io),
+        _ => repeats.fingerprint(exchange, io),
     };
     let known = repeats.with(&key, |part| part.ask(io.now, &key, fingerprint, &bounds));
     let known = known.unwrap_or(Known::Full);
@@ -285,7 +291,8 @@ pub(crate) fn looks_again(exchange: &Exchange, now: Tick) -> bool {
 /// does; asked a second time it does not.
 pub(crate) fn outlives_client(exchange: &mut Exchange, now: Tick) -> bool {
     let answering = matches!(exchange.phase(), Phase::Calling | Phase::Gathering);
-    let waits = exchange.call.queued.is_some();
+    // What its client has not sent, nobody can.
+    let waits = exchange.call.queued.is_some() || exchange.admitted.rest != Rest::Nothing;
     match exchange.repeat.as_deref_mut() {
         Some(Repeat::Runs(runs)) if runs.left.is_none() && answering && !waits => {
             runs.left = Some(now.plus_ms(PATIENCE_MS));

@@ -3,13 +3,15 @@
 use std::ops::RangeInclusive;
 
 use tollgate_config::{
-    document::{self, Features, Hours},
+    document::{self, Charge, Features, Hours, SpentShare, leaves_margin},
     money::{NanoUsd, PicoUsd},
+    prices::ServiceTier,
 };
 
 use super::{needs, reckoning::BYTES_A_TOKEN};
 use crate::{
     exchange::{Exchange, Io},
+    limits::spent,
     patterns::Patterns,
     snapshot::{Route, Target},
 };
@@ -28,6 +30,9 @@ pub(crate) struct Conditions {
     tokens: RangeInclusive<u64>,
     hours: Option<Hours>,
     max_cost: Option<PicoUsd>,
+    /// What must be left of what callers are charged, in percent.
+    margin: Option<(u32, Charge)>,
+    spent_share: Option<SpentShare>,
 }
 
 /// What the call asks for, where a condition of the route goes by it.
@@ -40,7 +45,7 @@ pub(crate) fn features(exchange: &Exchange, io: &Io<'_>, route: &Route) -> Featu
 
 impl Conditions {
     /// None where nothing is asked for.
-    pub fn new(when: &document::Conditions) -> Option<Box<Self>> {
+    pub fn new(when: &document::Conditions, charge: Option<&Charge>) -> Option<Box<Self>> {
         let pairs = |pairs: &[(String, String)]| {
             let boxed = |(name, value): &(String, String)| (name.as_str().into(), value.as_str().into());
             pairs.iter().map(boxed).collect()
@@ -58,6 +63,8 @@ impl Conditions {
                 tokens: when.min_tokens.unwrap_or(0)..=when.max_tokens.unwrap_or(u64::MAX),
                 hours: when.hours.clone(),
                 max_cost: when.max_cost.map(NanoUsd::to_picos),
+                margin: when.margin_percent.zip(charge.cloned()),
+                spent_share: when.spent_share,
             })
         })
     }
@@ -67,8 +74,9 @@ impl Conditions {
         !(self.features.is_empty() && self.without.is_empty())
     }
 
-    pub fn caps_cost(&self) -> bool {
-        self.max_cost.is_some()
+    /// It goes by what a call is expected to cost.
+    pub fn judges_cost(&self) -> bool {
+        self.max_cost.is_some() || self.margin.is_some()
     }
 
     /// The first that does not hold, by its name in the document.
@@ -86,7 +94,7 @@ impl Conditions {
             own.is_some_and(|own| own.trim_ascii() == value.as_bytes())
         };
         let tokens = || (exchange.admitted.body(io.body).len() / BYTES_A_TOKEN) as u64;
-        let checks: [(&'static str, &dyn Fn() -> bool); 11] = [
+        let checks: [(&'static str, &dyn Fn() -> bool); 13] = [
             ("min_body or max_body", &|| {
                 self.body_bytes.contains(&exchange.facts.request_body_bytes)
             }),
@@ -102,6 +110,11 @@ impl Conditions {
                 self.hours.as_ref().is_none_or(|hours| hours.holds(io.unix_ms / 1_000))
             }),
             ("max_cost", &|| self.is_cheap_enough(exchange, io, target)),
+            ("margin", &|| self.leaves_enough(exchange, io, target)),
+            ("spent_share", &|| {
+                let share = self.spent_share.as_ref();
+                share.is_none_or(|share| spent::holds(exchange, io, share))
+            }),
         ];
         checks.iter().find(|(_, holds)| !holds()).map(|(name, _)| *name)
     }
@@ -113,5 +126,19 @@ impl Conditions {
         };
         let expected = reckoning.cost(target, &io.local.routing, (io.now, io.unix_ms));
         expected.is_some_and(|cost| cost <= most)
+    }
+
+    /// The same of what is charged. What was expected to be read from a provider's cache is charged as that, too.
+    fn leaves_enough(&self, exchange: &Exchange, io: &Io<'_>, target: &Target) -> bool {
+        let (Some((percent, Charge(charge))), Some(reckoning)) = (&self.margin, &exchange.call.reckoning) else {
+            return true;
+        };
+        let now = (io.now, io.unix_ms);
+        let charged = charge.cost(
+            &reckoning.counts(target, &io.local.routing, io.now),
+            ServiceTier::Standard,
+        );
+        let cost = reckoning.cost(target, &io.local.routing, now);
+        cost.is_some_and(|cost| leaves_margin(charged, cost, *percent))
     }
 }

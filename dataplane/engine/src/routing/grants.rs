@@ -19,6 +19,18 @@ struct Bucket {
     grant: Grant,
     /// Kept from one snapshot to the next. The value means something alone: relaxed order is enough.
     full_at_ns: Arc<AtomicU64>,
+    /// Calls that it had not enough for.
+    refused: Arc<AtomicU64>,
+}
+
+/// How one of the buckets stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Level {
+    pub grant: Grant,
+    /// What is left of `grant.most`.
+    pub left: u64,
+    /// Calls that went elsewhere or were refused for want of it, since the data plane started.
+    pub refused: u64,
 }
 
 /// A limit that has nothing left for a call, and when it will.
@@ -31,9 +43,13 @@ pub(crate) struct Exhausted {
 impl Grants {
     /// None where nothing is said. `kept` gives each bucket what is known of it, by its name.
     pub fn new(grants: &[Grant], mut kept: impl FnMut(String) -> Arc<AtomicU64>) -> Option<Arc<Self>> {
-        let bucket = |grant: &Grant| Bucket {
-            grant: *grant,
-            full_at_ns: kept(format!("{} {}", grant.of.name(), grant.per_ms)),
+        let bucket = |grant: &Grant| {
+            let name = format!("{} {}", grant.of.name(), grant.per_ms);
+            Bucket {
+                grant: *grant,
+                refused: kept(format!("{name} refused")),
+                full_at_ns: kept(name),
+            }
         };
         let buckets: Box<[Bucket]> = grants.iter().map(bucket).collect();
         (!buckets.is_empty()).then(|| Arc::new(Self(buckets)))
@@ -51,6 +67,7 @@ impl Grants {
                 for taken in self.0.iter().take(index) {
                     taken.give_back(taken.amount(tokens));
                 }
+                bucket.refused.fetch_add(1, Relaxed);
                 return Err(Exhausted {
                     grant: bucket.grant,
                     wait_ns,
@@ -83,6 +100,14 @@ impl Grants {
             bucket.after(now, full_at_ns, bucket.amount(tokens)).is_ok()
         };
         self.0.iter().all(fits)
+    }
+
+    pub fn levels(&self, now: Tick) -> impl Iterator<Item = Level> + '_ {
+        self.0.iter().map(move |bucket| Level {
+            grant: bucket.grant,
+            left: bucket.left(now),
+            refused: bucket.refused.load(Relaxed),
+        })
     }
 
     /// Of a thousand parts, what is left in the emptiest.
@@ -143,9 +168,19 @@ impl Bucket {
         _ = self.full_at_ns.fetch_update(Relaxed, Relaxed, back);
     }
 
-    fn per_mille(&self, now: Tick) -> u16 {
+    /// The time in which what is left would flow back.
+    fn left_ns(&self, now: Tick) -> u64 {
         let missing_ns = self.full_at_ns.load(Relaxed).saturating_sub(now.0);
-        let left_ns = self.per_ns().saturating_sub(missing_ns);
+        self.per_ns().saturating_sub(missing_ns)
+    }
+
+    fn left(&self, now: Tick) -> u64 {
+        let left = u128::from(self.left_ns(now)) * u128::from(self.grant.most) / u128::from(self.per_ns().max(1));
+        u64::try_from(left).unwrap_or(u64::MAX)
+    }
+
+    fn per_mille(&self, now: Tick) -> u16 {
+        let left_ns = self.left_ns(now);
         (u128::from(left_ns) * 1_000 / u128::from(self.per_ns().max(1))) as u16
     }
 }
@@ -180,6 +215,8 @@ mod tests {
         assert_eq!(refused.wait_ns, SECOND, "one a second flows back");
         assert_eq!(taken(at(10), 100), 10);
         assert_eq!(grants.per_mille(at(40)), 500);
+        let level = grants.levels(at(40)).next().expect("a bucket");
+        assert_eq!((level.left, level.refused), (30, 40 + 1 + 90));
         assert_eq!(taken(at(600), 100), 60, "never more than it holds");
     }
 

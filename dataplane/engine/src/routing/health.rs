@@ -136,8 +136,21 @@ impl TargetHealth {
         let _ = self.open_until_ns.fetch_update(Relaxed, Relaxed, held);
     }
 
+    /// So many calls have failed in a row.
+    pub fn failures(&self) -> u32 {
+        self.failures.load(Relaxed)
+    }
+
     pub fn failed(&self, now: Tick, breaker: &Breaker) -> Option<Change> {
-        let in_a_row = self.failures.fetch_add(1, Relaxed).saturating_add(1);
+        self.failed_after(now, breaker, 0)
+    }
+
+    /// A call failed, and so did so many before it that are not counted any more.
+    pub fn failed_after(&self, now: Tick, breaker: &Breaker, before: u32) -> Option<Change> {
+        let more = before.saturating_add(1);
+        let counted = |failures: u32| Some(failures.saturating_add(more));
+        let counted = self.failures.fetch_update(Relaxed, Relaxed, counted);
+        let in_a_row = counted.unwrap_or_default().saturating_add(more);
         let open_until_ns = self.open_until_ns.load(Relaxed);
         let probe_failed = open_until_ns != 0 && now.0 >= open_until_ns;
         let enough = open_until_ns == 0 && breaker.failures > 0 && in_a_row >= breaker.failures;

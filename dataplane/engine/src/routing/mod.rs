@@ -5,7 +5,7 @@ pub mod budget;
 pub(crate) mod choose;
 pub(crate) mod concurrency;
 pub(crate) mod conditions;
-pub(crate) mod grants;
+pub mod grants;
 pub mod health;
 pub(crate) mod hedging;
 pub(crate) mod latency;
@@ -22,6 +22,7 @@ mod window;
 
 pub(crate) use choose::Order;
 pub use slots::Slots;
+pub(crate) use state::Began;
 pub use state::Routing;
 
 /// A source of luck that starts anew for each use: splitmix64 (Steele, Lea and Flood, "Fast splittable pseudorandom

@@ -74,6 +74,13 @@ impl Reckoning {
 
     /// What the call is expected to cost at a target; `None` where no price is known.
     pub fn cost(&self, target: &Target, routing: &Routing, (now, unix_ms): (Tick, u64)) -> Option<PicoUsd> {
+        let counts = self.counts(target, routing, now);
+        let price = target.priced.at(unix_ms / 1_000)?;
+        Some(price.cost(&counts, ServiceTier::Standard))
+    }
+
+    /// What it is expected to use there, by what has a price.
+    pub fn counts(&self, target: &Target, routing: &Routing, now: Tick) -> Counts {
         let kept = match self.prefixes.is_empty() {
             true => 0,
             false => {
@@ -82,15 +89,13 @@ impl Reckoning {
             }
         };
         let cached = if kept < LEAST_KEPT_BYTES { 0 } else { kept };
-        let counts = Counts {
+        Counts {
             input: ((self.body_bytes - cached) / BYTES_A_TOKEN) as u64,
             cache_read: (cached / BYTES_A_TOKEN) as u64,
             output: self.output_tokens,
             requests: 1,
             ..Counts::default()
-        };
-        let price = target.priced.at(unix_ms / 1_000)?;
-        Some(price.cost(&counts, ServiceTier::Standard))
+        }
     }
 
     /// The same with the calls that are expected to follow there: who keeps a conversation's beginning for less may be

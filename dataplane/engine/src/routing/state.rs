@@ -75,6 +75,24 @@ pub(crate) struct ModelState {
     pub queue: Option<Box<Queue>>,
 }
 
+/// A call to a target has begun well.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Began {
+    /// So many failures in a row were over by that. Where it was this call that found an ill target well: any number.
+    forgave: u32,
+}
+
+impl Began {
+    /// `failures` in a row there were before.
+    pub fn new(failures: u32, change: Option<Change>) -> Self {
+        let forgave = match change {
+            Some(Change::Closed) => u32::MAX,
+            Some(Change::Opened) | None => failures,
+        };
+        Self { forgave }
+    }
+}
+
 impl Routing {
     /// A target's state; `None` as long as nothing happened there.
     pub(crate) fn look(&self, target: &Target) -> Option<&TargetState> {
@@ -135,6 +153,13 @@ impl Routing {
     pub(crate) fn went_wrong(&mut self, now: Tick, target: &Target, breaker: &Breaker) -> Option<Change> {
         let too_many = self.target(target).window.note(now, Went::Wrong, breaker);
         let in_a_row = target.health.failed(now, breaker);
+        in_a_row.or_else(|| opened(too_many, &target.health, now, breaker))
+    }
+
+    /// A call that had gone well broke after all: what was said of it is taken back.
+    pub(crate) fn broke(&mut self, now: Tick, target: &Target, breaker: &Breaker, began: Began) -> Option<Change> {
+        let too_many = self.target(target).window.note(now, Went::Broke, breaker);
+        let in_a_row = target.health.failed_after(now, breaker, began.forgave);
         in_a_row.or_else(|| opened(too_many, &target.health, now, breaker))
     }
 

@@ -27,6 +27,8 @@ pub enum Went {
     Well,
     Slowly,
     Wrong,
+    /// It began well, and was counted then.
+    Broke,
 }
 
 impl Window {
@@ -38,11 +40,11 @@ impl Window {
         if part.at != at {
             *part = Part { at, ..Part::default() };
         }
-        part.calls = part.calls.saturating_add(1);
+        part.calls = part.calls.saturating_add(u32::from(went != Went::Broke));
         match went {
             Went::Well => return false,
             Went::Slowly => part.slow = part.slow.saturating_add(1),
-            Went::Wrong => part.failed = part.failed.saturating_add(1),
+            Went::Wrong | Went::Broke => part.failed = part.failed.saturating_add(1),
         }
         let recent = self.parts.iter().filter(|part| part.at + (PARTS as u64) > at);
         let (calls, failed, slow) = recent.fold((0, 0, 0), |(calls, failed, slow), part| {
@@ -54,7 +56,7 @@ impl Window {
         });
         let above = |count: u64, percent: u32| count * 100 >= calls * u64::from(percent);
         calls >= u64::from(breaker.min_calls)
-            && (went == Went::Wrong && above(failed, breaker.error_percent)
+            && (matches!(went, Went::Wrong | Went::Broke) && above(failed, breaker.error_percent)
                 || went == Went::Slowly && above(slow, breaker.slow_percent))
     }
 

@@ -22,8 +22,9 @@ use tollgate_config::{
 };
 
 use crate::{
+    Tick,
     limits::Rules,
-    routing::{Slots, health::TargetHealth},
+    routing::{Slots, grants, health::TargetHealth},
 };
 
 pub(crate) use call_path::{CallPath, PathCall};
@@ -82,6 +83,17 @@ impl Snapshot {
         models.flat_map(|((name, model), route)| {
             let targets = model.targets.iter().zip(&route.targets);
             targets.map(|(listed, target)| (name.as_str(), listed, &*target.health))
+        })
+    }
+
+    /// What is left of what each provider grants.
+    pub fn granted(&self, now: Tick) -> impl Iterator<Item = (&str, grants::Level)> {
+        let providers = self.document.providers.iter().enumerate();
+        providers.flat_map(move |(index, (name, _))| {
+            let route = self.routes.get(self.direct_route(index));
+            let grants = route.and_then(|route| route.targets.first()?.grants.as_ref());
+            let levels = grants.into_iter().flat_map(move |grants| grants.levels(now));
+            levels.map(move |level| (name.as_str(), level))
         })
     }
 

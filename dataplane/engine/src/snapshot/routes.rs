@@ -62,7 +62,7 @@ pub(super) fn compile(
     Route {
         measures: has(Strategy::LeastLatency),
         reckons: has(Strategy::LowestCost)
-            || conditions().any(Conditions::caps_cost)
+            || conditions().any(Conditions::judges_cost)
             || targets.iter().any(Target::counts_tokens),
         learns: limits_tokens(document),
         limits: Rules::new(Scope::Model, name, &model.limits),
@@ -102,17 +102,18 @@ fn limits_tokens(document: &Document) -> bool {
         || document.models.iter().any(|(_, model)| counts(&model.limits))
 }
 
-/// `lowest_cost` and `max_cost` need to know what a target costs.
+/// `lowest_cost`, `max_cost` and `margin` need to know what a target costs.
 fn refuse_unpriced(name: &str, model: &Model, targets: &[Target], tiers: &[Tier], problems: &mut Vec<Problem>) {
     for (number, tier) in tiers.iter().enumerate() {
         for index in tier.targets.clone() {
             let (Some(target), Some(listed)) = (targets.get(index), model.targets.get(index)) else {
                 continue;
             };
-            let asking = match (tier.strategy, listed.when.max_cost) {
-                (Strategy::LowestCost, _) => "lowest_cost",
-                (_, Some(_)) => "max_cost",
-                (_, None) => continue,
+            let asking = match (tier.strategy, listed.when.max_cost, listed.when.margin_percent) {
+                (Strategy::LowestCost, ..) => "lowest_cost",
+                (_, Some(_), _) => "max_cost",
+                (_, None, Some(_)) => "margin",
+                (_, None, None) => continue,
             };
             if target.priced.versions().any(|(_, price)| price.is_some()) {
                 continue;
@@ -166,7 +167,7 @@ fn target(
         like: listed.like.as_deref().map(Into::into),
         model,
         weight: listed.weight,
-        when: Conditions::new(&listed.when),
+        when: Conditions::new(&listed.when, asked.charge.as_ref()),
         region: listed
             .region
             .as_ref()
@@ -222,7 +223,7 @@ pub(super) fn direct((index, name): (usize, &str), places: &mut Places<'_>) -> R
             answer_lines: answer_lines.into(),
         },
         weight: 1,
-        when: Conditions::new(&When::default()),
+        when: Conditions::new(&When::default(), None),
         region: None,
         grants: places.grants.get(index).cloned().flatten(),
         slot,

@@ -31,15 +31,17 @@ use crate::{
 /// The member that names a batch's file.
 const INPUT: &str = "input_file_id";
 
-pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
+/// Before its limits are asked: what the head says, and the body, or the beginning of one that passes.
+pub(crate) fn admit(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
     let verdict = match exchange.admitted.asked_for_body {
-        true => read_body(exchange, io),
+        true => Ok(Verdict::Next),
         false => read_head(exchange, io),
     };
-    match verdict {
-        Ok(verdict) => verdict,
-        Err(kind) => Verdict::Refuse(Failure::client(kind)),
-    }
+    verdict.unwrap_or_else(|kind| Verdict::Refuse(Failure::client(kind)))
+}
+
+pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
+    read_body(exchange, io).unwrap_or_else(|kind| Verdict::Refuse(Failure::client(kind)))
 }
 
 fn read_head(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> {
@@ -71,7 +73,7 @@ fn read_head(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
     };
     match asked? {
         Asked::Body => Ok(Verdict::Pause),
-        Asked::Nothing => read_body(exchange, io),
+        Asked::Nothing => Ok(Verdict::Next),
     }
 }
 

@@ -34,7 +34,7 @@ use tollgate_engine::{limits::Balances, routing::health::Change};
 use crate::{
     access_log, files,
     messages::{ShardHandle, ToShard},
-    metrics::HedgeCounts,
+    metrics::{FAILOVER_OUTCOMES, FailoverCounts, HEDGE_OUTCOMES, HedgeCounts},
     spool,
     state_dir::StateDir,
     tls::TlsMaker,
@@ -80,6 +80,11 @@ pub enum Command {
         model: String,
         counts: HedgeCounts,
     },
+    /// The same of calls that moved on to another provider.
+    FailedOver {
+        model: String,
+        counts: FailoverCounts,
+    },
     /// A shard begins to refuse calls of a model for want of room, or has ceased to: so many were.
     Shed {
         model: String,
@@ -121,7 +126,8 @@ pub struct Control {
     watch: files::Watch,
     watch_at: Instant,
     expiry_at: Instant,
-    hedged: hedged::Hedged,
+    hedged: hedged::Sums<HEDGE_OUTCOMES>,
+    failed_over: hedged::Sums<FAILOVER_OUTCOMES>,
     /// The next look at keys that were lent for a while.
     keys_at: Option<Instant>,
     drain: Drain,
@@ -159,7 +165,8 @@ impl Control {
             watch_at: now + WATCH_INTERVAL,
             expiry_at: now + EXPIRY_INTERVAL,
             keys_at: None,
-            hedged: hedged::Hedged::default(),
+            hedged: hedged::Sums::default(),
+            failed_over: hedged::Sums::default(),
             drain: Drain::No,
             drained: never(),
             drained_shards: BTreeSet::new(),
@@ -229,6 +236,7 @@ impl Control {
                 Change::Closed => self.tell("target_recovered", format!("model '{model}': {target} is well again")),
             },
             Command::Hedged { model, counts } => self.hedged.note(Instant::now(), model, &counts),
+            Command::FailedOver { model, counts } => self.failed_over.note(Instant::now(), model, &counts),
             Command::Shed { model, ended } => self.tell_shed(model, ended),
             Command::Signal(signal) => return self.signal(signal),
             Command::ShardEnded { id, result } => {
@@ -297,8 +305,11 @@ impl Control {
                 return Some(End::Orderly);
             }
         }
-        for text in self.hedged.due(now) {
+        for text in self.hedged.due(now, hedged::of_hedges) {
             self.tell("hedged", text);
+        }
+        for text in self.failed_over.due(now, hedged::of_failovers) {
+            self.tell("failover", text);
         }
         if self.watch_at <= now {
             self.watch_at = now + WATCH_INTERVAL;
@@ -331,6 +342,7 @@ impl Control {
             expires.then_some(self.expiry_at),
             self.keys_at,
             self.hedged.next(),
+            self.failed_over.next(),
             self.drain.next(),
         ]
         .into_iter()

@@ -6,9 +6,10 @@ use super::Control;
 use crate::{
     host,
     metrics::{
-        Totals,
+        Granted, Totals,
         text::{self, Ejected, Process},
     },
+    shard::clock::Clock,
 };
 
 impl Control {
@@ -48,6 +49,13 @@ impl Control {
             .collect()
     }
 
+    fn granted(&self) -> Vec<Granted> {
+        let running = self.running.as_ref();
+        running.map_or_else(Vec::new, |running| {
+            Granted::all(&running.prepared.snapshot, Clock::start().now())
+        })
+    }
+
     pub(super) fn metrics(&self) -> String {
         let usage = host::usage();
         let expiries = self.running.iter().flat_map(|running| &running.prepared.tls.expiries);
@@ -62,6 +70,7 @@ impl Control {
                 .collect(),
             ejected: self.ejected(),
             limits: self.all_limits(),
+            granted: self.granted(),
         };
         text::render(&self.totals(), &process)
     }

@@ -7,7 +7,7 @@ use tollgate_engine::record::{AttemptOutcome, HedgeOutcome, Hedged, Outcome, Rec
 
 use super::{
     Latency, ShardMetrics, Totals,
-    labels::LabelId,
+    labels::{LabelId, Labels},
     names,
     text::{Page, SLOW_BOUNDS_NS},
 };
@@ -24,7 +24,13 @@ const SHADOWS: [&str; 3] = ["ok", "failed", "dropped"];
 const CHECKS: [&str; 2] = ["well", "ill"];
 
 /// Calls of a model that were hedged, by how that ended.
-pub type HedgeCounts = [u64; HEDGES.len()];
+pub type HedgeCounts = [u64; HEDGE_OUTCOMES];
+pub const HEDGE_OUTCOMES: usize = HEDGES.len();
+
+/// Calls that moved on from a provider that failed to another: those that were answered, and those that failed there too.
+const FAILOVERS: [&str; 2] = ["answered", "failed"];
+pub type FailoverCounts = [u64; FAILOVER_OUTCOMES];
+pub const FAILOVER_OUTCOMES: usize = FAILOVERS.len();
 
 /// What became of the copy of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +44,10 @@ pub enum Shadowed {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Beside {
     hedges: HashMap<LabelId, HedgeCounts>,
+    failovers: HashMap<LabelId, FailoverCounts>,
     /// Of these, those that the control thread was told of.
     told: HashMap<LabelId, HedgeCounts>,
+    failovers_told: HashMap<LabelId, FailoverCounts>,
     shadows: HashMap<LabelId, [u64; SHADOWS.len()]>,
     /// Made when the first copy ends: most shards see none.
     shadow_latency: Option<Box<Latency>>,
@@ -50,6 +58,7 @@ pub(super) struct Beside {
 #[derive(Clone, Debug, Default)]
 pub(super) struct BesideTotals {
     hedges: BTreeMap<Arc<str>, HedgeCounts>,
+    failovers: BTreeMap<Arc<str>, FailoverCounts>,
     shadows: BTreeMap<Arc<str>, [u64; SHADOWS.len()]>,
     shadow_latency: Option<Box<Latency>>,
     checks: BTreeMap<Arc<str>, [u64; CHECKS.len()]>,
@@ -62,20 +71,20 @@ impl ShardMetrics {
         self.beside.hedges.entry(model).or_default()[at.unwrap_or(0)] += 1;
     }
 
+    /// A call of this model moved on from a provider that failed to another.
+    pub(super) fn failed_over(&mut self, model: LabelId, record: &Record<'_>) {
+        let answered = record.outcome == Outcome::Complete && record.status < 500;
+        self.beside.failovers.entry(model).or_default()[usize::from(!answered)] += 1;
+    }
+
     /// What was counted of hedges since this was asked last, by model.
     pub fn hedges_to_tell(&mut self) -> Vec<(String, HedgeCounts)> {
-        let mut news = Vec::new();
-        for (&model, counts) in &self.beside.hedges {
-            let told = self.beside.told.entry(model).or_default();
-            if told == counts {
-                continue;
-            }
-            let mut new = *counts;
-            new.iter_mut().zip(told.iter()).for_each(|(new, told)| *new -= told);
-            *told = *counts;
-            news.push((self.models.name(model).to_string(), new));
-        }
-        news
+        news(&self.models, &self.beside.hedges, &mut self.beside.told)
+    }
+
+    /// The same of calls that moved on.
+    pub fn failovers_to_tell(&mut self) -> Vec<(String, FailoverCounts)> {
+        news(&self.models, &self.beside.failovers, &mut self.beside.failovers_told)
     }
 
     /// Counts the copy of a call that has ended: what it used, and apart from calls how it went.
@@ -118,6 +127,12 @@ impl BesideTotals {
                 counts,
             );
         }
+        for (model, counts) in &beside.failovers {
+            add(
+                self.failovers.entry(shard.models.name(*model).clone()).or_default(),
+                counts,
+            );
+        }
         for (model, counts) in &beside.shadows {
             add(
                 self.shadows.entry(shard.models.name(*model).clone()).or_default(),
@@ -134,6 +149,26 @@ impl BesideTotals {
     }
 }
 
+/// What there is beyond what was told.
+fn news<const N: usize>(
+    models: &Labels,
+    counted: &HashMap<LabelId, [u64; N]>,
+    told: &mut HashMap<LabelId, [u64; N]>,
+) -> Vec<(String, [u64; N])> {
+    let mut news = Vec::new();
+    for (&model, counts) in counted {
+        let told = told.entry(model).or_insert([0; N]);
+        if told == counts {
+            continue;
+        }
+        let mut new = *counts;
+        new.iter_mut().zip(told.iter()).for_each(|(new, told)| *new -= told);
+        *told = *counts;
+        news.push((models.name(model).to_string(), new));
+    }
+    news
+}
+
 fn add<const N: usize>(sums: &mut [u64; N], counts: &[u64; N]) {
     sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
 }
@@ -143,6 +178,7 @@ impl Page {
         let beside = &totals.beside;
         let words = HEDGES.map(|(_, word)| word);
         self.outcomes(names::HEDGES, "model", &beside.hedges, &words);
+        self.outcomes(names::FAILOVERS, "model", &beside.failovers, &FAILOVERS);
         self.outcomes(names::SHADOWS, "model", &beside.shadows, &SHADOWS);
         self.histogram(
             names::SHADOW_DURATION,

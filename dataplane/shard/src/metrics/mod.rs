@@ -1,6 +1,7 @@
 //! What a shard counts: plain integers it alone writes, copied when somebody asks, merged by the asker.
 
 mod beside;
+mod grants;
 mod labels;
 mod latency;
 pub mod names;
@@ -21,7 +22,8 @@ use tollgate_engine::{
 
 use crate::spool::Counts;
 use beside::Beside;
-pub use beside::HedgeCounts;
+pub use beside::{FAILOVER_OUTCOMES, FailoverCounts, HEDGE_OUTCOMES, HedgeCounts};
+pub use grants::Granted;
 use labels::{LabelId, Labels, NONE, Words};
 use latency::Latency;
 pub use totals::Totals;
@@ -57,6 +59,14 @@ fn classes(usage: &Usage) -> [Option<u64>; 9] {
         usage.output_audio,
         usage.input_image,
     ]
+}
+
+/// Did the target fail, rather than lose or be left?
+fn is_failure(outcome: AttemptOutcome) -> bool {
+    !matches!(
+        outcome,
+        AttemptOutcome::Ok | AttemptOutcome::Cancelled | AttemptOutcome::HedgeLost
+    )
 }
 
 /// Labels of `tollgate_requests_total` that vary so far.
@@ -220,7 +230,9 @@ impl ShardMetrics {
             let word = usize::from(self.words.id(reason));
             add_at(&mut self.rejected, word, |count| *count += 1);
         }
-        self.count_attempts(attempts, provider, table);
+        if self.count_attempts(attempts, provider, table) {
+            self.failed_over(model, record);
+        }
         self.total.record(record.total_ns);
         self.gateway.record(record.gateway_ns);
         if let Some(ns) = record.first_token_ns {
@@ -268,20 +280,26 @@ impl ShardMetrics {
         }
     }
 
-    /// Provider index and outcome of each attempt.
+    /// Provider index and outcome of each attempt. True where one failed, and a later one was at another provider.
     fn count_attempts(
         &mut self,
         attempts: impl Iterator<Item = (usize, AttemptOutcome)>,
         provider: LabelId,
         table: Option<usize>,
-    ) {
+    ) -> bool {
+        let (mut failed_at, mut moved) = (None, false);
         for (index, outcome) in attempts {
+            moved |= failed_at.is_some_and(|at| at != index);
+            if is_failure(outcome) {
+                failed_at = Some(index);
+            }
             let known = table.and_then(|table| self.provider_tables[table].get(index).copied());
             let at = ATTEMPT_OUTCOMES.iter().position(|known| *known == outcome).unwrap_or(0);
             add_at(&mut self.attempts, usize::from(known.unwrap_or(provider)), |counts| {
                 counts[at] += 1
             });
         }
+        moved
     }
 
     /// The model's label. The index may be of an older revision: the name decides.

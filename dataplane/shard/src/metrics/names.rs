@@ -78,6 +78,10 @@ pub const HEDGES: Family = counter(
     "tollgate_hedges_total",
     "Calls for which a second target was asked, or would have been, by what came of it.",
 );
+pub const FAILOVERS: Family = counter(
+    "tollgate_failovers_total",
+    "Calls that moved on from a provider that failed to another, by what came of it.",
+);
 pub const SHADOWS: Family = counter(
     "tollgate_shadow_requests_total",
     "Copies of calls that went to another model, by the model that got them and what came of it.",
@@ -142,6 +146,14 @@ pub const LIMIT_REMAINING: Family = gauge(
     "tollgate_limit_remaining",
     "What is left of a limit: requests, tokens, calls at once, or dollars.",
 );
+pub const PROVIDER_LIMIT_REMAINING: Family = gauge(
+    "tollgate_provider_limit_remaining",
+    "What is left of what a provider grants: requests or tokens.",
+);
+pub const PROVIDER_LIMIT_REFUSED: Family = counter(
+    "tollgate_provider_limit_refused_total",
+    "Times that a provider was not asked because what it grants was used up.",
+);
 pub const PROCESS_RSS: Family = gauge("process_resident_memory_bytes", "Memory of the data plane, resident.");
 pub const PROCESS_CPU: Family = counter(
     "process_cpu_seconds_total",
@@ -152,7 +164,7 @@ pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of 
 
 /// All of them, in the order they are told.
 #[cfg(test)]
-pub const ALL: [Family; 35] = [
+pub const ALL: [Family; 38] = [
     REQUESTS,
     REQUEST_DURATION,
     GATEWAY_DURATION,
@@ -165,6 +177,7 @@ pub const ALL: [Family; 35] = [
     ATTEMPTS,
     UPSTREAM_CONNECTIONS,
     HEDGES,
+    FAILOVERS,
     SHADOWS,
     SHADOW_DURATION,
     CHECKS,
@@ -184,6 +197,8 @@ pub const ALL: [Family; 35] = [
     TARGET_EJECTED,
     TARGET_EJECTIONS,
     LIMIT_REMAINING,
+    PROVIDER_LIMIT_REMAINING,
+    PROVIDER_LIMIT_REFUSED,
     PROCESS_RSS,
     PROCESS_CPU,
     PROCESS_FDS,

@@ -216,6 +216,18 @@ fn copies_and_second_targets_are_counted_beside_calls() {
         "what is new"
     );
     assert_eq!(shard.hedges_to_tell(), []);
+    let moved = [(0, AttemptOutcome::Connect), (1, AttemptOutcome::Ok)];
+    shard.observe(&record(), moved.into_iter());
+    let again = [(0, AttemptOutcome::Status), (0, AttemptOutcome::Ok)];
+    shard.observe(&record(), again.into_iter());
+    let beaten = [(0, AttemptOutcome::HedgeLost), (1, AttemptOutcome::Ok)];
+    shard.observe(&record(), beaten.into_iter());
+    assert_eq!(
+        shard.failovers_to_tell(),
+        [("smart".to_owned(), [1, 0])],
+        "only what went elsewhere"
+    );
+    assert_eq!(shard.failovers_to_tell(), []);
     let copy = Record {
         shadow: true,
         team: None,

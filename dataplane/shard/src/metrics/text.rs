@@ -9,7 +9,7 @@ use tollgate_config::{
 };
 
 use super::{
-    ATTEMPT_OUTCOMES, Latency, TOKEN_CLASSES, Totals,
+    ATTEMPT_OUTCOMES, Granted, Latency, TOKEN_CLASSES, Totals,
     names::{self, Family, Kind},
     totals::ShardTotals,
 };
@@ -51,6 +51,7 @@ pub struct Process {
     /// Those that were ever left alone.
     pub ejected: Vec<Ejected>,
     pub limits: Vec<LimitStatus>,
+    pub granted: Vec<Granted>,
 }
 
 /// A target of a model.
@@ -218,6 +219,7 @@ impl Page {
         }
         self.targets(&process.ejected);
         self.limits(&process.limits);
+        self.granted(&process.granted);
         self.single(names::PROCESS_RSS, process.rss_bytes as f64);
         self.single(names::PROCESS_CPU, process.cpu_s);
         self.single(names::PROCESS_FDS, process.open_fds as f64);

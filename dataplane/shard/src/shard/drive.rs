@@ -300,7 +300,7 @@ impl Shard {
     pub(super) fn settle(&mut self, active: &mut Active) {
         let record = active.exchange.record();
         self.metrics.observe(&record, active.exchange.attempts());
-        if record.hedge.is_some() {
+        if record.hedge.is_some() || record.attempts > 1 {
             self.tell_hedges_soon();
         }
         if let (Some(client), Some(running)) = (active.client, &self.running) {

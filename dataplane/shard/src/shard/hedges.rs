@@ -19,5 +19,8 @@ impl Shard {
             // Never waits: a control thread that is behind misses a sum.
             let _ = self.setup.control.try_send(Command::Hedged { model, counts });
         }
+        for (model, counts) in self.metrics.failovers_to_tell() {
+            let _ = self.setup.control.try_send(Command::FailedOver { model, counts });
+        }
     }
 }
