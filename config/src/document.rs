@@ -17,6 +17,7 @@ mod limits;
 mod overload;
 mod routing;
 mod streams;
+mod usage;
 mod when;
 
 pub use beside::{ActiveCheck, Hedge, HedgeAfter, Shadow};
@@ -26,6 +27,7 @@ pub use limits::{Limit, LimitMode, Period, Unit, Window};
 pub use overload::{Overload, Priority};
 pub use routing::{Affinity, Breaker, Conditions, Retry, Sticky, Strategy, Tier};
 pub use streams::{Streams, TokenTimeouts};
+pub use usage::{Durability, OnFull, Retention, UsageKeeping};
 pub use when::{Days, Feature, Features, Hours, Zone};
 
 /// Named entries in document order.
@@ -47,6 +49,8 @@ pub struct Document {
     pub id_secret: Option<Reference>,
     /// Calls that come again under the same `idempotency-key`; `None`: each of them runs.
     pub idempotency: Option<Idempotency>,
+    /// How records of calls are kept.
+    pub usage: UsageKeeping,
     /// Client-side timeouts and bounds (`client:` in the document).
     pub client: ClientLimits,
     pub listeners: Named<Listener>,
@@ -55,6 +59,8 @@ pub struct Document {
     pub timezone: String,
     /// Of all calls together.
     pub organization: Vec<Limit>,
+    /// Kept with usage.
+    pub organization_name: Option<String>,
     pub providers: Named<Provider>,
     pub models: Named<Model>,
     pub teams: Named<Team>,
@@ -74,11 +80,13 @@ impl Default for Document {
             max_upload_bytes: 512 * 1024 * 1024,
             id_secret: None,
             idempotency: Some(Idempotency::default()),
+            usage: UsageKeeping::default(),
             client: ClientLimits::default(),
             listeners: Named::new(),
             admin: None,
             timezone: "UTC".to_owned(),
             organization: Vec::new(),
+            organization_name: None,
             providers: Named::new(),
             models: Named::new(),
             teams: Named::new(),

@@ -43,6 +43,7 @@ struct Rival {
     credential: usize,
     sent: Tick,
     dialled: Tick,
+    answer_status: u16,
     found_busy: u32,
     sent_model: SentModel,
     star_model: String,
@@ -144,6 +145,7 @@ fn swap(call: &mut Call) {
         swap(&mut call.granted, &mut rival.granted);
         swap(&mut call.sent, &mut rival.sent);
         swap(&mut call.dialled, &mut rival.dialled);
+        swap(&mut call.answer_status, &mut rival.answer_status);
         swap(&mut call.found_busy, &mut rival.found_busy);
         swap(&mut call.sent_model, &mut rival.sent_model);
         swap(&mut call.star_model, &mut rival.star_model);
@@ -335,10 +337,7 @@ pub(crate) fn account(exchange: &mut Exchange, io: &mut Io<'_>) {
             requests: 1,
             ..Counts::default()
         };
-        Cost {
-            usd: price.cost(&counts, ServiceTier::Standard),
-            prices: price.version(),
-        }
+        Cost::of(&price, &counts, ServiceTier::Standard)
     });
     if let Some(lost) = exchange.call.hedge.as_mut().and_then(|hedge| hedge.lost.as_mut()) {
         (lost.input_tokens, lost.cost) = (input_tokens, cost);

@@ -232,7 +232,10 @@ impl Shard {
                     let pieces = &out.pieces[pieces.start as usize..pieces.end as usize];
                     self.write_body(id, active, pieces, &out.arena, data);
                 }
-                Action::Settle => self.settle(active),
+                Action::Settle => {
+                    self.settle(active);
+                    self.hold_until_synced(id, active);
+                }
                 Action::End | Action::Cut => {
                     self.note_turns(&out.actions[at..]);
                     return if *action == Action::End { Life::Ended } else { Life::Cut };
@@ -279,19 +282,17 @@ impl Shard {
             self.log.write(access_log, self.clock.unix_ms(), client, &record);
         }
         if let Some(opened) = active.opened.take() {
-            let record = active.exchange.record();
-            self.spool
-                .close(opened, &record, self.clock.unix_ms(), self.clock.now());
-            self.local.usage_full = self.spool.is_full();
+            self.close_usage(active, opened);
         }
     }
 
     /// Before a call's first byte goes up: from now on it leaves a record, whatever happens.
     pub fn open_usage(&mut self, active: &mut Active) {
         if active.opened.is_none() {
-            let record = active.exchange.record();
-            let opened = self.spool.open(&record, self.clock.unix_ms(), self.clock.now());
-            active.opened = Some(opened);
+            let (record, billed) = (active.exchange.record(), active.exchange.billed());
+            active.opened = self
+                .spool
+                .open((&record, &billed), self.clock.unix_ms(), self.clock.now());
             self.local.usage_full = self.spool.is_full();
         }
     }
