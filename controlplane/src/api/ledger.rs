@@ -97,7 +97,11 @@ pub async fn rerate(State(plane): State<Arc<Plane>>, body: Bytes) -> Answer<Json
 
 async fn priced_document(plane: &Plane, asked: &Rerate) -> Result<Document, ApiProblem> {
     let tree = match (&asked.document, asked.revision) {
-        (Some(_), Some(_)) => return Err(ApiProblem::bad_request("document and revision are both given; one of them")),
+        (Some(_), Some(_)) => {
+            return Err(ApiProblem::bad_request(
+                "document and revision are both given; one of them",
+            ));
+        }
         (Some(tree), None) => tree.clone(),
         (None, Some(number)) => plane
             .store
@@ -124,10 +128,14 @@ pub async fn reconcile(State(plane): State<Arc<Plane>>, body: Bytes) -> Answer<J
     let asked: Reconcile = read(&body)?;
     let now_ms = time::unix_ms();
     if asked.lines.len() > MAX_LINES {
-        return Err(ApiProblem::bad_request(format!("lines: more than {MAX_LINES}; a shorter time")));
+        return Err(ApiProblem::bad_request(format!(
+            "lines: more than {MAX_LINES}; a shorter time"
+        )));
     }
     let Some(first) = asked.providers.first().cloned() else {
-        return Err(ApiProblem::bad_request("providers: none is named; those of the document whose account it is"));
+        return Err(ApiProblem::bad_request(
+            "providers: none is named; those of the document whose account it is",
+        ));
     };
     let theirs = reconcile::theirs(&asked.lines).map_err(ApiProblem::bad_request)?;
     let zone = Zone::utc();
@@ -135,9 +143,14 @@ pub async fn reconcile(State(plane): State<Arc<Plane>>, body: Bytes) -> Answer<J
         zone.day_begins(text)
             .ok_or_else(|| ApiProblem::bad_request(format!("day: '{text}' is no day such as 2026-11-01")))
     };
-    let days = theirs.keys().map(|(text, ..)| day(text)).collect::<Result<Vec<u64>, _>>()?;
+    let days = theirs
+        .keys()
+        .map(|(text, ..)| day(text))
+        .collect::<Result<Vec<u64>, _>>()?;
     let (Some(from_ms), Some(last_ms)) = (days.iter().min().copied(), days.iter().max().copied()) else {
-        return Err(ApiProblem::bad_request("lines: there are none; what the provider tells"));
+        return Err(ApiProblem::bad_request(
+            "lines: there are none; what the provider tells",
+        ));
     };
     let by = Dimension::parse_list("day,provider,upstream_model,credential,price_version").unwrap_or_default();
     let question = Question::new(by, (from_ms, last_ms + 24 * HOUR_MS), zone.clone(), 0);
@@ -157,7 +170,12 @@ pub async fn reconcile(State(plane): State<Arc<Plane>>, body: Bytes) -> Answer<J
         })
         .collect();
     let posted = match asked.post {
-        true => plane.metering.with(move |ledger| adjust::post(ledger, &corrections, now_ms)).await?,
+        true => {
+            plane
+                .metering
+                .with(move |ledger| adjust::post(ledger, &corrections, now_ms))
+                .await?
+        }
         false => 0,
     };
     Ok(Json(told(&compared, posted)))
@@ -257,12 +275,17 @@ async fn lately(plane: &Plane, limit: &LimitStatus, unit: Unit, now_ms: u64) -> 
     };
     let kept_from_ms = metering::kept_from_ms(&plane.current().document.usage.retention, now_ms);
     let span = (now_ms.saturating_sub(LOOK_BACK_MS), now_ms + 1);
-    let answer = plane.metering.ask(Question::new(by, span, Zone::utc(), kept_from_ms)).await?;
+    let answer = plane
+        .metering
+        .ask(Question::new(by, span, Zone::utc(), kept_from_ms))
+        .await?;
     let name = match limit.scope.as_str() {
         "organization" => Vec::new(),
         _ => vec![limit.name.clone()],
     };
-    let Some(sums) = answer.sums.get(&name) else { return Ok(0) };
+    let Some(sums) = answer.sums.get(&name) else {
+        return Ok(0);
+    };
     let number = |name: &str| {
         let at = NUMBERS.iter().position(|known| *known == name);
         at.map_or(0, |at| u64::try_from(sums[at]).unwrap_or(0))

@@ -312,7 +312,11 @@ pub const ROUTES: &[Route] = &[
                 "calls that ended at this time or later; 30d ago by default",
             ),
             (Query, "to", "calls that ended before this time; now by default"),
-            (Query, "timezone", "what days and months are of; the document's by default"),
+            (
+                Query,
+                "timezone",
+                "what days and months are of; the document's by default",
+            ),
             (Query, "format", "json, or focus: rows of FOCUS 1.2"),
         ],
         body: None,
@@ -330,7 +334,10 @@ pub const ROUTES: &[Route] = &[
         parameters: &[],
         body: None,
         answers: &[
-            (200, "rows: each limit with per_day, ends_at where it ends before its period does, and at_end"),
+            (
+                200,
+                "rows: each limit with per_day, ends_at where it ends before its period does, and at_end",
+            ),
             (503, "the data plane is not connected"),
         ],
         handler: || get(ledger::forecasts),
@@ -342,7 +349,10 @@ pub const ROUTES: &[Route] = &[
         parameters: &[],
         body: Some(RERATE_BODY),
         answers: &[
-            (200, "priced, unpriced, cost_before_usd, cost_after_usd, adjustments, posted"),
+            (
+                200,
+                "priced, unpriced, cost_before_usd, cost_after_usd, adjustments, posted",
+            ),
             (404, "no such revision"),
             (422, "faults of the document, or calls that are forgotten"),
         ],

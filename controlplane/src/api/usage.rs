@@ -39,7 +39,8 @@ pub async fn show(State(plane): State<Arc<Plane>>, Query(asked): Query<Asked>) -
         None | Some("json") => false,
         Some("focus") => true,
         Some(other) => {
-            let detail = format!("format: '{other}' is none of json, focus; CSV is written by 'tollgate usage --format csv'");
+            let detail =
+                format!("format: '{other}' is none of json, focus; CSV is written by 'tollgate usage --format csv'");
             return Err(ApiProblem::bad_request(detail));
         }
     };

@@ -40,7 +40,10 @@ pub fn post(connection: &mut Connection, all: &[Adjustment], now_ms: u64) -> Res
             Cell::Text(one.reason.clone()),
         ];
         let texts = one.texts.iter().cloned().map(Cell::Text);
-        let cells = head.into_iter().chain(texts).chain(numbers.into_iter().map(Cell::Integer));
+        let cells = head
+            .into_iter()
+            .chain(texts)
+            .chain(numbers.into_iter().map(Cell::Integer));
         let inserted = transaction
             .prepare_cached(&statement())?
             .execute(params_from_iter(cells))?;

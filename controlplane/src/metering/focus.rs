@@ -10,7 +10,8 @@ use super::{
 };
 
 /// What rows are kept apart by, in this order.
-pub const BY: &str = "day,organization,team,cost_center,user,key,provider,upstream_model,credential,price_version,tags,entry";
+pub const BY: &str =
+    "day,organization,team,cost_center,user,key,provider,upstream_model,credential,price_version,tags,entry";
 
 /// The columns, as the specification orders them.
 pub const COLUMNS: [&str; 36] = [
@@ -68,7 +69,21 @@ pub fn rows(answer: &Answer, zone: &Zone, now_ms: u64) -> Vec<Value> {
 }
 
 fn row(key: &[String], sums: &Numbers, zone: &Zone, now: &str) -> Option<Value> {
-    let [day, organization, team, cost_center, user, api_key, provider, model, credential, version, tags, entry] = key else {
+    let [
+        day,
+        organization,
+        team,
+        cost_center,
+        user,
+        api_key,
+        provider,
+        model,
+        credential,
+        version,
+        tags,
+        entry,
+    ] = key
+    else {
         return None;
     };
     let month = day.get(..7)?;
@@ -80,7 +95,11 @@ fn row(key: &[String], sums: &Numbers, zone: &Zone, now: &str) -> Option<Value> 
     let text = |text: &str| if text.is_empty() { Value::Null } else { json!(text) };
     let billed = cost(sums).to_string();
     let time = |ms: u64| crate::time::rfc3339(ms / 1000);
-    let account = if organization.is_empty() { "tollgate" } else { organization };
+    let account = if organization.is_empty() {
+        "tollgate"
+    } else {
+        organization
+    };
     let description = match is_usage {
         true => format!("{model} at {provider}, {} calls", number("requests")),
         false => format!("{model} at {provider}, {entry}"),
@@ -94,7 +113,11 @@ fn row(key: &[String], sums: &Numbers, zone: &Zone, now: &str) -> Option<Value> 
         json!(time(to)),
         json!(time(from)),
         json!(if is_usage { "Usage" } else { "Adjustment" }),
-        if is_usage || month == now { Value::Null } else { json!("Correction") },
+        if is_usage || month == now {
+            Value::Null
+        } else {
+            json!("Correction")
+        },
         json!(description),
         json!("Usage-Based"),
         json!(time(day_to)),
@@ -114,7 +137,11 @@ fn row(key: &[String], sums: &Numbers, zone: &Zone, now: &str) -> Option<Value> 
         json!(provider),
         json!(provider),
         text(api_key),
-        if api_key.is_empty() { Value::Null } else { json!("API Key") },
+        if api_key.is_empty() {
+            Value::Null
+        } else {
+            json!("API Key")
+        },
         json!("AI and Machine Learning"),
         json!(if model.is_empty() { provider } else { model }),
         json!("Generative AI"),
@@ -122,7 +149,10 @@ fn row(key: &[String], sums: &Numbers, zone: &Zone, now: &str) -> Option<Value> 
         text(version),
         text(if cost_center.is_empty() { team } else { cost_center }),
         text(team),
-        json!(tagged(tags, &[("user", user), ("cost_center", cost_center), ("credential", credential)])),
+        json!(tagged(
+            tags,
+            &[("user", user), ("cost_center", cost_center), ("credential", credential)]
+        )),
     ];
     let row: Map<String, Value> = COLUMNS.iter().map(|name| (*name).to_owned()).zip(values).collect();
     Some(Value::Object(row))

@@ -61,12 +61,19 @@ mod tests {
             lately_ms: 7 * DAY,
         };
         let told = forecast(&course);
-        assert_eq!((told.per_day, told.ends_in_ms, told.at_end), (100, Some(3 * DAY), 1_700));
+        assert_eq!(
+            (told.per_day, told.ends_in_ms, told.at_end),
+            (100, Some(3 * DAY), 1_700)
+        );
         let slow = Course {
             reset_ms: 2 * DAY,
             ..course
         };
-        assert_eq!((forecast(&slow).ends_in_ms, forecast(&slow).at_end), (None, 900), "the period ends first");
+        assert_eq!(
+            (forecast(&slow).ends_in_ms, forecast(&slow).at_end),
+            (None, 900),
+            "the period ends first"
+        );
         let idle = Course { lately: 0, ..course };
         assert_eq!((forecast(&idle).ends_in_ms, forecast(&idle).at_end), (None, 700));
         let over = Course { remaining: 0, ..idle };

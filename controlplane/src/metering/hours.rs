@@ -139,7 +139,9 @@ pub fn forget(connection: &Connection, before_ms: u64) -> Result<(), StoreError>
 
 fn upsert() -> String {
     let key = TEXTS.join(", ");
-    let adds = NUMBERS.map(|name| format!("{name} = {name} + excluded.{name}")).join(", ");
+    let adds = NUMBERS
+        .map(|name| format!("{name} = {name} + excluded.{name}"))
+        .join(", ");
     let places: Vec<String> = (1..=1 + TEXTS.len() + NUMBERS.len()).map(|n| format!("?{n}")).collect();
     format!(
         "INSERT INTO hours (hour_ms, {key}, {}) VALUES ({}) ON CONFLICT (hour_ms, {key}) DO UPDATE SET {adds}",

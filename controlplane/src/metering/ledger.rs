@@ -70,7 +70,11 @@ pub fn counted<'e>(transaction: &Transaction<'_>, event: &UsageEvent<'e>) -> Res
         cost: event.cost.filter(|_| !counted_before),
         list: event.list.filter(|_| !counted_before),
         free: event.free || counted_before,
-        lines: if counted_before { AttemptLines::default() } else { event.lines },
+        lines: if counted_before {
+            AttemptLines::default()
+        } else {
+            event.lines
+        },
         ..*event
     })
 }

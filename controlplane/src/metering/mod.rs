@@ -16,9 +16,9 @@ pub mod row;
 mod schema;
 mod segment;
 mod stream;
-pub mod zone;
 #[cfg(test)]
 mod tests;
+pub mod zone;
 
 use std::{
     path::Path,

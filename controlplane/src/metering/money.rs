@@ -69,7 +69,12 @@ impl fmt::Display for Picos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.0 < 0 { "-" } else { "" };
         let picos = self.0.unsigned_abs();
-        write!(f, "{sign}{}.{:012}", picos / PICOS_PER_DOLLAR as u128, picos % PICOS_PER_DOLLAR as u128)
+        write!(
+            f,
+            "{sign}{}.{:012}",
+            picos / PICOS_PER_DOLLAR as u128,
+            picos % PICOS_PER_DOLLAR as u128
+        )
     }
 }
 

@@ -137,7 +137,9 @@ impl Question {
         let to_hour = to_ms.div_ceil(HOUR_MS).saturating_mul(HOUR_MS);
         // An hour of which a part is forgotten counts as forgotten.
         let forgotten = |ms: u64| ms < kept_from_ms.saturating_add(HOUR_MS);
-        let has_days = by.iter().any(|dimension| matches!(dimension, Dimension::Day | Dimension::Month));
+        let has_days = by
+            .iter()
+            .any(|dimension| matches!(dimension, Dimension::Day | Dimension::Month));
         Self {
             from_ms: if forgotten(from_ms) { from_hour } else { from_ms },
             to_ms: if forgotten(to_ms) { to_hour } else { to_ms },

@@ -96,18 +96,27 @@ pub fn theirs(lines: &[Line]) -> Result<BTreeMap<Key, Theirs>, String> {
     let mut all = BTreeMap::<Key, Theirs>::new();
     for line in lines {
         let part = |text: &String, is_told: bool| if is_told { text.clone() } else { String::new() };
-        let key = (line.day.clone(), part(&line.model, by_model), part(&line.credential, by_credential));
+        let key = (
+            line.day.clone(),
+            part(&line.model, by_model),
+            part(&line.credential, by_credential),
+        );
         let sums = all.entry(key).or_default();
         for (measure, count) in &line.counts {
             if !MEASURES.contains(&measure.as_str()) {
-                return Err(format!("counts: '{measure}' is nothing that is compared; {}", MEASURES.join(", ")));
+                return Err(format!(
+                    "counts: '{measure}' is nothing that is compared; {}",
+                    MEASURES.join(", ")
+                ));
             }
             let sum = sums.counts.entry(measure.clone()).or_default();
             *sum = sum.saturating_add(*count);
         }
         let money = |text: &Option<String>| match text {
             None => Ok(None),
-            Some(text) => Picos::parse(text, 0).map(Some).ok_or_else(|| format!("'{text}' is no amount of dollars")),
+            Some(text) => Picos::parse(text, 0)
+                .map(Some)
+                .ok_or_else(|| format!("'{text}' is no amount of dollars")),
         };
         if let Some(cost) = money(&line.cost)? {
             sums.cost = Some(Picos(sums.cost.unwrap_or_default().0 + cost.0));
@@ -131,7 +140,9 @@ pub fn ours(answer: &Answer, providers: &[String], theirs: &BTreeMap<Key, Theirs
             continue;
         }
         let part = |text: &String, is_told: bool| if is_told { text.clone() } else { String::new() };
-        let ours = all.entry((day.clone(), part(model, by_model), part(credential, by_credential))).or_default();
+        let ours = all
+            .entry((day.clone(), part(model, by_model), part(credential, by_credential)))
+            .or_default();
         for (sum, number) in ours.numbers.iter_mut().zip(numbers) {
             *sum = sum.saturating_add(*number);
         }
@@ -167,14 +178,18 @@ fn undated(model: &str) -> Option<&str> {
     let at = model.len().checked_sub(11).filter(|at| model.is_char_boundary(*at));
     let long = at.map(|at| model.split_at(at)).filter(|(_, date)| {
         let mut parts = date.split('-');
-        let digits = |part: Option<&str>, count: usize| part.is_some_and(|part| part.len() == count && part.bytes().all(|b| b.is_ascii_digit()));
+        let digits = |part: Option<&str>, count: usize| {
+            part.is_some_and(|part| part.len() == count && part.bytes().all(|b| b.is_ascii_digit()))
+        };
         parts.next() == Some("") && digits(parts.next(), 4) && digits(parts.next(), 2) && digits(parts.next(), 2)
     });
     let short = || {
         let (alias, date) = model.rsplit_once('-')?;
         (date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit())).then_some(alias)
     };
-    long.map(|(alias, _)| alias).or_else(short).filter(|alias| !alias.is_empty())
+    long.map(|(alias, _)| alias)
+        .or_else(short)
+        .filter(|alias| !alias.is_empty())
 }
 
 pub fn compare(theirs: &BTreeMap<Key, Theirs>, ours: &BTreeMap<Key, Ours>) -> Compared {
@@ -196,10 +211,18 @@ pub fn compare(theirs: &BTreeMap<Key, Theirs>, ours: &BTreeMap<Key, Ours>) -> Co
 }
 
 fn number(numbers: &Numbers, name: &str) -> i64 {
-    NUMBERS.iter().position(|known| *known == name).map_or(0, |at| numbers[at])
+    NUMBERS
+        .iter()
+        .position(|known| *known == name)
+        .map_or(0, |at| numbers[at])
 }
 
-fn difference(key: &Key, (their, our): (&Theirs, &Ours), told: &BTreeSet<&String>, has_costs: bool) -> Option<Difference> {
+fn difference(
+    key: &Key,
+    (their, our): (&Theirs, &Ours),
+    told: &BTreeSet<&String>,
+    has_costs: bool,
+) -> Option<Difference> {
     let counts: BTreeMap<String, i64> = told
         .iter()
         .map(|measure| {
@@ -239,17 +262,28 @@ fn causes(difference: &Difference, (their, our): (&Theirs, &Ours)) -> Vec<(&'sta
         ),
     };
     if crashed > 0 && more {
-        let why = format!("{crashed} calls were open when a data plane ended: the provider saw them, and nobody here saw what they used");
+        let why = format!(
+            "{crashed} calls were open when a data plane ended: the provider saw them, and nobody here saw what they used"
+        );
         causes.push(("crashed", why));
     }
     if estimated > crashed && (more || less) {
-        let why = format!("{} calls have tokens that this gateway counted itself", estimated - crashed);
+        let why = format!(
+            "{} calls have tokens that this gateway counted itself",
+            estimated - crashed
+        );
         causes.push(("estimated", why));
     }
     if more && (more_calls > crashed || causes.is_empty()) {
         let why = match (passed, more_calls) {
-            (0, _) => "no call of this day, model and key passed through this gateway: they went to the provider past it".to_owned(),
-            (_, 1..) => format!("{} calls went to the provider past this gateway", more_calls - crashed.min(more_calls)),
+            (0, _) => {
+                "no call of this day, model and key passed through this gateway: they went to the provider past it"
+                    .to_owned()
+            }
+            (_, 1..) => format!(
+                "{} calls went to the provider past this gateway",
+                more_calls - crashed.min(more_calls)
+            ),
             _ => "the provider saw more than passed through this gateway".to_owned(),
         };
         causes.push(("bypassed", why));

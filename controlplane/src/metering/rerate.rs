@@ -100,11 +100,16 @@ fn units_of_billing() -> String {
         TEXTS.iter().take(SHARED).map(column).collect::<Vec<_>>().join(", ")
     };
     let less = |name: &str| {
-        format!("IFNULL(c.{name}, 0) - IFNULL((SELECT SUM(a.{name}) FROM attempts a WHERE a.call = c.id AND a.moved = 1), 0)")
+        format!(
+            "IFNULL(c.{name}, 0) - IFNULL((SELECT SUM(a.{name}) FROM attempts a WHERE a.call = c.id AND a.moved = 1), 0)"
+        )
     };
     let own = CLASSES.map(less).join(", ");
     let money = ["cost_units", "cost_rest", "list_units", "list_rest"];
-    let (own_money, of_attempt) = (money.map(less).join(", "), money.map(|name| format!("IFNULL(a.{name}, 0)")).join(", "));
+    let (own_money, of_attempt) = (
+        money.map(less).join(", "),
+        money.map(|name| format!("IFNULL(a.{name}, 0)")).join(", "),
+    );
     let known = CLASSES.map(|name| format!("c.{name} IS NOT NULL")).join(" OR ");
     let classes_of_attempt = CLASSES.map(|name| format!("IFNULL(a.{name}, 0)")).join(", ");
     format!(
@@ -119,12 +124,19 @@ fn units_of_billing() -> String {
         texts(true),
     )
 }
-const _: () = assert!(ServiceTier::Batch as u8 == 1 && ServiceTier::Standard as u8 == 0, "as above");
+const _: () = assert!(
+    ServiceTier::Batch as u8 == 1 && ServiceTier::Standard as u8 == 0,
+    "as above"
+);
 
 /// What earlier re-ratings posted: how many records, and their costs.
 fn before(ledger: &Connection, from_ms: u64, to_ms: u64) -> Result<BTreeMap<Key, (i64, [i128; 2])>, StoreError> {
     let texts = TEXTS.iter().take(SHARED).copied().collect::<Vec<_>>().join(", ");
-    let sums = NUMBERS[COST].iter().map(|name| format!("SUM({name})")).collect::<Vec<_>>().join(", ");
+    let sums = NUMBERS[COST]
+        .iter()
+        .map(|name| format!("SUM({name})"))
+        .collect::<Vec<_>>()
+        .join(", ");
     let groups: Vec<String> = (1..=SHARED + 1).map(|place| place.to_string()).collect();
     let mut statement = ledger.prepare(&format!(
         "SELECT at_ms, {texts}, COUNT(*), {sums} FROM adjustments WHERE at_ms >= ?1 AND at_ms < ?2 AND entry = '{ENTRY}' \
@@ -180,7 +192,10 @@ impl Rerating<'_> {
         let new = price.map(|price| {
             let usd = price.cost(&counts, tier);
             let list = price.list_cost(&counts, tier, usd);
-            ([usd, list].map(|PicoUsd(picos)| i128::try_from(picos).unwrap_or(i128::MAX)), price.version().0)
+            (
+                [usd, list].map(|PicoUsd(picos)| i128::try_from(picos).unwrap_or(i128::MAX)),
+                price.version().0,
+            )
         });
         match new {
             Some(_) => self.done.priced += 1,
@@ -233,7 +248,10 @@ fn adjustment((at_ms, shared): &Key, group: &Group, count: i64, difference: [i12
     let named = Fnv::of(texts.join("\u{1f}").as_bytes());
     Adjustment {
         // Prices may go there and back: how many came before tells one time from the next.
-        post: format!("{ENTRY}:{at_ms}:{named:016x}:{count}:{}:{}", difference[0], difference[1]),
+        post: format!(
+            "{ENTRY}:{at_ms}:{named:016x}:{count}:{}:{}",
+            difference[0], difference[1]
+        ),
         at_ms: *at_ms,
         reason: format!("re-rated by price version {version}"),
         texts: std::array::from_fn(|at| texts.get(at).cloned().unwrap_or_default()),

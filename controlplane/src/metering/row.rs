@@ -162,7 +162,11 @@ fn answering(event: &UsageEvent<'_>) -> Option<usize> {
 fn main<'e>(event: &UsageEvent<'e>) -> Row<'e> {
     let crashed = event.ending == Ending::Crashed;
     let succeeded = (200..300).contains(&event.status);
-    let mut numbers = of_usage(&event.tokens, event.cost.map(|(usd, _)| units(usd)), event.list.map(units));
+    let mut numbers = of_usage(
+        &event.tokens,
+        event.cost.map(|(usd, _)| units(usd)),
+        event.list.map(units),
+    );
     let calls = [succeeded && !crashed, !succeeded && !crashed, crashed].map(i64::from);
     numbers[..3].copy_from_slice(&calls);
     numbers[3] = i64::from(event.attempts);
@@ -230,7 +234,8 @@ fn of_usage(tokens: &Tokens, cost: Option<(i64, i64)>, list: Option<(i64, i64)>)
 /// provider, and added to theirs), and what was posted later.
 pub fn view() -> String {
     let list = |columns: Vec<String>| columns.join(", ");
-    let price = |of: &str| format!("CASE WHEN {of}.price_version IS NULL THEN '' ELSE printf('%016x', {of}.price_version) END");
+    let price =
+        |of: &str| format!("CASE WHEN {of}.price_version IS NULL THEN '' ELSE printf('%016x', {of}.price_version) END");
     let texts = |attempt: bool| {
         let column = |(at, name): (usize, &&str)| match (at, attempt) {
             (ENTRY, _) => "''".to_owned(),
@@ -241,7 +246,13 @@ pub fn view() -> String {
         };
         list(TEXTS.iter().enumerate().map(column).collect())
     };
-    let of_calls = list(OF_CALL.iter().zip(NUMBERS).map(|(made, name)| format!("{made} AS {name}")).collect());
+    let of_calls = list(
+        OF_CALL
+            .iter()
+            .zip(NUMBERS)
+            .map(|(made, name)| format!("{made} AS {name}"))
+            .collect(),
+    );
     let of_attempts = |sign: &str| {
         let column = |(at, name): (usize, &&str)| match TOKENS.contains(&at) || COST.contains(&at) {
             true => format!("{sign}({}) AS {name}", OF_CALL[at].replace("IFNULL(", "IFNULL(a.")),
@@ -249,7 +260,9 @@ pub fn view() -> String {
         };
         list(NUMBERS.iter().enumerate().map(column).collect())
     };
-    let of_calls = of_calls.replace("IFNULL(", "IFNULL(c.").replace(", request_bytes", ", c.request_bytes");
+    let of_calls = of_calls
+        .replace("IFNULL(", "IFNULL(c.")
+        .replace(", request_bytes", ", c.request_bytes");
     let joined = "attempts a JOIN calls c ON c.id = a.call WHERE a.moved = 1";
     format!(
         "CREATE VIEW IF NOT EXISTS billed AS SELECT c.ended_ms AS at_ms, {}, {of_calls} FROM calls c \

@@ -10,7 +10,7 @@ use crate::store::StoreError;
 
 pub const VERSION: i64 = 2;
 
-const CALLS: &str = "
+pub const CALLS: &str = "
 CREATE TABLE IF NOT EXISTS calls (
     id INTEGER PRIMARY KEY,
     boot INTEGER NOT NULL,

@@ -91,11 +91,35 @@ mod tests {
     #[test]
     fn days_and_months_are_those_of_the_zone() {
         let table = [
-            ("UTC", "2026-11-01T00:30:00Z", "2026-11-01", "2026-11", "2026-11-01T00:00:00Z"),
+            (
+                "UTC",
+                "2026-11-01T00:30:00Z",
+                "2026-11-01",
+                "2026-11",
+                "2026-11-01T00:00:00Z",
+            ),
             // Clocks went back that night: the second of two hours that are called two.
-            ("Europe/Berlin", "2026-10-25T01:30:00Z", "2026-10-25", "2026-10", "2026-10-25T02:00:00+01:00"),
-            ("America/Los_Angeles", "2026-11-01T06:30:00Z", "2026-10-31", "2026-10", "2026-10-31T23:00:00-07:00"),
-            ("Asia/Kolkata", "2028-02-28T18:40:00Z", "2028-02-29", "2028-02", "2028-02-29T00:00:00+05:30"),
+            (
+                "Europe/Berlin",
+                "2026-10-25T01:30:00Z",
+                "2026-10-25",
+                "2026-10",
+                "2026-10-25T02:00:00+01:00",
+            ),
+            (
+                "America/Los_Angeles",
+                "2026-11-01T06:30:00Z",
+                "2026-10-31",
+                "2026-10",
+                "2026-10-31T23:00:00-07:00",
+            ),
+            (
+                "Asia/Kolkata",
+                "2028-02-28T18:40:00Z",
+                "2028-02-29",
+                "2028-02",
+                "2028-02-29T00:00:00+05:30",
+            ),
         ];
         for (name, at, day, month, hour) in table {
             let zone = Zone::named(name).expect("a zone");
@@ -109,7 +133,12 @@ mod tests {
         assert_eq!(day, 23 * HOUR_MS, "the day in spring that has 23 hours");
         let (from, to) = berlin.month_span("2026-10").expect("a month");
         assert_eq!((to - from) / HOUR_MS, 31 * 24 + 1);
-        assert_eq!(Zone::utc().month_span("2028-02").map(|(from, to)| (to - from) / 86_400_000), Some(29));
+        assert_eq!(
+            Zone::utc()
+                .month_span("2028-02")
+                .map(|(from, to)| (to - from) / 86_400_000),
+            Some(29)
+        );
         assert!(Zone::named("Mars/Olympus").is_none());
         assert!(Zone::utc().day_begins("2026-02-30").is_none());
     }

@@ -65,7 +65,10 @@ impl Mapping {
         let names: Vec<&String> = formats.keys().collect();
         let unknown = || {
             let names: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
-            format!("no report is called '{name}': one of {}, or --mapping with a file that says what its columns mean", names.join(", "))
+            format!(
+                "no report is called '{name}': one of {}, or --mapping with a file that says what its columns mean",
+                names.join(", ")
+            )
         };
         formats.get(name).cloned().ok_or_else(unknown)
     }
@@ -81,16 +84,36 @@ impl Mapping {
             about: base.about,
             day: list(self.day, base.day),
             model: list(self.model, base.model),
-            model_until: if self.model_until.is_empty() { base.model_until } else { self.model_until },
+            model_until: if self.model_until.is_empty() {
+                base.model_until
+            } else {
+                self.model_until
+            },
             key: list(self.key, base.key),
-            counts: if self.counts.is_empty() { base.counts } else { self.counts },
+            counts: if self.counts.is_empty() {
+                base.counts
+            } else {
+                self.counts
+            },
             kind: list(self.kind, base.kind),
             amount: list(self.amount, base.amount),
-            amount_times: if self.amount_times == 0 { base.amount_times } else { self.amount_times },
+            amount_times: if self.amount_times == 0 {
+                base.amount_times
+            } else {
+                self.amount_times
+            },
             kinds: if self.kinds.is_empty() { base.kinds } else { self.kinds },
             cost: list(self.cost, base.cost),
-            cost_power: if self.cost_power == 0 { base.cost_power } else { self.cost_power },
-            cost_digits: if self.cost_digits == 0 { base.cost_digits } else { self.cost_digits },
+            cost_power: if self.cost_power == 0 {
+                base.cost_power
+            } else {
+                self.cost_power
+            },
+            cost_digits: if self.cost_digits == 0 {
+                base.cost_digits
+            } else {
+                self.cost_digits
+            },
             only: self.only.or(base.only),
             models: self.models,
             keys: self.keys,
@@ -133,8 +156,11 @@ impl Mapping {
             true => model,
             false => model.split(&self.model_until).next().unwrap_or(model),
         };
-        let key = first(row, &self.key).filter(|_| !self.keys.is_empty()).unwrap_or_default();
-        let ours = |name: &str, names: &BTreeMap<String, String>| names.get(name).cloned().unwrap_or_else(|| name.to_owned());
+        let key = first(row, &self.key)
+            .filter(|_| !self.keys.is_empty())
+            .unwrap_or_default();
+        let ours =
+            |name: &str, names: &BTreeMap<String, String>| names.get(name).cloned().unwrap_or_else(|| name.to_owned());
         Ok(Some(Line {
             day: day_of(day)?,
             model: ours(model, &self.models),
@@ -164,7 +190,9 @@ impl Mapping {
     /// And by how much it may be rounded: half of the last digit.
     fn money(&self, text: &str) -> Result<(Picos, Picos), String> {
         let cost = Picos::parse(text, self.cost_power).ok_or_else(|| format!("'{text}' is no amount of money"))?;
-        let behind = text.split_once('.').map_or(0, |(_, digits)| digits.bytes().take_while(u8::is_ascii_digit).count());
+        let behind = text
+            .split_once('.')
+            .map_or(0, |(_, digits)| digits.bytes().take_while(u8::is_ascii_digit).count());
         let given = i64::try_from(behind).unwrap_or(0) - i64::from(self.cost_power);
         let digits = given.max(self.cost_digits.into()).clamp(0, 12);
         let unit = 10i128.pow(12 - u32::try_from(digits).unwrap_or(0));
@@ -179,7 +207,11 @@ fn first<'r>(row: &'r Row, columns: &[String]) -> Option<&'r str> {
 /// Times so many, rounded to a whole number.
 fn whole(text: &str, times: i64) -> Result<i64, String> {
     let wrong = || format!("'{text}' is no number");
-    let scaled = Picos::parse(text, 0).ok_or_else(wrong)?.0.checked_mul(i128::from(times)).ok_or_else(wrong)?;
+    let scaled = Picos::parse(text, 0)
+        .ok_or_else(wrong)?
+        .0
+        .checked_mul(i128::from(times))
+        .ok_or_else(wrong)?;
     const ONE: i128 = 1_000_000_000_000;
     i64::try_from((scaled + ONE / 2).div_euclid(ONE)).map_err(|_| wrong())
 }
@@ -211,7 +243,10 @@ mod tests {
     }
 
     fn counts(line: &Line) -> Vec<(&str, i64)> {
-        line.counts.iter().map(|(name, count)| (name.as_str(), *count)).collect()
+        line.counts
+            .iter()
+            .map(|(name, count)| (name.as_str(), *count))
+            .collect()
     }
 
     #[test]
@@ -220,8 +255,16 @@ mod tests {
             {"object":"organization.usage.completions.result","input_tokens":1000,"output_tokens":500,
              "input_cached_tokens":800,"num_model_requests":5,"api_key_id":null,"model":"gpt-4o-2024-08-06"}]}]}"#;
         let all = lines("openai", usage);
-        assert_eq!((all[0].day.as_str(), all[0].model.as_str()), ("2026-11-01", "gpt-4o-2024-08-06"));
-        let expected = [("cache_read_tokens", 800), ("input_tokens", 1000), ("output_tokens", 500), ("requests", 5)];
+        assert_eq!(
+            (all[0].day.as_str(), all[0].model.as_str()),
+            ("2026-11-01", "gpt-4o-2024-08-06")
+        );
+        let expected = [
+            ("cache_read_tokens", 800),
+            ("input_tokens", 1000),
+            ("output_tokens", 500),
+            ("requests", 5),
+        ];
         assert_eq!(counts(&all[0]), expected);
         let costs = "start_time,end_time,start_time_iso,end_time_iso,amount_value,amount_currency,line_item\n\
              1793491200,1793577600,2026-11-01T00:00:00+00:00,,0.003835980000000000000000000000,usd,\"gpt-4o-2024-08-06, input\"\n\
@@ -229,7 +272,10 @@ mod tests {
         let all = lines("openai", costs);
         assert_eq!(all.len(), 1, "a day without costs is no line");
         assert_eq!(all[0].model, "gpt-4o-2024-08-06");
-        assert_eq!((all[0].cost.as_deref(), all[0].rounded_by.as_deref()), (Some("0.003835980000"), Some("0.000000000000")));
+        assert_eq!(
+            (all[0].cost.as_deref(), all[0].rounded_by.as_deref()),
+            (Some("0.003835980000"), Some("0.000000000000"))
+        );
     }
 
     #[test]
@@ -248,7 +294,10 @@ mod tests {
         ];
         assert_eq!(counts(&all[0]), expected);
         assert_eq!(all[0].credential, "", "keys are compared once they have names of ours");
-        assert_eq!((all[1].cost.as_deref(), all[1].rounded_by.as_deref()), (Some("1.237891200000"), Some("0.000000050000")));
+        assert_eq!(
+            (all[1].cost.as_deref(), all[1].rounded_by.as_deref()),
+            (Some("1.237891200000"), Some("0.000000050000"))
+        );
     }
 
     #[test]
@@ -272,7 +321,10 @@ mod tests {
         assert_eq!(all[0].rounded_by.as_deref(), Some("0.000000000050"));
         let export = r#"{"service":{"description":"Vertex AI"},"sku":{"description":"Gemini 2.5 Flash Text Output - Predictions"},"usage_start_time":"2026-11-01 00:00:00 UTC","usage":{"amount":77.0,"unit":"count"},"cost":0.000193}"#;
         let all = lines("vertex", export);
-        assert_eq!((all[0].day.as_str(), counts(&all[0])), ("2026-11-01", vec![("output_tokens", 77)]));
+        assert_eq!(
+            (all[0].day.as_str(), counts(&all[0])),
+            ("2026-11-01", vec![("output_tokens", 77)])
+        );
     }
 
     #[test]

@@ -62,7 +62,8 @@ fn mapping(arguments: &ReconcileArguments, provider: &str) -> Result<Mapping, Cl
         Some(file) => {
             let name = file.display().to_string();
             let parsed = parse::parse(&read(file)?).map_err(|faults| CliError::faults(&name, &faults))?;
-            let mapping = Mapping::read(parsed.tree).map_err(|error| CliError::bad_input(format!("{name}: {error}")))?;
+            let mapping =
+                Mapping::read(parsed.tree).map_err(|error| CliError::bad_input(format!("{name}: {error}")))?;
             Some(mapping)
         }
     };
@@ -78,7 +79,10 @@ fn mapping(arguments: &ReconcileArguments, provider: &str) -> Result<Mapping, Cl
 fn read(path: &Path) -> Result<String, CliError> {
     let too_long = std::fs::metadata(path).is_ok_and(|about| about.len() > MAX_FILE_BYTES);
     if too_long {
-        let text = format!("{}: it is longer than {MAX_FILE_BYTES} bytes; a shorter time", path.display());
+        let text = format!(
+            "{}: it is longer than {MAX_FILE_BYTES} bytes; a shorter time",
+            path.display()
+        );
         return Err(CliError::bad_input(text));
     }
     check::read(path)
@@ -108,7 +112,9 @@ fn added(one: Option<String>, other: Option<String>) -> Result<Option<String>, C
     let (Some(one), Some(other)) = (&one, &other) else {
         return Ok(one.or(other));
     };
-    let sum = Picos::parse(one, 0).zip(Picos::parse(other, 0)).map(|(one, other)| Picos(one.0 + other.0));
+    let sum = Picos::parse(one, 0)
+        .zip(Picos::parse(other, 0))
+        .map(|(one, other)| Picos(one.0 + other.0));
     sum.map(|sum| Some(sum.to_string()))
         .ok_or_else(|| CliError::failed(format!("{one} and {other} have no sum")))
 }
@@ -151,5 +157,11 @@ fn line(difference: &Value) -> Vec<String> {
     }
     let causes = difference["causes"].as_array().map_or(&[][..], Vec::as_slice);
     let why: Vec<&str> = causes.iter().filter_map(|cause| cause["why"].as_str()).collect();
-    vec![text("day"), text("model"), text("credential"), off.join(", "), why.join("; ")]
+    vec![
+        text("day"),
+        text("model"),
+        text("credential"),
+        off.join(", "),
+        why.join("; "),
+    ]
 }

@@ -39,12 +39,19 @@ fn buckets(raw: &RawValue, of_all: &Row, depth: usize, rows: &mut Vec<Row>) -> R
     }
     if raw.get().starts_with('[') {
         let items: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|error| error.to_string())?;
-        return items.into_iter().try_for_each(|item| buckets(item, of_all, depth + 1, rows));
+        return items
+            .into_iter()
+            .try_for_each(|item| buckets(item, of_all, depth + 1, rows));
     }
     let Ok(members) = serde_json::from_str::<BTreeMap<String, &RawValue>>(raw.get()) else {
-        return Err(format!("'{}' is no row", raw.get().chars().take(40).collect::<String>()));
+        return Err(format!(
+            "'{}' is no row",
+            raw.get().chars().take(40).collect::<String>()
+        ));
     };
-    let inner = ["data", "results"].into_iter().find_map(|name| members.get_key_value(name));
+    let inner = ["data", "results"]
+        .into_iter()
+        .find_map(|name| members.get_key_value(name));
     let inner = inner.filter(|(_, list)| list.get().starts_with('['));
     let mut row = of_all.clone();
     for (name, value) in &members {
@@ -95,8 +102,18 @@ fn csv(text: &str) -> Result<Vec<Row>, String> {
         return Err("it is empty".to_owned());
     };
     let named = |(number, record): (usize, Vec<String>)| match record.len() == head.len() {
-        true => Ok(head.iter().cloned().zip(record).filter(|(_, cell)| !cell.is_empty()).collect()),
-        false => Err(format!("record {} has {} cells, and the head {}", number + 2, record.len(), head.len())),
+        true => Ok(head
+            .iter()
+            .cloned()
+            .zip(record)
+            .filter(|(_, cell)| !cell.is_empty())
+            .collect()),
+        false => Err(format!(
+            "record {} has {} cells, and the head {}",
+            number + 2,
+            record.len(),
+            head.len()
+        )),
     };
     records.enumerate().map(named).collect()
 }

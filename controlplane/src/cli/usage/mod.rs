@@ -69,15 +69,7 @@ const SHOWN: [&str; 7] = [
 ];
 /// Those of forecasts.
 const FORECAST: [&str; 9] = [
-    "scope",
-    "name",
-    "unit",
-    "per",
-    "limit",
-    "used",
-    "per_day",
-    "ends_at",
-    "at_end",
+    "scope", "name", "unit", "per", "limit", "used", "per_day", "ends_at", "at_end",
 ];
 
 pub async fn run(client: &Client, arguments: &UsageArguments, output: Output) -> Result<(), CliError> {
@@ -97,7 +89,11 @@ pub async fn run(client: &Client, arguments: &UsageArguments, output: Output) ->
     let columns = || match (arguments.forecast, format) {
         (true, _) => FORECAST.map(str::to_owned).to_vec(),
         (false, Format::Focus) => focus::COLUMNS.map(str::to_owned).to_vec(),
-        _ => dimensions(&arguments.by).into_iter().chain(SHOWN).map(str::to_owned).collect(),
+        _ => dimensions(&arguments.by)
+            .into_iter()
+            .chain(SHOWN)
+            .map(str::to_owned)
+            .collect(),
     };
     match format {
         Format::Json => print(&answer.to_string()),

@@ -9,9 +9,7 @@ use tollgate_config::{
     document::{Durability, OnFull, UsageKeeping},
     money::PicoUsd,
     prices::PriceVersion,
-    usage_event::{
-        HEADER_BYTES, Kind, MAX_ATTEMPT_LINES, Next, SegmentHeader, SegmentName, UsageEvent, next,
-    },
+    usage_event::{HEADER_BYTES, Kind, MAX_ATTEMPT_LINES, Next, SegmentHeader, SegmentName, UsageEvent, next},
 };
 use tollgate_dialect::usage::Usage;
 use tollgate_engine::{
