@@ -15,8 +15,8 @@ const DAY_MS: u64 = 86_400_000;
 /// Records have room for so much of a name.
 const MAX_TEXT_BYTES: usize = 256;
 const MAX_BLOCK_MS: u64 = 120_000;
-/// A few segments at least: each shard has two.
-const SPOOL_BYTES: std::ops::RangeInclusive<u64> = (64 << 20)..=(1 << 40);
+/// A busy shard alone has seventeen segments of 1 MiB in hand.
+const SPOOL_BYTES: std::ops::RangeInclusive<u64> = (1 << 30)..=(1 << 40);
 
 pub fn usage(node: &Node) -> Option<UsageKeeping> {
     let fields = Fields::open(node, &keys::USAGE)?;
@@ -69,7 +69,7 @@ fn max_spool(node: &Node) -> Option<u64> {
     if SPOOL_BYTES.contains(&bytes) {
         return Some(bytes);
     }
-    node.expected("a size for records that wait", "64MiB to 1024GiB, such as 16GiB")
+    node.expected("a size for records that wait", "1GiB to 1024GiB, such as 16GiB")
 }
 
 fn retention(node: &Node) -> Option<Retention> {

@@ -365,7 +365,9 @@ fn the_oldest_make_room_where_the_document_says_so() {
         ..UsageKeeping::default()
     };
     world.maker.keep(&keeping);
-    for call in 0..20_000 {
+    for call in 0..20_000u64 {
+        // Slowly, so that few segments are made ahead.
+        let call = call * 1_000_000_000;
         let opened = world.open("red", Tick(call)).expect("room");
         world.close(opened, &record("red"), UNIX_MS, Tick(call));
         world.make(Tick(call));
