@@ -18,6 +18,7 @@ mod edge;
 mod faults;
 mod framing;
 mod keys;
+mod ledger;
 mod limits;
 mod lists;
 mod overload;
