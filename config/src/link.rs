@@ -25,6 +25,11 @@
 //! the store lacks. Whenever there is some, it says `MarksNoted` once, and is asked `TakeMarks` until there is no more.
 //! What was taken and not acknowledged is given again, so that nothing is lost where either side ends in between.
 
+//! Planes of different versions meet when one of them is replaced. A data plane that is asked what it does not know says so
+//! (`Unknown`) and goes on; those of `PROTOCOL` 0 cut the connection instead, so they are asked nothing but what they know.
+//! A control plane passes over what it is told and does not know. Unknown members of what is known are ignored, and missing
+//! ones have defaults. Nothing but the frames named above may be followed by descriptors.
+
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
@@ -33,6 +38,8 @@ use crate::{marks::Mark, problem::Problem};
 
 /// A frame over this is refused.
 pub const MAX_FRAME_BYTES: usize = 256 * 1024 * 1024;
+/// Of the language described here; told in `Hello`.
+pub const PROTOCOL: u32 = 1;
 /// Descriptors in one message: the kernel's SCM_MAX_FD.
 pub const MAX_FDS_PER_MESSAGE: usize = 253;
 
@@ -85,6 +92,11 @@ pub enum AskBody {
         kept: u64,
     },
     Status,
+    /// What this data plane cannot read: from a control plane that is newer, or at fault. Never sent.
+    #[serde(skip)]
+    Unknown {
+        ask: String,
+    },
     /// Prometheus text of the data plane.
     Metrics,
     /// How the limits of a scope stand; an empty name is every name's.
@@ -97,6 +109,65 @@ pub enum AskBody {
     Drain,
     Resume,
 }
+
+impl Ask {
+    /// Reads an ask's frame. One of which only its number can be read is `Unknown`.
+    pub fn read(frame: &[u8]) -> serde_json::Result<Ask> {
+        #[derive(Deserialize)]
+        struct Numbered {
+            id: u64,
+            body: serde_json::Value,
+        }
+        serde_json::from_slice(frame).or_else(|error| {
+            let Ok(Numbered { id, body }) = serde_json::from_slice(frame) else {
+                return Err(error);
+            };
+            let name = match &body {
+                serde_json::Value::String(name) => Some(name),
+                serde_json::Value::Object(members) => members.keys().next(),
+                _ => None,
+            };
+            // Behind those come descriptors, of which nobody knows how many.
+            match name {
+                Some(name) if name != "listeners" => Ok(Ask {
+                    id,
+                    body: AskBody::Unknown {
+                        ask: name.chars().take(MAX_NAME_CHARS).collect(),
+                    },
+                }),
+                _ => Err(error),
+            }
+        })
+    }
+}
+
+impl AskBody {
+    /// Does a data plane of this protocol at least say that it does not know the ask?
+    pub fn may_be_asked(&self, protocol: u32) -> bool {
+        protocol > 0
+            || matches!(
+                self,
+                Self::Hello
+                    | Self::Listeners { .. }
+                    | Self::TakeListeners
+                    | Self::Prepare { .. }
+                    | Self::Commit { .. }
+                    | Self::Abort { .. }
+                    | Self::Keys { .. }
+                    | Self::Marks { .. }
+                    | Self::TakeMarks { .. }
+                    | Self::Status
+                    | Self::Metrics
+                    | Self::Limits { .. }
+                    | Self::ReloadFiles
+                    | Self::Drain
+                    | Self::Resume
+            )
+    }
+}
+
+/// Of an unknown ask's name, what is told of it.
+const MAX_NAME_CHARS: usize = 64;
 
 /// A key of the identity store. Secrets exist only as SHA-256, hex.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +207,9 @@ pub enum AnswerBody {
         shards: u16,
         revision: u64,
         listeners: Vec<(String, SocketAddr)>,
+        /// Zero: of before there were any.
+        #[serde(default)]
+        protocol: u32,
     },
     Done,
     Sockets {
@@ -168,6 +242,12 @@ pub enum AnswerBody {
     Failed {
         reason: String,
     },
+    /// This data plane knows no such ask. Nothing was done.
+    Unknown {
+        ask: String,
+        /// The data plane's.
+        version: String,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,6 +257,7 @@ pub struct ShardRevision {
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Status {
     pub pid: u32,
     pub uptime_s: u64,
@@ -202,6 +283,7 @@ pub struct Quantiles {
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ShardStatus {
     pub id: u16,
     pub revision: u64,
@@ -213,6 +295,7 @@ pub struct ShardStatus {
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ModelStatus {
     pub model: String,
     pub requests: u64,

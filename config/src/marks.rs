@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Marks in one message between the planes, and in one transaction of the store.
 pub const MARKS_AT_ONCE: usize = 16 * 1024;
-/// Marks that are kept; beyond these the oldest give way.
+/// Marks of either kind that are kept; beyond these the oldest of that kind give way.
 pub const MAX_KEPT_MARKS: usize = 512 * 1024;
 
 /// 128 bits of a digest, and a word beside them that is not part of what is looked up.
@@ -15,6 +15,16 @@ pub const MAX_KEPT_MARKS: usize = 512 * 1024;
 pub struct Mark {
     pub id: u128,
     pub tag: u16,
+}
+
+/// Set in the id of a mark of what was counted, and clear in one of whose an object is: none of the first ever gives way to
+/// one of the second.
+pub const COUNTED: u128 = 1 << 127;
+
+impl Mark {
+    pub fn is_counted(&self) -> bool {
+        self.id & COUNTED != 0
+    }
 }
 
 const ID_DIGITS: usize = 32;

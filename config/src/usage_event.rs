@@ -130,6 +130,8 @@ pub struct UsageEvent<'a> {
     pub upstream_model: &'a str,
     pub surface: &'a str,
     pub dialect: &'a str,
+    /// Of work that was done before its call: 32 digits that it is known by, and of a batch behind a space its id as the client
+    /// has it.
     pub batch: &'a str,
     pub rejected: &'a str,
 }

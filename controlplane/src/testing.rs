@@ -17,7 +17,7 @@ use tokio::{
 };
 use tollgate_config::{
     Problem,
-    link::{AnswerBody, Ask, AskBody, Event, Say, ShardRevision, ShardStatus, Status, StoredKey},
+    link::{AnswerBody, Ask, AskBody, Event, PROTOCOL, Say, ShardRevision, ShardStatus, Status, StoredKey},
     marks::Mark,
 };
 
@@ -44,6 +44,12 @@ pub enum Mishap {
     /// Dies after the last good file is written, without an answer.
     DieAfterCommit,
     FailKeys,
+    FailMarks,
+    /// It is of before planes said what they do not know.
+    IsOld,
+    KnowsNoMarks,
+    /// Says, and answers `Status` with, what nobody knows.
+    SaysNews,
 }
 
 #[derive(Default)]
@@ -122,6 +128,16 @@ async fn talk(world: &Mutex<World>, stream: &UnixStream, state_dir: &Path) -> Op
             kind: "fake".into(),
             text: "answered".into(),
         };
+        if world.lock().unwrap().mishap == Mishap::SaysNews {
+            for news in [r#""moon_rose""#.to_owned(), r#"{"tide":{"cm":7}}"#.to_owned()] {
+                write_frame(stream, news.as_bytes()).await.unwrap();
+            }
+            if matches!(body, AnswerBody::Status(_)) {
+                let odd = format!(r#"{{"answer":{{"id":{},"body":{{"stars":{{}}}}}}}}"#, ask.id);
+                write_frame(stream, odd.as_bytes()).await.unwrap();
+                continue;
+            }
+        }
         write_frame(stream, &serde_json::to_vec(&Say::Event(event)).unwrap())
             .await
             .unwrap();
@@ -151,7 +167,13 @@ fn answer(world: &mut World, body: AskBody, state_dir: &Path) -> Option<AnswerBo
             shards: SHARDS,
             revision: world.revision,
             listeners: Vec::new(),
+            protocol: if world.mishap == Mishap::IsOld { 0 } else { PROTOCOL },
         },
+        AskBody::Marks { .. } if world.mishap == Mishap::KnowsNoMarks => AnswerBody::Unknown {
+            ask: "marks".into(),
+            version: "fake".into(),
+        },
+        AskBody::Unknown { .. } => unreachable!("nobody asks that"),
         AskBody::Prepare { .. } if world.mishap == Mishap::DieAtPrepare => return None,
         AskBody::Prepare { .. } if world.mishap == Mishap::RefusePrepare => AnswerBody::Refused {
             problems: vec![Problem::new("/models", "the shards say no", "ask again")],
@@ -193,6 +215,7 @@ fn answer(world: &mut World, body: AskBody, state_dir: &Path) -> Option<AnswerBo
             world.keys.extend(upsert);
             AnswerBody::Done
         }
+        AskBody::Marks { .. } if world.mishap == Mishap::FailMarks => AnswerBody::Failed { reason: "no".into() },
         AskBody::Marks { marks, last } => {
             world.marks.extend(marks);
             world.has_all_marks = last;

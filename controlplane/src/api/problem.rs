@@ -108,6 +108,7 @@ impl From<LinkError> for ApiProblem {
             LinkError::Down | LinkError::Cut | LinkError::Io(_) => StatusCode::SERVICE_UNAVAILABLE,
             LinkError::Silent(_) => StatusCode::GATEWAY_TIMEOUT,
             LinkError::Failed(_) | LinkError::Unexpected => StatusCode::BAD_GATEWAY,
+            LinkError::Unknown { .. } => StatusCode::NOT_IMPLEMENTED,
         };
         ApiProblem::new(status, error.to_string())
     }

@@ -22,7 +22,7 @@ use tokio::{
     sync::{Notify, mpsc, oneshot, watch},
     task::AbortHandle,
 };
-use tollgate_config::link::{AnswerBody, Ask, AskBody, Event, Say};
+use tollgate_config::link::{AnswerBody, Ask, AskBody, Event, PROTOCOL, Say};
 
 pub use slot::LinkSlot;
 
@@ -47,6 +47,9 @@ pub enum LinkError {
     Failed(String),
     #[error("the data plane answered something else than was asked")]
     Unexpected,
+    /// It is older than that. The link stands.
+    #[error("the data plane is of version {version}, which cannot do that: start it again to have the installed one")]
+    Unknown { version: String },
 }
 
 /// What a data plane said of itself when the link was made.
@@ -56,6 +59,21 @@ pub struct Hello {
     pub version: String,
     pub shards: u16,
     pub revision: u64,
+    protocol: u32,
+}
+
+impl Hello {
+    /// What an operator should know of a data plane that is not of this program's version.
+    pub fn difference(&self) -> Option<String> {
+        let own = env!("CARGO_PKG_VERSION");
+        (self.version != own || self.protocol != PROTOCOL).then(|| {
+            format!(
+                "pid {} is of version {} (protocol {}), this control plane of {own} ({PROTOCOL}): what either does not \
+                 know of the other is left out until the data plane is started again",
+                self.pid, self.version, self.protocol
+            )
+        })
+    }
 }
 
 /// Listening sockets handed back by a data plane: the listener's name, the address they are bound to, one per shard.
@@ -102,6 +120,7 @@ impl Link {
             version: String::new(),
             shards: 0,
             revision: 0,
+            protocol: 0,
         };
         let serial = NEXT_SERIAL.fetch_add(1, Ordering::Relaxed);
         let writing = Arc::default();
@@ -122,6 +141,7 @@ impl Link {
                 version,
                 shards,
                 revision,
+                protocol,
                 ..
             } => {
                 link.hello = Hello {
@@ -129,6 +149,7 @@ impl Link {
                     version,
                     shards,
                     revision,
+                    protocol,
                 };
                 Ok(link)
             }
@@ -189,6 +210,10 @@ impl Link {
     }
 
     async fn exchange(&self, body: AskBody, sockets: &[OwnedFd], timeout: Duration) -> Result<Reply, LinkError> {
+        if !body.may_be_asked(self.hello.protocol) {
+            let version = self.hello.version.clone();
+            return Err(LinkError::Unknown { version });
+        }
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
         self.waiting
@@ -207,6 +232,7 @@ impl Link {
         let reply = reply.map_err(|_| LinkError::Silent(timeout))??;
         match reply.body {
             AnswerBody::Failed { reason } => Err(LinkError::Failed(reason)),
+            AnswerBody::Unknown { version, .. } => Err(LinkError::Unknown { version }),
             _ => Ok(reply),
         }
     }
@@ -262,8 +288,26 @@ async fn hear(stream: &UnixStream, heard: &Heard) -> io::Result<()> {
         marks_noted,
     } = heard;
     let mut inbound = Inbound::default();
+    let mut is_puzzled = false;
     while let Some(frame) = inbound.frame(stream).await? {
-        match serde_json::from_slice(&frame)? {
+        let said = match serde_json::from_slice(&frame) {
+            Ok(said) => said,
+            Err(error) => {
+                let Some(id) = unread(&frame) else { return Err(error.into()) };
+                if !std::mem::replace(&mut is_puzzled, true) {
+                    tracing::warn!(%error, "the data plane says what this version does not know: it is passed over");
+                }
+                if let Some(id) = id {
+                    let waiter = waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+                    let reason = "it answered what this version of the control plane does not know".to_owned();
+                    let body = AnswerBody::Failed { reason };
+                    let sockets = Vec::new();
+                    let _ = waiter.map(|waiter| waiter.send(Reply { body, sockets }));
+                }
+                continue;
+            }
+        };
+        match said {
             Say::Event(event) => {
                 // A full queue means that nobody looks; the link itself must not wait for them.
                 let _ = events.try_send(event);
@@ -281,6 +325,21 @@ async fn hear(stream: &UnixStream, heard: &Heard) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Something that a newer data plane says: nothing, or the number of an ask that it answers so. `None`: it is no saying
+/// at all, or one behind which descriptors may come.
+fn unread(frame: &[u8]) -> Option<Option<u64>> {
+    let said: serde_json::Value = serde_json::from_slice(frame).ok()?;
+    match &said {
+        serde_json::Value::String(_) => Some(None),
+        serde_json::Value::Object(members) => match members.get("answer") {
+            None => Some(None),
+            Some(answer) if answer["body"].get("sockets").is_some() => None,
+            Some(answer) => answer["id"].as_u64().map(Some),
+        },
+        _ => None,
+    }
 }
 
 async fn receive_sockets(

@@ -17,7 +17,11 @@ pub const TEXTS: [&str; 7] = ["team", "user", "key", "model", "provider", "upstr
 /// Sums of each hour, and how they are made of a call. A call is answered when its client got an answer of success,
 /// whatever became of its end.
 pub const NUMBERS: [(&str, &str); 16] = [
-    ("requests", "status BETWEEN 200 AND 299 AND ending <> 3"),
+    // What a list has shown the end of is a batch, and no call.
+    (
+        "requests",
+        "status BETWEEN 200 AND 299 AND ending <> 3 AND (attempts > 0 OR batch = '')",
+    ),
     ("failed", "status NOT BETWEEN 200 AND 299 AND ending <> 3"),
     ("crashed", "ending = 3"),
     ("attempts", "attempts"),
@@ -88,6 +92,7 @@ impl Hours {
 fn numbers(event: &UsageEvent<'_>) -> [i64; NUMBERS.len()] {
     let crashed = event.ending == Ending::Crashed;
     let succeeded = (200..300).contains(&event.status);
+    let is_call = event.attempts > 0 || event.batch.is_empty();
     let [
         input,
         cache_read,
@@ -101,7 +106,7 @@ fn numbers(event: &UsageEvent<'_>) -> [i64; NUMBERS.len()] {
     ] = event.tokens.map(|count| ledger::whole(count.unwrap_or(0)));
     let (cost_units, cost_rest) = event.cost.map_or((0, 0), |(usd, _)| ledger::units(usd));
     [
-        i64::from(succeeded && !crashed),
+        i64::from(succeeded && !crashed && is_call),
         i64::from(!succeeded && !crashed),
         i64::from(crashed),
         i64::from(event.attempts),

@@ -115,17 +115,19 @@ pub fn whole(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// What a call counts for: a batch that was counted before costs nothing more.
+/// What a call counts for: work that was done before, and was counted before, costs nothing more.
 pub fn counted<'e>(transaction: &Transaction<'_>, event: &UsageEvent<'e>) -> Result<UsageEvent<'e>, StoreError> {
-    let counted_before = !event.batch.is_empty()
+    let (known_by, batch) = event.batch.split_once(' ').unwrap_or((event.batch, ""));
+    let counted_before = !known_by.is_empty()
         && transaction
             .prepare_cached("INSERT OR IGNORE INTO batches (provider, id) VALUES (?1, ?2)")?
-            .execute((event.provider, event.batch))?
+            .execute((event.provider, known_by))?
             == 0;
     let counts = |count: Option<u64>| count.filter(|_| !counted_before).map(|count| count.min(MAX_TOKENS));
     Ok(UsageEvent {
         tokens: event.tokens.map(counts),
         cost: event.cost.filter(|_| !counted_before),
+        batch,
         ..*event
     })
 }

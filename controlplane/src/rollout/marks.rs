@@ -17,6 +17,9 @@ use crate::{
     plane::Plane,
 };
 
+/// After the data plane could not be given what is kept: first, and at most.
+const GIVE_AGAIN: Duration = Duration::from_millis(250);
+const GIVE_AGAIN_AT_MOST: Duration = Duration::from_secs(10);
 /// After the store could not keep what was taken (a full disk): the data plane has it until then.
 const KEEP_AGAIN: Duration = Duration::from_secs(5);
 
@@ -30,7 +33,12 @@ pub async fn give(plane: &Arc<Plane>, link: &Arc<Link>) -> Result<(), Refusal> {
         let last = kept.len() < MARKS_AT_ONCE;
         after = kept.last().map_or(after, |(number, _)| *number);
         let marks: Vec<Mark> = kept.into_iter().map(|(_, mark)| mark).collect();
-        match link.ask(AskBody::Marks { marks, last }, ANSWER_TIMEOUT).await? {
+        let given = link.ask(AskBody::Marks { marks, last }, ANSWER_TIMEOUT).await;
+        if let Err(LinkError::Unknown { .. }) = given {
+            // It remembers nothing of objects, and serves all else.
+            return Ok(());
+        }
+        match given? {
             AnswerBody::Done if last => break,
             AnswerBody::Done => {}
             _ => return Err(LinkError::Unexpected.into()),
@@ -38,6 +46,24 @@ pub async fn give(plane: &Arc<Plane>, link: &Arc<Link>) -> Result<(), Refusal> {
     }
     tokio::spawn(keep(plane.clone(), Arc::downgrade(link), link.marks_noted()));
     Ok(())
+}
+
+/// The same, again and again until it has come to it, or until there is another link: that begins anew.
+pub async fn give_later(plane: Arc<Plane>, link: Weak<Link>) {
+    let mut wait = GIVE_AGAIN;
+    loop {
+        tokio::time::sleep(wait).await;
+        wait = (2 * wait).min(GIVE_AGAIN_AT_MOST);
+        let Some(link) = link.upgrade() else { return };
+        match give(&plane, &link).await {
+            Ok(()) => {
+                let text = "the data plane was told whose objects at providers are: it answers lists";
+                return plane.events.tell("marks_given", text.to_owned());
+            }
+            Err(Refusal::Link(LinkError::Down | LinkError::Cut | LinkError::Io(_))) => return,
+            Err(error) => tracing::warn!(%error, "marks could not be given to the data plane; tried again"),
+        }
+    }
 }
 
 async fn keep(plane: Arc<Plane>, link: Weak<Link>, marks_noted: Arc<tokio::sync::Notify>) {
@@ -109,6 +135,41 @@ mod tests {
             }
         };
         tokio::time::timeout(Duration::from_secs(20), all).await.expect("kept");
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_given_is_given_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let fake = Fake::default();
+        fake.start(folder.path());
+        let plane = testing::plane(folder.path());
+        let marks: Vec<Mark> = (1..4).map(mark).collect();
+        plane.store.keep_marks(marks.clone(), vec![]).await.unwrap();
+        fake.mishap(testing::Mishap::FailMarks);
+        let link = testing::connect(&plane).await;
+        let edit = Edit::Whole(tollgate_config::parse::Parsed::from_tree(testing::document(1)));
+        rollout::change(&plane, edit, Actor::named("ann"), Terms::default())
+            .await
+            .unwrap();
+        {
+            let world = fake.world.lock().unwrap();
+            assert!(!world.has_all_marks && world.listeners.len() == 1, "all else is served");
+        }
+        // Nothing else happens to the configuration.
+        fake.mishap(testing::Mishap::None);
+        let given = async {
+            while !fake.world.lock().unwrap().has_all_marks {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), given)
+            .await
+            .expect("given");
+        assert_eq!(fake.world.lock().unwrap().marks, marks);
+        // From then on it is heard.
+        fake.world.lock().unwrap().noted.push_back((vec![mark(9)], vec![]));
+        link.marks_noted().notify_one();
+        until_kept(&plane, &[mark(1), mark(2), mark(3), mark(9)]).await;
     }
 
     #[tokio::test]

@@ -33,12 +33,22 @@ pub struct Rollout {
     link_serial: u64,
     /// The listeners that its data plane holds the sockets of.
     handed_over: HashSet<String>,
-    /// It was given what the store keeps of objects.
-    has_marks: bool,
+    /// What it was given of what the store keeps of objects.
+    marks: Marks,
     /// It was given the whole of the document in force and the keys.
     is_synced: bool,
     /// In force, but the store could not be told so; told before the next change.
     unmarked: Vec<u64>,
+}
+
+/// How far a data plane is with what the store keeps of objects.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Marks {
+    #[default]
+    None,
+    /// It is tried again and again.
+    Awaited,
+    Given,
 }
 
 impl Rollout {
@@ -55,7 +65,7 @@ impl Rollout {
             self.link_serial = link.serial();
             self.handed_over.clear();
             self.is_synced = false;
-            self.has_marks = false;
+            self.marks = Marks::default();
         }
     }
 
@@ -71,15 +81,22 @@ impl Rollout {
     /// is served without.
     async fn hand_over(&mut self, plane: &Arc<Plane>, link: &Arc<Link>) -> Result<(), LinkError> {
         self.turn_to(link);
-        if !self.has_marks {
-            match marks::give(plane, link).await {
-                Ok(()) => self.has_marks = true,
+        if self.marks == Marks::None {
+            self.marks = match marks::give(plane, link).await {
+                Ok(()) => Marks::Given,
                 // All but lists is served without.
-                Err(error) => plane.events.tell(
-                    "marks_failed",
-                    format!("whose objects at providers are could not be told to the data plane, which answers no lists: {error}"),
-                ),
-            }
+                Err(error) => {
+                    plane.events.tell(
+                        "marks_failed",
+                        format!(
+                            "whose objects at providers are could not be told to the data plane, which answers no lists \
+                             until it is: {error}; tried again"
+                        ),
+                    );
+                    tokio::spawn(marks::give_later(plane.clone(), Arc::downgrade(link)));
+                    Marks::Awaited
+                }
+            };
         }
         self.listeners.fit(usize::from(link.hello().shards))?;
         for name in self.listeners.names() {

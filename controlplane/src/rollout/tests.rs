@@ -271,3 +271,13 @@ async fn an_adopted_data_plane_keeps_its_sockets() {
     );
     TcpStream::connect(address).unwrap();
 }
+
+#[tokio::test]
+async fn a_data_plane_that_knows_no_marks_serves_all_else() {
+    let bench = Bench::new().await;
+    bench.fake.mishap(Mishap::KnowsNoMarks);
+    let outcome = bench.put(document(1)).await.unwrap();
+    assert_eq!(outcome.revision, 1);
+    let address = bench.fake.world.lock().unwrap().listeners[0].1;
+    TcpStream::connect(address).unwrap();
+}

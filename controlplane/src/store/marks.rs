@@ -1,4 +1,5 @@
-//! What the data plane remembers of objects at providers, in the order in which it came; of too many the oldest go.
+//! What the data plane remembers of objects at providers, in the order in which it came; of too many the oldest go, of
+//! whose objects are and of what was counted each for itself.
 
 use rusqlite::Connection;
 use tollgate_config::marks::{MAX_KEPT_MARKS, Mark};
@@ -69,17 +70,26 @@ fn forget_oldest(c: &Connection, most: usize) -> rusqlite::Result<()> {
     if numbers <= most {
         return Ok(());
     }
-    let count: i64 = c.query_row("SELECT count(*) FROM marks", [], |row| row.get(0))?;
-    let surplus = (count - most).max(0);
-    c.execute(
-        "DELETE FROM marks WHERE number IN (SELECT number FROM marks ORDER BY number LIMIT ?1)",
-        [surplus],
-    )?;
+    // The bit of what was counted is the first of an id.
+    for kind in ["id < x'80'", "id >= x'80'"] {
+        let count: i64 = c.query_row(&format!("SELECT count(*) FROM marks WHERE {kind}"), [], |row| {
+            row.get(0)
+        })?;
+        let surplus = (count - most).max(0);
+        c.execute(
+            &format!(
+                "DELETE FROM marks WHERE number IN (SELECT number FROM marks WHERE {kind} ORDER BY number LIMIT ?1)"
+            ),
+            [surplus],
+        )?;
+    }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use tollgate_config::marks::COUNTED;
+
     use super::*;
 
     fn mark(n: u128) -> Mark {
@@ -107,6 +117,27 @@ mod tests {
         let rest = store.marks(first[1].0, 10).await.unwrap();
         let marks: Vec<Mark> = first.into_iter().chain(rest).map(|(_, mark)| mark).collect();
         assert_eq!(marks, [mark(0), retagged, mark(2), mark(4)]);
+    }
+
+    #[tokio::test]
+    async fn what_was_counted_gives_way_to_no_object() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("tollgate.db")).unwrap();
+        let counted = Mark {
+            id: COUNTED | 1,
+            tag: 0,
+        };
+        store.keep_marks(vec![counted], vec![]).await.unwrap();
+        store.keep_marks((0..10).map(mark).collect(), vec![]).await.unwrap();
+        store.call(|c| Ok(forget_oldest(c, 3)?)).await.unwrap();
+        let left: Vec<Mark> = store
+            .marks(0, 100)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|(_, mark)| mark)
+            .collect();
+        assert_eq!(left, [counted, mark(7), mark(8), mark(9)]);
     }
 
     #[tokio::test]

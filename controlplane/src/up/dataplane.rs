@@ -13,7 +13,7 @@ use tokio::{
     process::Command,
     sync::{mpsc, watch},
 };
-use tollgate_config::link::Event;
+use tollgate_config::{document::Shards, link::Event};
 
 use super::{Start, process::Process, stopped};
 use crate::{
@@ -106,6 +106,9 @@ impl Supervisor {
             "dataplane_adopted",
             format!("pid {pid} at revision {}", link.hello().revision),
         );
+        if let Some(difference) = link.hello().difference() {
+            self.plane.events.tell("dataplane_version", difference);
+        }
         Ok(Some(Running { link, process }))
     }
 
@@ -114,8 +117,9 @@ impl Supervisor {
         self.socket.exists() && std::os::unix::net::UnixStream::connect(&self.socket).is_err()
     }
 
-    /// Starts one (or awaits somebody else's) until it answers.
-    pub async fn start(&self) -> Result<Running, String> {
+    /// Starts one (or awaits somebody else's) until it answers, with as many shards as the document that it will run says:
+    /// it has that one's predecessor, or none at all.
+    pub async fn start(&self, configured: Shards) -> Result<Running, String> {
         let Some(program) = &self.program else {
             return self.await_foreign().await;
         };
@@ -124,9 +128,11 @@ impl Supervisor {
             .arg("--supervised")
             .arg("--state-dir")
             .arg(&self.plane.state_dir);
-        if let Some(shards) = &self.shards {
-            command.args(["--shards", shards]);
-        }
+        let configured = match configured {
+            Shards::Auto => "auto".to_owned(),
+            Shards::Count(count) => count.to_string(),
+        };
+        command.args(["--shards", self.shards.as_ref().unwrap_or(&configured)]);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let (mut process, _) =
             Process::start(&mut command).map_err(|e| format!("cannot start {}: {e}", program.display()))?;
@@ -138,7 +144,12 @@ impl Supervisor {
             connected = tokio::time::timeout(START_TIMEOUT, self.connect_to(pid)) => connected,
         };
         match connected {
-            Ok(link) => Ok(Running { link, process }),
+            Ok(link) => {
+                if let Some(difference) = link.hello().difference() {
+                    self.plane.events.tell("dataplane_version", difference);
+                }
+                Ok(Running { link, process })
+            }
             Err(_) => {
                 process.signal(Signal::KILL);
                 process.ended().await;
@@ -218,6 +229,9 @@ impl Supervisor {
                 link = self.connect_to(pid) => running.link = link,
             }
             tracing::warn!(pid, "the link to the data plane broke and was made again");
+            if let Some(difference) = running.link.hello().difference() {
+                self.plane.events.tell("dataplane_version", difference);
+            }
             self.plane.link.put(running.link.clone());
             self.synchronise(&running.link);
         }
@@ -232,7 +246,7 @@ impl Supervisor {
             }
             let started = tokio::select! {
                 () = stopped(stop) => return None,
-                started = self.start() => started,
+                started = self.start(self.plane.current().document.shards) => started,
             };
             match started {
                 Ok(running) => {

@@ -184,7 +184,7 @@ async fn serve_beside(
     let running = match adopted {
         Some(running) => running,
         None => tokio::select! {
-            started = supervisor.start() => started.map_err(CliError::failed)?,
+            started = supervisor.start(source.document(plane).shards) => started.map_err(CliError::failed)?,
             // Asked to end before it ever served: nothing is in flight.
             () = signals.end() => return Ok(()),
         },
@@ -238,14 +238,10 @@ async fn rehearse(plane: &Arc<Plane>, source: &Source) -> Result<(), CliError> {
 /// Opens the sockets of what is about to run, so that a port in use is said before anything is started.
 /// After a kill that includes what the killed data plane's ring still holds: the kernel takes a moment to close it.
 async fn bind(plane: &Arc<Plane>, source: &Source, was_killed: bool) -> Result<(), CliError> {
-    let current = plane.current();
-    let document = match source {
-        Source::Stored => &current.document,
-        Source::New(new) => &new.document,
-    };
+    let document = source.document(plane);
     let mut tries = if was_killed { BIND_TRIES_AFTER_KILL } else { 1 };
     let bound = loop {
-        let bound = rollout::bind(plane, document).await;
+        let bound = rollout::bind(plane, &document).await;
         tries -= 1;
         if bound.is_ok() || tries == 0 {
             break bound;

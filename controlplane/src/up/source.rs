@@ -27,6 +27,16 @@ pub enum Source {
     New(Box<NewDocument>),
 }
 
+impl Source {
+    /// What is to be in force.
+    pub fn document(&self, plane: &Plane) -> Document {
+        match self {
+            Source::Stored => plane.current().document.clone(),
+            Source::New(new) => new.document.clone(),
+        }
+    }
+}
+
 /// A document that becomes a revision.
 pub struct NewDocument {
     /// For messages: the file's name, or `quick start`.

@@ -2,11 +2,13 @@
 
 mod again;
 pub(crate) mod credentials;
+pub(crate) mod forsake;
 pub(crate) mod grants;
 pub(crate) mod hedge;
 pub(crate) mod held;
 pub(crate) mod outcome;
 pub(crate) mod overload;
+pub(crate) mod renewal;
 pub(crate) mod resume;
 pub(crate) mod scout;
 mod takeover;
@@ -24,7 +26,7 @@ use crate::{
     record::AttemptOutcome,
     relay,
     routing::residency,
-    snapshot::{EndpointId, Proof, Route},
+    snapshot::{EndpointId, Route},
     terminal::count,
     upward,
 };
@@ -224,6 +226,7 @@ pub(crate) fn connected(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId)
         return exchange.refuse(Failure::client(kind), io);
     }
     upward::send(exchange, io);
+    exchange.call.shown_token = io.local.tokens.shown();
     exchange.call.sent = io.now;
     wait_for_answer(exchange, io);
     relay::stall::begin(exchange, io);
@@ -254,9 +257,6 @@ pub(crate) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, 
         }
         return exchange.refuse(failure, io);
     }
-    if status == 401 {
-        renew_token(exchange, io);
-    }
     if (200..300).contains(&status) {
         hedge::won(exchange, io);
     }
@@ -264,6 +264,9 @@ pub(crate) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, 
         return;
     }
     outcome::answered(exchange, io, answer);
+    if status == 401 && renewal::begins(exchange, io) {
+        return;
+    }
     // Nothing else can be tried again, or make another model take over.
     if status >= 400 {
         let ended = Ended::answered(exchange, answer);
@@ -300,19 +303,6 @@ fn go(exchange: &mut Exchange, io: &mut Io<'_>, plan: Plan) {
     exchange.call.until_step = Some((io.now.plus_ms(plan.wait_ms), Waited::Backoff));
 }
 
-/// The provider does not take the access token, though it is not over: it may have been revoked.
-fn renew_token(exchange: &Exchange, io: &mut Io<'_>) {
-    let pinned = exchange.pin();
-    let upstream = exchange
-        .call
-        .provider
-        .map(|provider| &pinned.snapshot.upstreams[provider]);
-    let credential = upstream.and_then(|upstream| upstream.credentials.get(exchange.call.credential));
-    if let Some(Proof::Exchanged { id }) = credential.map(|credential| &credential.proof) {
-        io.out.actions.push(Action::RenewToken { id: *id });
-    }
-}
-
 /// The attempt failed; the shell has already forgotten it.
 pub(crate) fn failed(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, fault: UpstreamFault) {
     let Some(live) = exchange.call.live.filter(|live| live.id == id) else {
@@ -345,6 +335,9 @@ pub(crate) fn timer(exchange: &mut Exchange, io: &mut Io<'_>) {
     exchange.facts.wait_ends(io.now);
     if waited == Waited::Backoff {
         exchange.call.until_step = None;
+        if renewal::goes_on(exchange, io) {
+            return;
+        }
         return begin(exchange, io);
     }
     if waited != Waited::Client {

@@ -7,13 +7,14 @@ use tollgate_dialect::{embed, translate::Sent};
 
 use crate::{
     Tick,
-    attempt::{hedge::Hedge, held::Held},
+    attempt::{hedge::Hedge, held::Held, renewal::Renewal},
     failure::Waited,
     listing::Listing,
     outputs::AttemptId,
     record::AttemptOutcome,
     routing::{Began, Order, grants::Grants, queue::Place, reckoning::Reckoning},
     snapshot::{ModelId, TargetModel},
+    through::Through,
     upward::Single,
 };
 
@@ -65,6 +66,11 @@ pub(crate) struct Call {
     pub pinned_by: Option<&'static str>,
     /// Credential of the last attempt: index into the provider's.
     pub credential: usize,
+    /// Which access token the attempt under way shows, and whether another was waited for.
+    pub shown_token: u64,
+    pub renewal: Option<Renewal>,
+    /// The call goes by its provider's own path: what it is seen to ask for.
+    pub through: Option<Through>,
     /// The call is about an object, not about a model.
     pub object: Option<ObjectCall>,
     /// It is a list of objects, made of what several answers have.

@@ -38,10 +38,15 @@ pub(crate) fn of(exchange: &Exchange, unix_ms: u64) -> Option<Cost> {
         None if price.prices.by_request() => Usage::default(),
         None => return None,
     };
-    Some(Cost {
-        usd: price.cost(&counts(&usage), tier(exchange)),
+    Some(by(&price, &usage, tier(exchange)))
+}
+
+/// What this usage costs at this price.
+pub(crate) fn by(price: &Price<'_>, usage: &Usage, tier: ServiceTier) -> Cost {
+    Cost {
+        usd: price.cost(&counts(usage), tier),
         prices: price.version(),
-    })
+    }
 }
 
 /// What both cost together; the prices are the first's.
@@ -55,6 +60,11 @@ pub(crate) fn sum(one: Option<Cost>, other: Option<Cost>) -> Option<Cost> {
     }
 }
 
+/// Of the answer and of those before it that refused.
+pub(crate) fn with_declined(facts: &Facts) -> Option<Cost> {
+    sum(facts.cost, facts.declined.as_ref().and_then(|declined| declined.cost))
+}
+
 /// Is it known what this call costs, once its usage is?
 pub(crate) fn is_known(exchange: &Exchange, unix_ms: u64) -> bool {
     exchange
@@ -65,9 +75,10 @@ pub(crate) fn is_known(exchange: &Exchange, unix_ms: u64) -> bool {
 /// Of the model that was sent last.
 fn price<'p>(exchange: &Exchange, pinned: &'p Pinned, unix_ms: u64) -> Option<Price<'p>> {
     let call = &exchange.call;
-    // Counting tokens is free, and asks about an object were paid for when it was made; but not a batch, which is known only
-    // at its end.
-    let paid = call.object.is_some() && exchange.facts.batch.is_empty();
+    // Counting tokens is free, and asks about an object were paid for when it was made; but not what is known only at its
+    // end.
+    let asks = call.object.is_some() || call.through.is_some_and(|through| !through.uses);
+    let paid = asks && exchange.facts.late.is_none();
     if exchange.facts.surface.name == "count_tokens" || paid {
         return None;
     }
@@ -114,7 +125,7 @@ pub(crate) fn read_tier(facts: &mut Facts, answer: &[u8]) {
 
 /// What is translated for another family of dialects is served as standard there.
 fn tier(exchange: &Exchange) -> ServiceTier {
-    if !exchange.facts.batch.is_empty() {
+    if exchange.facts.late.as_ref().is_some_and(|late| late.batch.is_some()) {
         return ServiceTier::Batch;
     }
     let to = exchange.call.translated.as_ref().map(|translated| translated.spoken);

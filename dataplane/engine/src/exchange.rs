@@ -1,5 +1,6 @@
 //! One request's life: fed inputs, yields actions, never waits.
 
+mod abandon;
 pub(crate) mod detached;
 
 use std::{net::IpAddr, rc::Rc, sync::Arc};
@@ -119,6 +120,8 @@ pub enum Input<'a> {
     Turn,
     /// The client closed or reset its connection.
     ClientGone,
+    /// Instead of a connection: there is no room for the record of the call.
+    UsageFull,
     /// The shell could not go on (a panic was caught, buffers ran out): end it.
     Internal(&'static str),
 }
@@ -255,6 +258,10 @@ impl Exchange {
                 attempt::cancel(self, io);
                 self.finish(io, Outcome::ClientGone, Action::Cut);
             }
+            Input::UsageFull => {
+                attempt::cancel(self, io);
+                self.refuse(Failure::gateway(Kind::UsageSpoolFull), io);
+            }
             Input::Internal(reason) => {
                 attempt::cancel(self, io);
                 self.refuse(Failure::gateway(Kind::Internal(reason)), io);
@@ -304,6 +311,11 @@ impl Exchange {
     /// What is known; final once `Settle` was yielded.
     pub fn record(&self) -> Record<'_> {
         settle::record(self)
+    }
+
+    /// Records of batches that the call, a list, has shown the end of: of each what it used, at the caller's charge.
+    pub fn listed(&self) -> impl Iterator<Item = Record<'_>> {
+        self.facts.listed.iter().map(|listed| settle::record_of(self, listed))
     }
 
     /// Provider index and outcome of each attempt so far, in order.
@@ -370,7 +382,8 @@ impl Exchange {
     /// The dialect that the answer to pass on is in: the client's, which the target speaks too, or the provider's.
     pub(crate) fn answer_dialect(&self) -> Option<Dialect> {
         let direct = || Some(self.pinned()?.snapshot.document.providers[self.facts.direct?].1.dialect);
-        self.facts.surface.dialect.or_else(direct)
+        let through = self.call.through.map(|through| through.dialect);
+        self.facts.surface.dialect.or(through).or_else(direct)
     }
 
     pub(crate) fn phase(&self) -> Phase {

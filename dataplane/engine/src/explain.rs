@@ -6,7 +6,7 @@ mod header;
 
 use std::{net::IpAddr, rc::Rc};
 
-use tollgate_config::{document::Features, link::LimitStatus, money::PicoUsd};
+use tollgate_config::{link::LimitStatus, money::PicoUsd};
 use tollgate_wire::{
     head::{RequestHead, RequestView},
     http1::read::{self, Limits, Progress},
@@ -18,7 +18,7 @@ use crate::{
     failure::{self, Failure},
     limits::assumed,
     outputs::Outputs,
-    routing::{choose, conditions, needs, reckoning::Reckoning},
+    routing::{choose, needs::Needs, reckoning::Reckoning},
     snapshot::{Route, Target},
     stage::Verdict,
     stages::{matching, route},
@@ -242,8 +242,8 @@ fn candidates(exchange: &Exchange, io: &Io<'_>) -> Vec<Candidate> {
     let pinned = exchange.pin();
     let told = route_of(exchange, |route| {
         let (reckoning, asked) = (
-            Reckoning::new(exchange, io, route),
-            conditions::features(exchange, io, route),
+            Reckoning::new(exchange, io, route, exchange.admitted.bound),
+            route::Asked::by(exchange, io, route),
         );
         let told = route.targets.iter().enumerate().map(|(index, target)| {
             let place = exchange
@@ -258,7 +258,7 @@ fn candidates(exchange: &Exchange, io: &Io<'_>) -> Vec<Candidate> {
                 provider: pinned.snapshot.endpoints[target.provider].provider.clone(),
                 model,
                 chosen: place == Some(0),
-                why: why(exchange, (io, asked), (route, index, target), place),
+                why: why(exchange, (io, &asked), (route, index, target), place),
                 expected_cost: reckoning.cost(target, &io.local.routing, (io.now, io.unix_ms)),
             }
         });
@@ -270,7 +270,7 @@ fn candidates(exchange: &Exchange, io: &Io<'_>) -> Vec<Candidate> {
 /// Why a target has its place, or none.
 fn why(
     exchange: &Exchange,
-    (io, asked): (&Io<'_>, Features),
+    (io, asked): (&Io<'_>, &route::Asked<'_>),
     (route, index, target): (&Route, usize, &Target),
     place: Option<usize>,
 ) -> String {
@@ -285,7 +285,7 @@ fn why(
             format!("number {} by {by}", place + 1)
         }
         None => {
-            let known = || needs::lacking(exchange.admitted.body(io.body), target.facts);
+            let known = || Needs::of(exchange.admitted.body(io.body)).lacking(target.facts);
             let obstacle = route::obstacle(exchange, io, asked, target).map(route::Obstacle::words);
             obstacle
                 .or_else(|| known().map(Into::into))

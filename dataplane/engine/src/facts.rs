@@ -8,6 +8,7 @@ use tollgate_dialect::usage::Usage;
 use crate::{
     Tick,
     cost::Cost,
+    counted::{Late, Listed},
     exchange::{Local, Peer},
     identity::KeyId,
     percent,
@@ -66,10 +67,14 @@ pub(crate) struct Facts {
     pub cost: Option<Cost>,
     /// By targets that did not get to the end of the answer; `usage` is that of the last.
     pub spent: Option<Box<Spent>>,
+    /// By answers that refused, for which another model's was given.
+    pub declined: Option<Box<Spent>>,
     /// How often another target went on.
     pub resumed: u8,
-    /// Whose work `usage` is, where that is a batch: its id as the client has it.
-    pub batch: String,
+    /// Whose work `usage` is, where it was done before.
+    pub late: Option<Box<Late>>,
+    /// Batches that a list has shown the end of.
+    pub listed: Vec<Listed>,
     /// The answer is one that was given before.
     pub replayed: bool,
     /// The gateway counted it itself.
@@ -117,8 +122,10 @@ impl Default for Facts {
             tier: ServiceTier::Standard,
             cost: None,
             spent: None,
+            declined: None,
             resumed: 0,
-            batch: String::new(),
+            late: None,
+            listed: Vec::new(),
             replayed: false,
             estimated: false,
             request_body_bytes: 0,

@@ -88,7 +88,11 @@ pub enum Kind {
     /// The provider that a path names is not configured.
     NoSuchProvider,
     NoSuchPath,
-    NotServedYet,
+    /// A path that somebody's API has. What to call instead, where there is something.
+    NotServedYet {
+        path: Box<str>,
+        instead: &'static str,
+    },
     Websocket,
     WrongMethod,
     /// Something in the body that the target's dialect cannot say, or that is wrong in the client's own. `field` is a
@@ -200,7 +204,7 @@ impl Kind {
             Kind::ModelNotAllowed | Kind::PassThroughNotAllowed | Kind::BatchesNotAllowed => 403,
             Kind::ModelNotFound | Kind::NoSuchPath | Kind::NoSuchProvider | Kind::NoSuchObject { .. } => 404,
             Kind::WrongMethod => 405,
-            Kind::NotServedYet | Kind::Websocket | Kind::NotOffered => 501,
+            Kind::NotServedYet { .. } | Kind::Websocket | Kind::NotOffered => 501,
             Kind::NoIdSecret { .. } => 501,
             Kind::CacheMiss | Kind::UpstreamTimeout(_) => 504,
             // As draft-ietf-httpapi-idempotency-key-header has it. Clients try a 409 again, in vain.
@@ -235,7 +239,7 @@ impl Kind {
             Kind::ModelNotFound => code::MODEL_NOT_FOUND,
             Kind::NoSuchPath | Kind::NoSuchProvider | Kind::NoSuchObject { .. } => code::NOT_FOUND,
             Kind::WrongMethod => code::METHOD_NOT_ALLOWED,
-            Kind::NotServedYet | Kind::Websocket | Kind::NotOffered => code::NOT_SUPPORTED,
+            Kind::NotServedYet { .. } | Kind::Websocket | Kind::NotOffered => code::NOT_SUPPORTED,
             Kind::NoIdSecret { .. } => code::NOT_SUPPORTED,
             Kind::ListNotReady => code::LIST_NOT_READY,
             Kind::CacheMiss => code::CACHE_MISS,

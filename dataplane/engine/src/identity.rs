@@ -23,7 +23,8 @@ use crate::{
     patterns::Patterns,
     snapshot::{Secrets, pointer, secret_text},
 };
-use residency::{Labels, Residency};
+pub(crate) use residency::Labels;
+use residency::Residency;
 
 type Digest = [u8; 32];
 

@@ -9,6 +9,7 @@ use tollgate_config::{catalogue::path::write_segment, document::Dialect};
 
 use crate::{
     call::ObjectCall,
+    counted::Listed,
     exchange::{Exchange, Io},
     failure::Kind,
     percent,
@@ -74,6 +75,8 @@ pub(crate) struct Listing {
     pub next_page: Option<String>,
     /// Where the last object stood that was looked at: the credential that it was seen with, and its raw id.
     pub seen: Option<(usize, String)>,
+    /// Batches of the page under way that the call is charged with.
+    pub counted: Vec<Listed>,
     pages: usize,
     held_bytes: usize,
     /// What the client asked beside where the list begins and how long a page is.
@@ -191,6 +194,7 @@ pub(crate) fn begin(exchange: &mut Exchange, io: &Io<'_>) -> Result<(), Kind> {
         says_ids: true,
         next_page: None,
         seen: None,
+        counted: Vec::new(),
         pages: 0,
         held_bytes: 0,
         query: own_query(exchange, &query),

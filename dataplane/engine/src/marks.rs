@@ -1,8 +1,9 @@
 //! What the node remembers of objects at providers, shared by its shards: whose each is (so that a list shows an owner's
 //! alone), and which batches were counted. A mark that one shard notes is seen by all at once.
 //!
-//! Atomics and no lock: a shard waits for nobody. Bounded: of a set that is full, the mark noted first gives way. What is
-//! in here outlives the process only because the shell tells the control plane (`Outputs::marks`).
+//! Atomics and no lock: a shard waits for nobody. Bounded: of a set that is full, the mark noted first gives way; what was
+//! counted has sets of its own, so that files, however many, never make it forgotten. What is in here outlives the process
+//! only because the shell tells the control plane (`Outputs::marks`).
 
 use std::sync::{
     OnceLock,
@@ -10,9 +11,10 @@ use std::sync::{
 };
 
 use sha2::{Digest as _, Sha256};
-pub use tollgate_config::marks::Mark;
+pub use tollgate_config::marks::{COUNTED, Mark};
 
-/// So many marks fit if they spread evenly. As they do spread, half as many are kept before the first one gives way.
+/// So many marks of either kind fit if they spread evenly. As they do spread, half as many are kept before the first one gives
+/// way.
 pub const MAX_MARKS: usize = SETS * WAYS;
 const SETS: usize = 8192;
 const WAYS: usize = 64;
@@ -47,7 +49,8 @@ fn halves(id: u128) -> (u64, u64) {
 
 #[derive(Debug)]
 pub struct Marks {
-    /// Made when something falls into one: a node that has no objects pays for the list alone.
+    /// Of whose the objects are, then of what was counted. Made when something falls into one: a node that has no objects
+    /// pays for the list alone.
     sets: Box<[OnceLock<Box<Set>>]>,
     /// Marks noted so far: tells which is older.
     noted: AtomicU64,
@@ -87,7 +90,7 @@ impl Slot {
 impl Default for Marks {
     fn default() -> Self {
         Marks {
-            sets: (0..SETS).map(|_| OnceLock::new()).collect(),
+            sets: (0..2 * SETS).map(|_| OnceLock::new()).collect(),
             noted: AtomicU64::new(0),
             is_complete: AtomicBool::new(true),
         }
@@ -172,7 +175,8 @@ impl Marks {
     }
 
     fn set(&self, (high, _): (u64, u64)) -> &OnceLock<Box<Set>> {
-        &self.sets[high as usize % SETS]
+        let is_counted = high >> 63;
+        &self.sets[is_counted as usize * SETS + high as usize % SETS]
     }
 
     fn found(&self, halves: (u64, u64)) -> Option<&Slot> {

@@ -70,7 +70,7 @@ pub(crate) fn max_bytes(exchange: &Exchange, document: &Document) -> u64 {
 }
 
 /// What came of the body while a connection was made: it goes up with the head.
-pub(crate) fn read_lead(exchange: &mut Exchange, io: &Io<'_>) -> Result<(), Kind> {
+pub(crate) fn read_lead(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<(), Kind> {
     if exchange.admitted.rest == Rest::Nothing {
         return Ok(());
     }

@@ -12,6 +12,8 @@ pub enum Outcome {
     ClientGone,
     /// The answer broke after its first byte.
     Cut,
+    /// By a fault of the gateway's own.
+    Crashed,
 }
 
 /// A view into the exchange; copy what must outlive it.
@@ -54,9 +56,9 @@ pub struct Record<'a> {
     pub usage: Option<Usage>,
     /// Where prices are known.
     pub cost: Option<Cost>,
-    /// `usage` is that of this batch, to be paid at a batch's price: its id as the client has it. Each is counted once by a
-    /// node while it runs; a ledger that sees it again knows it by this.
-    pub batch: Option<&'a str>,
+    /// `usage` is that of work that was done before, which this call alone is charged with. A ledger that sees it again knows
+    /// it by this.
+    pub late: Option<LateWork<'a>>,
     /// The answer is one that the same call had before: nobody was asked, and it costs nothing.
     pub replayed: bool,
     /// The provider did not say what was used, or not to the end: `usage` is the gateway's own count of what was asked and said
@@ -71,6 +73,15 @@ pub struct Record<'a> {
     pub gateway_ns: u64,
     /// From the request's first byte to the first body byte of the answer; streams only.
     pub first_token_ns: Option<u64>,
+}
+
+/// A batch, or a response in the background.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LateWork<'a> {
+    /// The same wherever and however its end was read.
+    pub id: u128,
+    /// Of a batch, which is paid at a batch's price: its id as the client has it.
+    pub batch: Option<&'a str>,
 }
 
 /// What came of asking a second target.

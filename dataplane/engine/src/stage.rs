@@ -80,10 +80,14 @@ pub(crate) const MODEL_CALL: &[Stage] = &[
 ];
 pub(crate) const DIRECT: &[Stage] = &[
     IDENTIFY,
-    LIMIT,
     Stage {
         name: "direct",
         enter: direct::enter,
+    },
+    LIMIT,
+    Stage {
+        name: "call",
+        enter: direct::begin,
     },
 ];
 pub(crate) const OBJECT: &[Stage] = &[

@@ -9,7 +9,7 @@ use tollgate_wire::head::Method;
 use crate::stage::{self, Stage};
 
 /// One thing that can be called.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Surface {
     /// For metrics and the access log.
     pub name: &'static str,
@@ -217,11 +217,27 @@ static AZURE_CHAT: Surface =
         before: b"/deployments/",
         after: b"/chat/completions",
     });
-static AZURE_EMBEDDINGS: Surface =
-    other("embeddings", Dialect::OpenAi, Operation::Embed(Shape::OpenAi)).with_model(NamesModel::InPath {
+/// What else Azure's clients put a deployment's name before. Source: `lib/azure.py` of the Python SDK.
+static AZURE_OTHERS: [Surface; 9] = [
+    at_deployment(other("embeddings", Dialect::OpenAi, Operation::Embed(Shape::OpenAi))),
+    at_deployment(OPENAI_OTHERS_MADE[0]),
+    at_deployment(OPENAI_OTHERS_MADE[3]),
+    at_deployment(OPENAI_OTHERS_MADE[4]),
+    at_deployment(OPENAI_FORMS_MADE[0]),
+    at_deployment(OPENAI_FORMS_MADE[1]),
+    at_deployment(OPENAI_FORMS_MADE[2]),
+    at_deployment(OPENAI_FORMS_MADE[3]),
+    at_deployment(OPENAI_OTHERS_MADE[2]),
+];
+
+/// The same call with its model in the path.
+const fn at_deployment(of: Surface) -> Surface {
+    let after = of.operation.path();
+    of.with_model(NamesModel::InPath {
         before: b"/deployments/",
-        after: b"/embeddings",
-    });
+        after,
+    })
+}
 static RESPONSES: Surface = surface("responses", Some(Dialect::OpenAiResponses), "POST", stage::MODEL_CALL).sealing();
 static COHERE_CHAT: Surface = surface("cohere_chat", Some(Dialect::Cohere), "POST", stage::MODEL_CALL);
 const GEMINI_MODELS: &[u8] = b"/v1beta/models/";
@@ -249,15 +265,16 @@ const fn other(name: &'static str, dialect: Dialect, operation: Operation) -> Su
 }
 
 /// Calls whose bodies are JSON, by their path behind `/v1`.
-static OPENAI_OTHERS: [Surface; 5] = [
+const OPENAI_OTHERS_MADE: [Surface; 5] = [
     other("completions", Dialect::OpenAi, Operation::Other(b"/completions")),
     other("embeddings", Dialect::OpenAi, Operation::Embed(Shape::OpenAi)),
     other("moderations", Dialect::OpenAi, Operation::Other(b"/moderations")),
     other("images", Dialect::OpenAi, Operation::Other(b"/images/generations")),
     other("speech", Dialect::OpenAi, Operation::Other(b"/audio/speech")),
 ];
+static OPENAI_OTHERS: [Surface; 5] = OPENAI_OTHERS_MADE;
 /// Calls whose bodies are forms with a file in them.
-static OPENAI_FORMS: [Surface; 4] = [
+const OPENAI_FORMS_MADE: [Surface; 4] = [
     other(
         "transcriptions",
         Dialect::OpenAi,
@@ -278,6 +295,7 @@ static OPENAI_FORMS: [Surface; 4] = [
     )
     .taking_form(),
 ];
+static OPENAI_FORMS: [Surface; 4] = OPENAI_FORMS_MADE;
 static COHERE_OTHERS: [Surface; 2] = [
     other("rerank", Dialect::Cohere, Operation::Rerank),
     other("embed", Dialect::Cohere, Operation::Embed(Shape::Cohere)),
@@ -325,6 +343,8 @@ static READYZ: Surface = surface("readyz", None, "GET, HEAD", stage::READYZ);
 static OPENAI_LATER: Surface = surface("unsupported", OPENAI, "", &[]);
 static ANTHROPIC_LATER: Surface = surface("unsupported", ANTHROPIC, "", &[]);
 static GEMINI_LATER: Surface = surface("unsupported", Some(Dialect::Gemini), "", &[]);
+static VERTEX_ANTHROPIC_LATER: Surface = surface("unsupported", ANTHROPIC, "", &[]);
+static VERTEX_LATER: Surface = surface("unsupported", Some(Dialect::Gemini), "", &[]);
 static BEDROCK_LATER: Surface = surface("unsupported", Some(Dialect::Bedrock), "", &[]);
 pub(crate) static DIRECT: Surface = surface("provider", None, ANY_METHOD, stage::DIRECT);
 pub(crate) static UNKNOWN: Surface = surface("unknown", None, "", &[]);
@@ -383,7 +403,8 @@ pub(crate) fn find(path: &[u8], shared_by: Shared) -> Found {
         .iter()
         .chain(&[find_gemini as Find, find_bedrock, find_cohere])
         .find_map(|find| find(path));
-    found.or_else(|| find_direct(path)).unwrap_or(Found::Nowhere)
+    let found = found.or_else(|| find_vertex(path)).or_else(|| find_direct(path));
+    found.unwrap_or(Found::Nowhere)
 }
 
 fn find_openai(path: &[u8]) -> Option<Found> {
@@ -405,8 +426,8 @@ fn find_openai(path: &[u8]) -> Option<Found> {
         _ if names_model(path) => Some(Found::Surface(&OPENAI_MODEL)),
         b"/v1/responses" => Some(Found::Surface(&RESPONSES)),
         _ if below(path, b"/deployments").is_some() => {
-            let found = [&AZURE_CHAT, &AZURE_EMBEDDINGS]
-                .into_iter()
+            let found = std::iter::once(&AZURE_CHAT)
+                .chain(&AZURE_OTHERS)
                 .find(|surface| surface.model_in_path(path).is_some());
             Some(found.map_or(Found::Later(&OPENAI_LATER), Found::Surface))
         }
@@ -471,6 +492,38 @@ fn find_cohere(path: &[u8]) -> Option<Found> {
     match path {
         b"/v2/chat" => Some(Found::Surface(&COHERE_CHAT)),
         _ => other_at(path, b"/v2", &COHERE_OTHERS),
+    }
+}
+
+/// Vertex's paths, which name a project and a publisher. They are a target's, and no client's.
+fn find_vertex(path: &[u8]) -> Option<Found> {
+    let version = [&b"/v1/projects/"[..], b"/v1beta1/projects/"];
+    if !version.iter().any(|version| path.starts_with(version)) {
+        return None;
+    }
+    let is_anthropic = memchr::memmem::find(path, b"/publishers/anthropic/").is_some();
+    Some(Found::Later(if is_anthropic {
+        &VERTEX_ANTHROPIC_LATER
+    } else {
+        &VERTEX_LATER
+    }))
+}
+
+/// What to call in the place of a path that is not served; empty where there is nothing to say.
+pub(crate) fn instead_of(later: &Surface) -> &'static str {
+    let is = |known: &Surface| std::ptr::eq(later, known);
+    if is(&BEDROCK_LATER) {
+        "for chats call POST /model/{model}/converse or /converse-stream, with Anthropic's own bodies POST /v1/messages, for \
+         embeddings POST /v1/embeddings; anything goes unchanged to POST /providers/{name}/model/… with a key that has \
+         'pass_through: true'"
+    } else if is(&VERTEX_ANTHROPIC_LATER) {
+        "with Anthropic's bodies call POST /v1/messages, whose model may have a target at Vertex; anything goes unchanged to \
+         POST /providers/{name}/… with a key that has 'pass_through: true'"
+    } else if is(&VERTEX_LATER) {
+        "call POST /v1beta/models/{model}:generateContent or :streamGenerateContent, whose model may have a target at Vertex; \
+         anything goes unchanged to POST /providers/{name}/… with a key that has 'pass_through: true'"
+    } else {
+        ""
     }
 }
 

@@ -48,6 +48,41 @@ fn begin(rig: &mut Rig, framing: &str, body: &str) -> Vec<Did> {
 const LONG: &str = "content-length: 3000000\n";
 
 #[test]
+fn a_deployment_in_the_path_is_the_model_whatever_the_form_says() {
+    const AZURE: &str = "POST /openai/deployments/gpt/audio/transcriptions?api-version=2025-03-01-preview";
+    let head = head("").replace(PATH, AZURE);
+    // As the Python SDK sends it, as one that leaves it to the path, and as none that is known.
+    let form = part("file", "RIFF") + END;
+    let field = |name: &str| part("model", name);
+    for (body, up) in [
+        (field("gpt") + &form, field("gpt-real") + &form),
+        (field("whisper") + &form, field("gpt-real") + &form),
+        (form.clone(), field("gpt-real") + &form),
+    ] {
+        let mut rig = rig();
+        let did = rig.request(&head, body.as_bytes());
+        assert_eq!(dialled(&did), [("one".to_owned(), false)], "{body}");
+        let (head, sent) = sent(&rig.connected(1));
+        assert_eq!(sent, up);
+        assert!(head.starts_with("POST /v1/audio/transcriptions"), "{head}");
+        assert_eq!(header(&head, "content-length"), Some(&*up.len().to_string()));
+    }
+}
+
+#[test]
+fn calls_at_a_deployment_go_to_its_model() {
+    for path in ["images/generations", "audio/speech", "completions"] {
+        let mut rig = rig();
+        let line = format!("POST /openai/deployments/gpt/{path}?api-version=1 HTTP/1.1");
+        let head = format!("{line}\nhost: g\napi-key: secret-all\ncontent-type: application/json\n");
+        rig.request(&head, br#"{"prompt":"a cat","model":"other"}"#);
+        let (head, body) = sent(&rig.connected(1));
+        assert!(head.starts_with(&format!("POST /v1/{path}")), "{head}");
+        assert_eq!(body, r#"{"prompt":"a cat","model":"gpt-real"}"#);
+    }
+}
+
+#[test]
 fn a_small_form_is_held_and_goes_to_the_next_target_when_one_fails() {
     let mut rig = rig();
     let body = part("file", "RIFF") + &part("model", "gpt") + END;

@@ -2,6 +2,8 @@
 
 mod rig;
 
+use std::io::Write;
+
 use rig::{
     Did, Rig, dialled, header, reply,
     streams::{ask, down, feed, head, read, saying, two, written},
@@ -357,6 +359,76 @@ fn a_document_behind_a_head_of_ours_becomes_a_stream() {
     rig.end(2);
     let read = read(Dialect::OpenAi, &down(&rig, &[]));
     assert_eq!((read.text().as_str(), read.ended), ("Hi", true));
+}
+
+#[test]
+fn a_compressed_stream_behind_a_head_of_ours_is_written_plain() {
+    for client in [Dialect::OpenAi, Dialect::Anthropic] {
+        let mut rig = begun(client, |_| {});
+        rig.expire();
+        rig.failed(1, UpstreamFault::Cut);
+        rig.connected(2);
+        let mut did = rig.answer(2, &format!("{}content-encoding: gzip\n", head(client)));
+        let mut bytes = down(&rig, &[]);
+        let packed = gzip(&stream(client).1);
+        for part in packed.chunks(50) {
+            let (more, sent) = feed(&mut rig, 2, part);
+            did.extend(more);
+            bytes.extend(sent);
+        }
+        if rig.exchange.deadline().is_some() {
+            did.extend(rig.end(2));
+            bytes.extend(down(&rig, &[]));
+        }
+        assert!(did.ends_with(&[Did::Settle, Did::End]), "{client:?}: {did:?}");
+        let read = read(client, &bytes);
+        assert_eq!((read.text().as_str(), read.ended), ("Hello there", true), "{client:?}");
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).expect("memory");
+    encoder.finish().expect("memory")
+}
+
+/// A call of a client that wants its stream as a JSON array, of which the gateway's own head is out.
+fn array_opened() -> Rig {
+    let mut rig = Rig::new(two(Dialect::Gemini, |model| model.retry.attempts = 2));
+    let head = "POST /v1beta/models/m:streamGenerateContent HTTP/1.1\nhost: g\nauthorization: Bearer secret-all\n";
+    rig.request(head, br#"{"contents":[{"role":"user","parts":[{"text":"?"}]}]}"#);
+    rig.connected(1);
+    rig.answer(1, ARRAY);
+    rig.expire();
+    assert_eq!(down(&rig, &[]), b"\n");
+    rig
+}
+
+const ARRAY: &str = "HTTP/1.1 200 OK\ncontent-type: application/json\ntransfer-encoding: chunked\n";
+
+#[test]
+fn an_array_behind_a_head_of_ours_ends_as_one_or_is_cut() {
+    // Nobody can go on: what the client has is an array of the error.
+    let mut rig = array_opened();
+    rig.failed(1, UpstreamFault::Cut);
+    let mut did = rig.failed(2, UpstreamFault::Connect);
+    while did.is_empty() {
+        did = rig.expire();
+    }
+    assert!(did.ends_with(&[Did::Settle, Did::End]), "{did:?}");
+    let text = String::from_utf8(down(&rig, &[])).expect("text");
+    let said: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert!(said[0]["error"]["message"].is_string(), "{text}");
+    // Half an array is out: there is no place in it for words.
+    let mut rig = array_opened();
+    rig.failed(1, UpstreamFault::Cut);
+    rig.connected(2);
+    rig.answer(2, ARRAY);
+    let piece = br#"[{"candidates":[{"content":{"role":"model","parts":[{"text":"Hel"}]}}]}"#;
+    let (_, bytes) = feed(&mut rig, 2, piece);
+    assert_eq!(bytes, piece);
+    let did = rig.failed(2, UpstreamFault::Cut);
+    assert_eq!(did, [Did::Settle, Did::Cut]);
 }
 
 #[test]

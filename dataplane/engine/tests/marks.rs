@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::atomic::AtomicUsize, sync::atomic::Ordering};
 
 use proptest::prelude::*;
-use tollgate_engine::marks::{MAX_MARKS, Mark, Marks};
+use tollgate_engine::marks::{COUNTED, MAX_MARKS, Mark, Marks};
 
 /// Spread like digests (Steele, Lea and Flood's SplitMix64).
 fn id(n: u64) -> u128 {
@@ -64,6 +64,24 @@ fn of_too_many_the_oldest_give_way() {
         (1..=1000).all(|n| marks.tag(id(n)).is_some() == (n > 1000 - kept)),
         "the newest {kept}"
     );
+}
+
+#[test]
+fn what_was_counted_is_not_forgotten_for_any_number_of_objects() {
+    let marks = Marks::default();
+    let counted = |n: u128| Mark {
+        id: COUNTED | n << 64 | n,
+        tag: 0,
+    };
+    assert!((1..100).all(|n| marks.note(counted(n))));
+    for n in 0..2 * MAX_MARKS as u64 {
+        let mark = mark(n);
+        marks.note(Mark {
+            id: mark.id & !COUNTED,
+            ..mark
+        });
+    }
+    assert!((1..100).all(|n| marks.tag(counted(n).id) == Some(0)));
 }
 
 #[test]

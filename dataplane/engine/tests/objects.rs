@@ -273,7 +273,7 @@ fn a_message_batch_is_its_owners_and_counted_once() {
         let record = rig.exchange.record();
         let used = record.usage.map(|usage| (usage.input, usage.cache_read, usage.output));
         assert_eq!(used, counts.then_some((Some(21), Some(4), Some(9))));
-        assert_eq!(record.batch, counts.then_some(&*batch));
+        assert_eq!(record.late.and_then(|late| late.batch), counts.then_some(&*batch));
         assert_eq!(record.upstream_model, counts.then_some("claude-sonnet"));
     }
     for (line, key) in [
@@ -314,7 +314,11 @@ fn a_batch_counts_when_it_is_over_and_of_several_models_without_a_name() {
         let answer = format!(r#"{{"id":"batch_1","status":"{status}"{used}"#);
         call(&mut rig, (&line, "mine", ""), "", &answer);
         let record = rig.exchange.record();
-        assert_eq!(record.batch, counts.then_some(&*batch), "{status}");
+        assert_eq!(
+            record.late.and_then(|late| late.batch),
+            counts.then_some(&*batch),
+            "{status}"
+        );
         let used = record
             .usage
             .map(|usage| (usage.input, usage.cache_read, usage.output, usage.reasoning));

@@ -36,10 +36,11 @@ fn paths_methods_and_what_is_not_served_yet() {
         ("POST /v1/batches HTTP/1.1", 403, "batches_not_allowed"),
         ("POST /v1/uploads HTTP/1.1", 501, "not_supported"),
         (
-            "POST /openai/deployments/x/images/generations HTTP/1.1",
-            501,
-            "not_supported",
+            "GET /openai/deployments/x/images/generations HTTP/1.1",
+            405,
+            "method_not_allowed",
         ),
+        ("POST /openai/deployments/x/images/other HTTP/1.1", 501, "not_supported"),
         ("POST /v1/messages/batches HTTP/1.1", 403, "batches_not_allowed"),
         ("GET /v1/messages/other HTTP/1.1", 501, "not_supported"),
         (
@@ -60,6 +61,29 @@ fn paths_methods_and_what_is_not_served_yet() {
         let mut rig = Rig::new(document());
         let did = rig.request(&format!("{line}\nhost: g\n{AUTH}"), b"");
         assert_eq!(refused(&did), (status, code.to_owned()), "{line}");
+    }
+}
+
+#[test]
+fn what_clouds_call_by_paths_of_their_own_is_told_what_to_call() {
+    for (path, instead) in [
+        ("/model/anthropic.claude/invoke", "POST /model/{model}/converse"),
+        ("/bedrock/model/m/invoke-with-response-stream", "POST /v1/messages"),
+        (
+            "/v1/projects/p/locations/l/publishers/anthropic/models/c:rawPredict",
+            "POST /v1/messages",
+        ),
+        (
+            "/v1/projects/p/locations/l/publishers/google/models/g:predict",
+            "POST /v1beta/models/{model}:generateContent",
+        ),
+    ] {
+        let mut rig = Rig::new(document());
+        let (status, _, said) = reply(&rig.request(&format!("POST {path} HTTP/1.1\nhost: g\n{AUTH}"), b"{}"));
+        assert_eq!(status, 501, "{path}");
+        for words in [path, instead, "pass_through"] {
+            assert!(said.contains(words), "{words}: {said}");
+        }
     }
 }
 

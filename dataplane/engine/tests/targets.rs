@@ -2,7 +2,7 @@
 
 mod rig;
 
-use rig::{Did, Rig, document, env, header, reply, sent};
+use rig::{Did, Rig, body_of, dialled, document, env, header, reply, sent};
 use serde_json::Value;
 use tollgate_config::{Document, document::Auth, parse};
 use tollgate_dialect::sign::{credential::Secret, token::AccessToken};
@@ -144,11 +144,74 @@ fn a_credential_that_has_its_token_is_taken_and_a_refused_token_is_renewed() {
     rig.local.tokens.put(ids[0], &token("over", now));
     rig.local.tokens.put(ids[1], &token("good", now + 1));
     // Whosever turn it is: only one of the two has a token that is good.
-    for _ in 0..2 {
-        let (head, _) = chat(&mut rig, body);
-        assert_eq!(header(&head, "authorization"), Some("Bearer good"));
-        let did = rig.answer(1, "HTTP/1.1 401 No\ncontent-length: 0\n");
+    let refuse = |rig: &mut Rig, attempt: u16| {
+        let did = rig.answer(attempt, "HTTP/1.1 401 No\ncontent-length: 0\n");
         assert!(did.contains(&Did::RenewToken { id: ids[1] }), "{did:?}");
-        assert_eq!(reply(&rig.end(1)).0, 401);
-    }
+        did
+    };
+    let (head, _) = chat(&mut rig, body);
+    assert_eq!(header(&head, "authorization"), Some("Bearer good"));
+    let did = refuse(&mut rig, 1);
+    assert!(
+        did.contains(&Did::Abandon { attempt: 1 }) && body_of(&did).is_empty(),
+        "{did:?}"
+    );
+    // Nothing has come yet: it is looked for again.
+    assert_eq!(rig.expire(), []);
+    rig.local.tokens.put(ids[1], &token("better", now + 1));
+    assert_eq!(dialled(&rig.expire()).len(), 1);
+    let (head, _) = sent(&rig.connected(2));
+    assert_eq!(header(&head, "authorization"), Some("Bearer better"));
+    // That one is refused too: it is not for want of another, and the next call does not wait either.
+    refuse(&mut rig, 2);
+    assert_eq!(reply(&rig.end(2)).0, 401);
+    chat(&mut rig, body);
+    refuse(&mut rig, 1);
+    assert_eq!(reply(&rig.end(1)).0, 401);
+}
+
+#[test]
+fn a_refused_token_that_nobody_renews_is_told_of_in_time_and_one_that_came_meanwhile_is_shown_at_once() {
+    let text = r#""providers": {"p": {"kind": "azure-openai", "resource": "r", "credential": "env:A",
+            "auth": {"azure_ad": {"tenant": "t", "client_id": "c"}}}},
+        "models": {"m": {"targets": [{"provider": "p", "model": "gpt"}]}}"#;
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
+    let mut rig = Rig::new(written(text));
+    let id = rig
+        .pinned
+        .snapshot
+        .exchanges()
+        .map(|exchanged| exchanged.id)
+        .next()
+        .expect("one");
+    let end = rig::NOW_UNIX_MS / 1000 + 100;
+    let token = |text: &str| AccessToken {
+        token: Secret(text.into()),
+        renew_unix_s: end,
+        expires_unix_s: end,
+    };
+    rig.local.tokens.put(id, &token("old"));
+    chat(&mut rig, body);
+    let began = rig.now;
+    rig.answer(1, "HTTP/1.1 401 No\ncontent-length: 0\n");
+    let did = loop {
+        let did = rig.expire();
+        if !did.is_empty() {
+            break did;
+        }
+    };
+    let (status, _, said) = reply(&did);
+    assert_eq!(status, 503, "{said}");
+    assert!(
+        said.contains("'p'") && said.contains("refuses its access token"),
+        "{said}"
+    );
+    assert_eq!(rig.now.ns_since(began) / 1_000_000, 3_000);
+
+    chat(&mut rig, body);
+    rig.local.tokens.put(id, &token("new"));
+    rig.answer(1, "HTTP/1.1 401 No\ncontent-length: 0\n");
+    assert_eq!(dialled(&rig.expire()).len(), 1);
+    let (head, _) = sent(&rig.connected(2));
+    assert_eq!(header(&head, "authorization"), Some("Bearer new"));
 }

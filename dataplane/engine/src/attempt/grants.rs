@@ -3,7 +3,10 @@
 use crate::{
     exchange::{Exchange, Io},
     failure::Kind,
-    routing::{grants::Grants, reckoning::Reckoning},
+    routing::{
+        grants::Grants,
+        reckoning::{self, Reckoning},
+    },
     snapshot::{Route, Target},
 };
 
@@ -45,7 +48,10 @@ fn expected_tokens(exchange: &Exchange, io: &Io<'_>, route: &Route, grants: &Gra
         (false, _) => 0,
         (true, Some(reckoning)) => reckoning.tokens(),
         // A call to the provider itself.
-        (true, None) => Reckoning::new(exchange, io, route).tokens(),
+        (true, None) => {
+            let bound = reckoning::bound_of(exchange.admitted.body(io.body));
+            Reckoning::new(exchange, io, route, bound).tokens()
+        }
     }
 }
 

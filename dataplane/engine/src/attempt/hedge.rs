@@ -237,6 +237,15 @@ pub(super) fn goes_on(exchange: &mut Exchange, io: &Io<'_>) -> bool {
     true
 }
 
+/// The exchange's code failed: the other attempt, and its provider.
+pub(super) fn take_rival(exchange: &mut Exchange) -> Option<(Live, Option<usize>)> {
+    let rival = exchange.call.hedge.as_mut()?.rival.take()?;
+    if let Some((grants, tokens)) = rival.granted.filter(|_| rival.sent == Tick(0)) {
+        grants.give_back_tokens(tokens);
+    }
+    Some((rival.live?, rival.provider))
+}
+
 /// The call's attempt is the one whose answer counts; the other one is given up.
 pub(super) fn won(exchange: &mut Exchange, io: &mut Io<'_>) {
     exchange.call.until_hedge = None;

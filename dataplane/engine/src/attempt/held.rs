@@ -2,15 +2,19 @@
 //! over, an answer that may be a refusal, a stream that has not said anything. Nothing of it has reached the client, and
 //! nothing of the relay has begun: the call can go elsewhere as though there had been no answer.
 
-use tollgate_dialect::canonical::{event::Event, fault::Fault};
+use tollgate_dialect::{
+    canonical::{event::Event, fault::Fault},
+    usage::Usage,
+};
 use tollgate_wire::head::{Known, ResponseHead, ResponseView};
 
 use super::{
-    Ended, again, give_up, go, go_on, log_end, outcome, route_index,
+    Ended, again, give_up, go, go_on, grants, log_end, outcome, route_index,
     scout::{Scout, is_refusal},
     takeover,
 };
 use crate::{
+    cost,
     decode::{Coding, Decoder},
     exchange::{Exchange, Io, Phase, UpstreamFault},
     failure::{Failure, Kind, RetryWhere},
@@ -35,6 +39,8 @@ pub(crate) struct Held {
     head: ResponseHead,
     head_bytes: Vec<u8>,
     body: Vec<u8>,
+    /// What a whole answer says that it used.
+    used: Option<Usage>,
     what: What,
 }
 
@@ -131,6 +137,7 @@ fn hold(exchange: &mut Exchange, answer: ResponseView<'_>, what: What) {
         head: answer.head.clone(),
         head_bytes: answer.buf.to_vec(),
         body: Vec::new(),
+        used: None,
         what,
     }));
 }
@@ -188,35 +195,67 @@ pub(crate) fn end(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId) -> bo
 fn successor_of_error(exchange: &mut Exchange, io: &mut Io<'_>) -> bool {
     let said = exchange.call.held.as_ref().map_or(&[][..], |held| &held.body);
     let model = route_of(exchange).and_then(|route| takeover::after_error(route, said));
-    let Some(model) = model else { return false };
+    let Some(model) = takeover::admitted(exchange, io, model) else {
+        return false;
+    };
     give_up(exchange, io, AttemptOutcome::Status);
     takeover::take_over(exchange, io, model);
     true
 }
 
-/// Does a whole answer end as one that refuses?
-fn says_refusal(exchange: &Exchange) -> bool {
-    let (Some(held), Some(speaks)) = (&exchange.call.held, relay::provider_speaks(exchange)) else {
+/// Does a whole answer end as one that refuses? Notes what it used.
+fn says_refusal(exchange: &mut Exchange) -> bool {
+    let Some(speaks) = relay::provider_speaks(exchange) else {
         return false;
     };
-    let mut refuses = false;
-    let read = speaks.read_answer(&held.body, &mut |event| {
-        refuses |= matches!(event, Event::Stopped { reason, .. } if is_refusal(reason));
+    let Some(held) = &mut exchange.call.held else {
+        return false;
+    };
+    let (mut refuses, mut used) = (false, None);
+    let read = speaks.read_answer(&held.body, &mut |event| match event {
+        Event::Stopped { reason, .. } => refuses |= is_refusal(reason),
+        Event::Usage(usage) => used.get_or_insert_with(Usage::default).merge(usage),
+        _ => {}
     });
+    held.used = used;
     read.is_ok() && refuses
 }
 
 /// The target will not answer: the model that is named for that does, if there is one. Not the target's failure.
 fn refused(exchange: &mut Exchange, io: &mut Io<'_>) -> bool {
     let model = route_of(exchange).and_then(|route| route.on_refusal);
-    let Some(model) = model.filter(|_| takeover::is_possible(exchange)) else {
+    let Some(model) = takeover::admitted(exchange, io, model) else {
         return false;
     };
     exchange.facts.wait_ends(io.now);
     note_well(exchange, io);
+    note_use(exchange, io);
     give_up(exchange, io, AttemptOutcome::Ok);
     takeover::take_over(exchange, io, model);
     true
+}
+
+/// What it used that refused is paid like anything else: as it says itself, or else for the prompt that it read.
+fn note_use(exchange: &mut Exchange, io: &mut Io<'_>) {
+    let used = exchange.call.held.as_ref().and_then(|held| match &held.what {
+        What::Silent(scout) => scout.seen.used,
+        _ => held.used,
+    });
+    let used = used.unwrap_or_else(|| {
+        exchange.facts.estimated = true;
+        let model = exchange.record().upstream_model.unwrap_or_default().to_owned();
+        Usage {
+            input: relay::prompt_tokens(exchange, io, &model),
+            ..Usage::default()
+        }
+    });
+    exchange.facts.usage = Some(used);
+    let cost = cost::of(exchange, io.unix_ms);
+    grants::settle(exchange, io);
+    exchange.facts.usage = None;
+    let declined = exchange.facts.declined.get_or_insert_default();
+    declined.usage.add(&used);
+    declined.cost = cost::sum(declined.cost, cost);
 }
 
 /// A stream that was held has shown that its target is well.
@@ -243,8 +282,8 @@ fn failed(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, fault: &Fault
         give_up(exchange, io, AttemptOutcome::Status);
         return go(exchange, io, plan);
     }
-    let model = route_of(exchange).and_then(|route| takeover::after_fault(exchange, route, fault));
-    if let Some(model) = model {
+    let model = route_of(exchange).and_then(|route| takeover::after_fault(route, fault));
+    if let Some(model) = takeover::admitted(exchange, io, model) {
         give_up(exchange, io, AttemptOutcome::Status);
         return takeover::take_over(exchange, io, model);
     }

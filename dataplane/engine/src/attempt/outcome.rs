@@ -49,8 +49,10 @@ pub(super) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, answer: Respons
         hedge::note_answer(exchange, io, (route, target), took_ns);
         if route.reckons || route.draws {
             let prefixes = Prefixes::of(exchange.admitted.body(io.body));
-            let seen = io.local.routing.target(target).seen.get_or_insert_default();
-            seen.note(io.now, &prefixes);
+            if !prefixes.is_empty() {
+                let seen = io.local.routing.target(target).seen.get_or_insert_default();
+                seen.note(io.now, &prefixes);
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use tollgate_dialect::{
 };
 use tollgate_wire::head::ResponseView;
 
-use super::{Ended, again, give_up, go, outcome, route_index};
+use super::{Ended, again, give_up, go, grants, outcome, route_index};
 use crate::{
     cost,
     exchange::{Exchange, Io, Phase},
@@ -107,6 +107,7 @@ fn goes_on(exchange: &mut Exchange, io: &mut Io<'_>, ended: &Ended, cause: Fault
 fn spend(exchange: &mut Exchange, io: &mut Io<'_>) {
     relay::estimate(exchange, io, Outcome::Cut);
     let cost = cost::of(exchange, io.unix_ms);
+    grants::settle(exchange, io);
     let facts = &mut exchange.facts;
     let spent = facts.spent.get_or_insert_default();
     spent.usage.add(&facts.usage.take().unwrap_or_default());

@@ -7,6 +7,7 @@ use tollgate_dialect::{
         fault::Fault,
     },
     speak::{ReadStream, Speaks},
+    usage::Usage,
 };
 
 use crate::decode::Decoder;
@@ -31,6 +32,8 @@ pub(crate) struct Seen {
     /// It failed before it said anything.
     pub fault: Option<Fault>,
     pub ended: bool,
+    /// So far.
+    pub used: Option<Usage>,
 }
 
 impl Scout {
@@ -87,6 +90,7 @@ impl Seen {
             Event::Stopped { reason, .. } => self.refused |= self.content == 0 && is_refusal(reason),
             Event::Failed(fault) if self.content == 0 => self.fault = Some(fault.clone()),
             Event::Failed(_) | Event::Ended => self.ended = true,
+            Event::Usage(usage) => self.used.get_or_insert_with(Usage::default).merge(usage),
             _ => {}
         }
     }

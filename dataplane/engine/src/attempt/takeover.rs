@@ -5,6 +5,7 @@ use tollgate_dialect::canonical::fault::{Fault, FaultKind};
 use super::begin;
 use crate::{
     exchange::{Exchange, Io},
+    limits,
     snapshot::{ModelId, Resolved, Route},
     stage::Verdict,
     stages::route,
@@ -34,6 +35,12 @@ const REFUSED: [&[u8]; 5] = [
     b"guardrail_intervened",
 ];
 
+/// The model, if yet another may be asked and its limits admit the call: from then on it must take over.
+pub(super) fn admitted(exchange: &mut Exchange, io: &mut Io<'_>, model: Option<ModelId>) -> Option<ModelId> {
+    let model = model.filter(|_| is_possible(exchange))?;
+    limits::admit_successor(exchange, io, model).then_some(model)
+}
+
 /// May yet another model be asked?
 pub(super) fn is_possible(exchange: &Exchange) -> bool {
     exchange.call.taken_over < MAX_TAKEOVERS && !exchange.facts.is_detached()
@@ -50,22 +57,22 @@ pub(super) fn after_error(route: &Route, said: &[u8]) -> Option<ModelId> {
 }
 
 /// Who takes over after an error that came as an event.
-pub(super) fn after_fault(exchange: &Exchange, route: &Route, fault: &Fault) -> Option<ModelId> {
-    let model = match fault.kind {
+pub(super) fn after_fault(route: &Route, fault: &Fault) -> Option<ModelId> {
+    match fault.kind {
         FaultKind::ContextLength => route.on_context_overflow,
         FaultKind::ContentPolicy => route.on_refusal,
         _ => None,
-    };
-    model.filter(|_| is_possible(exchange))
+    }
 }
 
-/// The call goes on as one for `model`.
+/// The call goes on as one for `model`, which admitted it.
 pub(super) fn take_over(exchange: &mut Exchange, io: &mut Io<'_>, model: ModelId) {
     let call = &mut exchange.call;
     call.taken_over += 1;
     call.tried_before = call.tried;
     (call.place, call.came_round) = (0, false);
     exchange.facts.model = Some(Resolved { model, star: 0..0 });
+    limits::hand_over(exchange, io);
     match route::enter(exchange, io) {
         Verdict::Refuse(failure) => exchange.refuse(failure, io),
         Verdict::Next | Verdict::Pause | Verdict::Taken => begin(exchange, io),

@@ -17,6 +17,11 @@ use crate::{
 const SHADOW_LOTS: u64 = 0x5ad0_3a1e_77c9_d1b5;
 
 impl Exchange {
+    /// Bytes that a copy of this call holds for itself: a body is shared as it came, and not as it was decoded.
+    pub fn copied_bytes(&self) -> usize {
+        self.admitted.decoded.as_ref().map_or(0, Vec::len)
+    }
+
     /// Begins a copy of a call for the model that `Action::Shadow` named, past all that decided about its caller. The shell
     /// feeds `Input::Body` next, with the head and the body of the call. False where `of` is over by now.
     pub fn begin_shadow(&mut self, of: &Exchange, model: u32, now: Tick) -> bool {

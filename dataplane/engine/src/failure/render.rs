@@ -180,7 +180,8 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
         Kind::NoSuchPath => "There is nothing at this path; see GET /v1/models, POST /v1/chat/completions and POST \
                              /v1/messages."
             .into(),
-        Kind::NotServedYet => "This path is not supported yet.".into(),
+        Kind::NotServedYet { path, instead: "" } => format!("The path '{path}' is not supported yet.").into(),
+        Kind::NotServedYet { path, instead } => format!("The path '{path}' is not supported: {instead}.").into(),
         Kind::Websocket => "WebSockets are not supported yet.".into(),
         Kind::WrongMethod => format!("This path takes {} only.", exchange.facts.surface.allow).into(),
         Kind::Untranslatable { field, wrong, offset: 0 } => format!("'{field}' {wrong}.").into(),

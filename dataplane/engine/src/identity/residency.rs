@@ -4,7 +4,7 @@ use hashbrown::HashMap;
 use tollgate_config::Document;
 
 /// Labels of regions.
-pub(super) type Labels = Box<[Box<str>]>;
+pub(crate) type Labels = Box<[Box<str>]>;
 
 /// Of the teams that may not send everywhere.
 #[derive(Debug, Default)]

@@ -20,6 +20,7 @@ use crate::{
     names::{code, header},
     record::Outcome,
     routing::reckoning::{self, BYTES_A_TOKEN, Like, USUAL_OUTPUT_TOKENS},
+    snapshot::ModelId,
     surface::Operation,
 };
 
@@ -27,8 +28,10 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Held {
     taken: Vec<Reserved>,
-    /// The model whose limits it went through: another may take over.
+    /// The model whose limits it went through last: another may take over.
     route: Option<usize>,
+    /// What was charged to the limits of those models that another took over from: tokens in and out, nano-dollars.
+    before: (u64, u64, u64),
     /// What its prompt is expected to use: tokens, and nano-dollars.
     prompt: (u64, u64),
     /// The tightest of requests and of tokens, as they stood then: what headers tell.
@@ -39,6 +42,8 @@ pub(crate) struct Held {
 #[derive(Clone, Copy, Debug)]
 struct Reserved {
     scope: Scope,
+    /// Where the scope is a model: which.
+    route: Option<usize>,
     rule: u8,
     taken: Taken,
 }
@@ -176,10 +181,22 @@ fn scopes<'p>(pinned: &'p Pinned, exchange: &Exchange, route: Option<usize>) -> 
     ]
 }
 
+/// Is the caller limited in anything, whatever its call asks for?
+pub(crate) fn are_set(exchange: &Exchange) -> bool {
+    let is_limited = |pinned: &Pinned| scopes(pinned, exchange, None).iter().any(Option::is_some);
+    exchange.pinned().is_some_and(is_limited)
+}
+
 /// Reserves what the call is expected to use, everywhere or nowhere.
 pub(crate) fn reserve(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<(), Kind> {
     let pinned = exchange.pin();
-    let route = exchange.facts.model.as_ref().map(|found| found.model.0 as usize);
+    let through = exchange.call.through.and_then(|through| through.route);
+    let route = exchange
+        .facts
+        .model
+        .as_ref()
+        .map(|found| found.model.0 as usize)
+        .or(through);
     let scopes = scopes(&pinned, exchange, route);
     if scopes.iter().all(Option::is_none) {
         return Ok(());
@@ -187,8 +204,81 @@ pub(crate) fn reserve(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<(), Ki
     exchange.held.route = route;
     let expected = expect(exchange, io, &scopes);
     exchange.held.prompt = (expected.input, expected.prompt_nanos);
+    match take(exchange, io, &scopes, &expected) {
+        None => Ok(()),
+        Some(limited) => {
+            replace(exchange, io, 0, |_, _, _| 0);
+            Err(Kind::Limited(Box::new(limited)))
+        }
+    }
+}
+
+/// The call is a model's that was not known before, or that takes over: that one's limits have to admit it as well. What
+/// was taken of others stays.
+pub(crate) fn admit_model(exchange: &mut Exchange, io: &mut Io<'_>, model: ModelId) -> Result<(), Kind> {
+    let pinned = exchange.pin();
+    let earlier = exchange.held.route.replace(model.0 as usize);
+    let of_model = pinned.snapshot.routes[model.0 as usize].limits.as_deref();
+    let scopes = [None, None, None, None, of_model];
+    if of_model.is_none() {
+        return Ok(());
+    }
+    let expected = expect(exchange, io, &scopes);
+    let first = exchange.held.taken.len();
+    let Some(limited) = take(exchange, io, &scopes, &expected) else {
+        return Ok(());
+    };
+    replace(exchange, io, first, |_, _, _| 0);
+    exchange.held.route = earlier;
+    Err(Kind::Limited(Box::new(limited)))
+}
+
+/// Another model could take over: do its limits admit the call? Where they do not, nothing has changed.
+pub(crate) fn admit_successor(exchange: &mut Exchange, io: &mut Io<'_>, model: ModelId) -> bool {
+    let (requests, tokens) = (exchange.held.requests, exchange.held.tokens);
+    let admitted = admit_model(exchange, io, model).is_ok();
+    if !admitted {
+        (exchange.held.requests, exchange.held.tokens) = (requests, tokens);
+    }
+    admitted
+}
+
+/// Another model has taken over, and was admitted: what the ones before it used is charged to their limits.
+pub(crate) fn hand_over(exchange: &mut Exchange, io: &mut Io<'_>) {
+    let held = &mut exchange.held;
+    let is_earlier = |reserved: &Reserved| reserved.scope == Scope::Model && reserved.route != held.route;
+    // Those of the model that is to answer come first, and stay.
+    held.taken.sort_by_key(is_earlier);
+    let first = held.taken.partition_point(|reserved| !is_earlier(reserved));
+    let declined = exchange.facts.declined.as_ref();
+    let all = declined.map_or((0, 0, 0), |declined| {
+        let cost = declined.cost.map_or(0, |cost| cost.usd.to_nanos().0);
+        (declined.usage.all_input(), declined.usage.all_output(), cost)
+    });
+    let before = std::mem::replace(&mut exchange.held.before, all);
+    let since = |all: u64, before: u64| all.saturating_sub(before);
+    let (input, output, cost) = (since(all.0, before.0), since(all.1, before.1), since(all.2, before.2));
+    replace(exchange, io, first, |_, unit, _| match unit {
+        Unit::Requests => 1,
+        Unit::Concurrent => 0,
+        Unit::Tokens => input.saturating_add(output),
+        Unit::InputTokens => input,
+        Unit::OutputTokens => output,
+        Unit::Budget => cost,
+    });
+}
+
+/// Takes what is expected of each; what refused it, where one did. The others may have been taken then.
+fn take(
+    exchange: &mut Exchange,
+    io: &mut Io<'_>,
+    scopes: &[Option<&Rules>; 5],
+    expected: &Expected,
+) -> Option<Limited> {
+    let pinned = exchange.pin();
     let now = io.local.limits.now(&pinned.snapshot, io.unix_ms);
     let balances = std::sync::Arc::clone(&io.local.limits.balances);
+    let route = exchange.held.route;
     let mut refused: Option<Limited> = None;
     for rules in scopes.iter().flatten() {
         for (index, rule) in rules.all.iter().enumerate() {
@@ -204,6 +294,7 @@ pub(crate) fn reserve(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<(), Ki
             match taken {
                 Ok(taken) => exchange.held.taken.push(Reserved {
                     scope: rules.scope,
+                    route: route.filter(|_| rules.scope == Scope::Model),
                     rule: index as u8,
                     taken,
                 }),
@@ -211,12 +302,10 @@ pub(crate) fn reserve(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<(), Ki
             }
         }
     }
-    tell(exchange, &scopes, |rule| {
+    tell(exchange, scopes, |rule| {
         bucket::level(&balances, (rule.id, &rule.limit), &now)
     });
-    let Some(limited) = refused else { return Ok(()) };
-    release(exchange, io);
-    Err(Kind::Limited(Box::new(limited)))
+    refused
 }
 
 /// The limit that is in the way longest is the one to be told: who waits for another only comes back to be refused.
@@ -244,8 +333,13 @@ fn tell(exchange: &mut Exchange, scopes: &[Option<&Rules>; 5], level: impl Fn(&s
         let levels = scopes.iter().flatten().filter_map(|rules| rules.tightest(unit, &level));
         levels.min_by_key(Level::remaining)
     };
-    exchange.held.requests = tightest(Unit::Requests);
-    exchange.held.tokens = tightest(Unit::Tokens);
+    let held = &mut exchange.held;
+    for (told, new) in [
+        (&mut held.requests, tightest(Unit::Requests)),
+        (&mut held.tokens, tightest(Unit::Tokens)),
+    ] {
+        *told = told.iter().copied().chain(new).min_by_key(Level::remaining);
+    }
 }
 
 fn expect(exchange: &Exchange, io: &Io<'_>, scopes: &[Option<&Rules>; 5]) -> Expected {
@@ -264,7 +358,9 @@ fn expect(exchange: &Exchange, io: &Io<'_>, scopes: &[Option<&Rules>; 5]) -> Exp
     let body = exchange.admitted.body(io.body);
     let route = &pinned.snapshot.routes[route];
     let input = body.len().div_ceil(BYTES_A_TOKEN) as u64;
+    let is_chat = exchange.call.through.is_none_or(|through| through.is_chat);
     let output = match exchange.facts.surface.operation {
+        _ if !is_chat => 0,
         Operation::Chat => output_tokens(exchange, io, body, route.slot),
         _ => 0,
     };
@@ -291,7 +387,10 @@ fn expect(exchange: &Exchange, io: &Io<'_>, scopes: &[Option<&Rules>; 5]) -> Exp
 
 /// What the call bounds its answer to, else what answers of the model had lately.
 fn output_tokens(exchange: &Exchange, io: &Io<'_>, body: &[u8], slot: u32) -> u64 {
-    debug_assert!(exchange.facts.model.is_some(), "a chat has a model");
+    debug_assert!(
+        exchange.facts.model.is_some() || exchange.call.through.is_some(),
+        "a chat has a model"
+    );
     let learned = || {
         let model = io.local.routing.look_at_model(slot)?;
         model.lengths.as_ref()?.expected(Like::of(body.len(), None))
@@ -299,11 +398,6 @@ fn output_tokens(exchange: &Exchange, io: &Io<'_>, body: &[u8], slot: u32) -> u6
     reckoning::bound_of(body)
         .or_else(learned)
         .unwrap_or(USUAL_OUTPUT_TOKENS)
-}
-
-/// Gives everything back: the call was not made.
-fn release(exchange: &mut Exchange, io: &mut Io<'_>) {
-    replace(exchange, io, |_, _| 0);
 }
 
 /// The call is over, however it ended.
@@ -315,8 +409,11 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>) {
     let usage = facts.usage;
     let answered = (200..300).contains(&facts.status);
     // Nobody said what an answer that broke had used: what was reserved for it counts.
-    let unknown =
-        usage.is_none() && answered && facts.outcome != Outcome::Complete && facts.surface.operation == Operation::Chat;
+    let unknown = usage.is_none()
+        && answered
+        && facts.outcome != Outcome::Complete
+        && facts.surface.operation == Operation::Chat
+        && !exchange.relay.outlives_call();
     let asked = exchange.call.tried > 0;
     let (mut input, output) = usage.map_or((0, 0), |usage| (usage.all_input(), usage.all_output()));
     let mut cost = facts.cost.map_or(0, |cost| cost.usd.to_nanos().0);
@@ -330,28 +427,43 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>) {
         input = input.saturating_add(lost.input_tokens.unwrap_or(0));
         cost = cost.saturating_add(lost.cost.map_or(0, |cost| cost.usd.to_nanos().0));
     }
-    replace(exchange, io, |unit, reserved| match unit {
-        Unit::Requests => u64::from(asked),
-        Unit::Concurrent => 0,
-        _ if unknown => reserved,
-        Unit::Tokens => input.saturating_add(output),
-        Unit::InputTokens => input,
-        Unit::OutputTokens => output,
-        Unit::Budget => cost,
+    let (mut input, mut output) = (input, output);
+    for listed in &exchange.facts.listed {
+        input = input.saturating_add(listed.usage.all_input());
+        output = output.saturating_add(listed.usage.all_output());
+        cost = cost.saturating_add(listed.cost.map_or(0, |cost| cost.usd.to_nanos().0));
+    }
+    let before = exchange.held.before;
+    replace(exchange, io, 0, |scope, unit, reserved| {
+        // What other models used is in their limits.
+        let (was_in, was_out, was_paid) = if scope == Scope::Model { before } else { (0, 0, 0) };
+        let (input, output) = (input.saturating_sub(was_in), output.saturating_sub(was_out));
+        match unit {
+            Unit::Requests => u64::from(asked),
+            Unit::Concurrent => 0,
+            _ if unknown => reserved,
+            Unit::Tokens => input.saturating_add(output),
+            Unit::InputTokens => input,
+            Unit::OutputTokens => output,
+            Unit::Budget => cost.saturating_sub(was_paid),
+        }
     });
 }
 
-fn replace(exchange: &mut Exchange, io: &mut Io<'_>, used: impl Fn(Unit, u64) -> u64) {
-    let mut taken = std::mem::take(&mut exchange.held.taken);
+/// Puts what was used in the place of what was taken, from the `first` on.
+fn replace(exchange: &mut Exchange, io: &mut Io<'_>, first: usize, used: impl Fn(Scope, Unit, u64) -> u64) {
     let pinned = exchange.pin();
-    let scopes = scopes(&pinned, exchange, exchange.held.route);
+    let scopes = scopes(&pinned, exchange, None);
     let now: Moment = io.local.limits.now(&pinned.snapshot, io.unix_ms);
-    for reserved in taken.drain(..) {
-        let rules = scopes[reserved.scope as usize];
+    while exchange.held.taken.len() > first
+        && let Some(reserved) = exchange.held.taken.pop()
+    {
+        let of_model = |route: usize| pinned.snapshot.routes.get(route)?.limits.as_deref();
+        let rules = reserved.route.map_or(scopes[reserved.scope as usize], of_model);
         let Some(rule) = rules.and_then(|rules| rules.all.get(usize::from(reserved.rule))) else {
             continue;
         };
-        let used = used(rule.limit.unit, reserved.taken.amount);
+        let used = used(reserved.scope, rule.limit.unit, reserved.taken.amount);
         bucket::settle(
             &io.local.limits.balances,
             (rule.id, &rule.limit),
@@ -360,7 +472,6 @@ fn replace(exchange: &mut Exchange, io: &mut Io<'_>, used: impl Fn(Unit, u64) ->
             used,
         );
     }
-    exchange.held.taken = taken;
 }
 
 /// Appends `x-ratelimit-…`, where requests or tokens are limited.

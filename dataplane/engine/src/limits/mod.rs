@@ -14,7 +14,9 @@ pub use balances::{Balances, Cell, UnknownLayout};
 pub use bucket::Level;
 pub(crate) use calendar::zone;
 pub use call::Limited;
-pub(crate) use call::{Held, reserve, settle, write_lines, write_refusal};
+pub(crate) use call::{
+    Held, admit_model, admit_successor, are_set, hand_over, reserve, settle, write_lines, write_refusal,
+};
 pub(crate) use rules::Rules;
 pub use rules::{Report, Scope, report};
 

@@ -7,6 +7,7 @@ use std::ops::Range;
 use crate::{
     exchange::{Exchange, Io},
     failure::Kind,
+    limits,
     snapshot::{Target, TargetModel},
     stages::{admit, form::model_is},
     surface::Operation,
@@ -56,7 +57,7 @@ fn sole_provider(exchange: &Exchange) -> Option<usize> {
 }
 
 /// Reads what came of the form while the connection was made, and keeps a value that has not ended.
-pub(super) fn read_lead(exchange: &mut Exchange, io: &Io<'_>) -> Result<(), Kind> {
+pub(super) fn read_lead(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<(), Kind> {
     let Some(form) = &mut exchange.admitted.form else {
         return Ok(());
     };
@@ -64,7 +65,10 @@ pub(super) fn read_lead(exchange: &mut Exchange, io: &Io<'_>) -> Result<(), Kind
     let kept = form.unfinished().unwrap_or(io.body.len());
     form.kept = io.body[kept.min(io.body.len())..].to_vec();
     match form.model.clone() {
-        Some(range) => name_model(exchange, io.body.get(range).unwrap_or_default()).map(drop),
+        Some(range) => {
+            let body = io.body;
+            name_model(exchange, io, body.get(range).unwrap_or_default()).map(drop)
+        }
         None => Ok(()),
     }
 }
@@ -89,7 +93,7 @@ pub(super) fn more(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) -> Re
     let mut at = 0;
     if let Some(named) = named {
         let named = named.start - from..named.end - from;
-        let name = name_model(exchange, &all[named.clone()])?;
+        let name = name_model(exchange, io, &all[named.clone()])?;
         came.push(io, 0..named.start);
         let start = io.out.arena.len();
         io.out.arena.extend_from_slice(name.as_bytes());
@@ -137,13 +141,14 @@ impl Came<'_> {
 }
 
 /// From here on the call is the model's: what the provider calls it.
-fn name_model(exchange: &mut Exchange, asked: &[u8]) -> Result<String, Kind> {
+fn name_model(exchange: &mut Exchange, io: &mut Io<'_>, asked: &[u8]) -> Result<String, Kind> {
     let pinned = exchange.pin();
     let asked = str::from_utf8(asked).ok().filter(|asked| !asked.is_empty());
     let asked = asked.ok_or_else(|| model_is("must be a text that is not empty"))?;
     admit::find_model(&mut exchange.facts, &pinned.snapshot, asked);
     let found = exchange.facts.model.as_ref().ok_or(Kind::ModelNotFound)?;
-    let index = found.model.0 as usize;
+    let model = found.model;
+    let index = model.0 as usize;
     let key = exchange.facts.key.ok_or(Kind::NoKey)?;
     if !pinned.keys.entry(key).models.admit(asked) {
         return Err(Kind::ModelNotAllowed);
@@ -153,8 +158,18 @@ fn name_model(exchange: &mut Exchange, asked: &[u8]) -> Result<String, Kind> {
         .iter()
         .position(|target| Some(target.provider) == exchange.facts.direct);
     let here = here.ok_or(Kind::NotOffered)?;
-    exchange.facts.direct = None;
+    limits::admit_model(exchange, io, model)?;
+    let was_of = exchange.facts.direct.take();
     if let Some(live) = &mut exchange.call.live {
+        // The call was under way at the provider itself; now it is so at a target of the model.
+        if let Some(provider) = was_of {
+            let direct = &pinned.snapshot.routes[pinned.snapshot.direct_route(provider)];
+            let state = io.local.routing.target(&direct.targets[live.target]);
+            state.busy = state.busy.saturating_sub(1);
+        }
+        let state = io.local.routing.target(&targets[here]);
+        state.busy += 1;
+        exchange.call.found_busy = state.busy;
         live.target = here;
     }
     upward::set_sent_model(exchange, index, here, &targets[here]);

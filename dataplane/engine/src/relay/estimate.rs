@@ -14,12 +14,16 @@ use super::Mode;
 use crate::{
     exchange::{Exchange, Io},
     record::Outcome,
+    routing::reckoning::BYTES_A_TOKEN,
     speaks,
     surface::Operation,
 };
 
 /// So much of a stream is read, which costs more than to let it pass; the rest of a longer one is taken to be alike.
 const MAX_READ_BYTES: u64 = 256 * 1024;
+
+/// The most that an event of a token takes.
+const EVENT_BYTES: u64 = 350;
 
 /// Counts what an answer says that passes untouched.
 #[derive(Debug)]
@@ -70,8 +74,9 @@ impl Said {
 
 /// For streams of OpenAI's chat that nobody asked for their usage: those alone leave it out by their dialect's rules.
 pub(super) fn said(exchange: &Exchange) -> Option<Box<Said>> {
-    let openai = exchange.facts.surface.dialect == Some(Dialect::OpenAi) && is_chat(exchange);
-    let asked = exchange.call.added_usage || exchange.admitted.asked_stream_usage();
+    let openai = exchange.answer_dialect() == Some(Dialect::OpenAi) && is_chat(exchange);
+    let through = exchange.call.through.is_some_and(|through| through.asks_usage);
+    let asked = exchange.call.added_usage || exchange.admitted.asked_stream_usage() || through;
     let counts = openai && exchange.relay.mode == Mode::Events && !asked;
     counts.then(|| {
         Box::new(Said {
@@ -84,7 +89,11 @@ pub(super) fn said(exchange: &Exchange) -> Option<Box<Said>> {
 }
 
 fn is_chat(exchange: &Exchange) -> bool {
-    exchange.facts.surface.operation == Operation::Chat && exchange.facts.direct.is_none()
+    let is_model_call = match &exchange.call.through {
+        Some(through) => through.is_chat,
+        None => exchange.facts.direct.is_none(),
+    };
+    exchange.facts.surface.operation == Operation::Chat && is_model_call
 }
 
 fn counter(exchange: &Exchange) -> AnswerCounter {
@@ -93,10 +102,10 @@ fn counter(exchange: &Exchange) -> AnswerCounter {
 
 /// A whole answer came that says nothing of its usage: it is read for what it says.
 pub(super) fn of_whole(exchange: &mut Exchange, body: &[u8]) {
-    let Some(dialect) = exchange.facts.surface.dialect else {
+    let Some(dialect) = exchange.answer_dialect() else {
         return;
     };
-    if exchange.facts.usage.is_some() || !is_chat(exchange) {
+    if exchange.facts.usage.is_some() || !is_chat(exchange) || exchange.relay.outlives_call {
         return;
     }
     let mut counter = counter(exchange);
@@ -115,14 +124,17 @@ pub(super) fn of_whole(exchange: &mut Exchange, body: &[u8]) {
 /// What a stream that nobody read has said before it broke, by its reads and its length: events come one by one, and
 /// nearly each is a token. (Of OpenAI's and Anthropic's own, an event is 100 to 350 bytes long.)
 fn passed_tokens(exchange: &Exchange) -> u64 {
-    const EVENT_BYTES: u64 = 350;
     match exchange.relay.mode {
-        Mode::Events | Mode::Heard if exchange.facts.stream => exchange
+        Mode::Events | Mode::Heard if streams(exchange) => exchange
             .relay
             .reads
             .max(exchange.facts.response_body_bytes / EVENT_BYTES),
         _ => 0,
     }
+}
+
+fn streams(exchange: &Exchange) -> bool {
+    exchange.facts.stream || exchange.call.through.is_some_and(|through| through.stream)
 }
 
 /// Counts what embeddings used, where the provider says nothing of it (Gemini mostly does not).
@@ -145,6 +157,18 @@ pub(super) fn of_embeddings(exchange: &mut Exchange, io: &Io<'_>) {
 /// An answer is over: where nobody knows what it used, or the provider did not get so far as to say it all, that is
 /// estimated.
 pub(crate) fn estimate(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome) {
+    if exchange.relay.outlives_call {
+        return;
+    }
+    estimate_chat(exchange, io, outcome);
+    let names_model = exchange.call.through.is_some_and(|through| through.names_model);
+    if names_model && exchange.facts.usage.is_none() && (200..300).contains(&exchange.relay.status) {
+        // Something was used, and nobody knows what.
+        exchange.facts.estimated = true;
+    }
+}
+
+fn estimate_chat(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome) {
     let is_known = outcome == Outcome::Complete && exchange.facts.usage.is_some();
     if !is_chat(exchange) || is_known || exchange.relay.is_counted || exchange.relay.is_broken() {
         return;
@@ -170,7 +194,7 @@ pub(crate) fn estimate(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcom
         }
         return;
     }
-    if exchange.facts.surface.dialect.is_none() {
+    if exchange.answer_dialect().is_none() {
         return;
     }
     let model = exchange.record().upstream_model.unwrap_or_default();
@@ -183,13 +207,39 @@ pub(crate) fn estimate(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcom
     exchange.facts.estimated = true;
 }
 
+/// The gateway's own code failed in the midst of a call: what is known of its use counts, and what is not is taken from
+/// lengths alone. Whatever reads more may be what failed.
+pub(crate) fn of_crash(exchange: &mut Exchange, io: &Io<'_>) {
+    let answered = exchange.facts.status == 0 || (200..300).contains(&exchange.facts.status);
+    if !answered || exchange.facts.model.is_none() || exchange.relay.is_counted || exchange.relay.is_broken() {
+        return;
+    }
+    let said = exchange
+        .relay
+        .reads
+        .max(exchange.facts.response_body_bytes / EVENT_BYTES);
+    let output = if exchange.facts.stream { said } else { 0 };
+    let usage = exchange.facts.usage.get_or_insert_with(|| Usage {
+        input: Some(exchange.admitted.body(io.body).len().div_ceil(BYTES_A_TOKEN) as u64),
+        ..Usage::default()
+    });
+    let missing = output.saturating_sub(usage.all_output());
+    usage.output = Some(usage.output.unwrap_or(0).saturating_add(missing));
+    exchange.facts.estimated = true;
+}
+
 /// The tokens of a chat's prompt, as a model of this name counts them.
 pub(crate) fn prompt_tokens(exchange: &Exchange, io: &mut Io<'_>, model: &str) -> Option<u64> {
-    let dialect = exchange.facts.surface.dialect.filter(|_| is_chat(exchange))?;
+    let dialect = exchange
+        .facts
+        .surface
+        .dialect
+        .or(exchange.call.through.map(|through| through.dialect));
+    let dialect = dialect.filter(|_| is_chat(exchange))?;
     let in_path = exchange.facts.model_in_path(io.request.path());
     let path = PathFacts {
         model: in_path.as_deref(),
-        stream: exchange.facts.stream,
+        stream: streams(exchange),
     };
     let request = speaks::of(dialect)
         .read_request(exchange.admitted.body(io.body), path)

@@ -8,9 +8,9 @@ use tollgate_wire::{
 };
 
 use super::{
-    Mode, alive, batch,
+    Mode, alive,
     beside::{self, Listener},
-    estimate, hold, stall, translated,
+    estimate, hold, stall, tally, translated,
 };
 use crate::{
     attempt::{resume, route_index},
@@ -34,9 +34,9 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
         .map(|sent| sent.own && (200..300).contains(&status));
     let lists = exchange.call.listing.is_some();
     let anew = own == Some(false) || lists || is_said_anew(exchange, status) || resume::reads(exchange, answer);
-    // What is no stream of the client's dialect must become one that has begun.
+    // What is no stream of the client's dialect, in plain bytes, must become one that has begun.
     let opened = exchange.relay.is_opened();
-    let pours = opened && !((200..300).contains(&status) && is_stream(exchange, answer));
+    let pours = opened && !((200..300).contains(&status) && is_stream(exchange, answer) && is_plain(answer));
     if anew || pours {
         return translated::head(exchange, io, answer);
     }
@@ -60,9 +60,16 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
         // What an object says of usage was used when it was made.
         exchange.relay.mode = Mode::Unread;
     }
-    exchange.relay.batch = batch::begin(exchange, answer);
+    if exchange.call.through.is_some_and(|through| !through.uses) {
+        // Nor was it by a call that asks about something.
+        exchange.relay.mode = Mode::Unread;
+    }
+    let is_events = answer.get(Known::ContentType).is_some_and(is_server_sent);
+    exchange.relay.tally = tally::begin(exchange, io, answer, is_events);
+    exchange.relay.outlives_call = exchange.relay.tally.as_ref().is_some_and(|tally| tally.outlives_call());
     exchange.relay.said = estimate::said(exchange);
-    exchange.relay.listener = read.and_then(|how| listener(exchange, how));
+    let heard = read.filter(|_| exchange.relay.mode != Mode::Unread);
+    exchange.relay.listener = heard.and_then(|how| listener(exchange, how));
     // Taking bytes out of a stream changes its length, and so do sealed ids.
     let unwraps = exchange.relay.unwrapper.is_some();
     let edits = exchange.relay.mode == Mode::Events && exchange.call.added_usage || seals || unwraps || opened;
@@ -88,6 +95,13 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
         io.out.actions.push(Action::Head { status, lines, framing });
     }
     exchange.set_phase(Phase::Relaying);
+}
+
+fn is_plain(answer: ResponseView<'_>) -> bool {
+    matches!(
+        Coding::of(answer.get(Known::ContentEncoding).unwrap_or_default()),
+        Ok(None)
+    )
 }
 
 /// Must an error answer not pass as it is, though the client speaks its dialect? What a provider says of a credential may

@@ -112,7 +112,7 @@ fn release(exchange: &mut Exchange, io: &mut Io<'_>) {
     exchange.facts.answer_begins(hold.status, io.now);
     let start = io.out.arena.len();
     io.out.arena.extend_from_slice(&hold.lines);
-    cost::write_line(&mut io.out.arena, exchange.facts.cost);
+    cost::write_line(&mut io.out.arena, cost::with_declined(&exchange.facts));
     reply::write_common_lines(exchange, io);
     let lines = io.out.written_since(start);
     io.out.actions.push(Action::Head {

@@ -7,9 +7,9 @@ use tollgate_config::document::Dialect;
 use tollgate_dialect::json::Node;
 use tollgate_wire::json::edit;
 
-use super::translated;
+use super::{tally, translated};
 use crate::{
-    attempt,
+    attempt, counted,
     exchange::{Exchange, Io},
     listing::{self, Listing, MAX_HELD_BYTES, Shown, Way},
     outputs::Action,
@@ -42,6 +42,7 @@ pub(super) fn end(exchange: &mut Exchange, io: &mut Io<'_>) {
         return;
     };
     let read = read(exchange, io, &mut listing, &page);
+    exchange.facts.listed.append(&mut listing.counted);
     let live = exchange.call.live;
     match (read, live) {
         (Ok(Then::LookOn { credential }), Some(live)) => {
@@ -136,7 +137,11 @@ fn keep(exchange: &Exchange, io: &mut Io<'_>, listing: &mut Listing, (object, ra
     let start = io.out.arena.len();
     answer::write_document(exchange, io, object.raw());
     let json = io.out.arena.split_off(start);
-    listing.keep(Shown { json, id })
+    let fits = listing.keep(Shown { json, id });
+    if fits && exchange.facts.listed.len() + listing.counted.len() < counted::MAX_LISTED {
+        listing.counted.extend(tally::of_listed(exchange, io, object.raw()));
+    }
+    fits
 }
 
 /// The credential whose objects come behind those of the one that was asked with. Towards the beginning there is none: a

@@ -1,7 +1,6 @@
 //! The answer on its way down: head, body, end. Bytes pass untouched; usage is read beside them.
 
 pub(crate) mod alive;
-mod batch;
 mod beside;
 mod estimate;
 mod events;
@@ -12,6 +11,7 @@ mod listed;
 mod refusal;
 mod single;
 pub(crate) mod stall;
+mod tally;
 mod translated;
 mod unwrapped;
 
@@ -26,9 +26,10 @@ use crate::{
     sealing::answer::{self, Sealer},
 };
 
-pub(crate) use estimate::{estimate, prompt_tokens};
+pub(crate) use estimate::{estimate, of_crash, prompt_tokens};
 pub(crate) use head::{head, is_stream};
 pub(crate) use refusal::{ids_of_request, places_of};
+pub(crate) use tally::settle as settle_tally;
 pub(crate) use translated::{call_facts, provider_speaks};
 
 /// Bytes of an answer held at most: a whole answer that came in parts, or an event cut between two reads.
@@ -50,8 +51,10 @@ pub(crate) struct Relay {
     usage: Usage,
     faults: faults::Faults,
     translating: translated::Translating,
-    /// Reads what a batch used.
-    batch: Option<Box<batch::Batch>>,
+    /// Reads what was used before.
+    tally: Option<Box<tally::Tally>>,
+    /// What the call asked for goes on at the provider when the call is gone: its usage is known later.
+    outlives_call: bool,
     /// Events come in frames, and go on without them.
     unwrapper: Option<Box<Unwrapper>>,
     /// Hears an answer that is read neither whole nor by a look at its events.
@@ -116,8 +119,8 @@ impl Relay {
             .as_ref()
             .map_or(0, |answering| answering.held_bytes());
         let broken = self.broken.as_ref().map_or(0, |broken| broken.answering.held_bytes());
-        let batch = self.batch.as_ref().map_or(0, |batch| batch.held_bytes());
-        self.held.len() + self.hold.held_bytes() + translated + broken + batch
+        let tally = self.tally.as_ref().map_or(0, |tally| tally.held_bytes());
+        self.held.len() + self.hold.held_bytes() + translated + broken + tally
     }
 
     /// The head of a stream is out, and whose answer it becomes may change.
@@ -129,6 +132,10 @@ impl Relay {
     fn put_back(&mut self, answering: Box<Answering>) {
         self.translating.answering = Some(answering);
         self.is_counted = true;
+    }
+
+    pub fn outlives_call(&self) -> bool {
+        self.outlives_call
     }
 
     pub fn is_broken(&self) -> bool {
@@ -191,6 +198,9 @@ pub(crate) fn body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, byte
     if let Some(said) = &mut exchange.relay.said {
         said.feed(bytes);
     }
+    if let Some(tally) = &mut exchange.relay.tally {
+        tally.feed(bytes);
+    }
     match exchange.relay.mode {
         Mode::Translated => return translated::body(exchange, io, bytes),
         Mode::Single => return single::body(exchange, io, bytes),
@@ -207,9 +217,6 @@ pub(crate) fn body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, byte
         }
         Mode::Whole => beside::whole(exchange, bytes),
         Mode::Unread => {}
-    }
-    if let Some(batch) = &mut exchange.relay.batch {
-        batch.feed(bytes);
     }
     let first = io.out.pieces.len() as u32;
     match exchange.relay.sealer {
@@ -280,7 +287,7 @@ pub(crate) fn end(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId) {
         Mode::Heard | Mode::Unread => {}
     }
     estimate::of_embeddings(exchange, io);
-    batch::finish(exchange, io);
+    tally::finish(exchange, io);
     hold::end(exchange, io);
     let first = io.out.pieces.len() as u32;
     answer::end(exchange, io);
@@ -305,7 +312,12 @@ pub(crate) fn broken(exchange: &mut Exchange, io: &mut Io<'_>, failure: &Failure
         return exchange.finish(io, Outcome::Cut, Action::End);
     }
     let relay = &exchange.relay;
-    let in_words = matches!(relay.mode, Mode::Events | Mode::Translated) || relay.alive.opened;
+    let in_words = match relay.mode {
+        Mode::Events | Mode::Translated => true,
+        // Only the head is out. Of anything else a part may be, and that is no place for words.
+        Mode::Unread => relay.alive.opened,
+        Mode::Whole | Mode::Heard | Mode::Single | Mode::Listed => false,
+    };
     // Half of an event that was too long to be held has gone out: nothing can be said behind it.
     let tells = in_words && relay.framing == Some(ReplyFraming::Stream) && !relay.passes_long;
     if !tells {
@@ -322,8 +334,10 @@ pub(crate) fn broken(exchange: &mut Exchange, io: &mut Io<'_>, failure: &Failure
     // The event that is held is incomplete and was not sent: the client sees only whole ones, this last.
     let start = io.out.arena.len();
     match exchange.relay.answering() {
-        Some(_) => alive::write_fault(exchange, io, fault),
-        None => failure::write_event(&mut io.out.arena, exchange, failure),
+        None if !translated::asks_for_array(exchange, io) => {
+            failure::write_event(&mut io.out.arena, exchange, failure);
+        }
+        _ => alive::write_fault(exchange, io, fault),
     }
     alive::push(exchange, io, start);
     exchange.finish(io, Outcome::Cut, Action::End);

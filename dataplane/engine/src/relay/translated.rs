@@ -220,7 +220,7 @@ fn send_head(exchange: &mut Exchange, io: &mut Io<'_>, status: u16, content_type
     }
     super::head::write_target(exchange, out);
     if matches!(framing, ReplyFraming::Length(length) if hold::fits(exchange, length)) {
-        cost::write_line(out, exchange.facts.cost);
+        cost::write_line(out, cost::with_declined(&exchange.facts));
     }
     let translating = &exchange.relay.translating;
     if !translating.upstream_id.is_empty() {

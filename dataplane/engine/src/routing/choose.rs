@@ -9,7 +9,7 @@ use tollgate_config::{
 use tollgate_wire::head::RequestView;
 
 use super::{
-    Luck, Routing, affinity, health::Standing, latency::Class, needs, prefixes::Prefixes, reckoning::Reckoning,
+    Luck, Routing, affinity, health::Standing, latency::Class, needs::Needs, prefixes::Prefixes, reckoning::Reckoning,
 };
 use crate::{
     Tick,
@@ -64,6 +64,20 @@ impl Order {
         }
     }
 
+    /// The least rank first; of equals whoever came first.
+    fn sort_by(&mut self, ranks: &[Rank; MAX_TARGETS]) {
+        // Compared as one number each, which is much less work than member by member.
+        let mut keys = [0u128; MAX_TARGETS];
+        let len = usize::from(self.len);
+        for (key, &index) in keys.iter_mut().zip(&self.at[..len]) {
+            *key = ranks[usize::from(index)].key() << 8 | u128::from(index);
+        }
+        keys[..len].sort_unstable();
+        for (at, key) in self.at.iter_mut().zip(&keys[..len]) {
+            *at = *key as u8;
+        }
+    }
+
     pub fn push(&mut self, target: usize) {
         if let Some(place) = self.at.get_mut(usize::from(self.len)) {
             *place = target as u8;
@@ -89,7 +103,18 @@ pub(super) struct Rank {
     pub score: f64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+impl Rank {
+    /// Of two ranks the one that comes first has the smaller key: turn, tier, and the score's bits, which are ordered as
+    /// `f64::total_cmp` orders numbers once those of negative ones are turned round.
+    fn key(self) -> u128 {
+        let bits = self.score.to_bits();
+        let negative = (bits as i64 >> 63) as u64;
+        let ordered = bits ^ (negative | 1 << 63);
+        (self.turn as u128) << 72 | u128::from(self.tier) << 64 | u128::from(ordered)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
     Well,
     /// Not quite well again: the share of calls that it does not get yet.
@@ -116,8 +141,8 @@ pub(crate) fn order(exchange: &Exchange, io: &Io<'_>, route: &Route, serves: imp
         }
     }
     if order.len > 1 {
-        let body = exchange.admitted.body(io.body);
-        order.retain(|index| needs::lacking(body, route.targets[index].facts).is_none());
+        let needs = Needs::of(exchange.admitted.body(io.body));
+        order.retain(|index| needs.lacking(route.targets[index].facts).is_none());
     }
     if order.len <= 1 {
         return order;
@@ -159,13 +184,7 @@ pub(crate) fn order(exchange: &Exchange, io: &Io<'_>, route: &Route, serves: imp
             };
         }
     }
-    let by_rank = |a: &u8, b: &u8| {
-        let (a, b) = (&ranks[usize::from(*a)], &ranks[usize::from(*b)]);
-        (a.turn, a.tier)
-            .cmp(&(b.turn, b.tier))
-            .then(a.score.total_cmp(&b.score))
-    };
-    order.at[..usize::from(order.len)].sort_by(by_rank);
+    order.sort_by(&ranks);
     better_of_two(&mut order, &ranks, route, &asked, &mut luck);
     if route.draws {
         let prefixes = Prefixes::of(exchange.admitted.body(io.body));

@@ -1,5 +1,7 @@
 //! What a request asks of a model, as far as it shows without reading it whole, and whether a model is known to lack it.
 
+use std::cell::OnceCell;
+
 use tollgate_config::{
     catalogue::ModelFacts,
     document::{Feature, Features},
@@ -101,20 +103,44 @@ pub(crate) fn asked_for(body: &[u8], stream: bool) -> Features {
         .collect()
 }
 
-/// Why a model cannot serve the request; none where nothing is known against it. The body is read only for what the model
-/// lacks.
-pub(crate) fn lacking(body: &[u8], facts: Option<&ModelFacts>) -> Option<&'static str> {
-    let facts = facts?;
-    let least_tokens = body.len() as u64 / MOST_BYTES_A_TOKEN;
-    let too_long = facts.context_window.is_some_and(|window| window < least_tokens);
-    // A picture has many bytes and few tokens.
-    if too_long && !holds(body, &IMAGES) {
-        return Some("the prompt is longer than its context window");
+/// A body that models are held against. It is read for what one of them lacks, and once for all of them.
+pub(crate) struct Needs<'a> {
+    body: &'a [u8],
+    images: OnceCell<bool>,
+    tools: OnceCell<bool>,
+}
+
+impl<'a> Needs<'a> {
+    pub fn of(body: &'a [u8]) -> Self {
+        Self {
+            body,
+            images: OnceCell::new(),
+            tools: OnceCell::new(),
+        }
     }
-    if !facts.abilities.images && holds(body, &IMAGES) {
-        return Some("it takes no images");
+
+    /// Why a model cannot serve the request; none where nothing is known against it.
+    pub fn lacking(&self, facts: Option<&ModelFacts>) -> Option<&'static str> {
+        let facts = facts?;
+        let least_tokens = self.body.len() as u64 / MOST_BYTES_A_TOKEN;
+        let too_long = facts.context_window.is_some_and(|window| window < least_tokens);
+        // A picture has many bytes and few tokens.
+        if too_long && !self.images() {
+            return Some("the prompt is longer than its context window");
+        }
+        if !facts.abilities.images && self.images() {
+            return Some("it takes no images");
+        }
+        (!facts.abilities.tools && self.tools()).then_some("it calls no tools")
     }
-    (!facts.abilities.tools && holds(body, &TOOLS)).then_some("it calls no tools")
+
+    fn images(&self) -> bool {
+        *self.images.get_or_init(|| holds(self.body, &IMAGES))
+    }
+
+    fn tools(&self) -> bool {
+        *self.tools.get_or_init(|| holds(self.body, &TOOLS))
+    }
 }
 
 #[cfg(test)]

@@ -34,6 +34,11 @@ impl Prefixes {
         self.hashes[..self.count].first().copied()
     }
 
+    /// The prompt is too short for any.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     pub fn of(body: &[u8]) -> Self {
         let mut prefixes = Self::default();
         let (mut hash, mut from) = (0x9e37_79b9_7f4a_7c15, 0);
@@ -50,9 +55,9 @@ impl Prefixes {
 
 /// Of words of eight bytes: good enough to tell prompts apart, and cheap.
 fn mix(hash: u64, bytes: &[u8]) -> u64 {
-    bytes.chunks_exact(8).fold(hash, |hash, word| {
-        let word = word.iter().fold(0, |word, &byte| word << 8 | u64::from(byte));
-        let mixed = (hash ^ word).wrapping_mul(0x2127_599b_f432_5c37);
+    let (words, _) = bytes.as_chunks();
+    words.iter().fold(hash, |hash, word| {
+        let mixed = (hash ^ u64::from_le_bytes(*word)).wrapping_mul(0x2127_599b_f432_5c37);
         mixed ^ mixed >> 29
     })
 }

@@ -38,18 +38,23 @@ pub(crate) struct Reckoning {
 }
 
 impl Reckoning {
-    pub fn new(exchange: &Exchange, io: &Io<'_>, route: &Route) -> Self {
+    /// Of a call that bounds its answer to so many tokens.
+    pub fn new(exchange: &Exchange, io: &Io<'_>, route: &Route, bound: Option<u64>) -> Self {
         let body = exchange.admitted.body(io.body);
-        let bound = bound_of(body);
         let like = Like::of(body.len(), bound);
         let model = io.local.routing.look_at_model(route.slot);
         let learned = model.and_then(|model: &ModelState| model.lengths.as_deref());
-        let prefixes = Prefixes::of(body);
+        let may_be_kept = body.len() >= LEAST_KEPT_BYTES;
+        let prefixes = if may_be_kept {
+            Prefixes::of(body)
+        } else {
+            Prefixes::default()
+        };
         let is_kept = |target: &Target| {
             let seen = io.local.routing.look(target).and_then(|state| state.seen.as_ref());
             seen.is_some_and(|seen| seen.longest(io.now, &prefixes) >= LEAST_KEPT_BYTES)
         };
-        let seen_before = (body.len() >= LEAST_KEPT_BYTES).then(|| route.targets.iter().any(is_kept));
+        let seen_before = may_be_kept.then(|| route.targets.iter().any(is_kept));
         let follow_ups = seen_before.and(learned).map_or(0, Lengths::follow_ups);
         let learned = learned.and_then(|lengths| lengths.expected(like));
         Self {
@@ -76,8 +81,13 @@ impl Reckoning {
 
     /// What it is expected to use there, by what has a price.
     pub fn counts(&self, target: &Target, routing: &Routing, now: Tick) -> Counts {
-        let seen = routing.look(target).and_then(|state| state.seen.as_ref());
-        let kept = seen.map_or(0, |seen| seen.longest(now, &self.prefixes));
+        let kept = match self.prefixes.is_empty() {
+            true => 0,
+            false => {
+                let seen = routing.look(target).and_then(|state| state.seen.as_ref());
+                seen.map_or(0, |seen| seen.longest(now, &self.prefixes))
+            }
+        };
         let cached = if kept < LEAST_KEPT_BYTES { 0 } else { kept };
         Counts {
             input: ((self.body_bytes - cached) / BYTES_A_TOKEN) as u64,
@@ -117,9 +127,12 @@ pub(crate) fn bound_of(body: &[u8]) -> Option<u64> {
         "generationConfig.maxOutputTokens",
         "inferenceConfig.maxTokens",
     ]);
-    let said = cursor::find_watched(body, &BOUNDS).unwrap_or([None; 5]);
-    let number = |value: Value| std::str::from_utf8(value.span.of(body)).ok()?.parse::<u64>().ok();
-    said.into_iter().flatten().find_map(number)
+    first_number(body, &cursor::find_watched(body, &BOUNDS).unwrap_or([None; 5]))
+}
+
+/// The first of these values of a body that is a number of tokens.
+pub(crate) fn first_number(body: &[u8], said: &[Option<Value>]) -> Option<u64> {
+    said.iter().flatten().find_map(|&value| cursor::unsigned(body, value))
 }
 
 /// Upper ends of the classes of prompts, in bytes, and of bounds that calls set to their answers, in tokens.

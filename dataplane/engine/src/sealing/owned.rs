@@ -6,7 +6,7 @@ use tollgate_dialect::canonical::sealed_id::Owner;
 use super::follow::{Name, Path};
 use crate::{
     exchange::{Exchange, Io},
-    marks::{Mark, MarkNews, Marks, id_of},
+    marks::{COUNTED, Mark, MarkNews, Marks, id_of},
     outputs::Outputs,
     surface::Operation,
 };
@@ -21,7 +21,7 @@ impl Owned<'_> {
     fn id(&self, raw: &[u8]) -> u128 {
         let (scope, name) = self.owner.scope_and_name();
         let provider = self.provider.as_bytes();
-        id_of(b"tollgate owned 1", &[&[scope], name.as_bytes(), provider, raw])
+        id_of(b"tollgate owned 1", &[&[scope], name.as_bytes(), provider, raw]) & !COUNTED
     }
 }
 

@@ -140,6 +140,9 @@ fn is_stored_at_google(address: &[u8]) -> bool {
 /// Is a character of a name written as an escape? Hardly anybody does that, but to slip past.
 fn may_hide_keys(body: &[u8]) -> bool {
     static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\\u00"));
+    if memchr::memchr(b'\\', body).is_none() {
+        return false;
+    }
     let digit = |at: usize| body.get(at + 4).copied().unwrap_or_default();
     ESCAPE.find_iter(body).any(|at| (b'2'..=b'7').contains(&digit(at)))
 }

@@ -22,6 +22,7 @@ use crate::{
     outputs::Rest,
     passing::{self, Asked, MayPass},
     percent,
+    routing::reckoning,
     sealing::{self, request::Opened},
     stage::Verdict,
     stages::form::{self, Form},
@@ -48,6 +49,10 @@ pub(crate) struct Admitted {
     pub stream: Option<Value>,
     pub stream_options: Option<Value>,
     pub include_usage: Option<Value>,
+    /// Tokens that a chat bounds its answer to.
+    pub bound: Option<u64>,
+    /// A response that is made while nobody waits.
+    pub in_background: bool,
     /// Something in the body looks like the sealed matter of a provider.
     pub looks_sealed: bool,
     /// The provider whose sealed signature or thinking came last: index into `document.providers`.
@@ -189,45 +194,55 @@ pub(crate) fn find_model(facts: &mut Facts, snapshot: &Snapshot, asked: &str) {
 }
 
 fn find_fields(exchange: &mut Exchange, raw: &[u8]) -> Result<(), Kind> {
-    const OPENAI: Watch<'static, 5> = Watch::new(&[
+    const OPENAI: Watch<'static, 7> = Watch::new(&[
         "model",
         "stream",
         "stream_options",
         "stream_options.include_usage",
         "service_tier",
+        "max_completion_tokens",
+        "max_tokens",
     ]);
-    const RESPONSES: Watch<'static, 7> = Watch::new(&[
+    const RESPONSES: Watch<'static, 9> = Watch::new(&[
         "model",
         "stream",
         "service_tier",
+        "max_output_tokens",
+        "background",
         NAMED[0],
         NAMED[1],
         NAMED[2],
         NAMED[3],
     ]);
-    const MODEL_AND_STREAM: Watch<'static, 2> = Watch::new(&["model", "stream"]);
-    const NOTHING: Watch<'static, 0> = Watch::new(&[]);
+    const MODEL_AND_STREAM: Watch<'static, 3> = Watch::new(&["model", "stream", "max_tokens"]);
+    const IN_CONFIGURATION: Watch<'static, 2> =
+        Watch::new(&["generationConfig.maxOutputTokens", "inferenceConfig.maxTokens"]);
     let admitted = &mut exchange.admitted;
     let body = admitted.decoded.as_deref().unwrap_or(raw);
     match exchange.facts.surface.dialect {
         Some(Dialect::OpenAiResponses) => {
-            let [model, stream, tier, named @ ..] = cursor::find_watched(body, &RESPONSES).map_err(Kind::BadJson)?;
+            let [model, stream, tier, bound, background, named @ ..] =
+                cursor::find_watched(body, &RESPONSES).map_err(Kind::BadJson)?;
             (admitted.model, admitted.stream, admitted.named) = (model, stream, named);
+            admitted.bound = reckoning::first_number(body, &[bound]);
+            admitted.in_background = background.is_some_and(|value| value.kind == Json::True);
             exchange.facts.tier = cost::tier_asked(body, tier);
         }
         Some(Dialect::Anthropic | Dialect::Cohere) => {
-            let [model, stream] = cursor::find_watched(body, &MODEL_AND_STREAM).map_err(Kind::BadJson)?;
+            let [model, stream, bound] = cursor::find_watched(body, &MODEL_AND_STREAM).map_err(Kind::BadJson)?;
             (admitted.model, admitted.stream) = (model, stream);
+            admitted.bound = reckoning::first_number(body, &[bound]);
         }
-        // Both are in the path.
+        // The model and whether it streams are in the path.
         Some(Dialect::Gemini | Dialect::Bedrock) => {
-            cursor::find_watched(body, &NOTHING)
-                .map(|[]| ())
-                .map_err(Kind::BadJson)?;
+            let bounds = cursor::find_watched(body, &IN_CONFIGURATION).map_err(Kind::BadJson)?;
+            admitted.bound = reckoning::first_number(body, &bounds);
         }
         Some(Dialect::OpenAi) | None => {
-            let [model, stream, options, include, tier] = cursor::find_watched(body, &OPENAI).map_err(Kind::BadJson)?;
+            let [model, stream, options, include, tier, bounds @ ..] =
+                cursor::find_watched(body, &OPENAI).map_err(Kind::BadJson)?;
             (admitted.model, admitted.stream) = (model, stream);
+            admitted.bound = reckoning::first_number(body, &bounds);
             exchange.facts.tier = cost::tier_asked(body, tier);
             (admitted.stream_options, admitted.include_usage) = (options, include);
         }

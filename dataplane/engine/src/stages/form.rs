@@ -1,7 +1,7 @@
 //! admit, where the body is a form (`multipart/form-data`): the model is one of its fields. The form is read as it passes,
 //! so that its file need not be held.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use tollgate_wire::{
     head::Known,
@@ -116,11 +116,16 @@ fn read_lead(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
         return Err(Kind::Internal("a form was read before it was begun"));
     };
     form.read_lead(io.body)?;
-    let Some(named) = form.model.clone() else {
-        return wait_for_model(exchange, io);
-    };
-    exchange.facts.stream = form.stream;
-    let asked = str::from_utf8(io.body.get(named).unwrap_or_default()).unwrap_or_default();
+    let named = form.model.clone();
+    let stream = form.stream;
+    let in_path = exchange.facts.model_in_path(io.request.path()).map(Cow::into_owned);
+    let is_whole = exchange.admitted.rest == Rest::Nothing;
+    if named.is_none() && !(is_whole && in_path.is_some()) {
+        return wait_for_model(exchange, io, in_path.is_none());
+    }
+    exchange.facts.stream = stream;
+    let in_form = named.and_then(|named| str::from_utf8(io.body.get(named)?).ok());
+    let asked = in_path.as_deref().or(in_form).unwrap_or_default();
     if asked.is_empty() {
         return Err(model_is("must be a text that is not empty"));
     }
@@ -131,13 +136,13 @@ fn read_lead(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
     }
 }
 
-/// The model has not come yet.
-fn wait_for_model(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> {
+/// The model has not come yet. Where the path names it, it is waited for all the same: its field is to say what the path does.
+fn wait_for_model(exchange: &mut Exchange, io: &mut Io<'_>, may_be_late: bool) -> Result<Verdict, Kind> {
     let max_bytes = exchange.pin().snapshot.document.max_body_bytes;
     if exchange.admitted.rest == Rest::Nothing {
         return Err(model_is("is missing in the form"));
     }
-    if io.body.len() > MAX_LEAD_BYTES && late::begin(exchange) {
+    if may_be_late && io.body.len() > MAX_LEAD_BYTES && late::begin(exchange) {
         return Ok(Verdict::Next);
     }
     if io.body.len() as u64 > max_bytes {

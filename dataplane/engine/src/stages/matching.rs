@@ -36,11 +36,22 @@ pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
     let kind = match found {
         Found::Nowhere => Kind::NoSuchPath,
         _ if is_websocket(request.head.upgrade, request.get(Known::Upgrade)) => Kind::Websocket,
-        Found::Later(_) => Kind::NotServedYet,
+        Found::Later(surface) => not_served(surface, request.path()),
         Found::Surface(surface) if !surface::allows(surface.allow, request.head.method) => Kind::WrongMethod,
         Found::Surface(_) => return Verdict::Next,
     };
     Verdict::Refuse(Failure::client(kind))
+}
+
+/// Bytes of a path that are told back.
+const MAX_TOLD_PATH_BYTES: usize = 256;
+
+fn not_served(surface: &surface::Surface, path: &[u8]) -> Kind {
+    let told = &path[..path.len().min(MAX_TOLD_PATH_BYTES)];
+    Kind::NotServedYet {
+        path: String::from_utf8_lossy(told).into(),
+        instead: surface::instead_of(surface),
+    }
 }
 
 fn keep_request_id(id: &mut String, asked: Option<&[u8]>) {

@@ -11,8 +11,8 @@ use crate::{
     exchange::{Exchange, Io},
     explain,
     failure::{Failure, Kind},
-    routing::{choose, conditions, reckoning::Reckoning, residency},
-    snapshot::Target,
+    routing::{choose, conditions, reckoning::Reckoning, residency::Regions},
+    snapshot::{Route, Target},
     stage::Verdict,
     upward,
 };
@@ -42,9 +42,10 @@ fn decide(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
         exchange.call.only_provider =
             issuer.filter(|&issuer| route.targets.iter().any(|target| target.provider == issuer));
     }
-    exchange.call.reckoning = route.reckons.then(|| Reckoning::new(exchange, io, route));
-    let asked = conditions::features(exchange, io, route);
-    let obstacle = |target: &Target| obstacle(exchange, io, asked, target);
+    let bound = exchange.admitted.bound;
+    exchange.call.reckoning = route.reckons.then(|| Reckoning::new(exchange, io, route, bound));
+    let asked = Asked::by(exchange, io, route);
+    let obstacle = |target: &Target| obstacle(exchange, io, &asked, target);
     let order = choose::order(exchange, io, route, |target| obstacle(target).is_none());
     if !order.as_slice().is_empty() {
         exchange.call.order = order;
@@ -107,7 +108,22 @@ impl Obstacle {
     }
 }
 
-pub(crate) fn obstacle(exchange: &Exchange, io: &Io<'_>, asked: Features, target: &Target) -> Option<Obstacle> {
+/// What is asked of all targets alike.
+pub(crate) struct Asked<'a> {
+    features: Features,
+    regions: Regions<'a>,
+}
+
+impl<'a> Asked<'a> {
+    pub fn by(exchange: &'a Exchange, io: &Io<'_>, route: &Route) -> Self {
+        Self {
+            features: conditions::features(exchange, io, route),
+            regions: Regions::of(exchange),
+        }
+    }
+}
+
+pub(crate) fn obstacle(exchange: &Exchange, io: &Io<'_>, asked: &Asked<'_>, target: &Target) -> Option<Obstacle> {
     let pinned = exchange.pin();
     let upstream = &pinned.snapshot.upstreams[target.provider];
     if !upward::reaches(exchange.facts.surface, upstream) {
@@ -116,9 +132,9 @@ pub(crate) fn obstacle(exchange: &Exchange, io: &Io<'_>, asked: Features, target
     if exchange.call.only_provider.is_some_and(|only| only != target.provider) {
         return Some(Obstacle::Elsewhere);
     }
-    if !residency::admits(exchange, target) {
+    if !asked.regions.admit(target.region.as_deref()) {
         return Some(Obstacle::Region);
     }
     let when = target.when.as_ref()?;
-    when.failing(exchange, io, asked, target).map(Obstacle::When)
+    when.failing(exchange, io, asked.features, target).map(Obstacle::When)
 }

@@ -4,11 +4,12 @@ use crate::{
     attempt::{self, hedge},
     call::SentModel,
     cost,
+    counted::{Late, Listed},
     exchange::{Exchange, Io, Pinned},
     facts::{Detached, Facts},
     limits,
     outputs::Action,
-    record::{Outcome, Record},
+    record::{LateWork, Outcome, Record},
     relay,
     routing::reckoning::Like,
     surface,
@@ -18,6 +19,7 @@ use crate::{
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome) {
+    relay::settle_tally(exchange, io);
     relay::estimate(exchange, io, outcome);
     let facts = &mut exchange.facts;
     facts.outcome = outcome;
@@ -34,8 +36,16 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome)
     if exchange.call.hedge.is_some() {
         hedge::account(exchange, io);
     }
+    add_declined(&mut exchange.facts);
     limits::settle(exchange, io);
     io.out.actions.push(Action::Settle);
+}
+
+/// The same of an exchange whose code failed: all that it used, to its record and its limits.
+pub(crate) fn add_all(exchange: &mut Exchange, io: &mut Io<'_>) {
+    add_spent(&mut exchange.facts);
+    add_declined(&mut exchange.facts);
+    limits::settle(exchange, io);
 }
 
 /// What was used at targets that did not get to the end of the answer is part of the call.
@@ -43,6 +53,14 @@ fn add_spent(facts: &mut Facts) {
     if let Some(spent) = facts.spent.take() {
         facts.usage.get_or_insert_default().add(&spent.usage);
         facts.cost = cost::sum(facts.cost, spent.cost);
+    }
+}
+
+/// So is what answers used that nobody got. It says nothing of the one that somebody did.
+fn add_declined(facts: &mut Facts) {
+    if let Some(declined) = facts.declined.take() {
+        facts.usage.get_or_insert_default().add(&declined.usage);
+        facts.cost = cost::sum(facts.cost, declined.cost);
     }
 }
 
@@ -108,7 +126,7 @@ pub(crate) fn record(exchange: &Exchange) -> Record<'_> {
         refusal: Some(&*facts.refusal).filter(|text| !text.is_empty()),
         usage: facts.usage,
         cost: facts.cost,
-        batch: Some(&*facts.batch).filter(|id| !id.is_empty()),
+        late: facts.late.as_deref().map(late_work),
         replayed: facts.replayed,
         estimated: facts.estimated,
         request_body_bytes: facts.request_body_bytes,
@@ -116,6 +134,30 @@ pub(crate) fn record(exchange: &Exchange) -> Record<'_> {
         total_ns: facts.ended.ns_since(facts.started),
         gateway_ns: facts.gateway_ns(facts.ended),
         first_token_ns: facts.first_token.map(|first| first.ns_since(facts.started)),
+    }
+}
+
+fn late_work(late: &Late) -> LateWork<'_> {
+    LateWork {
+        id: late.id,
+        batch: late.batch.as_deref(),
+    }
+}
+
+/// Of one of several that the call is charged with. It is no request: nobody was asked for it.
+pub(crate) fn record_of<'a>(exchange: &'a Exchange, listed: &'a Listed) -> Record<'a> {
+    Record {
+        upstream_model: Some(&*listed.model).filter(|name| !name.is_empty()),
+        usage: Some(listed.usage),
+        cost: listed.cost,
+        late: Some(late_work(&listed.late)),
+        attempts: 0,
+        request_body_bytes: 0,
+        response_body_bytes: 0,
+        total_ns: 0,
+        gateway_ns: 0,
+        first_token_ns: None,
+        ..record(exchange)
     }
 }
 

@@ -11,6 +11,7 @@ impl Operation {
     pub const BATCHES: Operation = Operation::Other(b"/batches");
     pub const MESSAGE_BATCHES: Operation = Operation::Other(b"/messages/batches");
     pub const UPLOADS: Operation = Operation::Other(b"/uploads");
+    pub const RESPONSES: Operation = Operation::Other(b"/responses");
     pub const CONVERSATIONS: Operation = Operation::Other(b"/conversations");
 }
 

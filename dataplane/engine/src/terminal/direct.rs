@@ -4,17 +4,19 @@ use crate::{
     attempt,
     exchange::{Exchange, Io, Phase},
     failure::{Failure, Kind},
+    limits,
     passing::{self, Asked, MayPass},
     percent,
     stage::Verdict,
-    surface,
+    surface, through,
 };
 
 pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
     if exchange.facts.direct.is_some() {
         // Entered again: the body is here.
         exchange.facts.request_body_bytes = io.body.len() as u64;
-        return begin(exchange, io);
+        through::read(exchange, io);
+        return Verdict::Next;
     }
     match find_provider(exchange, io) {
         Ok(provider) => exchange.facts.direct = Some(provider),
@@ -22,7 +24,10 @@ pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
     }
     match ask_for_body(exchange, io) {
         Ok(Asked::Body) => Verdict::Pause,
-        Ok(Asked::Nothing) => begin(exchange, io),
+        Ok(Asked::Nothing) => {
+            through::read(exchange, io);
+            Verdict::Next
+        }
         Err(kind) => Verdict::Refuse(Failure::client(kind)),
     }
 }
@@ -33,7 +38,14 @@ pub(super) fn ask_for_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<A
         .facts
         .direct
         .is_some_and(|provider| exchange.pin().snapshot.upstreams[provider].signs());
-    let may_pass = if signs { MayPass::Never } else { MayPass::WhenLarge };
+    // Of a chat that limits are to know, the model must be.
+    let path = surface::provider_path(io.request.path()).map_or(&b""[..], |(_, rest)| rest);
+    let is_limited = exchange.call.object.is_none() && through::is_chat(path) && limits::are_set(exchange);
+    let may_pass = if signs || is_limited {
+        MayPass::Never
+    } else {
+        MayPass::WhenLarge
+    };
     passing::ask_for_body(exchange, io, may_pass)
 }
 
@@ -54,7 +66,7 @@ fn find_provider(exchange: &mut Exchange, io: &Io<'_>) -> Result<usize, Kind> {
 }
 
 /// Hands the request to the provider of `Facts::direct`.
-pub(super) fn begin(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
+pub(crate) fn begin(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
     exchange.set_phase(Phase::Calling);
     exchange.call.until_client = exchange.facts.timeout_ms.map(|ms| exchange.facts.started.plus_ms(ms));
     attempt::begin_first(exchange, io);

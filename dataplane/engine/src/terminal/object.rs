@@ -173,7 +173,7 @@ pub(crate) fn goes_to(exchange: &mut Exchange, io: &Io<'_>, object: Object) -> R
         });
     }
     let Operation::Other(family) = surface.operation else {
-        return Err(Kind::NotServedYet);
+        return Err(Kind::Internal("an object is of no family"));
     };
     let mut rest = family.to_vec();
     if let NamesModel::InPath { after, .. } = surface.names_model {

@@ -5,13 +5,12 @@ use std::ops::Range;
 use super::{Edit, To, edited_length, framing, write_own_head, write_pieces};
 use crate::{
     exchange::{Exchange, Io},
-    outputs::Outputs,
     snapshot::{Target, TargetModel},
 };
 
 /// Head and body.
 pub(super) fn write(exchange: &Exchange, io: &mut Io<'_>, to: To<'_>, target: &Target) -> (Range<u32>, Range<u32>) {
-    let edits = [edit_model(exchange, target, io.out)];
+    let edits = [edit_model(exchange, io, to, target)];
     let body = match &exchange.admitted.form {
         Some(form) => &io.body[..io.body.len() - form.kept.len()],
         None => io.body,
@@ -22,16 +21,34 @@ pub(super) fn write(exchange: &Exchange, io: &mut Io<'_>, to: To<'_>, target: &T
     (lines, pieces)
 }
 
-fn edit_model(exchange: &Exchange, target: &Target, out: &mut Outputs) -> Option<Edit> {
-    let instead_of = exchange.admitted.form.as_ref()?.model.clone()?;
+fn edit_model(exchange: &Exchange, io: &mut Io<'_>, (upstream, _): To<'_>, target: &Target) -> Option<Edit> {
+    let (_, path) = upstream.spoken(exchange.facts.surface.dialect);
+    let in_form = exchange.admitted.form.as_ref()?.model.clone();
+    if in_form.is_none() && path.has_model_at(exchange.facts.surface.operation.path()) {
+        return None;
+    }
+    let out = &mut *io.out;
     let name = match &target.model {
         TargetModel::Fixed { name, .. } => name,
         TargetModel::Star { .. } => &*exchange.call.star_model,
     };
     let start = out.arena.len();
+    // A form whose path alone names the model gets a field for it, before its first.
+    let delimiter = match in_form {
+        Some(_) => None,
+        None => Some(io.body.get(..memchr::memmem::find(io.body, b"\r\n")?)?),
+    };
+    if let Some(delimiter) = delimiter {
+        out.arena.extend_from_slice(delimiter);
+        out.arena
+            .extend_from_slice(b"\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n");
+    }
     out.arena.extend_from_slice(name.as_bytes());
+    if delimiter.is_some() {
+        out.arena.extend_from_slice(b"\r\n");
+    }
     Some(Edit {
-        instead_of,
+        instead_of: in_form.unwrap_or(0..0),
         text: out.written_since(start),
     })
 }

@@ -60,7 +60,7 @@ pub(super) fn begin(io: &mut Io<'_>, (upstream, turn): To<'_>, goes: Goes<'_>) -
     let line = start..out.len();
     out.extend_from_slice(&credential.lines);
     if let Proof::Exchanged { id } = credential.proof {
-        out.extend_from_slice(io.local.tokens.line(id));
+        out.extend_from_slice(io.local.tokens.show(id));
     }
     Line { start, line, turn }
 }

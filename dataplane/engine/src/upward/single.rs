@@ -80,6 +80,9 @@ impl Single {
 
 /// Has the provider what this surface calls, in whichever words?
 pub(crate) fn reaches(surface: &Surface, upstream: &Upstream) -> bool {
+    if surface.operation == Operation::Chat {
+        return true;
+    }
     let (spoken, path) = upstream.spoken(surface.dialect);
     let passes = same_api(surface.dialect, spoken);
     surface.operation.reaches(surface.dialect, spoken)

@@ -348,16 +348,29 @@ impl Rig {
     }
 
     pub fn feed(&mut self, input: Input<'_>) -> Vec<Did> {
-        self.out.clear();
         let data = match &input {
             Input::UpstreamBody(_, data) | Input::BodyPassing(data) => data.to_vec(),
             _ => Vec::new(),
         };
-        let body = if matches!(input, Input::Head) {
-            &[][..]
-        } else {
-            &self.body
-        };
+        let has_body = !matches!(input, Input::Head);
+        self.with(&data, has_body, |exchange, io| exchange.feed(input, io))
+    }
+
+    /// The exchange's code fails with the next input, and the shell gives it up.
+    pub fn panic(&mut self) -> Vec<Did> {
+        // Nobody asked for a body.
+        let fed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.feed(Input::Body)));
+        assert!(fed.is_err(), "it did not panic");
+        self.abandon()
+    }
+
+    pub fn abandon(&mut self) -> Vec<Did> {
+        self.with(&[], true, Exchange::abandon)
+    }
+
+    fn with(&mut self, data: &[u8], has_body: bool, work: impl FnOnce(&mut Exchange, &mut Io<'_>)) -> Vec<Did> {
+        self.out.clear();
+        let body = if has_body { &self.body[..] } else { &[] };
         let mut io = Io {
             now: self.now,
             unix_ms: NOW_UNIX_MS,
@@ -370,8 +383,8 @@ impl Rig {
             local: &mut self.local,
             out: &mut self.out,
         };
-        self.exchange.feed(input, &mut io);
-        self.out.actions.iter().map(|action| self.did(action, &data)).collect()
+        work(&mut self.exchange, &mut io);
+        self.out.actions.iter().map(|action| self.did(action, data)).collect()
     }
 
     fn did(&self, action: &Action, data: &[u8]) -> Did {

@@ -99,6 +99,7 @@ pub fn append(out: &mut Vec<u8>, stamp: &[u8; 24], client: IpAddr, record: &Reco
         Outcome::Complete => b",\"outcome\":\"complete\"",
         Outcome::ClientGone => b",\"outcome\":\"client_gone\"",
         Outcome::Cut => b",\"outcome\":\"cut\"",
+        Outcome::Crashed => b",\"outcome\":\"crashed\"",
     });
     text(out, b",\"rejected\":\"", record.rejected);
     text(out, b",\"refusal\":\"", record.refusal);
@@ -116,9 +117,9 @@ pub fn append(out: &mut Vec<u8>, stamp: &[u8; 24], client: IpAddr, record: &Reco
     number(out, b",\"response_bytes\":", record.response_body_bytes);
     if let Some(usage) = &record.usage {
         tokens(out, usage);
-        if record.estimated {
-            out.extend_from_slice(b",\"estimated\":true");
-        }
+    }
+    if record.estimated {
+        out.extend_from_slice(b",\"estimated\":true");
     }
     if let Some(cost) = record.cost {
         dollars(out, cost);
@@ -135,7 +136,7 @@ pub fn append(out: &mut Vec<u8>, stamp: &[u8; 24], client: IpAddr, record: &Reco
     if record.shadow {
         out.extend_from_slice(b",\"shadow\":true");
     }
-    text(out, b",\"batch\":\"", record.batch);
+    text(out, b",\"batch\":\"", record.late.and_then(|late| late.batch));
     text(out, b",\"tags\":\"", record.tags);
     out.extend_from_slice(b"}\n");
 }
@@ -337,7 +338,7 @@ mod tests {
                 usd: PicoUsd(1_234_001),
                 prices: PriceVersion(1),
             }),
-            batch: None,
+            late: None,
             request_body_bytes: 100,
             response_body_bytes: u64::MAX,
             total_ns: 3_000_999,

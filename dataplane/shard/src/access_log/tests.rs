@@ -33,7 +33,7 @@ fn record(request_id: &str) -> Record<'_> {
         refusal: None,
         usage: None,
         cost: None,
-        batch: None,
+        late: None,
         replayed: false,
         estimated: false,
         request_body_bytes: 0,

@@ -6,7 +6,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use tollgate_config::link::{AnswerBody, Ask, AskBody, Say};
+use tollgate_config::link::{AnswerBody, Ask, AskBody, PROTOCOL, Say};
 
 use super::{Client, Control, End, shards::Silent};
 use crate::messages::ToShard;
@@ -84,6 +84,11 @@ impl Control {
                 Ok(AnswerBody::Done)
             }
             AskBody::TakeMarks { kept } => Ok(self.keeping.report(kept)),
+            AskBody::Unknown { ask } => {
+                tracing::warn!(ask, "asked what this version does not know: the control plane is newer, or at fault");
+                let version = env!("CARGO_PKG_VERSION").to_owned();
+                Ok(AnswerBody::Unknown { ask, version })
+            }
             AskBody::Status => Ok(AnswerBody::Status(Box::new(self.status()))),
             AskBody::Metrics => Ok(AnswerBody::Metrics { text: self.metrics() }),
             AskBody::Limits { scope, name } => Ok(AnswerBody::Limits {
@@ -111,6 +116,7 @@ impl Control {
             shards: self.shards.len() as u16,
             revision: self.running.as_ref().map_or(0, |running| running.revision),
             listeners: self.listeners.addresses(),
+            protocol: PROTOCOL,
         }
     }
 

@@ -131,7 +131,7 @@ fn serve(id: ConnectionId, stream: UnixStream, commands: &Sender<Command>) -> io
         stream: Arc::clone(&stream),
     };
     while let Some(frame) = frames::read_frame(&stream)? {
-        let ask: Ask = serde_json::from_slice(&frame)?;
+        let ask = Ask::read(&frame)?;
         let count = match &ask.body {
             AskBody::Listeners { count, .. } => usize::from(*count),
             _ => 0,

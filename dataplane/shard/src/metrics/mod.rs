@@ -240,6 +240,12 @@ impl ShardMetrics {
         }
     }
 
+    /// Of a batch that a list has shown the end of: what it used, and no request.
+    pub fn observe_listed(&mut self, record: &Record<'_>) {
+        let (model, provider, _) = self.labels_of(record);
+        self.count_use(record, model, provider);
+    }
+
     /// Model and provider of a record, and the provider's table.
     fn labels_of(&mut self, record: &Record<'_>) -> (LabelId, LabelId, Option<usize>) {
         let model = record.model.map_or(NONE, |(index, name)| self.model(index, name));

@@ -46,7 +46,7 @@ fn record<'a>() -> Record<'a> {
             usd: PicoUsd(1_000_000_000_001),
             prices: PriceVersion(1),
         }),
-        batch: None,
+        late: None,
         request_body_bytes: 100,
         response_body_bytes: 200,
         total_ns: 3_000_000,
@@ -96,7 +96,7 @@ fn shards_add_up() {
         provider: None,
         usage: None,
         cost: None,
-        batch: None,
+        late: None,
         replayed: true,
         ..record()
     };

@@ -1,6 +1,8 @@
 //! Exchanges without a client: copies of calls, and looks at providers. The shard begins and feeds them itself; what they
 //! would say to a client goes nowhere.
 
+use std::panic::AssertUnwindSafe;
+
 use tollgate_engine::{Action, Input, Outputs, Piece, Tick};
 
 use super::{Shard, Timer, drive::Followup, slab::Id};
@@ -35,7 +37,7 @@ pub enum Purpose {
 impl Shard {
     /// Makes a copy of a call that was sent. It is begun behind all that this turn owes to clients.
     pub fn copy_call(&mut self, of: &Active, model: u32) {
-        let bytes = of.input.len() + of.decoded.len();
+        let bytes = of.input.len() + of.decoded.len() + of.exchange.copied_bytes();
         let shadows = || self.detached.iter().filter(|one| one.purpose == Purpose::Shadow);
         let held: usize = shadows().map(|one| one.bytes).sum();
         if shadows().count() >= MAX_SHADOWS || held + bytes > MAX_SHADOW_BYTES {
@@ -124,15 +126,26 @@ impl Shard {
                 if !out.sheds.is_empty() {
                     self.tell_sheds(active, &out.sheds);
                 }
-                self.perform_detached(id, active, &out)
+                let perform = AssertUnwindSafe(|| self.perform_detached(id, active, &out));
+                std::panic::catch_unwind(perform).map_err(drop)
             }
-            Err(()) => {
-                self.metrics.panicked();
-                false
-            }
+            Err(()) => Err(()),
         };
+        let goes = goes.unwrap_or_else(|()| {
+            self.metrics.panicked();
+            self.forsake_detached(id, active, &mut out);
+            false
+        });
         self.out = out;
         goes
+    }
+
+    /// A look that our own fault ended says nothing of its provider.
+    fn forsake_detached(&mut self, id: Id, active: &mut Active, out: &mut Outputs) {
+        let is_copy = self.detached.get(id).is_some_and(|one| one.purpose == Purpose::Shadow);
+        if self.forsake(active, out) && is_copy {
+            self.settle(active);
+        }
     }
 
     fn perform_detached(&mut self, id: Id, active: &mut Active, out: &Outputs) -> bool {
@@ -143,11 +156,12 @@ impl Shard {
                     endpoint,
                     fresh,
                 } => {
-                    if matches!(self.detached.get(id).map(|one| one.purpose), Some(Purpose::Shadow)) {
-                        // A provider bills it as it does any other.
-                        self.open_usage(active);
+                    let is_copy = matches!(self.detached.get(id).map(|one| one.purpose), Some(Purpose::Shadow));
+                    // A provider bills it as it does any other.
+                    match !is_copy || self.open_usage(active) {
+                        true => self.dial(Whose::Detached(id), active, *attempt, endpoint.0, *fresh),
+                        false => self.followups.push_back(Followup::NoRecord),
                     }
-                    self.dial(Whose::Detached(id), active, *attempt, endpoint.0, *fresh);
                 }
                 Action::SendUp {
                     attempt,
@@ -189,13 +203,15 @@ impl Shard {
 
     /// After a panic: what it was for is lost.
     pub fn drop_detached(&mut self, id: Id) {
-        let Some(mut one) = self.detached.remove(id) else {
-            return;
-        };
-        if let Some(mut active) = one.active.take() {
+        let active = self.detached.get_mut(id).and_then(|one| one.active.take());
+        if let Some(mut active) = active {
+            let mut out = std::mem::take(&mut self.out);
+            self.forsake_detached(id, &mut active, &mut out);
+            self.out = out;
             self.drop_attempts(&mut active);
             self.deactivate(active);
         }
+        self.detached.remove(id);
     }
 
     fn arm_detached(&mut self, id: Id) {

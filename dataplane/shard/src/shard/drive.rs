@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 
 use tollgate_engine::{
-    Action, Input, Io, Outputs,
+    Action, Exchange, Input, Io, Outputs,
     exchange::{Pinned, UpstreamFault},
     outputs::{AttemptId, ShedChange, TargetChange},
 };
@@ -25,6 +25,8 @@ pub enum Followup {
     ClientFault(tollgate_engine::exchange::ClientFault),
     Connected(AttemptId),
     Failed(AttemptId, UpstreamFault),
+    /// There is no room for the record of the call.
+    NoRecord,
 }
 
 impl Followup {
@@ -36,6 +38,7 @@ impl Followup {
             Followup::ClientFault(fault) => Input::ClientFault(fault),
             Followup::Connected(attempt) => Input::Connected(attempt),
             Followup::Failed(attempt, fault) => Input::UpstreamFailed(attempt, fault),
+            Followup::NoRecord => Input::UsageFull,
         }
     }
 }
@@ -106,16 +109,39 @@ impl Shard {
                 if !out.sheds.is_empty() {
                     self.tell_sheds(active, &out.sheds);
                 }
-                self.perform(id, active, &out, data)
+                // Unwinding any further would take the exchange with it, and all that it holds.
+                let perform = AssertUnwindSafe(|| self.perform(id, active, &out, data));
+                std::panic::catch_unwind(perform).map_err(drop)
             }
-            Err(()) => self.panicked(id, active),
+            Err(()) => Err(()),
         };
+        let life = life.unwrap_or_else(|()| self.panicked(id, active, &mut out));
         self.out = out;
         life
     }
 
     /// Feeds the exchange; a panic inside it is this request's end only.
     pub(super) fn feed(&mut self, active: &mut Active, input: Input<'_>, out: &mut Outputs) -> Result<(), ()> {
+        self.with_exchange(active, out, |exchange, io| exchange.feed(input, io))
+    }
+
+    /// After a panic: the exchange gives back what it holds. True where it has a record to settle.
+    pub(super) fn forsake(&mut self, active: &mut Active, out: &mut Outputs) -> bool {
+        out.clear();
+        self.followups.clear();
+        if self.with_exchange(active, out, Exchange::abandon).is_err() {
+            return false;
+        }
+        self.note_turns(&out.actions);
+        out.actions.contains(&Action::Settle)
+    }
+
+    fn with_exchange(
+        &mut self,
+        active: &mut Active,
+        out: &mut Outputs,
+        work: impl FnOnce(&mut Exchange, &mut Io<'_>),
+    ) -> Result<(), ()> {
         let held = match active.head.framing {
             Framing::Chunked => &active.decoded,
             _ => &active.input,
@@ -134,11 +160,14 @@ impl Shard {
             out,
         };
         let exchange = &mut active.exchange;
-        std::panic::catch_unwind(AssertUnwindSafe(|| exchange.feed(input, &mut io))).map_err(drop)
+        std::panic::catch_unwind(AssertUnwindSafe(|| work(exchange, &mut io))).map_err(drop)
     }
 
-    fn panicked(&mut self, id: Id, active: &mut Active) -> Life {
+    fn panicked(&mut self, id: Id, active: &mut Active, out: &mut Outputs) -> Life {
         self.metrics.panicked();
+        if self.forsake(active, out) {
+            self.settle(active);
+        }
         for (_, up) in std::mem::take(&mut active.attempts) {
             self.drop_up(up);
         }
@@ -200,10 +229,10 @@ impl Shard {
                     attempt,
                     endpoint,
                     fresh,
-                } => {
-                    self.open_usage(active);
-                    self.dial(Whose::Client(id), active, *attempt, endpoint.0, *fresh);
-                }
+                } => match self.open_usage(active) {
+                    true => self.dial(Whose::Client(id), active, *attempt, endpoint.0, *fresh),
+                    false => self.followups.push_back(Followup::NoRecord),
+                },
                 Action::SendUp {
                     attempt,
                     lines,
@@ -282,18 +311,35 @@ impl Shard {
             let record = active.exchange.record();
             self.spool
                 .close(opened, &record, self.clock.unix_ms(), self.clock.now());
+            self.settle_listed(active);
             self.local.usage_full = self.spool.is_full();
         }
     }
 
+    /// What a list has shown the end of leaves records of its own.
+    fn settle_listed(&mut self, active: &Active) {
+        for record in active.exchange.listed() {
+            self.metrics.observe_listed(&record);
+            let (unix_ms, now) = (self.clock.unix_ms(), self.clock.now());
+            if let (Some(client), Some(running)) = (active.client, &self.running) {
+                let access_log = &running.pin().snapshot.document.access_log;
+                self.log.write(access_log, unix_ms, client, &record);
+            }
+            if let Some(opened) = self.spool.open(&record, unix_ms, now) {
+                self.spool.close(opened, &record, unix_ms, now);
+            }
+        }
+    }
+
     /// Before a call's first byte goes up: from now on it leaves a record, whatever happens.
-    pub fn open_usage(&mut self, active: &mut Active) {
+    /// False where there is no room for one.
+    pub fn open_usage(&mut self, active: &mut Active) -> bool {
         if active.opened.is_none() {
             let record = active.exchange.record();
-            let opened = self.spool.open(&record, self.clock.unix_ms(), self.clock.now());
-            active.opened = Some(opened);
+            active.opened = self.spool.open(&record, self.clock.unix_ms(), self.clock.now());
             self.local.usage_full = self.spool.is_full();
         }
+        active.opened.is_some()
     }
 
     /// An exchange that ended without settling, as only a panic makes one, still leaves its record.

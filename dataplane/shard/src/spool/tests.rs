@@ -14,11 +14,11 @@ use tollgate_dialect::usage::Usage;
 use tollgate_engine::{
     Tick,
     cost::Cost,
-    record::{Outcome, Record},
+    record::{LateWork, Outcome, Record},
 };
 
 use super::{
-    Handle, Spool,
+    Counts, Handle, Spool,
     maker::{Ask, Maker},
 };
 
@@ -58,7 +58,7 @@ fn record(team: &str) -> Record<'_> {
             usd: PicoUsd(7),
             prices: PriceVersion(9),
         }),
-        batch: None,
+        late: None,
         estimated: true,
         request_body_bytes: 10,
         response_body_bytes: 20,
@@ -133,7 +133,7 @@ fn read(folder: &Path) -> Vec<(Kind, u64, u64)> {
 #[test]
 fn a_record_says_what_the_engine_knew_and_no_secret() {
     let mut world = World::new();
-    let opened = world.spool.open(&record("red"), UNIX_MS, Tick(1));
+    let opened = world.spool.open(&record("red"), UNIX_MS, Tick(1)).expect("room");
     world.spool.close(opened, &record("blue"), UNIX_MS + 2_000, Tick(2));
     let name = SegmentName {
         boot: BOOT,
@@ -164,16 +164,20 @@ fn what_was_opened_can_be_closed_though_nothing_more_is_made() {
     let mut world = World::new();
     let mut open = Vec::new();
     while !world.spool.is_full() {
-        open.push(world.spool.open(&record("red"), UNIX_MS, Tick(1)));
+        open.push(world.spool.open(&record("red"), UNIX_MS, Tick(1)).expect("room"));
     }
     assert!(open.len() > 300, "{}", open.len());
+    assert!(world.spool.open(&record("red"), UNIX_MS, Tick(1)).is_none());
     // As long as a closing record can become.
     let long = "x".repeat(2_000);
     let longest = Record {
         model: Some((0, &long)),
         provider: Some((0, &long)),
         upstream_model: Some(&long),
-        batch: Some(&long),
+        late: Some(LateWork {
+            id: 7,
+            batch: Some(&long),
+        }),
         rejected: Some("usage_spool_full"),
         ..record("red")
     };
@@ -192,13 +196,24 @@ fn what_was_opened_can_be_closed_though_nothing_more_is_made() {
     assert_eq!(read(world.folder.path()).len() as u64, 2 * calls);
     world.make(Tick(3));
     assert!(!world.spool.is_full(), "there is room again");
+    let opened = world.spool.open(&record("red"), UNIX_MS, Tick(4)).expect("room");
+    world.spool.close(opened, &record("red"), UNIX_MS, Tick(4));
+    let sequences: Vec<u64> = read(world.folder.path())
+        .iter()
+        .map(|(_, sequence, _)| *sequence)
+        .collect();
+    assert_eq!(
+        sequences,
+        (1..=2 * calls + 2).collect::<Vec<u64>>(),
+        "a refusal leaves no gap"
+    );
 }
 
 #[test]
 fn sequences_go_on_from_segment_to_segment() {
     let mut world = World::new();
     for call in 0..10_000 {
-        let opened = world.spool.open(&record("red"), UNIX_MS, Tick(call));
+        let opened = world.spool.open(&record("red"), UNIX_MS, Tick(call)).expect("room");
         world.spool.close(opened, &record("red"), UNIX_MS, Tick(call));
         world.make(Tick(call));
         assert!(!world.spool.is_full());
@@ -220,12 +235,8 @@ fn without_any_segment_nothing_is_taken() {
     let (handle, _asked) = Handle::detached(BOOT);
     let mut spool = Spool::new(handle, 0, Vec::new());
     assert!(spool.is_full());
-    let opened = spool.open(&record("red"), UNIX_MS, Tick(1));
-    spool.close(opened, &record("red"), UNIX_MS, Tick(1));
-    assert_eq!(
-        spool.counts.lost, 2,
-        "whoever does not ask loses records, and they are counted"
-    );
+    assert!(spool.open(&record("red"), UNIX_MS, Tick(1)).is_none());
+    assert_eq!(spool.counts, Counts::default(), "what is refused is not lost");
 }
 
 #[test]
@@ -235,7 +246,7 @@ fn busy_shards_keep_more_segments_ahead() {
     let fill = |world: &mut World, calls: u64, ns_each: u64| {
         for call in 0..calls {
             let now = Tick(call * ns_each);
-            let opened = world.spool.open(&record("red"), UNIX_MS, now);
+            let opened = world.spool.open(&record("red"), UNIX_MS, now).expect("room");
             world.spool.close(opened, &record("red"), UNIX_MS, now);
             world.make(now);
         }

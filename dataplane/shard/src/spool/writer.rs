@@ -10,7 +10,7 @@ use tollgate_config::usage_event::{
 use tollgate_dialect::usage::Usage;
 use tollgate_engine::{
     Tick,
-    record::{Outcome, Record},
+    record::{LateWork, Outcome, Record},
 };
 
 use super::{Handle, Segment, maker::Ask};
@@ -141,8 +141,11 @@ impl Spool {
         }
     }
 
-    /// A call is about to go to a provider.
-    pub fn open(&mut self, record: &Record<'_>, unix_ms: u64, now: Tick) -> Opened {
+    /// A call is about to go to a provider. `None`: there is no room for its records.
+    pub fn open(&mut self, record: &Record<'_>, unix_ms: u64, now: Tick) -> Option<Opened> {
+        if self.is_full() {
+            return None;
+        }
         let event = UsageEvent {
             kind: Kind::Open,
             ended_unix_ms: 0,
@@ -156,14 +159,17 @@ impl Spool {
         };
         self.reserved_bytes += opened.reserved_bytes;
         self.ask();
-        opened
+        Some(opened)
     }
 
     /// It has ended.
     pub fn close(&mut self, opened: Opened, record: &Record<'_>, unix_ms: u64, now: Tick) {
         self.reserved_bytes = self.reserved_bytes.saturating_sub(opened.reserved_bytes);
+        // Few have any.
+        let late = record.late.map(late_text);
         let event = UsageEvent {
             kind: Kind::Close,
+            batch: late.as_deref().unwrap_or_default(),
             ..event(record, unix_ms)
         };
         self.append(event, Some(opened), now);
@@ -272,6 +278,7 @@ fn event<'r>(record: &Record<'r>, unix_ms: u64) -> UsageEvent<'r> {
             Outcome::Complete => Ending::Complete,
             Outcome::ClientGone => Ending::ClientGone,
             Outcome::Cut => Ending::Cut,
+            Outcome::Crashed => Ending::Crashed,
         },
         attempts: record.attempts,
         streamed: record.streamed,
@@ -287,9 +294,17 @@ fn event<'r>(record: &Record<'r>, unix_ms: u64) -> UsageEvent<'r> {
         upstream_model: text(record.upstream_model),
         surface: record.surface,
         dialect: record.dialect,
-        batch: text(record.batch),
         rejected: text(record.rejected),
         ..UsageEvent::default()
+    }
+}
+
+/// What it is known by, and behind that a batch's id as its client has it.
+fn late_text(late: LateWork<'_>) -> String {
+    let LateWork { id, batch } = late;
+    match batch {
+        Some(batch) => format!("{id:032x} {batch}"),
+        None => format!("{id:032x}"),
     }
 }
 

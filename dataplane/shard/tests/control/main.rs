@@ -14,3 +14,4 @@ mod listeners;
 mod log;
 mod revisions;
 mod tls;
+mod versions;

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::scan::Scan;
+use super::scan::{NO_COMMA, Scan};
 use super::text;
 use super::watch::{Paths, Watch};
 use crate::Span;
@@ -113,29 +113,13 @@ pub fn unsigned(buf: &[u8], value: Value) -> Option<u64> {
     })
 }
 
-/// What comes next in a walk.
-enum Step {
-    /// A value begins at the next token, and with it these paths' values.
-    Value(Paths),
-    /// A value ended.
-    Ended,
-}
-
-/// One walk over a document.
+/// One walk over a document. Enters those objects alone that paths lead into; the rest is proved and passed by.
 struct Walk<'a, 'w, const N: usize> {
     scan: Scan<'a>,
     watch: &'w Watch<'w, N>,
     found: [Option<Value>; N],
     /// Per path, a bit for each of its keys met so far.
     met: [u8; N],
-    /// Open containers.
-    depth: usize,
-    /// Per open container, the outermost lowest: is it an object?
-    objects: u128,
-    /// Per open container, as deep as paths reach: the paths that lead into it.
-    alive: [u64; MAX_PATH_KEYS],
-    /// Per open container: the paths whose value in it is a container that is still open.
-    unclosed: [u64; MAX_PATH_KEYS],
 }
 
 impl<'a, 'w, const N: usize> Walk<'a, 'w, N> {
@@ -145,10 +129,6 @@ impl<'a, 'w, const N: usize> Walk<'a, 'w, N> {
             watch,
             found: [None; N],
             met: [0; N],
-            depth: 0,
-            objects: 0,
-            alive: [0; MAX_PATH_KEYS],
-            unclosed: [0; MAX_PATH_KEYS],
         }
     }
 
@@ -156,20 +136,7 @@ impl<'a, 'w, const N: usize> Walk<'a, 'w, N> {
         if self.scan.next_token() != b'{' {
             return self.scan.fault("the document is not an object");
         }
-        let mut step = self.open(
-            Kind::Object,
-            Paths {
-                end_here: 0,
-                go_on: self.watch.all(),
-            },
-        )?;
-        loop {
-            step = match step {
-                Step::Value(paths) => self.value(paths)?,
-                Step::Ended if self.depth == 0 => break,
-                Step::Ended => self.after_value()?,
-            };
-        }
+        self.object(0, self.watch.all())?;
         self.scan.next_token();
         if self.scan.at < self.scan.buf.len() {
             return self.scan.fault("bytes after the end of the document");
@@ -177,146 +144,49 @@ impl<'a, 'w, const N: usize> Walk<'a, 'w, N> {
         Ok(())
     }
 
-    #[inline(always)]
-    fn value(&mut self, paths: Paths) -> Result<Step, BadJson> {
-        let first = self.scan.next_token();
-        let start = self.scan.at;
-        let kind = match first {
-            b'"' => {
-                self.scan.at += 1;
-                self.scan.string()?;
-                Kind::String
-            }
-            b'{' => return self.open(Kind::Object, paths),
-            b'[' => return self.open(Kind::Array, paths),
-            b'-' | b'0'..=b'9' => {
-                self.scan.number()?;
-                Kind::Number
-            }
-            b't' => {
-                self.scan.literal(b"true")?;
-                Kind::True
-            }
-            b'f' => {
-                self.scan.literal(b"false")?;
-                Kind::False
-            }
-            b'n' => {
-                self.scan.literal(b"null")?;
-                Kind::Null
-            }
-            _ => return self.scan.fault("no value where one belongs"),
-        };
-        if paths.end_here != 0 {
-            self.record(
-                paths.end_here,
-                Value {
-                    span: Span::new(start, self.scan.at),
-                    kind,
-                },
-            );
-        }
-        Ok(Step::Ended)
-    }
-
-    /// Enters the container whose bracket is next.
-    fn open(&mut self, kind: Kind, paths: Paths) -> Result<Step, BadJson> {
-        if self.depth == MAX_DEPTH {
-            return self.scan.fault("nested too deeply");
-        }
-        if paths.end_here != 0 {
-            self.record(
-                paths.end_here,
-                Value {
-                    span: Span::new(self.scan.at, self.scan.at),
-                    kind,
-                },
-            );
-            self.unclosed[self.depth - 1] = paths.end_here;
-        }
-        if let Some(alive) = self.alive.get_mut(self.depth) {
-            *alive = if kind == Kind::Object { paths.go_on } else { 0 };
-        }
-        let bit = 1u128 << self.depth;
-        self.depth += 1;
+    /// The object whose bracket is next: the `alive` paths lead into it. Calls itself no deeper than paths are long.
+    fn object(&mut self, level: usize, alive: u64) -> Result<(), BadJson> {
         self.scan.at += 1;
-        if kind == Kind::Object {
-            self.objects |= bit;
-            if self.scan.next_token() == b'}' {
-                Ok(self.close())
-            } else {
-                self.key()
-            }
-        } else {
-            self.objects &= !bit;
-            if self.scan.next_token() == b']' {
-                Ok(self.close())
-            } else {
-                Ok(Step::Value(Paths::NONE))
-            }
+        if self.scan.next_token() == b'}' {
+            self.scan.at += 1;
+            return Ok(());
         }
-    }
-
-    /// Leaves the innermost container, whose closing bracket is next.
-    fn close(&mut self) -> Step {
-        self.scan.at += 1;
-        self.depth -= 1;
-        if let Some(unclosed) = self
-            .depth
-            .checked_sub(1)
-            .and_then(|parent| self.unclosed.get_mut(parent))
-        {
-            for path in bits(std::mem::take(unclosed)) {
-                if let Some(value) = &mut self.found[path] {
-                    value.span = Span::new(value.span.start as usize, self.scan.at);
+        loop {
+            let paths = self.key(level, alive)?;
+            let first = self.scan.next_token();
+            let start = self.scan.at;
+            let kind = if first == b'{' && paths.go_on != 0 {
+                self.object(level + 1, paths.go_on)?;
+                Kind::Object
+            } else {
+                self.scan.value(MAX_DEPTH - 1 - level)?
+            };
+            if paths.end_here != 0 {
+                let span = Span::new(start, self.scan.at);
+                self.record(paths.end_here, Value { span, kind });
+            }
+            let next = self.scan.next_token();
+            match next {
+                b',' => self.scan.at += 1,
+                b'}' => {
+                    self.scan.at += 1;
+                    return Ok(());
                 }
+                _ => return self.scan.fault(NO_COMMA),
             }
-        }
-        Step::Ended
-    }
-
-    #[inline(always)]
-    fn after_value(&mut self) -> Result<Step, BadJson> {
-        let in_object = self.objects >> (self.depth - 1) & 1 == 1;
-        match (self.scan.next_token(), in_object) {
-            (b',', true) => {
-                self.scan.at += 1;
-                self.scan.next_token();
-                self.key()
-            }
-            (b',', false) => {
-                self.scan.at += 1;
-                Ok(Step::Value(Paths::NONE))
-            }
-            (b'}', true) | (b']', false) => Ok(self.close()),
-            _ => self.scan.fault("neither a comma nor the container's end"),
+            self.scan.next_token();
         }
     }
 
     /// Reads a key and its colon.
-    #[inline(always)]
-    fn key(&mut self) -> Result<Step, BadJson> {
-        if self.scan.peek() != b'"' {
-            return self.scan.fault("no key where one belongs");
-        }
+    fn key(&mut self, level: usize, alive: u64) -> Result<Paths, BadJson> {
         let start = self.scan.at + 1;
-        self.scan.at = start;
-        let escapes = self.scan.string()?;
-        let level = self.depth - 1;
-        let paths = match self.alive.get(level) {
-            Some(alive) if *alive != 0 => {
-                let key = &self.scan.buf[start..self.scan.at - 1];
-                let paths = self.watch.matching(*alive, level, key, escapes);
-                self.meet(paths, level, start)?;
-                paths
-            }
-            _ => Paths::NONE,
-        };
-        if self.scan.next_token() != b':' {
-            return self.scan.fault("no colon after a key");
-        }
-        self.scan.at += 1;
-        Ok(Step::Value(paths))
+        let escapes = self.scan.key()?;
+        let key = &self.scan.buf[start..self.scan.at - 1];
+        let paths = self.watch.matching(alive, level, key, escapes);
+        self.meet(paths, level, start)?;
+        self.scan.colon()?;
+        Ok(paths)
     }
 
     fn meet(&mut self, paths: Paths, level: usize, offset: usize) -> Result<(), BadJson> {

@@ -15,7 +15,7 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
 pub fn write_escaped(out: &mut Vec<u8>, text: &str) {
     let mut rest = text.as_bytes();
     loop {
-        let plain = super::scan::plain_end(rest, 0);
+        let plain = super::plain::plain_end(rest, 0);
         out.extend_from_slice(&rest[..plain]);
         let Some(byte) = rest.get(plain) else { break };
         write_escape(out, *byte);

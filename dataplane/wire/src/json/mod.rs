@@ -2,6 +2,7 @@
 
 pub mod cursor;
 pub mod edit;
+mod plain;
 mod scan;
 pub mod tap;
 mod text;

@@ -1,8 +1,13 @@
-//! The tokens of JSON (RFC 8259): where a string, a number, a literal ends. Knows no structure.
+//! The tokens of JSON (RFC 8259), and values as a whole: where a string, a number, an array ends. Knows no paths.
 //!
 //! Strings are most of a prompt's bytes, so they are skipped many bytes at a time.
 
-use super::cursor::BadJson;
+use super::{
+    cursor::{BadJson, Kind},
+    plain::plain_end,
+};
+
+pub(super) const NO_COMMA: &str = "neither a comma nor the container's end";
 
 /// A position in a document.
 pub(super) struct Scan<'a> {
@@ -39,6 +44,93 @@ impl Scan<'_> {
                 byte => return byte,
             }
         }
+    }
+
+    /// Proves the value that is next, containers with all that is in them; nested no deeper than `most_deep`.
+    pub fn value(&mut self, most_deep: usize) -> Result<Kind, BadJson> {
+        let kind = self.scalar_or_bracket()?;
+        if !matches!(kind, Kind::Object | Kind::Array) {
+            return Ok(kind);
+        }
+        // A bit for each open container, the innermost lowest: is it an object?
+        let mut objects = 0u128;
+        let mut depth = 0;
+        let mut opened = Some(kind);
+        loop {
+            if let Some(kind) = opened {
+                if depth == most_deep {
+                    return self.fault("nested too deeply");
+                }
+                depth += 1;
+                self.at += 1;
+                objects = objects << 1 | u128::from(kind == Kind::Object);
+            }
+            let in_object = objects & 1 == 1;
+            let end = if in_object { b'}' } else { b']' };
+            let next = self.next_token();
+            if next == end {
+                self.at += 1;
+                depth -= 1;
+                if depth == 0 {
+                    return Ok(kind);
+                }
+                objects >>= 1;
+                opened = None;
+                continue;
+            }
+            if opened.is_none() {
+                if next != b',' {
+                    return self.fault(NO_COMMA);
+                }
+                self.at += 1;
+                self.next_token();
+            }
+            if in_object {
+                self.key()?;
+                self.colon()?;
+                self.next_token();
+            }
+            let value = self.scalar_or_bracket()?;
+            opened = Some(value).filter(|kind| matches!(kind, Kind::Object | Kind::Array));
+        }
+    }
+
+    /// Reads the value that is next, where it is no container; of a container nothing yet.
+    #[inline(always)]
+    fn scalar_or_bracket(&mut self) -> Result<Kind, BadJson> {
+        match self.peek() {
+            b'"' => {
+                self.at += 1;
+                self.string()?;
+                Ok(Kind::String)
+            }
+            b'{' => Ok(Kind::Object),
+            b'[' => Ok(Kind::Array),
+            b'-' | b'0'..=b'9' => self.number().map(|()| Kind::Number),
+            b't' => self.literal(b"true").map(|()| Kind::True),
+            b'f' => self.literal(b"false").map(|()| Kind::False),
+            b'n' => self.literal(b"null").map(|()| Kind::Null),
+            _ => self.fault("no value where one belongs"),
+        }
+    }
+
+    /// A key with its quotes. Says whether there were escapes.
+    #[inline(always)]
+    pub fn key(&mut self) -> Result<bool, BadJson> {
+        if self.peek() != b'"' {
+            return self.fault("no key where one belongs");
+        }
+        self.at += 1;
+        self.string()
+    }
+
+    #[inline(always)]
+    pub fn colon(&mut self) -> Result<(), BadJson> {
+        if self.next_token() != b':' {
+            return self.fault("no colon after a key");
+        }
+        self.at += 1;
+        Ok(())
     }
 
     /// From behind the opening quote to behind the closing one. Says whether there were escapes.
@@ -111,89 +203,5 @@ impl Scan<'_> {
         }
         self.at += word.len();
         Ok(())
-    }
-}
-
-const WORD: usize = 8;
-const BLOCK: usize = 64;
-
-/// The first byte from `at` on that is not plain string text: a quote, a backslash, a control byte; else the end.
-///
-/// Most strings are keys and end within a few words; the rest are prompts and are skipped by the block.
-#[inline(always)]
-pub(super) fn plain_end(buf: &[u8], mut at: usize) -> usize {
-    loop {
-        for _ in 0..BLOCK / WORD / 2 {
-            let Some(word) = buf.get(at..).and_then(|rest| rest.first_chunk::<WORD>()) else {
-                return plain_end_of_tail(buf, at);
-            };
-            let found = special(u64::from_le_bytes(*word));
-            if found != 0 {
-                return at + found.trailing_zeros() as usize / 8;
-            }
-            at += WORD;
-        }
-        while buf
-            .get(at..)
-            .and_then(|rest| rest.first_chunk::<BLOCK>())
-            .is_some_and(is_plain)
-        {
-            at += BLOCK;
-        }
-    }
-}
-
-fn plain_end_of_tail(buf: &[u8], mut at: usize) -> usize {
-    while buf.get(at).is_some_and(|byte| !matches!(byte, b'"' | b'\\' | 0..=0x1f)) {
-        at += 1;
-    }
-    at
-}
-
-/// The high bit of each byte that is not plain, exact up to the first such byte (a borrow may mark later ones).
-#[inline(always)]
-fn special(word: u64) -> u64 {
-    const LOW: u64 = u64::MAX / 255;
-    const HIGH: u64 = LOW << 7;
-    let quote = word ^ (LOW * b'"' as u64);
-    let backslash = word ^ (LOW * b'\\' as u64);
-    let is_quote = quote.wrapping_sub(LOW) & !quote;
-    let is_backslash = backslash.wrapping_sub(LOW) & !backslash;
-    let is_control = word.wrapping_sub(LOW * 0x20) & !word;
-    (is_quote | is_backslash | is_control) & HIGH
-}
-
-/// Written as a minimum over bytes, zero where one is not plain: compilers make it a few wide instructions.
-#[inline(always)]
-fn is_plain(block: &[u8; BLOCK]) -> bool {
-    block.iter().fold(u8::MAX, |least, byte| {
-        least.min(byte ^ b'"').min(byte ^ b'\\').min(byte & 0xe0)
-    }) != 0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn plain_text_ends_at_each_special_byte_and_place() {
-        for special_byte in (0..0x20).chain([b'"', b'\\']) {
-            for len in 0..100 {
-                for at in 0..len {
-                    let mut text = vec![0x80 | 0x22; len];
-                    text[at] = special_byte;
-                    assert_eq!(plain_end(&text, 0), at);
-                    assert_eq!(plain_end(&text, at + 1), len);
-                }
-            }
-        }
-        for byte in 0..=255u8 {
-            let mut block = [b'a'; BLOCK];
-            block[usize::from(byte) % BLOCK] = byte;
-            assert_eq!(is_plain(&block), !matches!(byte, b'"' | b'\\' | 0..=0x1f), "{byte}");
-        }
-        let mut text = vec![b'x'; 1000];
-        text[777] = b'"';
-        assert_eq!(plain_end(&text, 3), 777);
     }
 }

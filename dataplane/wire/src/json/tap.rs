@@ -3,7 +3,7 @@
 //! It follows brackets and strings, not the grammar: it is no validator (what it kept is read with the cursor, which
 //! is one). Memory is bounded by the limit on what is kept, whatever the size and the depth of the document.
 
-use super::scan::plain_end;
+use super::plain::plain_end;
 use super::text;
 
 /// The names of the members that lead to an object, the outermost first. Where the document is a list, they begin in

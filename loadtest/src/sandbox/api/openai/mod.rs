@@ -1,6 +1,7 @@
 //! OpenAI's API. Shapes are those of the Python SDK's types, `openai` 3.57.0; errors and rate-limit headers those of
 //! <https://platform.openai.com/docs/guides/error-codes> and `/rate-limits`.
 
+mod background;
 mod chat;
 mod embeddings;
 mod forms;
@@ -40,7 +41,7 @@ impl Api for OpenAi {
             return by_suffix(view, Method::Post, &POSTS);
         }
         let found = match is_get(view) {
-            true => models::find(view),
+            true => models::find(view).or_else(|| background::find(view)),
             false => by_suffix(view, Method::Post, &POSTS),
         };
         found.or_else(|| objects::find(view))

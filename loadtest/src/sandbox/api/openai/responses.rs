@@ -2,6 +2,7 @@
 
 use tollgate_dialect::openai_responses;
 
+use super::background;
 use crate::sandbox::{
     api::{Operation, Request},
     ask::{self, Ask, Dialect},
@@ -35,7 +36,10 @@ impl Operation for Responses {
         })
     }
 
-    fn write(&self, out: &mut Vec<u8>, _request: &Request, reply: &Reply) {
+    fn write(&self, out: &mut Vec<u8>, request: &Request, reply: &Reply) {
+        if background::is_wanted(request.body) {
+            return background::begin(out, reply);
+        }
         response(out, reply, Stage::Ended);
     }
 

@@ -1,0 +1,57 @@
+//! Attempts of an exchange whose code failed: they end here as far as anybody else is concerned.
+
+use super::{grants, hedge, overload, route_index};
+use crate::{
+    Tick,
+    call::Live,
+    exchange::{Exchange, Io},
+    record::AttemptOutcome,
+    snapshot::Route,
+};
+
+/// Its targets have one call less, and whoever waits for them goes on. True where a provider has its request.
+pub(crate) fn attempts(exchange: &mut Exchange, io: &mut Io<'_>) -> bool {
+    let rival = hedge::take_rival(exchange);
+    let live = exchange.call.live.take();
+    let queued = exchange.call.queued.is_some();
+    if exchange.facts.model.is_none() && exchange.facts.direct.is_none() {
+        return false;
+    }
+    let pinned = exchange.pin();
+    let Some(route) = pinned.snapshot.routes.get(route_index(exchange)) else {
+        return false;
+    };
+    if let Some((live, provider)) = rival {
+        end(exchange, io, route, (live, provider));
+    }
+    if let Some(live) = live {
+        let provider = exchange.call.provider;
+        end(exchange, io, route, (live, provider));
+    }
+    if queued {
+        overload::leave(exchange, io);
+    }
+    live.is_some() && exchange.call.sent != Tick(0)
+}
+
+fn end(exchange: &mut Exchange, io: &mut Io<'_>, route: &Route, (live, provider): (Live, Option<usize>)) {
+    let Some(target) = route.targets.get(live.target) else {
+        return;
+    };
+    let state = io.local.routing.target(target);
+    state.busy = state.busy.saturating_sub(1);
+    if route.overload.is_some() {
+        overload::ended(exchange, io, route, target);
+    }
+    if let Some(provider) = provider {
+        exchange.call.log.push((provider, AttemptOutcome::Cancelled));
+    }
+}
+
+/// What of its provider's limits the attempt took: nothing where its request had not gone up.
+pub(crate) fn grants(exchange: &mut Exchange, io: &Io<'_>) {
+    if exchange.call.sent == Tick(0) {
+        grants::give_back(exchange);
+    }
+    grants::settle(exchange, io);
+}
