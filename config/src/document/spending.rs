@@ -69,6 +69,18 @@ pub enum Per {
     Refilled { ms: u64 },
 }
 
+impl Window {
+    /// The period as it is told: `60s`, `month`; calls under way have none.
+    pub fn told(&self) -> Option<String> {
+        match *self {
+            Window::None => None,
+            Window::Refill { per_ms, .. } if per_ms % 1_000 == 0 => Some(format!("{}s", per_ms / 1_000)),
+            Window::Refill { per_ms, .. } => Some(format!("{per_ms}ms")),
+            Window::Calendar(period) => Some(period.name().to_owned()),
+        }
+    }
+}
+
 /// What callers are charged for a model's calls, whoever answers them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge(pub Arc<Prices>);

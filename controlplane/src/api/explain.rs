@@ -11,12 +11,17 @@ use axum::{
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tollgate_config::{
+    Document,
+    link::{LimitStatus, StoredKey},
+};
 use tollgate_engine::{
     exchange::Pinned,
     explain::{self, Asked, Candidate, Explained},
+    limits::Scope,
 };
 
-use super::{Answer, ApiProblem, keys};
+use super::{Answer, ApiProblem, keys, limits};
 use crate::{plane::Plane, time::unix_s, truth};
 
 const CHAT: &str = "/v1/chat/completions";
@@ -45,6 +50,7 @@ pub async fn ask(State(plane): State<Arc<Plane>>, body: Bytes) -> Answer<Json<Va
         .into_iter()
         .map(|row| row.key)
         .collect::<Vec<_>>();
+    let limits = spent(&plane, &current.document, &stored, &question).await;
     // Compiling ten thousand models takes its time, and is no work for the loop that answers everybody.
     let told = tokio::task::spawn_blocking(move || {
         let (snapshot, keys) = truth::compiled(current.revision, &current.document, &stored)
@@ -53,7 +59,7 @@ pub async fn ask(State(plane): State<Arc<Plane>>, body: Bytes) -> Answer<Json<Va
             snapshot: Arc::new(snapshot),
             keys: Arc::new(keys),
         });
-        tell(&pinned, question)
+        tell(&pinned, question, &limits)
     });
     let stages = told
         .await
@@ -61,7 +67,37 @@ pub async fn ask(State(plane): State<Arc<Plane>>, body: Bytes) -> Answer<Json<Va
     Ok(Json(json!({ "stages": stages })))
 }
 
-fn tell(pinned: &Rc<Pinned>, question: Question) -> Result<Vec<Value>, ApiProblem> {
+/// How the limits stand that the call comes under. Where the data plane is away, nothing is spent.
+async fn spent(plane: &Plane, document: &Document, stored: &[StoredKey], question: &Question) -> Vec<LimitStatus> {
+    let in_document = document.keys.iter().find(|(name, _)| *name == question.key);
+    let in_store = stored.iter().find(|key| key.name == question.key);
+    let team_and_user = in_document
+        .map(|(_, key)| (key.team.clone(), key.user.clone()))
+        .or_else(|| in_store.map(|key| (key.team.clone(), key.user.clone())));
+    let (team, user) = team_and_user.unwrap_or_default();
+    let of_user = || document.users.iter().find(|(name, _)| Some(name) == user.as_ref());
+    let team = team.or_else(|| of_user().and_then(|(_, user)| user.team.clone()));
+    let asked = [
+        (Scope::Organization, Some(String::new())),
+        (Scope::Team, team),
+        (Scope::User, user),
+        (Scope::Key, Some(question.key.clone())),
+        (Scope::Model, Some(String::new())),
+    ];
+    let mut all = Vec::new();
+    for (scope, name) in asked {
+        if let Some(name) = name {
+            all.extend(
+                limits::ask(plane, scope.name().to_owned(), name)
+                    .await
+                    .unwrap_or_default(),
+            );
+        }
+    }
+    all
+}
+
+fn tell(pinned: &Rc<Pinned>, question: Question, limits: &[LimitStatus]) -> Result<Vec<Value>, ApiProblem> {
     let Question {
         model,
         key,
@@ -79,6 +115,7 @@ fn tell(pinned: &Rc<Pinned>, question: Question) -> Result<Vec<Value>, ApiProble
         path: path.as_deref().unwrap_or(CHAT),
         body: body.as_bytes(),
         headers: &headers,
+        limits,
     };
     let told = explain::explain(pinned, &asked, unix_s().saturating_mul(1_000)).map_err(ApiProblem::bad_request)?;
     Ok(told.iter().map(stage).collect())

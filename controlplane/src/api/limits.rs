@@ -34,7 +34,8 @@ pub async fn of_name(
     Ok(told(&limits))
 }
 
-async fn ask(plane: &Plane, scope: String, name: String) -> Result<Vec<LimitStatus>, ApiProblem> {
+/// Of a name in a scope; an empty one is every name's.
+pub(super) async fn ask(plane: &Plane, scope: String, name: String) -> Result<Vec<LimitStatus>, ApiProblem> {
     if !Scope::ALL.iter().any(|known| known.name() == scope) {
         let names = Scope::ALL.map(Scope::name).join(", ");
         return Err(ApiProblem::new(

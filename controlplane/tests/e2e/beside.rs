@@ -33,6 +33,14 @@ fn a_slow_provider_is_helped_out_by_another_which_costs_its_clients_the_delay_al
     let model = "  smart: { targets: [ { provider: first, model: sandbox-small }, { provider: second, model: sandbox-large } ], \
                  hedge: { after: 50ms, max_extra: 100% } }\n";
     let gateway = gateway(&first, &second, ("", model));
+    let told = gateway.cli(&["explain", "--model", "smart", "--key", "tester"]);
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(
+        told.contains(
+            "second/sandbox-large is asked as well when first/sandbox-small has not begun to answer after 50 ms"
+        ),
+        "{told}"
+    );
     first.plays(SLOW);
     for more in ["", r#","stream":true"#] {
         let answer = gateway

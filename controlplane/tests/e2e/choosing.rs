@@ -54,6 +54,9 @@ fn what_a_provider_grants_is_counted_by_all_shards_together_and_then_it_is_passe
         *answered.entry(by).or_default() += 1;
     }
     assert_eq!(answered, [("near".to_owned(), 20), ("far".to_owned(), 10)].into());
+    let granted = |name: &str| gateway.metric(name, &["provider=\"near\"", "unit=\"requests\"", "per=\"3600s\""]);
+    assert_eq!(granted("tollgate_provider_limit_remaining"), 0.0);
+    assert_eq!(granted("tollgate_provider_limit_refused_total"), 10.0);
 
     // Whoever must stay near has nobody left: not now, and not elsewhere.
     let of_ward = [("authorization", &*format!("Bearer {WARD}"))];
@@ -123,4 +126,47 @@ fn prompts_that_begin_alike_go_one_way_whichever_shard_has_them() {
         models.insert(at);
     }
     assert_eq!(models.len(), 2, "each has some of them");
+}
+
+#[test]
+fn once_most_of_a_budget_is_spent_calls_go_to_the_cheaper_target_and_back_when_it_is_raised() {
+    let sandbox = Sandbox::start();
+    let mut setup = Setup::to(sandbox.address);
+    setup.providers = [
+        provider_with("dear", "openai", sandbox.address, ""),
+        provider_with("cheap", "openai", sandbox.address, ""),
+    ]
+    .concat();
+    setup.models = "  thrifty: { targets: [ \
+                    { provider: dear, model: sandbox-large, when: { spent_share: { below: 80%, of: key, unit: requests, per: day } } }, \
+                    { provider: cheap, model: sandbox-small } ] }\n"
+        .to_owned();
+    setup.keys = "  tester: { secret: env:TOLLGATE_TEST_KEY, explain: true, limits: [ { requests: 10, per: day } ] }\n"
+        .to_owned();
+    let gateway = setup.start();
+    let body = chat("thrifty", "");
+    let explained = || {
+        let output = gateway.cli(&["explain", "--model", "thrifty", "--key", "tester"]);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(explained().contains("dear/sandbox-large is asked first"));
+    for number in 0..10 {
+        let expected = if number < 8 { "dear" } else { "cheap" };
+        assert_eq!(
+            answered_by(&gateway, &body, "x-tollgate-provider"),
+            expected,
+            "{number}"
+        );
+    }
+    gateway.post("/v1/chat/completions", &[], &body).expect(429);
+    assert!(explained().contains("refused with 429"), "{}", explained());
+    gateway
+        .control(
+            "PUT",
+            "/v1/config/keys/tester/limits",
+            &[],
+            br#"[{"requests":100,"per":"day"}]"#,
+        )
+        .expect(200);
+    assert_eq!(answered_by(&gateway, &body, "x-tollgate-provider"), "dear");
 }

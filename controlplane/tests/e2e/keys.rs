@@ -125,13 +125,29 @@ fn a_rotated_key_has_a_new_secret() {
 #[test]
 fn the_command_line_makes_lists_and_revokes_keys() {
     let (_sandbox, gateway) = pair();
-    let output = gateway.cli(&["keys", "create", "by-hand", "--output", "json"]);
+    let wrong = gateway.cli(&["keys", "create", "by-hand", "--priority", "urgent"]);
+    assert!(
+        String::from_utf8_lossy(&wrong.stderr).contains("priority urgent: high, normal or low"),
+        "{wrong:?}"
+    );
+    let output = gateway.cli(&["keys", "create", "by-hand", "--priority", "high", "--output", "json"]);
     assert!(output.status.success(), "{output:?}");
     let created: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let secret = created["secret"].as_str().expect("a secret").to_owned();
     assert_eq!(everywhere(&gateway, &secret), 200);
     let list = String::from_utf8_lossy(&gateway.cli(&["keys", "list"]).stdout).into_owned();
     assert!(list.contains("by-hand") && list.contains("tester"), "{list}");
+    let line = |name: &str| {
+        list.lines()
+            .find(|line| line.starts_with(name))
+            .unwrap_or_default()
+            .trim_end()
+            .to_owned()
+    };
+    assert!(
+        line("by-hand").ends_with("high") && line("tester").ends_with("normal"),
+        "{list}"
+    );
     assert!(gateway.cli(&["keys", "revoke", "by-hand"]).status.success());
     assert_eq!(everywhere(&gateway, &secret), 401);
     assert!(

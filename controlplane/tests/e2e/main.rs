@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod affected;
 mod basics;
 mod beside;
 mod bodies;

@@ -6,6 +6,8 @@ use std::{
     thread,
 };
 
+use serde_json::Value;
+
 use crate::harness::{
     Client, Gateway, Response, Sandbox, Setup,
     gateway::{chat, provider_line},
@@ -21,11 +23,16 @@ fn gateway(sandbox: &Sandbox) -> Gateway {
     setup.models = "  m: { targets: [ { provider: slow, model: sandbox-small } ], \
                     overload: { min: 4, max: 4, queue: 4, max_queue_wait: 5s } }\n"
         .to_owned();
-    setup.keys = "  high: { secret: env:TOLLGATE_TEST_KEY, priority: high }\n  low: { secret: env:TOLLGATE_TEST_LOW, \
-                  priority: low }\n"
-        .to_owned();
-    setup.environment = vec![("TOLLGATE_TEST_LOW".to_owned(), "tg-low-secret".to_owned())];
+    setup.keys = "  high: { secret: env:TOLLGATE_TEST_KEY, priority: high }\n".to_owned();
     setup.start()
+}
+
+/// A key of the identity store, and its secret.
+fn low(gateway: &Gateway) -> String {
+    let output = gateway.cli(&["keys", "create", "low", "--priority", "low", "--output", "json"]);
+    let created: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(created["priority"], "low", "{created}");
+    created["secret"].as_str().expect("a secret").to_owned()
 }
 
 fn call(address: SocketAddr, secret: &str) -> Response {
@@ -52,6 +59,7 @@ impl Drop for Ends<'_> {
 fn calls_of_high_priority_all_succeed_while_low_ones_are_told_to_come_back() {
     let sandbox = Sandbox::start();
     let gateway = gateway(&sandbox);
+    let secret = low(&gateway);
     sandbox.plays(r#"{"rules":[{"latency":"60ms"}]}"#);
     let socket = std::os::unix::net::UnixStream::connect(&gateway.socket).expect("the control socket");
     let mut events = Client::over(socket);
@@ -64,7 +72,7 @@ fn calls_of_high_priority_all_succeed_while_low_ones_are_told_to_come_back() {
                 scope.spawn(|| {
                     let mut answers = Vec::new();
                     while !enough.load(Ordering::Relaxed) {
-                        answers.push(call(gateway.address, "tg-low-secret"));
+                        answers.push(call(gateway.address, &secret));
                     }
                     answers
                 })

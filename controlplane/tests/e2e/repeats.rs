@@ -102,3 +102,47 @@ fn a_client_that_comes_back_finds_its_call_and_one_that_does_not_is_cancelled() 
         (gateway.connections() == 0).then_some(())
     });
 }
+
+/// A form with a file, as a library sends it: with a boundary of its own each time.
+fn upload(client: &mut Client, key: &str, boundary: &str, file: &str) {
+    let bearer = format!("Bearer {KEY}");
+    let kind = format!("multipart/form-data; boundary={boundary}");
+    let headers = [
+        ("authorization", &*bearer),
+        ("content-type", &*kind),
+        ("idempotency-key", key),
+        ("x-sandbox-latency", "500ms"),
+    ];
+    let form = format!(
+        "--{boundary}\r\ncontent-disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--{boundary}\r\n\
+         content-disposition: form-data; name=\"file\"; filename=\"a.jsonl\"\r\n\r\n{file}\r\n--{boundary}--\r\n"
+    );
+    client.send(&request("POST", "/v1/files", &headers, form.as_bytes()));
+}
+
+#[test]
+fn a_file_is_made_once_however_long_it_is() {
+    // Held, and passed on as it comes.
+    for length in [20_000, 3_000_000] {
+        let sandbox = Sandbox::start();
+        let gateway = Setup::to(sandbox.address).start();
+        let file = "x".repeat(length);
+        let mut clients: Vec<Client> = (0..4).map(|_| Client::connect(gateway.address)).collect();
+        for (client, boundary) in clients.iter_mut().zip(["aaaa", "bbbb", "cccc", "dddd"]) {
+            upload(client, "file-1", boundary, &file);
+        }
+        let answers: Vec<_> = clients
+            .iter_mut()
+            .map(|client| client.read().expect("an answer").expect(200))
+            .collect();
+        assert_eq!(sandbox.arrivals().len(), 1, "{length}");
+        let id = answers[0].json()["id"].clone();
+        assert!(id.as_str().is_some_and(|id| id.starts_with("file")), "{id}");
+        assert!(answers.iter().all(|answer| answer.json()["id"] == id), "{length}");
+        let mut later = Client::connect(gateway.address);
+        upload(&mut later, "file-1", "eeee", &"y".repeat(length));
+        let other = later.read().expect("an answer").expect(422);
+        assert_eq!(other.error_code(), "idempotency_key_reused");
+        assert_eq!(sandbox.arrivals().len(), 1);
+    }
+}

@@ -146,6 +146,17 @@ fn an_operator_is_told_of_targets_that_are_left_alone() {
     events.read_until(b"target_ejected").expect("an event");
     let told = String::from_utf8_lossy(&events.read_until(b"\n\n").expect("its end")).into_owned();
     assert!(told.contains("both/*") && told.contains("first/*"), "{told}");
+    events.read_until(b"\"failover\"").expect("an event");
+    let told = String::from_utf8_lossy(&events.read_until(b"\n\n").expect("its end")).into_owned();
+    assert!(
+        told.contains("model 'both/*': 5 calls") && told.contains("5 were answered"),
+        "{told}"
+    );
+    let moved = gateway.metric(
+        "tollgate_failovers_total",
+        &["model=\"both/*\"", "outcome=\"answered\""],
+    );
+    assert_eq!(moved, 5.0);
 }
 
 #[test]

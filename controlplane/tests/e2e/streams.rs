@@ -234,3 +234,31 @@ fn a_client_that_leaves_while_nothing_was_said_leaves_the_provider_too() {
     );
     assert_eq!(second.arrivals().len(), 0, "nobody else was asked");
 }
+
+#[test]
+fn a_provider_whose_streams_break_in_the_middle_is_left_alone() {
+    let (first, second) = (Sandbox::start(), Sandbox::start());
+    let mut setup = Setup::to(second.address);
+    setup.providers = [
+        provider_with("first", "openai", first.address, ""),
+        provider_with("second", "openai", second.address, ""),
+    ]
+    .concat();
+    setup.models = "  plain: { targets: [ { provider: first, model: sandbox-small }, { provider: second, model: sandbox-small } ] }\n"
+        .to_owned();
+    let gateway = setup.start();
+    first.plays(&format!("{{\"rules\":[{{{RULES},\"cut-after\":\"3000 rst\"}}]}}"));
+    let by = |number: u32| {
+        let answer = Speaks::OpenAi.stream(&gateway, "plain");
+        answer
+            .header("x-tollgate-provider")
+            .map(str::to_owned)
+            .unwrap_or_else(|| panic!("{number}: nobody"))
+    };
+    for number in 0..5 {
+        assert_eq!(by(number), "first", "{number}");
+    }
+    assert_eq!(by(5), "second", "each of five began well and broke");
+    let ejected = gateway.metric("tollgate_target_ejected", &["provider=\"first\""]);
+    assert_eq!(ejected, 1.0);
+}

@@ -6,7 +6,7 @@ mod header;
 
 use std::{net::IpAddr, rc::Rc};
 
-use tollgate_config::money::PicoUsd;
+use tollgate_config::{link::LimitStatus, money::PicoUsd};
 use tollgate_wire::{
     head::{RequestHead, RequestView},
     http1::read::{self, Limits, Progress},
@@ -16,6 +16,7 @@ use crate::{
     Tick,
     exchange::{Exchange, Io, Local, Peer, Pinned},
     failure::{self, Failure},
+    limits::assumed,
     outputs::Outputs,
     routing::{choose, needs::Needs, reckoning::Reckoning},
     snapshot::{Route, Target},
@@ -34,6 +35,8 @@ pub struct Asked<'a> {
     pub body: &'a [u8],
     /// Header lines, each with its line end.
     pub headers: &'a str,
+    /// How limits stand, as far as that is known.
+    pub limits: &'a [LimitStatus],
 }
 
 /// What one stage decided.
@@ -118,7 +121,8 @@ fn walk(exchange: &mut Exchange, io: &mut Io<'_>, asked: &Asked<'_>) -> Result<V
             "admit" => exchange.admitted.asked_for_body = true,
             // Nothing is known here of calls that came before.
             "repeat" => continue,
-            "match" | "authorize" | "open" | "limit" | "guard" | "cache" | "route" => {}
+            "limit" => assumed::assume(exchange, io, asked.limits),
+            "match" | "authorize" | "open" | "guard" | "cache" | "route" => {}
             // Whatever comes now would call somebody.
             _ => break,
         }
@@ -199,6 +203,11 @@ fn passed(stage: &'static str, exchange: &Exchange, io: &Io<'_>) -> Explained {
             step("open", "passed".to_owned(), why)
         }
         "route" => chosen(exchange, io),
+        "limit" if exchange.held.is_limited() => step(
+            "limit",
+            "passed".to_owned(),
+            "what is left of its limits suffices".to_owned(),
+        ),
         stage => step(stage, "passed".to_owned(), "nothing is configured".to_owned()),
     }
 }

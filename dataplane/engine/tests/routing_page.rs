@@ -138,6 +138,7 @@ fn explained(world: &World, key: &str, call: &str) -> String {
         path: "/v1/chat/completions",
         body: call.as_bytes(),
         headers: "",
+        limits: &[],
     };
     let told = explain(&world.pinned.pinned, &asked, NOW_UNIX_MS).expect("a call of a model");
     let route = told.last().expect("a stage");

@@ -3,7 +3,7 @@
 
 mod rig;
 
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{cell::RefCell, cmp::Reverse, collections::BinaryHeap};
 
 use rig::{Did, Rig, document, provider};
 use tollgate_config::{
@@ -355,6 +355,37 @@ fn a_flapping_provider_is_asked_less_and_less() {
         assert_eq!(seen.failed, 0, "seed {seed}");
         let share = seen.asked[0].len() * 100 / seen.attempts;
         assert!(share < 20, "seed {seed}: {share} of a hundred attempts went to it");
+    }
+}
+
+#[test]
+fn a_provider_at_its_rate_limit_is_helped_out_and_asked_again() {
+    const MOST_A_SECOND: u32 = 20;
+    for seed in 1..=SEEDS {
+        let answered = RefCell::new((0, 0));
+        let behaviour = move |provider: usize, at: Tick| {
+            let (second, count) = &mut *answered.borrow_mut();
+            if provider == 0 && *second != at.0 / SECOND {
+                (*second, *count) = (at.0 / SECOND, 0);
+            }
+            *count += u32::from(provider == 0);
+            match provider == 0 && *count > MOST_A_SECOND {
+                true => Now::Status(429),
+                false => Now::Fine(20),
+            }
+        };
+        let seen = World::new(seed, model(2, Strategy::Priority), 2, Box::new(behaviour)).run(60, 70);
+        assert_eq!(seen.failed, 0, "seed {seed}");
+        let added = seen.attempts - seen.calls;
+        assert!(
+            added * 10 <= seen.calls,
+            "seed {seed}: {added} tries were added to {} calls",
+            seen.calls
+        );
+        // Its only credential rests for half a minute after a 429.
+        for from in [1, 33, 66] {
+            assert!(seen.asked_between(0, from, from + 3) > 0, "seed {seed}: {from} s");
+        }
     }
 }
 

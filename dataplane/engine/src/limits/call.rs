@@ -49,6 +49,11 @@ struct Reserved {
 }
 
 impl Held {
+    /// Some limit admitted the call.
+    pub fn is_limited(&self) -> bool {
+        !self.taken.is_empty()
+    }
+
     /// What the call itself has reserved of a limit.
     pub(super) fn taken_of(&self, scope: Scope, rule: usize) -> u64 {
         let own = |taken: &&Reserved| taken.scope == scope && usize::from(taken.rule) == rule;

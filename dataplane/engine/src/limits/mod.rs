@@ -2,6 +2,7 @@
 //!
 //! Knows no clock and no file: moments come in, and the memory of balances is lent by the shell.
 
+pub(crate) mod assumed;
 mod balances;
 mod bucket;
 mod calendar;

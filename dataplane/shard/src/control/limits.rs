@@ -1,9 +1,6 @@
 //! How limits stand, for whoever asks: read from the balances that the shards write.
 
-use tollgate_config::{
-    document::{LimitMode, Window},
-    link::LimitStatus,
-};
+use tollgate_config::{document::LimitMode, link::LimitStatus};
 use tollgate_engine::limits::{Report, Scope, report};
 
 use super::{Control, unix_ms};
@@ -34,17 +31,11 @@ impl Control {
 }
 
 fn status(told: Report) -> LimitStatus {
-    let per = match told.limit.window {
-        Window::None => None,
-        Window::Refill { per_ms, .. } if per_ms % 1_000 == 0 => Some(format!("{}s", per_ms / 1_000)),
-        Window::Refill { per_ms, .. } => Some(format!("{per_ms}ms")),
-        Window::Calendar(period) => Some(period.name().to_owned()),
-    };
     LimitStatus {
         scope: told.scope.name().to_owned(),
         name: told.name,
         unit: told.limit.unit.name().to_owned(),
-        per,
+        per: told.limit.window.told(),
         enforced: told.limit.mode == LimitMode::Enforce,
         limit: told.level.limit,
         used: told.level.used,

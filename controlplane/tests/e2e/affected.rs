@@ -1,0 +1,143 @@
+//! What a provider that dies, freezes, refuses or crawls costs the calls that meet it, at 500 calls a second of which half are
+//! streams that are gone on with: no answer, and a time that is told. `--no-capture` shows it.
+
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use tempfile::NamedTempFile;
+
+use crate::harness::{
+    Gateway, Sandbox, Setup,
+    gateway::{KEY, provider_with},
+    process::{Signal, program, signal},
+    until,
+};
+
+const RATE: u64 = 500;
+const SECONDS: u64 = 4;
+/// Streams last long enough for many to be under way, and one that goes on says what the other would have.
+const RULES: &str = r#"{"rules":[{"gap":"4ms","continue":1}]}"#;
+
+fn gateway(first: &Sandbox, second: &Sandbox, log: &NamedTempFile) -> Gateway {
+    let timeouts = ", timeouts: { connect: 200ms, first_byte: 400ms, between_bytes: 1s }";
+    let mut setup = Setup::to(second.address);
+    setup.top = setup.top.replace(
+        "access_log: off",
+        &format!("access_log: \"file:{}\"", log.path().display()),
+    );
+    setup.providers = [
+        provider_with("first", "openai", first.address, timeouts),
+        provider_with("second", "openai", second.address, timeouts),
+    ]
+    .concat();
+    setup.models = "  \"both/*\": { targets: [ { provider: first, model: \"*\" }, { provider: second, model: \"*\" } ], resume: true }\n"
+        .to_owned();
+    setup.start()
+}
+
+/// The report of so much load, in which the first provider comes to harm.
+fn under_load(gateway: &Gateway, harm: impl FnOnce()) -> Value {
+    let one = |stream: u8| {
+        json!({ "weight": 1, "dialect": "openai", "model": "both/sandbox-small-tokens-16", "stream": stream,
+            "prompt": { "bytes": 300 }, "max_tokens": 16 })
+    };
+    let mix = gateway.folder().join("mix.json");
+    let document = json!({ "name": "both", "classes": { "whole": one(0), "stream": one(1) } });
+    std::fs::write(&mix, document.to_string()).expect("a mix");
+    let mut command = Command::new(program("tollgate-loadtest"));
+    command
+        .args(["run", "--url", &format!("http://{}", gateway.address), "--mix"])
+        .arg(&mix)
+        .args(["--rate", &RATE.to_string(), "--duration", &format!("{SECONDS}s")])
+        .args(["--timeout", "10s", "--output", "json"])
+        .env("TOLLGATE_KEY", KEY)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit());
+    let child = command.spawn().expect("the load generator starts");
+    until("the first provider serves", 10, || {
+        let served = gateway.metric("tollgate_requests_total", &["provider=\"first\"", "status=\"200\""]);
+        (served > RATE as f64 / 2.0).then_some(())
+    });
+    harm();
+    let output = child.wait_with_output().expect("it ends");
+    serde_json::from_slice(&output.stdout).expect("a report")
+}
+
+/// Milliseconds of calls that one provider was enough for, and of those that went on to the second.
+fn times(log: &NamedTempFile, streamed: bool) -> (Vec<f64>, Vec<f64>) {
+    let text = std::fs::read_to_string(log.path()).expect("the access log");
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let (mut plain, mut moved) = (Vec::new(), Vec::new());
+    for line in lines.filter(|line| line["model"] == "both/*" && (line["streamed"] == true) == streamed) {
+        let ms = line["total_us"].as_u64().expect("a time") as f64 / 1_000.0;
+        match line["attempts"].as_u64() {
+            Some(1) => plain.push(ms),
+            _ => moved.push(ms),
+        }
+    }
+    for all in [&mut plain, &mut moved] {
+        all.sort_by(f64::total_cmp);
+    }
+    (plain, moved)
+}
+
+fn quantile(sorted: &[f64], percent: usize) -> f64 {
+    sorted
+        .get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1)))
+        .copied()
+        .unwrap_or(0.0)
+}
+
+#[track_caller]
+fn report(what: &str, log: &NamedTempFile, load: &Value) {
+    for kind in ["status", "connect", "timeout", "content", "cut"] {
+        assert_eq!(load["failed"][kind], 0, "{what}: {kind}: {load}");
+    }
+    assert!(load["answered"].as_u64() >= Some(RATE), "{what}: {load}");
+    let mut affected = 0;
+    for (kind, streamed) in [("whole", false), ("streamed", true)] {
+        let (plain, moved) = times(log, streamed);
+        affected += moved.len();
+        let usual = quantile(&plain, 50);
+        let added = |percent| quantile(&moved, percent) - usual;
+        println!(
+            "{what}: of {} {kind} answers {} were affected; added to the median of {usual:.0} ms: {:.0} ms at the median, \
+             {:.0} ms at the 99th percentile, {:.0} ms at most",
+            plain.len() + moved.len(),
+            moved.len(),
+            added(50),
+            added(99),
+            added(100),
+        );
+    }
+    assert!(affected > 0, "{what}: somebody met the provider that failed");
+}
+
+#[test]
+fn a_provider_that_fails_under_load_costs_no_answer_and_the_time_is_told() {
+    let kill = |first: &Sandbox| signal(first.pid(), Signal::KILL);
+    let stop = |first: &Sandbox| signal(first.pid(), Signal::STOP);
+    let refuse = |first: &Sandbox| first.plays(r#"{"rules":[{"status":529}]}"#);
+    let crawl = |first: &Sandbox| first.plays(r#"{"rules":[{"latency":"5s"}]}"#);
+    let harms: [(&str, &dyn Fn(&Sandbox)); 4] = [
+        ("killed", &kill),
+        ("frozen", &stop),
+        ("answers 529", &refuse),
+        ("slow", &crawl),
+    ];
+    for (what, harm) in harms {
+        let (first, second) = (Sandbox::start(), Sandbox::start());
+        let log = NamedTempFile::new().expect("a file");
+        let gateway = gateway(&first, &second, &log);
+        first.plays(RULES);
+        second.plays(RULES);
+        let load = under_load(&gateway, || harm(&first));
+        until("every call's access line", 10, || {
+            let lines = std::fs::read_to_string(log.path()).ok()?.lines().count() as u64;
+            (lines >= load["answered"].as_u64()?).then_some(())
+        });
+        report(what, &log, &load);
+        signal(first.pid(), Signal::CONT);
+    }
+}
