@@ -98,8 +98,8 @@ fn spent(gateway: &Gateway) -> u64 {
         .control("GET", "/v1/limits/key/tester", &[], b"")
         .expect(200)
         .json();
-    told["limits"][0]["used"]
-        .as_u64()
+    let used = told["limits"][0]["used"].as_str().map(|usd| usd.replace('.', ""));
+    used.and_then(|nanos| nanos.parse().ok())
         .unwrap_or_else(|| panic!("no budget in {told}"))
 }
 
