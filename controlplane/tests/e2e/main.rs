@@ -12,6 +12,7 @@ mod bodies;
 mod bytes;
 mod choosing;
 mod config;
+mod counted;
 mod crowd;
 mod cuts;
 mod drain;
