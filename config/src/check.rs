@@ -80,6 +80,7 @@ fn document(root: &Node) -> Document {
     document.idempotency = fields
         .read("idempotency", idempotency::idempotency)
         .unwrap_or(document.idempotency);
+    document.overload = fields.read("overload", overload::of_shard);
     document.cost_header_buffer_bytes = fields
         .read("cost_header_buffer", cost_header_buffer)
         .unwrap_or(document.cost_header_buffer_bytes);

@@ -23,7 +23,7 @@ pub use beside::{ActiveCheck, Hedge, HedgeAfter, Shadow};
 pub use grants::{Grant, Granted};
 pub use idempotency::{IDEMPOTENCY_PARTS, Idempotency};
 pub use limits::{Limit, LimitMode, Period, Unit, Window};
-pub use overload::{Overload, Priority};
+pub use overload::{Overload, Priority, ShardOverload};
 pub use routing::{Affinity, Breaker, Conditions, Retry, Sticky, Strategy, Tier};
 pub use streams::{Streams, TokenTimeouts};
 pub use when::{Days, Feature, Features, Hours, Zone};
@@ -47,6 +47,8 @@ pub struct Document {
     pub id_secret: Option<Reference>,
     /// Calls that come again under the same `idempotency-key`; `None`: each of them runs.
     pub idempotency: Option<Idempotency>,
+    /// `None`: a shard takes whatever comes.
+    pub overload: Option<ShardOverload>,
     /// Client-side timeouts and bounds (`client:` in the document).
     pub client: ClientLimits,
     pub listeners: Named<Listener>,
@@ -74,6 +76,7 @@ impl Default for Document {
             max_upload_bytes: 512 * 1024 * 1024,
             id_secret: None,
             idempotency: Some(Idempotency::default()),
+            overload: None,
             client: ClientLimits::default(),
             listeners: Named::new(),
             admin: None,

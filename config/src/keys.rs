@@ -25,6 +25,7 @@ pub static ROOT: Section = Section {
         "max_upload",
         "id_secret",
         "idempotency",
+        "overload",
         "client",
         "listeners",
         "admin",
@@ -51,6 +52,12 @@ pub static ROOT: Section = Section {
 pub static IDEMPOTENCY: Section = Section {
     path: "idempotency",
     now: &["window", "max_bytes", "max_answer"],
+    not_yet: &[],
+};
+
+pub static SHARD_OVERLOAD: Section = Section {
+    path: "overload",
+    now: &["max_lag", "max_calls"],
     not_yet: &[],
 };
 

@@ -115,8 +115,8 @@ fn walk(exchange: &mut Exchange, io: &mut Io<'_>, asked: &Asked<'_>) -> Result<V
                 None => return Err(format!("there is no key '{}'", asked.key)),
             },
             "admit" => exchange.admitted.asked_for_body = true,
-            // Nothing is known here of calls that came before.
-            "repeat" => continue,
+            // Nothing is known here of calls that came before, nor of how a shard is.
+            "repeat" | "shed" => continue,
             "match" | "authorize" | "open" | "limit" | "guard" | "cache" | "route" => {}
             // Whatever comes now would call somebody.
             _ => break,

@@ -74,6 +74,8 @@ pub(crate) struct Facts {
     pub batch: String,
     /// The answer is one that was given before.
     pub replayed: bool,
+    /// The shard's bound on its calls counts it.
+    pub is_counted: bool,
     /// The gateway counted it itself.
     pub estimated: bool,
     pub request_body_bytes: u64,
@@ -123,6 +125,7 @@ impl Default for Facts {
             resumed: 0,
             batch: String::new(),
             replayed: false,
+            is_counted: false,
             estimated: false,
             request_body_bytes: 0,
             response_body_bytes: 0,

@@ -24,6 +24,7 @@ pub mod outputs;
 mod passing;
 mod patterns;
 mod percent;
+pub mod pressure;
 pub mod record;
 mod relay;
 pub mod repeats;
