@@ -7,6 +7,7 @@ use crate::{
         Client, Gateway, Sandbox, Setup,
         gateway::{KEY, chat, provider_line},
         http::{self, request},
+        process::{Signal, signal},
         until,
     },
 };
@@ -143,7 +144,8 @@ fn as_many_shards_serve_as_the_file_says_from_the_first_start_on() {
     gateway.kill_dataplane();
     assert_eq!(serving(&gateway), shards, "so it is after a crash");
     // A file that says otherwise by the next start.
-    gateway.process.stop();
+    signal(gateway.process.pid(), Signal::TERM);
+    assert_eq!(gateway.process.wait(20), 0);
     gateway.rewrite(|setup| setup.top = setup.top.replace(&format!("shards: {shards}"), "shards: 1"));
     gateway.start_again();
     assert_eq!(serving(&gateway), 1);
