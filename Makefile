@@ -5,7 +5,7 @@ export TOLLGATE_TEST_PYTHON := $(CURDIR)/.cache/venv/bin/python
 FUZZ_SECONDS ?= 60
 SOAK_HOURS ?= 1
 
-.PHONY: run build test check fmt deny advisories bench bench-check bench-scale compare compare-translated fuzz soak docs
+.PHONY: run build test check fmt deny advisories bench bench-check bench-scale bench-ingest compare compare-translated fuzz soak docs
 
 run: build
 	@exec target/release/tollgate up $(ARGS)
@@ -52,6 +52,12 @@ bench-scale:
 	@.ci/tools build bench-scale
 	cargo build --release --bins
 	bench/scale/syscalls.py $(ARGS)
+
+# How many usage records one core reads into the ledger.
+bench-ingest:
+	@.ci/tools build
+	cargo build --release -p tollgate --bin tollgate
+	bench/ingest/ingest.py $(ARGS)
 
 # The gateway beside nginx, HAProxy, Envoy, LiteLLM and Portkey, in one run on two cores; writes docs/performance.md.
 compare:

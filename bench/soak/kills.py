@@ -50,7 +50,7 @@ class House:
         self.log = open(os.path.join(folder, "planes.log"), "ab")
         self.sandbox = subprocess.Popen([os.path.join(RELEASE, "tollgate-loadtest"), "sandbox", "--threads", "1"],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log, text=True)
-        provider = self.sandbox.stdout.readline().split()[1]
+        self.provider = provider = self.sandbox.stdout.readline().split()[1]
         self.port = free_port()
         self.config = os.path.join(folder, "tollgate.json")
         with open(self.config, "w") as file:

@@ -2,7 +2,7 @@
 """`make soak`: the long proofs, in slices; every slice ends in one line of log.jsonl, which is also where it resumes.
 
 Slices take turns until the hours asked for are spent: simulator seeds never run before, every fuzz target, SIGKILLs of
-either plane. Hours in the log are those really run. `--short` is what `make test` runs: each fuzz target for 10 s,
+either plane, the same with the ledger beside the provider's own record. Hours in the log are those really run. `--short` is what `make test` runs: each fuzz target for 10 s,
 nothing written. Ctrl-C loses at most the slice that is running.
 """
 
@@ -17,12 +17,14 @@ import tempfile
 import time
 
 import kills
+import ledger
 
 ROOT = kills.ROOT
 LOG = os.path.join(ROOT, "bench", "soak", "log.jsonl")
 SIM_SEEDS = 500_000
 FUZZ_SECONDS = 120
 KILLS = 25
+LEDGER_KILLS = 50  # of each plane
 FIRST_SEED = 1_000_000  # `make test` runs the seeds below
 
 
@@ -94,7 +96,20 @@ def kill_slice():
     return record(entry, began)
 
 
-SLICES = {"sim": sim_slice, "fuzz": fuzz_slice, "kills": kill_slice}
+def ledger_slice():
+    """SIGKILLs under load with streams; after each, the ledger and the provider agree call by call."""
+    began = time.monotonic()
+    seed = 1 + max([0] + [one["seed"] for one in entries() if one["kind"] == "ledger"])
+    entry = {"kind": "ledger", "seed": seed, "ok": True}
+    with tempfile.TemporaryDirectory(prefix="tollgate-soak-") as folder:
+        try:
+            entry.update(ledger.run(folder, seed, LEDGER_KILLS))
+        except kills.Broken as broken:
+            entry.update(ok=False, found=str(broken))
+    return record(entry, began)
+
+
+SLICES = {"sim": sim_slice, "fuzz": fuzz_slice, "kills": kill_slice, "ledger": ledger_slice}
 
 
 def summary():

@@ -19,6 +19,7 @@ mod spending;
 mod streams;
 mod tiers;
 mod url;
+mod usage;
 mod values;
 mod when;
 
@@ -81,6 +82,7 @@ fn document(root: &Node) -> Document {
     document.idempotency = fields
         .read("idempotency", idempotency::idempotency)
         .unwrap_or(document.idempotency);
+    document.usage = fields.read("usage", usage::usage).unwrap_or_default();
     document.cost_header_buffer_bytes = fields
         .read("cost_header_buffer", cost_header_buffer)
         .unwrap_or(document.cost_header_buffer_bytes);
@@ -90,7 +92,7 @@ fn document(root: &Node) -> Document {
     document.admin = fields.read("admin", client_side::admin);
     client_side::distinct_addresses(&fields);
     document.timezone = fields.read("timezone", limits::timezone).unwrap_or(document.timezone);
-    document.organization = fields
+    (document.organization_name, document.organization) = fields
         .read("organization", identities::organization)
         .unwrap_or_default();
     document.providers = fields.named("providers", names::visible_name, providers::provider);

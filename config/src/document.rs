@@ -18,6 +18,7 @@ mod overload;
 mod routing;
 mod spending;
 mod streams;
+mod usage;
 mod when;
 
 pub use beside::{ActiveCheck, Hedge, HedgeAfter, Shadow};
@@ -28,6 +29,7 @@ pub use overload::{Overload, Priority};
 pub use routing::{Affinity, Breaker, Conditions, Retry, Sticky, Strategy, Tier};
 pub use spending::{Charge, LimitOwner, Per, SpentShare, leaves_margin};
 pub use streams::{Streams, TokenTimeouts};
+pub use usage::{Durability, OnFull, Retention, UsageKeeping};
 pub use when::{Days, Feature, Features, Hours, Zone};
 
 /// Named entries in document order.
@@ -49,6 +51,8 @@ pub struct Document {
     pub id_secret: Option<Reference>,
     /// Calls that come again under the same `idempotency-key`; `None`: each of them runs.
     pub idempotency: Option<Idempotency>,
+    /// How records of calls are kept.
+    pub usage: UsageKeeping,
     /// Client-side timeouts and bounds (`client:` in the document).
     pub client: ClientLimits,
     pub listeners: Named<Listener>,
@@ -57,6 +61,8 @@ pub struct Document {
     pub timezone: String,
     /// Of all calls together.
     pub organization: Vec<Limit>,
+    /// Kept with usage.
+    pub organization_name: Option<String>,
     pub providers: Named<Provider>,
     pub models: Named<Model>,
     pub teams: Named<Team>,
@@ -76,11 +82,13 @@ impl Default for Document {
             max_upload_bytes: 512 * 1024 * 1024,
             id_secret: None,
             idempotency: Some(Idempotency::default()),
+            usage: UsageKeeping::default(),
             client: ClientLimits::default(),
             listeners: Named::new(),
             admin: None,
             timezone: "UTC".to_owned(),
             organization: Vec::new(),
+            organization_name: None,
             providers: Named::new(),
             models: Named::new(),
             teams: Named::new(),

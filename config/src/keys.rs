@@ -25,6 +25,7 @@ pub static ROOT: Section = Section {
         "max_upload",
         "id_secret",
         "idempotency",
+        "usage",
         "client",
         "listeners",
         "admin",
@@ -51,6 +52,18 @@ pub static ROOT: Section = Section {
 pub static IDEMPOTENCY: Section = Section {
     path: "idempotency",
     now: &["window", "max_bytes", "max_answer"],
+    not_yet: &[],
+};
+
+pub static USAGE: Section = Section {
+    path: "usage",
+    now: &["on_full", "block_for", "durability", "max_spool", "retention"],
+    not_yet: &[],
+};
+
+pub static RETENTION: Section = Section {
+    path: "usage.retention",
+    now: &["calls", "hours"],
     not_yet: &[],
 };
 
@@ -405,7 +418,7 @@ pub static KEY: Section = Section {
 
 pub static ORGANIZATION: Section = Section {
     path: "organization",
-    now: &["limits"],
+    now: &["name", "limits"],
     not_yet: &[],
 };
 
@@ -430,6 +443,8 @@ pub static LIMIT: Section = Section {
 pub static SECTIONS: &[&Section] = &[
     &ROOT,
     &IDEMPOTENCY,
+    &USAGE,
+    &RETENTION,
     &CLIENT,
     &LISTENER,
     &LISTENER_TLS,

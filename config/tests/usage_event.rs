@@ -3,10 +3,11 @@
 use proptest::{collection::vec, option, prelude::*};
 use tollgate_config::{
     money::PicoUsd,
-    prices::PriceVersion,
+    prices::{PriceVersion, ServiceTier},
     usage_event::{
-        ALIGN, END_MARK, Ending, Kind, MAX_FRAME_BYTES, MAX_GROWTH_BYTES, Next, SegmentHeader, SegmentName, UsageEvent,
-        boot_file, boot_of, next, resume,
+        ALIGN, AttemptBuffer, AttemptEnd, AttemptLine, AttemptLines, END_MARK, Ending, HedgeMark, Kind,
+        MAX_ATTEMPT_LINES, MAX_FRAME_BYTES, MAX_GROWTH_BYTES, Next, SegmentHeader, SegmentName, UsageEvent, boot_file,
+        boot_of, next, resume,
     },
 };
 
@@ -27,7 +28,7 @@ fn any_event() -> impl Strategy<Value = (UsageEvent<'static>, Vec<String>)> {
     ];
     // One less than the mark of a time that is not known.
     let ns = option::of(0..u64::MAX);
-    let texts = vec("[a-zé€🦀=,\"]{0,40}", 13);
+    let texts = vec("[a-zé€🦀=,\"]{0,40}", 16);
     let tokens = proptest::array::uniform9(option::of(any::<u64>()));
     let cost =
         option::of((any::<u128>(), any::<u64>()).prop_map(|(usd, version)| (PicoUsd(usd), PriceVersion(version))));
@@ -67,6 +68,18 @@ fn any_event() -> impl Strategy<Value = (UsageEvent<'static>, Vec<String>)> {
                 attempts,
                 streamed,
                 estimated,
+                requests: boot,
+                images: Some(sequence),
+                audio_ms: first_token_ns,
+                list: cost.map(|(usd, _)| usd),
+                tier: ServiceTier::ALL[usize::from(attempts) % 4],
+                hedge: HedgeMark::Lost,
+                resumed: attempts,
+                shadow: streamed,
+                replayed: estimated,
+                free: !streamed,
+                more_attempts: !estimated,
+                trace: streamed.then_some([attempts; 16]),
                 ..UsageEvent::default()
             };
             (event, texts)
@@ -91,6 +104,9 @@ fn with_texts<'t>(event: UsageEvent<'_>, texts: &'t [String]) -> UsageEvent<'t> 
         dialect: &text(10)[..text(10).floor_char_boundary(32)],
         batch: text(11),
         rejected: &text(12)[..text(12).floor_char_boundary(64)],
+        organization: text(13),
+        cost_center: text(14),
+        credential: text(15),
         ..reborrowed(event)
     }
 }
@@ -111,6 +127,10 @@ fn reborrowed<'t>(event: UsageEvent<'_>) -> UsageEvent<'t> {
         dialect: "",
         batch: "",
         rejected: "",
+        organization: "",
+        cost_center: "",
+        credential: "",
+        lines: AttemptLines::default(),
         ..event
     }
 }
@@ -127,11 +147,39 @@ proptest! {
     }
 
     #[test]
+    fn each_attempt_is_read_as_it_was_noted((event, texts) in any_event(), count in 0usize..12) {
+        let event = with_texts(event, &texts);
+        let line = |at: usize| AttemptLine {
+            provider: event.provider,
+            model: event.upstream_model,
+            credential: event.credential,
+            status: event.status.wrapping_add(at as u16),
+            end: AttemptEnd::ALL[at % AttemptEnd::ALL.len()],
+            started_ns: event.total_ns,
+            took_ns: event.gateway_ns,
+            tokens: event.tokens,
+            cost: event.cost.filter(|_| at % 2 == 0),
+            list: event.list.filter(|_| at % 3 == 0),
+            estimated: at % 2 == 1,
+        };
+        let mut buffer = AttemptBuffer::default();
+        (0..count).for_each(|at| buffer.push(&line(at)));
+        prop_assert_eq!(buffer.lines().len() < count, buffer.is_cut);
+        let event = UsageEvent { lines: buffer.lines(), ..event };
+        let bytes = written(&event);
+        let Next::Record(read, _) = next(&bytes) else { panic!("{:?}", next(&bytes)) };
+        prop_assert_eq!(read, event);
+        let kept = read.lines.len();
+        prop_assert!(kept <= MAX_ATTEMPT_LINES);
+        prop_assert_eq!(read.lines.iter().collect::<Vec<_>>(), (0..kept).map(line).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn nothing_in_a_name_is_too_long(length in 0usize..3000) {
         let long = "€".repeat(length);
         let event = UsageEvent { request_id: &long, key: &long, user: &long, team: &long, tags: &long, model_asked: &long,
             model: &long, provider: &long, upstream_model: &long, surface: &long, dialect: &long, batch: &long,
-            rejected: &long, ..UsageEvent::default() };
+            rejected: &long, organization: &long, cost_center: &long, credential: &long, ..UsageEvent::default() };
         let bytes = written(&event);
         let Next::Record(read, _) = next(&bytes) else { panic!("{:?}", next(&bytes)) };
         prop_assert!(long.starts_with(read.team) && read.team.len() > 253.min(3 * length).saturating_sub(1));
@@ -219,6 +267,14 @@ fn ends_and_beginnings_are_told_from_damage() {
 #[test]
 fn a_closing_record_never_grows_beyond_what_was_promised() {
     let long = "x".repeat(2000);
+    let mut buffer = AttemptBuffer::default();
+    let line = AttemptLine {
+        provider: &long,
+        model: &long[..200],
+        ..AttemptLine::default()
+    };
+    (0..MAX_ATTEMPT_LINES).for_each(|_| buffer.push(&line));
+    assert!(buffer.is_cut);
     let open = UsageEvent {
         request_id: &long,
         key: &long,
@@ -232,6 +288,8 @@ fn a_closing_record_never_grows_beyond_what_was_promised() {
         upstream_model: &long,
         batch: &long,
         rejected: &long,
+        credential: &long,
+        lines: buffer.lines(),
         ..open
     };
     assert!(written(&close).len() <= written(&open).len() + MAX_GROWTH_BYTES);
@@ -259,4 +317,62 @@ fn segments_are_told_by_their_names() {
     assert_eq!(boot_of("ab.boot"), None);
     let other = SegmentName { number: 13, ..name };
     assert_ne!(SegmentHeader(name).write(), SegmentHeader(other).write());
+}
+
+/// A closing record as version 1 wrote it.
+const VERSION_1: &str = "\
+    200100009954b742545501010300c800edfe00000000000008000000000000000700000000000000e803000000000000d007000000000000\
+    00ca9a3b00000000404b4c0000000000ffffffffffffffff0a0000000000000014000000000000000b000000000000000000000000000000\
+    0000000000000000000000000000000007000000000000000000000000000000000000000000000000000000000000000000000000000000\
+    40e2010000000000000000000000000009000000000000001100050002000000050006000500080003000500050006000700040006000000\
+    000000007265712d3163692d626f74616c6963657265736561726368613d62736d617274736d6172746f70656e61696770742d352e346368\
+    61746f70656e6169";
+
+#[test]
+fn records_of_the_first_version_are_still_read() {
+    let digits = VERSION_1.as_bytes().chunks_exact(2);
+    let bytes: Vec<u8> = digits
+        .map(|pair| u8::from_str_radix(str::from_utf8(pair).expect("digits"), 16).expect("digits"))
+        .collect();
+    let Next::Record(read, length) = next(&bytes) else {
+        panic!("{:?}", next(&bytes))
+    };
+    assert_eq!(length, bytes.len());
+    let expected = UsageEvent {
+        kind: Kind::Close,
+        boot: 0xfeed,
+        shard: 3,
+        sequence: 8,
+        opened: 7,
+        started_unix_ms: 1_000,
+        ended_unix_ms: 2_000,
+        total_ns: 1_000_000_000,
+        gateway_ns: 5_000_000,
+        request_bytes: 10,
+        response_bytes: 20,
+        tokens: [Some(11), None, None, None, Some(7), None, None, None, None],
+        cost: Some((PicoUsd(123_456), PriceVersion(9))),
+        status: 200,
+        attempts: 2,
+        streamed: true,
+        request_id: "req-1",
+        key: "ci-bot",
+        user: "alice",
+        team: "research",
+        tags: "a=b",
+        model_asked: "smart",
+        model: "smart",
+        provider: "openai",
+        upstream_model: "gpt-5.4",
+        surface: "chat",
+        dialect: "openai",
+        ..UsageEvent::default()
+    };
+    assert_eq!(read, expected);
+    // And one of a version to come is told as damaged.
+    let mut later = bytes;
+    later[10] = 3;
+    let sum = crc32fast::hash(&later[8..]);
+    later[4..8].copy_from_slice(&sum.to_le_bytes());
+    assert_eq!(next(&later), Next::Damaged);
 }

@@ -37,6 +37,10 @@ impl Call {
         Call::new(Method::GET, path)
     }
 
+    pub fn post(path: impl Into<String>) -> Call {
+        Call::new(Method::POST, path)
+    }
+
     pub fn json(mut self, body: &Value) -> Call {
         self.body = body.to_string().into_bytes();
         self

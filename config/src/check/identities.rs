@@ -8,7 +8,7 @@ use super::{
     date, limits,
     names::{self, Names},
     node::{Fields, Node},
-    overload, values, when,
+    overload, usage, values, when,
 };
 use crate::{
     document::{Key, KeySecret, Limit, Named, Team, User},
@@ -18,15 +18,16 @@ use crate::{
 const MAX_KEY_MODELS: usize = 10_000;
 
 /// What holds for all calls together.
-pub fn organization(node: &Node) -> Option<Vec<Limit>> {
+pub fn organization(node: &Node) -> Option<(Option<String>, Vec<Limit>)> {
     let fields = Fields::open(node, &keys::ORGANIZATION)?;
-    fields.read("limits", limits::limits)
+    let name = fields.read("name", usage::short_text);
+    Some((name, fields.read("limits", limits::limits).unwrap_or_default()))
 }
 
 pub fn team(node: &Node) -> Option<Team> {
     let fields = Fields::open(node, &keys::TEAM)?;
     Some(Team {
-        cost_center: fields.read("cost_center", values::text),
+        cost_center: fields.read("cost_center", usage::short_text),
         residency: fields.read("residency", when::regions).unwrap_or_default(),
         limits: fields.read("limits", limits::limits).unwrap_or_default(),
     })

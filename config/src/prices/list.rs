@@ -43,7 +43,12 @@ impl PriceList {
 
     /// A model's prices, looked up once for all calls. `known_as` is the catalogue's name for it.
     pub fn of(&self, model: &str, known_as: &str) -> Priced {
-        let version = |entry: &Entry| (entry.from_unix_s, entry.known(model, known_as), entry.discount);
+        let version = |entry: &Entry| Version {
+            from_unix_s: entry.from_unix_s,
+            known: entry.known(model, known_as),
+            list: entry.of_catalogue(known_as),
+            discount: entry.discount,
+        };
         Priced {
             versions: self.entries.iter().map(version).collect(),
         }
@@ -52,12 +57,11 @@ impl PriceList {
     /// The same for a model that only the call names.
     pub fn at(&self, model: &str, unix_s: u64) -> Option<Price<'_>> {
         let entry = in_force(&self.entries, unix_s, |entry| entry.from_unix_s)?;
-        let prices = match entry.own(model) {
-            Some(own) => own.as_ref(),
-            None => entry.of_catalogue(model)?,
-        };
+        let (own, list) = (entry.own(model).map(Arc::as_ref), entry.of_catalogue(model));
+        let prices = own.or(list)?;
         Some(Price {
             prices,
+            list: list.unwrap_or(prices),
             discount: entry.discount,
         })
     }
@@ -96,32 +100,51 @@ enum Known {
 }
 
 impl Known {
-    fn price(&self, discount: Discount) -> Price<'_> {
+    fn price(&self, list: Option<&'static Prices>, discount: Discount) -> Price<'_> {
         let prices = match self {
             Known::Catalogue(prices) => prices,
             Known::Own(prices) => prices.as_ref(),
         };
-        Price { prices, discount }
+        Price {
+            prices,
+            list: list.unwrap_or(prices),
+            discount,
+        }
+    }
+}
+
+/// What holds of a model from a moment on.
+#[derive(Clone, Debug, PartialEq)]
+struct Version {
+    from_unix_s: u64,
+    known: Option<Known>,
+    list: Option<&'static Prices>,
+    discount: Discount,
+}
+
+impl Version {
+    fn price(&self) -> Option<Price<'_>> {
+        Some(self.known.as_ref()?.price(self.list, self.discount))
     }
 }
 
 /// A model's prices by date. Empty: nothing is known.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Priced {
-    versions: Vec<(u64, Option<Known>, Discount)>,
+    versions: Vec<Version>,
 }
 
 impl Priced {
     /// From when each holds, and what it says.
     pub fn versions(&self) -> impl Iterator<Item = (u64, Option<Price<'_>>)> {
-        let versions = self.versions.iter();
-        versions.map(|(from, known, discount)| (*from, known.as_ref().map(|known| known.price(*discount))))
+        self.versions
+            .iter()
+            .map(|version| (version.from_unix_s, version.price()))
     }
 
     /// What holds at this moment.
     pub fn at(&self, unix_s: u64) -> Option<Price<'_>> {
-        let (_, known, discount) = in_force(&self.versions, unix_s, |(from, ..)| *from)?;
-        known.as_ref().map(|known| known.price(*discount))
+        in_force(&self.versions, unix_s, |version| version.from_unix_s)?.price()
     }
 }
 
@@ -134,12 +157,22 @@ fn in_force<T>(by_date: &[T], unix_s: u64, from: impl Fn(&T) -> u64) -> Option<&
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Price<'p> {
     pub prices: &'p Prices,
+    /// The catalogue's, or the operator's own where it has none.
+    pub list: &'p Prices,
     pub discount: Discount,
 }
 
 impl Price<'_> {
     pub fn cost(&self, counts: &Counts, tier: ServiceTier) -> PicoUsd {
         self.discount.of(self.prices.cost(counts, tier))
+    }
+
+    /// What it would cost without own prices and discount; `cost` is what `cost` said.
+    pub fn list_cost(&self, counts: &Counts, tier: ServiceTier, cost: PicoUsd) -> PicoUsd {
+        match self.discount == Discount::NONE && std::ptr::eq(self.prices, self.list) {
+            true => cost,
+            false => self.list.cost(counts, tier),
+        }
     }
 
     /// Names prices and discount together.

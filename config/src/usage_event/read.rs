@@ -1,10 +1,14 @@
 //! Frames read back, from bytes that anything may have happened to.
 
 use super::{
-    ALIGN, END_MARK, ESTIMATED, Ending, FIXED_BYTES, Kind, MAGIC, MAX_FRAME_BYTES, NONE, PRICED, STREAMED, TEXT_BYTES,
-    TEXTS, TEXTS_AT, UsageEvent, VERSION,
+    ALIGN, AUDIO_BIT, AttemptLines, END_MARK, ESTIMATED, Ending, FREE, HedgeMark, IMAGES_BIT, Kind, LAYOUT, LAYOUT_1,
+    LISTED, Layout, MAGIC, MAX_FRAME_BYTES, MORE_ATTEMPTS, NONE, PRICED, REPLAYED, SHADOW, STREAMED, TEXT_BYTES, TEXTS,
+    TRACED, Tokens, UsageEvent, VERSION,
 };
-use crate::{money::PicoUsd, prices::PriceVersion};
+use crate::{
+    money::PicoUsd,
+    prices::{PriceVersion, ServiceTier},
+};
 
 /// What stands at the beginning of some bytes of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +36,7 @@ pub fn next(bytes: &[u8]) -> Next<'_> {
         _ => {}
     }
     let length = length as usize;
-    if !(FIXED_BYTES..=MAX_FRAME_BYTES).contains(&length) || !length.is_multiple_of(ALIGN) {
+    if !(LAYOUT_1.fixed..=MAX_FRAME_BYTES).contains(&length) || !length.is_multiple_of(ALIGN) {
         return Next::Damaged;
     }
     match bytes.get(..length) {
@@ -62,42 +66,34 @@ fn number<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at + N)?.try_into().ok()
 }
 
-/// `None` where anything in it is not as this version writes it.
+/// `None` where anything in it is not as its version is written.
 fn record(frame: &[u8]) -> Option<UsageEvent<'_>> {
     let sum = u32::from_le_bytes(number(frame, 4)?);
     if crc32fast::hash(frame.get(8..)?) != sum || number(frame, 8)? != MAGIC.to_le_bytes() {
         return None;
     }
-    let [version, kind] = number(frame, 10)?;
-    if version != VERSION {
-        return None;
+    let [version] = number(frame, 10)?;
+    match version {
+        VERSION => newest(frame),
+        1 => numbers(frame).and_then(|event| with_texts(event, frame, &LAYOUT_1).map(|(event, _)| event)),
+        _ => None,
     }
-    let word = |at: usize| number(frame, at).map(u64::from_le_bytes);
+}
+
+/// What every version has at the same place.
+fn numbers(frame: &[u8]) -> Option<UsageEvent<'_>> {
+    let word = |at: usize| word(frame, at);
     let half = |at: usize| number(frame, at).map(u16::from_le_bytes);
+    let [kind] = number(frame, 11)?;
     let [flags, ending, attempts] = number(frame, 194)?;
     let known = half(192)?;
-    let mut tokens = [None; super::TOKEN_CLASSES.len()];
+    let mut tokens = Tokens::default();
     for (class, count) in tokens.iter_mut().enumerate() {
         let said = word(96 + 8 * class)?;
         *count = (known >> class & 1 == 1).then_some(said);
     }
     let cost = PicoUsd(u128::from_le_bytes(number(frame, 168)?));
     let prices = PriceVersion(word(184)?);
-    let [
-        request_id,
-        key,
-        user,
-        team,
-        tags,
-        model_asked,
-        model,
-        provider,
-        upstream_model,
-        surface,
-        dialect,
-        batch,
-        rejected,
-    ] = texts(frame)?;
     Some(UsageEvent {
         kind: kind_of(kind)?,
         boot: word(16)?,
@@ -118,6 +114,55 @@ fn record(frame: &[u8]) -> Option<UsageEvent<'_>> {
         attempts,
         streamed: flags & STREAMED != 0,
         estimated: flags & ESTIMATED != 0,
+        ..UsageEvent::default()
+    })
+}
+
+/// What came with version 2.
+fn newest(frame: &[u8]) -> Option<UsageEvent<'_>> {
+    let (event, behind) = with_texts(numbers(frame)?, frame, &LAYOUT)?;
+    let [tier, hedge, resumed] = number(frame, 197)?;
+    let [marks, count] = number(frame, 256)?;
+    let known = u16::from_le_bytes(number(frame, 192)?);
+    let lines_bytes = usize::from(u16::from_le_bytes(number(frame, 258)?));
+    let lines = frame.get(behind..behind + lines_bytes)?;
+    let of_bit = |bit: usize, at: usize| word(frame, at).filter(|_| known >> bit & 1 == 1);
+    let list = PicoUsd(u128::from_le_bytes(number(frame, 200)?));
+    Some(UsageEvent {
+        tier: *ServiceTier::ALL.get(usize::from(tier))?,
+        hedge: hedge_of(hedge)?,
+        resumed,
+        list: (marks & LISTED != 0).then_some(list),
+        trace: number(frame, 216).filter(|_| marks & TRACED != 0),
+        requests: word(frame, 232)?,
+        images: of_bit(IMAGES_BIT, 240),
+        audio_ms: of_bit(AUDIO_BIT, 248),
+        shadow: marks & SHADOW != 0,
+        replayed: marks & REPLAYED != 0,
+        free: marks & FREE != 0,
+        more_attempts: marks & MORE_ATTEMPTS != 0,
+        lines: AttemptLines::parse(lines, count)?,
+        ..event
+    })
+}
+
+fn word(frame: &[u8], at: usize) -> Option<u64> {
+    number(frame, at).map(u64::from_le_bytes)
+}
+
+/// And where the texts end.
+fn with_texts<'f>(event: UsageEvent<'f>, frame: &'f [u8], layout: &Layout) -> Option<(UsageEvent<'f>, usize)> {
+    let mut texts = [""; TEXTS];
+    let mut at = layout.fixed;
+    for (index, (text, most)) in texts.iter_mut().zip(TEXT_BYTES).take(layout.texts).enumerate() {
+        let length = usize::from(u16::from_le_bytes(number(frame, layout.texts_at + 2 * index)?));
+        if length > most {
+            return None;
+        }
+        *text = str::from_utf8(frame.get(at..at + length)?).ok()?;
+        at += length;
+    }
+    let [
         request_id,
         key,
         user,
@@ -131,21 +176,30 @@ fn record(frame: &[u8]) -> Option<UsageEvent<'_>> {
         dialect,
         batch,
         rejected,
-    })
-}
-
-fn texts(frame: &[u8]) -> Option<[&str; TEXTS]> {
-    let mut texts = [""; TEXTS];
-    let mut at = FIXED_BYTES;
-    for (index, (text, most)) in texts.iter_mut().zip(TEXT_BYTES).enumerate() {
-        let length = usize::from(u16::from_le_bytes(number(frame, TEXTS_AT + 2 * index)?));
-        if length > most {
-            return None;
-        }
-        *text = str::from_utf8(frame.get(at..at + length)?).ok()?;
-        at += length;
-    }
-    Some(texts)
+        organization,
+        cost_center,
+        credential,
+    ] = texts;
+    let event = UsageEvent {
+        request_id,
+        key,
+        user,
+        team,
+        tags,
+        model_asked,
+        model,
+        provider,
+        upstream_model,
+        surface,
+        dialect,
+        batch,
+        rejected,
+        organization,
+        cost_center,
+        credential,
+        ..event
+    };
+    Some((event, at))
 }
 
 fn kind_of(byte: u8) -> Option<Kind> {
@@ -158,4 +212,11 @@ fn ending_of(byte: u8) -> Option<Ending> {
     [Ending::Complete, Ending::ClientGone, Ending::Cut, Ending::Crashed]
         .into_iter()
         .find(|ending| *ending as u8 == byte)
+}
+
+fn hedge_of(byte: u8) -> Option<HedgeMark> {
+    use HedgeMark::{Failed, Lost, None as Unasked, OverBudget, Won};
+    [Unasked, Won, Lost, Failed, OverBudget]
+        .into_iter()
+        .find(|mark| *mark as u8 == byte)
 }

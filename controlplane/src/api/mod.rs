@@ -7,6 +7,7 @@ mod events;
 mod explain;
 mod keys;
 mod later;
+mod ledger;
 mod limits;
 mod metrics;
 mod openapi;

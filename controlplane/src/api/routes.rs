@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::routing::{MethodRouter, delete, get, post, put};
 
-use super::{config, drain, events, explain, keys, later, limits, metrics, openapi, revisions, status, usage};
+use super::{config, drain, events, explain, keys, later, ledger, limits, metrics, openapi, revisions, status, usage};
 use crate::plane::Plane;
 
 pub struct Route {
@@ -51,6 +51,16 @@ const EXPLAIN_BODY: &str = r#"{"type":"object","required":["key"],"properties":{
 "key":{"type":"string","description":"the name of a key"},"body":{"type":"object","description":"as the client would send it"},
 "path":{"type":"string","description":"/v1/chat/completions unless given"},
 "headers":{"type":"object","additionalProperties":{"type":"string"}}}}"#;
+const RERATE_BODY: &str = r#"{"type":"object","required":["from"],"properties":{"from":{"type":"string"},"to":{"type":"string"},
+"timezone":{"type":"string"},"document":{"type":"object","description":"the configuration whose prices these are"},
+"revision":{"type":"integer","description":"the same, by its number"},
+"post":{"type":"boolean","description":"write the differences to the ledger"}}}"#;
+const RECONCILE_BODY: &str = r#"{"type":"object","required":["providers","lines"],"properties":{
+"providers":{"type":"array","items":{"type":"string"}},"lines":{"type":"array","items":{"type":"object","required":["day"],
+"properties":{"day":{"type":"string"},"model":{"type":"string"},"credential":{"type":"string"},
+"counts":{"type":"object","additionalProperties":{"type":"integer"}},"cost":{"type":"string","description":"dollars"},
+"rounded_by":{"type":"string","description":"dollars"}}}},
+"post":{"type":"boolean","description":"write corrections to the ledger"}}}"#;
 const ROTATE_BODY: &str = r#"{"type":"object","properties":{"overlap":{"type":"string",
 "description":"how long the former secret stays good; 24h by default"}}}"#;
 
@@ -293,7 +303,8 @@ pub const ROUTES: &[Route] = &[
             (
                 Query,
                 "by",
-                "kept apart by: team, user, key, model, provider, upstream_model, tag:NAME, day, hour",
+                "kept apart by: organization, cost_center, team, user, key, model_asked, model, provider, upstream_model, \
+                 credential, surface, dialect, tags, tag:NAME, entry, price_version, hour, day, month",
             ),
             (
                 Query,
@@ -301,6 +312,12 @@ pub const ROUTES: &[Route] = &[
                 "calls that ended at this time or later; 30d ago by default",
             ),
             (Query, "to", "calls that ended before this time; now by default"),
+            (
+                Query,
+                "timezone",
+                "what days and months are of; the document's by default",
+            ),
+            (Query, "format", "json, or focus: rows of FOCUS 1.2"),
         ],
         body: None,
         answers: &[
@@ -309,6 +326,49 @@ pub const ROUTES: &[Route] = &[
             (422, "too many rows"),
         ],
         handler: || get(usage::show),
+    },
+    Route {
+        method: "get",
+        path: "/v1/usage/forecast",
+        summary: "When what is left of each calendar limit will be used up",
+        parameters: &[],
+        body: None,
+        answers: &[
+            (
+                200,
+                "rows: each limit with per_day, ends_at where it ends before its period does, and at_end",
+            ),
+            (503, "the data plane is not connected"),
+        ],
+        handler: || get(ledger::forecasts),
+    },
+    Route {
+        method: "post",
+        path: "/v1/usage/rerate",
+        summary: "What a period would have cost at other prices; the difference as records of their own",
+        parameters: &[],
+        body: Some(RERATE_BODY),
+        answers: &[
+            (
+                200,
+                "priced, unpriced, cost_before_usd, cost_after_usd, adjustments, posted",
+            ),
+            (404, "no such revision"),
+            (422, "faults of the document, or calls that are forgotten"),
+        ],
+        handler: || post(ledger::rerate),
+    },
+    Route {
+        method: "post",
+        path: "/v1/usage/reconcile",
+        summary: "What a provider tells of a period beside the ledger, and why it may differ",
+        parameters: &[],
+        body: Some(RECONCILE_BODY),
+        answers: &[
+            (200, "agree, differences, theirs_cost_usd, ours_cost_usd, posted"),
+            (400, "what is wrong with what the provider tells"),
+        ],
+        handler: || post(ledger::reconcile),
     },
     LATER_PURGE,
     LATER_FEEDBACK,

@@ -10,6 +10,7 @@ mod keys;
 mod planes;
 mod prices;
 mod providers;
+mod reconcile;
 mod status;
 mod top;
 mod usage;
@@ -90,8 +91,8 @@ enum Command {
     Cache(planes::Rest),
     #[command(hide = true)]
     Route(planes::Rest),
-    #[command(hide = true)]
-    Reconcile(planes::Rest),
+    /// A provider's own report of usage beside the ledger
+    Reconcile(reconcile::ReconcileArguments),
     #[command(hide = true)]
     Tune(planes::Rest),
 }
@@ -213,7 +214,7 @@ fn dispatch(cli: Cli) -> Result<(), CliError> {
         Command::Cache(_) => planes::later("cache"),
         Command::Route(_) => planes::later("route"),
         Command::Prices(command) => prices::run(command, output),
-        Command::Reconcile(_) => planes::later("reconcile"),
+        Command::Reconcile(arguments) => wait(reconcile::run(&client, &arguments, output)),
         Command::Tune(_) => planes::later("tune"),
     }
 }

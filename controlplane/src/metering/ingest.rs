@@ -11,11 +11,15 @@ use std::{
 
 use rusqlite::Connection;
 use rustix::fs::{FlockOperation, flock};
-use tollgate_config::usage_event::{HEADER_BYTES, SegmentName, boot_file, boot_of};
+use tollgate_config::{
+    document::Retention,
+    usage_event::{HEADER_BYTES, SegmentName, boot_file, boot_of},
+};
 
 use super::{
     Counts,
     batch::Batch,
+    hours, kept_from_ms,
     ledger::{self, Mark},
     segment::SegmentFile,
     stream::{Stop, Stream},
@@ -96,7 +100,7 @@ impl Ingest {
                 outcome = Err(error);
             }
         }
-        self.forget(&boots)?;
+        self.forget_boots(&boots)?;
         outcome
     }
 
@@ -254,14 +258,18 @@ impl Ingest {
         Ok(())
     }
 
-    /// Forgets single calls that ended before then.
-    pub fn forget_calls(&mut self, before_ms: u64) -> Result<(), IngestError> {
-        while ledger::forget_calls(&self.connection, before_ms)? {}
+    /// Forgets what is older than it is kept.
+    pub fn forget(&mut self, retention: &Retention, now_ms: u64) -> Result<(), IngestError> {
+        let calls_from_ms = kept_from_ms(retention, now_ms);
+        while ledger::forget_calls(&self.connection, calls_from_ms)? {}
+        if let Some(hours_ms) = retention.hours_ms {
+            hours::forget(&self.connection, now_ms.saturating_sub(hours_ms))?;
+        }
         Ok(())
     }
 
     /// Boots of which no file is left.
-    fn forget(&mut self, boots: &BTreeMap<u64, Boot>) -> Result<(), IngestError> {
+    fn forget_boots(&mut self, boots: &BTreeMap<u64, Boot>) -> Result<(), IngestError> {
         let gone = self.streams.keys().map(|(boot, _)| *boot);
         let mut gone: Vec<u64> = gone.filter(|boot| !boots.contains_key(boot)).collect();
         gone.dedup();

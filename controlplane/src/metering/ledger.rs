@@ -4,91 +4,33 @@
 use std::{collections::BTreeMap, path::Path};
 
 use rusqlite::{Connection, Transaction, params};
-use tollgate_config::{money::PicoUsd, usage_event::UsageEvent};
+use tollgate_config::{
+    money::PicoUsd,
+    usage_event::{AttemptLines, Tokens, UsageEvent},
+};
 
-use super::hours;
+use super::{row, schema};
 use crate::store::{StoreError, database};
 
-const SCHEMA_VERSION: i64 = 1;
 /// No call uses more: a provider may say any number, and sums must fit.
 const MAX_TOKENS: u64 = 1_000_000_000_000;
 /// Costs are kept in two columns, of so many pico-dollars and the rest: a sum over all calls fits in both.
 pub const COST_UNIT_PICOS: u128 = 1_000_000_000;
 
-const SCHEMA: &str = "
-CREATE TABLE IF NOT EXISTS calls (
-    id INTEGER PRIMARY KEY,
-    boot INTEGER NOT NULL,
-    shard INTEGER NOT NULL,
-    sequence INTEGER NOT NULL,
-    started_ms INTEGER NOT NULL,
-    ended_ms INTEGER NOT NULL,
-    request_id TEXT NOT NULL,
-    key TEXT NOT NULL,
-    user TEXT NOT NULL,
-    team TEXT NOT NULL,
-    tags TEXT NOT NULL,
-    model_asked TEXT NOT NULL,
-    model TEXT NOT NULL,
-    provider TEXT NOT NULL,
-    upstream_model TEXT NOT NULL,
-    surface TEXT NOT NULL,
-    dialect TEXT NOT NULL,
-    batch TEXT NOT NULL,
-    rejected TEXT NOT NULL,
-    status INTEGER NOT NULL,
-    ending INTEGER NOT NULL,
-    attempts INTEGER NOT NULL,
-    streamed INTEGER NOT NULL,
-    estimated INTEGER NOT NULL,
-    input INTEGER,
-    cache_read INTEGER,
-    cache_write_5m INTEGER,
-    cache_write_1h INTEGER,
-    output INTEGER,
-    reasoning INTEGER,
-    input_audio INTEGER,
-    output_audio INTEGER,
-    input_image INTEGER,
-    cost_units INTEGER,
-    cost_rest INTEGER,
-    price_version INTEGER,
-    request_bytes INTEGER NOT NULL,
-    response_bytes INTEGER NOT NULL,
-    total_ns INTEGER NOT NULL,
-    gateway_ns INTEGER NOT NULL,
-    first_token_ns INTEGER
-);
-CREATE INDEX IF NOT EXISTS calls_by_end ON calls (ended_ms);
-CREATE TABLE IF NOT EXISTS open_calls (
-    boot INTEGER NOT NULL,
-    shard INTEGER NOT NULL,
-    sequence INTEGER NOT NULL,
-    frame BLOB NOT NULL,
-    PRIMARY KEY (boot, shard, sequence)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS marks (
-    boot INTEGER NOT NULL,
-    shard INTEGER NOT NULL,
-    segment INTEGER NOT NULL,
-    at INTEGER NOT NULL,
-    next_sequence INTEGER NOT NULL,
-    last_ms INTEGER NOT NULL,
-    PRIMARY KEY (boot, shard)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS batches (
-    provider TEXT NOT NULL,
-    id TEXT NOT NULL,
-    PRIMARY KEY (provider, id)
-) WITHOUT ROWID;
-";
-
 const INSERT_CALL: &str = "INSERT INTO calls (boot, shard, sequence, started_ms, ended_ms, request_id, key, user, team, \
      tags, model_asked, model, provider, upstream_model, surface, dialect, batch, rejected, status, ending, attempts, \
      streamed, estimated, input, cache_read, cache_write_5m, cache_write_1h, output, reasoning, input_audio, \
      output_audio, input_image, cost_units, cost_rest, price_version, request_bytes, response_bytes, total_ns, \
-     gateway_ns, first_token_ns) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
-     ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40)";
+     gateway_ns, first_token_ns, organization, cost_center, credential, trace, tier, requests, images, audio_ms, \
+     list_units, list_rest, hedge, resumed, shadow, replayed, free, more_attempts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, \
+     ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, \
+     ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45, ?46, ?47, ?48, ?49, ?50, ?51, ?52, \
+     ?53, ?54, ?55, ?56)";
+
+const INSERT_ATTEMPT: &str = "INSERT INTO attempts (call, number, provider, upstream_model, credential, status, outcome, \
+     started_ns, took_ns, estimated, moved, input, cache_read, cache_write_5m, cache_write_1h, output, reasoning, \
+     input_audio, output_audio, input_image, cost_units, cost_rest, list_units, list_rest, price_version) VALUES (?1, \
+     ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)";
 
 /// How far the spool of a shard is in the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +44,7 @@ pub struct Mark {
 
 /// Opens or creates the ledger. A segment is removed once its records are here, so they must be on disk by then.
 pub fn open(path: &Path) -> Result<Connection, StoreError> {
-    database::open(path, SCHEMA_VERSION, &[SCHEMA, &hours::schema()])
+    database::open_with(path, schema::VERSION, schema::migrate)
 }
 
 /// SQLite's integers have a sign; boots use all 64 bits.
@@ -123,11 +65,18 @@ pub fn counted<'e>(transaction: &Transaction<'_>, event: &UsageEvent<'e>) -> Res
             .prepare_cached("INSERT OR IGNORE INTO batches (provider, id) VALUES (?1, ?2)")?
             .execute((event.provider, known_by))?
             == 0;
-    let counts = |count: Option<u64>| count.filter(|_| !counted_before).map(|count| count.min(MAX_TOKENS));
+    let counts = |count: Option<u64>| count.filter(|_| !counted_before);
     Ok(UsageEvent {
-        tokens: event.tokens.map(counts),
+        tokens: believed(event.tokens).map(counts),
         cost: event.cost.filter(|_| !counted_before),
         batch,
+        list: event.list.filter(|_| !counted_before),
+        free: event.free || counted_before,
+        lines: if counted_before {
+            AttemptLines::default()
+        } else {
+            event.lines
+        },
         ..*event
     })
 }
@@ -187,9 +136,80 @@ pub fn insert_call(transaction: &Transaction<'_>, event: &UsageEvent<'_>) -> Res
         whole(event.total_ns),
         whole(event.gateway_ns),
         event.first_token_ns.map(whole),
+        event.organization,
+        event.cost_center,
+        event.credential,
+        event.trace,
+        event.tier as u8,
+        whole(event.requests),
+        event.images.map(whole),
+        event.audio_ms.map(whole),
+        event.list.map(|usd| units(usd).0),
+        event.list.map(|usd| units(usd).1),
+        event.hedge as u8,
+        event.resumed,
+        event.shadow,
+        event.replayed,
+        event.free,
+        event.more_attempts,
     ];
     transaction.prepare_cached(INSERT_CALL)?.execute(values)?;
+    // The one attempt of most calls says nothing that the call does not.
+    if event.lines.len() > 1 {
+        insert_attempts(transaction, transaction.last_insert_rowid(), event)?;
+    }
     Ok(())
+}
+
+fn insert_attempts(transaction: &Transaction<'_>, call: i64, event: &UsageEvent<'_>) -> Result<(), StoreError> {
+    let mut statement = transaction.prepare_cached(INSERT_ATTEMPT)?;
+    let moved: Vec<usize> = row::moved(event).map(|(at, _)| at).collect();
+    for (number, line) in event.lines.iter().enumerate() {
+        let [
+            input,
+            cache_read,
+            cache_write_5m,
+            cache_write_1h,
+            output,
+            reasoning,
+            input_audio,
+            output_audio,
+            input_image,
+        ] = believed(line.tokens).map(|count| count.map(whole));
+        statement.execute(params![
+            call,
+            number as i64 + 1,
+            line.provider,
+            line.model,
+            line.credential,
+            line.status,
+            line.end.name(),
+            whole(line.started_ns),
+            whole(line.took_ns),
+            line.estimated,
+            moved.contains(&number),
+            input,
+            cache_read,
+            cache_write_5m,
+            cache_write_1h,
+            output,
+            reasoning,
+            input_audio,
+            output_audio,
+            input_image,
+            line.cost.map(|(usd, _)| units(usd).0),
+            line.cost.map(|(usd, _)| units(usd).1),
+            line.list.map(|usd| units(usd).0),
+            line.list.map(|usd| units(usd).1),
+            line.cost.map(|(_, version)| signed(version.0)),
+        ])?;
+    }
+    Ok(())
+}
+
+/// No provider is believed to have used more.
+pub fn believed(tokens: Tokens) -> Tokens {
+    tokens.map(|count| count.map(|count| count.min(MAX_TOKENS)))
 }
 
 /// A sum in the two columns of a cost.
@@ -272,10 +292,12 @@ pub fn marks(connection: &Connection) -> Result<BTreeMap<(u64, u16), Mark>, Stor
 /// Forgets single calls that ended before then, a few of them; true when there may be more. They stay in the hours' sums.
 pub fn forget_calls(connection: &Connection, before_ms: u64) -> Result<bool, StoreError> {
     const AT_ONCE: usize = 5_000;
-    let forgotten = connection.execute(
-        "DELETE FROM calls WHERE id IN (SELECT id FROM calls WHERE ended_ms < ?1 ORDER BY ended_ms LIMIT ?2)",
-        (whole(before_ms), AT_ONCE as i64),
-    )?;
+    const OLD: &str = "SELECT id FROM calls WHERE ended_ms < ?1 ORDER BY ended_ms LIMIT ?2";
+    let bounds = (whole(before_ms), AT_ONCE as i64);
+    let transaction = connection.unchecked_transaction()?;
+    transaction.execute(&format!("DELETE FROM attempts WHERE call IN ({OLD})"), bounds)?;
+    let forgotten = transaction.execute(&format!("DELETE FROM calls WHERE id IN ({OLD})"), bounds)?;
+    transaction.commit()?;
     Ok(forgotten == AT_ONCE)
 }
 

@@ -1,15 +1,24 @@
 //! Metering: usage records on their way from the data plane's spool into the ledger, and what is asked of it. The spool is
 //! read where it lies, so records of a data plane that was killed come in like all others.
 
+pub mod adjust;
 mod batch;
+pub mod focus;
+pub mod forecast;
 mod hours;
 mod ingest;
 mod ledger;
+pub mod money;
 mod question;
+pub mod reconcile;
+pub mod rerate;
+pub mod row;
+mod schema;
 mod segment;
 mod stream;
 #[cfg(test)]
 mod tests;
+pub mod zone;
 
 use std::{
     path::Path,
@@ -21,12 +30,12 @@ use std::{
 };
 
 use rusqlite::Connection;
-use tollgate_config::usage_event::SPOOL_FOLDER;
+use tollgate_config::{document::Retention, usage_event::SPOOL_FOLDER};
 
 use crate::{plane::Plane, store::StoreError, time};
 
 use ingest::Ingest;
-pub use question::{Answer, Dimension, MAX_ROWS, Question};
+pub use question::{Answer, Dimension, MAX_ROWS, Question, cost};
 
 const LEDGER_FILE: &str = "usage.db";
 /// Between two looks at the spool: a call is in the ledger well within two seconds of its end.
@@ -34,8 +43,6 @@ const INTERVAL: Duration = Duration::from_millis(200);
 /// After a look that failed: a full disk stays full for a while.
 const INTERVAL_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
-/// How long single calls are kept; sums by the hour are kept for ever.
-pub const CALLS_KEPT: Duration = Duration::from_secs(35 * 86_400);
 /// Between two looks at whether calls are too old.
 const FORGET_INTERVAL: Duration = Duration::from_secs(3600);
 
@@ -83,11 +90,19 @@ impl Metering {
     }
 
     pub async fn ask(&self, question: Question) -> Result<Answer, StoreError> {
+        self.with(move |ledger| question.ask(ledger)).await
+    }
+
+    /// Does something with the ledger, on a thread that may wait.
+    pub async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let reader = Arc::clone(&self.reader);
         let asked = tokio::task::spawn_blocking(move || {
             // A panic while holding it leaves SQLite itself consistent.
-            let reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-            question.ask(&reader)
+            let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+            work(&mut reader)
         });
         asked
             .await
@@ -96,8 +111,8 @@ impl Metering {
 }
 
 /// Calls that ended before this are forgotten, or soon will be.
-pub fn kept_from_ms(now_ms: u64) -> u64 {
-    now_ms.saturating_sub(CALLS_KEPT.as_millis() as u64)
+pub fn kept_from_ms(retention: &Retention, now_ms: u64) -> u64 {
+    now_ms.saturating_sub(retention.calls_ms)
 }
 
 /// Reads the spool as long as the process lives, on a thread of its own.
@@ -108,7 +123,8 @@ pub fn follow(mut ingest: Ingest, plane: Arc<Plane>) -> std::io::Result<()> {
             let mut passed = ingest.pass();
             if passed.is_ok() && forget_at <= Instant::now() {
                 forget_at = Instant::now() + FORGET_INTERVAL;
-                passed = ingest.forget_calls(kept_from_ms(time::unix_ms()));
+                let retention = plane.current().document.usage.retention;
+                passed = ingest.forget(&retention, time::unix_ms());
             }
             for news in ingest.news.drain(..) {
                 plane.events.tell(news.kind, news.text);

@@ -9,6 +9,7 @@ use std::{
 use rustix::fs::{FlockOperation, flock};
 use serde_json::{Value, json};
 use tollgate_config::{
+    document::Retention,
     money::PicoUsd,
     prices::PriceVersion,
     usage_event::{
@@ -21,7 +22,12 @@ use super::{
     Metering,
     ingest::Ingest,
     question::{Dimension, Question},
+    zone::Zone,
 };
+
+mod adjusted;
+mod hostile;
+mod versions;
 
 const BOOT: u64 = 0xfeed_0000_0000_0001;
 
@@ -133,9 +139,13 @@ fn end_mark() -> Vec<u8> {
 }
 
 fn ask(metering: &Metering, by: &str) -> Vec<Value> {
-    let question = Question::new(Dimension::parse_list(by).unwrap(), 0, u64::MAX, 0);
+    let question = Question::new(Dimension::parse_list(by).unwrap(), (0, u64::MAX), Zone::utc(), 0);
+    rows(metering, &question)
+}
+
+fn rows(metering: &Metering, question: &Question) -> Vec<Value> {
     let reader = metering.reader.lock().unwrap();
-    question.ask(&reader).unwrap().rows
+    question.rows(&question.ask(&reader).unwrap())
 }
 
 fn total(metering: &Metering, member: &str) -> i64 {
@@ -349,15 +359,14 @@ fn any_span_of_time_is_answered_to_the_call_from_hours_and_calls_together() {
     let ends = write_hours(&world);
     let (metering, mut ingest) = world.open();
     ingest.pass().unwrap();
-    let reader = metering.reader.lock().unwrap();
     let moments = (0..40).map(|moment| BEGINNING_MS + moment * 17 * 60_000 - 1_000 * (moment % 3));
     let moments: Vec<u64> = moments
         .chain([BEGINNING_MS, BEGINNING_MS + HOUR_MS, 0, u64::MAX])
         .collect();
     for from_ms in &moments {
         for to_ms in moments.iter().filter(|to_ms| *to_ms >= from_ms) {
-            let question = Question::new(Vec::new(), *from_ms, *to_ms, 0);
-            let rows = question.ask(&reader).unwrap().rows;
+            let question = Question::new(Vec::new(), (*from_ms, *to_ms), Zone::utc(), 0);
+            let rows = rows(&metering, &question);
             let expected = ends.iter().filter(|end| (from_ms..to_ms).contains(end)).count();
             let found = rows.first().map_or(0, |row| row["requests"].as_u64().unwrap() as usize);
             assert_eq!(found, expected, "from {from_ms} to {to_ms}");
@@ -372,11 +381,15 @@ fn calls_are_forgotten_and_their_hours_are_not() {
     let (metering, mut ingest) = world.open();
     ingest.pass().unwrap();
     let kept_from_ms = BEGINNING_MS + 5 * HOUR_MS + 1;
-    ingest.forget_calls(kept_from_ms).unwrap();
+    let retention = Retention {
+        calls_ms: 1_000,
+        hours_ms: None,
+    };
+    ingest.forget(&retention, kept_from_ms + 1_000).unwrap();
     assert_eq!(total(&metering, "requests"), ends.len() as i64);
     let asked = |from_ms: u64, to_ms: u64| {
-        let question = Question::new(Vec::new(), from_ms, to_ms, kept_from_ms);
-        let rows = question.ask(&metering.reader.lock().unwrap()).unwrap().rows;
+        let question = Question::new(Vec::new(), (from_ms, to_ms), Zone::utc(), kept_from_ms);
+        let rows = rows(&metering, &question);
         (
             question.from_ms,
             question.to_ms,
@@ -390,6 +403,14 @@ fn calls_are_forgotten_and_their_hours_are_not() {
     // Behind it, to the millisecond.
     let (from_ms, to_ms) = (BEGINNING_MS + 7 * HOUR_MS + 5, BEGINNING_MS + 8 * HOUR_MS + 60_000);
     assert_eq!(asked(from_ms, to_ms), (from_ms, to_ms, within(from_ms, to_ms)));
+    // Hours too, where the document says so.
+    let retention = Retention {
+        calls_ms: 1_000,
+        hours_ms: Some(2 * HOUR_MS),
+    };
+    ingest.forget(&retention, BEGINNING_MS + 9 * HOUR_MS).unwrap();
+    let left = within(BEGINNING_MS + 7 * HOUR_MS, u64::MAX);
+    assert_eq!(total(&metering, "requests"), left as i64);
 }
 
 #[test]

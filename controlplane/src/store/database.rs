@@ -9,8 +9,23 @@ use super::StoreError;
 /// Opens or creates it. WAL, so that readers never wait for a writer, and `synchronous = FULL`, so that what was answered
 /// survives a power cut. `version` is written to `PRAGMA user_version`; a later one is refused rather than misread.
 pub fn open(path: &Path, version: i64, schema: &[&str]) -> Result<Connection, StoreError> {
+    open_with(path, version, |connection, _| {
+        for tables in schema {
+            connection.execute_batch(tables)?;
+        }
+        connection.pragma_update(None, "user_version", version)?;
+        Ok(())
+    })
+}
+
+/// The same where an earlier version's tables are made into this one's: `migrate` is told which version there is.
+pub fn open_with(
+    path: &Path,
+    version: i64,
+    migrate: impl FnOnce(&mut Connection, i64) -> Result<(), StoreError>,
+) -> Result<Connection, StoreError> {
     make_private(path).map_err(|e| StoreError::Sqlite(format!("{}: {e}", path.display())))?;
-    let connection = Connection::open(path)?;
+    let mut connection = Connection::open(path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.busy_timeout(Duration::from_secs(5))?;
@@ -20,10 +35,7 @@ pub fn open(path: &Path, version: i64, schema: &[&str]) -> Result<Connection, St
     }
     // Only where it is new: opening must also work on a full disk.
     if found < version {
-        for tables in schema {
-            connection.execute_batch(tables)?;
-        }
-        connection.pragma_update(None, "user_version", version)?;
+        migrate(&mut connection, found)?;
     }
     Ok(connection)
 }

@@ -10,6 +10,7 @@ pub(crate) mod outcome;
 pub(crate) mod overload;
 pub(crate) mod renewal;
 pub(crate) mod resume;
+mod room;
 pub(crate) mod scout;
 mod takeover;
 
@@ -18,7 +19,8 @@ use tollgate_wire::head::ResponseView;
 
 use crate::{
     Tick,
-    call::Live,
+    billing::Tried,
+    call::{Live, SentModel},
     exchange::{Exchange, Io, Phase, UpstreamFault, detached},
     failure::{Failure, Kind, RetryWhere, Waited},
     outputs::{Action, AttemptId, Rest},
@@ -50,7 +52,7 @@ pub(crate) fn begin_first(exchange: &mut Exchange, io: &mut Io<'_>) {
 fn begin(exchange: &mut Exchange, io: &mut Io<'_>) {
     if io.local.usage_full && exchange.call.tried == 0 {
         // It may have waited for its turn, and there was room when it came.
-        return exchange.refuse(Failure::gateway(Kind::UsageSpoolFull), io);
+        return room::without(exchange, io);
     }
     let pinned = exchange.pin();
     let route = &pinned.snapshot.routes[route_index(exchange)];
@@ -183,7 +185,7 @@ fn dial(exchange: &mut Exchange, io: &mut Io<'_>, target: usize, freshness: Fres
     let call = &mut exchange.call;
     let attempt = call.next_id();
     // Not yet.
-    call.sent = Tick(0);
+    (call.sent, call.answer_status) = (Tick(0), 0);
     call.dialled = io.now;
     call.began = None;
     if call.live.replace(Live { id: attempt, target }).is_none() {
@@ -249,6 +251,7 @@ pub(crate) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, 
     }
     exchange.facts.wait_ends(io.now);
     let status = answer.head.status;
+    exchange.call.answer_status = status;
     if !(200..=599).contains(&status) {
         let failure = Failure::upstream(Kind::BadStatus(status), RetryWhere::No);
         give_up(exchange, io, AttemptOutcome::BadAnswer);
@@ -411,6 +414,26 @@ pub(crate) fn leave(exchange: &mut Exchange, io: &mut Io<'_>, outcome: AttemptOu
     }
 }
 
+/// For the record.
+fn note_end(exchange: &mut Exchange, now: Tick, outcome: AttemptOutcome) {
+    let call = &mut exchange.call;
+    let Some(provider) = call.provider else { return };
+    // Of two attempts only one goes on with the name.
+    let aside = call.hedge.is_some() && matches!(call.sent_model, SentModel::Star { .. });
+    let tried = Tried {
+        provider,
+        outcome,
+        sent_model: call.sent_model,
+        star_model: aside.then(|| call.star_model.as_str().into()),
+        credential: call.credential,
+        status: call.answer_status,
+        dialled: call.dialled,
+        ended: now,
+        spent: None,
+    };
+    call.log.push(tried);
+}
+
 /// The attempt under way is over.
 pub(crate) fn log_end(exchange: &mut Exchange, io: &mut Io<'_>, outcome: AttemptOutcome) {
     if let Some(live) = exchange.call.live.take() {
@@ -422,8 +445,7 @@ pub(crate) fn log_end(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Attempt
         if route.overload.is_some() {
             overload::ended(exchange, io, route, target);
         }
-        let provider = exchange.call.provider.expect("an attempt has a provider");
-        exchange.call.log.push((provider, outcome));
+        note_end(exchange, io.now, outcome);
     }
     exchange.call.held = None;
     exchange.call.until_hedge = None;

@@ -8,10 +8,10 @@ use tollgate_dialect::{embed, translate::Sent};
 use crate::{
     Tick,
     attempt::{hedge::Hedge, held::Held, renewal::Renewal},
+    billing::Tried,
     failure::Waited,
     listing::Listing,
     outputs::AttemptId,
-    record::AttemptOutcome,
     routing::{Began, Order, grants::Grants, queue::Place, reckoning::Reckoning},
     snapshot::{ModelId, TargetModel},
     through::Through,
@@ -29,7 +29,7 @@ const MAX_KEPT_BYTES: usize = 2048;
 #[derive(Debug, Default)]
 pub(crate) struct Call {
     pub live: Option<Live>,
-    pub log: Vec<(usize, AttemptOutcome)>,
+    pub log: Vec<Tried>,
     /// Targets tried.
     pub tried: u8,
     /// The targets in the order in which they are tried, and how many of them were.
@@ -39,6 +39,8 @@ pub(crate) struct Call {
     pub reckoning: Option<Reckoning>,
     /// All of them were tried: those that are well get a further try.
     pub came_round: bool,
+    /// Status of the answer of the attempt under way; zero before it.
+    pub answer_status: u16,
     /// When the attempt under way was sent.
     pub sent: Tick,
     /// When its connection was asked for.
@@ -88,6 +90,8 @@ pub(crate) struct Call {
     pub committed: bool,
     /// Usage was asked for on the client's behalf: what that adds to the stream is taken out again.
     pub added_usage: bool,
+    /// It waits for room for its record at most until then.
+    pub until_room: Option<Tick>,
     /// `x-tollgate-timeout`.
     pub until_client: Option<Tick>,
     /// The provider's `total` timeout.

@@ -26,7 +26,20 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
     pub usd: PicoUsd,
+    /// The same at list prices.
+    pub list: PicoUsd,
     pub prices: PriceVersion,
+}
+
+impl Cost {
+    pub(crate) fn of(price: &Price<'_>, counts: &Counts, tier: ServiceTier) -> Self {
+        let usd = price.cost(counts, tier);
+        Self {
+            usd,
+            list: price.list_cost(counts, tier, usd),
+            prices: price.version(),
+        }
+    }
 }
 
 /// What an answer with this usage cost; `None` where no price is known, or nothing was used that has one.
@@ -38,15 +51,12 @@ pub(crate) fn of(exchange: &Exchange, unix_ms: u64) -> Option<Cost> {
         None if price.prices.by_request() => Usage::default(),
         None => return None,
     };
-    Some(by(&price, &usage, tier(exchange)))
+    Some(Cost::of(&price, &counts(&usage), tier(exchange)))
 }
 
 /// What this usage costs at this price.
 pub(crate) fn by(price: &Price<'_>, usage: &Usage, tier: ServiceTier) -> Cost {
-    Cost {
-        usd: price.cost(&counts(usage), tier),
-        prices: price.version(),
-    }
+    Cost::of(price, &counts(usage), tier)
 }
 
 /// What both cost together; the prices are the first's.
@@ -54,6 +64,7 @@ pub(crate) fn sum(one: Option<Cost>, other: Option<Cost>) -> Option<Cost> {
     match (one, other) {
         (Some(one), Some(other)) => Some(Cost {
             usd: one.usd.saturating_add(other.usd),
+            list: one.list.saturating_add(other.list),
             ..one
         }),
         (one, other) => one.or(other),
@@ -72,14 +83,19 @@ pub(crate) fn is_known(exchange: &Exchange, unix_ms: u64) -> bool {
         .is_some_and(|pinned| price(exchange, pinned, unix_ms).is_some())
 }
 
+/// Counting tokens is free, and asks about an object were paid for when it was made; but not what is known only at its
+/// end.
+pub(crate) fn is_free(exchange: &Exchange) -> bool {
+    let call = &exchange.call;
+    let asks = call.object.is_some() || call.through.is_some_and(|through| !through.uses);
+    let paid = asks && exchange.facts.late.is_none();
+    exchange.facts.surface.name == "count_tokens" || paid
+}
+
 /// Of the model that was sent last.
 fn price<'p>(exchange: &Exchange, pinned: &'p Pinned, unix_ms: u64) -> Option<Price<'p>> {
     let call = &exchange.call;
-    // Counting tokens is free, and asks about an object were paid for when it was made; but not what is known only at its
-    // end.
-    let asks = call.object.is_some() || call.through.is_some_and(|through| !through.uses);
-    let paid = asks && exchange.facts.late.is_none();
-    if exchange.facts.surface.name == "count_tokens" || paid {
+    if is_free(exchange) {
         return None;
     }
     price_of(pinned, (call.sent_model, &call.star_model), call.provider, unix_ms)
@@ -124,7 +140,7 @@ pub(crate) fn read_tier(facts: &mut Facts, answer: &[u8]) {
 }
 
 /// What is translated for another family of dialects is served as standard there.
-fn tier(exchange: &Exchange) -> ServiceTier {
+pub(crate) fn tier(exchange: &Exchange) -> ServiceTier {
     if exchange.facts.late.as_ref().is_some_and(|late| late.batch.is_some()) {
         return ServiceTier::Batch;
     }

@@ -320,7 +320,7 @@ impl Exchange {
 
     /// Provider index and outcome of each attempt so far, in order.
     pub fn attempts(&self) -> impl Iterator<Item = (usize, AttemptOutcome)> + '_ {
-        self.call.log.iter().copied()
+        self.call.log.iter().map(|tried| (tried.provider, tried.outcome))
     }
 
     /// Bytes of bodies held here beside what the shell holds; never more than `max_held_bytes`.

@@ -50,6 +50,8 @@ pub(crate) struct Facts {
     pub direct: Option<usize>,
     pub model_asked: String,
     pub tags: String,
+    /// W3C Trace Context.
+    pub trace: Option<[u8; 16]>,
     pub timeout_ms: Option<u64>,
     /// The rank that the request wants to have at most.
     pub priority_asked: Option<Priority>,
@@ -94,6 +96,7 @@ pub(crate) struct Facts {
 pub(crate) struct Spent {
     pub usage: Usage,
     pub cost: Option<Cost>,
+    pub estimated: bool,
 }
 
 impl Default for Facts {
@@ -111,6 +114,7 @@ impl Default for Facts {
             direct: None,
             model_asked: String::new(),
             tags: String::new(),
+            trace: None,
             timeout_ms: None,
             priority_asked: None,
             stream: false,

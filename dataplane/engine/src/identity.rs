@@ -49,6 +49,8 @@ pub(crate) struct KeyEntry {
     pub explain: bool,
     pub limits: KeyLimits,
     pub priority: Priority,
+    /// Of its team.
+    pub cost_center: Option<Box<str>>,
     /// Of the configuration document: the identity store cannot change it.
     of_document: bool,
 }
@@ -69,6 +71,7 @@ struct Owners {
     limits_of_teams: HashMap<Box<str>, Arc<Rules>>,
     limits_of_users: HashMap<Box<str>, Arc<Rules>>,
     residency: Residency,
+    cost_centers: HashMap<Box<str>, Box<str>>,
 }
 
 impl Owners {
@@ -78,7 +81,10 @@ impl Owners {
             |(name, team): &(String, Team)| Some((name.as_str().into(), Rules::new(Scope::Team, name, &team.limits)?));
         let user =
             |(name, user): &(String, User)| Some((name.as_str().into(), Rules::new(Scope::User, name, &user.limits)?));
+        let cost_center =
+            |(name, team): &(String, Team)| Some((name.as_str().into(), team.cost_center.as_deref()?.into()));
         Self {
+            cost_centers: document.teams.iter().filter_map(cost_center).collect(),
             teams: document.users.iter().filter_map(team_of).collect(),
             limits_of_teams: document.teams.iter().filter_map(team).collect(),
             limits_of_users: document.users.iter().filter_map(user).collect(),
@@ -88,6 +94,10 @@ impl Owners {
 
     fn team(&self, team: Option<&str>, user: Option<&str>) -> Option<Box<str>> {
         team.map(Into::into).or_else(|| self.teams.get(user?).cloned())
+    }
+
+    fn cost_center(&self, team: Option<&str>) -> Option<Box<str>> {
+        self.cost_centers.get(team?).cloned()
     }
 
     fn limits(&self, own: Option<Arc<Rules>>, team: Option<&str>, user: Option<&str>) -> KeyLimits {
@@ -330,6 +340,7 @@ fn add_of_document(
         name: name.into(),
         limits: owners.limits(own, team.as_deref(), key.user.as_deref()),
         residency: owners.residency.of(team.as_deref(), &key.residency),
+        cost_center: owners.cost_center(team.as_deref()),
         team,
         user: key.user.as_deref().map(Into::into),
         models: Patterns::new(&key.models),
@@ -366,6 +377,7 @@ fn add_stored(keys: &mut Keys, owners: &Owners, key: &StoredKey, problems: &mut 
         name: key.name.as_str().into(),
         limits: owners.limits(None, team.as_deref(), key.user.as_deref()),
         residency: owners.residency.of(team.as_deref(), &[]),
+        cost_center: owners.cost_center(team.as_deref()),
         team,
         user: key.user.as_deref().map(Into::into),
         models: Patterns::new(&key.models),

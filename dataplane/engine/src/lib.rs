@@ -7,6 +7,7 @@
 
 pub mod access;
 mod attempt;
+pub mod billing;
 mod call;
 mod cors;
 pub mod cost;

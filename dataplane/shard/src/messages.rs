@@ -115,6 +115,8 @@ pub enum ToShard {
     },
     /// Room for usage records.
     Segment(spool::Segment),
+    /// Usage records up to this one are on the disk.
+    Synced(u64),
     /// A credential was exchanged: the id of the exchange, and what came.
     Token(u64, Arc<AccessToken>),
     Stats(Sender<Box<ShardMetrics>>),

@@ -5,6 +5,7 @@ mod checks;
 pub mod clock;
 mod detached;
 pub mod drive;
+mod durable;
 mod hedges;
 mod inbox;
 mod revision;
@@ -85,6 +86,8 @@ pub struct Shard {
     pub metrics: ShardMetrics,
     pub log: access_log::Log,
     pub spool: Spool,
+    /// Connections whose records are not on the disk yet, each once or more.
+    pub held: Vec<Id>,
     pub ready: bool,
     pub draining: Option<Sender<u16>>,
     trimming: bool,
@@ -161,6 +164,7 @@ impl Shard {
             metrics: ShardMetrics::new(setup.id),
             log: setup.access.log(),
             spool,
+            held: Vec::new(),
             ready: true,
             draining: None,
             trimming: false,

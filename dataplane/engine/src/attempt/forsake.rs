@@ -1,6 +1,6 @@
 //! Attempts of an exchange whose code failed: they end here as far as anybody else is concerned.
 
-use super::{grants, hedge, overload, route_index};
+use super::{grants, hedge, note_end, overload, route_index};
 use crate::{
     Tick,
     call::Live,
@@ -21,12 +21,12 @@ pub(crate) fn attempts(exchange: &mut Exchange, io: &mut Io<'_>) -> bool {
     let Some(route) = pinned.snapshot.routes.get(route_index(exchange)) else {
         return false;
     };
-    if let Some((live, provider)) = rival {
-        end(exchange, io, route, (live, provider));
+    if let Some(live) = rival {
+        end(exchange, io, route, live);
     }
     if let Some(live) = live {
-        let provider = exchange.call.provider;
-        end(exchange, io, route, (live, provider));
+        end(exchange, io, route, live);
+        note_end(exchange, io.now, AttemptOutcome::Cancelled);
     }
     if queued {
         overload::leave(exchange, io);
@@ -34,7 +34,7 @@ pub(crate) fn attempts(exchange: &mut Exchange, io: &mut Io<'_>) -> bool {
     live.is_some() && exchange.call.sent != Tick(0)
 }
 
-fn end(exchange: &mut Exchange, io: &mut Io<'_>, route: &Route, (live, provider): (Live, Option<usize>)) {
+fn end(exchange: &mut Exchange, io: &mut Io<'_>, route: &Route, live: Live) {
     let Some(target) = route.targets.get(live.target) else {
         return;
     };
@@ -42,9 +42,6 @@ fn end(exchange: &mut Exchange, io: &mut Io<'_>, route: &Route, (live, provider)
     state.busy = state.busy.saturating_sub(1);
     if route.overload.is_some() {
         overload::ended(exchange, io, route, target);
-    }
-    if let Some(provider) = provider {
-        exchange.call.log.push((provider, AttemptOutcome::Cancelled));
     }
 }
 

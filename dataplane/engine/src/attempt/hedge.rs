@@ -44,6 +44,7 @@ struct Rival {
     sent: Tick,
     dialled: Tick,
     began: Option<Began>,
+    answer_status: u16,
     found_busy: u32,
     sent_model: SentModel,
     star_model: String,
@@ -146,6 +147,7 @@ fn swap(call: &mut Call) {
         swap(&mut call.sent, &mut rival.sent);
         swap(&mut call.dialled, &mut rival.dialled);
         swap(&mut call.began, &mut rival.began);
+        swap(&mut call.answer_status, &mut rival.answer_status);
         swap(&mut call.found_busy, &mut rival.found_busy);
         swap(&mut call.sent_model, &mut rival.sent_model);
         swap(&mut call.star_model, &mut rival.star_model);
@@ -237,13 +239,13 @@ pub(super) fn goes_on(exchange: &mut Exchange, io: &Io<'_>) -> bool {
     true
 }
 
-/// The exchange's code failed: the other attempt, and its provider.
-pub(super) fn take_rival(exchange: &mut Exchange) -> Option<(Live, Option<usize>)> {
+/// The exchange's code failed: the other attempt.
+pub(super) fn take_rival(exchange: &mut Exchange) -> Option<Live> {
     let rival = exchange.call.hedge.as_mut()?.rival.take()?;
     if let Some((grants, tokens)) = rival.granted.filter(|_| rival.sent == Tick(0)) {
         grants.give_back_tokens(tokens);
     }
-    Some((rival.live?, rival.provider))
+    rival.live
 }
 
 /// The call's attempt is the one whose answer counts; the other one is given up.
@@ -346,10 +348,7 @@ pub(crate) fn account(exchange: &mut Exchange, io: &mut Io<'_>) {
             requests: 1,
             ..Counts::default()
         };
-        Cost {
-            usd: price.cost(&counts, ServiceTier::Standard),
-            prices: price.version(),
-        }
+        Cost::of(&price, &counts, ServiceTier::Standard)
     });
     if let Some(lost) = exchange.call.hedge.as_mut().and_then(|hedge| hedge.lost.as_mut()) {
         (lost.input_tokens, lost.cost) = (input_tokens, cost);

@@ -10,7 +10,7 @@ use tollgate_wire::head::ResponseView;
 
 use super::{Ended, again, give_up, go, grants, outcome, route_index};
 use crate::{
-    cost,
+    billing, cost,
     exchange::{Exchange, Io, Phase},
     failure::{self, Failure, RetryWhere},
     outputs::Action,
@@ -108,9 +108,10 @@ fn spend(exchange: &mut Exchange, io: &mut Io<'_>) {
     relay::estimate(exchange, io, Outcome::Cut);
     let cost = cost::of(exchange, io.unix_ms);
     grants::settle(exchange, io);
-    let facts = &mut exchange.facts;
-    let spent = facts.spent.get_or_insert_default();
-    spent.usage.add(&facts.usage.take().unwrap_or_default());
+    let usage = exchange.facts.usage.take().unwrap_or_default();
+    billing::note_spent(exchange, usage, cost);
+    let spent = exchange.facts.spent.get_or_insert_default();
+    spent.usage.add(&usage);
     spent.cost = cost::sum(spent.cost, cost);
 }
 

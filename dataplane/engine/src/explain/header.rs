@@ -102,8 +102,8 @@ pub(crate) fn write_line(out: &mut Vec<u8>, exchange: &Exchange) {
     let mut json = told.as_bytes().to_vec();
     json.extend_from_slice(b",\"failed_before\":[");
     let pinned = exchange.pin();
-    for (provider, outcome) in &exchange.call.log {
-        let name = &pinned.snapshot.endpoints[*provider].provider;
+    for (provider, outcome) in exchange.attempts() {
+        let name = &pinned.snapshot.endpoints[provider].provider;
         let mut one = Vec::new();
         one.extend_from_slice(if json.ends_with(b"[") { b"[" } else { b",[" });
         edit::write_string(&mut one, name);

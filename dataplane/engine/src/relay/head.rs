@@ -34,6 +34,9 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
         .map(|sent| sent.own && (200..300).contains(&status));
     let lists = exchange.call.listing.is_some();
     let anew = own == Some(false) || lists || is_said_anew(exchange, status) || resume::reads(exchange, answer);
+    let is_events = answer.get(Known::ContentType).is_some_and(is_server_sent);
+    exchange.relay.tally = tally::begin(exchange, io, answer, is_events);
+    exchange.relay.outlives_call = exchange.relay.tally.as_ref().is_some_and(|tally| tally.outlives_call());
     // What is no stream of the client's dialect, in plain bytes, must become one that has begun.
     let opened = exchange.relay.is_opened();
     let pours = opened && !((200..300).contains(&status) && is_stream(exchange, answer) && is_plain(answer));
@@ -64,9 +67,6 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
         // Nor was it by a call that asks about something.
         exchange.relay.mode = Mode::Unread;
     }
-    let is_events = answer.get(Known::ContentType).is_some_and(is_server_sent);
-    exchange.relay.tally = tally::begin(exchange, io, answer, is_events);
-    exchange.relay.outlives_call = exchange.relay.tally.as_ref().is_some_and(|tally| tally.outlives_call());
     exchange.relay.said = estimate::said(exchange);
     let heard = read.filter(|_| exchange.relay.mode != Mode::Unread);
     exchange.relay.listener = heard.and_then(|how| listener(exchange, how));

@@ -15,7 +15,7 @@ use tollgate_wire::{
 use crate::{
     Snapshot,
     attempt::overload,
-    cost, decode,
+    billing, cost, decode,
     exchange::{Exchange, Io},
     facts::{Facts, MAX_MODEL_NAME_BYTES},
     failure::{Failure, Kind},
@@ -121,6 +121,7 @@ pub(crate) fn read_headers(exchange: &mut Exchange, io: &Io<'_>) -> Result<(), K
         })?;
         exchange.facts.tags.push_str(tags);
     }
+    exchange.facts.trace = io.request.named(b"traceparent").and_then(billing::trace_of);
     if io.request.get(Known::XTollgate).is_some() {
         exchange.facts.priority_asked = overload::read_priority(io.request)?;
     }

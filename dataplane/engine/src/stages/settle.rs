@@ -2,6 +2,7 @@
 
 use crate::{
     attempt::{self, hedge},
+    billing,
     call::SentModel,
     cost,
     counted::{Late, Listed},
@@ -31,7 +32,10 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome)
         exchange.facts.cost = cost::of(exchange, io.unix_ms);
     }
     attempt::grants::settle(exchange, io);
-    add_spent(&mut exchange.facts);
+    if exchange.facts.spent.is_some() {
+        billing::keep_own(exchange);
+        add_spent(&mut exchange.facts);
+    }
     learn(exchange, io);
     if exchange.call.hedge.is_some() {
         hedge::account(exchange, io);

@@ -23,8 +23,10 @@ pub(super) fn write(exchange: &Exchange, io: &mut Io<'_>, to: To<'_>, target: &T
 
 fn edit_model(exchange: &Exchange, io: &mut Io<'_>, (upstream, _): To<'_>, target: &Target) -> Option<Edit> {
     let (_, path) = upstream.spoken(exchange.facts.surface.dialect);
-    let in_form = exchange.admitted.form.as_ref()?.model.clone();
-    if in_form.is_none() && path.has_model_at(exchange.facts.surface.operation.path()) {
+    let form = exchange.admitted.form.as_ref()?;
+    let in_form = form.model.clone();
+    let is_named = form.is_late || path.has_model_at(exchange.facts.surface.operation.path());
+    if in_form.is_none() && is_named {
         return None;
     }
     let out = &mut *io.out;

@@ -168,6 +168,11 @@ pub(crate) fn set_sent_model(exchange: &mut Exchange, route: usize, index: usize
     match &target.model {
         TargetModel::Fixed { .. } => call.sent_model = SentModel::Target { route, target: index },
         TargetModel::Star { .. } => {
+            if let Some(last) = call.log.last_mut()
+                && matches!(last.sent_model, SentModel::Star { .. })
+            {
+                last.star_model.get_or_insert_with(|| call.star_model.as_str().into());
+            }
             call.star_model.clear();
             target.model.write_name(facts.star(), &mut call.star_model);
             call.sent_model = SentModel::Star { target: Some(index) };

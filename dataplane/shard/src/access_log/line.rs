@@ -318,6 +318,7 @@ mod tests {
                     input_tokens: Some(9),
                     cost: Some(Cost {
                         usd: PicoUsd(2_000),
+                        list: PicoUsd(2_000),
                         prices: PriceVersion(1),
                     }),
                 }),
@@ -336,6 +337,7 @@ mod tests {
             }),
             cost: Some(Cost {
                 usd: PicoUsd(1_234_001),
+                list: PicoUsd(1_234_001),
                 prices: PriceVersion(1),
             }),
             late: None,

@@ -226,6 +226,12 @@ impl Control {
             Command::Gone(id) => self.gone(id),
             Command::Token(told) => self.tell_token(&told),
             Command::Spool(spool::Told::Full(text)) => self.tell("usage_spool_full", text),
+            Command::Spool(spool::Told::Unsynced(text)) => self.tell("usage_sync_failed", text),
+            Command::Spool(spool::Told::Overwritten(records)) => {
+                let text =
+                    format!("{records} usage records that nobody had read were removed to make room for new ones");
+                self.tell("usage_spool_overwritten", text);
+            }
             Command::Spool(spool::Told::Well) => self.tell("usage_spool_well", "records have room again".to_owned()),
             Command::Signal(SIGHUP) => self.reload_files(),
             Command::Target { model, target, change } => match change {

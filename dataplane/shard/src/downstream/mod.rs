@@ -71,6 +71,8 @@ pub struct Down {
     pub armed_at: Option<Tick>,
     /// Close once everything is written.
     pub close_when_flushed: bool,
+    /// What is to go out waits until this record is on the disk.
+    pub held_until: Option<u64>,
     /// Close without a proper end, so that the client sees a reset.
     pub reset: bool,
     /// The half-close has been sent.
@@ -100,6 +102,8 @@ pub struct Active {
     pub attempts: Vec<(AttemptId, Id)>,
     /// It goes to a provider, and its usage is recorded.
     pub opened: Option<Opened>,
+    /// Its record, where that must be on the disk before the answer has gone out.
+    pub durable_at: Option<u64>,
     /// The provider is not read because the client is slow.
     pub paused: bool,
     pub reply: Reply,
@@ -161,6 +165,7 @@ impl Active {
         self.upload = None;
         self.ahead.clear();
         self.attempts.clear();
+        self.durable_at = None;
         self.paused = false;
         self.reply = Reply::default();
     }
@@ -185,6 +190,7 @@ impl Down {
             deadline: None,
             armed_at: None,
             close_when_flushed: false,
+            held_until: None,
             reset: false,
             lingering: false,
         }

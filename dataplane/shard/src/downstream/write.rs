@@ -117,6 +117,10 @@ impl Shard {
     pub fn flush_down(&mut self, id: Id) {
         let Some(down) = self.downs.get_mut(id) else { return };
         down.dirty = false;
+        if down.held_until.is_some() && self.is_held(id) {
+            return;
+        }
+        let Some(down) = self.downs.get_mut(id) else { return };
         if down.sending.is_some() {
             // What came up since that send began waits for its end.
             self.ring.await_sends();

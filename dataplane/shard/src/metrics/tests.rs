@@ -44,6 +44,7 @@ fn record<'a>() -> Record<'a> {
         }),
         cost: Some(Cost {
             usd: PicoUsd(1_000_000_000_001),
+            list: PicoUsd(1_000_000_000_001),
             prices: PriceVersion(1),
         }),
         late: None,

@@ -261,7 +261,10 @@ impl Shard {
                     let pieces = &out.pieces[pieces.start as usize..pieces.end as usize];
                     self.write_body(id, active, pieces, &out.arena, data);
                 }
-                Action::Settle => self.settle(active),
+                Action::Settle => {
+                    self.settle(active);
+                    self.hold_until_synced(id, active);
+                }
                 Action::End | Action::Cut => {
                     self.note_turns(&out.actions[at..]);
                     return if *action == Action::End { Life::Ended } else { Life::Cut };
@@ -308,16 +311,14 @@ impl Shard {
             self.log.write(access_log, self.clock.unix_ms(), client, &record);
         }
         if let Some(opened) = active.opened.take() {
-            let record = active.exchange.record();
-            self.spool
-                .close(opened, &record, self.clock.unix_ms(), self.clock.now());
+            self.close_usage(active, opened);
             self.settle_listed(active);
             self.local.usage_full = self.spool.is_full();
         }
     }
 
     /// What a list has shown the end of leaves records of its own.
-    fn settle_listed(&mut self, active: &Active) {
+    fn settle_listed(&mut self, active: &mut Active) {
         for record in active.exchange.listed() {
             self.metrics.observe_listed(&record);
             let (unix_ms, now) = (self.clock.unix_ms(), self.clock.now());
@@ -325,8 +326,10 @@ impl Shard {
                 let access_log = &running.pin().snapshot.document.access_log;
                 self.log.write(access_log, unix_ms, client, &record);
             }
-            if let Some(opened) = self.spool.open(&record, unix_ms, now) {
-                self.spool.close(opened, &record, unix_ms, now);
+            let billed = active.exchange.billed_late();
+            if let Some(opened) = self.spool.open((&record, &billed), unix_ms, now) {
+                let durable_at = self.spool.close(opened, (&record, &billed, false), unix_ms, now);
+                active.durable_at = durable_at.or(active.durable_at);
             }
         }
     }
@@ -335,8 +338,10 @@ impl Shard {
     /// False where there is no room for one.
     pub fn open_usage(&mut self, active: &mut Active) -> bool {
         if active.opened.is_none() {
-            let record = active.exchange.record();
-            active.opened = self.spool.open(&record, self.clock.unix_ms(), self.clock.now());
+            let (record, billed) = (active.exchange.record(), active.exchange.billed());
+            active.opened = self
+                .spool
+                .open((&record, &billed), self.clock.unix_ms(), self.clock.now());
             self.local.usage_full = self.spool.is_full();
         }
         active.opened.is_some()

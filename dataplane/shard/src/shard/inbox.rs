@@ -54,6 +54,7 @@ impl Shard {
                 self.spool.take(segment, self.clock.now());
                 self.local.usage_full = self.spool.is_full();
             }
+            ToShard::Synced(sequence) => self.usage_synced(sequence),
             ToShard::Token(id, token) => self.local.tokens.put(id, &token),
             ToShard::Stats(reply) => {
                 let in_flight = self.downs.iter().filter(|down| down.in_flight()).count();

@@ -60,6 +60,7 @@ impl Shard {
         self.make_routes(&running);
         self.keep_tokens(snapshot);
         self.metrics.revision(snapshot);
+        self.spool.keep(&document.usage);
         self.running = Some(running);
         self.plan_checks(snapshot);
     }

@@ -9,15 +9,21 @@ use std::{
     io::{self, ErrorKind, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock, fstatvfs};
-use tollgate_config::usage_event::{SEGMENT_BYTES, SPOOL_FOLDER, SegmentHeader, SegmentName, boot_file};
+use tollgate_config::{
+    document::{OnFull, UsageKeeping},
+    usage_event::{SEGMENT_BYTES, SPOOL_FOLDER, SegmentHeader, SegmentName, boot_file},
+};
 
-use super::Segment;
+use super::{Segment, oldest, sync};
 use crate::{
     messages::{ShardHandle, ToShard},
     sys::segment::{self, Pages, Writer},
@@ -29,8 +35,8 @@ const ASKS: usize = 1024;
 const RETRY: Duration = Duration::from_millis(500);
 /// How long a shard may take to have room for a segment.
 const SHARD_PATIENCE: Duration = Duration::from_secs(5);
-/// Segments of the whole spool: 16 GiB, some ten million calls that no control plane has read.
-const MAX_SEGMENTS: usize = 16 * 1024;
+/// Segments that make room for one.
+const DROPPED_AT_ONCE: usize = 64;
 /// So much of the disk is left to others, or on a small one this part of it.
 const FREE_BYTES: u64 = 64 * 1024 * 1024;
 const FREE_SHARE: u64 = 20;
@@ -42,8 +48,8 @@ pub enum Ask {
     Segment(u16),
     /// These are written soon.
     Populate(Pages),
-    /// This one is full.
-    Unmap(Writer),
+    /// This one of a shard is full.
+    Unmap(u16, u32, Writer),
 }
 
 /// News for operators.
@@ -51,6 +57,10 @@ pub enum Ask {
 pub enum Told {
     /// No segment can be made; calls are refused once those that are there are full.
     Full(String),
+    /// The disk refuses to take records for good.
+    Unsynced(String),
+    /// Records that nobody has read made room.
+    Overwritten(u64),
     /// They can again.
     Well,
 }
@@ -60,6 +70,36 @@ pub enum Told {
 pub struct Handle {
     boot: u64,
     asks: Sender<Ask>,
+    syncs: Sender<sync::Ask>,
+    bounds: Arc<Bounds>,
+}
+
+/// What the document says, for the thread.
+#[derive(Debug)]
+struct Bounds {
+    max_segments: AtomicUsize,
+    drops_oldest: AtomicBool,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        let bounds = Self {
+            max_segments: AtomicUsize::new(0),
+            drops_oldest: AtomicBool::new(false),
+        };
+        bounds.keep(&UsageKeeping::default());
+        bounds
+    }
+}
+
+impl Bounds {
+    fn keep(&self, keeping: &UsageKeeping) {
+        let segments = keeping.max_spool_bytes / SEGMENT_BYTES as u64;
+        let segments = usize::try_from(segments).unwrap_or(usize::MAX);
+        self.max_segments.store(segments, Ordering::Relaxed);
+        self.drops_oldest
+            .store(keeping.on_full == OnFull::DropOldest, Ordering::Relaxed);
+    }
 }
 
 impl Handle {
@@ -72,10 +112,26 @@ impl Handle {
         self.asks.try_send(ask).is_ok()
     }
 
+    /// Never waits either; gives the pages back when the thread is too far behind.
+    pub fn sync(&self, ask: sync::Ask) -> Result<(), Vec<Pages>> {
+        self.syncs.try_send(ask).map_err(|error| error.into_inner().pages)
+    }
+
+    pub fn keep(&self, keeping: &UsageKeeping) {
+        self.bounds.keep(keeping);
+    }
+
     #[cfg(test)]
-    pub fn detached(boot: u64) -> (Self, Receiver<Ask>) {
-        let (asks, asked) = bounded(ASKS);
-        (Self { boot, asks }, asked)
+    pub fn detached(boot: u64) -> (Self, Receiver<Ask>, Receiver<sync::Ask>) {
+        let ((asks, asked), (syncs, synced)) = (bounded(ASKS), bounded(ASKS));
+        let bounds = Arc::default();
+        let handle = Self {
+            boot,
+            asks,
+            syncs,
+            bounds,
+        };
+        (handle, asked, synced)
     }
 }
 
@@ -85,10 +141,13 @@ pub fn start(
     state_dir: &Path,
     boot: u64,
     shards: Arc<[ShardHandle]>,
-    tell: impl Fn(Told) + Send + 'static,
+    tell: impl Fn(Told) + Clone + Send + 'static,
 ) -> Result<(Handle, Vec<Vec<Segment>>), String> {
     let (asks, asked) = bounded(ASKS);
+    let bounds = Arc::<Bounds>::default();
+    let syncs = sync::start(Arc::clone(&shards), tell.clone())?;
     let mut maker = Maker::new(state_dir.join(SPOOL_FOLDER), boot, shards.len());
+    maker.bounds = Arc::clone(&bounds);
     let mut first = Vec::new();
     let mut refused = None;
     for shard in 0..shards.len() {
@@ -105,7 +164,13 @@ pub fn start(
         .name("spool".to_owned())
         .spawn(run)
         .map_err(|error| format!("cannot start the usage spool's thread: {error}"))?;
-    Ok((Handle { boot, asks }, first))
+    let handle = Handle {
+        boot,
+        asks,
+        syncs,
+        bounds,
+    };
+    Ok((handle, first))
 }
 
 pub(super) struct Maker {
@@ -117,6 +182,9 @@ pub(super) struct Maker {
     alive: Option<File>,
     /// Segments in the folder when they were last counted, and those made since.
     counted: usize,
+    bounds: Arc<Bounds>,
+    /// Up to which number each shard's are full.
+    full: Vec<u32>,
 }
 
 impl Maker {
@@ -126,7 +194,9 @@ impl Maker {
             boot,
             numbers: vec![1; shards],
             alive: None,
-            counted: MAX_SEGMENTS,
+            counted: usize::MAX,
+            bounds: Arc::default(),
+            full: vec![0; shards],
         }
     }
 
@@ -140,14 +210,20 @@ impl Maker {
             match ask {
                 Ok(Ask::Segment(shard)) => wanted.push_back(shard),
                 Ok(Ask::Populate(pages)) => pages.populate(),
-                Ok(Ask::Unmap(writer)) => drop(writer),
+                Ok(Ask::Unmap(shard, number, writer)) => {
+                    drop(writer);
+                    self.note_full(shard, number);
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             while let Some(&shard) = wanted.front() {
-                match self.make(shard) {
+                match self.make_or_overwrite(shard) {
                     Ok(segment) => {
                         wanted.pop_front();
+                        if segment.overwritten > 0 {
+                            tell(Told::Overwritten(segment.overwritten));
+                        }
                         if let Some(handle) = shards.get(usize::from(shard)) {
                             handle.send_within(ToShard::Segment(segment), SHARD_PATIENCE);
                         }
@@ -174,6 +250,35 @@ impl Maker {
         ))
     }
 
+    pub(super) fn note_full(&mut self, shard: u16, number: u32) {
+        if let Some(full) = self.full.get_mut(usize::from(shard)) {
+            *full = number.max(*full);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn keep(&self, keeping: &UsageKeeping) {
+        self.bounds.keep(keeping);
+    }
+
+    /// Where the document says so, the oldest records make room.
+    pub(super) fn make_or_overwrite(&mut self, shard: u16) -> io::Result<Segment> {
+        let mut overwritten = 0;
+        let mut made = self.make(shard);
+        for _ in 0..DROPPED_AT_ONCE {
+            if made.is_ok() || !self.bounds.drops_oldest.load(Ordering::Relaxed) {
+                break;
+            }
+            let Some(records) = oldest::drop_one(&self.folder, self.boot, &self.full)? else {
+                break;
+            };
+            overwritten += records;
+            self.counted = usize::MAX;
+            made = self.make(shard);
+        }
+        made.map(|segment| Segment { overwritten, ..segment })
+    }
+
     pub(super) fn make(&mut self, shard: u16) -> io::Result<Segment> {
         self.prepare_folder()?;
         self.check_bounds()?;
@@ -190,10 +295,14 @@ impl Maker {
             let _ = fs::remove_file(&path);
         }
         let (writer, pages) = made?;
+        // Or a power cut could take the file, though not what is in it.
+        File::open(&self.folder)?.sync_all()?;
         self.numbers[usize::from(shard)] += 1;
         self.counted += 1;
         Ok(Segment {
             writer,
+            number,
+            overwritten: 0,
             pages: Some(pages),
         })
     }
@@ -221,11 +330,12 @@ impl Maker {
     }
 
     fn check_bounds(&mut self) -> io::Result<()> {
-        if self.counted >= MAX_SEGMENTS {
+        let most = self.bounds.max_segments.load(Ordering::Relaxed);
+        if self.counted >= most {
             self.counted = fs::read_dir(&self.folder)?.count();
         }
-        if self.counted >= MAX_SEGMENTS {
-            let text = format!("{MAX_SEGMENTS} segments wait to be read, the most there may be");
+        if self.counted >= most {
+            let text = format!("{most} segments of 1 MiB wait to be read, as many as `usage.max_spool` allows");
             return Err(io::Error::new(ErrorKind::StorageFull, text));
         }
         if let Some(alive) = &self.alive {

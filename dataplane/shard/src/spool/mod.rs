@@ -2,7 +2,10 @@
 //! goes down, in files that outlive the process. A shard writes memory alone; a side thread makes the files ahead of it.
 //! What becomes of the records is the control plane's.
 
+mod lines;
 mod maker;
+mod oldest;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -16,6 +19,9 @@ use crate::sys::segment;
 #[derive(Debug)]
 pub struct Segment {
     writer: segment::Writer,
+    number: u32,
+    /// Records that nobody has read and that made room for it.
+    overwritten: u64,
     /// Given to the side thread before this one is written.
     pages: Option<segment::Pages>,
 }

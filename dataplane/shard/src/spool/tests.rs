@@ -6,20 +6,23 @@ use std::{fs, path::Path};
 
 use crossbeam_channel::Receiver;
 use tollgate_config::{
+    document::{Durability, OnFull, UsageKeeping},
     money::PicoUsd,
     prices::PriceVersion,
-    usage_event::{HEADER_BYTES, Kind, Next, SegmentHeader, SegmentName, next},
+    usage_event::{HEADER_BYTES, Kind, MAX_ATTEMPT_LINES, Next, SegmentHeader, SegmentName, UsageEvent, next},
 };
 use tollgate_dialect::usage::Usage;
 use tollgate_engine::{
     Tick,
+    billing::{Attempt, Billed},
     cost::Cost,
-    record::{LateWork, Outcome, Record},
+    record::{AttemptOutcome, LateWork, Outcome, Record},
 };
 
 use super::{
-    Counts, Handle, Spool,
+    Counts, Handle, Opened, Spool,
     maker::{Ask, Maker},
+    sync,
 };
 
 const BOOT: u64 = 42;
@@ -56,6 +59,7 @@ fn record(team: &str) -> Record<'_> {
         }),
         cost: Some(Cost {
             usd: PicoUsd(7),
+            list: PicoUsd(7),
             prices: PriceVersion(9),
         }),
         late: None,
@@ -73,6 +77,7 @@ struct World {
     folder: tempfile::TempDir,
     maker: Maker,
     asked: Receiver<Ask>,
+    syncs: Receiver<sync::Ask>,
     spool: Spool,
 }
 
@@ -81,22 +86,37 @@ impl World {
         let folder = tempfile::tempdir().expect("a folder");
         let mut maker = Maker::new(folder.path().to_owned(), BOOT, 1);
         let first = maker.make(0).expect("a segment");
-        let (handle, asked) = Handle::detached(BOOT);
+        let (handle, asked, syncs) = Handle::detached(BOOT);
         Self {
             spool: Spool::new(handle, 0, vec![first]),
             folder,
             maker,
             asked,
+            syncs,
         }
+    }
+
+    fn open(&mut self, team: &str, now: Tick) -> Option<Opened> {
+        self.spool.open((&record(team), &Billed::default()), UNIX_MS, now)
+    }
+
+    fn close(&mut self, opened: Opened, record: &Record<'_>, unix_ms: u64, now: Tick) -> Option<u64> {
+        self.spool
+            .close(opened, (record, &Billed::default(), false), unix_ms, now)
     }
 
     /// Does what the spool asked for.
     fn make(&mut self, now: Tick) {
         while let Ok(ask) = self.asked.try_recv() {
             match ask {
-                Ask::Segment(shard) => self.spool.take(self.maker.make(shard).expect("a segment"), now),
+                Ask::Segment(shard) => self
+                    .spool
+                    .take(self.maker.make_or_overwrite(shard).expect("a segment"), now),
                 Ask::Populate(pages) => pages.populate(),
-                Ask::Unmap(writer) => drop(writer),
+                Ask::Unmap(shard, number, writer) => {
+                    drop(writer);
+                    self.maker.note_full(shard, number);
+                }
             }
         }
     }
@@ -133,8 +153,8 @@ fn read(folder: &Path) -> Vec<(Kind, u64, u64)> {
 #[test]
 fn a_record_says_what_the_engine_knew_and_no_secret() {
     let mut world = World::new();
-    let opened = world.spool.open(&record("red"), UNIX_MS, Tick(1)).expect("room");
-    world.spool.close(opened, &record("blue"), UNIX_MS + 2_000, Tick(2));
+    let opened = world.open("red", Tick(1)).expect("room");
+    world.close(opened, &record("blue"), UNIX_MS + 2_000, Tick(2));
     let name = SegmentName {
         boot: BOOT,
         shard: 0,
@@ -164,10 +184,10 @@ fn what_was_opened_can_be_closed_though_nothing_more_is_made() {
     let mut world = World::new();
     let mut open = Vec::new();
     while !world.spool.is_full() {
-        open.push(world.spool.open(&record("red"), UNIX_MS, Tick(1)).expect("room"));
+        open.push(world.open("red", Tick(1)).expect("room"));
     }
     assert!(open.len() > 300, "{}", open.len());
-    assert!(world.spool.open(&record("red"), UNIX_MS, Tick(1)).is_none());
+    assert!(world.open("red", Tick(1)).is_none());
     // As long as a closing record can become.
     let long = "x".repeat(2_000);
     let longest = Record {
@@ -185,7 +205,9 @@ fn what_was_opened_can_be_closed_though_nothing_more_is_made() {
     for (index, opened) in open.into_iter().enumerate() {
         match index % 10 {
             0 => world.spool.drop_call(opened, UNIX_MS, Tick(2)),
-            _ => world.spool.close(opened, &longest, UNIX_MS, Tick(2)),
+            _ => {
+                world.close(opened, &longest, UNIX_MS, Tick(2));
+            }
         }
     }
     let counts = world.spool.counts;
@@ -196,8 +218,8 @@ fn what_was_opened_can_be_closed_though_nothing_more_is_made() {
     assert_eq!(read(world.folder.path()).len() as u64, 2 * calls);
     world.make(Tick(3));
     assert!(!world.spool.is_full(), "there is room again");
-    let opened = world.spool.open(&record("red"), UNIX_MS, Tick(4)).expect("room");
-    world.spool.close(opened, &record("red"), UNIX_MS, Tick(4));
+    let opened = world.open("red", Tick(4)).expect("room");
+    world.close(opened, &record("red"), UNIX_MS, Tick(4));
     let sequences: Vec<u64> = read(world.folder.path())
         .iter()
         .map(|(_, sequence, _)| *sequence)
@@ -213,8 +235,8 @@ fn what_was_opened_can_be_closed_though_nothing_more_is_made() {
 fn sequences_go_on_from_segment_to_segment() {
     let mut world = World::new();
     for call in 0..10_000 {
-        let opened = world.spool.open(&record("red"), UNIX_MS, Tick(call)).expect("room");
-        world.spool.close(opened, &record("red"), UNIX_MS, Tick(call));
+        let opened = world.open("red", Tick(call)).expect("room");
+        world.close(opened, &record("red"), UNIX_MS, Tick(call));
         world.make(Tick(call));
         assert!(!world.spool.is_full());
     }
@@ -232,10 +254,11 @@ fn sequences_go_on_from_segment_to_segment() {
 
 #[test]
 fn without_any_segment_nothing_is_taken() {
-    let (handle, _asked) = Handle::detached(BOOT);
+    let (handle, _asked, _syncs) = Handle::detached(BOOT);
     let mut spool = Spool::new(handle, 0, Vec::new());
     assert!(spool.is_full());
-    assert!(spool.open(&record("red"), UNIX_MS, Tick(1)).is_none());
+    let opened = spool.open((&record("red"), &Billed::default()), UNIX_MS, Tick(1));
+    assert!(opened.is_none());
     assert_eq!(spool.counts, Counts::default(), "what is refused is not lost");
 }
 
@@ -246,16 +269,151 @@ fn busy_shards_keep_more_segments_ahead() {
     let fill = |world: &mut World, calls: u64, ns_each: u64| {
         for call in 0..calls {
             let now = Tick(call * ns_each);
-            let opened = world.spool.open(&record("red"), UNIX_MS, now).expect("room");
-            world.spool.close(opened, &record("red"), UNIX_MS, now);
+            let opened = world.open("red", now).expect("room");
+            world.close(opened, &record("red"), UNIX_MS, now);
             world.make(now);
         }
         let segments = fs::read_dir(world.folder.path()).expect("a folder").count() - 1;
-        let used = (world.spool.counts.opened * 2 * 304).div_ceil(1 << 20);
+        let used = (world.spool.counts.opened * 2 * 376).div_ceil(1 << 20);
         segments as u64 - used
     };
     let at_rest = fill(&mut world, 10, 1);
     assert!((1..=2).contains(&at_rest), "{at_rest} segments ahead");
     let busy = fill(&mut world, 20_000, 10_000);
     assert!(busy > 8, "{busy} segments ahead");
+}
+
+#[test]
+fn each_attempt_has_its_line_and_no_more_than_there_is_room_for() {
+    let mut world = World::new();
+    let long = "n".repeat(256);
+    for (name, calls, kept) in [("gpt", 3, 3), ("gpt", 20, MAX_ATTEMPT_LINES), (&long, 8, 2)] {
+        let opened = world.open("red", Tick(1)).expect("room");
+        for call in 0..calls {
+            world.spool.note(&Attempt {
+                provider: name,
+                model: name,
+                credential: name,
+                status: 500 + call,
+                outcome: AttemptOutcome::Status,
+                started_ns: 1,
+                took_ns: 2,
+                usage: None,
+                cost: None,
+                estimated: false,
+            });
+        }
+        world.close(opened, &record("red"), UNIX_MS, Tick(2));
+        let bytes = fs::read(world.folder.path().join(name_of(1).to_string())).expect("a segment");
+        let last = events(&bytes).last().copied().expect("a record");
+        let statuses: Vec<u16> = last.lines.iter().map(|line| line.status).collect();
+        assert_eq!(statuses, (500..500 + kept as u16).collect::<Vec<u16>>(), "{name}");
+        assert_eq!(last.more_attempts, usize::from(calls) > kept, "{name}");
+        assert!(last.lines.iter().all(|line| line.credential == name));
+    }
+}
+
+#[test]
+fn what_is_written_is_brought_to_the_disk_in_groups_and_strictly_before_it_is_said_to_be() {
+    let mut world = World::new();
+    let strict = UsageKeeping {
+        durability: Durability::Strict,
+        ..UsageKeeping::default()
+    };
+    let first = world.open("red", Tick(1)).expect("room");
+    assert_eq!(
+        world.close(first, &record("red"), UNIX_MS, Tick(1)),
+        None,
+        "nobody waits"
+    );
+    let asks: Vec<sync::Ask> = world.syncs.try_iter().collect();
+    assert_eq!(asks.len(), 1, "one at a time");
+    assert_eq!((asks[0].sequence, asks[0].at_once), (1, false));
+    world.spool.synced(1);
+    let ask = world.syncs.try_recv().expect("what came meanwhile");
+    assert_eq!(ask.sequence, 2);
+    world.spool.synced(2);
+    assert!(world.syncs.try_recv().is_err(), "nothing is left to do");
+
+    world.spool.keep(&strict);
+    let second = world.open("red", Tick(2)).expect("room");
+    let waits = world
+        .close(second, &record("red"), UNIX_MS, Tick(2))
+        .expect("somebody waits");
+    assert!(!world.spool.is_synced(waits));
+    world.spool.synced(3);
+    assert!(!world.spool.is_synced(waits), "only the opening record was asked for");
+    let ask = world.syncs.try_iter().last().expect("an ask");
+    assert!(ask.at_once);
+    ask.pages.iter().for_each(|pages| pages.sync().expect("a disk"));
+    world.spool.synced(ask.sequence);
+    assert!(world.spool.is_synced(waits));
+}
+
+#[test]
+fn segments_that_are_left_are_synced_too() {
+    let mut world = World::new();
+    for call in 0..3_000 {
+        let opened = world.open("red", Tick(call)).expect("room");
+        world.close(opened, &record("red"), UNIX_MS, Tick(call));
+        world.make(Tick(call));
+    }
+    let first = world.syncs.try_recv().expect("an ask");
+    assert_eq!(first.pages.len(), 1);
+    world.spool.synced(first.sequence);
+    let rest = world.syncs.try_recv().expect("an ask");
+    let written = (1..9).filter(|number| {
+        let segment = fs::read(world.folder.path().join(name_of(*number).to_string()));
+        segment.is_ok_and(|bytes| !events(&bytes).is_empty())
+    });
+    assert_eq!(rest.pages.len(), written.count());
+    assert!(rest.pages.len() > 1);
+    assert_eq!(rest.sequence, 6_000);
+}
+
+#[test]
+fn the_oldest_make_room_where_the_document_says_so() {
+    let mut world = World::new();
+    let keeping = UsageKeeping {
+        on_full: OnFull::DropOldest,
+        max_spool_bytes: 8 << 20,
+        ..UsageKeeping::default()
+    };
+    world.maker.keep(&keeping);
+    for call in 0..20_000u64 {
+        // Slowly, so that few segments are made ahead.
+        let call = call * 1_000_000_000;
+        let opened = world.open("red", Tick(call)).expect("room");
+        world.close(opened, &record("red"), UNIX_MS, Tick(call));
+        world.make(Tick(call));
+    }
+    let found = read(world.folder.path());
+    let files = fs::read_dir(world.folder.path()).expect("a folder").count();
+    assert!(files <= 10, "{files} files");
+    let last = found.last().map(|(_, sequence, _)| *sequence);
+    assert_eq!(last, Some(40_000), "the newest are there");
+    let counts = world.spool.counts;
+    assert_eq!(
+        counts.overwritten,
+        40_000 - found.len() as u64,
+        "and what went is counted"
+    );
+    assert_eq!(counts.lost, 0);
+}
+
+fn name_of(number: u32) -> SegmentName {
+    SegmentName {
+        boot: BOOT,
+        shard: 0,
+        number,
+    }
+}
+
+fn events(segment: &[u8]) -> Vec<UsageEvent<'_>> {
+    let (mut at, mut events) = (HEADER_BYTES, Vec::new());
+    while let Next::Record(event, length) = next(&segment[at..]) {
+        events.push(event);
+        at += length;
+    }
+    events
 }

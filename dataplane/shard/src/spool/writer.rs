@@ -3,18 +3,21 @@
 
 use std::collections::VecDeque;
 
-use tollgate_config::usage_event::{
-    ALIGN, END_BYTES, END_MARK, Ending, HEADER_BYTES, Kind, MAX_FRAME_BYTES, MAX_GROWTH_BYTES, SEGMENT_BYTES,
-    UsageEvent,
+use tollgate_config::{
+    document::{Durability, UsageKeeping},
+    usage_event::{
+        ALIGN, AttemptBuffer, END_BYTES, END_MARK, Ending, HEADER_BYTES, Kind, MAX_FRAME_BYTES, MAX_GROWTH_BYTES,
+        SEGMENT_BYTES, UsageEvent,
+    },
 };
-use tollgate_dialect::usage::Usage;
 use tollgate_engine::{
     Tick,
-    record::{LateWork, Outcome, Record},
+    billing::{Attempt, Billed},
+    record::Record,
 };
 
-use super::{Handle, Segment, maker::Ask};
-use crate::sys::segment::Writer;
+use super::{Handle, Segment, lines, maker::Ask, sync};
+use crate::sys::segment::{Pages, Writer};
 
 /// What records may fill of a segment, whatever their lengths: up to one frame's worth is left at its end.
 const USABLE_BYTES: usize = SEGMENT_BYTES - HEADER_BYTES - END_BYTES - MAX_FRAME_BYTES;
@@ -39,6 +42,8 @@ pub struct Counts {
     pub closed: u64,
     /// Closed because of a fault of ours.
     pub dropped: u64,
+    /// Of segments that were removed unread to make room.
+    pub overwritten: u64,
     /// That could not be written. The room promised to each call keeps this at zero.
     pub lost: u64,
 }
@@ -49,15 +54,17 @@ impl Counts {
         self.closed += other.closed;
         self.dropped += other.dropped;
         self.lost += other.lost;
+        self.overwritten += other.overwritten;
     }
 
     /// As the metric's label names them.
-    pub fn by_state(&self) -> [(&'static str, u64); 4] {
+    pub fn by_state(&self) -> [(&'static str, u64); 5] {
         [
             ("opened", self.opened),
             ("closed", self.closed),
             ("dropped", self.dropped),
             ("lost", self.lost),
+            ("overwritten", self.overwritten),
         ]
     }
 }
@@ -68,6 +75,8 @@ pub struct Spool {
     shard: u16,
     maker: Handle,
     current: Option<Writer>,
+    /// Its number.
+    number: u32,
     /// Where the next frame goes.
     at: usize,
     /// From here on the next segment's pages are wanted.
@@ -81,7 +90,22 @@ pub struct Spool {
     reserved_bytes: usize,
     sequence: u64,
     frame: Box<[u8; MAX_FRAME_BYTES]>,
+    /// Of the call that ends next.
+    attempts: AttemptBuffer,
+    syncing: Syncing,
     pub counts: Counts,
+}
+
+/// How far records are on the disk.
+#[derive(Debug, Default)]
+struct Syncing {
+    strict: bool,
+    /// Up to this one they are.
+    done: u64,
+    /// Up to here it was asked for; no second time before that is done.
+    asked: Option<u64>,
+    /// Segments that were left since, with records that are not.
+    left: Vec<Pages>,
 }
 
 impl Spool {
@@ -92,6 +116,7 @@ impl Spool {
             shard,
             maker,
             current: None,
+            number: 0,
             at: 0,
             warm_at: usize::MAX,
             ready: first.into(),
@@ -101,6 +126,8 @@ impl Spool {
             reserved_bytes: 0,
             sequence: 0,
             frame: Box::new([0; MAX_FRAME_BYTES]),
+            attempts: AttemptBuffer::default(),
+            syncing: Syncing::default(),
             counts: Counts::default(),
         };
         spool.next_segment(Tick(0));
@@ -111,6 +138,7 @@ impl Spool {
     /// A segment that was asked for.
     pub fn take(&mut self, segment: Segment, now: Tick) {
         self.asked = self.asked.saturating_sub(1);
+        self.counts.overwritten += segment.overwritten;
         self.ready.push_back(segment);
         if self.current.is_none() {
             self.next_segment(now);
@@ -141,15 +169,21 @@ impl Spool {
         }
     }
 
+    /// As the document says.
+    pub fn keep(&mut self, keeping: &UsageKeeping) {
+        self.syncing.strict = keeping.durability == Durability::Strict;
+        self.maker.keep(keeping);
+    }
+
     /// A call is about to go to a provider. `None`: there is no room for its records.
-    pub fn open(&mut self, record: &Record<'_>, unix_ms: u64, now: Tick) -> Option<Opened> {
+    pub fn open(&mut self, (record, billed): (&Record<'_>, &Billed<'_>), unix_ms: u64, now: Tick) -> Option<Opened> {
         if self.is_full() {
             return None;
         }
         let event = UsageEvent {
             kind: Kind::Open,
             ended_unix_ms: 0,
-            ..event(record, unix_ms)
+            ..lines::event(record, billed, unix_ms)
         };
         let (sequence, bytes) = self.append(event, None, now);
         self.counts.opened += 1;
@@ -162,18 +196,71 @@ impl Spool {
         Some(opened)
     }
 
-    /// It has ended.
-    pub fn close(&mut self, opened: Opened, record: &Record<'_>, unix_ms: u64, now: Tick) {
+    /// One of the attempts of the call that is about to end, in their order.
+    pub fn note(&mut self, attempt: &Attempt<'_>) {
+        self.attempts.push(&lines::line(attempt));
+    }
+
+    /// It has ended. `more`: there were other attempts than those that were noted. Answers the record which must be on the
+    /// disk before the call's last byte goes out, where one must.
+    pub fn close(
+        &mut self,
+        opened: Opened,
+        (record, billed, more): (&Record<'_>, &Billed<'_>, bool),
+        unix_ms: u64,
+        now: Tick,
+    ) -> Option<u64> {
         self.reserved_bytes = self.reserved_bytes.saturating_sub(opened.reserved_bytes);
+        let attempts = std::mem::take(&mut self.attempts);
         // Few have any.
-        let late = record.late.map(late_text);
+        let late = record.late.map(lines::late_text);
         let event = UsageEvent {
             kind: Kind::Close,
             batch: late.as_deref().unwrap_or_default(),
-            ..event(record, unix_ms)
+            lines: attempts.lines(),
+            more_attempts: more || attempts.is_cut,
+            ..lines::event(record, billed, unix_ms)
         };
-        self.append(event, Some(opened), now);
+        let (sequence, _) = self.append(event, Some(opened), now);
+        self.attempts = attempts;
+        self.attempts.clear();
         self.counts.closed += 1;
+        self.syncing.strict.then_some(sequence)
+    }
+
+    /// Is this record on the disk?
+    pub fn is_synced(&self, sequence: u64) -> bool {
+        sequence <= self.syncing.done
+    }
+
+    /// What was asked for is.
+    pub fn synced(&mut self, sequence: u64) {
+        self.syncing.done = self.syncing.done.max(sequence);
+        self.syncing.asked = None;
+        self.sync();
+    }
+
+    /// Has what was written since brought to the disk, unless that is under way.
+    fn sync(&mut self) {
+        if self.syncing.asked.is_some() || self.syncing.done == self.sequence {
+            return;
+        }
+        let mut pages = std::mem::take(&mut self.syncing.left);
+        pages.extend(self.current.as_ref().map(Writer::pages));
+        let ask = sync::Ask {
+            shard: self.shard,
+            pages,
+            sequence: self.sequence,
+            at_once: self.syncing.strict,
+        };
+        match self.maker.sync(ask) {
+            Ok(()) => self.syncing.asked = Some(self.sequence),
+            // With the next record, then.
+            Err(mut pages) => {
+                pages.pop();
+                self.syncing.left = pages;
+            }
+        }
     }
 
     /// It was dropped by a fault of ours, and nothing more is known of it.
@@ -214,6 +301,9 @@ impl Spool {
         writer.publish(self.at, &self.frame[..bytes]);
         self.at += bytes;
         self.sequence = sequence;
+        if self.syncing.asked.is_none() {
+            self.sync();
+        }
         self.warm_when_near();
         (sequence, bytes)
     }
@@ -238,9 +328,13 @@ impl Spool {
     /// Goes on in the next segment, when there is one.
     #[cold]
     fn next_segment(&mut self, now: Tick) {
-        let Some(Segment { writer, pages }) = self.ready.pop_front() else {
+        let Some(Segment {
+            writer, pages, number, ..
+        }) = self.ready.pop_front()
+        else {
             return;
         };
+        let full_number = std::mem::replace(&mut self.number, number);
         if let Some(pages) = pages {
             self.maker.ask(Ask::Populate(pages));
         }
@@ -251,74 +345,14 @@ impl Spool {
             // Who needs a segment in less than a second needs more than one ahead.
             let lasted_ns = now.ns_since(self.began).max(1);
             self.ahead = usize::try_from(AHEAD_NS.div_ceil(lasted_ns)).map_or(MAX_AHEAD, |ahead| ahead.min(MAX_AHEAD));
-            self.maker.ask(Ask::Unmap(full));
+            if self.syncing.done < self.sequence {
+                self.syncing.left.push(full.pages());
+            }
+            self.maker.ask(Ask::Unmap(self.shard, full_number, full));
         }
         self.at = HEADER_BYTES;
         self.warm_at = SEGMENT_BYTES / 2;
         self.began = now;
         self.ask();
     }
-}
-
-/// All that the engine knows, but for the record's identity.
-fn event<'r>(record: &Record<'r>, unix_ms: u64) -> UsageEvent<'r> {
-    let text = |text: Option<&'r str>| text.unwrap_or_default();
-    UsageEvent {
-        started_unix_ms: unix_ms.saturating_sub(record.total_ns / 1_000_000),
-        ended_unix_ms: unix_ms,
-        total_ns: record.total_ns,
-        gateway_ns: record.gateway_ns,
-        first_token_ns: record.first_token_ns,
-        request_bytes: record.request_body_bytes,
-        response_bytes: record.response_body_bytes,
-        tokens: record.usage.map_or([None; _], |usage| classes(&usage)),
-        cost: record.cost.map(|cost| (cost.usd, cost.prices)),
-        status: record.status,
-        ending: match record.outcome {
-            Outcome::Complete => Ending::Complete,
-            Outcome::ClientGone => Ending::ClientGone,
-            Outcome::Cut => Ending::Cut,
-            Outcome::Crashed => Ending::Crashed,
-        },
-        attempts: record.attempts,
-        streamed: record.streamed,
-        estimated: record.estimated,
-        request_id: record.request_id,
-        key: text(record.key),
-        user: text(record.user),
-        team: text(record.team),
-        tags: text(record.tags),
-        model_asked: text(record.model_asked),
-        model: text(record.model.map(|(_, name)| name)),
-        provider: text(record.provider.map(|(_, name)| name)),
-        upstream_model: text(record.upstream_model),
-        surface: record.surface,
-        dialect: record.dialect,
-        rejected: text(record.rejected),
-        ..UsageEvent::default()
-    }
-}
-
-/// What it is known by, and behind that a batch's id as its client has it.
-fn late_text(late: LateWork<'_>) -> String {
-    let LateWork { id, batch } = late;
-    match batch {
-        Some(batch) => format!("{id:032x} {batch}"),
-        None => format!("{id:032x}"),
-    }
-}
-
-/// By `TOKEN_CLASSES` of the record.
-fn classes(usage: &Usage) -> [Option<u64>; 9] {
-    [
-        usage.input,
-        usage.cache_read,
-        usage.cache_write_5m,
-        usage.cache_write_1h,
-        usage.output,
-        usage.reasoning,
-        usage.input_audio,
-        usage.output_audio,
-        usage.input_image,
-    ]
 }

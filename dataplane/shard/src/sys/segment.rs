@@ -27,6 +27,11 @@ pub fn map(file: &File, bytes: usize) -> io::Result<(Writer, Pages)> {
 }
 
 impl Writer {
+    /// The pages it writes to.
+    pub fn pages(&self) -> Pages {
+        Pages(Arc::clone(&self.0))
+    }
+
     /// Puts `frame` at `at`, its first four bytes last: who reads the file sees all of it or nothing.
     pub fn publish(&mut self, at: usize, frame: &[u8]) {
         assert!(
@@ -50,6 +55,11 @@ impl Pages {
     /// Makes all pages present and writable; may wait for a disk. Where the kernel cannot, each is made when first written.
     pub fn populate(&self) {
         let _ = self.0.advise(Advice::PopulateWrite);
+    }
+
+    /// Has all that was written brought to the disk, and waits for it (msync(2), MS_SYNC).
+    pub fn sync(&self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

@@ -27,7 +27,7 @@ use tollgate_dialect::sign::{
 const QUEUED: usize = 16;
 /// Tokens that providers refused, and that wait to be renewed.
 const REFUSED: usize = 64;
-/// Between two questions about a token that a provider refuses: the refusal may have another reason.
+/// Between two questions because a provider refuses a token: the refusal may have another reason.
 const LEAST_BETWEEN_S: u64 = 10;
 /// Authorities asked at once: one that hangs does not hold up the others.
 const ASKED_AT_ONCE: usize = 16;
@@ -126,6 +126,8 @@ struct Kept {
     want: Want,
     renewal: Renewal,
     asked_unix_s: u64,
+    /// When it was last renewed because it was refused.
+    refused_unix_s: u64,
 }
 
 fn run(taken: &Receiver<Wants>, refusals: &Receiver<u64>, mut tell: impl FnMut(Told)) {
@@ -148,11 +150,12 @@ fn run(taken: &Receiver<Wants>, refusals: &Receiver<u64>, mut tell: impl FnMut(T
     }
 }
 
-/// A refused token is renewed at once, unless it was just got.
+/// A refused token is renewed at once, unless that was just done.
 fn renew(kept: &mut [Kept], id: Option<u64>) {
     let now = now_unix_s();
     let refused = kept.iter_mut().find(|kept| Some(kept.want.id) == id);
-    if let Some(kept) = refused.filter(|kept| kept.asked_unix_s + LEAST_BETWEEN_S <= now) {
+    if let Some(kept) = refused.filter(|kept| kept.refused_unix_s + LEAST_BETWEEN_S <= now) {
+        kept.refused_unix_s = now;
         kept.renewal.ask_at(now);
     }
 }
@@ -170,6 +173,7 @@ fn take_over(mut before: Vec<Kept>, wants: Vec<Want>) -> Vec<Kept> {
             want,
             renewal: Renewal::default(),
             asked_unix_s: 0,
+            refused_unix_s: 0,
         },
     };
     wants.into_iter().map(&mut keep).collect()

@@ -10,7 +10,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
 };
@@ -261,6 +261,40 @@ fn vertex_and_azure_are_called_with_tokens_from_their_authorities() {
     assert!(asked[0].starts_with("POST /t/oauth2/v2.0/token ") && asked[0].contains(APPLICATION_SECRET));
     let told = served.control.event("access_token").text;
     assert!(told.contains("has an access token, good for 3"), "{told}");
+}
+
+#[test]
+fn a_token_that_was_revoked_is_renewed_before_the_client_hears_of_it() {
+    let state = tempfile::tempdir().expect("a folder");
+    // The authority gives one token after the other; the provider takes the newest from when it is revoked.
+    let (given, revoked) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (gives, takes_from) = (Arc::clone(&given), Arc::clone(&revoked));
+    let cloud = Cloud::start(Box::new(move |request| {
+        if request.contains("/oauth2/v2.0/token") {
+            let number = gives.fetch_add(1, Ordering::SeqCst) + 1;
+            let token = json!({ "access_token": format!("token-{number}-"), "expires_in": 3600 });
+            return (200, token.to_string());
+        }
+        let least = takes_from.load(Ordering::SeqCst) + 1;
+        let is_good = (least..10).any(|number| request.contains(&format!("Bearer token-{number}-\r\n")));
+        match is_good {
+            true => (200, CHAT.to_owned()),
+            false => (401, "{}".to_owned()),
+        }
+    }));
+    let providers = json!({ "azure": entra(state.path(), cloud.address, cloud.address) });
+    let served = serve(state.path(), providers, json!({ "a": to("azure", "gpt") }));
+    assert_eq!(chat(served.address, "a").0, 200);
+    revoked.store(1, Ordering::SeqCst);
+    let (status, body) = chat(served.address, "a");
+    assert_eq!((status, given.load(Ordering::SeqCst)), (200, 2), "{body}");
+    assert_eq!(cloud.heard("Bearer token-1-").len(), 2);
+    assert_eq!(cloud.heard("Bearer token-2-").len(), 1);
+    // On every shard: no call is refused any more.
+    for _ in 0..8 {
+        assert_eq!(chat(served.address, "a").0, 200);
+    }
+    assert_eq!(given.load(Ordering::SeqCst), 2);
 }
 
 #[test]

@@ -304,7 +304,9 @@ pub(super) fn finish(exchange: &mut Exchange, io: &mut Io<'_>) {
 /// The call is over, wherever its answer is. Of a response that it made itself and saw the end of, it has the usage: who
 /// reads that later is not charged with it.
 pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>) {
-    if let Some(tally) = exchange.relay.tally.take_if(|tally| tally.reads == Reads::Own) {
+    if let Some(mut tally) = exchange.relay.tally.take_if(|tally| tally.reads == Reads::Own) {
+        // Of one that was gathered whole. What is cut off ends nowhere.
+        tally.response_ends();
         note_own(exchange, io, tally.response.as_ref());
     }
 }

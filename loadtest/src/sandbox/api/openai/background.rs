@@ -31,7 +31,7 @@ pub fn find(view: RequestView) -> Option<&'static dyn Operation> {
     (view.head.method == Method::Get && id_in(view).is_some()).then_some(&Background as &dyn Operation)
 }
 
-fn id_in(view: RequestView) -> Option<&str> {
+fn id_in(view: RequestView<'_>) -> Option<&str> {
     let (_, id) = str::from_utf8(view.path()).ok()?.split_once("/responses/")?;
     id.starts_with(PREFIX).then_some(id)
 }

@@ -65,8 +65,8 @@ impl Operation for Objects {
 }
 
 /// A batch's output.
-const RESULTS: &str = "{\"id\":\"batch_req_1\",\"custom_id\":\"a\",\"response\":{\"status_code\":200,\"body\":{\"usage\":\
-                       {\"prompt_tokens\":30,\"completion_tokens\":12,\"total_tokens\":42}}}}\n";
+const RESULTS: &str = "{\"id\":\"batch_req_1\",\"custom_id\":\"a\",\"response\":{\"status_code\":200,\"body\":{\"model\":\
+                       \"sandbox-small\",\"usage\":{\"prompt_tokens\":30,\"completion_tokens\":12,\"total_tokens\":42}}}}\n";
 
 /// The same request makes the same object.
 fn make_id(prefix: &str, request: &Request) -> String {

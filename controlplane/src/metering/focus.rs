@@ -1,0 +1,174 @@
+//! Sums as rows of FOCUS 1.2, the FinOps Open Cost and Usage Specification (https://focus.finops.org): a day, a team, a key
+//! and a provider's model in each. Costs have all their digits, so that the rows add up to the ledger.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    question::{Answer, Dimension, Question, cost, list_cost},
+    row::{NUMBERS, Numbers},
+    zone::Zone,
+};
+
+/// What rows are kept apart by, in this order.
+pub const BY: &str =
+    "day,organization,team,cost_center,user,key,provider,upstream_model,credential,price_version,tags,entry";
+
+/// The columns, as the specification orders them.
+pub const COLUMNS: [&str; 36] = [
+    "BilledCost",
+    "BillingAccountId",
+    "BillingAccountName",
+    "BillingAccountType",
+    "BillingCurrency",
+    "BillingPeriodEnd",
+    "BillingPeriodStart",
+    "ChargeCategory",
+    "ChargeClass",
+    "ChargeDescription",
+    "ChargeFrequency",
+    "ChargePeriodEnd",
+    "ChargePeriodStart",
+    "ConsumedQuantity",
+    "ConsumedUnit",
+    "ContractedCost",
+    "ContractedUnitPrice",
+    "EffectiveCost",
+    "InvoiceIssuerName",
+    "ListCost",
+    "ListUnitPrice",
+    "PricingCategory",
+    "PricingQuantity",
+    "PricingUnit",
+    "ProviderName",
+    "PublisherName",
+    "ResourceId",
+    "ResourceType",
+    "ServiceCategory",
+    "ServiceName",
+    "ServiceSubcategory",
+    "SkuId",
+    "SkuPriceId",
+    "SubAccountId",
+    "SubAccountName",
+    "Tags",
+];
+
+pub fn question(span: (u64, u64), zone: Zone, kept_from_ms: u64) -> Question {
+    let by = Dimension::parse_list(BY).unwrap_or_default();
+    Question::new(by, span, zone, kept_from_ms)
+}
+
+/// `now_ms` tells which billing period goes on: a correction of an earlier one is marked.
+pub fn rows(answer: &Answer, zone: &Zone, now_ms: u64) -> Vec<Value> {
+    let now = zone.month(now_ms);
+    answer
+        .sums
+        .iter()
+        .filter_map(|(key, sums)| row(key, sums, zone, &now))
+        .collect()
+}
+
+fn row(key: &[String], sums: &Numbers, zone: &Zone, now: &str) -> Option<Value> {
+    let [
+        day,
+        organization,
+        team,
+        cost_center,
+        user,
+        api_key,
+        provider,
+        model,
+        credential,
+        version,
+        tags,
+        entry,
+    ] = key
+    else {
+        return None;
+    };
+    let month = day.get(..7)?;
+    let (from, to) = zone.month_span(month)?;
+    let (day_from, day_to) = (zone.day_begins(day)?, next_day(zone, day)?);
+    let number = |name: &str| NUMBERS.iter().position(|known| *known == name).map_or(0, |at| sums[at]);
+    let tokens = number("input_tokens").saturating_add(number("output_tokens"));
+    let is_usage = entry.is_empty();
+    let text = |text: &str| if text.is_empty() { Value::Null } else { json!(text) };
+    let billed = cost(sums).to_string();
+    let time = |ms: u64| crate::time::rfc3339(ms / 1000);
+    let account = if organization.is_empty() {
+        "tollgate"
+    } else {
+        organization
+    };
+    let description = match is_usage {
+        true => format!("{model} at {provider}, {} calls", number("requests")),
+        false => format!("{model} at {provider}, {entry}"),
+    };
+    let values = [
+        json!(billed),
+        json!(account),
+        json!(account),
+        json!("Organization"),
+        json!("USD"),
+        json!(time(to)),
+        json!(time(from)),
+        json!(if is_usage { "Usage" } else { "Adjustment" }),
+        if is_usage || month == now {
+            Value::Null
+        } else {
+            json!("Correction")
+        },
+        json!(description),
+        json!("Usage-Based"),
+        json!(time(day_to)),
+        json!(time(day_from)),
+        json!(tokens.to_string()),
+        json!("Tokens"),
+        json!(billed),
+        // Classes of tokens have prices of their own.
+        Value::Null,
+        json!(billed),
+        json!(provider),
+        json!(list_cost(sums).to_string()),
+        Value::Null,
+        json!("Standard"),
+        json!(tokens.to_string()),
+        json!("Tokens"),
+        json!(provider),
+        json!(provider),
+        text(api_key),
+        if api_key.is_empty() {
+            Value::Null
+        } else {
+            json!("API Key")
+        },
+        json!("AI and Machine Learning"),
+        json!(if model.is_empty() { provider } else { model }),
+        json!("Generative AI"),
+        text(model),
+        text(version),
+        text(if cost_center.is_empty() { team } else { cost_center }),
+        text(team),
+        json!(tagged(
+            tags,
+            &[("user", user), ("cost_center", cost_center), ("credential", credential)]
+        )),
+    ];
+    let row: Map<String, Value> = COLUMNS.iter().map(|name| (*name).to_owned()).zip(values).collect();
+    Some(Value::Object(row))
+}
+
+fn next_day(zone: &Zone, day: &str) -> Option<u64> {
+    let day: jiff::civil::Date = day.parse().ok()?;
+    zone.day_begins(&day.tomorrow().ok()?.to_string())
+}
+
+/// As a JSON text: the caller's own tags, and ours under a prefix, so that nobody's takes the place of another.
+fn tagged(tags: &str, ours: &[(&str, &String)]) -> String {
+    let pairs = tags.split(',').filter_map(|pair| pair.trim().split_once('='));
+    let mut all: Map<String, Value> = pairs.map(|(name, value)| (name.to_owned(), json!(value))).collect();
+    for (name, value) in ours.iter().filter(|(_, value)| !value.is_empty()) {
+        all.insert(format!("tollgate/{name}"), json!(value));
+    }
+    Value::Object(all).to_string()
+}

@@ -1,0 +1,428 @@
+//! The ledger as an accountant uses it: attempts, cost centers, exports, forecasts, what a full disk does, and a month from
+//! the first record to the provider's bill.
+
+use std::{path::Path, process::Command, thread};
+
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use tollgate_config::{
+    money::PicoUsd,
+    prices::PriceVersion,
+    usage_event::{HEADER_BYTES, Kind, MAX_FRAME_BYTES, SEGMENT_BYTES, SegmentHeader, SegmentName, UsageEvent},
+};
+
+use crate::{
+    harness::{
+        Client, Gateway, Sandbox, Setup,
+        gateway::{chat, provider_with, with_key},
+        http::request,
+        process::program,
+        until,
+    },
+    state::on_a_small_disk,
+};
+
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+fn rows(gateway: &Gateway, query: &str) -> Vec<Value> {
+    let answer = gateway
+        .control("GET", &format!("/v1/usage?{query}"), &[], b"")
+        .expect(200);
+    answer.json()["rows"].as_array().expect("rows").clone()
+}
+
+/// A team with a cost center in an organization, and a model whose first target fails.
+fn failing_first(sandbox: &Sandbox, more: &str) -> Gateway {
+    let mut setup = Setup::to(sandbox.address);
+    let prices = ", prices: { discount: 50%, models: { \"sandbox-*\": { input: \"2.00\", output: \"10.00\" } } }";
+    setup.providers = [
+        provider_with("near", "openai", sandbox.address, prices),
+        provider_with("far", "openai", sandbox.address, prices),
+    ]
+    .concat();
+    setup.models = "  smart: { targets: [ { provider: near, model: sandbox-status-500 }, { provider: far, model: sandbox-tokens-11 } ] }\n"
+        .to_owned();
+    setup.top += "organization: { name: acme, limits: [ { budget: \"100 USD\", per: month } ] }\n";
+    setup.top += "teams: { research: { cost_center: CC-1042 } }\n";
+    setup.top += more;
+    setup.keys = "  tester: { secret: env:TOLLGATE_TEST_KEY, team: research }\n".to_owned();
+    setup.start()
+}
+
+#[test]
+fn a_record_has_who_pays_each_attempt_and_the_trace() {
+    let sandbox = Sandbox::start();
+    let gateway = failing_first(&sandbox, "");
+    gateway
+        .post("/v1/chat/completions", &[("traceparent", TRACE)], &chat("smart", ""))
+        .expect(200);
+    let by = "by=organization,cost_center,credential,provider,surface,dialect,model_asked,month";
+    let found = until("the call to be in the ledger", 3, || {
+        rows(&gateway, by).first().cloned()
+    });
+    let expected = [
+        ("organization", "acme"),
+        ("cost_center", "CC-1042"),
+        ("credential", "TOLLGATE_TEST_UPSTREAM"),
+        ("provider", "far"),
+        ("surface", "chat"),
+        ("dialect", "openai"),
+        ("model_asked", "smart"),
+        ("cost_usd", "0.000060000"),
+        ("list_cost_usd", "0.000120000"),
+    ];
+    for (name, value) in expected {
+        assert_eq!(found[name], value, "{name}");
+    }
+    let ledger = Connection::open(gateway.state_dir.join("usage.db")).expect("a ledger");
+    let trace: String = ledger
+        .query_row("SELECT lower(hex(trace)) FROM calls", [], |row| row.get(0))
+        .expect("a call");
+    assert_eq!(trace, "4bf92f3577b34da6a3ce929d0e0e4736");
+    let mut statement = ledger
+        .prepare("SELECT number, provider, upstream_model, credential, status, outcome, input, output FROM attempts")
+        .expect("attempts");
+    let attempt = |row: &rusqlite::Row<'_>| -> rusqlite::Result<Value> {
+        let text = |at: usize| row.get::<_, String>(at);
+        let number = |at: usize| row.get::<_, Option<i64>>(at);
+        Ok(json!([
+            number(0)?,
+            text(1)?,
+            text(2)?,
+            text(3)?,
+            number(4)?,
+            text(5)?,
+            number(6)?,
+            number(7)?
+        ]))
+    };
+    let attempts: Vec<Value> = statement
+        .query_map([], attempt)
+        .expect("rows")
+        .collect::<Result<_, _>>()
+        .expect("attempts");
+    assert_eq!(
+        attempts,
+        [
+            json!([
+                1,
+                "near",
+                "sandbox-status-500",
+                "TOLLGATE_TEST_UPSTREAM",
+                500,
+                "status",
+                null,
+                null
+            ]),
+            json!([
+                2,
+                "far",
+                "sandbox-tokens-11",
+                "TOLLGATE_TEST_UPSTREAM",
+                200,
+                "ok",
+                5,
+                11
+            ]),
+        ]
+    );
+}
+
+#[test]
+fn exports_add_up_and_budgets_are_forecast() {
+    let sandbox = Sandbox::start();
+    let gateway = failing_first(&sandbox, "timezone: America/New_York\n");
+    for _ in 0..3 {
+        gateway
+            .post("/v1/chat/completions", &[], &chat("smart", ""))
+            .expect(200);
+    }
+    until("the calls to be in the ledger", 3, || {
+        rows(&gateway, "")
+            .first()
+            .filter(|row| row["requests"] == 3)
+            .map(|_| ())
+    });
+    let said = |arguments: &[&str]| {
+        let output = gateway.cli(&[&["usage"], arguments].concat());
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let focus = said(&["--format", "focus"]);
+    let mut lines = focus.lines().map(|line| line.trim_end());
+    let head: Vec<&str> = lines.next().expect("a head").split(',').collect();
+    assert_eq!((head[0], head.len()), ("BilledCost", 36));
+    let at = |name: &str| head.iter().position(|column| *column == name).expect("a column");
+    let row: Vec<&str> = lines.next().expect("a row").split(',').collect();
+    let costs = ["BilledCost", "ContractedCost", "EffectiveCost", "ListCost"].map(|name| row[at(name)]);
+    assert_eq!(
+        costs,
+        ["0.000180000000", "0.000180000000", "0.000180000000", "0.000360000000"]
+    );
+    let names = [
+        "BillingAccountId",
+        "ProviderName",
+        "ServiceName",
+        "SubAccountName",
+        "ResourceId",
+        "ChargeCategory",
+    ];
+    let told = names.map(|name| row[at(name)]);
+    assert_eq!(
+        told,
+        ["acme", "far", "sandbox-tokens-11", "research", "tester", "Usage"]
+    );
+    assert!(
+        row[at("ChargePeriodStart")].ends_with("T05:00:00Z") || row[at("ChargePeriodStart")].ends_with("T04:00:00Z")
+    );
+
+    let forecast: Value = serde_json::from_str(&said(&["--forecast", "--output", "json"])).expect("JSON");
+    let budget = &forecast["rows"][0];
+    assert_eq!(
+        (&budget["scope"], &budget["unit"], &budget["per"]),
+        (&json!("organization"), &json!("budget"), &json!("month"))
+    );
+    assert_eq!(
+        (&budget["used"], &budget["ends_at"]),
+        (&json!("0.000180000"), &Value::Null),
+        "{budget}"
+    );
+    assert!(said(&["--forecast"]).starts_with("SCOPE"));
+    for wrong in ["timezone=Mars", "format=pdf", "by=colour"] {
+        gateway
+            .control("GET", &format!("/v1/usage?{wrong}"), &[], b"")
+            .expect(400);
+    }
+    let missing = gateway.cli(&["usage", "rerate", "--from", "1h", "--prices", "99999"]);
+    assert_eq!(missing.status.code(), Some(1), "{missing:?}");
+}
+
+#[test]
+fn strict_records_are_on_the_disk_before_answers_end() {
+    let sandbox = Sandbox::start();
+    let mut setup = Setup::to(sandbox.address);
+    setup.top += "usage: { durability: strict }\n";
+    let gateway = setup.start();
+    thread::scope(|scope| {
+        for client in 0..8 {
+            let gateway = &gateway;
+            scope.spawn(move || {
+                let mut kept = Client::connect(gateway.address);
+                for call in 0..20 {
+                    let more = if (client + call) % 2 == 0 {
+                        r#","stream":true"#
+                    } else {
+                        ""
+                    };
+                    let body = chat("openai/sandbox-tokens-11", more);
+                    let ask = request("POST", "/v1/chat/completions", &with_key(&[]), body.as_bytes());
+                    assert_eq!(kept.send(&ask).read().expect("an answer").status, 200);
+                }
+            });
+        }
+    });
+    until("every call to be in the ledger", 5, || {
+        rows(&gateway, "")
+            .first()
+            .filter(|row| row["requests"] == 160)
+            .map(|_| ())
+    });
+}
+
+#[test]
+fn calls_wait_for_room_where_the_document_says_so() {
+    let sandbox = Sandbox::start();
+    let (gateway, inside, _disk) = on_a_small_disk(&sandbox);
+    let keeping = br#"{"on_full":"block","block_for":"2m"}"#;
+    gateway.control("PUT", "/v1/config/usage", &[], keeping).expect(200);
+    let filler = inside.join("filler");
+    std::fs::write(&filler, vec![0; 16 * 1024 * 1024]).expect_err("the disk is full now");
+    let tags = format!("call={}", "x".repeat(1000));
+    let headers = with_key(&[("x-tollgate-tags", tags.as_str())]);
+    let body = chat("openai/sandbox-small", "");
+    let ask = request("POST", "/v1/chat/completions", &headers, body.as_bytes());
+    let arrived = || sandbox.report()["requests"].as_u64().expect("a number");
+    const CALLS: u64 = 3_000;
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut client = Client::connect(gateway.address);
+            for _ in 0..CALLS {
+                let answer = client.send(&ask).read().expect("an answer");
+                assert_eq!(answer.status, 200, "{}", answer.text());
+            }
+        });
+        // The same count at many looks in a row, and not all of them: the next one waits.
+        let (mut before, mut same) = (u64::MAX, 0);
+        until("a call to wait", 60, || {
+            let now = arrived();
+            same = if now == before { same + 1 } else { 0 };
+            before = now;
+            (same > 40 && now > 0).then_some(())
+        });
+        assert!(before < CALLS, "no call waited");
+        std::fs::remove_file(&filler).expect("removed");
+    });
+    assert_eq!(arrived(), CALLS, "none was refused");
+}
+
+/// A spool as a data plane left it that has ended.
+fn leave_spool(state_dir: &Path, events: &[UsageEvent<'_>]) {
+    let name = SegmentName {
+        boot: 0xfeed,
+        shard: 0,
+        number: 1,
+    };
+    let mut bytes = SegmentHeader(name).write().to_vec();
+    assert_eq!(bytes.len(), HEADER_BYTES);
+    for event in events {
+        let mut frame = [0; MAX_FRAME_BYTES];
+        let length = event.write(&mut frame);
+        bytes.extend(&frame[..length]);
+    }
+    assert!(bytes.len() < SEGMENT_BYTES);
+    bytes.resize(SEGMENT_BYTES, 0);
+    let spool = state_dir.join("spool");
+    std::fs::create_dir_all(&spool).expect("a folder");
+    std::fs::write(spool.join(name.to_string()), bytes).expect("written");
+}
+
+/// The month of docs/src/chargeback.md: what each team called, at 2 and 10 dollars for a million tokens less a tenth.
+fn month() -> Vec<UsageEvent<'static>> {
+    const DAY_3_MS: u64 = 1_793_664_000_000 + 9 * 3_600_000;
+    const DAY_17_MS: u64 = DAY_3_MS + 14 * 86_400_000;
+    let research = ("research", "CC-1042", "research-bot");
+    let support = ("support", "CC-2001", "support-bot");
+    let calls = [
+        (DAY_3_MS, 40, research, 10_000, 2_000),
+        (DAY_3_MS, 25, support, 4_000, 500),
+        (DAY_17_MS, 60, research, 8_000, 1_000),
+    ];
+    let mut events = Vec::new();
+    let of = |at_ms: u64, (team, cost_center, key): (&'static str, &'static str, &'static str), sequence| UsageEvent {
+        boot: 0xfeed,
+        sequence,
+        opened: sequence,
+        started_unix_ms: at_ms,
+        organization: "acme",
+        team,
+        cost_center,
+        key,
+        model: "smart",
+        provider: "openai",
+        upstream_model: "gpt-5.4",
+        credential: "OPENAI_API_KEY",
+        surface: "chat",
+        dialect: "openai",
+        attempts: 1,
+        ..UsageEvent::default()
+    };
+    for (at_ms, count, who, input, output) in calls {
+        for _ in 0..count {
+            let opened = events.len() as u64 + 1;
+            let list = u128::from(input * 2_000_000 + output * 10_000_000);
+            events.push(of(at_ms, who, opened));
+            events.push(UsageEvent {
+                kind: Kind::Close,
+                opened,
+                ended_unix_ms: at_ms + 1_000,
+                status: 200,
+                tokens: [Some(input), None, None, None, Some(output), None, None, None, None],
+                cost: Some((PicoUsd(list / 10 * 9), PriceVersion(0x0a11))),
+                list: Some(PicoUsd(list)),
+                ..of(at_ms, who, opened + 1)
+            });
+        }
+    }
+    // One was under way when its data plane was killed.
+    let last = events.len() as u64 + 1;
+    events.push(of(DAY_17_MS, support, last));
+    events
+}
+
+/// Fenced blocks of a page: what stands behind the fence, and the text.
+fn blocks(page: &str) -> Vec<(&str, String)> {
+    let mut blocks: Vec<(&str, String)> = Vec::new();
+    let mut inside = false;
+    for line in page.lines() {
+        match line.strip_prefix("```") {
+            Some(_) if inside => inside = false,
+            Some(info) => {
+                inside = true;
+                blocks.push((info, String::new()));
+            }
+            None if inside => {
+                let (_, text) = blocks.last_mut().expect("a block");
+                text.push_str(line);
+                text.push('\n');
+            }
+            None => {}
+        }
+    }
+    blocks
+}
+
+/// Every file of the page is written, and every command says what the page says.
+#[test]
+fn the_chargeback_page_is_true() {
+    let page = include_str!("../../../docs/src/chargeback.md");
+    let sandbox = Sandbox::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let state_dir = folder.path().join("state");
+    leave_spool(&state_dir, &month());
+    let mut setup = Setup::to(sandbox.address);
+    setup.state_dir = Some(state_dir);
+    // However late this test runs.
+    setup.top += "usage: { retention: { calls: 3600d } }\n";
+    setup.top += "organization: { name: acme }\nteams: { research: { cost_center: CC-1042 }, support: { cost_center: CC-2001 } }\n";
+    let prices = ", prices: { discount: 10%, models: { gpt-5.4: { input: \"2.00\", output: \"10.00\" } } }";
+    setup.providers = provider_with("openai", "openai", sandbox.address, prices);
+    setup.models = "  smart: { targets: [ { provider: openai, model: gpt-5.4 } ] }\n".to_owned();
+    let gateway = setup.start();
+    until("the month to be in the ledger", 5, || {
+        rows(&gateway, "from=2026-11&to=2026-12")
+            .first()
+            .filter(|row| row["crashed"] == 1)
+            .map(|_| ())
+    });
+    let mut commands = 0;
+    for (info, text) in blocks(page) {
+        if let Some((_, file)) = info.split_once(',') {
+            std::fs::write(folder.path().join(file), text).expect("written");
+            continue;
+        }
+        for said in text.split("$ tollgate ").skip(1) {
+            let (command, expected) = said.split_once('\n').expect("a command and what it says");
+            let output = Command::new(program("tollgate"))
+                .args(command.split(' '))
+                .env("TOLLGATE_CONTROL_SOCKET", &gateway.socket)
+                .current_dir(folder.path())
+                .output()
+                .expect("tollgate runs");
+            let told = String::from_utf8_lossy(&output.stdout).replace("\r\n", "\n");
+            assert_eq!(
+                told,
+                expected,
+                "$ tollgate {command}\n{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            commands += 1;
+        }
+    }
+    assert!(commands >= 6, "{commands}");
+    let all = rows(&gateway, "from=2026-11&to=2026-12");
+    let exported = rows(&gateway, "from=2026-11&to=2026-12&format=focus");
+    let picos = |text: &Value| {
+        text.as_str()
+            .expect("money")
+            .replace('.', "")
+            .parse::<i128>()
+            .expect("money")
+    };
+    let sum: i128 = exported.iter().map(|row| picos(&row["BilledCost"])).sum();
+    assert_eq!(
+        sum,
+        picos(&all[0]["cost_usd"]) * 1_000,
+        "the export adds up to the ledger"
+    );
+    assert!(exported.iter().any(|row| row["ChargeCategory"] == "Adjustment"));
+}
