@@ -293,7 +293,9 @@ async fn hear(stream: &UnixStream, heard: &Heard) -> io::Result<()> {
         let said = match serde_json::from_slice(&frame) {
             Ok(said) => said,
             Err(error) => {
-                let Some(id) = unread(&frame) else { return Err(error.into()) };
+                let Some(id) = unread(&frame) else {
+                    return Err(error.into());
+                };
                 if !std::mem::replace(&mut is_puzzled, true) {
                     tracing::warn!(%error, "the data plane says what this version does not know: it is passed over");
                 }

@@ -94,14 +94,21 @@ async fn an_end_wakes_those_who_wait() {
 #[tokio::test]
 async fn what_a_newer_data_plane_says_is_passed_over_and_the_link_stands() {
     let (_folder, fake, link, _events) = linked().await;
-    assert!(link.hello().difference().is_some_and(|said| said.contains("version fake")));
+    assert!(
+        link.hello()
+            .difference()
+            .is_some_and(|said| said.contains("version fake"))
+    );
     fake.mishap(Mishap::SaysNews);
     assert!(matches!(
         link.ask(AskBody::Metrics, ANSWER_TIMEOUT).await,
         Ok(AnswerBody::Metrics { .. })
     ));
     let odd = link.ask(AskBody::Status, ANSWER_TIMEOUT).await;
-    assert!(matches!(&odd, Err(LinkError::Failed(reason)) if reason.contains("does not know")), "{odd:?}");
+    assert!(
+        matches!(&odd, Err(LinkError::Failed(reason)) if reason.contains("does not know")),
+        "{odd:?}"
+    );
     assert!(link.ask(AskBody::Metrics, ANSWER_TIMEOUT).await.is_ok());
 }
 
@@ -112,9 +119,17 @@ async fn a_data_plane_that_cuts_what_it_does_not_know_is_not_asked_it() {
     fake.mishap(Mishap::IsOld);
     fake.start(folder.path());
     let (events, _received) = mpsc::channel(16);
-    let link = Link::connect(&folder.path().join("dataplane.sock"), events).await.unwrap();
+    let link = Link::connect(&folder.path().join("dataplane.sock"), events)
+        .await
+        .unwrap();
     let news = AskBody::Unknown { ask: "news".to_owned() };
     let refused = link.ask(news, ANSWER_TIMEOUT).await;
-    assert!(matches!(&refused, Err(LinkError::Unknown { version }) if version == "fake"), "{refused:?}");
-    assert!(link.ask(AskBody::Status, ANSWER_TIMEOUT).await.is_ok(), "the link stands");
+    assert!(
+        matches!(&refused, Err(LinkError::Unknown { version }) if version == "fake"),
+        "{refused:?}"
+    );
+    assert!(
+        link.ask(AskBody::Status, ANSWER_TIMEOUT).await.is_ok(),
+        "the link stands"
+    );
 }
