@@ -48,10 +48,10 @@ pub type Tokens = [Option<u64>; TOKEN_CLASSES.len()];
 const MAGIC: u16 = 0x5554;
 /// A reader refuses those it does not know: they are told as damaged rather than misread.
 const VERSION: u8 = 2;
-const TEXTS: usize = 16;
+const TEXTS: usize = 17;
 /// The most bytes of each text, in their order; longer ones are cut at a character.
 const TEXT_BYTES: [usize; TEXTS] = [
-    128, 256, 256, 256, 1024, 256, 256, 256, 256, 64, 32, 256, 64, 256, 256, 256,
+    128, 256, 256, 256, 1024, 256, 256, 256, 256, 64, 32, 256, 64, 256, 256, 256, 64,
 ];
 /// No frame is longer.
 pub const MAX_FRAME_BYTES: usize = (LAYOUT.fixed + sum(&TEXT_BYTES) + MAX_ATTEMPTS_BYTES).next_multiple_of(ALIGN);
@@ -63,6 +63,7 @@ pub const MAX_GROWTH_BYTES: usize = (TEXT_BYTES[6]
     + TEXT_BYTES[11]
     + TEXT_BYTES[12]
     + TEXT_BYTES[15]
+    + TEXT_BYTES[16]
     + MAX_ATTEMPTS_BYTES)
     .next_multiple_of(ALIGN);
 
@@ -218,6 +219,8 @@ pub struct UsageEvent<'a> {
     pub cost_center: &'a str,
     /// What the reference of the credential names that was used last.
     pub credential: &'a str,
+    /// Of a comparison: the arm that the target was which was asked last.
+    pub arm: &'a str,
 }
 
 impl Default for UsageEvent<'_> {
@@ -271,6 +274,7 @@ impl Default for UsageEvent<'_> {
             organization: "",
             cost_center: "",
             credential: "",
+            arm: "",
         }
     }
 }
@@ -294,6 +298,7 @@ impl<'a> UsageEvent<'a> {
             self.organization,
             self.cost_center,
             self.credential,
+            self.arm,
         ]
     }
 

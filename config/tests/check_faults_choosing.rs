@@ -35,6 +35,25 @@ fn models() {
             "/models/m/affinity: `affinity` beside `sticky`: a call can hold on to one thing; one of them",
         ),
         (
+            "targets: [ { provider: p, model: x, when: { margin: 20% } } ]".to_owned(),
+            "/models/m: a target has a `margin`, and the model says not what callers are charged; charge: { input: \"3.00\", \
+             output: \"12.00\" } beside `targets`, USD for a million tokens",
+        ),
+        (
+            format!("charge: {{ input: '3', output: '12' }}, {one}"),
+            "/models/m/charge: `charge` without a `margin` says nothing; when: { margin: 20% } of a target, or remove `charge`",
+        ),
+        (
+            "charge: { input: 3 }, targets: [ { provider: p, model: x, when: { margin: 20% } } ]".to_owned(),
+            "/models/m/charge: `output` is missing; output: \"2.50\", USD for a million tokens\n\
+             /models/m/charge/input: `3` is not text; \"3\", in quotes: USD for a million tokens, as text: \"2.50\"",
+        ),
+        (
+            "charge: { input: '3', output: '12', read: '1' }, targets: [ { provider: p, model: x, when: { margin: 20% } } ]".to_owned(),
+            "/models/m/charge/read: unknown key `read`; one of input, output, cache_read, cache_write_5m, cache_write_1h, reasoning, \
+             input_audio, output_audio, input_image, request, batch, flex, priority, above, reprices",
+        ),
+        (
             format!("affinity: prefix, tiers: [ {{ {one} }} ]"),
             "/models/m/affinity: `affinity` beside `tiers`; `affinity` in each of the tiers",
         ),

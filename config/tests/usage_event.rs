@@ -28,7 +28,7 @@ fn any_event() -> impl Strategy<Value = (UsageEvent<'static>, Vec<String>)> {
     ];
     // One less than the mark of a time that is not known.
     let ns = option::of(0..u64::MAX);
-    let texts = vec("[a-zé€🦀=,\"]{0,40}", 16);
+    let texts = vec("[a-zé€🦀=,\"]{0,40}", 17);
     let tokens = proptest::array::uniform9(option::of(any::<u64>()));
     let cost =
         option::of((any::<u128>(), any::<u64>()).prop_map(|(usd, version)| (PicoUsd(usd), PriceVersion(version))));
@@ -107,6 +107,7 @@ fn with_texts<'t>(event: UsageEvent<'_>, texts: &'t [String]) -> UsageEvent<'t> 
         organization: text(13),
         cost_center: text(14),
         credential: text(15),
+        arm: &text(16)[..text(16).floor_char_boundary(64)],
         ..reborrowed(event)
     }
 }
@@ -130,6 +131,7 @@ fn reborrowed<'t>(event: UsageEvent<'_>) -> UsageEvent<'t> {
         organization: "",
         cost_center: "",
         credential: "",
+        arm: "",
         lines: AttemptLines::default(),
         ..event
     }

@@ -179,6 +179,7 @@ fn with_texts<'f>(event: UsageEvent<'f>, frame: &'f [u8], layout: &Layout) -> Op
         organization,
         cost_center,
         credential,
+        arm,
     ] = texts;
     let event = UsageEvent {
         request_id,
@@ -197,6 +198,7 @@ fn with_texts<'f>(event: UsageEvent<'f>, frame: &'f [u8], layout: &Layout) -> Op
         organization,
         cost_center,
         credential,
+        arm,
         ..event
     };
     Some((event, at))

@@ -22,10 +22,10 @@ const INSERT_CALL: &str = "INSERT INTO calls (boot, shard, sequence, started_ms,
      streamed, estimated, input, cache_read, cache_write_5m, cache_write_1h, output, reasoning, input_audio, \
      output_audio, input_image, cost_units, cost_rest, price_version, request_bytes, response_bytes, total_ns, \
      gateway_ns, first_token_ns, organization, cost_center, credential, trace, tier, requests, images, audio_ms, \
-     list_units, list_rest, hedge, resumed, shadow, replayed, free, more_attempts) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, \
+     list_units, list_rest, hedge, resumed, shadow, replayed, free, more_attempts, arm) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, \
      ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, \
      ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45, ?46, ?47, ?48, ?49, ?50, ?51, ?52, \
-     ?53, ?54, ?55, ?56)";
+     ?53, ?54, ?55, ?56, ?57)";
 
 const INSERT_ATTEMPT: &str = "INSERT INTO attempts (call, number, provider, upstream_model, credential, status, outcome, \
      started_ns, took_ns, estimated, moved, input, cache_read, cache_write_5m, cache_write_1h, output, reasoning, \
@@ -152,6 +152,7 @@ pub fn insert_call(transaction: &Transaction<'_>, event: &UsageEvent<'_>) -> Res
         event.replayed,
         event.free,
         event.more_attempts,
+        event.arm,
     ];
     transaction.prepare_cached(INSERT_CALL)?.execute(values)?;
     // The one attempt of most calls says nothing that the call does not.

@@ -6,7 +6,7 @@ use tollgate_config::usage_event::{AttemptEnd, AttemptLine, Ending, Tokens, Usag
 use super::ledger::{self, units};
 
 /// The texts by which sums are kept apart. Calls themselves are no entry; what was posted later says what it is.
-pub const TEXTS: [&str; 15] = [
+pub const TEXTS: [&str; 16] = [
     "organization",
     "cost_center",
     "team",
@@ -20,6 +20,7 @@ pub const TEXTS: [&str; 15] = [
     "surface",
     "dialect",
     "tags",
+    "arm",
     "entry",
     "price_version",
 ];
@@ -28,8 +29,8 @@ pub const TEXTS: [&str; 15] = [
 const PROVIDER: usize = 7;
 const UPSTREAM_MODEL: usize = 8;
 const CREDENTIAL: usize = 9;
-const ENTRY: usize = 13;
-const PRICE_VERSION: usize = 14;
+const ENTRY: usize = 14;
+const PRICE_VERSION: usize = 15;
 
 pub const NUMBERS: [&str; 25] = [
     "requests",
@@ -196,6 +197,7 @@ fn main<'e>(event: &UsageEvent<'e>) -> Row<'e> {
             event.surface,
             event.dialect,
             event.tags,
+            event.arm,
             "",
         ],
         prices: event.cost.map(|(_, version)| version.0),

@@ -79,7 +79,7 @@ CREATE TABLE IF NOT EXISTS batches (
 ";
 
 /// What version 2 knows more of a call.
-const MORE_OF_CALLS: [(&str, &str); 16] = [
+const MORE_OF_CALLS: [(&str, &str); 17] = [
     ("organization", "TEXT NOT NULL DEFAULT ''"),
     ("cost_center", "TEXT NOT NULL DEFAULT ''"),
     ("credential", "TEXT NOT NULL DEFAULT ''"),
@@ -96,6 +96,7 @@ const MORE_OF_CALLS: [(&str, &str); 16] = [
     ("replayed", "INTEGER NOT NULL DEFAULT 0"),
     ("free", "INTEGER NOT NULL DEFAULT 0"),
     ("more_attempts", "INTEGER NOT NULL DEFAULT 0"),
+    ("arm", "TEXT NOT NULL DEFAULT ''"),
 ];
 
 const ATTEMPTS: &str = "

@@ -1,7 +1,10 @@
 //! What a provider that dies, freezes, refuses or crawls costs the calls that meet it, at 500 calls a second of which half are
 //! streams that are gone on with: no answer, and a time that is told. `--no-capture` shows it.
 
-use std::process::{Command, Stdio};
+use std::{
+    collections::BTreeMap,
+    process::{Command, Stdio},
+};
 
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
@@ -19,7 +22,7 @@ const SECONDS: u64 = 4;
 const RULES: &str = r#"{"rules":[{"gap":"4ms","continue":1}]}"#;
 
 fn gateway(first: &Sandbox, second: &Sandbox, log: &NamedTempFile) -> Gateway {
-    let timeouts = ", timeouts: { connect: 200ms, first_byte: 400ms, between_bytes: 1s }";
+    let timeouts = ", timeouts: { connect: 1s, first_byte: 1500ms, between_bytes: 2s }";
     let mut setup = Setup::to(second.address);
     setup.top = setup.top.replace(
         "access_log: off",
@@ -89,10 +92,23 @@ fn quantile(sorted: &[f64], percent: usize) -> f64 {
         .unwrap_or(0.0)
 }
 
+/// How many calls ended in which way, of those that did not end well.
+fn failures(log: &NamedTempFile) -> String {
+    let text = std::fs::read_to_string(log.path()).unwrap_or_default();
+    let mut kinds = BTreeMap::<String, u32>::new();
+    for line in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+        if line["status"] != 200 || line["outcome"] != "complete" {
+            let how = ["status", "outcome", "rejected", "provider", "attempts"].map(|field| line[field].to_string());
+            *kinds.entry(how.join(" ")).or_default() += 1;
+        }
+    }
+    format!("{kinds:?}")
+}
+
 #[track_caller]
 fn report(what: &str, log: &NamedTempFile, load: &Value) {
     for kind in ["status", "connect", "timeout", "content", "cut"] {
-        assert_eq!(load["failed"][kind], 0, "{what}: {kind}: {load}");
+        assert_eq!(load["failed"][kind], 0, "{what}: {kind}: {}", failures(log));
     }
     assert!(load["answered"].as_u64() >= Some(RATE), "{what}: {load}");
     let mut affected = 0;

@@ -178,6 +178,12 @@ fn a_copy_of_each_call_reaches_the_other_model_and_no_client_notices() {
         (&call["model"], &call["key"], &call["arm"]),
         (&"smart".into(), &"tester".into(), &"a".into())
     );
+    until("the calls' records are in the ledger, with the arm", 10, || {
+        let answer = gateway.control("GET", "/v1/usage?by=model,arm", &[], b"").expect(200);
+        let rows = answer.json()["rows"].as_array().expect("rows").clone();
+        let of_arm = rows.iter().find(|row| row["arm"] == "a")?;
+        (of_arm["model"] == "smart" && of_arm["requests"].as_u64() == Some(4)).then_some(())
+    });
 }
 
 #[test]

@@ -125,7 +125,11 @@ fn a_file_is_made_once_however_long_it_is() {
     // Held, and passed on as it comes.
     for length in [20_000, 3_000_000] {
         let sandbox = Sandbox::start();
-        let gateway = Setup::to(sandbox.address).start();
+        let mut setup = Setup::to(sandbox.address);
+        setup.top += "id_secret: env:TOLLGATE_TEST_ID_SECRET\n";
+        let secret = "0123456789abcdef0123456789abcdef".to_owned();
+        setup.environment.push(("TOLLGATE_TEST_ID_SECRET".to_owned(), secret));
+        let gateway = setup.start();
         let file = "x".repeat(length);
         let mut clients: Vec<Client> = (0..4).map(|_| Client::connect(gateway.address)).collect();
         for (client, boundary) in clients.iter_mut().zip(["aaaa", "bbbb", "cccc", "dddd"]) {

@@ -5,12 +5,13 @@ mod rig;
 use rig::{Did, Rig, dialled, document, header, price_list, reply, sent};
 use tollgate_config::{
     Document,
-    document::{Hedge, HedgeAfter, Model, Retry, Target},
+    document::{Hedge, HedgeAfter, Limit, LimitMode, Model, Period, Retry, Target, Unit, Window},
     prices::{Class, ServiceTier},
 };
 use tollgate_engine::{
     Input,
-    exchange::UpstreamFault,
+    exchange::{Pinned, UpstreamFault},
+    limits::report,
     outputs::AttemptId,
     record::{AttemptOutcome, HedgeOutcome},
 };
@@ -93,6 +94,34 @@ fn the_second_answers_first_and_the_first_is_given_up_at_once() {
     let lost = hedge.lost.expect("the first had its request");
     assert_eq!((lost.provider, lost.input_tokens), ((0, "one"), Some(10)));
     assert_eq!(lost.cost.map(|cost| cost.usd.0), Some(10_000_000));
+}
+
+#[test]
+fn what_the_loser_read_counts_against_the_callers_limits() {
+    let mut document = hedged();
+    let price = (ServiceTier::Standard, Class::Input, 1_000_000);
+    for (_, provider) in &mut document.providers {
+        provider.prices = price_list(&[price]);
+    }
+    let monthly = |unit| Limit {
+        unit,
+        amount: 1_000_000_000,
+        window: Window::Calendar(Period::Month),
+        mode: LimitMode::Enforce,
+    };
+    document.keys[0].1.limits = [Unit::Tokens, Unit::Budget, Unit::Requests].map(monthly).to_vec();
+    let mut rig = both_asked(document);
+    answered(&mut rig, 2);
+    let Pinned { snapshot, keys } = &*rig.pinned;
+    let all = report(
+        (snapshot, keys),
+        &rig.local.limits.balances,
+        rig::NOW_UNIX_MS,
+        |_, _| true,
+    );
+    let used: Vec<u64> = all.iter().map(|report| report.level.used).collect();
+    // Ten tokens twice and the answer's four; ten micro-dollars twice; and one request.
+    assert_eq!(used, [24, 20_000, 1]);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use tollgate_config::{
     },
     prices::{Builder, Class, Prices, ServiceTier},
 };
+use tollgate_engine::snapshot;
 
 const CHAT: &str = r#"{"model":"gpt","max_tokens":1,"messages":[]}"#;
 const TENTH_OF_A_DOLLAR: u64 = 100_000_000_000;
@@ -164,4 +165,26 @@ fn a_target_that_leaves_too_little_of_what_is_charged_is_not_asked() {
     // What costs more than is charged is not asked even without a margin.
     let (status, ..) = reply(&charged(0, 0, TENTH_OF_A_DOLLAR / 2));
     assert_eq!(status, 403);
+}
+
+#[test]
+fn a_margin_needs_a_price() {
+    let mut document = world([TENTH_OF_A_DOLLAR; 2], [Conditions::default(), Conditions::default()]);
+    document.providers[1].1.prices = Default::default();
+    let (_, model) = &mut document.models[0];
+    model.charge = Some(Charge(by_request(TENTH_OF_A_DOLLAR)));
+    model.targets[1].when.margin_percent = Some(10);
+    let secrets = rig::secrets(&document);
+    let problems = snapshot::compile(1, document, &secrets).expect_err("nobody knows what is left");
+    let said: Vec<_> = problems
+        .iter()
+        .map(|problem| (&*problem.pointer, &*problem.wrong))
+        .collect();
+    assert_eq!(
+        said,
+        [(
+            "/models/gpt/targets/1",
+            "`margin` needs a price, and none is known of 'gpt-spare' at 'two'"
+        )]
+    );
 }

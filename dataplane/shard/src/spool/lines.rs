@@ -57,6 +57,7 @@ pub fn event<'r>(record: &Record<'r>, billed: &Billed<'r>, unix_ms: u64) -> Usag
         organization: text(billed.organization),
         cost_center: text(billed.cost_center),
         credential: text(billed.credential),
+        arm: text(record.arm),
         ..UsageEvent::default()
     };
     if let Some((input, cost)) = billed.beaten {
