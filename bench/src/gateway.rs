@@ -139,6 +139,7 @@ pub(crate) fn stored_keys(count: usize) -> Vec<StoredKey> {
             user: None,
             models: vec!["smart".to_owned()],
             expires_unix_s: None,
+            limits: Default::default(),
         })
         .collect()
 }

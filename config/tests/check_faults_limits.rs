@@ -79,10 +79,8 @@ fn limits_are_read_as_they_are_written() {
     let text = "version: 1\norganization: { limits: [ { budget: \"12.50 USD\", per: quarter }, { requests: 10, per: 1m, burst: 25, mode: shadow }, { concurrent: 3 } ] }\n";
     let document = check(&parse(text).expect("YAML")).expect("right");
     let limit = |unit, amount, window, mode| Limit {
-        unit,
-        amount,
-        window,
         mode,
+        ..Limit::new(unit, amount, window)
     };
     let refill = Window::Refill {
         per_ms: 60_000,

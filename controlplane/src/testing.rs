@@ -121,6 +121,7 @@ async fn talk(world: &Mutex<World>, stream: &UnixStream, state_dir: &Path) -> Op
             unix_ms: 1,
             kind: "fake".into(),
             text: "answered".into(),
+            facts: None,
         };
         write_frame(stream, &serde_json::to_vec(&Say::Event(event)).unwrap())
             .await

@@ -15,7 +15,17 @@ pub struct KeyRow {
 }
 
 const COLUMNS: &str =
-    "name, sha256, previous_sha256, previous_until_unix_s, team, user, models, expires_unix_s, created_ms, created_by";
+    "name, sha256, previous_sha256, previous_until_unix_s, team, user, models, expires_unix_s, created_ms, created_by, limits";
+
+/// Stores of before had keys without limits. Only where it is missing: opening must also work on a full disk.
+pub(super) fn add_limits(c: &rusqlite::Connection) -> Result<(), StoreError> {
+    let sql = "SELECT COUNT(*) FROM pragma_table_info('keys') WHERE name = 'limits'";
+    let has: i64 = c.query_row(sql, [], |row| row.get(0))?;
+    if has == 0 {
+        c.execute("ALTER TABLE keys ADD COLUMN limits TEXT", [])?;
+    }
+    Ok(())
+}
 
 impl Store {
     /// In order of name.
@@ -70,7 +80,7 @@ fn write(c: &rusqlite::Connection, verb: &str, row: &KeyRow) -> rusqlite::Result
     let (previous, until) = key.previous.clone().unzip();
     let models = serde_json::Value::from(key.models.clone()).to_string();
     c.execute(
-        &format!("{verb} keys ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"),
+        &format!("{verb} keys ({COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"),
         (
             &key.name,
             &key.sha256,
@@ -82,6 +92,7 @@ fn write(c: &rusqlite::Connection, verb: &str, row: &KeyRow) -> rusqlite::Result
             key.expires_unix_s.map(|s| s as i64),
             row.created_ms as i64,
             &row.created_by,
+            Some(&key.limits).filter(|limits| !limits.is_null()).map(ToString::to_string),
         ),
     )?;
     Ok(())
@@ -91,6 +102,7 @@ fn read(row: &Row<'_>) -> Result<KeyRow, StoreError> {
     let previous: Option<String> = row.get(2)?;
     let until: Option<i64> = row.get(3)?;
     let models: String = row.get(6)?;
+    let limits: Option<String> = row.get(10)?;
     Ok(KeyRow {
         key: StoredKey {
             name: row.get(0)?,
@@ -100,6 +112,7 @@ fn read(row: &Row<'_>) -> Result<KeyRow, StoreError> {
             user: row.get(5)?,
             models: serde_json::from_str(&models)?,
             expires_unix_s: row.get::<_, Option<i64>>(7)?.map(|s| s as u64),
+            limits: limits.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default(),
         },
         created_ms: row.get::<_, i64>(8)? as u64,
         created_by: row.get(9)?,

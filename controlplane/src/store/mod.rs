@@ -98,6 +98,7 @@ impl Store {
     /// Opens or creates the database.
     pub fn open(path: &Path) -> Result<Store, StoreError> {
         let connection = database::open(path, SCHEMA_VERSION, &[SCHEMA])?;
+        keys::add_limits(&connection)?;
         Ok(Store {
             connection: Arc::new(Mutex::new(connection)),
         })

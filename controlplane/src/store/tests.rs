@@ -27,6 +27,7 @@ fn key(name: &str, sha256: &str) -> KeyRow {
             user: None,
             models: vec!["gpt-*".into()],
             expires_unix_s: Some(99),
+            limits: Default::default(),
         },
         created_ms: 5,
         created_by: "ann".into(),

@@ -9,6 +9,7 @@ use crate::{
     Tick,
     attempt::{hedge::Hedge, held::Held},
     failure::Waited,
+    limits::provider::AtProvider,
     listing::Listing,
     outputs::AttemptId,
     record::AttemptOutcome,
@@ -51,6 +52,8 @@ pub(crate) struct Call {
     pub tried_before: u8,
     /// What of its provider's limits the attempt under way took: tokens beside the request.
     pub granted: Option<(Arc<Grants>, u64)>,
+    /// The same of the provider's further limits.
+    pub at_provider: AtProvider,
     /// Why the call goes where it goes, for a client that may ask: JSON without its end.
     pub told: Option<Box<str>>,
     /// An answer of which it is not known yet what it is.

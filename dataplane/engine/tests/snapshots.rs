@@ -22,6 +22,7 @@ fn stored(name: &str, sha256: &str) -> StoredKey {
         user: None,
         models: Vec::new(),
         expires_unix_s: None,
+        limits: Default::default(),
     }
 }
 

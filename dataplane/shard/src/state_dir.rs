@@ -254,6 +254,7 @@ mod tests {
             user: None,
             models: Vec::new(),
             expires_unix_s: None,
+            limits: Default::default(),
         }
     }
 

@@ -13,6 +13,7 @@ use crate::{
     cost,
     exchange::{Exchange, Io, Phase},
     failure::{self, Failure, RetryWhere},
+    limits::provider,
     outputs::Action,
     record::{AttemptOutcome, Outcome},
     relay,
@@ -48,6 +49,7 @@ pub(crate) fn is_wanted(exchange: &Exchange) -> bool {
     let facts = &exchange.facts;
     let chats = facts.stream && facts.surface.operation == Operation::Chat && facts.direct.is_none();
     chats
+        && !exchange.held.is_bounded()
         && exchange.pinned().is_some_and(|pinned| {
             let seals = |provider: usize| pinned.snapshot.upstreams[provider].ids.key.is_some();
             let anew = exchange.call.translated.as_ref().is_some_and(|sent| !sent.own);
@@ -106,7 +108,9 @@ fn goes_on(exchange: &mut Exchange, io: &mut Io<'_>, ended: &Ended, cause: Fault
 /// What the target used that did not get to the end is known now, or never.
 fn spend(exchange: &mut Exchange, io: &mut Io<'_>) {
     relay::estimate(exchange, io, Outcome::Cut);
-    let cost = cost::of(exchange, io.unix_ms);
+    exchange.facts.cost = cost::of(exchange, io.unix_ms);
+    provider::settle(exchange, io);
+    let cost = exchange.facts.cost.take();
     let facts = &mut exchange.facts;
     let spent = facts.spent.get_or_insert_default();
     spent.usage.add(&facts.usage.take().unwrap_or_default());

@@ -18,12 +18,7 @@ fn at(unix_ms: u64) -> Moment {
 }
 
 fn limit(unit: Unit, amount: u64, window: Window) -> Limit {
-    Limit {
-        unit,
-        amount,
-        window,
-        mode: LimitMode::Enforce,
-    }
+    Limit::new(unit, amount, window)
 }
 
 fn refilled(amount: u64, per_ms: u64, burst: u64) -> Limit {

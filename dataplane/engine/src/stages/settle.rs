@@ -29,6 +29,7 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome)
         exchange.facts.cost = cost::of(exchange, io.unix_ms);
     }
     attempt::grants::settle(exchange, io);
+    limits::provider::settle(exchange, io);
     add_spent(&mut exchange.facts);
     learn(exchange, io);
     if exchange.call.hedge.is_some() {

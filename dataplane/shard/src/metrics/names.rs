@@ -142,6 +142,10 @@ pub const LIMIT_REMAINING: Family = gauge(
     "tollgate_limit_remaining",
     "What is left of a limit: requests, tokens, calls at once, or dollars.",
 );
+pub const LIMIT_DEBT: Family = gauge(
+    "tollgate_limit_debt",
+    "What was used beyond a limit, in its unit: nothing passes until it has flowed off or the period ends.",
+);
 pub const PROCESS_RSS: Family = gauge("process_resident_memory_bytes", "Memory of the data plane, resident.");
 pub const PROCESS_CPU: Family = counter(
     "process_cpu_seconds_total",
@@ -152,7 +156,7 @@ pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of 
 
 /// All of them, in the order they are told.
 #[cfg(test)]
-pub const ALL: [Family; 35] = [
+pub const ALL: [Family; 36] = [
     REQUESTS,
     REQUEST_DURATION,
     GATEWAY_DURATION,
@@ -184,6 +188,7 @@ pub const ALL: [Family; 35] = [
     TARGET_EJECTED,
     TARGET_EJECTIONS,
     LIMIT_REMAINING,
+    LIMIT_DEBT,
     PROCESS_RSS,
     PROCESS_CPU,
     PROCESS_FDS,

@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use tollgate_engine::{
     Action, Input, Io, Outputs,
     exchange::{Pinned, UpstreamFault},
+    limits::Crossed,
     outputs::{AttemptId, ShedChange, TargetChange},
 };
 use tollgate_wire::head::{Framing, RequestView};
@@ -106,6 +107,7 @@ impl Shard {
                 if !out.sheds.is_empty() {
                     self.tell_sheds(active, &out.sheds);
                 }
+                self.tell_crossed(&mut out.crossed);
                 self.perform(id, active, &out, data)
             }
             Err(()) => self.panicked(id, active),
@@ -167,6 +169,14 @@ impl Shard {
             };
             // Never waits: a control thread that is behind misses a line.
             let _ = self.setup.control.try_send(command);
+        }
+    }
+
+    /// Limits that were used up so far: for the control thread to tell.
+    pub(super) fn tell_crossed(&self, crossed: &mut Vec<Crossed>) {
+        for told in crossed.drain(..) {
+            // Never waits: a control thread that is behind misses a line.
+            let _ = self.setup.control.try_send(Command::Crossed(Box::new(told)));
         }
     }
 

@@ -209,6 +209,7 @@ pub fn key(name: &str, secret_sha256: &str) -> StoredKey {
         user: None,
         models: Vec::new(),
         expires_unix_s: None,
+        limits: Default::default(),
     }
 }
 
