@@ -33,7 +33,7 @@ fn events(node: &Node) -> Option<Vec<&'static str>> {
         let known = NOTICES.into_iter().find(|known| item.value.as_str() == Some(known));
         known.or_else(|| item.expected("an event that can be told", &right))
     })?;
-    if events.is_empty() {
+    if node.value.as_array().is_some_and(Vec::is_empty) {
         node.fault("the list is empty", right);
         return None;
     }
