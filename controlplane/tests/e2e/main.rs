@@ -8,6 +8,7 @@ mod harness;
 mod basics;
 mod beside;
 mod bodies;
+mod budgets;
 mod bytes;
 mod choosing;
 mod config;
