@@ -139,8 +139,13 @@ fn faults_of_webhooks_and_tags() {
 fn what_is_hard_cuts_and_tells_is_read_as_it_is_written() {
     let text = "version: 1\norganization: { limits: [ { budget: \"1 USD\", per: day, hard: true, cut: true, thresholds: [ 10%, 100% ] }, { tokens: 5, per: month }, { tokens: 5, per: 1s } ] }\n";
     let document = check(&parse(text).expect("YAML")).expect("right");
-    let [money, month, second] = &document.organization[..] else { panic!("three") };
+    let [money, month, second] = &document.organization[..] else {
+        panic!("three")
+    };
     assert!(money.is_hard() && money.cuts() && !month.is_hard() && !month.cuts());
     let percents = |limit: &Limit| limit.thresholds.percents().collect::<Vec<_>>();
-    assert_eq!((percents(money), percents(month), percents(second)), (vec![10, 100], vec![50, 80, 95], vec![]));
+    assert_eq!(
+        (percents(money), percents(month), percents(second)),
+        (vec![10, 100], vec![50, 80, 95], vec![])
+    );
 }

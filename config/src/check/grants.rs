@@ -57,7 +57,11 @@ fn entry(node: &Node) -> Option<Entry> {
     let fields = Fields::open(node, &keys::GRANT)?;
     let said = |of: &Granted| fields.get(of.name()).is_some();
     let per = fields.get("per");
-    let calendar = per.is_some_and(|per| Period::ALL.iter().any(|period| per.value.as_str() == Some(period.name())));
+    let calendar = per.is_some_and(|per| {
+        Period::ALL
+            .iter()
+            .any(|period| per.value.as_str() == Some(period.name()))
+    });
     let others = ["input_tokens", "output_tokens", "concurrent", "budget"];
     let beside = ["burst", "mode", "thresholds"];
     let other = others.into_iter().chain(beside).any(|key| fields.get(key).is_some());

@@ -111,7 +111,11 @@ fn flag(fields: &Fields, name: &'static str, unit: Unit, mode: LimitMode) -> boo
         Unit::Requests | Unit::Concurrent => false,
     };
     if is && !fits {
-        let units = if name == "hard" { "tokens or money" } else { "tokens of answers, or money" };
+        let units = if name == "hard" {
+            "tokens or money"
+        } else {
+            "tokens of answers, or money"
+        };
         node.fault(
             format!("`{name}` of a limit of `{}`", unit.name()),
             format!("a limit of {units}: no other needs it"),

@@ -14,8 +14,7 @@ pub struct KeyRow {
     pub created_by: String,
 }
 
-const COLUMNS: &str =
-    "name, sha256, previous_sha256, previous_until_unix_s, team, user, models, expires_unix_s, created_ms, created_by, limits";
+const COLUMNS: &str = "name, sha256, previous_sha256, previous_until_unix_s, team, user, models, expires_unix_s, created_ms, created_by, limits";
 
 /// Stores of before had keys without limits. Only where it is missing: opening must also work on a full disk.
 pub(super) fn add_limits(c: &rusqlite::Connection) -> Result<(), StoreError> {
@@ -92,7 +91,9 @@ fn write(c: &rusqlite::Connection, verb: &str, row: &KeyRow) -> rusqlite::Result
             key.expires_unix_s.map(|s| s as i64),
             row.created_ms as i64,
             &row.created_by,
-            Some(&key.limits).filter(|limits| !limits.is_null()).map(ToString::to_string),
+            Some(&key.limits)
+                .filter(|limits| !limits.is_null())
+                .map(ToString::to_string),
         ),
     )?;
     Ok(())
@@ -112,7 +113,10 @@ fn read(row: &Row<'_>) -> Result<KeyRow, StoreError> {
             user: row.get(5)?,
             models: serde_json::from_str(&models)?,
             expires_unix_s: row.get::<_, Option<i64>>(7)?.map(|s| s as u64),
-            limits: limits.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default(),
+            limits: limits
+                .map(|text| serde_json::from_str(&text))
+                .transpose()?
+                .unwrap_or_default(),
         },
         created_ms: row.get::<_, i64>(8)? as u64,
         created_by: row.get(9)?,

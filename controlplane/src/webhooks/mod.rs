@@ -102,11 +102,21 @@ async fn deliver(plane: &Plane, name: &str, event: &Numbered) {
             Err(why) => why,
         };
         plane.webhooks.failed_tries.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(webhook = name, event = event.event.kind, tried, why, "a webhook was not told");
+        tracing::warn!(
+            webhook = name,
+            event = event.event.kind,
+            tried,
+            why,
+            "a webhook was not told"
+        );
         if tried < MAX_TRIES {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LAST_PAUSE);
         }
     }
-    drop_events(plane, 1, &format!("webhook '{name}' has not taken it in {MAX_TRIES} tries"));
+    drop_events(
+        plane,
+        1,
+        &format!("webhook '{name}' has not taken it in {MAX_TRIES} tries"),
+    );
 }

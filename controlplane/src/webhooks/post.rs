@@ -96,6 +96,8 @@ static CONFIG: LazyLock<Result<Arc<ClientConfig>, &'static str>> = LazyLock::new
         return Err("this system has no trusted certificates: install ca-certificates");
     }
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let builder = builder.with_safe_default_protocol_versions().map_err(|_| "TLS has no versions")?;
+    let builder = builder
+        .with_safe_default_protocol_versions()
+        .map_err(|_| "TLS has no versions")?;
     Ok(Arc::new(builder.with_root_certificates(roots).with_no_client_auth()))
 });

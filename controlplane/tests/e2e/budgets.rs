@@ -22,10 +22,20 @@ use crate::harness::{
 
 /// The whole proof is `TOLLGATE_TEST_LIMIT_CALLS=50000 TOLLGATE_TEST_LIMIT_CONNECTIONS=256`, in the soak.
 fn size(name: &str, usual: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(usual)
 }
 
-const KINDS: [&str; 6] = ["requests", "hard-tokens", "hard-money", "soft-tokens", "soft-money", "concurrent"];
+const KINDS: [&str; 6] = [
+    "requests",
+    "hard-tokens",
+    "hard-money",
+    "soft-tokens",
+    "soft-money",
+    "concurrent",
+];
 
 fn secret(kind: &str) -> String {
     format!("tg-{kind}-0123456789abcdef")
@@ -44,9 +54,10 @@ fn every_kind(provider: SocketAddr, calls: u64) -> Setup {
     let prices = ", prices: { models: { \"sandbox-*\": { input: \"2.00\", output: \"10.00\" } } }, \
                   limits: [ { requests: 1000000, per: year } ]";
     setup.providers = provider_with("openai", "openai", provider, prices);
-    setup.models = "  \"openai/*\": { targets: [ { provider: openai, model: \"*\" } ], retry: { attempts: 1 }, limits: [ { \
+    setup.models =
+        "  \"openai/*\": { targets: [ { provider: openai, model: \"*\" } ], retry: { attempts: 1 }, limits: [ { \
                     requests: 1000000, per: year } ] }\n"
-        .to_owned();
+            .to_owned();
     setup.top += &format!(
         "organization: {{ limits: [ {{ requests: 1000000, per: year }}, {{ tokens: 100000000, per: year }} ] }}\n\
          teams: {{ all: {{ limits: [ {{ budget: \"1000 USD\", per: year }} ] }} }}\n\
@@ -62,7 +73,10 @@ fn every_kind(provider: SocketAddr, calls: u64) -> Setup {
     ];
     setup.keys = String::new();
     for (kind, limits) in KINDS.iter().zip(limits) {
-        setup.keys += &format!("  {kind}: {{ team: all, secret: env:{}, limits: [ {limits} ] }}\n", variable(kind));
+        setup.keys += &format!(
+            "  {kind}: {{ team: all, secret: env:{}, limits: [ {limits} ] }}\n",
+            variable(kind)
+        );
         setup.environment.push((variable(kind), secret(kind)));
     }
     setup
@@ -160,7 +174,10 @@ fn limits_of_every_kind_hold_to_the_unit_under_many_connections() {
     ] {
         let [limit, used, remaining, debt] = balance(&gateway, "key", kind, unit);
         assert_eq!(used, count, "{kind}: what was settled is what was used");
-        assert!(used <= limit && debt == 0 && remaining == limit - used, "{kind}: {used} of {limit}, {debt}");
+        assert!(
+            used <= limit && debt == 0 && remaining == limit - used,
+            "{kind}: {used} of {limit}, {debt}"
+        );
         assert!(got[kind].refused > 0, "{kind}: {got:?}");
     }
     for (kind, unit, count) in [
@@ -171,7 +188,11 @@ fn limits_of_every_kind_hold_to_the_unit_under_many_connections() {
         assert_eq!(used, count, "{kind}");
         assert_eq!(used.saturating_sub(limit), debt, "{kind}: no more beyond than is told");
     }
-    assert_eq!(balance(&gateway, "key", "concurrent", "concurrent")[1], 0, "all have ended");
+    assert_eq!(
+        balance(&gateway, "key", "concurrent", "concurrent")[1],
+        0,
+        "all have ended"
+    );
     let tagged = got["concurrent"].admitted;
     assert_eq!(balance(&gateway, "tag", "project=x", "requests")[1], tagged);
     assert!(tagged <= each);
@@ -190,7 +211,9 @@ fn limits_of_every_kind_hold_to_the_unit_under_many_connections() {
 fn a_stream_ends_where_the_budget_ends_and_the_provider_is_left() {
     let provider = Sandbox::start();
     let mut setup = Setup::to(provider.address);
-    setup.keys = "  tester: { secret: env:TOLLGATE_TEST_KEY, limits: [ { output_tokens: 60, per: year, cut: true } ] }\n".to_owned();
+    setup.keys =
+        "  tester: { secret: env:TOLLGATE_TEST_KEY, limits: [ { output_tokens: 60, per: year, cut: true } ] }\n"
+            .to_owned();
     let gateway = setup.start();
     let headers = [("x-sandbox-tokens", "400"), ("x-sandbox-gap", "5ms")];
     let answer = gateway.post(
@@ -199,7 +222,10 @@ fn a_stream_ends_where_the_budget_ends_and_the_provider_is_left() {
         &chat("openai/sandbox-small", r#","stream":true"#),
     );
     let text = answer.expect(200).text();
-    assert!(text.contains("\"finish_reason\":\"length\"") && text.ends_with("data: [DONE]\n\n"), "{text}");
+    assert!(
+        text.contains("\"finish_reason\":\"length\"") && text.ends_with("data: [DONE]\n\n"),
+        "{text}"
+    );
     assert!(text.contains(": tollgate-cut"), "{text}");
     provider.await_client_gone(1);
     let [_, used, _, debt] = balance(&gateway, "key", "tester", "output_tokens");
@@ -214,14 +240,26 @@ fn keys_of_the_api_have_limits_that_change_at_once_and_outlive_both_planes() {
     let mut gateway = Setup::to(provider.address).start();
     let wrong = br#"{"name":"agent","limits":[{"requests":"few","per":"month"}]}"#;
     let refused = gateway.control("POST", "/v1/keys", &[], wrong);
-    assert_eq!((refused.status, &refused.json()["pointer"]), (422, &Value::from("/limits/0/requests")));
+    assert_eq!(
+        (refused.status, &refused.json()["pointer"]),
+        (422, &Value::from("/limits/0/requests"))
+    );
     let made = br#"{"name":"agent","limits":[{"requests":3,"per":"month"}]}"#;
     let made = gateway.control("POST", "/v1/keys", &[], made).expect(201).json();
     let bearer = format!("Bearer {}", made["secret"].as_str().expect("a secret"));
     let statuses = |gateway: &Gateway, calls: usize| -> Vec<u16> {
         let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
         let body = chat("openai/sandbox-small", "");
-        let one = |_| call(gateway.address, "POST", "/v1/chat/completions", &headers, body.as_bytes()).status;
+        let one = |_| {
+            call(
+                gateway.address,
+                "POST",
+                "/v1/chat/completions",
+                &headers,
+                body.as_bytes(),
+            )
+            .status
+        };
         (0..calls).map(one).collect()
     };
     assert_eq!(statuses(&gateway, 4), [200, 200, 200, 429]);
@@ -237,7 +275,11 @@ fn keys_of_the_api_have_limits_that_change_at_once_and_outlive_both_planes() {
     assert_eq!(statuses(&gateway, 1), [429]);
     assert_eq!(balance(&gateway, "key", "agent", "requests"), [4, 4, 0, 0]);
     let listed = gateway.control("GET", "/v1/keys", &[], b"").expect(200).json();
-    let agent = listed["keys"].as_array().expect("keys").iter().find(|key| key["name"] == "agent");
+    let agent = listed["keys"]
+        .as_array()
+        .expect("keys")
+        .iter()
+        .find(|key| key["name"] == "agent");
     assert_eq!(agent.expect("it is listed")["limits"][0]["requests"], 4);
 }
 
@@ -252,7 +294,8 @@ fn expected_signature(timestamp: &str, body: &str) -> String {
     let mut outer = Sha256::new_with_prefix(key.map(|byte| byte ^ 0x5c));
     outer.update(inner.finalize());
     let code = outer.finalize();
-    code.iter().fold("sha256=".to_owned(), |text, byte| text + &format!("{byte:02x}"))
+    code.iter()
+        .fold("sha256=".to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// Takes notices, of which the first is answered with an error.
@@ -268,8 +311,12 @@ fn receiver() -> (SocketAddr, mpsc::Receiver<(String, String)>) {
                 let Ok(bytes) = stream.read(&mut piece) else { return };
                 text.extend_from_slice(&piece[..bytes]);
                 let said = String::from_utf8_lossy(&text).into_owned();
-                let Some((head, body)) = said.split_once("\r\n\r\n") else { continue };
-                let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+                let Some((head, body)) = said.split_once("\r\n\r\n") else {
+                    continue;
+                };
+                let length = head
+                    .lines()
+                    .find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
                 if bytes == 0 || body.len() >= length.unwrap_or(0) {
                     break (head.to_owned(), body.to_owned());
                 }
@@ -294,19 +341,29 @@ fn thresholds_are_told_to_webhooks_signed_and_again_until_they_are_taken() {
     setup.keys = "  tester: { secret: env:TOLLGATE_TEST_KEY, limits: [ { requests: 4, per: year, thresholds: [ 50%, 100% ] } ] }\n".to_owned();
     let gateway = setup.start();
     for _ in 0..4 {
-        gateway.post("/v1/chat/completions", &[], &chat("openai/sandbox-small", "")).expect(200);
+        gateway
+            .post("/v1/chat/completions", &[], &chat("openai/sandbox-small", ""))
+            .expect(200);
     }
     let mut told = Vec::new();
     for _ in 0..3 {
         let (head, body) = notices.recv_timeout(Duration::from_secs(20)).expect("a notice");
         let header = |name: &str| {
             let mut lines = head.lines();
-            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).unwrap_or_else(|| panic!("{head}"))
+            lines
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+                .unwrap_or_else(|| panic!("{head}"))
         };
         assert!(head.starts_with("POST /told HTTP/1.1"), "{head}");
-        assert_eq!(header("x-tollgate-signature"), expected_signature(header("x-tollgate-timestamp"), &body));
+        assert_eq!(
+            header("x-tollgate-signature"),
+            expected_signature(header("x-tollgate-timestamp"), &body)
+        );
         let notice: Value = serde_json::from_str(&body).expect("JSON");
-        assert_eq!((&notice["kind"], &notice["facts"]["name"]), (&Value::from("limit_threshold"), &Value::from("tester")));
+        assert_eq!(
+            (&notice["kind"], &notice["facts"]["name"]),
+            (&Value::from("limit_threshold"), &Value::from("tester"))
+        );
         told.push(notice["facts"]["threshold_percent"].as_u64().expect("a share"));
     }
     assert_eq!(told, [50, 50, 100], "the first was refused and told again, in order");

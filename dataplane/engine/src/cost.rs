@@ -47,9 +47,7 @@ pub(crate) fn of(exchange: &Exchange, unix_ms: u64) -> Option<Cost> {
 /// What an answer of so many tokens costs, in nano-dollars, where nothing else of it is known yet; `input` is that of a prompt
 /// of which no more is known.
 pub(crate) fn with_output(exchange: &Exchange, unix_ms: u64, input: u64, output: u64) -> u64 {
-    let price = exchange
-        .pinned()
-        .and_then(|pinned| price(exchange, pinned, unix_ms));
+    let price = exchange.pinned().and_then(|pinned| price(exchange, pinned, unix_ms));
     let heard = exchange.facts.usage.filter(|usage| usage.all_input() > 0);
     let usage = heard.unwrap_or(Usage {
         input: Some(input),

@@ -368,7 +368,9 @@ fn add_stored(keys: &mut Keys, owners: &Owners, key: &StoredKey, problems: &mut 
     let limits = match tollgate_config::check::limits(&key.limits) {
         Ok(limits) => limits,
         Err(wrong) => {
-            let within = |problem: Problem| Problem::new(format!("{at}/limits{}", problem.pointer), problem.wrong, problem.right);
+            let within = |problem: Problem| {
+                Problem::new(format!("{at}/limits{}", problem.pointer), problem.wrong, problem.right)
+            };
             return problems.extend(wrong.into_iter().map(within));
         }
     };

@@ -62,7 +62,8 @@ fn used(rig: &Rig) -> (u64, u64) {
 }
 
 fn post(rig: &mut Rig, path: &str, body: &str) -> Vec<Did> {
-    let head = format!("POST {path} HTTP/1.1\nhost: g\nauthorization: Bearer secret-all\ncontent-type: application/json\n");
+    let head =
+        format!("POST {path} HTTP/1.1\nhost: g\nauthorization: Bearer secret-all\ncontent-type: application/json\n");
     rig.request(&head, body.as_bytes())
 }
 
@@ -80,7 +81,10 @@ fn calls(cap: Option<u64>) -> Vec<(Dialect, &'static str, String)> {
         (
             Dialect::OpenAiResponses,
             "/v1/responses",
-            format!(r#"{{"model":"openai-responses","input":"Hi"{}}}"#, cap(r#","max_output_tokens":"#, "")),
+            format!(
+                r#"{{"model":"openai-responses","input":"Hi"{}}}"#,
+                cap(r#","max_output_tokens":"#, "")
+            ),
         ),
         (
             Dialect::Anthropic,
@@ -113,7 +117,13 @@ fn calls(cap: Option<u64>) -> Vec<(Dialect, &'static str, String)> {
 
 /// The cap that a body has, in any dialect's words.
 fn cap_of(body: &str) -> Option<u64> {
-    let at = ["max_tokens\":", "max_completion_tokens\":", "max_output_tokens\":", "maxOutputTokens\":", "maxTokens\":"];
+    let at = [
+        "max_tokens\":",
+        "max_completion_tokens\":",
+        "max_output_tokens\":",
+        "maxOutputTokens\":",
+        "maxTokens\":",
+    ];
     let rest = at.iter().find_map(|name| Some(body.split_once(name)?.1))?;
     let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().ok()
@@ -192,7 +202,10 @@ fn several_answers_share_what_is_left_and_too_little_is_refused() {
     assert_eq!(used(&rig), (240, 0));
     let mut last = next(&rig);
     let (status, _, body) = reply(&last.chat(CHAT));
-    assert_eq!(status, 429, "ten are left, and no answer is capped below sixteen: {body}");
+    assert_eq!(
+        status, 429,
+        "ten are left, and no answer is capped below sixteen: {body}"
+    );
     // Who asks for less than that gets it.
     let mut short = next(&rig);
     short.chat(&CHAT.replace("\"messages\"", "\"max_tokens\":4,\"messages\""));
@@ -221,7 +234,10 @@ fn a_hard_limit_refuses_what_nobody_can_bound_and_says_why() {
     let mut rig = Rig::new(of_key(document(), &[hard(Unit::Tokens, 100_000)]));
     let (status, _, body) = reply(&rig.chat(&audio));
     assert_eq!(status, 400, "{body}");
-    assert!(body.contains("hard limit of the key 'all'") && body.contains("a sound"), "{body}");
+    assert!(
+        body.contains("hard limit of the key 'all'") && body.contains("a sound"),
+        "{body}"
+    );
     assert_eq!(used(&rig).0, 0);
     let mut rig = Rig::new(of_key(six(), &[hard(Unit::Tokens, 100_000)]));
     let stored = r#"{"model":"openai-responses","input":"x","prompt":{"id":"pmpt_1"}}"#;
@@ -279,10 +295,20 @@ fn a_stream_ends_at_the_token_where_the_limit_ends_in_every_dialect() {
             let mut rig = Rig::new(document);
             let (down, last) = streamed(&mut rig, client, target);
             let named = format!("{client:?} from {target:?}");
-            assert!(last.contains(&Did::Settle) && last.contains(&Did::End), "{named}: {last:?}");
-            assert!(last.contains(&Did::Abandon { attempt: 1 }), "{named}: the provider is told to stop");
+            assert!(
+                last.contains(&Did::Settle) && last.contains(&Did::End),
+                "{named}: {last:?}"
+            );
+            assert!(
+                last.contains(&Did::Abandon { attempt: 1 }),
+                "{named}: the provider is told to stop"
+            );
             let heard = read(client, &down);
-            assert!(heard.ended && heard.started == 1, "{named}: {}", String::from_utf8_lossy(&down));
+            assert!(
+                heard.ended && heard.started == 1,
+                "{named}: {}",
+                String::from_utf8_lossy(&down)
+            );
             assert_eq!(heard.answer.choices[0].reason, Some(Reason::Length), "{named}");
             let words = heard.text().split_whitespace().count();
             // As they are counted here, a word is a token, more or less.
@@ -290,7 +316,11 @@ fn a_stream_ends_at_the_token_where_the_limit_ends_in_every_dialect() {
             let noted = String::from_utf8_lossy(&down).contains(": tollgate-cut");
             assert_eq!(noted, !matches!(client, Dialect::Gemini | Dialect::Bedrock), "{named}");
             let record = rig.exchange.record();
-            assert_eq!((record.rejected, record.estimated), (Some("cut_by_limit"), true), "{named}");
+            assert_eq!(
+                (record.rejected, record.estimated),
+                (Some("cut_by_limit"), true),
+                "{named}"
+            );
             assert_eq!(used(&rig), (record.usage.expect("counted").all_output(), 0), "{named}");
             assert!(used(&rig).0 <= 20, "{named}");
         }
@@ -305,7 +335,10 @@ fn what_passes_before_the_cut_passes_untouched() {
     let down = String::from_utf8_lossy(&down);
     let (before, after) = down.split_once(": tollgate-cut").expect("a note");
     assert!(String::from_utf8_lossy(&all).starts_with(before), "{before}");
-    assert!(after.contains("\"finish_reason\":\"length\"") && after.ends_with("data: [DONE]\n\n"), "{after}");
+    assert!(
+        after.contains("\"finish_reason\":\"length\"") && after.ends_with("data: [DONE]\n\n"),
+        "{after}"
+    );
 }
 
 #[test]
@@ -313,7 +346,10 @@ fn a_stream_within_its_limit_is_not_cut_and_gives_back_what_it_did_not_say() {
     let mut rig = Rig::new(of_key(two(Dialect::OpenAi, |_| {}), &[cut(Unit::OutputTokens, 5_000)]));
     let (down, _) = streamed(&mut rig, Dialect::OpenAi, Dialect::OpenAi);
     assert!(rig.end(1).contains(&Did::End) || rig.exchange.record().status == 200);
-    assert_eq!(read(Dialect::OpenAi, &down).answer.choices[0].reason, Some(Reason::Stop));
+    assert_eq!(
+        read(Dialect::OpenAi, &down).answer.choices[0].reason,
+        Some(Reason::Stop)
+    );
     assert_eq!(used(&rig).0, 40);
 }
 
@@ -349,7 +385,13 @@ fn a_threshold_is_told_once_in_its_period() {
     let none = Vec::new();
     assert_eq!(
         told,
-        [none.clone(), vec![Notice::Threshold(40)], none.clone(), none, vec![Notice::Threshold(100)]]
+        [
+            none.clone(),
+            vec![Notice::Threshold(40)],
+            none.clone(),
+            none,
+            vec![Notice::Threshold(100)]
+        ]
     );
 }
 
@@ -370,7 +412,12 @@ fn each_value_of_a_tag_has_a_balance_of_its_own() {
                 200
             }
             false => {
-                assert!(reply(&did).2.contains("The tag 'project=x' may use 2 requests per month"), "{did:?}");
+                assert!(
+                    reply(&did)
+                        .2
+                        .contains("The tag 'project=x' may use 2 requests per month"),
+                    "{did:?}"
+                );
                 reply(&did).0
             }
         }
@@ -387,8 +434,14 @@ fn each_value_of_a_tag_has_a_balance_of_its_own() {
     }
     let told = |tag| report_tag(&rig.pinned.snapshot, &rig.local.limits.balances, NOW_UNIX_MS, tag);
     let used = |tag| told(tag).first().map(|told| (told.scope, told.level.used));
-    assert_eq!((used("project=x"), used("project=y")), (Some((Scope::Tag, 2)), Some((Scope::Tag, 1))));
-    assert_eq!((used("project=z").map(|(_, used)| used), used("team=z")), (Some(0), None));
+    assert_eq!(
+        (used("project=x"), used("project=y")),
+        (Some((Scope::Tag, 2)), Some((Scope::Tag, 1)))
+    );
+    assert_eq!(
+        (used("project=z").map(|(_, used)| used), used("team=z")),
+        (Some(0), None)
+    );
 }
 
 #[test]
@@ -404,14 +457,24 @@ fn a_target_whose_provider_has_nothing_left_is_passed_over() {
     let mut third = next(&first);
     let (status, _, text) = reply(&third.chat(&body));
     assert_eq!(status, 429, "{text}");
-    assert!(text.contains("The provider 'one' may use 1 requests per month"), "{text}");
+    assert!(
+        text.contains("The provider 'one' may use 1 requests per month"),
+        "{text}"
+    );
     second.connected(1);
     answered(&mut second, r#"{"prompt_tokens":1,"completion_tokens":1}"#);
     let mut fourth = next(&first);
     assert_eq!(dialled(&fourth.chat(&body))[0].0, "two", "it has room again");
     let all = reports(&first);
-    let of = |name: &str| all.iter().find(|told| told.name == name).map(|told| (told.scope, told.level.used));
-    assert_eq!((of("one"), of("two")), (Some((Scope::Provider, 1)), Some((Scope::Provider, 1))));
+    let of = |name: &str| {
+        all.iter()
+            .find(|told| told.name == name)
+            .map(|told| (told.scope, told.level.used))
+    };
+    assert_eq!(
+        (of("one"), of("two")),
+        (Some((Scope::Provider, 1)), Some((Scope::Provider, 1)))
+    );
 }
 
 #[test]
@@ -448,11 +511,20 @@ fn a_key_of_the_api_has_limits_that_may_change_and_what_was_used_stays() {
     let mut more = next(&rig);
     assert!(call(&mut more) && !call(&mut next(&more)));
     let told = reports(&more);
-    assert_eq!((told.len(), told[0].name.as_str(), told[0].level.used, told[0].level.limit), (1, "ops", 2, 2));
+    assert_eq!(
+        (
+            told.len(),
+            told[0].name.as_str(),
+            told[0].level.used,
+            told[0].level.limit
+        ),
+        (1, "ops", 2, 2)
+    );
     let wrong = StoredKey {
         limits: serde_json::json!([{ "requests": "many" }]),
         ..stored(1)
     };
-    let problems = KeyTable::build(&rig.pinned.snapshot.document, &secrets(&document()), &[wrong]).expect_err("no limit");
+    let problems =
+        KeyTable::build(&rig.pinned.snapshot.document, &secrets(&document()), &[wrong]).expect_err("no limit");
     assert_eq!(problems[0].pointer, "/keys/ops/limits/0/requests");
 }

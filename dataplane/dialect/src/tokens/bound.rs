@@ -30,10 +30,14 @@ impl Unbounded {
     /// For people.
     pub fn words(self) -> String {
         match self {
-            Self::Owned(field) => format!("'{field}' names what lives at the provider, and how long that is nobody here knows"),
-            Self::Picture => "it has a picture, and the model's provider publishes nothing that bounds what that counts as; \
+            Self::Owned(field) => {
+                format!("'{field}' names what lives at the provider, and how long that is nobody here knows")
+            }
+            Self::Picture => {
+                "it has a picture, and the model's provider publishes nothing that bounds what that counts as; \
                               where the picture's own bytes are sent there may be a bound"
-                .to_owned(),
+                    .to_owned()
+            }
             Self::Document => "it has a document, whose tokens cannot be told from its bytes; send its text".to_owned(),
             Self::Audio => "it has a sound, whose tokens cannot be told from its bytes".to_owned(),
             Self::Video => "it has a film, whose tokens cannot be told from its bytes".to_owned(),
@@ -42,11 +46,7 @@ impl Unbounded {
 }
 
 /// Of a request in a body of so many bytes, to any of these models (by their providers' names).
-pub fn most_prompt(
-    request: &Request<'_>,
-    body_bytes: usize,
-    models: &[impl AsRef<str>],
-) -> Result<u64, Unbounded> {
+pub fn most_prompt(request: &Request<'_>, body_bytes: usize, models: &[impl AsRef<str>]) -> Result<u64, Unbounded> {
     if let Some(owned) = request.owned.first() {
         return Err(Unbounded::Owned(owned.field));
     }
@@ -140,7 +140,9 @@ mod tests {
 
     fn most(body: &str, model: &str) -> Result<u64, Unbounded> {
         let path = PathFacts::default();
-        let request = openai_chat::SPEAKS.read_request(body.as_bytes(), path).expect("a request");
+        let request = openai_chat::SPEAKS
+            .read_request(body.as_bytes(), path)
+            .expect("a request");
         let most = most_prompt(&request, body.len(), &[model])?;
         let counted = estimate_prompt(&request, model, usize::MAX, &mut Memo::default()).tokens;
         assert!(counted <= most, "{model}: {counted} of at most {most} in {body}");
@@ -176,7 +178,11 @@ mod tests {
         let url = with(r#"{"type":"image_url","image_url":{"url":"https://x.test/a.png"}}"#);
         let tokens = most(&url, "gpt-4o").expect("tiles are bounded");
         assert_eq!(tokens, url.len() as u64 + 64 + 85 + 8 * 170);
-        assert_eq!(most(&url, "gemini-2.5-pro"), Err(Unbounded::Picture), "tiles without end");
+        assert_eq!(
+            most(&url, "gemini-2.5-pro"),
+            Err(Unbounded::Picture),
+            "tiles without end"
+        );
         assert_eq!(most(&url, "llava"), Err(Unbounded::Picture));
         let pixels = "A".repeat(200_000);
         let body = with(&format!(
@@ -187,7 +193,8 @@ mod tests {
 
     #[test]
     fn what_has_no_formula_has_no_bound() {
-        let file = with(r#"{"type":"file","file":{"file_data":"data:application/pdf;base64,AAAA","filename":"a.pdf"}}"#);
+        let file =
+            with(r#"{"type":"file","file":{"file_data":"data:application/pdf;base64,AAAA","filename":"a.pdf"}}"#);
         assert_eq!(most(&file, "gpt-4o"), Err(Unbounded::Document));
         let audio = with(r#"{"type":"input_audio","input_audio":{"data":"AAAA","format":"wav"}}"#);
         assert_eq!(most(&audio, "gpt-4o"), Err(Unbounded::Audio));

@@ -145,10 +145,7 @@ impl Answering {
 
     /// It may say so many tokens in all, as they are counted here; what would be more is not told.
     pub fn may_say(&mut self, tokens: u64) {
-        self.homeward
-            .gate
-            .get_or_insert_default()
-            .open_up_to(tokens);
+        self.homeward.gate.get_or_insert_default().open_up_to(tokens);
     }
 
     /// It would say more than it may.

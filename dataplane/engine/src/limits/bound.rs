@@ -131,21 +131,42 @@ impl<'p> Costs<'p> {
         };
         let prompts = [
             Counts { input, ..one },
-            Counts { cache_write_5m: input, ..one },
-            Counts { cache_write_1h: input, ..one },
-            Counts { cache_read: input, ..one },
-            Counts { input_image: input, ..one },
+            Counts {
+                cache_write_5m: input,
+                ..one
+            },
+            Counts {
+                cache_write_1h: input,
+                ..one
+            },
+            Counts {
+                cache_read: input,
+                ..one
+            },
+            Counts {
+                input_image: input,
+                ..one
+            },
         ];
         let answered = |prompt: Counts| {
             [
                 Counts { output, ..prompt },
-                Counts { reasoning: output, ..prompt },
-                Counts { output_audio: output, ..prompt },
+                Counts {
+                    reasoning: output,
+                    ..prompt
+                },
+                Counts {
+                    output_audio: output,
+                    ..prompt
+                },
             ]
         };
         let all = prompts.into_iter().flat_map(answered);
         let dearest = |counts: Counts| {
-            let each = self.prices.iter().flat_map(|price| self.tiers.map(|tier| price.cost(&counts, tier)));
+            let each = self
+                .prices
+                .iter()
+                .flat_map(|price| self.tiers.map(|tier| price.cost(&counts, tier)));
             each.max().map_or(0, |cost| cost.to_nanos().0)
         };
         all.map(dearest).max().unwrap_or(0)
@@ -164,7 +185,9 @@ pub(super) fn of(
             Scope::Organization => "all calls together".to_owned(),
             scope => format!("the {} '{name}'", scope.name()),
         };
-        Kind::Unbounded(format!("A hard limit of {whose} takes only calls whose use is bounded beforehand: {why}.").into())
+        Kind::Unbounded(
+            format!("A hard limit of {whose} takes only calls whose use is bounded beforehand: {why}.").into(),
+        )
     };
     let facts = &exchange.facts;
     if facts.direct.is_some() {
@@ -209,7 +232,11 @@ fn of_chat(exchange: &Exchange, io: &Io<'_>, route: &Route) -> Result<Bound, Wro
     let request = speaks::of(dialect)
         .read_request(body, path)
         .map_err(|bad| Wrong::Request(upward::kind(bad)))?;
-    let names: Vec<String> = route.targets.iter().map(|target| expect::name(exchange, target)).collect();
+    let names: Vec<String> = route
+        .targets
+        .iter()
+        .map(|target| expect::name(exchange, target))
+        .collect();
     let input = tokens::most_prompt(&request, body.len(), &names).map_err(|why| Wrong::Unbounded(why.words()))?;
     let known = route.targets.iter().map(|target| target.quirks.most_max_tokens);
     let most = known.reduce(|one, other| Some(one?.max(other?))).flatten();

@@ -126,7 +126,11 @@ impl<'p> Lists<'p> {
 
     /// Each rule with its place.
     fn rules(&self) -> impl Iterator<Item = ((u8, u8), &'p Rules, &'p Rule)> {
-        let fixed = self.fixed.into_iter().enumerate().filter_map(|(at, rules)| Some((at, rules?)));
+        let fixed = self
+            .fixed
+            .into_iter()
+            .enumerate()
+            .filter_map(|(at, rules)| Some((at, rules?)));
         let tags = self.tags.iter().enumerate().map(|(at, rules)| (5 + at, &**rules));
         fixed.chain(tags).flat_map(|(list, rules)| {
             let each = rules.all.iter().enumerate();
@@ -189,7 +193,9 @@ pub(crate) fn reserve(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<(), Ki
         looks += 1;
         put_back(exchange, &balances, &lists, &now);
     };
-    tell(exchange, &lists, |rule| bucket::level(&balances, (rule.id, &rule.limit), &now));
+    tell(exchange, &lists, |rule| {
+        bucket::level(&balances, (rule.id, &rule.limit), &now)
+    });
     if let Some(limited) = refused {
         put_back(exchange, &balances, &lists, &now);
         return Err(Kind::Limited(Box::new(limited)));

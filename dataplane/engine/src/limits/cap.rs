@@ -4,7 +4,7 @@
 use std::{borrow::Cow, ops::Range};
 
 use tollgate_config::document::Dialect;
-use tollgate_dialect::quirks::MaxTokensField;
+use tollgate_dialect::quirks::{MaxTokensField, Quirks};
 use tollgate_wire::json::cursor::{self, Kind as Json, Value};
 
 use crate::exchange::Exchange;
@@ -47,7 +47,10 @@ fn places(dialect: Dialect, field: MaxTokensField) -> Places {
         Dialect::Anthropic | Dialect::Cohere => at_top(["max_tokens", NO_OTHER], "max_tokens"),
         // Google's APIs take both spellings.
         Dialect::Gemini => Places {
-            members: ["generationConfig.maxOutputTokens", "generation_config.max_output_tokens"],
+            members: [
+                "generationConfig.maxOutputTokens",
+                "generation_config.max_output_tokens",
+            ],
             outer: ["generationConfig", "generation_config"],
             name: "maxOutputTokens",
         },
@@ -59,18 +62,21 @@ fn places(dialect: Dialect, field: MaxTokensField) -> Places {
     }
 }
 
-/// The edits that the call's limits make necessary; none for nearly all calls. `field` is the target's word for it where the
-/// request passes as it is.
-pub(crate) fn edits(exchange: &Exchange, body: &[u8], field: MaxTokensField) -> Vec<CapEdit> {
+/// The edits that the call's limits make necessary; none for nearly all calls. `quirks` say the target's word for it where the
+/// request passes as it is, and the most that it takes.
+pub(crate) fn edits(exchange: &Exchange, body: &[u8], quirks: &Quirks) -> Vec<CapEdit> {
     match (exchange.held.cap(), exchange.facts.surface.dialect) {
-        (Some(cap), Some(dialect)) => in_body(body, &places(dialect, field), cap),
+        (Some(cap), Some(dialect)) => {
+            let places = places(dialect, quirks.max_tokens_field);
+            in_body(body, &places, cap, quirks.most_max_tokens)
+        }
         _ => Vec::new(),
     }
 }
 
 /// The body with its cap.
-pub(crate) fn capped<'b>(exchange: &Exchange, body: Cow<'b, [u8]>, field: MaxTokensField) -> Cow<'b, [u8]> {
-    let mut edits = edits(exchange, &body, field);
+pub(crate) fn capped<'b>(exchange: &Exchange, body: Cow<'b, [u8]>, quirks: &Quirks) -> Cow<'b, [u8]> {
+    let mut edits = edits(exchange, &body, quirks);
     if edits.is_empty() {
         return body;
     }
@@ -86,16 +92,22 @@ pub(crate) fn capped<'b>(exchange: &Exchange, body: Cow<'b, [u8]>, field: MaxTok
     Cow::Owned(out)
 }
 
-fn in_body(body: &[u8], places: &Places, cap: u64) -> Vec<CapEdit> {
+fn in_body(body: &[u8], places: &Places, cap: u64, most: Option<u64>) -> Vec<CapEdit> {
     let [first, second] = places.members;
     // It was found readable, and each path once, when its bound was proved.
     let found = cursor::find(body, &[first, second]).unwrap_or([None; 2]);
     let too_large = |value: &Value| cursor::unsigned(body, *value).is_none_or(|said| said > cap);
     let said: Vec<Value> = found.into_iter().flatten().collect();
     if said.iter().any(|value| value.kind != Json::Null) {
-        let lowered = said.into_iter().filter(|value| value.kind != Json::Null && too_large(value));
-        return lowered.map(|value| instead(value.span.range(), cap.to_string())).collect();
+        let lowered = said
+            .into_iter()
+            .filter(|value| value.kind != Json::Null && too_large(value));
+        return lowered
+            .map(|value| instead(value.span.range(), cap.to_string()))
+            .collect();
     }
+    // What the call does not ask for must be no more than the target takes.
+    let cap = cap.min(most.unwrap_or(u64::MAX));
     if let Some(null) = said.first() {
         return vec![instead(null.span.range(), cap.to_string())];
     }
@@ -132,7 +144,7 @@ mod tests {
     fn capped(dialect: Dialect, body: &str, cap: u64) -> String {
         let places = places(dialect, MaxTokensField::MaxCompletionTokens);
         let mut out = body.to_owned();
-        let mut edits = in_body(body.as_bytes(), &places, cap);
+        let mut edits = in_body(body.as_bytes(), &places, cap, Some(4_096));
         edits.sort_by_key(|edit| std::cmp::Reverse(edit.instead_of.start));
         for edit in edits {
             out.replace_range(edit.instead_of, &edit.text);
@@ -143,24 +155,74 @@ mod tests {
     #[test]
     fn caps_are_set_lowered_and_left_alone_in_every_dialect() {
         for (dialect, before, after) in [
-            (Dialect::OpenAi, r#"{"model":"m"}"#, r#"{"max_completion_tokens":9,"model":"m"}"#),
-            (Dialect::OpenAi, r#"{"max_tokens": 500 ,"model":"m"}"#, r#"{"max_tokens": 9 ,"model":"m"}"#),
+            (
+                Dialect::OpenAi,
+                r#"{"model":"m"}"#,
+                r#"{"max_completion_tokens":9,"model":"m"}"#,
+            ),
+            (
+                Dialect::OpenAi,
+                r#"{"max_tokens": 500 ,"model":"m"}"#,
+                r#"{"max_tokens": 9 ,"model":"m"}"#,
+            ),
             (Dialect::OpenAi, r#"{"max_tokens":null}"#, r#"{"max_tokens":9}"#),
-            (Dialect::OpenAi, r#"{"max_completion_tokens":8,"max_tokens":90}"#, r#"{"max_completion_tokens":8,"max_tokens":9}"#),
+            (
+                Dialect::OpenAi,
+                r#"{"max_completion_tokens":8,"max_tokens":90}"#,
+                r#"{"max_completion_tokens":8,"max_tokens":9}"#,
+            ),
             (Dialect::OpenAi, r#"{"max_tokens":9}"#, r#"{"max_tokens":9}"#),
             (Dialect::OpenAi, "{ }", r#"{"max_completion_tokens":9 }"#),
-            (Dialect::OpenAiResponses, r#"{"max_output_tokens":1e3}"#, r#"{"max_output_tokens":9}"#),
+            (
+                Dialect::OpenAiResponses,
+                r#"{"max_output_tokens":1e3}"#,
+                r#"{"max_output_tokens":9}"#,
+            ),
             (Dialect::Anthropic, r#"{"max_tokens":64}"#, r#"{"max_tokens":9}"#),
-            (Dialect::Cohere, r#"{"k":{"max_tokens":99}}"#, r#"{"max_tokens":9,"k":{"max_tokens":99}}"#),
-            (Dialect::Gemini, r#"{"contents":[]}"#, r#"{"generationConfig":{"maxOutputTokens":9},"contents":[]}"#),
-            (Dialect::Gemini, r#"{"generationConfig":{"topK":1}}"#, r#"{"generationConfig":{"maxOutputTokens":9,"topK":1}}"#),
-            (Dialect::Gemini, r#"{"generation_config":{}}"#, r#"{"generation_config":{"maxOutputTokens":9}}"#),
-            (Dialect::Gemini, r#"{"generation_config":{"max_output_tokens":10}}"#, r#"{"generation_config":{"max_output_tokens":9}}"#),
-            (Dialect::Gemini, r#"{"generationConfig":null}"#, r#"{"generationConfig":{"maxOutputTokens":9}}"#),
-            (Dialect::Bedrock, r#"{"messages":[]}"#, r#"{"inferenceConfig":{"maxTokens":9},"messages":[]}"#),
-            (Dialect::Bedrock, r#"{"inferenceConfig":{"maxTokens":9000}}"#, r#"{"inferenceConfig":{"maxTokens":9}}"#),
+            (
+                Dialect::Cohere,
+                r#"{"k":{"max_tokens":99}}"#,
+                r#"{"max_tokens":9,"k":{"max_tokens":99}}"#,
+            ),
+            (
+                Dialect::Gemini,
+                r#"{"contents":[]}"#,
+                r#"{"generationConfig":{"maxOutputTokens":9},"contents":[]}"#,
+            ),
+            (
+                Dialect::Gemini,
+                r#"{"generationConfig":{"topK":1}}"#,
+                r#"{"generationConfig":{"maxOutputTokens":9,"topK":1}}"#,
+            ),
+            (
+                Dialect::Gemini,
+                r#"{"generation_config":{}}"#,
+                r#"{"generation_config":{"maxOutputTokens":9}}"#,
+            ),
+            (
+                Dialect::Gemini,
+                r#"{"generation_config":{"max_output_tokens":10}}"#,
+                r#"{"generation_config":{"max_output_tokens":9}}"#,
+            ),
+            (
+                Dialect::Gemini,
+                r#"{"generationConfig":null}"#,
+                r#"{"generationConfig":{"maxOutputTokens":9}}"#,
+            ),
+            (
+                Dialect::Bedrock,
+                r#"{"messages":[]}"#,
+                r#"{"inferenceConfig":{"maxTokens":9},"messages":[]}"#,
+            ),
+            (
+                Dialect::Bedrock,
+                r#"{"inferenceConfig":{"maxTokens":9000}}"#,
+                r#"{"inferenceConfig":{"maxTokens":9}}"#,
+            ),
         ] {
             assert_eq!(capped(dialect, before, 9), after, "{dialect:?} {before}");
         }
+        let most = capped(Dialect::Anthropic, "{}", 1_000_000);
+        assert_eq!(most, r#"{"max_tokens":4096}"#, "no more than its target takes");
     }
 }

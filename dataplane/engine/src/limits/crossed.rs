@@ -28,12 +28,7 @@ const PERIOD_SHIFT: u32 = 8;
 const DEBT_BIT: u64 = 1 << 7;
 
 /// A call has settled: is there something to tell?
-pub(super) fn look(
-    balances: &Balances,
-    (rules, rule): (&Rules, &Rule),
-    now: &bucket::Moment,
-    out: &mut Vec<Crossed>,
-) {
+pub(super) fn look(balances: &Balances, (rules, rule): (&Rules, &Rule), now: &bucket::Moment, out: &mut Vec<Crossed>) {
     let limit = &rule.limit;
     if limit.thresholds.is_empty() && !limit.is_hard() {
         return;
@@ -74,7 +69,15 @@ pub(super) fn look(
 
 fn reached(limit: &Limit, level: &Level) -> u64 {
     let used = |percent: u8| u128::from(level.used) * 100 >= u128::from(level.limit) * u128::from(percent);
-    let bits = limit.thresholds.percents().enumerate().filter(|(_, percent)| used(*percent));
-    let debt = if limit.is_hard() && level.debt() > 0 { DEBT_BIT } else { 0 };
+    let bits = limit
+        .thresholds
+        .percents()
+        .enumerate()
+        .filter(|(_, percent)| used(*percent));
+    let debt = if limit.is_hard() && level.debt() > 0 {
+        DEBT_BIT
+    } else {
+        0
+    };
     bits.fold(debt, |bits, (bit, _)| bits | 1 << bit)
 }

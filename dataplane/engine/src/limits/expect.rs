@@ -71,7 +71,9 @@ pub(super) fn at(exchange: &Exchange, io: &Io<'_>, route: &Route, targets: &[Tar
             requests: 1,
             ..Counts::default()
         };
-        let prices = targets.iter().filter_map(|target| price(&pinned, exchange, target, io.unix_ms));
+        let prices = targets
+            .iter()
+            .filter_map(|target| price(&pinned, exchange, target, io.unix_ms));
         let nanos = prices.map(|price| price.cost(&used, ServiceTier::Standard).to_nanos().0);
         nanos.max().unwrap_or(0)
     };

@@ -117,7 +117,10 @@ pub fn report(
     wanted: impl Fn(Scope, &str) -> bool,
 ) -> Vec<Report> {
     let of_models = snapshot.routes.iter().filter_map(|route| route.limits.as_deref());
-    let of_providers = snapshot.upstreams.iter().filter_map(|upstream| upstream.limits.as_deref());
+    let of_providers = snapshot
+        .upstreams
+        .iter()
+        .filter_map(|upstream| upstream.limits.as_deref());
     let all = snapshot
         .organization
         .as_deref()

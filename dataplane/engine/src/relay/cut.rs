@@ -67,7 +67,9 @@ fn said(exchange: &Exchange) -> Option<u64> {
 /// A stream that passes untouched: line by line it is read, and event by event it passes.
 pub(super) fn pass(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
     before(exchange, io, bytes);
-    let Some(cutter) = &mut exchange.relay.cutter else { return };
+    let Some(cutter) = &mut exchange.relay.cutter else {
+        return;
+    };
     let (mut at, mut event_at, mut unread) = (0, 0, Vec::new());
     let mut is_readable = true;
     while at < bytes.len() && is_readable && !cutter.is_cut() {

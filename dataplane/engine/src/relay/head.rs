@@ -75,7 +75,8 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
     }
     // Taking bytes out of a stream changes its length, and so do sealed ids.
     let unwraps = exchange.relay.unwrapper.is_some();
-    let edits = exchange.relay.mode == Mode::Events && exchange.call.added_usage || seals || unwraps || opened || cuts_beside;
+    let edits =
+        exchange.relay.mode == Mode::Events && exchange.call.added_usage || seals || unwraps || opened || cuts_beside;
     let framing = if edits && !matches!(framing, ReplyFraming::Empty(None) | ReplyFraming::Length(0)) {
         ReplyFraming::Stream
     } else {

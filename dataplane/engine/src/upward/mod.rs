@@ -192,7 +192,7 @@ fn opened_edits(admitted: &Admitted, out: &mut Outputs) -> Vec<Option<Edit>> {
 
 /// The cap that a limit puts on the answer.
 fn cap_edits(exchange: &Exchange, target: &Target, body: &[u8], out: &mut Outputs) -> Vec<Option<Edit>> {
-    let edits = cap::edits(exchange, body, target.quirks.max_tokens_field);
+    let edits = cap::edits(exchange, body, &target.quirks);
     let edit = |edit: cap::CapEdit| {
         let start = out.arena.len();
         out.arena.extend_from_slice(edit.text.as_bytes());
