@@ -109,7 +109,25 @@ def ledger_slice():
     return record(entry, began)
 
 
-SLICES = {"sim": sim_slice, "fuzz": fuzz_slice, "kills": kill_slice, "ledger": ledger_slice}
+def limit_slice():
+    """50,000 calls from 256 connections over two shards, under limits of every kind at once."""
+    began = time.monotonic()
+    entry = {"kind": "limits", "calls": 50_000, "ok": True}
+    sizes = {"TOLLGATE_TEST_LIMIT_CALLS": "50000", "TOLLGATE_TEST_LIMIT_CONNECTIONS": "256"}
+    # The test starts the programs as they were built.
+    build = ["cargo", "build", "-p", "tollgate", "-p", "tollgate-dataplane", "-p", "tollgate-loadtest", "--bins"]
+    name = "budgets::limits_of_every_kind_hold_to_the_unit_under_many_connections"
+    test = ["cargo", "test", "-p", "tollgate", "--test", "e2e", "--", "--exact", name]
+    for command in (build, test):
+        run = subprocess.run(command, cwd=ROOT, env=os.environ | sizes, capture_output=True, text=True)
+        if run.returncode != 0:
+            entry.update(ok=False, found=(run.stdout + run.stderr)[-3000:])
+            break
+    return record(entry, began)
+
+
+SLICES = {"sim": sim_slice, "fuzz": fuzz_slice, "kills": kill_slice, "ledger": ledger_slice,
+          "limits": limit_slice}
 
 
 def summary():

@@ -140,6 +140,7 @@ pub(crate) fn stored_keys(count: usize) -> Vec<StoredKey> {
             models: vec!["smart".to_owned()],
             expires_unix_s: None,
             priority: None,
+            limits: Default::default(),
         })
         .collect()
 }

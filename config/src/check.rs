@@ -21,13 +21,14 @@ mod tiers;
 mod url;
 mod usage;
 mod values;
+mod webhooks;
 mod when;
 
 use serde_json::Value;
 
 use crate::{
     Document, Problem,
-    document::{AccessLog, Shards},
+    document::{AccessLog, Limit, Shards},
     keys,
     parse::Parsed,
 };
@@ -51,6 +52,20 @@ pub fn check(parsed: &Parsed) -> Result<Document, Vec<Problem>> {
     // The order of the text, where there is one; otherwise the order of this file, which sorting keeps.
     problems.sort_by_key(|problem| problem.position);
     Err(problems)
+}
+
+/// The limits of a key that is made through the API: the same list as of one of the document.
+pub fn limits(tree: &Value) -> Result<Vec<Limit>, Vec<Problem>> {
+    let faults = Faults::default();
+    let limits = match tree {
+        Value::Null => None,
+        tree => limits::limits(&Node::root(tree, &faults)),
+    };
+    let problems = faults.into_problems();
+    match problems.is_empty() {
+        true => Ok(limits.unwrap_or_default()),
+        false => Err(problems),
+    }
 }
 
 fn document(root: &Node) -> Document {
@@ -96,6 +111,9 @@ fn document(root: &Node) -> Document {
     (document.organization_name, document.organization) = fields
         .read("organization", identities::organization)
         .unwrap_or_default();
+    document.tags = fields.named("tags", names::name, limits::tag);
+    document.webhooks = fields.named("webhooks", names::name, webhooks::webhook);
+    webhooks::few(&fields);
     document.providers = fields.named("providers", names::visible_name, providers::provider);
     document.models = fields.named("models", names::model_name, |node| models::model(node, &names));
     if let Some(node) = fields.get("models") {

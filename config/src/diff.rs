@@ -28,6 +28,8 @@ const NAMED: &[(&str, &str)] = &[
     ("teams", "team"),
     ("users", "user"),
     ("keys", "key"),
+    ("tags", "tag"),
+    ("webhooks", "webhook"),
 ];
 
 /// The changes that lead from `old` to `new`, in document order; empty when equal.

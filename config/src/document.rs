@@ -19,17 +19,19 @@ mod routing;
 mod spending;
 mod streams;
 mod usage;
+mod webhooks;
 mod when;
 
 pub use beside::{ActiveCheck, Hedge, HedgeAfter, Shadow};
 pub use grants::{Grant, Granted};
 pub use idempotency::{IDEMPOTENCY_PARTS, Idempotency};
-pub use limits::{Limit, LimitMode, Period, Unit, Window};
+pub use limits::{Limit, LimitMode, MAX_THRESHOLDS, Period, Thresholds, Unit, Window};
 pub use overload::{Overload, Priority, ShardOverload};
 pub use routing::{Affinity, Breaker, Conditions, Retry, Sticky, Strategy, Tier};
 pub use spending::{Charge, LimitOwner, Per, SpentShare, leaves_margin};
 pub use streams::{Streams, TokenTimeouts};
 pub use usage::{Durability, OnFull, Retention, UsageKeeping};
+pub use webhooks::{NOTICES, USUAL_NOTICES, Webhook};
 pub use when::{Days, Feature, Features, Hours, Zone};
 
 /// Named entries in document order.
@@ -65,6 +67,10 @@ pub struct Document {
     pub organization: Vec<Limit>,
     /// Kept with usage.
     pub organization_name: Option<String>,
+    /// By a tag's name: of the calls that say the same of it, for each thing said.
+    pub tags: Named<Vec<Limit>>,
+    /// Who is told of what happens.
+    pub webhooks: Named<Webhook>,
     pub providers: Named<Provider>,
     pub models: Named<Model>,
     pub teams: Named<Team>,
@@ -92,6 +98,8 @@ impl Default for Document {
             timezone: "UTC".to_owned(),
             organization: Vec::new(),
             organization_name: None,
+            tags: Named::new(),
+            webhooks: Named::new(),
             providers: Named::new(),
             models: Named::new(),
             teams: Named::new(),
@@ -260,6 +268,8 @@ pub struct Provider {
     pub prices: PriceList,
     /// What it grants us, all keys and models together.
     pub grants: Vec<Grant>,
+    /// What may be used of it, beside that.
+    pub limits: Vec<Limit>,
     /// The region in which it keeps what it is sent.
     pub residency: Option<String>,
     /// Looks at it that no call asks for.

@@ -32,6 +32,8 @@ pub static ROOT: Section = Section {
         "admin",
         "timezone",
         "organization",
+        "tags",
+        "webhooks",
         "providers",
         "models",
         "teams",
@@ -136,9 +138,21 @@ pub static PROVIDER: Section = Section {
     not_yet: &[],
 };
 
+/// What a provider grants, and what may be used of it beside that.
 pub static GRANT: Section = Section {
     path: "providers.*.limits.*",
-    now: &["requests", "tokens", "per"],
+    now: &[
+        "requests",
+        "tokens",
+        "input_tokens",
+        "output_tokens",
+        "concurrent",
+        "budget",
+        "per",
+        "burst",
+        "mode",
+        "thresholds",
+    ],
     not_yet: &[],
 };
 
@@ -442,8 +456,24 @@ pub static LIMIT: Section = Section {
         "per",
         "burst",
         "mode",
+        "hard",
+        "cut",
+        "thresholds",
     ],
-    not_yet: &["hard", "cut"],
+    not_yet: &[],
+};
+
+/// Calls that say the same of a tag.
+pub static TAG: Section = Section {
+    path: "tags.*",
+    now: &["limits"],
+    not_yet: &[],
+};
+
+pub static WEBHOOK: Section = Section {
+    path: "webhooks.*",
+    now: &["url", "secret", "events"],
+    not_yet: &[],
 };
 
 /// All of the above, in document order; but for `PRICES_OF_TIER`, whose keys are those of the map it stands in.
@@ -459,6 +489,8 @@ pub static SECTIONS: &[&Section] = &[
     &CORS,
     &ADMIN,
     &ORGANIZATION,
+    &TAG,
+    &WEBHOOK,
     &PROVIDER,
     &GRANT,
     &AUTH,

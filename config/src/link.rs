@@ -183,6 +183,9 @@ pub struct StoredKey {
     /// `high`, `normal` or `low`; none is `normal`.
     #[serde(default)]
     pub priority: Option<String>,
+    /// As the document has those of its keys: a list, or null.
+    #[serde(default)]
+    pub limits: serde_json::Value,
 }
 
 /// Data plane → control plane.
@@ -307,7 +310,7 @@ pub struct ModelStatus {
 /// A limit and how it stands. Budgets are in nano-dollars.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LimitStatus {
-    /// `organization`, `team`, `user`, `key` or `model`.
+    /// `organization`, `team`, `user`, `key`, `model`, `tag` or `provider`.
     pub scope: String,
     pub name: String,
     /// `requests`, `tokens`, … as in the document.
@@ -318,6 +321,13 @@ pub struct LimitStatus {
     pub limit: u64,
     pub used: u64,
     pub remaining: u64,
+    /// Used beyond the limit.
+    #[serde(default)]
+    pub debt: u64,
+    #[serde(default)]
+    pub hard: bool,
+    #[serde(default)]
+    pub cut: bool,
     /// Until all of it is there again.
     pub reset_ms: u64,
 }
@@ -328,4 +338,7 @@ pub struct Event {
     pub unix_ms: u64,
     pub kind: String,
     pub text: String,
+    /// The same for programs, where there is more to it than a text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<serde_json::Value>,
 }

@@ -112,8 +112,8 @@ fn what_providers_grant() {
             "/0/per: `32d` is not a period of at most 31 days; 1s, 1m, 1h or 1d",
         ),
         (
-            "[ { requests: 1, per: 1m, burst: 2 } ]",
-            "/0/burst: unknown key `burst`; one of requests, tokens, per",
+            "[ { requests: 1, per: 1m, bursts: 2 } ]",
+            "/0/bursts: unknown key `bursts`; did you mean `burst`?",
         ),
         (
             "[ { tokens: 1, per: 1m }, { tokens: 2, per: 60s } ]",

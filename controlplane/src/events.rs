@@ -56,6 +56,7 @@ impl Events {
             unix_ms: unix_ms(),
             kind: kind.to_owned(),
             text,
+            facts: None,
         });
     }
 

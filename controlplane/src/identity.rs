@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tollgate_config::{
     Problem,
@@ -62,6 +63,8 @@ pub struct NewKey {
     pub models: Vec<String>,
     pub expires_unix_s: Option<u64>,
     pub priority: Option<Priority>,
+    /// As the document has them; null: none.
+    pub limits: Value,
 }
 
 /// The only place where a secret is seen.
@@ -75,6 +78,8 @@ pub struct Issued {
     pub models: Vec<String>,
     pub expires_unix_s: Option<u64>,
     pub priority: Option<String>,
+    #[serde(skip_serializing_if = "Value::is_null")]
+    pub limits: Value,
     /// Until when a rotated key's former secret is good.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous_until_unix_s: Option<u64>,
@@ -93,6 +98,7 @@ pub async fn create(plane: &Arc<Plane>, new: NewKey, actor: Actor) -> Result<Iss
             models,
             expires_unix_s,
             priority,
+            limits,
         } = new;
         let key = StoredKey {
             name: name.clone(),
@@ -103,6 +109,7 @@ pub async fn create(plane: &Arc<Plane>, new: NewKey, actor: Actor) -> Result<Iss
             models,
             expires_unix_s,
             priority: priority.map(|priority| priority.name().to_owned()),
+            limits,
         };
         let row = KeyRow {
             key: key.clone(),
@@ -141,6 +148,38 @@ pub async fn rotate(plane: &Arc<Plane>, name: String, overlap: Duration, actor: 
         Ok(issued(row.key, secret))
     })
     .await
+}
+
+/// Gives a key other limits, in force on every shard when this returns; what was used of those that stay is kept.
+pub async fn limit(plane: &Arc<Plane>, name: String, limits: Value, actor: Actor) -> Result<Value, KeyRefusal> {
+    to_its_end(plane, move |plane| async move {
+        let plane = &*plane;
+        check_limits(&limits)?;
+        let former = existing(plane, &name).await?;
+        let mut row = former.clone();
+        row.key.limits = limits.clone();
+        plane.store.replace_key(row.clone()).await?;
+        if let Err(error) = push(plane, vec![row.key], Vec::new()).await {
+            plane.store.replace_key(former.clone()).await?;
+            undo_push(plane, vec![former.key], Vec::new()).await;
+            return Err(error.into());
+        }
+        note(plane, &actor, "key_limited", &name).await;
+        Ok(limits)
+    })
+    .await
+}
+
+/// The first fault of a list of limits.
+fn check_limits(limits: &Value) -> Result<(), KeyRefusal> {
+    let problems = tollgate_config::check::limits(limits).err().unwrap_or_default();
+    match problems.into_iter().next() {
+        None => Ok(()),
+        Some(problem) => {
+            let pointer = format!("/limits{}", problem.pointer);
+            Err(KeyRefusal::Fault(Problem::new(pointer, problem.wrong, problem.right)))
+        }
+    }
 }
 
 /// Takes a key away; no shard lets it in when this returns.
@@ -209,7 +248,7 @@ fn check_new(plane: &Plane, new: &NewKey) -> Result<(), KeyRefusal> {
             "name one of the configuration's teams",
         ));
     }
-    Ok(())
+    check_limits(&new.limits)
 }
 
 /// A secret and the hex of its SHA-256.
@@ -277,6 +316,7 @@ fn issued(key: StoredKey, secret: String) -> Issued {
         models,
         expires_unix_s,
         priority,
+        limits,
     } = key;
     let previous_until_unix_s = previous.map(|(_, until)| until);
     Issued {
@@ -288,6 +328,7 @@ fn issued(key: StoredKey, secret: String) -> Issued {
         models,
         expires_unix_s,
         priority,
+        limits,
         previous_until_unix_s,
     }
 }

@@ -21,6 +21,7 @@ mod testing;
 mod time;
 mod truth;
 mod up;
+mod webhooks;
 
 use std::process::ExitCode;
 

@@ -18,7 +18,7 @@ use tollgate_config::Document;
 
 use crate::{
     admin::AdminServer, events::Events, link::LinkSlot, metering::Metering, rollout::Rollout, store::Store,
-    truth::Truth,
+    truth::Truth, webhooks,
 };
 
 /// Who does something: shown in the history.
@@ -62,6 +62,7 @@ pub struct Plane {
     pub link: LinkSlot,
     pub events: Events,
     pub counters: Counters,
+    pub webhooks: webhooks::Counts,
     pub started: Instant,
     /// Asked to drain through the API: the data plane's end is then wanted.
     pub draining: AtomicBool,
@@ -90,6 +91,7 @@ impl Plane {
             link: LinkSlot::empty(),
             events: Events::default(),
             counters: Counters::default(),
+            webhooks: webhooks::Counts::default(),
             started: Instant::now(),
             draining: AtomicBool::new(false),
             closing: Default::default(),

@@ -127,6 +127,7 @@ async fn talk(world: &Mutex<World>, stream: &UnixStream, state_dir: &Path) -> Op
             unix_ms: 1,
             kind: "fake".into(),
             text: "answered".into(),
+            facts: None,
         };
         if world.lock().unwrap().mishap == Mishap::SaysNews {
             for news in [r#""moon_rose""#.to_owned(), r#"{"tide":{"cm":7}}"#.to_owned()] {

@@ -1,11 +1,15 @@
-//! `providers.*.limits`: what a provider grants.
+//! `providers.*.limits`: what a provider grants, and what may be used of it beside that.
+//!
+//! Requests and tokens in a time that is no calendar's are what it grants: calls are spread so that they fit. All else is a
+//! limit like others.
 
 use super::{
+    limits,
     node::{Fields, Node},
     values,
 };
 use crate::{
-    document::{Grant, Granted},
+    document::{Grant, Granted, Limit, Period},
     keys,
 };
 
@@ -15,14 +19,26 @@ const MAX_AMOUNT: u64 = 1 << 50;
 const MAX_PER_MS: u64 = 31 * 86_400_000;
 const EXAMPLE: &str = "[ { requests: 10000, per: 1m }, { tokens: 2000000, per: 1m } ]";
 
-pub fn grants(node: &Node) -> Option<Vec<Grant>> {
-    let grants = node.list("a list of limits", EXAMPLE, grant)?;
-    if grants.len() > MAX_GRANTS {
+enum Entry {
+    Grant(Grant),
+    Limit(Limit),
+}
+
+pub fn grants(node: &Node) -> Option<(Vec<Grant>, Vec<Limit>)> {
+    let entries = node.list("a list of limits", EXAMPLE, entry)?;
+    if entries.len() > MAX_GRANTS {
         node.fault(
-            format!("the list has {} limits", grants.len()),
+            format!("the list has {} limits", entries.len()),
             format!("at most {MAX_GRANTS}"),
         );
         return None;
+    }
+    let (mut grants, mut limited): (Vec<Grant>, Vec<Limit>) = (Vec::new(), Vec::new());
+    for entry in entries {
+        match entry {
+            Entry::Grant(grant) => grants.push(grant),
+            Entry::Limit(limit) => limited.push(limit),
+        }
     }
     let twice = |(at, grant): (usize, &Grant)| {
         let mut before = grants.iter().take(at);
@@ -34,12 +50,24 @@ pub fn grants(node: &Node) -> Option<Vec<Grant>> {
             "one limit for each of them and period",
         );
     }
-    Some(grants)
+    Some((grants, limits::distinct(node, limited)?))
 }
 
-fn grant(node: &Node) -> Option<Grant> {
+fn entry(node: &Node) -> Option<Entry> {
     let fields = Fields::open(node, &keys::GRANT)?;
     let said = |of: &Granted| fields.get(of.name()).is_some();
+    let per = fields.get("per");
+    let calendar = per.is_some_and(|per| {
+        Period::ALL
+            .iter()
+            .any(|period| per.value.as_str() == Some(period.name()))
+    });
+    let others = ["input_tokens", "output_tokens", "concurrent", "budget"];
+    let beside = ["burst", "mode", "thresholds"];
+    let other = others.into_iter().chain(beside).any(|key| fields.get(key).is_some());
+    if other || calendar {
+        return limits::of_fields(node, &fields).map(Entry::Limit);
+    }
     let mut named = Granted::ALL.into_iter().filter(said);
     let (Some(of), None) = (named.next(), named.next()) else {
         node.fault(
@@ -59,9 +87,9 @@ fn grant(node: &Node) -> Option<Grant> {
             false => node.expected("a period of at most 31 days", "1s, 1m, 1h or 1d"),
         }
     });
-    Some(Grant {
+    Some(Entry::Grant(Grant {
         of,
         most: most?,
         per_ms: per_ms?,
-    })
+    }))
 }

@@ -9,7 +9,7 @@ use super::{
     values,
 };
 use crate::{
-    document::{Limit, LimitMode, Per, Period, Unit, Window},
+    document::{Limit, LimitMode, MAX_THRESHOLDS, Per, Period, Thresholds, Unit, Window},
     keys,
     money::NanoUsd,
 };
@@ -24,6 +24,17 @@ const EXAMPLE: &str =
 
 pub fn limits(node: &Node) -> Option<Vec<Limit>> {
     let limits = node.list("a list of limits", EXAMPLE, limit)?;
+    distinct(node, limits)
+}
+
+/// Of calls that say the same of a tag.
+pub fn tag(node: &Node) -> Option<Vec<Limit>> {
+    let fields = Fields::open(node, &keys::TAG)?;
+    fields.required("limits", EXAMPLE, limits)
+}
+
+/// No two of one unit and period, and not too many.
+pub fn distinct(node: &Node, limits: Vec<Limit>) -> Option<Vec<Limit>> {
     if limits.len() > MAX_LIMITS {
         let right = format!("at most {MAX_LIMITS}: a call goes through all of them");
         node.fault(format!("the list has {} limits", limits.len()), right);
@@ -46,6 +57,11 @@ pub fn limits(node: &Node) -> Option<Vec<Limit>> {
 
 fn limit(node: &Node) -> Option<Limit> {
     let fields = Fields::open(node, &keys::LIMIT)?;
+    of_fields(node, &fields)
+}
+
+/// A limit whose keys are those of its section.
+pub fn of_fields(node: &Node, fields: &Fields) -> Option<Limit> {
     let said: Vec<Unit> = Unit::ALL
         .into_iter()
         .filter(|unit| fields.get(unit.name()).is_some())
@@ -61,14 +77,72 @@ fn limit(node: &Node) -> Option<Limit> {
     let amount = fields.read(unit.name(), |node| amount(node, unit));
     let mode = fields.read("mode", mode).unwrap_or_default();
     let window = match unit {
-        Unit::Concurrent => none(&fields),
-        _ => window(node, &fields, amount.unwrap_or(1)),
+        Unit::Concurrent => none(fields),
+        _ => window(node, fields, amount.unwrap_or(1)),
     };
+    let hard = flag(fields, "hard", unit, mode);
+    let cut = flag(fields, "cut", unit, mode);
+    let said = match (fields.get("thresholds"), unit) {
+        (Some(node), Unit::Concurrent) => {
+            node.fault("`thresholds` of calls under way", "without them: they come and go");
+            None
+        }
+        (Some(node), _) => thresholds(&node),
+        (None, _) => None,
+    };
+    let limit = Limit::new(unit, amount?, window?);
     Some(Limit {
-        unit,
-        amount: amount?,
-        window: window?,
         mode,
+        hard,
+        cut,
+        thresholds: said.unwrap_or(limit.thresholds),
+        ..limit
+    })
+}
+
+/// `hard` or `cut`: of what a call's answer adds to.
+fn flag(fields: &Fields, name: &'static str, unit: Unit, mode: LimitMode) -> bool {
+    let Some(node) = fields.get(name) else { return false };
+    let is = values::boolean(&node).unwrap_or(false);
+    let fits = match unit {
+        Unit::Tokens | Unit::OutputTokens | Unit::Budget => true,
+        Unit::InputTokens => name == "hard",
+        Unit::Requests | Unit::Concurrent => false,
+    };
+    if is && !fits {
+        let units = if name == "hard" {
+            "tokens or money"
+        } else {
+            "tokens of answers, or money"
+        };
+        node.fault(
+            format!("`{name}` of a limit of `{}`", unit.name()),
+            format!("a limit of {units}: no other needs it"),
+        );
+    } else if is && mode == LimitMode::Shadow {
+        node.fault(
+            format!("`{name}` beside `mode: shadow`"),
+            "one of them: what only watches changes no call",
+        );
+    }
+    is
+}
+
+/// `[ 50%, 80%, 95% ]`; empty: none.
+fn thresholds(node: &Node) -> Option<Thresholds> {
+    const RIGHT: &str = "percentages that rise, such as [ 50%, 80%, 95% ]";
+    let percents = node.list("a list of percentages", RIGHT, |item| {
+        let percent = item.value.as_str().and_then(|text| text.strip_suffix('%'));
+        let percent = percent.and_then(|digits| digits.parse::<u8>().ok());
+        percent.or_else(|| item.expected("a whole percentage", "1% to 100%, such as 80%"))
+    })?;
+    let all = node.value.as_array().map_or(0, Vec::len);
+    if percents.len() < all {
+        return None;
+    }
+    Thresholds::new(&percents).or_else(|| {
+        node.fault("these are no thresholds", format!("at most {MAX_THRESHOLDS} {RIGHT}"));
+        None
     })
 }
 

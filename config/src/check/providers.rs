@@ -31,7 +31,7 @@ pub fn provider(node: &Node) -> Option<Provider> {
     let connections = fields.read("connections", connections).unwrap_or_default();
     let tls = fields.read("tls", tls);
     let headers = headers(&fields);
-    let grants = fields.read("limits", grants::grants).unwrap_or_default();
+    let (grants, limits) = fields.read("limits", grants::grants).unwrap_or_default();
     let residency = fields.read("residency", when::region);
     let check = fields.read("check", beside::active_check);
     let row = row?;
@@ -64,6 +64,7 @@ pub fn provider(node: &Node) -> Option<Provider> {
         headers,
         prices: prices?,
         grants,
+        limits,
         residency,
         check,
     })

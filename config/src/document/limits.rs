@@ -8,6 +8,71 @@ pub struct Limit {
     pub amount: u64,
     pub window: Window,
     pub mode: LimitMode,
+    /// What is reserved is a proven upper bound: the limit is never exceeded by what a call asks of its model.
+    pub hard: bool,
+    /// A stream ends where what is left ends.
+    pub cut: bool,
+    /// Shares of it that are told once in each period when they are used.
+    pub thresholds: Thresholds,
+}
+
+impl Limit {
+    /// One that refuses, by what calls are expected to use.
+    pub fn new(unit: Unit, amount: u64, window: Window) -> Self {
+        Self {
+            unit,
+            amount,
+            window,
+            mode: LimitMode::Enforce,
+            hard: false,
+            cut: false,
+            thresholds: Thresholds::usual(window),
+        }
+    }
+
+    /// Does it refuse what may exceed it?
+    pub fn is_hard(&self) -> bool {
+        self.hard && self.mode == LimitMode::Enforce
+    }
+
+    /// Does it end streams?
+    pub fn cuts(&self) -> bool {
+        self.cut && self.mode == LimitMode::Enforce
+    }
+}
+
+/// Percentages of a limit, rising; at most `MAX_THRESHOLDS`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Thresholds([u8; MAX_THRESHOLDS]);
+
+pub const MAX_THRESHOLDS: usize = 4;
+
+impl Thresholds {
+    /// Unless said: of calendar periods. A bucket is half empty all the time.
+    pub const fn usual(window: Window) -> Self {
+        match window {
+            Window::Calendar(_) => Self([50, 80, 95, 0]),
+            Window::Refill { .. } | Window::None => Self([0; MAX_THRESHOLDS]),
+        }
+    }
+
+    /// `None`: too many, not rising, or none of 1 to 100.
+    pub fn new(percents: &[u8]) -> Option<Self> {
+        let rising = percents.windows(2).all(|pair| pair[0] < pair[1]);
+        let within = percents.iter().all(|percent| (1..=100).contains(percent));
+        let mut all = [0; MAX_THRESHOLDS];
+        all.get_mut(..percents.len())?.copy_from_slice(percents);
+        (rising && within).then_some(Self(all))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0[0] == 0
+    }
+
+    /// Rising.
+    pub fn percents(&self) -> impl Iterator<Item = u8> {
+        self.0.into_iter().take_while(|percent| *percent > 0)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -36,7 +36,7 @@ pub async fn list(State(plane): State<Arc<Plane>>) -> Answer<Json<Value>> {
             "name": key.name, "source": "store", "team": key.team, "user": key.user, "models": key.models,
             "expires_unix_s": key.expires_unix_s, "priority": key.priority.as_deref().unwrap_or(Priority::default().name()),
             "created_ms": row.created_ms, "created_by": row.created_by,
-            "previous_until_unix_s": previous_until,
+            "previous_until_unix_s": previous_until, "limits": key.limits,
         }));
     }
     Ok(Json(json!({ "keys": keys })))
@@ -52,6 +52,8 @@ struct CreateBody {
     models: Vec<String>,
     expires: Option<String>,
     priority: Option<String>,
+    #[serde(default)]
+    limits: Value,
 }
 
 pub async fn create(
@@ -66,6 +68,7 @@ pub async fn create(
         models,
         expires,
         priority,
+        limits,
     } = read(&body)?;
     let expires_unix_s = expires.as_deref().map(expiry).transpose()?;
     let issued = identity::create(
@@ -77,6 +80,7 @@ pub async fn create(
             models,
             expires_unix_s,
             priority: priority.as_deref().map(class).transpose()?,
+            limits,
         },
         actor,
     )
@@ -103,6 +107,18 @@ pub async fn rotate(
     };
     let overlap = overlap.as_deref().map(duration).transpose()?.unwrap_or(DEFAULT_OVERLAP);
     Ok(Json(identity::rotate(&plane, name, overlap, actor).await?))
+}
+
+/// The body is a list of limits; an empty one takes them away.
+pub async fn limit(
+    State(plane): State<Arc<Plane>>,
+    Extension(actor): Extension<Actor>,
+    Path(name): Path<String>,
+    body: Bytes,
+) -> Answer<Json<Value>> {
+    let limits: Value = read(&body)?;
+    let limits = identity::limit(&plane, name.clone(), limits, actor).await?;
+    Ok(Json(json!({"name": name, "limits": limits})))
 }
 
 pub async fn revoke(

@@ -71,6 +71,9 @@ fn one(limit: &LimitStatus) -> Value {
         "limit": amount(limit.limit),
         "used": amount(limit.used),
         "remaining": amount(limit.remaining),
+        "debt": amount(limit.debt),
+        "hard": limit.hard,
+        "cut": limit.cut,
         "reset_s": limit.reset_ms.div_ceil(1_000),
     })
 }

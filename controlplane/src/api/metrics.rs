@@ -14,7 +14,7 @@ use tollgate_config::link::{AnswerBody, AskBody};
 
 use crate::{
     link::ANSWER_TIMEOUT,
-    metric_names::{CHANGES, DATAPLANE_RESTARTS, LINK_UP, REVISION, UPTIME, USAGE_RECORDS},
+    metric_names::{CHANGES, DATAPLANE_RESTARTS, LINK_UP, REVISION, UPTIME, USAGE_RECORDS, WEBHOOK_NOTICES},
     plane::Plane,
 };
 
@@ -89,6 +89,19 @@ fn own(plane: &Plane, is_up: bool, text: &mut String) {
         "counter",
         "Data planes started after one ended.",
         &[("", restarts)],
+    );
+    let told = &plane.webhooks;
+    let notices = [
+        ("{state=\"delivered\"}", &told.delivered),
+        ("{state=\"failed_try\"}", &told.failed_tries),
+        ("{state=\"dropped\"}", &told.dropped),
+    ];
+    let notices = notices.map(|(labels, count)| (labels, count.load(Ordering::Relaxed)));
+    metric(
+        WEBHOOK_NOTICES,
+        "counter",
+        "Events told to webhooks, by what became of them.",
+        &notices,
     );
     let changes = [("{result=\"applied\"}", applied), ("{result=\"refused\"}", refused)];
     metric(

@@ -194,6 +194,20 @@ pub const ROUTES: &[Route] = &[
         handler: || post(keys::rotate),
     },
     Route {
+        method: "put",
+        path: "/v1/keys/{name}/limits",
+        summary: "Give a key other limits",
+        parameters: &[],
+        body: Some("a list of limits as in the configuration; an empty one takes them away"),
+        answers: &[
+            (200, "the key's limits, in force on every shard"),
+            (404, "there is no such key"),
+            (409, "the key stands in the configuration"),
+            (422, "what is wrong with them"),
+        ],
+        handler: || put(keys::limit),
+    },
+    Route {
         method: "delete",
         path: "/v1/keys/{name}",
         summary: "Revoke a key; no shard lets it in any more",
@@ -273,7 +287,7 @@ pub const ROUTES: &[Route] = &[
     Route {
         method: "get",
         path: "/v1/limits/{scope}",
-        summary: "How the limits of the organization, or of all teams, users, keys or models stand",
+        summary: "How the limits of the organization, or of all teams, users, keys, models or providers stand",
         parameters: &[],
         body: None,
         answers: &[(200, "limits"), (503, "the data plane is not connected")],
@@ -282,7 +296,7 @@ pub const ROUTES: &[Route] = &[
     Route {
         method: "get",
         path: "/v1/limits/{scope}/{name}",
-        summary: "How the limits of one team, user, key or model stand",
+        summary: "How the limits of one team, user, key, model or provider stand, or of one value of a tag (NAME=VALUE)",
         parameters: &[],
         body: None,
         answers: &[

@@ -23,6 +23,12 @@ pub enum KeysCommand {
         #[arg(long, default_value = "24h")]
         overlap: String,
     },
+    /// Give a key other limits, at once on every shard; what was used stays used
+    Limit {
+        name: String,
+        /// As in the configuration: '[ { budget: "300 USD", per: month } ]'; '[]' takes them away
+        limits: String,
+    },
     /// Take a key away, at once on every shard
     Revoke { name: String },
 }
@@ -37,6 +43,9 @@ pub struct CreateArguments {
     /// Names or patterns such as gpt-*; without it every model
     #[arg(long, value_delimiter = ',')]
     models: Vec<String>,
+    /// As in the configuration: '[ { budget: "300 USD", per: month } ]'
+    #[arg(long, value_name = "LIST")]
+    limits: Option<String>,
     /// 2027-01-01T00:00:00Z, or a duration from now such as 30d
     #[arg(long, value_name = "TIME")]
     expires: Option<String>,
@@ -52,11 +61,14 @@ pub async fn run(client: &Client, command: KeysCommand, output: Output) -> Resul
             team,
             user,
             models,
+            limits,
             expires,
             priority,
         }) => {
+            let limits = limits.as_deref().map(tree).transpose()?;
             let body = json!({
                 "name": name, "team": team, "user": user, "models": models, "expires": expires, "priority": priority,
+                "limits": limits,
             });
             let issued: Value = client.json(Call::new(Method::POST, "/v1/keys").json(&body)).await?;
             print_secret(&issued, output);
@@ -66,6 +78,15 @@ pub async fn run(client: &Client, command: KeysCommand, output: Output) -> Resul
             let call = Call::new(Method::POST, path).json(&json!({ "overlap": overlap }));
             let issued: Value = client.json(call).await?;
             print_secret(&issued, output);
+        }
+        KeysCommand::Limit { name, limits } => {
+            let path = format!("{}/limits", key_path(&name));
+            let call = Call::new(Method::PUT, path).json(&tree(&limits)?);
+            let answer: Value = client.json(call).await?;
+            match output {
+                Output::Json => print(&answer.to_string()),
+                Output::Text => print(&format!("{name}: in force on every shard")),
+            }
         }
         KeysCommand::Revoke { name } => {
             let answer: Value = client.json(Call::new(Method::DELETE, key_path(&name))).await?;
@@ -83,6 +104,14 @@ pub async fn run(client: &Client, command: KeysCommand, output: Output) -> Resul
         }
     }
     Ok(())
+}
+
+/// What the configuration's own syntax says.
+fn tree(text: &str) -> Result<Value, CliError> {
+    let parsed = tollgate_config::parse::parse(text);
+    parsed
+        .map(|parsed| parsed.tree)
+        .map_err(|problems| CliError::faults("--limits", &problems))
 }
 
 fn key_path(name: &str) -> String {

@@ -25,6 +25,8 @@ const SETTINGS: &str = "(SELECT settings FROM key_settings WHERE key_settings.na
 struct Settings {
     #[serde(default)]
     priority: Option<String>,
+    #[serde(default)]
+    limits: serde_json::Value,
 }
 
 impl Store {
@@ -97,7 +99,7 @@ fn write(c: &mut rusqlite::Connection, verb: &str, row: &KeyRow) -> rusqlite::Re
             &row.created_by,
         ),
     )?;
-    let settings = serde_json::json!({ "priority": key.priority }).to_string();
+    let settings = serde_json::json!({ "priority": key.priority, "limits": key.limits }).to_string();
     change.execute(
         "INSERT OR REPLACE INTO key_settings (name, settings) VALUES (?1, ?2)",
         (&key.name, settings),
@@ -110,7 +112,8 @@ fn read(row: &Row<'_>) -> Result<KeyRow, StoreError> {
     let until: Option<i64> = row.get(3)?;
     let models: String = row.get(6)?;
     let settings: Option<String> = row.get(10)?;
-    let Settings { priority } = settings.map_or_else(|| Ok(Settings::default()), |text| serde_json::from_str(&text))?;
+    let Settings { priority, limits } =
+        settings.map_or_else(|| Ok(Settings::default()), |text| serde_json::from_str(&text))?;
     Ok(KeyRow {
         key: StoredKey {
             name: row.get(0)?,
@@ -121,6 +124,7 @@ fn read(row: &Row<'_>) -> Result<KeyRow, StoreError> {
             models: serde_json::from_str(&models)?,
             expires_unix_s: row.get::<_, Option<i64>>(7)?.map(|s| s as u64),
             priority,
+            limits,
         },
         created_ms: row.get::<_, i64>(8)? as u64,
         created_by: row.get(9)?,

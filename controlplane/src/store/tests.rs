@@ -28,6 +28,7 @@ fn key(name: &str, sha256: &str) -> KeyRow {
             models: vec!["gpt-*".into()],
             expires_unix_s: Some(99),
             priority: Some("high".into()),
+            limits: Default::default(),
         },
         created_ms: 5,
         created_by: "ann".into(),

@@ -34,7 +34,7 @@ use crate::{
     plane::{Actor, Plane},
     rollout::{self, Edit, Refusal, Rollout, Terms},
     store::{Store, settings},
-    truth,
+    truth, webhooks,
 };
 
 use dataplane::{Ended, Supervisor};
@@ -138,6 +138,7 @@ async fn up(
     );
     metering::follow(ingest, plane.clone())
         .map_err(|e| CliError::failed(format!("cannot start the ledger's thread: {e}")))?;
+    webhooks::follow(&plane);
     let serving = tokio::spawn(api::serve_socket(plane.clone(), control));
     let ended = serve(&plane, &arguments, file, output, &mut signals).await;
     serving.abort();

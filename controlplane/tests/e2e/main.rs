@@ -9,6 +9,7 @@ mod affected;
 mod basics;
 mod beside;
 mod bodies;
+mod budgets;
 mod bytes;
 mod choosing;
 mod config;

@@ -177,14 +177,10 @@ pub(crate) fn keep_own(exchange: &mut Exchange) {
     }
 }
 
-/// What the attempt used that has just been noted, though it did not get to the end of the answer.
-pub(crate) fn note_spent(exchange: &mut Exchange, usage: Usage, cost: Option<Cost>) {
+/// What the attempt used that has just been noted, though nobody got the end of its answer.
+pub(crate) fn note_spent(exchange: &mut Exchange, spent: Spent) {
     if let Some(tried) = exchange.call.log.last_mut() {
-        tried.spent = Some(Box::new(Spent {
-            usage,
-            cost,
-            estimated: true,
-        }));
+        tried.spent = Some(Box::new(spent));
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
     attempt::{hedge::Hedge, held::Held, renewal::Renewal},
     billing::Tried,
     failure::Waited,
+    limits::provider::AtProvider,
     listing::Listing,
     outputs::AttemptId,
     routing::{Began, Order, grants::Grants, queue::Place, reckoning::Reckoning},
@@ -56,6 +57,8 @@ pub(crate) struct Call {
     pub tried_before: u8,
     /// What of its provider's limits the attempt under way took: tokens beside the request.
     pub granted: Option<(Arc<Grants>, u64)>,
+    /// The same of the provider's further limits.
+    pub at_provider: AtProvider,
     /// Why the call goes where it goes, for a client that may ask: JSON without its end.
     pub told: Option<Box<str>>,
     /// An answer of which it is not known yet what it is.

@@ -59,6 +59,24 @@ pub(crate) fn by(price: &Price<'_>, usage: &Usage, tier: ServiceTier) -> Cost {
     Cost::of(price, &counts(usage), tier)
 }
 
+/// What an answer of so many tokens costs, in nano-dollars, where nothing else of it is known yet; `input` is that of a prompt
+/// of which no more is known.
+pub(crate) fn with_output(exchange: &Exchange, unix_ms: u64, input: u64, output: u64) -> u64 {
+    let price = exchange.pinned().and_then(|pinned| price(exchange, pinned, unix_ms));
+    let heard = exchange.facts.usage.filter(|usage| usage.all_input() > 0);
+    let usage = heard.unwrap_or(Usage {
+        input: Some(input),
+        ..Usage::default()
+    });
+    let usage = Usage {
+        output: Some(output),
+        reasoning: None,
+        output_audio: None,
+        ..usage
+    };
+    price.map_or(0, |price| price.cost(&counts(&usage), tier(exchange)).to_nanos().0)
+}
+
 /// What both cost together; the prices are the first's.
 pub(crate) fn sum(one: Option<Cost>, other: Option<Cost>) -> Option<Cost> {
     match (one, other) {

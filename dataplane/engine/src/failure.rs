@@ -109,6 +109,8 @@ pub enum Kind {
     CacheMiss,
     /// A limit does not admit the call.
     Limited(Box<Limited>),
+    /// Of a limit that must hold, a call that nobody can tell the most of: whose limit, and why.
+    Unbounded(Box<str>),
     /// Another request came under the same `idempotency-key`.
     IdempotencyKeyReused,
     /// No target of the model has what the path asks for.
@@ -204,6 +206,7 @@ impl Kind {
             Kind::ClientFault(Fault::Timeout) => 408,
             Kind::ClientFault(Fault::BadFraming(_)) | Kind::BadJson(_) | Kind::BadEncoding(_) | Kind::BadForm(_) => 400,
             Kind::Field { .. } | Kind::Header { .. } | Kind::Untranslatable { .. } | Kind::Unsupported(_) => 400,
+            Kind::Unbounded(_) => 400,
             Kind::UnknownEncoding => 415,
             Kind::NoKey | Kind::UnknownKey | Kind::ExpiredKey | Kind::RemoteKey => 401,
             Kind::ModelNotAllowed | Kind::PassThroughNotAllowed | Kind::BatchesNotAllowed => 403,
@@ -236,6 +239,7 @@ impl Kind {
             }
             Kind::ClientFault(Fault::Timeout) => code::REQUEST_TIMEOUT,
             Kind::ClientFault(Fault::BadFraming(_)) => code::INVALID_REQUEST,
+            Kind::Unbounded(_) => code::INVALID_REQUEST,
             Kind::UnknownEncoding => code::UNSUPPORTED_ENCODING,
             Kind::NoKey | Kind::UnknownKey | Kind::ExpiredKey | Kind::RemoteKey => code::INVALID_API_KEY,
             Kind::ModelNotAllowed => code::MODEL_NOT_ALLOWED,

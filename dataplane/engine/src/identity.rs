@@ -262,8 +262,12 @@ impl KeyTable {
             .limits_of_teams
             .values()
             .chain(self.owners.limits_of_users.values());
-        // Those of the identity store have none of their own.
-        let keys = self.base.entries.iter().filter_map(|entry| entry.limits.own.as_ref());
+        let base = self.base.entries.iter().enumerate();
+        let base = base.filter(|(index, _)| !self.hidden.contains(&(*index as u32)));
+        let changed = self.changed.by_name.values();
+        let changed = changed.filter_map(|index| self.changed.entries.get(*index as usize));
+        let keys = base.map(|(_, entry)| entry).chain(changed);
+        let keys = keys.filter_map(|entry| entry.limits.own.as_ref());
         owners.chain(keys).map(|rules| &**rules)
     }
 
@@ -372,10 +376,21 @@ fn add_stored(keys: &mut Keys, owners: &Owners, key: &StoredKey, problems: &mut 
             }
         }
     }
+    // Who stored them had them checked.
+    let limits = match tollgate_config::check::limits(&key.limits) {
+        Ok(limits) => limits,
+        Err(wrong) => {
+            let within = |problem: Problem| {
+                Problem::new(format!("{at}/limits{}", problem.pointer), problem.wrong, problem.right)
+            };
+            return problems.extend(wrong.into_iter().map(within));
+        }
+    };
+    let own = Rules::new(Scope::Key, &key.name, &limits);
     let team = owners.team(key.team.as_deref(), key.user.as_deref());
     let entry = KeyEntry {
         name: key.name.as_str().into(),
-        limits: owners.limits(None, team.as_deref(), key.user.as_deref()),
+        limits: owners.limits(own, team.as_deref(), key.user.as_deref()),
         residency: owners.residency.of(team.as_deref(), &[]),
         cost_center: owners.cost_center(team.as_deref()),
         team,

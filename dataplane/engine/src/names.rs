@@ -15,6 +15,8 @@ pub(crate) mod code {
     pub const UNSUPPORTED_ENCODING: &str = "unsupported_encoding";
     pub const RATE_LIMIT_EXCEEDED: &str = "rate_limit_exceeded";
     pub const INSUFFICIENT_QUOTA: &str = "insufficient_quota";
+    /// Not an error's: of a stream that was ended where a limit ended.
+    pub const CUT_BY_LIMIT: &str = "cut_by_limit";
     pub const CACHE_MISS: &str = "cache_miss";
     pub const UPSTREAM_ERROR: &str = "upstream_error";
     pub const UPSTREAM_TIMEOUT: &str = "upstream_timeout";

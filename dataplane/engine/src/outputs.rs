@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::{marks::MarkNews, routing::health::Change, snapshot::EndpointId};
+use crate::{limits::Crossed, marks::MarkNews, routing::health::Change, snapshot::EndpointId};
 
 /// Names one upstream attempt of one exchange; never reused within it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -110,6 +110,8 @@ pub struct Outputs {
     pub marks: Vec<MarkNews>,
     /// Models that begin to refuse calls for want of room, or have ceased to.
     pub sheds: Vec<ShedChange>,
+    /// Limits of which so much is used that somebody should know.
+    pub crossed: Vec<Crossed>,
 }
 
 /// A target of a model of the pinned snapshot's document, by index, and what became of it.
@@ -138,6 +140,7 @@ impl Outputs {
         self.changes.clear();
         self.marks.clear();
         self.sheds.clear();
+        self.crossed.clear();
         self.arena.clear();
         self.arena.shrink_to(MAX_KEPT_ARENA_BYTES);
     }

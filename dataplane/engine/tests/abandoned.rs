@@ -5,7 +5,7 @@ mod rig;
 use rig::{Did, NOW_UNIX_MS, Rig, dialled, document, price_list, sent};
 use tollgate_config::{
     Document,
-    document::{Grant, Granted, Hedge, HedgeAfter, Limit, LimitMode, Overload, Period, Retry, Unit, Window},
+    document::{Grant, Granted, Hedge, HedgeAfter, Limit, Overload, Period, Retry, Unit, Window},
     prices::{Class, ServiceTier},
 };
 use tollgate_engine::{
@@ -40,12 +40,7 @@ fn narrow(targets: usize) -> Document {
         queue: 2,
         max_queue_wait_ms: 1_000,
     });
-    let limit = |unit, window| Limit {
-        unit,
-        amount: 1_000_000,
-        window,
-        mode: LimitMode::Enforce,
-    };
+    let limit = |unit, window| Limit::new(unit, 1_000_000, window);
     let month = Window::Calendar(Period::Month);
     document.keys[0].1.limits = vec![
         limit(Unit::Requests, month),

@@ -36,6 +36,9 @@ fn document() -> Document {
             burst: 1_000_000_000,
         },
         mode: LimitMode::Enforce,
+        hard: false,
+        cut: false,
+        thresholds: Default::default(),
     };
     let own = |name: &str, team: &str| {
         let mut own = key(name, &[]);

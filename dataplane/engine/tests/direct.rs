@@ -123,6 +123,9 @@ fn limited(amount: u64) -> Document {
             burst: amount,
         },
         mode: LimitMode::Enforce,
+        hard: false,
+        cut: false,
+        thresholds: Default::default(),
     };
     let mut through = key("through", &[]);
     through.1.pass_through = true;

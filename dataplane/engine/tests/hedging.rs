@@ -108,6 +108,9 @@ fn what_the_loser_read_counts_against_the_callers_limits() {
         amount: 1_000_000_000,
         window: Window::Calendar(Period::Month),
         mode: LimitMode::Enforce,
+        hard: false,
+        cut: false,
+        thresholds: Default::default(),
     };
     document.keys[0].1.limits = [Unit::Tokens, Unit::Budget, Unit::Requests].map(monthly).to_vec();
     let mut rig = both_asked(document);

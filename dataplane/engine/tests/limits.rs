@@ -21,12 +21,7 @@ const BODY: &str = r#"{"model":"same","max_tokens":50,"messages":[{"role":"user"
 const ANSWER: &str = r#"{"id":"x","choices":[],"usage":{"prompt_tokens":10,"completion_tokens":4}}"#;
 
 fn limit(unit: Unit, amount: u64, window: Window) -> Limit {
-    Limit {
-        unit,
-        amount,
-        window,
-        mode: LimitMode::Enforce,
-    }
+    Limit::new(unit, amount, window)
 }
 
 fn per_minute(unit: Unit, amount: u64) -> Limit {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use rig::{Did, Rig, body_of, dialled, document, header, reply};
 use tollgate_config::{
     Document,
-    document::{IDEMPOTENCY_PARTS, Idempotency, Limit, LimitMode, Period, Unit, Window},
+    document::{IDEMPOTENCY_PARTS, Idempotency, Limit, Period, Unit, Window},
 };
 use tollgate_engine::{
     Input, Repeats,
@@ -341,12 +341,7 @@ fn bad_keys_are_refused() {
 #[test]
 fn a_repeat_counts_against_no_limit() {
     let mut document = document();
-    document.keys[0].1.limits = vec![Limit {
-        unit: Unit::Requests,
-        amount: 1,
-        window: Window::Calendar(Period::Month),
-        mode: LimitMode::Enforce,
-    }];
+    document.keys[0].1.limits = vec![Limit::new(Unit::Requests, 1, Window::Calendar(Period::Month))];
     let mut node = node(document, 2);
     let balances = Arc::clone(&node[0].local.limits.balances);
     node[1].local.limits = LocalLimits::new(balances);

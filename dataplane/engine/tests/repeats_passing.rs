@@ -236,6 +236,9 @@ fn what_failed_is_sent_by_who_waited_and_counts_against_one_limit_only() {
         amount: 2,
         window: Window::Calendar(Period::Month),
         mode: LimitMode::Enforce,
+        hard: false,
+        cut: false,
+        thresholds: Default::default(),
     }];
     let file = "x".repeat(30_000);
     let (mut first, mut second) = node(document);

@@ -23,6 +23,7 @@ fn stored(name: &str, sha256: &str) -> StoredKey {
         models: Vec::new(),
         expires_unix_s: None,
         priority: None,
+        limits: Default::default(),
     }
 }
 

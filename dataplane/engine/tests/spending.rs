@@ -51,6 +51,9 @@ fn monthly(dollars: u64) -> Limit {
         amount: dollars * 1_000_000_000,
         window: Window::Calendar(Period::Month),
         mode: LimitMode::Enforce,
+        hard: false,
+        cut: false,
+        thresholds: Default::default(),
     }
 }
 

@@ -39,6 +39,9 @@ fn limit(unit: Unit, amount: u64) -> Limit {
             },
         },
         mode: LimitMode::Enforce,
+        hard: false,
+        cut: false,
+        thresholds: Default::default(),
     }
 }
 

@@ -255,6 +255,7 @@ mod tests {
             models: Vec::new(),
             expires_unix_s: None,
             priority: None,
+            limits: Default::default(),
         }
     }
 

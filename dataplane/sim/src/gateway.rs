@@ -59,6 +59,7 @@ fn provider(name: &str, dialect: Dialect, may_ask_stream_usage: bool) -> (String
             false => PriceList::default(),
         },
         grants: Vec::new(),
+        limits: Vec::new(),
         residency: None,
     };
     (name.into(), provider)

@@ -7,6 +7,7 @@
 //! measured in docs/src/tokens.md. Nothing here knows a target or a price.
 
 mod answer;
+mod bound;
 mod class;
 mod counter;
 mod escaped;
@@ -21,6 +22,7 @@ mod ranks;
 mod split;
 
 pub use answer::AnswerCounter;
+pub use bound::{Unbounded, most_prompt};
 pub use counter::{Counter, DEFAULT_EXACT_BYTES};
 pub use escaped::Unescape;
 pub use family::Tokenizer;

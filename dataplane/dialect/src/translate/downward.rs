@@ -14,7 +14,7 @@ use crate::{
     usage::Usage,
 };
 
-use super::{schema, told::Told};
+use super::{gate::Gate, schema, told::Told};
 
 /// Bytes of a buffered answer at most; and of what an answer says, whole or as a stream, with what each of its parts costs
 /// to be held (`Event::weight_bytes`). It bounds what any reader, writer or gathered answer may keep.
@@ -82,6 +82,7 @@ impl Answering {
                 ended: false,
                 content: 0,
                 told: None,
+                gate: None,
                 target,
             },
         }
@@ -140,6 +141,27 @@ impl Answering {
     pub fn conclude(&mut self, used: Usage, out: &mut Vec<u8>) {
         self.homeward.put(&Event::Usage(used), out);
         self.homeward.put(&Event::Ended, out);
+    }
+
+    /// It may say so many tokens in all, as they are counted here; what would be more is not told.
+    pub fn may_say(&mut self, tokens: u64) {
+        self.homeward.gate.get_or_insert_default().open_up_to(tokens);
+    }
+
+    /// It would say more than it may.
+    pub fn is_cut(&self) -> bool {
+        self.homeward.gate.as_ref().is_some_and(|gate| gate.is_closed())
+    }
+
+    /// Ends it where it may say no more, as if its provider had come to a bound of tokens.
+    pub fn cut_short(&mut self, used: Usage, out: &mut Vec<u8>) {
+        let Some(gate) = &mut self.homeward.gate else { return };
+        let ending = gate.ending();
+        self.homeward.told = None;
+        for event in ending {
+            self.homeward.put(&event, out);
+        }
+        self.conclude(used, out);
     }
 
     /// Events so far that carried part of the answer.
@@ -217,7 +239,14 @@ impl Answering {
 
     /// The tokens of what the provider said so far, estimated.
     pub fn said(&self) -> Estimate {
-        self.homeward.said.estimate()
+        let all = self.homeward.said.estimate();
+        match &self.homeward.gate {
+            Some(gate) if gate.is_closed() => Estimate {
+                tokens: gate.told_tokens(),
+                ..all
+            },
+            _ => all,
+        }
     }
 
     /// Bytes held for this answer.
@@ -277,6 +306,8 @@ struct Homeward {
     content: u64,
     /// Kept where another target may go on.
     told: Option<Box<Told>>,
+    /// Where the answer may be ended early.
+    gate: Option<Box<Gate>>,
     target: Target,
 }
 
@@ -298,6 +329,11 @@ impl Homeward {
             return;
         }
         self.said.take(event);
+        if let Some(gate) = &mut self.gate
+            && !gate.admits(event, self.said.estimate().tokens)
+        {
+            return;
+        }
         match event {
             Event::Began { choice, part, what } => self.begin(*choice, *part, what, out),
             Event::Piece { choice, part, text } => match self.sealed_part(*choice, *part) {
@@ -409,6 +445,9 @@ impl Homeward {
         self.content += u64::from(event.is_content());
         if let Some(told) = &mut self.told {
             told.note(event);
+        }
+        if let Some(gate) = &mut self.gate {
+            gate.note(event);
         }
         match &mut self.target {
             Target::Stream(writer) => writer.write(event, out),

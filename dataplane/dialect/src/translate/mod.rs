@@ -4,6 +4,7 @@
 //! target has none.
 
 mod downward;
+mod gate;
 mod members;
 mod onward;
 mod schema;

@@ -88,7 +88,7 @@ impl Ended {
 pub(super) fn plan(exchange: &mut Exchange, io: &mut Io<'_>, ended: &Ended) -> Option<Plan> {
     if exchange.phase() == Phase::Calling && !exchange.relay.is_broken() {
         // It came to nothing; or else what it took would stand in the way of the next.
-        grants::give_back(exchange);
+        grants::give_back(exchange, io);
     }
     let pinned = exchange.pin();
     let route = &pinned.snapshot.routes[route_index(exchange)];

@@ -5,13 +5,14 @@ use crate::{
     Tick,
     call::Live,
     exchange::{Exchange, Io},
+    limits::provider,
     record::AttemptOutcome,
     snapshot::Route,
 };
 
 /// Its targets have one call less, and whoever waits for them goes on. True where a provider has its request.
 pub(crate) fn attempts(exchange: &mut Exchange, io: &mut Io<'_>) -> bool {
-    let rival = hedge::take_rival(exchange);
+    let rival = hedge::take_rival(exchange, io);
     let live = exchange.call.live.take();
     let queued = exchange.call.queued.is_some();
     if exchange.facts.model.is_none() && exchange.facts.direct.is_none() {
@@ -46,9 +47,10 @@ fn end(exchange: &mut Exchange, io: &mut Io<'_>, route: &Route, live: Live) {
 }
 
 /// What of its provider's limits the attempt took: nothing where its request had not gone up.
-pub(crate) fn grants(exchange: &mut Exchange, io: &Io<'_>) {
+pub(crate) fn grants(exchange: &mut Exchange, io: &mut Io<'_>) {
     if exchange.call.sent == Tick(0) {
-        grants::give_back(exchange);
+        grants::give_back(exchange, io);
     }
     grants::settle(exchange, io);
+    provider::settle(exchange, io);
 }

@@ -3,6 +3,7 @@
 use crate::{
     exchange::{Exchange, Io},
     failure::Kind,
+    limits::provider,
     routing::{
         grants::Grants,
         reckoning::{self, Reckoning},
@@ -15,13 +16,15 @@ const NS_PER_MS: u64 = 1_000_000;
 /// Takes what the call will need of the target's provider; else what is exhausted. Costs nothing where nothing is configured.
 pub(super) fn take(exchange: &mut Exchange, io: &Io<'_>, route: &Route, target: &Target) -> Result<(), Kind> {
     // What an attempt before this one took and did not use.
-    give_back(exchange);
+    give_back(exchange, io);
+    provider::take(exchange, io, route, target)?;
     let Some(grants) = &target.grants else { return Ok(()) };
     let tokens = expected_tokens(exchange, io, route, grants);
     let Err(exhausted) = grants.take(io.now, tokens) else {
         exchange.call.granted = Some((grants.clone(), tokens));
         return Ok(());
     };
+    provider::give_back(exchange, io);
     let pinned = exchange.pin();
     Err(Kind::ProviderLimit {
         provider: pinned.snapshot.endpoints[target.provider].provider.as_str().into(),
@@ -32,6 +35,9 @@ pub(super) fn take(exchange: &mut Exchange, io: &Io<'_>, route: &Route, target: 
 
 /// Could the call go to the target by what its provider grants?
 pub(super) fn suffice(exchange: &Exchange, io: &Io<'_>, route: &Route, target: &Target) -> bool {
+    if !provider::suffice(exchange, io, route, target) {
+        return false;
+    }
     let Some(grants) = &target.grants else { return true };
     grants.suffice(io.now, expected_tokens(exchange, io, route, grants))
 }
@@ -67,13 +73,18 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &Io<'_>) {
             grants.give_back_tokens(tokens.saturating_sub(used));
             grants.charge(0, used.saturating_sub(tokens), io.now);
         }
-        None if status >= 400 => give_back(exchange),
+        None if status >= 400 => give_back_grants(exchange),
         None => exchange.call.granted = None,
     }
 }
 
 /// The attempt came to nothing: its request counts, its tokens do not.
-pub(super) fn give_back(exchange: &mut Exchange) {
+pub(super) fn give_back(exchange: &mut Exchange, io: &Io<'_>) {
+    provider::give_back(exchange, io);
+    give_back_grants(exchange);
+}
+
+fn give_back_grants(exchange: &mut Exchange) {
     if let Some((grants, tokens)) = exchange.call.granted.take() {
         grants.give_back_tokens(tokens);
     }

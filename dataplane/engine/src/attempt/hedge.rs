@@ -15,6 +15,7 @@ use crate::{
     cost::{self, Cost},
     exchange::{Exchange, Input, Io, Phase},
     failure::Waited,
+    limits::provider::AtProvider,
     outputs::{AttemptId, Rest},
     record::{AttemptOutcome, HedgeLost, HedgeOutcome, Hedged},
     relay,
@@ -51,6 +52,7 @@ struct Rival {
     translated: Option<Translated>,
     added_usage: bool,
     granted: Option<(Arc<Grants>, u64)>,
+    at_provider: AtProvider,
     until_total: Option<Tick>,
     until_step: Option<(Tick, Waited)>,
     until_token: Option<(Tick, Waited)>,
@@ -89,7 +91,7 @@ impl Hedge {
 /// A try begins: notes when a second target is to be asked.
 pub(super) fn arm(exchange: &mut Exchange, io: &mut Io<'_>, route: &Route) {
     let Some(hedge) = &route.hedge else { return };
-    if exchange.facts.is_detached() {
+    if exchange.facts.is_detached() || exchange.held.is_bounded() {
         return;
     }
     if exchange.call.tried_here() == 1 {
@@ -144,6 +146,7 @@ fn swap(call: &mut Call) {
         swap(&mut call.provider, &mut rival.provider);
         swap(&mut call.credential, &mut rival.credential);
         swap(&mut call.granted, &mut rival.granted);
+        swap(&mut call.at_provider, &mut rival.at_provider);
         swap(&mut call.sent, &mut rival.sent);
         swap(&mut call.dialled, &mut rival.dialled);
         swap(&mut call.began, &mut rival.began);
@@ -232,16 +235,20 @@ pub(super) fn goes_on(exchange: &mut Exchange, io: &Io<'_>) -> bool {
     }
     swap(&mut exchange.call);
     let failed = exchange.call.hedge.as_mut().and_then(|hedge| hedge.rival.take());
-    if let Some((grants, tokens)) = failed.and_then(|failed| failed.granted) {
-        grants.give_back_tokens(tokens);
+    if let Some(mut failed) = failed {
+        failed.at_provider.give_back(exchange, io, failed.sent != Tick(0));
+        if let Some((grants, tokens)) = failed.granted {
+            grants.give_back_tokens(tokens);
+        }
     }
     exchange.facts.wait_begins(io.now);
     true
 }
 
 /// The exchange's code failed: the other attempt.
-pub(super) fn take_rival(exchange: &mut Exchange) -> Option<Live> {
-    let rival = exchange.call.hedge.as_mut()?.rival.take()?;
+pub(super) fn take_rival(exchange: &mut Exchange, io: &mut Io<'_>) -> Option<Live> {
+    let mut rival = exchange.call.hedge.as_mut()?.rival.take()?;
+    rival.at_provider.give_back(exchange, io, rival.sent != Tick(0));
     if let Some((grants, tokens)) = rival.granted.filter(|_| rival.sent == Tick(0)) {
         grants.give_back_tokens(tokens);
     }
@@ -279,6 +286,7 @@ pub(super) fn drop_rival(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Atte
     swap(&mut exchange.call);
     let Some(hedge) = &mut exchange.call.hedge else { return };
     let Some(mut rival) = hedge.rival.take() else { return };
+    let mut at_provider = std::mem::take(&mut rival.at_provider);
     // A provider that never got the request has nothing to bill.
     let may_bill = outcome == AttemptOutcome::HedgeLost && rival.sent != Tick(0);
     if let Some((grants, tokens)) = rival.granted.take_if(|_| !may_bill) {
@@ -292,6 +300,11 @@ pub(super) fn drop_rival(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Atte
             input_tokens: None,
             cost: None,
         });
+    }
+    let (input, nanos) = exchange.held.prompt();
+    match may_bill {
+        true => at_provider.prompt_counts(exchange, io, input, nanos),
+        false => at_provider.give_back(exchange, io, false),
     }
 }
 

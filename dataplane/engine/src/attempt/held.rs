@@ -14,10 +14,12 @@ use super::{
     takeover,
 };
 use crate::{
-    cost,
+    billing, cost,
     decode::{Coding, Decoder},
     exchange::{Exchange, Io, Phase, UpstreamFault},
+    facts::Spent,
     failure::{Failure, Kind, RetryWhere},
+    limits::provider,
     outputs::AttemptId,
     record::AttemptOutcome,
     relay,
@@ -229,19 +231,20 @@ fn refused(exchange: &mut Exchange, io: &mut Io<'_>) -> bool {
     };
     exchange.facts.wait_ends(io.now);
     note_well(exchange, io);
-    note_use(exchange, io);
+    let spent = note_use(exchange, io);
     give_up(exchange, io, AttemptOutcome::Ok);
+    billing::note_spent(exchange, spent);
     takeover::take_over(exchange, io, model);
     true
 }
 
 /// What it used that refused is paid like anything else: as it says itself, or else for the prompt that it read.
-fn note_use(exchange: &mut Exchange, io: &mut Io<'_>) {
-    let used = exchange.call.held.as_ref().and_then(|held| match &held.what {
+fn note_use(exchange: &mut Exchange, io: &mut Io<'_>) -> Spent {
+    let told = exchange.call.held.as_ref().and_then(|held| match &held.what {
         What::Silent(scout) => scout.seen.used,
         _ => held.used,
     });
-    let used = used.unwrap_or_else(|| {
+    let used = told.unwrap_or_else(|| {
         exchange.facts.estimated = true;
         let model = exchange.record().upstream_model.unwrap_or_default().to_owned();
         Usage {
@@ -250,12 +253,19 @@ fn note_use(exchange: &mut Exchange, io: &mut Io<'_>) {
         }
     });
     exchange.facts.usage = Some(used);
-    let cost = cost::of(exchange, io.unix_ms);
+    exchange.facts.cost = cost::of(exchange, io.unix_ms);
     grants::settle(exchange, io);
+    provider::settle(exchange, io);
     exchange.facts.usage = None;
+    let cost = exchange.facts.cost.take();
     let declined = exchange.facts.declined.get_or_insert_default();
     declined.usage.add(&used);
     declined.cost = cost::sum(declined.cost, cost);
+    Spent {
+        usage: used,
+        cost,
+        estimated: told.is_none(),
+    }
 }
 
 /// A stream that was held has shown that its target is well.

@@ -12,7 +12,9 @@ use super::{Ended, again, give_up, go, grants, outcome, route_index};
 use crate::{
     billing, cost,
     exchange::{Exchange, Io, Phase},
+    facts::Spent,
     failure::{self, Failure, RetryWhere},
+    limits::provider,
     outputs::Action,
     record::{AttemptOutcome, Outcome},
     relay,
@@ -48,6 +50,7 @@ pub(crate) fn is_wanted(exchange: &Exchange) -> bool {
     let facts = &exchange.facts;
     let chats = facts.stream && facts.surface.operation == Operation::Chat && facts.direct.is_none();
     chats
+        && !exchange.held.is_bounded()
         && exchange.pinned().is_some_and(|pinned| {
             let seals = |provider: usize| pinned.snapshot.upstreams[provider].ids.key.is_some();
             let anew = exchange.call.translated.as_ref().is_some_and(|sent| !sent.own);
@@ -106,10 +109,17 @@ fn goes_on(exchange: &mut Exchange, io: &mut Io<'_>, ended: &Ended, cause: Fault
 /// What the target used that did not get to the end is known now, or never.
 fn spend(exchange: &mut Exchange, io: &mut Io<'_>) {
     relay::estimate(exchange, io, Outcome::Cut);
-    let cost = cost::of(exchange, io.unix_ms);
+    exchange.facts.cost = cost::of(exchange, io.unix_ms);
+    provider::settle(exchange, io);
     grants::settle(exchange, io);
+    let cost = exchange.facts.cost.take();
     let usage = exchange.facts.usage.take().unwrap_or_default();
-    billing::note_spent(exchange, usage, cost);
+    let own = Spent {
+        usage,
+        cost,
+        estimated: true,
+    };
+    billing::note_spent(exchange, own);
     let spent = exchange.facts.spent.get_or_insert_default();
     spent.usage.add(&usage);
     spent.cost = cost::sum(spent.cost, cost);

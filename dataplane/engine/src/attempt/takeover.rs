@@ -43,7 +43,7 @@ pub(super) fn admitted(exchange: &mut Exchange, io: &mut Io<'_>, model: Option<M
 
 /// May yet another model be asked?
 pub(super) fn is_possible(exchange: &Exchange) -> bool {
-    exchange.call.taken_over < MAX_TAKEOVERS && !exchange.facts.is_detached()
+    exchange.call.taken_over < MAX_TAKEOVERS && !exchange.facts.is_detached() && !exchange.held.is_bounded()
 }
 
 /// Who takes over after an error of these words.

@@ -203,6 +203,7 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
             format!("Every target of the model '{asked}' has a `when` that does not hold for this call.").into()
         }
         Kind::Limited(limited) => limited.words().into(),
+        Kind::Unbounded(words) => String::from(&**words).into(),
         Kind::Overloaded {
             priority,
             retry_after_s,

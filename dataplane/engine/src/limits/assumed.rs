@@ -2,22 +2,23 @@
 
 use tollgate_config::link::LimitStatus;
 
-use super::{bucket, call};
+use super::{bucket, call::Lists, tags};
 use crate::exchange::{Exchange, Io};
 
 /// Notes what is spent of the limits that the call comes under.
 pub(crate) fn assume(exchange: &Exchange, io: &Io<'_>, known: &[LimitStatus]) {
     let pinned = exchange.pin();
-    let now = io.local.limits.moment(&pinned.snapshot, io.unix_ms);
-    for rules in call::scopes_of(exchange, &pinned).iter().flatten() {
-        for rule in &rules.all {
-            let (unit, per) = (rule.limit.unit.name(), rule.limit.window.told());
-            let is_its = |one: &&LimitStatus| {
-                one.scope == rules.scope.name() && one.name == *rules.name && one.unit == unit && one.per == per
-            };
-            if let Some(known) = known.iter().find(is_its) {
-                bucket::note(&io.local.limits.balances, (rule.id, &rule.limit), &now, known.used);
-            }
+    let now = io.local.limits.look(&pinned.snapshot, io.unix_ms);
+    let tags = tags::of(&pinned, &exchange.facts.tags);
+    let model = exchange.facts.model.as_ref();
+    let route = model.map(|found| found.model.0 as usize);
+    for (_, rules, rule) in Lists::of(&pinned, exchange, route, &tags).rules() {
+        let (unit, per) = (rule.limit.unit.name(), rule.limit.window.told());
+        let is_its = |one: &&LimitStatus| {
+            one.scope == rules.scope.name() && one.name == *rules.name && one.unit == unit && one.per == per
+        };
+        if let Some(known) = known.iter().find(is_its) {
+            bucket::note(&io.local.limits.balances, (rule.id, &rule.limit), &now, known.used);
         }
     }
 }

@@ -4,7 +4,10 @@
 //! than from slices of it: nothing is ever granted twice, refused early or stranded, for the price of a compare-and-swap
 //! on a line that cores may fight over.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use super::{
+    atomic::{AtomicU64, Ordering},
+    lane::Lane,
+};
 
 /// One limit's balance: 64 bytes, a cache line of its own. All zero: free.
 #[repr(C, align(64))]
@@ -12,22 +15,31 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 pub struct Cell {
     /// The limit's number; zero: nobody's.
     id: AtomicU64,
-    pub(super) lanes: [Lane; 2],
-    unused: [AtomicU64; 3],
+    /// By lane: all that was taken, and what that is of.
+    taken: [(AtomicU64, AtomicU64); 2],
+    /// Which of its thresholds were told, and in which period.
+    pub(super) told: AtomicU64,
+    /// By lane: what of it came back or flowed off.
+    returned: [AtomicU64; 2],
 }
 
-/// What was used, and since when that counts.
-#[derive(Debug, Default)]
-pub(super) struct Lane {
-    /// Below zero never but for a moment; above the limit where calls used more than was foreseen.
-    pub used: AtomicI64,
-    /// Of a bucket: up to when it has been refilled, in Unix milliseconds. Of a calendar: the period's number. Of calls
-    /// under way: the process's. Zero: new.
-    pub tag: AtomicU64,
+impl Cell {
+    /// The first lane for even numbers, the second for odd ones: two periods side by side.
+    pub(super) fn lane(&self, number: u64) -> Lane<'_> {
+        let at = (number & 1) as usize;
+        let (taken, tag) = &self.taken[at];
+        Lane {
+            taken,
+            returned: &self.returned[at],
+            tag,
+        }
+    }
 }
 
-/// What the first cell of memory that outlives the process holds where others have a limit's number: this layout, the first.
-const LAYOUT: u64 = 0x746f_6c6c_6c69_6d01;
+/// What the first cell of memory that outlives the process holds where others have a limit's number: this layout, the second.
+const LAYOUT: u64 = 0x746f_6c6c_6c69_6d02;
+/// The first had one number for what is used; where nothing came back since, that is what was taken.
+const FIRST_LAYOUT: u64 = 0x746f_6c6c_6c69_6d01;
 
 /// More neighbours than this are not looked at: the table is as good as full.
 const MAX_PROBES: usize = 128;
@@ -71,11 +83,12 @@ impl Balances {
     /// others as many are used as the largest power of two among them.
     pub fn lent(cells: &'static [Cell]) -> Result<Self, UnknownLayout> {
         let (head, cells) = cells.split_first().ok_or(UnknownLayout)?;
-        let layout = head.id.compare_exchange(0, LAYOUT, Ordering::AcqRel, Ordering::Acquire);
+        let become_ours = |layout| matches!(layout, 0 | FIRST_LAYOUT).then_some(LAYOUT);
+        let layout = head.id.fetch_update(Ordering::AcqRel, Ordering::Acquire, become_ours);
         if layout.is_err_and(|layout| layout != LAYOUT) {
             return Err(UnknownLayout);
         }
-        let process = head.lanes[0].tag.fetch_add(1, Ordering::AcqRel) + 1;
+        let process = head.lane(0).tag.fetch_add(1, Ordering::AcqRel) + 1;
         Ok(Self {
             cells: Memory::Lent(cells),
             process,
@@ -140,13 +153,11 @@ mod tests {
         assert!(balances.find(7).is_none());
         // Two numbers that begin at the same place.
         for id in [7, 11] {
-            balances.cell(id).expect("room").lanes[0]
-                .used
-                .store(id as i64, Ordering::Relaxed);
+            balances.cell(id).expect("room").lane(0).add(id);
         }
         for id in [7, 11] {
             let found = balances.find(id).expect("it is there");
-            assert_eq!(found.lanes[0].used.load(Ordering::Relaxed), id as i64);
+            assert_eq!(found.lane(0).used(), id);
             assert!(std::ptr::eq(found, balances.cell(id).expect("there")));
         }
         assert!(balances.cell(1).is_some() && balances.cell(2).is_some());

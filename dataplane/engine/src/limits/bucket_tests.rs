@@ -18,12 +18,7 @@ fn at(unix_ms: u64) -> Moment {
 }
 
 fn limit(unit: Unit, amount: u64, window: Window) -> Limit {
-    Limit {
-        unit,
-        amount,
-        window,
-        mode: LimitMode::Enforce,
-    }
+    Limit::new(unit, amount, window)
 }
 
 fn refilled(amount: u64, per_ms: u64, burst: u64) -> Limit {
@@ -72,6 +67,58 @@ proptest! {
                 let flowed = u128::from(until - granted[from].0) * u128::from(amount) / u128::from(per_ms);
                 prop_assert!(u128::from(sum) <= u128::from(burst) + flowed + 1, "{sum} in {} ms", until - granted[from].0);
             }
+        }
+    }
+
+    /// Whatever calls come and end when, under a limit of each kind: what is granted and how it stands is what a reckoning
+    /// says that keeps every call by itself and looks through all of them each time.
+    #[test]
+    fn a_balance_is_what_a_list_of_all_calls_says(
+        amount in 1u64..500,
+        steps in prop::collection::vec((0u64..3, 1u64..120, 0u64..150, 0u64..40_000_000), 1..150),
+    ) {
+        let (month, calls) = (monthly(amount), limit(Unit::Concurrent, 3, Window::None));
+        let balances = Balances::in_memory(8);
+        let mut now = START_UNIX_MS;
+        // Of each call: the month it counts in, what counts of it, and what it holds while it is under way.
+        let mut list: Vec<(u64, u64, Option<(Taken, Taken)>)> = Vec::new();
+        for (step, ask, used, pause) in steps {
+            now += pause;
+            let moment = at(now);
+            let number = moment.today.period(Period::Month).number;
+            let spent = |list: &[(u64, u64, Option<(Taken, Taken)>)]| -> u64 {
+                list.iter().filter(|(month, ..)| *month == number).map(|(_, counts, _)| counts).sum()
+            };
+            let under_way = list.iter().filter(|(.., held)| held.is_some()).count() as u64;
+            if step == 0 {
+                let oldest = list.iter_mut().find(|(.., held)| held.is_some());
+                if let Some((month_of, counts, held)) = oldest {
+                    let (tokens, call) = held.take().expect("it is under way");
+                    settle(&balances, (1, &month), &moment, tokens, used);
+                    settle(&balances, (2, &calls), &moment, call, 0);
+                    if number >= *month_of + 2 {
+                        // Nobody remembers its month: what went beyond counts now.
+                        (*month_of, *counts) = (number, used.saturating_sub(*counts));
+                    } else {
+                        *counts = used;
+                    }
+                }
+            } else {
+                let (free, fits) = (under_way < 3, spent(&list) + ask <= amount);
+                let call = take(&balances, (2, &calls), &moment, 1);
+                prop_assert_eq!(call.is_ok(), free);
+                if let Ok(call) = call {
+                    let tokens = take(&balances, (1, &month), &moment, ask);
+                    prop_assert_eq!(tokens.is_ok(), fits);
+                    match tokens {
+                        Ok(tokens) => list.push((number, ask, Some((tokens, call)))),
+                        Err(_) => settle(&balances, (2, &calls), &moment, call, 0),
+                    }
+                }
+            }
+            let under_way = list.iter().filter(|(.., held)| held.is_some()).count() as u64;
+            prop_assert_eq!(level(&balances, (2, &calls), &moment).used, under_way);
+            prop_assert_eq!(level(&balances, (1, &month), &moment).used, spent(&list));
         }
     }
 

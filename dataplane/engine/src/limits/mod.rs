@@ -4,21 +4,35 @@
 
 pub(crate) mod assumed;
 mod balances;
+mod bound;
 mod bucket;
 mod calendar;
 mod call;
+pub(crate) mod cap;
+mod crossed;
+pub(crate) mod cut;
+mod expect;
+mod lane;
+mod limited;
+pub(crate) mod provider;
 mod rules;
 pub(crate) mod spent;
+mod tags;
+
+/// What `lane` is made of; its model checker has others in their place.
+mod atomic {
+    pub use std::sync::atomic::{AtomicU64, Ordering};
+}
 
 pub use balances::{Balances, Cell, UnknownLayout};
 pub use bucket::Level;
 pub(crate) use calendar::zone;
-pub use call::Limited;
-pub(crate) use call::{
-    Held, admit_model, admit_successor, are_set, hand_over, reserve, settle, write_lines, write_refusal,
-};
+pub(crate) use call::{Held, admit_model, admit_successor, are_set, hand_over, reserve, settle};
+pub use crossed::{Crossed, Notice};
+pub use limited::Limited;
+pub(crate) use limited::{write_lines, write_refusal};
 pub(crate) use rules::Rules;
-pub use rules::{Report, Scope, report};
+pub use rules::{Report, Scope, report, report_tag};
 
 use std::sync::Arc;
 
@@ -44,25 +58,18 @@ impl LocalLimits {
         }
     }
 
-    /// The same where nothing may be written down: of a stage behind `limit`, which has mostly just looked.
-    fn moment(&self, snapshot: &Snapshot, unix_ms: u64) -> bucket::Moment {
-        let is_known = self.revision == snapshot.revision && self.today.is_now(unix_ms);
-        let today = if is_known {
-            self.today
-        } else {
-            Today::at(&snapshot.zone, unix_ms)
-        };
-        bucket::Moment { unix_ms, today }
+    fn now(&mut self, snapshot: &Snapshot, unix_ms: u64) -> bucket::Moment {
+        let now = self.look(snapshot, unix_ms);
+        (self.today, self.revision) = (now.today, snapshot.revision);
+        now
     }
 
-    fn now(&mut self, snapshot: &Snapshot, unix_ms: u64) -> bucket::Moment {
-        if self.revision != snapshot.revision || !self.today.is_now(unix_ms) {
-            self.today = Today::at(&snapshot.zone, unix_ms);
-            self.revision = snapshot.revision;
-        }
-        bucket::Moment {
-            unix_ms,
-            today: self.today,
-        }
+    /// The same where nothing can be remembered.
+    fn look(&self, snapshot: &Snapshot, unix_ms: u64) -> bucket::Moment {
+        let today = match self.revision == snapshot.revision && self.today.is_now(unix_ms) {
+            true => self.today,
+            false => Today::at(&snapshot.zone, unix_ms),
+        };
+        bucket::Moment { unix_ms, today }
     }
 }

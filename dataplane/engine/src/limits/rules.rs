@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 use tollgate_config::document::{Limit, LimitMode, Unit, Window};
 
-use super::{Balances, Level, bucket, calendar::Today};
+use super::{Balances, Level, bucket, calendar::Today, tags};
 use crate::{Snapshot, identity::KeyTable};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,10 +15,21 @@ pub enum Scope {
     User,
     Key,
     Model,
+    /// Calls that say the same of a tag: `project=x`.
+    Tag,
+    Provider,
 }
 
 impl Scope {
-    pub const ALL: [Self; 5] = [Self::Organization, Self::Team, Self::User, Self::Key, Self::Model];
+    pub const ALL: [Self; 7] = [
+        Self::Organization,
+        Self::Team,
+        Self::User,
+        Self::Key,
+        Self::Model,
+        Self::Tag,
+        Self::Provider,
+    ];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -27,6 +38,8 @@ impl Scope {
             Self::User => "user",
             Self::Key => "key",
             Self::Model => "model",
+            Self::Tag => "tag",
+            Self::Provider => "provider",
         }
     }
 }
@@ -96,32 +109,50 @@ pub struct Report {
     pub level: Level,
 }
 
-/// All limits of a scope, or of one name in it, as they stand now. Keys have those of the document.
+/// All limits of a scope, or of one name in it, as they stand now, but for those of tags.
 pub fn report(
     (snapshot, keys): (&Snapshot, &KeyTable),
     balances: &Balances,
     unix_ms: u64,
     wanted: impl Fn(Scope, &str) -> bool,
 ) -> Vec<Report> {
-    let now = bucket::Moment {
-        unix_ms,
-        today: Today::at(&snapshot.zone, unix_ms),
-    };
     let of_models = snapshot.routes.iter().filter_map(|route| route.limits.as_deref());
+    let of_providers = snapshot
+        .upstreams
+        .iter()
+        .filter_map(|upstream| upstream.limits.as_deref());
     let all = snapshot
         .organization
         .as_deref()
         .into_iter()
         .chain(keys.rules())
-        .chain(of_models);
+        .chain(of_models)
+        .chain(of_providers);
     let wanted = all.filter(|rules| wanted(rules.scope, &rules.name));
-    let reports = wanted.flat_map(|rules| {
-        rules.all.iter().map(|rule| Report {
-            scope: rules.scope,
-            name: rules.name.to_string(),
-            limit: rule.limit,
-            level: bucket::level(balances, (rule.id, &rule.limit), &now),
-        })
-    });
-    reports.collect()
+    wanted
+        .flat_map(|rules| told(snapshot, balances, unix_ms, rules))
+        .collect()
+}
+
+/// Those of one value of a tag: `project=x`.
+pub fn report_tag(snapshot: &Snapshot, balances: &Balances, unix_ms: u64, tag: &str) -> Vec<Report> {
+    let rules = tags::named(snapshot, tag);
+    rules
+        .iter()
+        .flat_map(|rules| told(snapshot, balances, unix_ms, rules))
+        .collect()
+}
+
+fn told(snapshot: &Snapshot, balances: &Balances, unix_ms: u64, rules: &Rules) -> Vec<Report> {
+    let now = bucket::Moment {
+        unix_ms,
+        today: Today::at(&snapshot.zone, unix_ms),
+    };
+    let report = |rule: &Rule| Report {
+        scope: rules.scope,
+        name: rules.name.to_string(),
+        limit: rule.limit,
+        level: bucket::level(balances, (rule.id, &rule.limit), &now),
+    };
+    rules.all.iter().map(report).collect()
 }

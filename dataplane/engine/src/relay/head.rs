@@ -33,7 +33,14 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
         .as_ref()
         .map(|sent| sent.own && (200..300).contains(&status));
     let lists = exchange.call.listing.is_some();
-    let anew = own == Some(false) || lists || is_said_anew(exchange, status) || resume::reads(exchange, answer);
+    let cuts = exchange.held.cuts() && (200..300).contains(&status) && is_stream(exchange, answer);
+    // What is no events as they come is written anew where it may have to end early.
+    let cuts_beside = cuts && own.is_none() && how_read(answer).is_some_and(|how| how.mode() == Mode::Events);
+    let anew = own == Some(false)
+        || lists
+        || is_said_anew(exchange, status)
+        || resume::reads(exchange, answer)
+        || cuts && !cuts_beside;
     let is_events = answer.get(Known::ContentType).is_some_and(is_server_sent);
     exchange.relay.tally = tally::begin(exchange, io, answer, is_events);
     exchange.relay.outlives_call = exchange.relay.tally.as_ref().is_some_and(|tally| tally.outlives_call());
@@ -70,9 +77,13 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
     exchange.relay.said = estimate::said(exchange);
     let heard = read.filter(|_| exchange.relay.mode != Mode::Unread);
     exchange.relay.listener = heard.and_then(|how| listener(exchange, how));
+    if cuts_beside {
+        exchange.relay.cutter = Some(translated::answering(exchange, io, answer));
+    }
     // Taking bytes out of a stream changes its length, and so do sealed ids.
     let unwraps = exchange.relay.unwrapper.is_some();
-    let edits = exchange.relay.mode == Mode::Events && exchange.call.added_usage || seals || unwraps || opened;
+    let edits =
+        exchange.relay.mode == Mode::Events && exchange.call.added_usage || seals || unwraps || opened || cuts_beside;
     let framing = if edits && !matches!(framing, ReplyFraming::Empty(None) | ReplyFraming::Length(0)) {
         ReplyFraming::Stream
     } else {

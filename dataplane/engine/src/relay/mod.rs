@@ -2,6 +2,7 @@
 
 pub(crate) mod alive;
 mod beside;
+mod cut;
 mod estimate;
 mod events;
 mod faults;
@@ -63,6 +64,9 @@ pub(crate) struct Relay {
     said: Option<Box<estimate::Said>>,
     /// The event that passes is too long to be held: it passes as it comes.
     passes_long: bool,
+    /// Counts a stream that passes, and ends it where a limit ends.
+    cutter: Option<Box<Answering>>,
+    cut: cut::Progress,
     /// Seals the ids of what passes.
     sealer: Option<Box<Sealer>>,
     /// Length of the provider's answer, where it is known beforehand.
@@ -120,7 +124,8 @@ impl Relay {
             .map_or(0, |answering| answering.held_bytes());
         let broken = self.broken.as_ref().map_or(0, |broken| broken.answering.held_bytes());
         let tally = self.tally.as_ref().map_or(0, |tally| tally.held_bytes());
-        self.held.len() + self.hold.held_bytes() + translated + broken + tally
+        let cutter = self.cutter.as_ref().map_or(0, |cutter| cutter.held_bytes());
+        cutter + self.held.len() + self.hold.held_bytes() + translated + broken + tally
     }
 
     /// The head of a stream is out, and whose answer it becomes may change.
@@ -203,6 +208,7 @@ pub(crate) fn body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, byte
     }
     match exchange.relay.mode {
         Mode::Translated => return translated::body(exchange, io, bytes),
+        Mode::Events if exchange.relay.cutter.is_some() => return cut::pass(exchange, io, bytes),
         Mode::Single => return single::body(exchange, io, bytes),
         Mode::Listed => return listed::body(exchange, io, bytes),
         Mode::Heard => {

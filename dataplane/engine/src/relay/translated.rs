@@ -13,7 +13,7 @@ use tollgate_wire::{
     http1::write,
 };
 
-use super::{Mode, Relay, alive, hold, refusal, send, stall};
+use super::{Mode, Relay, alive, cut, hold, refusal, send, stall};
 use crate::{
     attempt::{self, resume},
     cost,
@@ -120,7 +120,7 @@ fn tell_resumed(exchange: &mut Exchange, io: &mut Io<'_>) {
 }
 
 /// A new answer, or one that broke and goes on.
-fn answering(exchange: &mut Exchange, io: &Io<'_>, answer: ResponseView<'_>) -> Box<Answering> {
+pub(super) fn answering(exchange: &mut Exchange, io: &Io<'_>, answer: ResponseView<'_>) -> Box<Answering> {
     let pinned = exchange.pin();
     let provider = exchange.call.provider.expect("an answer comes from a provider");
     let name = &pinned.snapshot.document.providers[provider].0;
@@ -242,6 +242,9 @@ fn send_head(exchange: &mut Exchange, io: &mut Io<'_>, status: u16, content_type
 
 pub(super) fn body(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
     let start = io.out.arena.len();
+    if exchange.held.cuts() {
+        cut::before(exchange, io, bytes);
+    }
     let fed = feed(&mut exchange.relay, bytes, &mut io.out.arena);
     let Some(answering) = &mut exchange.relay.translating.answering else {
         return;
@@ -253,6 +256,9 @@ pub(super) fn body(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
         exchange.facts.note_refusal(words);
     }
     push_written(exchange, io, start);
+    if exchange.held.cuts() && cut::ends(exchange, io, bytes) {
+        return;
+    }
     if exchange.relay.stall.on {
         stall::count(exchange, io, content);
     }

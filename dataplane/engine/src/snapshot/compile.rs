@@ -156,6 +156,7 @@ fn compile_upstream(
         frames_events: provider.dialect == Dialect::Anthropic
             && provider.row.quirks("").stream_framing == StreamFraming::AwsEventStream,
         signs: matches!(provider.auth, Auth::Aws { .. }),
+        limits: Rules::new(Scope::Provider, name, &provider.limits),
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Upstream {
     pub may_ask_stream_usage: bool,
     /// It speaks Anthropic's dialect, with the events of its streams in frames of AWS.
     pub frames_events: bool,
+    /// Of all its calls.
+    pub limits: Option<Arc<Rules>>,
     /// Requests to it are signed: what a client says in headers of the signature's is not passed.
     pub signs: bool,
 }

@@ -32,7 +32,8 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome)
         exchange.facts.cost = cost::of(exchange, io.unix_ms);
     }
     attempt::grants::settle(exchange, io);
-    if exchange.facts.spent.is_some() {
+    limits::provider::settle(exchange, io);
+    if exchange.facts.spent.is_some() || exchange.facts.declined.is_some() {
         billing::keep_own(exchange);
         add_spent(&mut exchange.facts);
     }

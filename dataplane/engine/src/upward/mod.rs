@@ -21,6 +21,7 @@ use crate::{
     attempt::route_index,
     call::SentModel,
     exchange::{Exchange, Io},
+    limits::cap,
     names::header,
     outputs::{Action, Outputs, Piece, Rest},
     sealing::request::Opened,
@@ -98,6 +99,7 @@ fn write_passed(exchange: &mut Exchange, io: &mut Io<'_>, to: To<'_>, target: &T
     // None of them but where a request names objects: only then is it worth a list.
     let mut all = opened_edits(&exchange.admitted, io.out);
     all.extend(named::edits(exchange, target, body, io.out));
+    all.extend(cap_edits(exchange, target, body, io.out));
     let edits = if all.is_empty() {
         &mut usual[..]
     } else {
@@ -191,6 +193,20 @@ fn opened_edits(admitted: &Admitted, out: &mut Outputs) -> Vec<Option<Edit>> {
         })
     };
     admitted.opened.iter().map(edit).collect()
+}
+
+/// The cap that a limit puts on the answer.
+fn cap_edits(exchange: &Exchange, target: &Target, body: &[u8], out: &mut Outputs) -> Vec<Option<Edit>> {
+    let edits = cap::edits(exchange, body, &target.quirks);
+    let edit = |edit: cap::CapEdit| {
+        let start = out.arena.len();
+        out.arena.extend_from_slice(edit.text.as_bytes());
+        Some(Edit {
+            instead_of: edit.instead_of,
+            text: out.written_since(start),
+        })
+    };
+    edits.into_iter().map(edit).collect()
 }
 
 /// The provider's name in place of the one the client used; nothing when they are the same.

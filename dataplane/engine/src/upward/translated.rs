@@ -20,6 +20,7 @@ use crate::{
     call::Translated,
     exchange::{Exchange, Io},
     failure::{Failure, Kind},
+    limits::cap,
     outputs::Piece,
     sealing::request::opened_body,
     snapshot::{PathCall, Route, Target, Upstream},
@@ -72,6 +73,7 @@ pub(crate) fn prepare(
         return prepare_own(exchange, io, (spoken, out), (route, target));
     }
     let body = opened_body(exchange.admitted.body(io.body), &exchange.admitted.opened);
+    let body = cap::capped(exchange, body, &target.quirks);
     let body = &*body;
     let (both, said) = ((speaks::of(client), speaks::of(spoken)), (body, path));
     let sent = match broken {
@@ -107,6 +109,7 @@ fn prepare_own(
         return Ok(());
     }
     let body = opened_body(exchange.admitted.body(io.body), &exchange.admitted.opened);
+    let body = cap::capped(exchange, body, &target.quirks);
     out.extend_from_slice(&body);
     let mut dropped = Vec::new();
     translate::fit(&mut out, 0, &target.quirks, &mut dropped);

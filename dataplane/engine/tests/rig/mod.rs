@@ -51,6 +51,7 @@ pub fn provider(name: &str, dialect: Dialect) -> (String, Provider) {
         headers: Vec::new(),
         prices: Default::default(),
         grants: Vec::new(),
+        limits: Vec::new(),
         residency: None,
         check: None,
     };

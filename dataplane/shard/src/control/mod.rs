@@ -29,7 +29,10 @@ use std::{
 use crossbeam_channel::{Receiver, never};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tollgate_config::link::{Ask, Event, Say};
-use tollgate_engine::{limits::Balances, routing::health::Change};
+use tollgate_engine::{
+    limits::{Balances, Crossed},
+    routing::health::Change,
+};
 
 use crate::{
     access_log, files,
@@ -94,6 +97,8 @@ pub enum Command {
     Saturated {
         ended: Option<u64>,
     },
+    /// So much of a limit is used that somebody should know.
+    Crossed(Box<Crossed>),
     /// A credential was exchanged for an access token, or could not be.
     Token(tokens::Told),
     /// Room for usage records is not to be had, or is again.
@@ -229,6 +234,7 @@ impl Control {
             } => return self.answer(&client, ask, descriptors),
             Command::Gone(id) => self.gone(id),
             Command::Token(told) => self.tell_token(&told),
+            Command::Crossed(crossed) => self.tell_crossed(*crossed),
             Command::Spool(spool::Told::Full(text)) => self.tell("usage_spool_full", text),
             Command::Spool(spool::Told::Unsynced(text)) => self.tell("usage_sync_failed", text),
             Command::Spool(spool::Told::Overwritten(records)) => {
@@ -385,11 +391,16 @@ impl Control {
 
     /// Something an operator may want to see happen: logged, and told to control planes.
     fn tell(&self, kind: &str, text: String) {
+        self.tell_with(kind, text, None);
+    }
+
+    fn tell_with(&self, kind: &str, text: String, facts: Option<serde_json::Value>) {
         tracing::info!(event = kind, "{text}");
         let event = Event {
             unix_ms: unix_ms(),
             kind: kind.to_owned(),
             text,
+            facts,
         };
         for client in &self.clients {
             client.say(Say::Event(event.clone()), Vec::new());

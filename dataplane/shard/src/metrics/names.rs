@@ -154,6 +154,10 @@ pub const PROVIDER_LIMIT_REFUSED: Family = counter(
     "tollgate_provider_limit_refused_total",
     "Times that a provider was not asked because what it grants was used up.",
 );
+pub const LIMIT_DEBT: Family = gauge(
+    "tollgate_limit_debt",
+    "What was used beyond a limit, in its unit: nothing passes until it has flowed off or the period ends.",
+);
 pub const PROCESS_RSS: Family = gauge("process_resident_memory_bytes", "Memory of the data plane, resident.");
 pub const PROCESS_CPU: Family = counter(
     "process_cpu_seconds_total",
@@ -164,7 +168,7 @@ pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of 
 
 /// All of them, in the order they are told.
 #[cfg(test)]
-pub const ALL: [Family; 38] = [
+pub const ALL: [Family; 39] = [
     REQUESTS,
     REQUEST_DURATION,
     GATEWAY_DURATION,
@@ -199,6 +203,7 @@ pub const ALL: [Family; 38] = [
     LIMIT_REMAINING,
     PROVIDER_LIMIT_REMAINING,
     PROVIDER_LIMIT_REFUSED,
+    LIMIT_DEBT,
     PROCESS_RSS,
     PROCESS_CPU,
     PROCESS_FDS,

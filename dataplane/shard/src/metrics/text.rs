@@ -239,7 +239,12 @@ impl Page {
 
     /// Budgets in dollars, everything else as it is counted.
     fn limits(&mut self, limits: &[LimitStatus]) {
-        self.head(names::LIMIT_REMAINING);
+        self.limit(names::LIMIT_REMAINING, limits, |limit| limit.remaining);
+        self.limit(names::LIMIT_DEBT, limits, |limit| limit.debt);
+    }
+
+    fn limit(&mut self, family: Family, limits: &[LimitStatus], value: impl Fn(&LimitStatus) -> u64) {
+        self.head(family);
         for limit in limits {
             let labels = [
                 ("scope", limit.scope.as_str()),
@@ -248,8 +253,8 @@ impl Page {
                 ("per", limit.per.as_deref().unwrap_or_default()),
             ];
             match limit.unit == Unit::Budget.name() {
-                true => self.sample(names::LIMIT_REMAINING.name, &labels, NanoUsd(limit.remaining)),
-                false => self.sample(names::LIMIT_REMAINING.name, &labels, limit.remaining),
+                true => self.sample(family.name, &labels, NanoUsd(value(limit))),
+                false => self.sample(family.name, &labels, value(limit)),
             }
         }
     }

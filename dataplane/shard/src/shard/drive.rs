@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use tollgate_engine::{
     Action, Exchange, Input, Io, Outputs, Tick,
     exchange::{Pinned, UpstreamFault},
+    limits::Crossed,
     outputs::{AttemptId, ShedChange, TargetChange},
     pressure::Shed,
 };
@@ -110,6 +111,7 @@ impl Shard {
                 if !out.sheds.is_empty() {
                     self.tell_sheds(active, &out.sheds);
                 }
+                self.tell_crossed(&mut out.crossed);
                 // Unwinding any further would take the exchange with it, and all that it holds.
                 let perform = AssertUnwindSafe(|| self.perform(id, active, &out, data));
                 std::panic::catch_unwind(perform).map_err(drop)
@@ -197,6 +199,14 @@ impl Shard {
             };
             // Never waits: a control thread that is behind misses a line.
             let _ = self.setup.control.try_send(command);
+        }
+    }
+
+    /// Limits that were used up so far: for the control thread to tell.
+    pub(super) fn tell_crossed(&self, crossed: &mut Vec<Crossed>) {
+        for told in crossed.drain(..) {
+            // Never waits: a control thread that is behind misses a line.
+            let _ = self.setup.control.try_send(Command::Crossed(Box::new(told)));
         }
     }
 

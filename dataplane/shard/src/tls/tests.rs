@@ -48,6 +48,7 @@ fn provider(tls: UpstreamTls) -> Provider {
         headers: Vec::new(),
         prices: Default::default(),
         grants: Vec::new(),
+        limits: Vec::new(),
         residency: None,
         check: None,
     }

@@ -210,6 +210,7 @@ pub fn key(name: &str, secret_sha256: &str) -> StoredKey {
         models: Vec::new(),
         expires_unix_s: None,
         priority: None,
+        limits: Default::default(),
     }
 }
 

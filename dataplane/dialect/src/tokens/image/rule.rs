@@ -93,6 +93,21 @@ impl Rule {
         }
     }
 
+    /// The most that any picture is counted as; `None`: nothing is published that bounds it.
+    pub fn most(self) -> Option<u64> {
+        /// Of 2,048 by 768 pixels, the largest that is left of any picture.
+        const MOST_TILES: u64 = 8;
+        match self {
+            Rule::Tiles { base, per_tile } => Some(u64::from(base) + MOST_TILES * u64::from(per_tile)),
+            Rule::Patches { most, per_thousand, .. } => {
+                Some((u64::from(most) * u64::from(per_thousand)).div_ceil(1_000))
+            }
+            Rule::Grid28 { most, .. } => Some(u64::from(most)),
+            Rule::GeminiBudget => Some(1_120),
+            Rule::GeminiTiles | Rule::Unknown => None,
+        }
+    }
+
     pub fn tokens(self, size: Size, detail: Detail) -> u64 {
         let size = Size {
             width: size.width.clamp(1, MAX_SIDE),

@@ -1,0 +1,83 @@
+//! Thresholds: when so much of a limit is used that somebody should know. Each is told once in a period, by whichever shard
+//! comes first; what was told lies with the balance and outlives the process.
+
+use tollgate_config::document::{Limit, Window};
+
+use super::{Balances, Level, Rules, Scope, atomic::Ordering, bucket, rules::Rule};
+
+/// Something to tell of a limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crossed {
+    pub scope: Scope,
+    pub name: Box<str>,
+    pub limit: Limit,
+    pub notice: Notice,
+    pub level: Level,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// So many percent are used, or more.
+    Threshold(u8),
+    /// A hard limit was exceeded by what no bound foresaw.
+    Debt,
+}
+
+/// In the word of what was told: the period above, and below a bit for each threshold and for debt.
+const PERIOD_SHIFT: u32 = 8;
+const DEBT_BIT: u64 = 1 << 7;
+
+/// A call has settled: is there something to tell?
+pub(super) fn look(balances: &Balances, (rules, rule): (&Rules, &Rule), now: &bucket::Moment, out: &mut Vec<Crossed>) {
+    let limit = &rule.limit;
+    if limit.thresholds.is_empty() && !limit.is_hard() {
+        return;
+    }
+    let period = match limit.window {
+        Window::None => return,
+        Window::Calendar(period) => now.today.period(period).number,
+        Window::Refill { per_ms, .. } => now.unix_ms / per_ms.max(1) + 1,
+    };
+    let level = bucket::level(balances, (rule.id, limit), now);
+    let reached = reached(limit, &level);
+    let Some(cell) = balances.find(rule.id).filter(|_| reached > 0) else {
+        return;
+    };
+    let word = |told: u64| match told >> PERIOD_SHIFT == period {
+        true => told | reached,
+        false => period << PERIOD_SHIFT | reached,
+    };
+    let change = |told: u64| Some(word(told)).filter(|next| *next != told);
+    let Ok(before) = cell.told.fetch_update(Ordering::AcqRel, Ordering::Acquire, change) else {
+        return;
+    };
+    let told = if before >> PERIOD_SHIFT == period { before } else { 0 };
+    let percents = limit.thresholds.percents().enumerate();
+    let notices = percents.map(|(bit, percent)| (1 << bit, Notice::Threshold(percent)));
+    for (bit, notice) in notices.chain([(DEBT_BIT, Notice::Debt)]) {
+        if reached & !told & bit != 0 {
+            out.push(Crossed {
+                scope: rules.scope,
+                name: rules.name.clone(),
+                limit: *limit,
+                notice,
+                level,
+            });
+        }
+    }
+}
+
+fn reached(limit: &Limit, level: &Level) -> u64 {
+    let used = |percent: u8| u128::from(level.used) * 100 >= u128::from(level.limit) * u128::from(percent);
+    let bits = limit
+        .thresholds
+        .percents()
+        .enumerate()
+        .filter(|(_, percent)| used(*percent));
+    let debt = if limit.is_hard() && level.debt() > 0 {
+        DEBT_BIT
+    } else {
+        0
+    };
+    bits.fold(debt, |bits, (bit, _)| bits | 1 << bit)
+}

@@ -1,0 +1,103 @@
+//! How much more of its answer a stream may say under limits that cut: what was reserved, and then what is left, taken piece by
+//! piece as the answer grows.
+
+use tollgate_config::document::{Limit, Unit};
+
+use super::{bucket, call::Lists};
+use crate::{
+    cost,
+    exchange::{Exchange, Io},
+};
+
+/// Taken beyond what is needed at once, so that not every event goes to the balance.
+const AHEAD_TOKENS: u64 = 64;
+
+/// The tokens that the answer may have in all, where it has said `said` and what has come may be `coming` more.
+pub(crate) fn allow(exchange: &mut Exchange, io: &mut Io<'_>, said: u64, coming: u64) -> u64 {
+    let pinned = exchange.pin();
+    let now = io.local.limits.now(&pinned.snapshot, io.unix_ms);
+    let balances = std::sync::Arc::clone(&io.local.limits.balances);
+    let mut taken = std::mem::take(&mut exchange.held.taken);
+    let tags = std::mem::take(&mut exchange.held.tags);
+    let lists = Lists::of(&pinned, exchange, exchange.held.route(), &tags);
+    let wanted = said.saturating_add(coming);
+    let mut allowed = u64::MAX;
+    for reserved in &mut taken {
+        let Some((_, rule)) = lists.get(reserved).filter(|(_, rule)| rule.limit.cuts()) else {
+            continue;
+        };
+        let needs = |output: u64| needs(exchange, io.unix_ms, &rule.limit, output);
+        if needs(wanted) > reserved.taken.amount {
+            let ahead = needs(wanted.saturating_add(AHEAD_TOKENS));
+            let named = (rule.id, &rule.limit);
+            let left = bucket::level(&balances, named, &now).remaining();
+            let more = ahead.saturating_sub(reserved.taken.amount).min(left);
+            match bucket::take(&balances, named, &now, more) {
+                Ok(taken) if taken.is_beside(&reserved.taken) => {
+                    reserved.taken.amount += more;
+                    reserved.extended += more;
+                }
+                Ok(taken) => {
+                    // Its period is over, and what it uses from here on is counted in the next when it ends.
+                    bucket::settle(&balances, named, &now, taken, 0);
+                    continue;
+                }
+                Err(_) => {}
+            }
+        }
+        let enough = reserved.taken.amount;
+        allowed = allowed.min(most(wanted, |output| needs(output) <= enough));
+    }
+    exchange.held.taken = taken;
+    exchange.held.tags = tags;
+    allowed
+}
+
+/// What was taken ahead of the answer and is not needed by now goes back: others may have use for it.
+pub(crate) fn trim(exchange: &mut Exchange, io: &mut Io<'_>, said: u64) {
+    let pinned = exchange.pin();
+    let now = io.local.limits.now(&pinned.snapshot, io.unix_ms);
+    let mut taken = std::mem::take(&mut exchange.held.taken);
+    let tags = std::mem::take(&mut exchange.held.tags);
+    let lists = Lists::of(&pinned, exchange, exchange.held.route(), &tags);
+    for reserved in taken.iter_mut().filter(|reserved| reserved.extended > 0) {
+        let Some((_, rule)) = lists.get(reserved) else { continue };
+        let needed = needs(exchange, io.unix_ms, &rule.limit, said.saturating_add(AHEAD_TOKENS));
+        let back = reserved.taken.amount.saturating_sub(needed).min(reserved.extended);
+        if back > 0 {
+            let part = reserved.taken.part(back, &now);
+            bucket::settle(&io.local.limits.balances, (rule.id, &rule.limit), &now, part, 0);
+            reserved.taken.amount -= back;
+            reserved.extended -= back;
+        }
+    }
+    exchange.held.taken = taken;
+    exchange.held.tags = tags;
+}
+
+/// What an answer of so many tokens uses of a limit, its prompt included.
+fn needs(exchange: &Exchange, unix_ms: u64, limit: &Limit, output: u64) -> u64 {
+    let heard = exchange.facts.usage.map_or(0, |usage| usage.all_input());
+    let input = if heard > 0 { heard } else { exchange.held.prompt.0 };
+    match limit.unit {
+        Unit::OutputTokens => output,
+        Unit::Budget => cost::with_output(exchange, unix_ms, input, output),
+        _ => input.saturating_add(output),
+    }
+}
+
+/// The largest up to `wanted` that fits; it fits the better the smaller it is.
+fn most(wanted: u64, fits: impl Fn(u64) -> bool) -> u64 {
+    if fits(wanted) {
+        return wanted;
+    }
+    let (mut most, mut too_many) = (0, wanted);
+    while most + 1 < too_many {
+        let middle = most.midpoint(too_many);
+        match fits(middle) {
+            true => most = middle,
+            false => too_many = middle,
+        }
+    }
+    most
+}

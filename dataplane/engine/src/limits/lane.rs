@@ -1,0 +1,118 @@
+//! One balance under many hands: reserve, settle, refill and begin anew, without a lock. Knows no limit, no period and no clock.
+//! A model checker runs it through the orders of its steps (`tests/lane_orders.rs`).
+//!
+//! What is used is the difference of two numbers that only grow: all that was ever taken, and all of it that came back or flowed
+//! off. So a hand that was slow can lose against others, but never take back what somebody took meanwhile.
+
+use super::atomic::{AtomicU64, Ordering};
+
+/// The words of a balance, wherever they lie.
+#[derive(Clone, Copy, Debug)]
+pub struct Lane<'w> {
+    pub taken: &'w AtomicU64,
+    pub returned: &'w AtomicU64,
+    /// Of a bucket: up to when it has been refilled, in Unix milliseconds. Of a calendar: the period's number. Of calls
+    /// under way: the process's. Zero: new.
+    pub tag: &'w AtomicU64,
+}
+
+/// Shards look at the clock once a turn: one that is behind by less than this has had a long turn, and lets nothing flow.
+const CLOCK_STEP_MS: u64 = 60_000;
+
+impl Lane<'_> {
+    pub fn tag(&self) -> u64 {
+        self.tag.load(Ordering::Acquire)
+    }
+
+    /// Above the limit where calls used more than was foreseen.
+    pub fn used(&self) -> u64 {
+        let returned = self.returned.load(Ordering::Acquire);
+        difference(self.taken.load(Ordering::Acquire), returned)
+    }
+
+    /// Uses so much where no more than `most` is used then; else says what is used.
+    pub fn take(&self, amount: u64, most: u64) -> Result<(), u64> {
+        loop {
+            // Before what was taken: what comes back meanwhile only makes room.
+            let returned = self.returned.load(Ordering::Acquire);
+            let taken = self.taken.load(Ordering::Acquire);
+            let used = difference(taken, returned);
+            if used.saturating_add(amount) > most {
+                if self.returned.load(Ordering::Acquire) == returned {
+                    return Err(used);
+                }
+                continue;
+            }
+            let next = taken.wrapping_add(amount);
+            if self
+                .taken
+                .compare_exchange(taken, next, Ordering::AcqRel, Ordering::Acquire)
+                .is_ok()
+            {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Uses so much more, whatever is left.
+    pub fn add(&self, amount: u64) {
+        self.taken.fetch_add(amount, Ordering::AcqRel);
+    }
+
+    /// So much is not used after all. Never more than is used: a bucket has no more than its burst.
+    pub fn give_back(&self, amount: u64) {
+        self.return_of(self.taken.load(Ordering::Acquire), amount);
+    }
+
+    /// Lets flow off what has since the last time; `flowed` says how much between two moments.
+    pub fn refill(&self, unix_ms: u64, flowed: impl Fn(u64, u64) -> u64) {
+        let last = self.tag();
+        // A clock that was set back: nothing flows until it is where it was, but for a large step.
+        if last == unix_ms || last > unix_ms && last - unix_ms < CLOCK_STEP_MS {
+            return;
+        }
+        // Looked at before anybody can take of what flows: that is not to flow off as well.
+        let taken = self.taken.load(Ordering::Acquire);
+        // Whoever wins lets it flow for all.
+        let won = self
+            .tag
+            .compare_exchange(last, unix_ms, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok();
+        if won && last != 0 && last < unix_ms {
+            self.return_of(taken, flowed(last, unix_ms));
+        }
+    }
+
+    /// Begins a period, or a process, where the lane holds another one: an older, or what a clock that was ahead once left.
+    /// What others take meanwhile stays: nothing is granted twice.
+    pub fn begin_anew(&self, number: u64) {
+        let held = self.tag();
+        if held == number {
+            return;
+        }
+        let taken = self.taken.load(Ordering::Acquire);
+        if self
+            .tag
+            .compare_exchange(held, number, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+        {
+            self.return_of(taken, u64::MAX);
+        }
+    }
+
+    /// Of what was taken up to `taken`, so much comes back, as far as it has not.
+    fn return_of(&self, taken: u64, amount: u64) {
+        let more = |returned: u64| {
+            let open = difference(taken, returned);
+            (open > 0 && amount > 0).then(|| returned.wrapping_add(open.min(amount)))
+        };
+        // Where nothing is left to come back nothing changes.
+        let _ = self.returned.fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
+    }
+}
+
+/// Both may have gone round; they are never half of a round apart.
+fn difference(taken: u64, returned: u64) -> u64 {
+    let difference = taken.wrapping_sub(returned);
+    if difference > u64::MAX / 2 { 0 } else { difference }
+}

@@ -1,0 +1,130 @@
+//! Which limit refused a call, and what its client is told: in words, and as SDKs read it.
+
+use tollgate_config::{
+    document::{Unit, Window},
+    money::NanoUsd,
+};
+use tollgate_wire::http1::write;
+
+use super::{Rules, Scope, bucket::Lacking, rules::Rule};
+use crate::{exchange::Exchange, names::header};
+
+/// Which limit refused a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limited {
+    pub scope: Scope,
+    pub name: Box<str>,
+    pub unit: Unit,
+    pub amount: u64,
+    pub window: Window,
+    /// Until the call may pass; `None`: it never will, or nobody knows.
+    pub wait_ms: Option<u64>,
+}
+
+impl Limited {
+    pub(super) fn new(rules: &Rules, rule: &Rule, lacking: Lacking) -> Self {
+        Self {
+            scope: rules.scope,
+            name: rules.name.clone(),
+            unit: rule.limit.unit,
+            amount: rule.limit.amount,
+            window: rule.limit.window,
+            wait_ms: lacking.wait_ms,
+        }
+    }
+
+    /// Used up until a calendar period ends: to try again in a while is of no use.
+    pub fn is_quota(&self) -> bool {
+        matches!(self.window, Window::Calendar(_)) || self.unit == Unit::Budget
+    }
+
+    pub fn may_retry(&self) -> bool {
+        !self.is_quota() && (self.wait_ms.is_some() || self.unit == Unit::Concurrent)
+    }
+
+    /// What to say of when to come back.
+    pub fn retry_after_ms(&self) -> Option<u64> {
+        const SOON_MS: u64 = 1_000;
+        match self.unit {
+            Unit::Concurrent => Some(SOON_MS),
+            _ => self.wait_ms,
+        }
+    }
+}
+
+impl Limited {
+    pub fn words(&self) -> String {
+        let whose = match self.scope {
+            Scope::Organization => "All calls together".to_owned(),
+            scope => format!("The {} '{}'", scope.name(), self.name),
+        };
+        let what = match self.unit {
+            Unit::Requests => format!("{} requests", self.amount),
+            Unit::Tokens => format!("{} tokens", self.amount),
+            Unit::InputTokens => format!("{} input tokens", self.amount),
+            Unit::OutputTokens => format!("{} output tokens", self.amount),
+            Unit::Concurrent => format!("{} calls at once", self.amount),
+            Unit::Budget => format!("{} USD", NanoUsd(self.amount)),
+        };
+        let per = match self.window {
+            Window::None => String::new(),
+            Window::Refill { per_ms, .. } => format!(" per {}", duration(per_ms)),
+            Window::Calendar(period) => format!(" per {}", period.name()),
+        };
+        let then = match (self.is_quota(), self.retry_after_ms()) {
+            (true, Some(ms)) => format!(
+                "what is left does not suffice until the {} ends, in {}",
+                self.period(),
+                duration(ms)
+            ),
+            (_, None) => "this call is larger than that".to_owned(),
+            (false, Some(ms)) => format!("try again in {}", duration(ms)),
+        };
+        format!("{whose} may use {what}{per}: {then}.")
+    }
+
+    fn period(&self) -> &'static str {
+        match self.window {
+            Window::Calendar(period) => period.name(),
+            Window::Refill { .. } | Window::None => "period",
+        }
+    }
+}
+
+/// Appends `x-ratelimit-…`, where requests or tokens are limited.
+pub(crate) fn write_lines(exchange: &Exchange, out: &mut Vec<u8>) {
+    let of_requests = [
+        header::LIMIT_REQUESTS,
+        header::REMAINING_REQUESTS,
+        header::RESET_REQUESTS,
+    ];
+    let of_tokens = [header::LIMIT_TOKENS, header::REMAINING_TOKENS, header::RESET_TOKENS];
+    for (level, names) in [(exchange.held.requests, of_requests), (exchange.held.tokens, of_tokens)] {
+        let Some(level) = level else { continue };
+        write::header_u64(out, names[0], level.limit);
+        write::header_u64(out, names[1], level.remaining());
+        write::header(out, names[2], duration(level.reset_ms).as_bytes());
+    }
+}
+
+/// Appends when to come back, as SDKs read it: `retry-after-ms` before `retry-after`, and whether to try again at all.
+pub(crate) fn write_refusal(limited: &Limited, out: &mut Vec<u8>) {
+    if let Some(ms) = limited.retry_after_ms() {
+        write::header_u64(out, header::RETRY_AFTER, ms.div_ceil(1_000).max(1));
+        write::header_u64(out, header::RETRY_AFTER_MS, ms);
+    }
+    if !limited.may_retry() {
+        write::header(out, header::SHOULD_RETRY, b"false");
+    }
+}
+
+/// `120ms`, `1s`, `6m0s`, as OpenAI writes it. Source: OpenAI, "Rate limits", headers.
+fn duration(ms: u64) -> String {
+    let seconds = ms / 1_000;
+    match (ms, seconds / 3_600, seconds / 60 % 60, seconds % 60) {
+        (..1_000, ..) => format!("{ms}ms"),
+        (_, 0, 0, seconds) => format!("{seconds}s"),
+        (_, 0, minutes, seconds) => format!("{minutes}m{seconds}s"),
+        (_, hours, minutes, seconds) => format!("{hours}h{minutes}m{seconds}s"),
+    }
+}
