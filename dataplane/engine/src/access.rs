@@ -107,7 +107,7 @@ impl AccessTokens {
     }
 
     /// This token was refused: until when another may be hoped for; `None` where it may not.
-    pub(crate) fn await_another(
+    pub(crate) fn until_another(
         &mut self,
         (id, shown): (u64, u64),
         now: Tick,

@@ -359,3 +359,27 @@ fn a_prompt_without_turns_for_a_chat_model_says_what_to_call() {
         assert!(text.contains(said), "{said}: {text}");
     }
 }
+
+#[test]
+fn texts_to_be_judged_go_to_the_model_named_or_to_the_usual_one() {
+    let mut document = document();
+    document
+        .models
+        .push(rig::model("omni-moderation-latest", &[("one", "judge")]));
+    for (body, up) in [
+        (
+            r#"{"model":"gpt","input":"hi"}"#,
+            r#"{"model":"gpt-real","input":"hi"}"#,
+        ),
+        (r#"{"input":["hi"]}"#, r#"{"model":"judge","input":["hi"]}"#),
+    ] {
+        let mut rig = Rig::new(document.clone());
+        rig.request(
+            &format!("POST /v1/moderations HTTP/1.1\nhost: g\n{AUTH}"),
+            body.as_bytes(),
+        );
+        let (head, sent) = rig::sent(&rig.connected(1));
+        assert!(head.starts_with("POST /v1/moderations HTTP/1.1\r\n"), "{head}");
+        assert_eq!(sent, up);
+    }
+}

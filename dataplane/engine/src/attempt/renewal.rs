@@ -58,7 +58,7 @@ pub(super) fn begins(exchange: &mut Exchange, io: &mut Io<'_>) -> bool {
     let Some(until) = io
         .local
         .tokens
-        .await_another((*id, shown), io.now, (MAX_WAIT_MS, LEAST_BETWEEN_MS))
+        .until_another((*id, shown), io.now, (MAX_WAIT_MS, LEAST_BETWEEN_MS))
     else {
         return false;
     };

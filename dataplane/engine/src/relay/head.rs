@@ -41,8 +41,7 @@ pub(crate) fn head(exchange: &mut Exchange, io: &mut Io<'_>, answer: ResponseVie
         || is_said_anew(exchange, status)
         || resume::reads(exchange, answer)
         || cuts && !cuts_beside;
-    let is_events = answer.get(Known::ContentType).is_some_and(is_server_sent);
-    exchange.relay.tally = tally::begin(exchange, io, answer, is_events);
+    exchange.relay.tally = tally::begin(exchange, io, answer);
     exchange.relay.outlives_call = exchange.relay.tally.as_ref().is_some_and(|tally| tally.outlives_call());
     // What is no stream of the client's dialect, in plain bytes, must become one that has begun.
     let opened = exchange.relay.is_opened();
@@ -222,7 +221,7 @@ fn is_event_stream(content_type: &[u8]) -> bool {
     is_server_sent(content_type) || kind(content_type).eq_ignore_ascii_case(AWS_EVENT_STREAM)
 }
 
-fn is_server_sent(content_type: &[u8]) -> bool {
+pub(super) fn is_server_sent(content_type: &[u8]) -> bool {
     kind(content_type).eq_ignore_ascii_case(b"text/event-stream")
 }
 

@@ -15,6 +15,7 @@ use tollgate_wire::{
     sse::Pieces,
 };
 
+use super::head::is_server_sent;
 use crate::{
     cost,
     counted::{self, BatchTold, Late, Listed, Work},
@@ -65,12 +66,13 @@ struct ResponseTold {
 }
 
 /// Is this answer one that tells of such work? Part of one tells nothing.
-pub(super) fn begin(exchange: &Exchange, io: &Io<'_>, answer: ResponseView<'_>, is_events: bool) -> Option<Box<Tally>> {
+pub(super) fn begin(exchange: &Exchange, io: &Io<'_>, answer: ResponseView<'_>) -> Option<Box<Tally>> {
     let reads = what(exchange, io).filter(|_| answer.head.status == 200)?;
     let coding = Coding::of(answer.get(Known::ContentEncoding).unwrap_or_default()).ok()?;
     const BATCH: &[&str] = &["id", "status", "usage", "model", "output_file_id"];
     const ANSWER: &[&str] = &["usage", "model"];
     const RESPONSE: &[&str] = &["id", "status", "background", "usage", "model", "service_tier"];
+    let is_events = answer.get(Known::ContentType).is_some_and(is_server_sent);
     let events = is_events && matches!(reads, Reads::Response | Reads::Own);
     Some(Box::new(Tally {
         reads,
