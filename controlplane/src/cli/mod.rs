@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn what_comes_later_is_not_listed() {
         let help = Cli::command().render_long_help().to_string();
-        assert!(!help.contains("reconcile") && help.contains("rollback"), "{help}");
+        assert!(!help.contains("\n  tune") && help.contains("\n  reconcile"), "{help}");
     }
 
     #[test]
