@@ -83,6 +83,7 @@ fn document(root: &Node) -> Document {
         .read("idempotency", idempotency::idempotency)
         .unwrap_or(document.idempotency);
     document.usage = fields.read("usage", usage::usage).unwrap_or_default();
+    document.overload = fields.read("overload", overload::of_shard);
     document.cost_header_buffer_bytes = fields
         .read("cost_header_buffer", cost_header_buffer)
         .unwrap_or(document.cost_header_buffer_bytes);

@@ -25,7 +25,7 @@ pub use beside::{ActiveCheck, Hedge, HedgeAfter, Shadow};
 pub use grants::{Grant, Granted};
 pub use idempotency::{IDEMPOTENCY_PARTS, Idempotency};
 pub use limits::{Limit, LimitMode, Period, Unit, Window};
-pub use overload::{Overload, Priority};
+pub use overload::{Overload, Priority, ShardOverload};
 pub use routing::{Affinity, Breaker, Conditions, Retry, Sticky, Strategy, Tier};
 pub use spending::{Charge, LimitOwner, Per, SpentShare, leaves_margin};
 pub use streams::{Streams, TokenTimeouts};
@@ -53,6 +53,8 @@ pub struct Document {
     pub idempotency: Option<Idempotency>,
     /// How records of calls are kept.
     pub usage: UsageKeeping,
+    /// `None`: a shard takes whatever comes.
+    pub overload: Option<ShardOverload>,
     /// Client-side timeouts and bounds (`client:` in the document).
     pub client: ClientLimits,
     pub listeners: Named<Listener>,
@@ -83,6 +85,7 @@ impl Default for Document {
             id_secret: None,
             idempotency: Some(Idempotency::default()),
             usage: UsageKeeping::default(),
+            overload: None,
             client: ClientLimits::default(),
             listeners: Named::new(),
             admin: None,

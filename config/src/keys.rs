@@ -26,6 +26,7 @@ pub static ROOT: Section = Section {
         "id_secret",
         "idempotency",
         "usage",
+        "overload",
         "client",
         "listeners",
         "admin",
@@ -64,6 +65,12 @@ pub static USAGE: Section = Section {
 pub static RETENTION: Section = Section {
     path: "usage.retention",
     now: &["calls", "hours"],
+    not_yet: &[],
+};
+
+pub static SHARD_OVERLOAD: Section = Section {
+    path: "overload",
+    now: &["max_lag", "max_calls"],
     not_yet: &[],
 };
 

@@ -61,7 +61,7 @@ fn the_document_itself() {
         ),
         (
             "[1]",
-            "1:1: : a list is not a map; a map of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, max_upload, id_secret, idempotency, client, listeners, admin, timezone, organization, providers, models, teams, users, keys",
+            "1:1: : a list is not a map; a map of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, max_upload, id_secret, idempotency, usage, overload, client, listeners, admin, timezone, organization, providers, models, teams, users, keys",
         ),
     ] {
         assert_eq!(faults(text), expected, "{text}");
@@ -77,7 +77,7 @@ fn unknown_and_future_keys() {
         ),
         (
             "zzz: 1",
-            "2:6: /zzz: unknown key `zzz`; one of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, max_upload, id_secret, idempotency, client, listeners, admin, timezone, organization, providers, models, teams, users, keys",
+            "2:6: /zzz: unknown key `zzz`; one of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, max_upload, id_secret, idempotency, usage, overload, client, listeners, admin, timezone, organization, providers, models, teams, users, keys",
         ),
         (
             "caches: { a: 1 }",
@@ -97,7 +97,7 @@ fn unknown_and_future_keys() {
         ),
         (
             "\"a/b~c\": 1",
-            "2:10: /a~1b~0c: unknown key `a/b~c`; one of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, max_upload, id_secret, idempotency, client, listeners, admin, timezone, organization, providers, models, teams, users, keys",
+            "2:10: /a~1b~0c: unknown key `a/b~c`; one of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, max_upload, id_secret, idempotency, usage, overload, client, listeners, admin, timezone, organization, providers, models, teams, users, keys",
         ),
     ]);
 }
@@ -106,6 +106,20 @@ fn unknown_and_future_keys() {
 fn top_level_values() {
     check_table(&[
         ("idempotency: off", ""),
+        ("overload: { max_lag: 50ms }", ""),
+        ("overload: { max_calls: 1 }", ""),
+        (
+            "overload: {}",
+            "2:1: /overload: a map is not a bound on anything; max_lag: 50ms, max_calls: 10000, or both",
+        ),
+        (
+            "overload: { max_lag: 11s }",
+            "2:22: /overload/max_lag: `11s` is not a time that clients may wait for the loop of a shard; up to 10s, such as 50ms",
+        ),
+        (
+            "overload: { max_calls: 0 }",
+            "2:24: /overload/max_calls: `0` is not a number that fits here; a whole number from 1 to 10000000",
+        ),
         (
             "idempotency: on",
             "2:14: /idempotency: `on` is not a map or `off`; off, or a map of window, max_bytes, max_answer",

@@ -160,8 +160,8 @@ proptest! {
             started_ns: event.total_ns,
             took_ns: event.gateway_ns,
             tokens: event.tokens,
-            cost: event.cost.filter(|_| at % 2 == 0),
-            list: event.list.filter(|_| at % 3 == 0),
+            cost: event.cost.filter(|_| at.is_multiple_of(2)),
+            list: event.list.filter(|_| at.is_multiple_of(3)),
             estimated: at % 2 == 1,
         };
         let mut buffer = AttemptBuffer::default();

@@ -1,16 +1,43 @@
-//! `models.*.overload` and `keys.*.priority`: how much a target is given at once, and who goes first.
+//! `overload`, `models.*.overload` and `keys.*.priority`: how much a target is given at once, and who goes first.
 
 use super::{
     node::{Fields, Node},
     values,
 };
 use crate::{
-    document::{Overload, Priority},
+    document::{Overload, Priority, ShardOverload},
     keys,
 };
 
 const MAX_LIMIT: u64 = 100_000;
 const MAX_QUEUE: u64 = 10_000;
+
+const MAX_CALLS: u64 = 10_000_000;
+const MAX_LAG_MS: u64 = 10_000;
+
+/// Of a whole shard.
+pub fn of_shard(node: &Node) -> Option<ShardOverload> {
+    let fields = Fields::open(node, &keys::SHARD_OVERLOAD)?;
+    let overload = ShardOverload {
+        max_lag_ms: fields.read("max_lag", max_lag_ms),
+        max_calls: fields.read("max_calls", |node| values::count(node, 1, MAX_CALLS)),
+    };
+    if fields.get("max_lag").is_none() && fields.get("max_calls").is_none() {
+        return node.expected("a bound on anything", "max_lag: 50ms, max_calls: 10000, or both");
+    }
+    Some(overload)
+}
+
+fn max_lag_ms(node: &Node) -> Option<u64> {
+    let max_lag_ms = values::timeout_ms(node)?;
+    if max_lag_ms <= MAX_LAG_MS {
+        return Some(max_lag_ms);
+    }
+    node.expected(
+        "a time that clients may wait for the loop of a shard",
+        "up to 10s, such as 50ms",
+    )
+}
 
 pub fn overload(node: &Node) -> Option<Overload> {
     let fields = Fields::open(node, &keys::OVERLOAD)?;

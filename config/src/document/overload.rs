@@ -24,6 +24,15 @@ impl Default for Overload {
     }
 }
 
+/// When a shard is past what it bears, and begins to refuse calls before it reads them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardOverload {
+    /// How long what comes to its loop may wait.
+    pub max_lag_ms: Option<u64>,
+    /// Calls under way.
+    pub max_calls: Option<u32>,
+}
+
 /// Who goes first where not all can. The order is that of rank.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {

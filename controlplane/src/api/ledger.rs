@@ -198,7 +198,7 @@ fn told(compared: &Compared, posted: usize) -> Value {
     json!({
         "agree": compared.agree,
         "differences": compared.differences.iter().map(one).collect::<Vec<_>>(),
-        "theirs_cost_usd": compared.theirs_cost.to_string(),
+        "theirs_cost_usd": compared.theirs_cost.map(|cost| cost.to_string()),
         "ours_cost_usd": compared.ours_cost.to_string(),
         "posted": posted,
     })

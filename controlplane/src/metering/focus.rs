@@ -101,8 +101,8 @@ fn row(key: &[String], sums: &Numbers, zone: &Zone, now: &str) -> Option<Value> 
         organization
     };
     let description = match is_usage {
-        true => format!("{model} at {provider}, {} calls", number("requests")),
-        false => format!("{model} at {provider}, {entry}"),
+        true => format!("{model} at {provider}: {} calls", number("requests")),
+        false => format!("{model} at {provider}: {entry}"),
     };
     let values = [
         json!(billed),

@@ -85,7 +85,8 @@ pub struct Difference {
 pub struct Compared {
     pub agree: usize,
     pub differences: Vec<Difference>,
-    pub theirs_cost: Picos,
+    /// Where the provider tells costs.
+    pub theirs_cost: Option<Picos>,
     pub ours_cost: Picos,
 }
 
@@ -200,7 +201,9 @@ pub fn compare(theirs: &BTreeMap<Key, Theirs>, ours: &BTreeMap<Key, Ours>) -> Co
     let mut compared = Compared::default();
     for key in keys {
         let (their, our) = (theirs.get(key).unwrap_or(&nothing), ours.get(key).unwrap_or(&none));
-        compared.theirs_cost.0 += their.cost.unwrap_or_default().0;
+        if let Some(cost) = their.cost {
+            compared.theirs_cost = Some(Picos(compared.theirs_cost.unwrap_or_default().0 + cost.0));
+        }
         compared.ours_cost.0 += cost(&our.numbers).0;
         match difference(key, (their, our), &told, has_costs) {
             Some(difference) => compared.differences.push(difference),
@@ -263,14 +266,15 @@ fn causes(difference: &Difference, (their, our): (&Theirs, &Ours)) -> Vec<(&'sta
     };
     if crashed > 0 && more {
         let why = format!(
-            "{crashed} calls were open when a data plane ended: the provider saw them, and nobody here saw what they used"
+            "{} under way when a data plane ended: nobody here saw what that used",
+            calls(crashed)
         );
         causes.push(("crashed", why));
     }
     if estimated > crashed && (more || less) {
         let why = format!(
-            "{} calls have tokens that this gateway counted itself",
-            estimated - crashed
+            "the tokens of {} were counted by this gateway itself",
+            calls(estimated - crashed)
         );
         causes.push(("estimated", why));
     }
@@ -281,8 +285,8 @@ fn causes(difference: &Difference, (their, our): (&Theirs, &Ours)) -> Vec<(&'sta
                     .to_owned()
             }
             (_, 1..) => format!(
-                "{} calls went to the provider past this gateway",
-                more_calls - crashed.min(more_calls)
+                "{} went to the provider past this gateway",
+                calls(more_calls - crashed.min(more_calls))
             ),
             _ => "the provider saw more than passed through this gateway".to_owned(),
         };
@@ -311,6 +315,13 @@ fn causes(difference: &Difference, (their, our): (&Theirs, &Ours)) -> Vec<(&'sta
         causes.push(("price", "what was used differs by more than its tokens tell".to_owned()));
     }
     causes
+}
+
+fn calls(count: i64) -> String {
+    match count {
+        1 => "1 call".to_owned(),
+        many => format!("{many} calls"),
+    }
 }
 
 /// Records by which ours become what the provider tells. `day_ms`: when the day began.

@@ -196,7 +196,7 @@ fn a_compressed_request_is_decoded_and_another_coding_is_refused() {
     assert_eq!(odd.status, 415, "{}", odd.text());
 }
 
-fn gzipped(bytes: &[u8]) -> Vec<u8> {
+pub fn gzipped(bytes: &[u8]) -> Vec<u8> {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), bytes).expect("written");
     let output = std::process::Command::new("gzip")

@@ -25,6 +25,7 @@ mod limits;
 mod lists;
 mod overload;
 mod planes;
+mod pressure;
 mod prices;
 mod proxy;
 mod repeats;

@@ -38,6 +38,18 @@ def check_transcriptions():
     assert heard(answer.text) > 2 * MIB
 
 
+def check_azures_client_puts_the_model_before_the_path():
+    azure = openai.AzureOpenAI(azure_endpoint=gate.URL, api_key=gate.KEY, api_version="2025-03-01-preview", max_retries=0)
+    for size in (10, 3 * MIB):
+        answer = azure.audio.transcriptions.create(model=MODEL, file=("speech.mp3", b"x" * size))
+        assert size - 3 < heard(answer.text) < size + 2000, (size, answer.text)
+    named = openai.AzureOpenAI(azure_endpoint=gate.URL, azure_deployment=MODEL, api_key=gate.KEY,
+                               api_version="2025-03-01-preview", max_retries=0)
+    assert heard(named.audio.translations.create(model="whatever", file=("speech.mp3", b"x" * 10)).text) > 10
+    picture = ("hat.png", b"\x89PNG" * 100, "image/png")
+    assert azure.images.edit(model=MODEL, image=picture, prompt="a hat").data[0].b64_json
+
+
 def check_image_edits():
     picture = ("hat.png", b"\x89PNG" * (MIB // 3), "image/png")
     edited = client().images.edit(model=MODEL, image=[picture, picture], prompt="a hat", mask=picture)

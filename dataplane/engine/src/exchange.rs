@@ -22,6 +22,7 @@ use crate::{
     marks::Marks,
     outputs::{Action, AttemptId, Outputs, Rest},
     passing,
+    pressure::Pressure,
     record::{AttemptOutcome, Outcome, Record},
     relay::{self, Relay},
     repeats::{self, Repeat, Repeats},
@@ -66,6 +67,8 @@ pub struct Local {
     /// The same; without it no `idempotency-key` is honoured.
     pub repeats: Option<Repeats>,
     pub tokens: AccessTokens,
+    /// Is it past what it bears?
+    pub pressure: Pressure,
     /// There is no room for the record of a further call: none may begin.
     pub usage_full: bool,
     /// What words were counted lately, for prompts whose provider does not say what it used.

@@ -119,8 +119,8 @@ fn walk(exchange: &mut Exchange, io: &mut Io<'_>, asked: &Asked<'_>) -> Result<V
                 None => return Err(format!("there is no key '{}'", asked.key)),
             },
             "admit" => exchange.admitted.asked_for_body = true,
-            // Nothing is known here of calls that came before.
-            "repeat" => continue,
+            // Nothing is known here of calls that came before, nor of how a shard is.
+            "repeat" | "shed" => continue,
             "limit" => assumed::assume(exchange, io, asked.limits),
             "match" | "authorize" | "open" | "guard" | "cache" | "route" => {}
             // Whatever comes now would call somebody.

@@ -79,6 +79,8 @@ pub(crate) struct Facts {
     pub listed: Vec<Listed>,
     /// The answer is one that was given before.
     pub replayed: bool,
+    /// The shard's bound on its calls counts it.
+    pub is_counted: bool,
     /// The gateway counted it itself.
     pub estimated: bool,
     pub request_body_bytes: u64,
@@ -131,6 +133,7 @@ impl Default for Facts {
             late: None,
             listed: Vec::new(),
             replayed: false,
+            is_counted: false,
             estimated: false,
             request_body_bytes: 0,
             response_body_bytes: 0,

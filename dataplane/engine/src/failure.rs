@@ -129,6 +129,11 @@ pub enum Kind {
         priority: Priority,
         retry_after_s: u64,
     },
+    /// The shard itself is past what it bears.
+    Saturated {
+        priority: Priority,
+        retry_after_s: u64,
+    },
     /// Nothing proves to the provider who calls.
     NoCredential {
         provider: Box<str>,
@@ -212,7 +217,7 @@ impl Kind {
             Kind::NotForThisCall | Kind::OutsideRegion => 403,
             Kind::Limited(_) | Kind::ProviderLimit { .. } => 429,
             Kind::NoTarget | Kind::NoCredential { .. } | Kind::ListNotReady => 503,
-            Kind::Overloaded { .. } | Kind::UsageSpoolFull => 503,
+            Kind::Overloaded { .. } | Kind::Saturated { .. } | Kind::UsageSpoolFull => 503,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => 502,
             Kind::Internal(_) => 500,
         }
@@ -249,7 +254,7 @@ impl Kind {
             Kind::IdempotencyKeyReused => code::IDEMPOTENCY_KEY_REUSED,
             Kind::Limited(_) | Kind::ProviderLimit { .. } => code::RATE_LIMIT_EXCEEDED,
             Kind::NoTarget | Kind::NoCredential { .. } => code::NO_HEALTHY_TARGET,
-            Kind::Overloaded { .. } => code::OVERLOADED,
+            Kind::Overloaded { .. } | Kind::Saturated { .. } => code::OVERLOADED,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => code::UPSTREAM_ERROR,
             Kind::UsageSpoolFull => code::USAGE_SPOOL_FULL,
             Kind::Internal(_) => code::INTERNAL_ERROR,
@@ -261,7 +266,9 @@ impl Kind {
         match self {
             Kind::Limited(limited) => limited.retry_after_ms(),
             Kind::ProviderLimit { wait_ms, .. } => Some(*wait_ms),
-            Kind::Overloaded { retry_after_s, .. } => Some(retry_after_s * 1_000),
+            Kind::Overloaded { retry_after_s, .. } | Kind::Saturated { retry_after_s, .. } => {
+                Some(retry_after_s * 1_000)
+            }
             _ => None,
         }
     }

@@ -26,6 +26,7 @@ pub mod outputs;
 mod passing;
 mod patterns;
 mod percent;
+pub mod pressure;
 pub mod record;
 mod relay;
 pub mod repeats;

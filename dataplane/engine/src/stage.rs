@@ -6,7 +6,7 @@ use crate::{
     exchange::{Exchange, Io},
     failure::Failure,
     repeats,
-    stages::{admit, authorize, cache, identify, limit, open, route},
+    stages::{admit, authorize, cache, identify, limit, open, route, shed},
     terminal::{direct, health, list, model, object},
 };
 
@@ -39,6 +39,10 @@ const fn empty(name: &'static str) -> Stage {
 const IDENTIFY: Stage = Stage {
     name: "identify",
     enter: identify::enter,
+};
+const SHED: Stage = Stage {
+    name: "shed",
+    enter: shed::enter,
 };
 const ADMIT: Stage = Stage {
     name: "admit",
@@ -76,10 +80,11 @@ const CALL: Stage = Stage {
 };
 
 pub(crate) const MODEL_CALL: &[Stage] = &[
-    IDENTIFY, ADMIT, AUTHORIZE, OPEN, REPEAT, LIMIT, GUARD, CACHE, ROUTE, CALL,
+    IDENTIFY, SHED, ADMIT, AUTHORIZE, OPEN, REPEAT, LIMIT, GUARD, CACHE, ROUTE, CALL,
 ];
 pub(crate) const DIRECT: &[Stage] = &[
     IDENTIFY,
+    SHED,
     Stage {
         name: "direct",
         enter: direct::enter,
@@ -92,6 +97,7 @@ pub(crate) const DIRECT: &[Stage] = &[
 ];
 pub(crate) const OBJECT: &[Stage] = &[
     IDENTIFY,
+    SHED,
     Stage {
         name: "body",
         enter: object::admit,

@@ -196,7 +196,11 @@ impl Shard {
                 self.fire(woke);
             }
             self.flush();
-            self.metrics.worked(self.clock.now().ns_since(woke));
+            let now = self.clock.now();
+            self.metrics.worked(now.ns_since(woke));
+            if self.local.pressure.is_bounded() {
+                self.tell_pressure(now, woke);
+            }
         }
         Ok(())
     }

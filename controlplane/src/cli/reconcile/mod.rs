@@ -127,16 +127,18 @@ fn tell(answer: &Value, post: bool) {
         lines.extend(differences.iter().map(line));
         print(&shown(&lines));
     }
-    let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
+    let ours = answer["ours_cost_usd"].as_str().unwrap_or_default();
+    let costs = match answer["theirs_cost_usd"].as_str() {
+        Some(theirs) => format!("the provider tells {theirs} USD, the ledger {ours} USD"),
+        None => format!("the provider tells no costs, the ledger {ours} USD"),
+    };
     print(&format!(
-        "{} agree, {} differ; the provider tells {} USD, the ledger {} USD",
+        "{} agree, {} differ; {costs}",
         answer["agree"],
-        differences.len(),
-        text("theirs_cost_usd"),
-        text("ours_cost_usd")
+        differences.len()
     ));
     if post {
-        print(&format!("{} corrections posted", answer["posted"]));
+        print(&format!("corrections posted: {}", answer["posted"]));
     }
 }
 

@@ -328,7 +328,7 @@ fn what_a_provider_tells_is_compared_explained_and_posted_once() {
     assert_eq!([post(), post()], [3, 0]);
     let second = compared(&metering, &told);
     assert_eq!((second.agree, second.differences.len()), (4, 0));
-    assert_eq!(second.ours_cost, second.theirs_cost);
+    assert_eq!(Some(second.ours_cost), second.theirs_cost);
     // Corrections are entries of their own, and the records are as they were.
     let entries = super::ask(&metering, "entry");
     let values: Vec<(&str, i64)> = entries

@@ -34,7 +34,7 @@ pub(crate) fn read_priority(request: RequestView<'_>) -> Result<Option<Priority>
     })
 }
 
-fn class(exchange: &Exchange) -> Priority {
+pub(crate) fn class(exchange: &Exchange) -> Priority {
     let pinned = exchange.pin();
     let key = exchange.facts.key.map(|key| pinned.keys.entry(key).priority);
     let key = key.unwrap_or_default();

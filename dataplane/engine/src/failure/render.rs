@@ -212,6 +212,15 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
             priority.name()
         )
         .into(),
+        Kind::Saturated {
+            priority,
+            retry_after_s,
+        } => format!(
+            "The gateway has more calls than it bears, and takes none of {} priority just now. Try again in \
+             {retry_after_s} s.",
+            priority.name()
+        )
+        .into(),
         Kind::OutsideRegion => outside_region(exchange).into(),
         Kind::ProviderLimit {
             provider,

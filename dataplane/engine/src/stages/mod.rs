@@ -10,3 +10,4 @@ pub(crate) mod matching;
 pub(crate) mod open;
 pub(crate) mod route;
 pub(crate) mod settle;
+pub(crate) mod shed;

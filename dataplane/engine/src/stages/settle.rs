@@ -42,6 +42,7 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome)
     }
     add_declined(&mut exchange.facts);
     limits::settle(exchange, io);
+    uncount(exchange, io);
     io.out.actions.push(Action::Settle);
 }
 
@@ -50,6 +51,13 @@ pub(crate) fn add_all(exchange: &mut Exchange, io: &mut Io<'_>) {
     add_spent(&mut exchange.facts);
     add_declined(&mut exchange.facts);
     limits::settle(exchange, io);
+    uncount(exchange, io);
+}
+
+fn uncount(exchange: &mut Exchange, io: &mut Io<'_>) {
+    if std::mem::take(&mut exchange.facts.is_counted) {
+        io.local.pressure.ends();
+    }
 }
 
 /// What was used at targets that did not get to the end of the answer is part of the call.

@@ -85,7 +85,10 @@ impl Control {
             }
             AskBody::TakeMarks { kept } => Ok(self.keeping.report(kept)),
             AskBody::Unknown { ask } => {
-                tracing::warn!(ask, "asked what this version does not know: the control plane is newer, or at fault");
+                tracing::warn!(
+                    ask,
+                    "asked what this version does not know: the control plane is newer, or at fault"
+                );
                 let version = env!("CARGO_PKG_VERSION").to_owned();
                 Ok(AnswerBody::Unknown { ask, version })
             }

@@ -90,6 +90,10 @@ pub enum Command {
         model: String,
         ended: Option<u64>,
     },
+    /// The same of the shard itself, which is past what it bears.
+    Saturated {
+        ended: Option<u64>,
+    },
     /// A credential was exchanged for an access token, or could not be.
     Token(tokens::Told),
     /// Room for usage records is not to be had, or is again.
@@ -244,6 +248,7 @@ impl Control {
             Command::Hedged { model, counts } => self.hedged.note(Instant::now(), model, &counts),
             Command::FailedOver { model, counts } => self.failed_over.note(Instant::now(), model, &counts),
             Command::Shed { model, ended } => self.tell_shed(model, ended),
+            Command::Saturated { ended } => self.tell_saturated(ended),
             Command::Signal(signal) => return self.signal(signal),
             Command::ShardEnded { id, result } => {
                 let reason = result.err().unwrap_or_else(|| "it ended by itself".to_owned());

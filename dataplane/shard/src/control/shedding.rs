@@ -28,7 +28,26 @@ impl Shedding {
     }
 }
 
+/// Under which shards that are saturated are counted: no model has that name.
+const SHARDS: &str = "";
+
 impl Control {
+    pub(super) fn tell_saturated(&mut self, ended: Option<u64>) {
+        let Some(refused) = ended else {
+            if self.shedding.begins(SHARDS) {
+                let text = "shards have more to do than they bear: calls are refused, those of low priority first";
+                self.tell("shed", text.to_owned());
+            }
+            return;
+        };
+        if let Some(refused) = self.shedding.ends(SHARDS, refused) {
+            self.tell(
+                "shed_ended",
+                format!("the shards keep up again; {refused} calls were refused"),
+            );
+        }
+    }
+
     pub(super) fn tell_shed(&mut self, model: String, ended: Option<u64>) {
         let Some(refused) = ended else {
             if self.shedding.begins(&model) {

@@ -40,7 +40,8 @@ impl Shard {
         let bytes = of.input.len() + of.decoded.len() + of.exchange.copied_bytes();
         let shadows = || self.detached.iter().filter(|one| one.purpose == Purpose::Shadow);
         let held: usize = shadows().map(|one| one.bytes).sum();
-        if shadows().count() >= MAX_SHADOWS || held + bytes > MAX_SHADOW_BYTES {
+        let is_behind = self.local.pressure.is_behind();
+        if is_behind || shadows().count() >= MAX_SHADOWS || held + bytes > MAX_SHADOW_BYTES {
             let pinned = of.exchange.pinned();
             let models = pinned.map(|pinned| &pinned.snapshot.document.models);
             if let Some((name, _)) = models.and_then(|models| models.get(model as usize)) {

@@ -3,9 +3,10 @@
 use std::panic::AssertUnwindSafe;
 
 use tollgate_engine::{
-    Action, Exchange, Input, Io, Outputs,
+    Action, Exchange, Input, Io, Outputs, Tick,
     exchange::{Pinned, UpstreamFault},
     outputs::{AttemptId, ShedChange, TargetChange},
+    pressure::Shed,
 };
 use tollgate_wire::head::{Framing, RequestView};
 
@@ -211,6 +212,16 @@ impl Shard {
                 let _ = self.setup.control.try_send(command);
             }
         }
+    }
+
+    /// A turn has ended; where the shard begins or ceases to refuse calls, the control thread is told.
+    pub fn tell_pressure(&mut self, now: Tick, woke: Tick) {
+        let ended = match self.local.pressure.turned(now, now.ns_since(woke)) {
+            None => return,
+            Some(Shed::Begins) => None,
+            Some(Shed::Ended(refused)) => Some(refused),
+        };
+        let _ = self.setup.control.try_send(Command::Saturated { ended });
     }
 
     fn perform(&mut self, id: Id, active: &mut Active, out: &Outputs, data: &[u8]) -> Life {

@@ -61,6 +61,7 @@ impl Shard {
         self.keep_tokens(snapshot);
         self.metrics.revision(snapshot);
         self.spool.keep(&document.usage);
+        self.local.pressure.bound(document.overload);
         self.running = Some(running);
         self.plan_checks(snapshot);
     }

@@ -25,9 +25,14 @@ fn an_unknown_ask_is_refused_by_name_and_the_next_one_answered() {
     ];
     for (id, body, name) in asks {
         let frame = json!({"id": id, "body": body}).to_string();
-        control.stream.write_all(&(frame.len() as u32).to_le_bytes()).expect("written");
+        control
+            .stream
+            .write_all(&(frame.len() as u32).to_le_bytes())
+            .expect("written");
         control.stream.write_all(frame.as_bytes()).expect("written");
-        let frame = frames::read_frame(&control.stream).expect("readable").expect("not closed");
+        let frame = frames::read_frame(&control.stream)
+            .expect("readable")
+            .expect("not closed");
         let said: Value = serde_json::from_slice(&frame).expect("JSON");
         assert_eq!(said["answer"]["id"], id, "{said}");
         let unknown = &said["answer"]["body"]["unknown"];
@@ -38,7 +43,10 @@ fn an_unknown_ask_is_refused_by_name_and_the_next_one_answered() {
     assert!(matches!(hello, AnswerBody::Hello { protocol: 1, .. }), "{hello:?}");
     // What cannot be told from an ask with descriptors behind it ends the connection, as before.
     let frame = json!({"id": 9, "body": {"listeners": {"name": 1}}}).to_string();
-    control.stream.write_all(&(frame.len() as u32).to_le_bytes()).expect("written");
+    control
+        .stream
+        .write_all(&(frame.len() as u32).to_le_bytes())
+        .expect("written");
     control.stream.write_all(frame.as_bytes()).expect("written");
     let mut rest = Vec::new();
     std::io::Read::read_to_end(&mut control.stream, &mut rest).expect("closed");
