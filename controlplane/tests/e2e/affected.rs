@@ -136,30 +136,41 @@ fn report(what: &str, log: &NamedTempFile, load: &Value) {
     assert!(affected > 0, "{what}: somebody met the provider that failed");
 }
 
+/// What comes to the first provider.
+#[derive(Clone, Copy, Debug)]
+enum Harm {
+    Kill,
+    Freeze,
+    Refuse,
+    Crawl,
+}
+
+impl Harm {
+    fn comes_to(self, provider: &Sandbox) {
+        match self {
+            Self::Kill => signal(provider.pid(), Signal::KILL),
+            Self::Freeze => signal(provider.pid(), Signal::STOP),
+            Self::Refuse => provider.plays(r#"{"rules":[{"status":529}]}"#),
+            Self::Crawl => provider.plays(r#"{"rules":[{"latency":"5s"}]}"#),
+        }
+    }
+}
+
 #[test]
 fn a_provider_that_fails_under_load_costs_no_answer_and_the_time_is_told() {
-    let kill = |first: &Sandbox| signal(first.pid(), Signal::KILL);
-    let stop = |first: &Sandbox| signal(first.pid(), Signal::STOP);
-    let refuse = |first: &Sandbox| first.plays(r#"{"rules":[{"status":529}]}"#);
-    let crawl = |first: &Sandbox| first.plays(r#"{"rules":[{"latency":"5s"}]}"#);
-    let harms: [(&str, &dyn Fn(&Sandbox)); 4] = [
-        ("killed", &kill),
-        ("frozen", &stop),
-        ("answers 529", &refuse),
-        ("slow", &crawl),
-    ];
-    for (what, harm) in harms {
+    for harm in [Harm::Kill, Harm::Freeze, Harm::Refuse, Harm::Crawl] {
+        let what = format!("{harm:?}").to_lowercase();
         let (first, second) = (Sandbox::start(), Sandbox::start());
         let log = NamedTempFile::new().expect("a file");
         let gateway = gateway(&first, &second, &log);
         first.plays(RULES);
         second.plays(RULES);
-        let load = under_load(&gateway, || harm(&first));
+        let load = under_load(&gateway, || harm.comes_to(&first));
         until("every call's access line", 10, || {
             let lines = std::fs::read_to_string(log.path()).ok()?.lines().count() as u64;
             (lines >= load["answered"].as_u64()?).then_some(())
         });
-        report(what, &log, &load);
+        report(&what, &log, &load);
         signal(first.pid(), Signal::CONT);
     }
 }
