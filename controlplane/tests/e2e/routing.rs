@@ -21,10 +21,12 @@ const SECONDS: u64 = 4;
 /// Two providers of the same model, the first preferred, with time-outs that a test can wait for.
 fn gateway(first: &Sandbox, second: &Sandbox) -> Gateway {
     let timeouts = ", timeouts: { connect: 200ms, first_byte: 400ms, between_bytes: 2s }";
+    // Twice the load for a moment, on a machine that may be busy: it is not to be taken for ill.
+    let patient = ", timeouts: { connect: 8s, first_byte: 8s, between_bytes: 8s }";
     let mut setup = Setup::to(second.address);
     setup.providers = [
         provider_with("first", "openai", first.address, timeouts),
-        provider_with("second", "openai", second.address, timeouts),
+        provider_with("second", "openai", second.address, patient),
     ]
     .concat();
     setup.models =
