@@ -198,7 +198,9 @@ pub const ROUTES: &[Route] = &[
         path: "/v1/keys/{name}/limits",
         summary: "Give a key other limits",
         parameters: &[],
-        body: Some("a list of limits as in the configuration; an empty one takes them away"),
+        body: Some(
+            r#"{"type":"array","items":{"type":"object"},"description":"as in the configuration; an empty list takes them away"}"#,
+        ),
         answers: &[
             (200, "the key's limits, in force on every shard"),
             (404, "there is no such key"),

@@ -29,6 +29,9 @@ fn monthly(amount: u64) -> Limit {
     limit(Unit::Tokens, amount, Window::Calendar(Period::Month))
 }
 
+/// Of a call: the month it counts in, what counts of it, and what it holds while it is under way.
+type OfList = (u64, u64, Option<(Taken, Taken)>);
+
 proptest! {
     /// Whatever is asked when: in no span of time is more granted than the burst and what flows off in it, and who waits
     /// as long as he is told gets it.
@@ -80,13 +83,12 @@ proptest! {
         let (month, calls) = (monthly(amount), limit(Unit::Concurrent, 3, Window::None));
         let balances = Balances::in_memory(8);
         let mut now = START_UNIX_MS;
-        // Of each call: the month it counts in, what counts of it, and what it holds while it is under way.
-        let mut list: Vec<(u64, u64, Option<(Taken, Taken)>)> = Vec::new();
+        let mut list: Vec<OfList> = Vec::new();
         for (step, ask, used, pause) in steps {
             now += pause;
             let moment = at(now);
             let number = moment.today.period(Period::Month).number;
-            let spent = |list: &[(u64, u64, Option<(Taken, Taken)>)]| -> u64 {
+            let spent = |list: &[OfList]| -> u64 {
                 list.iter().filter(|(month, ..)| *month == number).map(|(_, counts, _)| counts).sum()
             };
             let under_way = list.iter().filter(|(.., held)| held.is_some()).count() as u64;
