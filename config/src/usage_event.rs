@@ -82,6 +82,8 @@ const LAYOUT: Layout = Layout {
     texts_at: 260,
     texts: TEXTS,
 };
+/// Behind the texts' lengths; up to the texts there are zeros.
+const TEXTS_END: usize = LAYOUT.texts_at + 2 * TEXTS;
 /// Numbers up to `tier` stand where they stand now; there was nothing behind them.
 const LAYOUT_1: Layout = Layout {
     fixed: 228,
@@ -371,7 +373,7 @@ impl<'a> UsageEvent<'a> {
             | flag(self.trace.is_some(), TRACED)
             | flag(self.list.is_some(), LISTED);
         put(frame, 256, [marks, self.lines.len() as u8]);
-        put(frame, LAYOUT.texts_at + 2 * TEXTS, [0; 4]);
+        put(frame, TEXTS_END, [0; LAYOUT.fixed - TEXTS_END]);
     }
 }
 
