@@ -90,6 +90,26 @@ impl Call {
         Self::buffered(key).asked_as_message(key, body)
     }
 
+    /// A question to a model at Bedrock, which answers as Converse does.
+    pub fn signed(key: usize) -> Self {
+        let answer = format!(
+            r#"{{"output":{{"message":{{"role":"assistant","content":[{{"text":"{}"}}]}}}},"stopReason":"end_turn","usage":{{"inputTokens":231,"outputTokens":84,"totalTokens":315}},"metrics":{{"latencyMs":400}}}}"#,
+            "It checks, forwards and counts. ".repeat(18)
+        );
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            answer.len()
+        );
+        let asked = Self::buffered(key).asking(key, br#"{"model":"signed","temperature":0.2,"messages":["#);
+        Self {
+            answer: Some(Answer {
+                head: head.into_bytes(),
+                reads: vec![answer.into_bytes()],
+            }),
+            ..asked
+        }
+    }
+
     /// The same, answered by the same events.
     pub fn translated_stream(key: usize) -> Self {
         let body = question(br#"{"model":"smart","stream":true,"max_tokens":256,"messages":["#);

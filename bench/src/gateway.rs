@@ -20,6 +20,13 @@ use crate::call::secret;
 /// Keys whose secrets calls know (`call::secret`); the others of a table only make it large.
 pub const KNOWN_KEYS: usize = 64;
 
+/// The key that has limits; calls know its secret, too.
+pub(crate) const LIMITED_KEY: usize = KNOWN_KEYS;
+/// Six limits and a budget, none of which any call of ours reaches: `u32::MAX` tokens, as the calls of a case are few.
+const LIMITS: &str = r#"[ { "requests": 4000000000, "per": "month" }, { "requests": 1000000000, "per": "1m" },
+    { "tokens": 4000000000000, "per": "1m" }, { "input_tokens": 4000000000000, "per": "day" },
+    { "output_tokens": 4000000000000, "per": "day" }, { "concurrent": 1000000 }, { "budget": "1000000 USD", "per": "month" } ]"#;
+
 /// Two pointers, which every shard holds.
 #[derive(Clone)]
 pub struct Gateway {
@@ -69,9 +76,11 @@ pub(crate) fn document(more_models: usize) -> Document {
       "version": 1,
       "listeners": { "public": { "address": "127.0.0.1:8080" } },
       "providers": { "mock": { "dialect": "openai", "base_url": "http://127.0.0.1:9" },
-        "priced": { "dialect": "openai", "base_url": "http://127.0.0.1:9", "prices": "openai" } },
+        "priced": { "dialect": "openai", "base_url": "http://127.0.0.1:9", "prices": "openai" },
+        "bedrock": { "kind": "bedrock", "region": "us-east-1", "base_url": "http://127.0.0.1:9", "credential": "env:AWS" } },
       "models": { "smart": { "targets": [ { "provider": "mock", "model": "gpt-5.4-mini" } ] },
         "priced": { "targets": [ { "provider": "priced", "model": "gpt-5.4-mini" } ] },
+        "signed": { "targets": [ { "provider": "bedrock", "model": "us.amazon.nova-pro-v1:0" } ] },
         "any/*": { "targets": [ { "provider": "priced", "model": "*" } ] }"#
         .to_owned();
     for (name, choosing) in OF_TWENTY {
@@ -104,10 +113,14 @@ pub(crate) fn document(more_models: usize) -> Document {
         write_to(
             &mut text,
             format_args!(
-                r#"{comma}"known-{number}": {{ "secret": "env:KEY_{number}", "models": [ "smart", "priced", "any/*", "twenty/*" ] }}"#
+                r#"{comma}"known-{number}": {{ "secret": "env:KEY_{number}", "models": [ "smart", "priced", "signed", "any/*", "twenty/*" ] }}"#
             ),
         );
     }
+    write_to(
+        &mut text,
+        format_args!(r#", "limited": {{ "secret": "env:KEY_{LIMITED_KEY}", "limits": {LIMITS} }}"#),
+    );
     text.push_str(" } }");
     check::check(&parse::parse(&text).expect("the document is JSON")).expect("the document is right")
 }
@@ -116,11 +129,14 @@ fn write_to(text: &mut String, more: std::fmt::Arguments<'_>) {
     text.write_fmt(more).expect("a string takes everything");
 }
 
+/// The pair of AWS's own examples.
+const AWS: &str = "AKIDEXAMPLE:wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+
 /// What the references of the known keys resolve to.
 pub(crate) fn secrets() -> Secrets {
-    (0..KNOWN_KEYS)
-        .map(|number| (Reference::Env(format!("KEY_{number}")), secret(number).into_bytes()))
-        .collect()
+    let keys = (0..=LIMITED_KEY).map(|number| (Reference::Env(format!("KEY_{number}")), secret(number).into_bytes()));
+    let aws = (Reference::Env("AWS".to_owned()), AWS.as_bytes().to_vec());
+    keys.chain([aws]).collect()
 }
 
 /// Keys that no call uses. Their digests are drawn, not made of secrets: a table cannot tell.

@@ -3,11 +3,11 @@
 
 use std::hint::black_box;
 
-use crate::{Call, Case, Gateway, Latency, Shard, Unit, gateway::KNOWN_KEYS};
+use crate::{Call, Case, Gateway, Latency, Shard, Unit, gateway::{KNOWN_KEYS, LIMITED_KEY}};
 
 const DURATIONS: usize = 1000;
 
-pub const CASES: [Case; 7] = [
+pub const CASES: [Case; 9] = [
     Case {
         group: "exchange",
         name: "1.2 KB chat, answered whole",
@@ -49,6 +49,20 @@ pub const CASES: [Case; 7] = [
         per: Unit::one("call", 0),
         counted_runs: 20,
         prepare: || repeat(Call::translated_stream(0)),
+    },
+    Case {
+        group: "exchange",
+        name: "1.2 KB chat, answered whole by Bedrock, signed",
+        per: Unit::one("call", 0),
+        counted_runs: 100,
+        prepare: || repeat(Call::signed(0)),
+    },
+    Case {
+        group: "exchange",
+        name: "1.2 KB chat, answered whole and with its cost, under six limits and a budget",
+        per: Unit::one("call", 0),
+        counted_runs: 200,
+        prepare: || repeat(Call::priced(LIMITED_KEY)),
     },
     Case {
         group: "histogram",

@@ -46,6 +46,7 @@ const CHANGED: &[(u16, &str)] = &[
 ];
 const KEY_BODY: &str = r#"{"type":"object","required":["name"],"properties":{"name":{"type":"string"},
 "team":{"type":"string"},"user":{"type":"string"},"models":{"type":"array","items":{"type":"string"}},
+"limits":{"type":"array","items":{"type":"object"},"description":"as in the configuration"},
 "expires":{"type":"string","description":"RFC 3339, or a duration from now such as 30d"}}}"#;
 const EXPLAIN_BODY: &str = r#"{"type":"object","required":["key"],"properties":{"model":{"type":"string"},
 "key":{"type":"string","description":"the name of a key"},"body":{"type":"object","description":"as the client would send it"},

@@ -97,7 +97,10 @@ fn begins_as_fault(event: &[u8]) -> bool {
             .map(|rest| rest.strip_prefix(b" ").unwrap_or(rest))
     };
     match event.first() {
-        Some(b'd') => behind(b"data:").is_some_and(|data| DATA.iter().any(|begin| data.starts_with(begin))),
+        Some(b'd') => behind(b"data:").is_some_and(|data| {
+            // Those of answers begin with other names, mostly.
+            matches!(data.get(2), Some(b'e' | b't')) && DATA.iter().any(|begin| data.starts_with(begin))
+        }),
         Some(b'e') => behind(b"event:").is_some_and(|name| NAMES.iter().any(|begin| name.starts_with(begin))),
         _ => false,
     }
