@@ -259,7 +259,7 @@ fn copies_and_second_targets_are_counted_beside_calls() {
         r#"tollgate_tokens_total{direction="output",model="other",provider="openai",team=""} 14"#,
         r#"tollgate_tokens_total{direction="input",model="smart",provider="spare",team="research"} 22"#,
         // Copies are no requests.
-        "tollgate_request_duration_seconds_count 4",
+        "tollgate_request_duration_seconds_count 10",
     ] {
         holds(&page, line);
     }
