@@ -35,11 +35,11 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// With this many keys, at least `KNOWN_KEYS`, each of which may use the model `smart`.
+    /// With this many keys, at least `KNOWN_KEYS` and the one that has limits, each of which may use the model `smart`.
     pub fn of_keys(keys: usize) -> Self {
         let document = document(0);
         let secrets = secrets();
-        let stored = stored_keys(keys.saturating_sub(KNOWN_KEYS));
+        let stored = stored_keys(keys.saturating_sub(KNOWN_KEYS + 1));
         let keys = KeyTable::build(&document, &secrets, &stored).expect("every key is another");
         let snapshot = compile(1, document, &secrets).expect("the document compiles");
         Self {

@@ -3,7 +3,10 @@
 
 use std::hint::black_box;
 
-use crate::{Call, Case, Gateway, Latency, Shard, Unit, gateway::{KNOWN_KEYS, LIMITED_KEY}};
+use crate::{
+    Call, Case, Gateway, Latency, Shard, Unit,
+    gateway::{KNOWN_KEYS, LIMITED_KEY},
+};
 
 const DURATIONS: usize = 1000;
 

@@ -59,12 +59,24 @@ pub fn whole(number: u64) -> i64 {
 
 /// What a call counts for: work that was done before, and was counted before, costs nothing more.
 pub fn counted<'e>(transaction: &Transaction<'_>, event: &UsageEvent<'e>) -> Result<UsageEvent<'e>, StoreError> {
-    let (known_by, batch) = event.batch.split_once(' ').unwrap_or((event.batch, ""));
-    let counted_before = !known_by.is_empty()
+    let is_id = |text: &str| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let (known_by, batch) = match event.batch.split_once(' ') {
+        Some(both) => both,
+        None if is_id(event.batch) => (event.batch, ""),
+        // Version 1 knew batches by the ids that clients have.
+        None => (event.batch, event.batch),
+    };
+    let by_version_1 = !batch.is_empty()
+        && batch != known_by
         && transaction
+            .prepare_cached("SELECT 1 FROM batches WHERE provider = ?1 AND id = ?2")?
+            .exists((event.provider, batch))?;
+    let counted_before = !known_by.is_empty()
+        && (transaction
             .prepare_cached("INSERT OR IGNORE INTO batches (provider, id) VALUES (?1, ?2)")?
             .execute((event.provider, known_by))?
-            == 0;
+            == 0
+            || by_version_1);
     let counts = |count: Option<u64>| count.filter(|_| !counted_before);
     Ok(UsageEvent {
         tokens: believed(event.tokens).map(counts),

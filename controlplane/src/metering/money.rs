@@ -48,14 +48,14 @@ impl Picos {
         if whole.is_empty() && fraction.is_empty() || !all_digits(whole) || !all_digits(fraction) {
             return None;
         }
-        let shift = 12 + power + exponent;
+        let shift = 12i32.checked_add(power)?.checked_add(exponent)?;
         let kept = usize::try_from((shift).max(0)).ok()?.min(fraction.len());
         // What is finer than a pico-dollar is no money that anybody is asked for.
         let (fraction, finer) = fraction.split_at(if shift < 0 { 0 } else { kept });
         let _ = finer;
         let number = format!("{whole}{fraction}");
         let number: i128 = if number.is_empty() { 0 } else { number.parse().ok()? };
-        let places = shift - fraction.len() as i32;
+        let places = shift.checked_sub(i32::try_from(fraction.len()).ok()?)?;
         let scaled = match places {
             0.. => number.checked_mul(10i128.checked_pow(places.unsigned_abs())?)?,
             _ => number / 10i128.checked_pow(places.unsigned_abs())?,

@@ -10,7 +10,7 @@ use super::{
     adjust::Adjustment,
     money::Picos,
     question::{Answer, cost},
-    row::{COST, NUMBERS, Numbers, TEXTS},
+    row::{COST, NUMBERS, Numbers, TEXTS, TOKENS},
 };
 
 pub const ENTRY: &str = "reconciled";
@@ -120,8 +120,9 @@ pub fn theirs(lines: &[Line]) -> Result<BTreeMap<Key, Theirs>, String> {
                 .ok_or_else(|| format!("'{text}' is no amount of dollars")),
         };
         if let Some(cost) = money(&line.cost)? {
-            sums.cost = Some(Picos(sums.cost.unwrap_or_default().0 + cost.0));
-            sums.rounded_by.0 += money(&line.rounded_by)?.unwrap_or_default().0;
+            sums.cost = Some(Picos(sums.cost.unwrap_or_default().0.saturating_add(cost.0)));
+            let rounded_by = money(&line.rounded_by)?.unwrap_or_default();
+            sums.rounded_by.0 = sums.rounded_by.0.saturating_add(rounded_by.0);
         }
     }
     Ok(all)
@@ -138,6 +139,10 @@ pub fn ours(answer: &Answer, providers: &[String], theirs: &BTreeMap<Key, Theirs
             continue;
         };
         if !providers.contains(provider) {
+            continue;
+        }
+        if model.is_empty() && numbers[TOKENS].iter().chain(&numbers[COST]).all(|number| *number == 0) {
+            // Asks about objects, which no report has.
             continue;
         }
         let part = |text: &String, is_told: bool| if is_told { text.clone() } else { String::new() };
@@ -164,12 +169,13 @@ pub fn under_our_names(theirs: BTreeMap<Key, Theirs>, ours: &BTreeMap<Key, Ours>
         let name = alias.map_or_else(|| model.clone(), str::to_owned);
         let sums = all.entry((day, name, credential)).or_default();
         for (measure, count) in told.counts {
-            *sums.counts.entry(measure).or_default() += count;
+            let sum = sums.counts.entry(measure).or_default();
+            *sum = sum.saturating_add(count);
         }
         if let Some(cost) = told.cost {
-            sums.cost = Some(Picos(sums.cost.unwrap_or_default().0 + cost.0));
+            sums.cost = Some(Picos(sums.cost.unwrap_or_default().0.saturating_add(cost.0)));
         }
-        sums.rounded_by.0 += told.rounded_by.0;
+        sums.rounded_by.0 = sums.rounded_by.0.saturating_add(told.rounded_by.0);
     }
     all
 }
@@ -235,8 +241,10 @@ fn difference(
         .filter(|(_, difference)| *difference != 0)
         .collect();
     let ours_cost = cost(&our.numbers);
-    let off = Picos(their.cost.unwrap_or_default().0 - ours_cost.0);
-    let cost = Some(off).filter(|off| has_costs && off.0.abs() > their.rounded_by.0);
+    let off = Picos(their.cost.unwrap_or_default().0.saturating_sub(ours_cost.0));
+    // Who tells what was used and no cost has not told the cost yet.
+    let is_told = their.cost.is_some() || their.counts.is_empty();
+    let cost = Some(off).filter(|off| has_costs && is_told && off.0.saturating_abs() > their.rounded_by.0);
     if counts.is_empty() && cost.is_none() {
         return None;
     }

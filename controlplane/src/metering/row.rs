@@ -137,11 +137,18 @@ pub fn rows<'e>(event: &UsageEvent<'e>) -> impl Iterator<Item = Row<'e>> {
     [main].into_iter().chain(moved)
 }
 
-/// Attempts that are billed beside the one whose usage the call's is, and their places among the lines.
+/// Attempts that are billed beside the one whose names are the call's, and their places among the lines.
 pub fn moved<'e>(event: &UsageEvent<'e>) -> impl Iterator<Item = (usize, AttemptLine<'e>)> + use<'e> {
     let answering = answering(event);
+    // Who answered need not be who was asked last, and the call has the last one's names.
+    let own = (event.provider, event.upstream_model, event.credential);
+    let is_own = move |at: usize, line: &AttemptLine<'_>| {
+        Some(at) == answering && (line.provider, line.model, line.credential) == own
+    };
+    // The ledger keeps no line of a call that has but one.
+    let many = event.lines.len() > 1;
     let lines = event.lines.iter().enumerate();
-    let others = lines.filter(move |(at, line)| Some(*at) != answering && line.is_billed());
+    let others = lines.filter(move |(at, line)| many && line.is_billed() && !is_own(*at, line));
     others.map(|(at, line)| {
         let tokens = ledger::believed(line.tokens);
         (at, AttemptLine { tokens, ..line })

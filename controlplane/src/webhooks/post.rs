@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::Full;
 use hyper::{Request, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use serde_json::json;
@@ -24,8 +24,6 @@ use crate::{events::Numbered, truth};
 
 /// For all of it: an address that says nothing holds up only its own queue.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// What an answer says is not read beyond this.
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 /// `Err`: why it was not told, for the log; no secret is in it.
 pub async fn send(webhook: &Webhook, unix_s: u64, event: &Numbered) -> Result<(), String> {
@@ -75,11 +73,8 @@ async fn over(
     let connection = tokio::spawn(connection);
     let answer = sender.send_request(request).await.map_err(broken);
     let told = match answer {
-        Ok(answer) if answer.status().is_success() => {
-            // Whatever it says.
-            let _ = Limited::new(answer.into_body(), MAX_ANSWER_BYTES).collect().await;
-            Ok(())
-        }
+        // Whatever it says.
+        Ok(answer) if answer.status().is_success() => Ok(()),
         Ok(answer) => Err(format!("it answered with status {}", answer.status().as_u16())),
         Err(why) => Err(why),
     };

@@ -9,7 +9,7 @@ use tollgate_config::{catalogue::path::write_segment, document::Dialect};
 
 use crate::{
     call::ObjectCall,
-    counted::Listed,
+    counted::BatchTold,
     exchange::{Exchange, Io},
     failure::Kind,
     percent,
@@ -75,8 +75,9 @@ pub(crate) struct Listing {
     pub next_page: Option<String>,
     /// Where the last object stood that was looked at: the credential that it was seen with, and its raw id.
     pub seen: Option<(usize, String)>,
-    /// Batches of the page under way that the call is charged with.
-    pub counted: Vec<Listed>,
+    /// Batches that were shown and are over, and their ids as the client has them: counted when the list is whole, so that a
+    /// kill before that loses none.
+    pub told: Vec<(BatchTold, Option<String>)>,
     pages: usize,
     held_bytes: usize,
     /// What the client asked beside where the list begins and how long a page is.
@@ -194,7 +195,7 @@ pub(crate) fn begin(exchange: &mut Exchange, io: &Io<'_>) -> Result<(), Kind> {
         says_ids: true,
         next_page: None,
         seen: None,
-        counted: Vec::new(),
+        told: Vec::new(),
         pages: 0,
         held_bytes: 0,
         query: own_query(exchange, &query),

@@ -57,6 +57,24 @@ fn nobody_is_granted_what_is_used_and_what_comes_back_is_granted_again() {
 }
 
 #[test]
+fn what_both_give_back_is_there_again() {
+    model(|| {
+        let words = Arc::new(Words::default());
+        let user = |words: Arc<Words>| {
+            move || {
+                if words.lane().take(1, 2).is_ok() {
+                    words.lane().give_back(1);
+                }
+            }
+        };
+        let other = thread::spawn(user(Arc::clone(&words)));
+        user(Arc::clone(&words))();
+        other.join().expect("it ends");
+        assert_eq!(words.lane().used(), 0);
+    });
+}
+
+#[test]
 fn what_is_taken_while_a_bucket_flows_stays_taken() {
     // Four a millisecond flow; one is used, and the bucket holds four: more could flow off than is there.
     const BURST: u64 = 4;

@@ -193,7 +193,9 @@ impl Mapping {
         let behind = text
             .split_once('.')
             .map_or(0, |(_, digits)| digits.bytes().take_while(u8::is_ascii_digit).count());
-        let given = i64::try_from(behind).unwrap_or(0) - i64::from(self.cost_power);
+        let exponent = text.split_once(['e', 'E']);
+        let exponent: i64 = exponent.and_then(|(_, digits)| digits.parse().ok()).unwrap_or(0);
+        let given = i64::try_from(behind).unwrap_or(0) - exponent - i64::from(self.cost_power);
         let digits = given.max(self.cost_digits.into()).clamp(0, 12);
         let unit = 10i128.pow(12 - u32::try_from(digits).unwrap_or(0));
         Ok((cost, Picos(unit.div_euclid(2))))

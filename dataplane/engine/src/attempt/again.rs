@@ -86,8 +86,9 @@ impl Ended {
 
 /// What comes next, its price paid; `None`: nothing.
 pub(super) fn plan(exchange: &mut Exchange, io: &mut Io<'_>, ended: &Ended) -> Option<Plan> {
-    if exchange.phase() == Phase::Calling && !exchange.relay.is_broken() {
-        // It came to nothing; or else what it took would stand in the way of the next.
+    if exchange.phase() == Phase::Calling {
+        // It came to nothing; or else what it took would stand in the way of the next. What a broken stream used was
+        // settled when it broke.
         grants::give_back(exchange, io);
     }
     let pinned = exchange.pin();

@@ -22,8 +22,9 @@ pub(crate) fn attempts(exchange: &mut Exchange, io: &mut Io<'_>) -> bool {
     let Some(route) = pinned.snapshot.routes.get(route_index(exchange)) else {
         return false;
     };
-    if let Some(live) = rival {
+    if let Some((live, tried)) = rival {
         end(exchange, io, route, live);
+        exchange.call.log.extend(tried);
     }
     if let Some(live) = live {
         end(exchange, io, route, live);

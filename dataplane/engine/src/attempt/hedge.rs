@@ -11,6 +11,7 @@ use tollgate_config::prices::{Counts, ServiceTier};
 use super::{Freshness, credentials, dial, give_up, grants, overload, prepare, route_index};
 use crate::{
     Tick,
+    billing::Tried,
     call::{Call, Live, SentModel, Translated},
     cost::{self, Cost},
     exchange::{Exchange, Input, Io, Phase},
@@ -245,14 +246,25 @@ pub(super) fn goes_on(exchange: &mut Exchange, io: &Io<'_>) -> bool {
     true
 }
 
-/// The exchange's code failed: the other attempt.
-pub(super) fn take_rival(exchange: &mut Exchange, io: &mut Io<'_>) -> Option<Live> {
+/// The exchange's code failed: the other attempt, for its target and for the record.
+pub(super) fn take_rival(exchange: &mut Exchange, io: &mut Io<'_>) -> Option<(Live, Option<Tried>)> {
     let mut rival = exchange.call.hedge.as_mut()?.rival.take()?;
     rival.at_provider.give_back(exchange, io, rival.sent != Tick(0));
     if let Some((grants, tokens)) = rival.granted.filter(|_| rival.sent == Tick(0)) {
         grants.give_back_tokens(tokens);
     }
-    rival.live
+    let tried = rival.provider.map(|provider| Tried {
+        provider,
+        outcome: AttemptOutcome::Cancelled,
+        sent_model: rival.sent_model,
+        star_model: Some(rival.star_model.as_str().into()),
+        credential: rival.credential,
+        status: rival.answer_status,
+        dialled: rival.dialled,
+        ended: io.now,
+        spent: None,
+    });
+    Some((rival.live?, tried))
 }
 
 /// The call's attempt is the one whose answer counts; the other one is given up.
@@ -301,9 +313,8 @@ pub(super) fn drop_rival(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Atte
             cost: None,
         });
     }
-    let (input, nanos) = exchange.held.prompt();
     match may_bill {
-        true => at_provider.prompt_counts(exchange, io, input, nanos),
+        true => at_provider.prompt_counts(exchange, io),
         false => at_provider.give_back(exchange, io, false),
     }
 }

@@ -193,6 +193,11 @@ pub(super) fn of(
     if facts.direct.is_some() {
         return Err(none("what passes through to a provider unread is not"));
     }
+    if exchange.admitted.in_background {
+        return Err(none(
+            "what a response in the background uses is known only when its end is read",
+        ));
+    }
     let input = io.body.len().max(exchange.admitted.body(io.body).len()) as u64;
     let Some(route) = route else {
         let makes_batch = io.request.head.method == Method::Post && io.request.path().ends_with(b"/batches");

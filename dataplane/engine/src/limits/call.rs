@@ -55,7 +55,7 @@ pub(crate) struct Held {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reserved {
     /// In `Lists`.
-    list: u8,
+    list: u16,
     /// Where the list is a model's: which.
     route: Option<usize>,
     rule: u8,
@@ -71,7 +71,7 @@ impl Held {
     }
 
     /// What the call itself has reserved of a limit, by its place in `Lists`.
-    pub(super) fn taken_of(&self, (list, rule): (u8, u8)) -> u64 {
+    pub(super) fn taken_of(&self, (list, rule): (u16, u8)) -> u64 {
         let own = |taken: &&Reserved| (taken.list, taken.rule) == (list, rule) && taken.is_of(self.route);
         self.taken.iter().find(own).map_or(0, |reserved| reserved.taken.amount)
     }
@@ -91,11 +91,6 @@ impl Held {
 
     pub fn cap(&self) -> Option<u64> {
         self.cap
-    }
-
-    /// What its prompt is expected to use: tokens, and nano-dollars.
-    pub fn prompt(&self) -> (u64, u64) {
-        self.prompt
     }
 
     pub(super) fn route(&self) -> Option<usize> {
@@ -163,7 +158,7 @@ impl<'p> Lists<'p> {
     }
 
     /// Each rule with its place.
-    pub fn rules(&self) -> impl Iterator<Item = ((u8, u8), &'p Rules, &'p Rule)> {
+    pub fn rules(&self) -> impl Iterator<Item = ((u16, u8), &'p Rules, &'p Rule)> {
         let fixed = self
             .fixed
             .into_iter()
@@ -172,7 +167,7 @@ impl<'p> Lists<'p> {
         let tags = self.tags.iter().enumerate().map(|(at, rules)| (5 + at, &**rules));
         fixed.chain(tags).flat_map(|(list, rules)| {
             let each = rules.all.iter().enumerate();
-            each.map(move |(rule, found)| ((list as u8, rule as u8), rules, found))
+            each.map(move |(rule, found)| ((list as u16, rule as u8), rules, found))
         })
     }
 
@@ -230,10 +225,26 @@ pub(crate) fn admit_model(exchange: &mut Exchange, io: &mut Io<'_>, model: Model
 
 /// Another model could take over: do its limits admit the call? Where they do not, nothing has changed.
 pub(crate) fn admit_successor(exchange: &mut Exchange, io: &mut Io<'_>, model: ModelId) -> bool {
-    let (requests, tokens) = (exchange.held.requests, exchange.held.tokens);
+    let held = &exchange.held;
+    let before = (
+        held.requests,
+        held.tokens,
+        held.bounded,
+        held.cuts,
+        held.cap,
+        held.prompt,
+    );
     let admitted = admit_model(exchange, io, model).is_ok();
     if !admitted {
-        (exchange.held.requests, exchange.held.tokens) = (requests, tokens);
+        let held = &mut exchange.held;
+        (
+            held.requests,
+            held.tokens,
+            held.bounded,
+            held.cuts,
+            held.cap,
+            held.prompt,
+        ) = before;
     }
     admitted
 }
@@ -246,10 +257,18 @@ pub(crate) fn hand_over(exchange: &mut Exchange, io: &mut Io<'_>) {
     held.taken.sort_by_key(|reserved| !reserved.is_of(route));
     let first = held.taken.partition_point(|reserved| reserved.is_of(route));
     let declined = exchange.facts.declined.as_ref();
-    let all = declined.map_or((0, 0, 0), |declined| {
-        let cost = declined.cost.map_or(0, |cost| cost.usd.to_nanos().0);
-        (declined.usage.all_input(), declined.usage.all_output(), cost)
-    });
+    let spent = exchange.facts.spent.as_ref();
+    let all = [declined, spent]
+        .into_iter()
+        .flatten()
+        .fold((0u64, 0u64, 0u64), |(input, output, nanos), used| {
+            let cost = used.cost.map_or(0, |cost| cost.usd.to_nanos().0);
+            (
+                input.saturating_add(used.usage.all_input()),
+                output.saturating_add(used.usage.all_output()),
+                nanos.saturating_add(cost),
+            )
+        });
     let before = std::mem::replace(&mut exchange.held.before, all);
     let used = Used {
         asked: true,
@@ -272,9 +291,8 @@ fn admit(exchange: &mut Exchange, io: &mut Io<'_>, pinned: &Pinned, lists: &List
     let balances = Arc::clone(&io.local.limits.balances);
     let held = &mut exchange.held;
     let first = held.taken.len();
-    if first == 0 {
-        held.prompt = (needs.expected.input, needs.expected.prompt_nanos);
-    }
+    let (tokens, nanos) = held.prompt;
+    held.prompt = (tokens.max(needs.expected.input), nanos.max(needs.expected.prompt_nanos));
     held.bounded |= needs.bound.is_some();
     held.cuts |= needs.streams && lists.rules().any(|(.., rule)| rule.limit.cuts());
     let mut looks = 1;
@@ -427,14 +445,14 @@ fn put_back(exchange: &mut Exchange, io: &mut Io<'_>, first: usize) {
     replace(exchange, io, first, |_, _, _| 0);
 }
 
-/// The call is over, however it ended.
-pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>) {
+/// The call is over, however it ended. `unknown`: nobody said what the last answer had used, whatever others had.
+pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>, unknown: bool) {
     if exchange.held.taken.is_empty() {
         return;
     }
-    let used = Used::by_now(exchange)
-        .with_prompts_given_up(exchange)
-        .with_listed(exchange);
+    let used = Used::by_now(exchange);
+    let mut used = used.with_prompts_given_up(exchange).with_listed(exchange);
+    used.unknown |= unknown;
     // What other models used is in their limits.
     let of_model = used.since(exchange.held.before);
     replace(exchange, io, 0, |scope, limit, reserved| match scope {
@@ -463,6 +481,16 @@ fn replace(exchange: &mut Exchange, io: &mut Io<'_>, first: usize, used: impl Fn
     exchange.held.tags = tags;
 }
 
+/// Did the answer break, and nobody said what it had used? Then what was reserved for it counts.
+pub(crate) fn is_unknown(exchange: &Exchange) -> bool {
+    let facts = &exchange.facts;
+    facts.usage.is_none()
+        && (200..300).contains(&facts.status)
+        && facts.outcome != Outcome::Complete
+        && facts.surface.operation == Operation::Chat
+        && !exchange.relay.outlives_call()
+}
+
 /// What a call used, as its limits count it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Used {
@@ -478,16 +506,10 @@ pub(super) struct Used {
 impl Used {
     pub fn by_now(exchange: &Exchange) -> Self {
         let facts = &exchange.facts;
-        let answered = (200..300).contains(&facts.status);
-        let chats = facts.surface.operation == Operation::Chat;
         let usage = facts.usage;
         Self {
             asked: exchange.call.tried > 0,
-            unknown: usage.is_none()
-                && answered
-                && facts.outcome != Outcome::Complete
-                && chats
-                && !exchange.relay.outlives_call(),
+            unknown: is_unknown(exchange),
             estimated: facts.estimated,
             input: usage.map_or(0, |usage| usage.all_input()),
             output: usage.map_or(0, |usage| usage.all_output()),
@@ -497,7 +519,7 @@ impl Used {
 
     /// The provider had the prompt, and nobody waited for what it says: it bills what it read. So does the one that another
     /// was quicker than.
-    fn with_prompts_given_up(mut self, exchange: &Exchange) -> Self {
+    pub fn with_prompts_given_up(mut self, exchange: &Exchange) -> Self {
         let facts = &exchange.facts;
         let answered = (200..300).contains(&facts.status);
         let given_up = facts.outcome == Outcome::ClientGone || facts.rejected == Some(code::UPSTREAM_TIMEOUT);
@@ -513,7 +535,7 @@ impl Used {
     }
 
     /// And what a list has shown the end of.
-    fn with_listed(mut self, exchange: &Exchange) -> Self {
+    pub fn with_listed(mut self, exchange: &Exchange) -> Self {
         for listed in &exchange.facts.listed {
             self.input = self.input.saturating_add(listed.usage.all_input());
             self.output = self.output.saturating_add(listed.usage.all_output());
@@ -537,12 +559,14 @@ impl Used {
         let used = match limit.unit {
             Unit::Requests => return u64::from(self.asked),
             Unit::Concurrent => return 0,
-            _ if self.unknown => return reserved,
             Unit::Tokens => self.input.saturating_add(self.output),
             Unit::InputTokens => self.input,
             Unit::OutputTokens => self.output,
             Unit::Budget => self.nanos,
         };
+        if self.unknown {
+            return used.max(reserved);
+        }
         // What was proved is worth more than what is guessed.
         match limit.is_hard() && self.estimated {
             true => used.min(reserved),

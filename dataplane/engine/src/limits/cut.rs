@@ -3,7 +3,7 @@
 
 use tollgate_config::document::{Limit, Unit};
 
-use super::{bucket, call::Lists};
+use super::{Scope, bucket, call::Lists};
 use crate::{
     cost,
     exchange::{Exchange, Io},
@@ -23,10 +23,11 @@ pub(crate) fn allow(exchange: &mut Exchange, io: &mut Io<'_>, said: u64, coming:
     let wanted = said.saturating_add(coming);
     let mut allowed = u64::MAX;
     for reserved in &mut taken {
-        let Some((_, rule)) = lists.get(reserved).filter(|(_, rule)| rule.limit.cuts()) else {
+        let Some((rules, rule)) = lists.get(reserved).filter(|(_, rule)| rule.limit.cuts()) else {
             continue;
         };
-        let needs = |output: u64| needs(exchange, io.unix_ms, &rule.limit, output);
+        let before = before(exchange, rules.scope, rule.limit.unit);
+        let needs = |output: u64| needs(exchange, io.unix_ms, &rule.limit, output).saturating_add(before);
         if needs(wanted) > reserved.taken.amount {
             let ahead = needs(wanted.saturating_add(AHEAD_TOKENS));
             let named = (rule.id, &rule.limit);
@@ -61,8 +62,11 @@ pub(crate) fn trim(exchange: &mut Exchange, io: &mut Io<'_>, said: u64) {
     let tags = std::mem::take(&mut exchange.held.tags);
     let lists = Lists::of(&pinned, exchange, exchange.held.route(), &tags);
     for reserved in taken.iter_mut().filter(|reserved| reserved.extended > 0) {
-        let Some((_, rule)) = lists.get(reserved) else { continue };
+        let Some((rules, rule)) = lists.get(reserved) else {
+            continue;
+        };
         let needed = needs(exchange, io.unix_ms, &rule.limit, said.saturating_add(AHEAD_TOKENS));
+        let needed = needed.saturating_add(before(exchange, rules.scope, rule.limit.unit));
         let back = reserved.taken.amount.saturating_sub(needed).min(reserved.extended);
         if back > 0 {
             let part = reserved.taken.part(back, &now);
@@ -73,6 +77,21 @@ pub(crate) fn trim(exchange: &mut Exchange, io: &mut Io<'_>, said: u64) {
     }
     exchange.held.taken = taken;
     exchange.held.tags = tags;
+}
+
+/// What answers used that came before this one: it is in all limits but those of the models that gave them.
+fn before(exchange: &Exchange, scope: Scope, unit: Unit) -> u64 {
+    let facts = &exchange.facts;
+    let declined = facts.declined.as_ref().filter(|_| scope != Scope::Model);
+    let used = [declined, facts.spent.as_ref()].into_iter().flatten();
+    used.fold(0, |sum: u64, used| {
+        let (input, output) = (used.usage.all_input(), used.usage.all_output());
+        sum.saturating_add(match unit {
+            Unit::OutputTokens => output,
+            Unit::Budget => used.cost.map_or(0, |cost| cost.usd.to_nanos().0),
+            _ => input.saturating_add(output),
+        })
+    })
 }
 
 /// What an answer of so many tokens uses of a limit, its prompt included.

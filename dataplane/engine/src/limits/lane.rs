@@ -18,6 +18,8 @@ pub struct Lane<'w> {
 
 /// Shards look at the clock once a turn: one that is behind by less than this has had a long turn, and lets nothing flow.
 const CLOCK_STEP_MS: u64 = 60_000;
+/// Whatever a provider says was used: far from half a round.
+const MOST_USED: u64 = 1 << 62;
 
 impl Lane<'_> {
     pub fn tag(&self) -> u64 {
@@ -56,12 +58,22 @@ impl Lane<'_> {
 
     /// Uses so much more, whatever is left.
     pub fn add(&self, amount: u64) {
-        self.taken.fetch_add(amount, Ordering::AcqRel);
+        let more = |taken: u64| {
+            let used = difference(taken, self.returned.load(Ordering::Acquire));
+            Some(taken.wrapping_add(amount.min(MOST_USED.saturating_sub(used))))
+        };
+        let _ = self.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
     }
 
     /// So much is not used after all. Never more than is used: a bucket has no more than its burst.
     pub fn give_back(&self, amount: u64) {
-        self.return_of(self.taken.load(Ordering::Acquire), amount);
+        // Looked at anew in each round: beside an older number, what others took and gave back meanwhile would pass for
+        // this hand's own, and stay used.
+        let more = |returned: u64| {
+            let open = difference(self.taken.load(Ordering::Acquire), returned);
+            (open > 0 && amount > 0).then(|| returned.wrapping_add(open.min(amount)))
+        };
+        let _ = self.returned.fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
     }
 
     /// Lets flow off what has since the last time; `flowed` says how much between two moments.

@@ -27,7 +27,7 @@ mod atomic {
 pub use balances::{Balances, Cell, UnknownLayout};
 pub use bucket::Level;
 pub(crate) use calendar::zone;
-pub(crate) use call::{Held, admit_model, admit_successor, are_set, hand_over, reserve, settle};
+pub(crate) use call::{Held, admit_model, admit_successor, are_set, hand_over, is_unknown, reserve, settle};
 pub use crossed::{Crossed, Notice};
 pub use limited::Limited;
 pub(crate) use limited::{write_lines, write_refusal};

@@ -25,6 +25,8 @@ use crate::{
 pub(crate) struct AtProvider {
     rules: Option<Arc<Rules>>,
     taken: Vec<(u8, Taken)>,
+    /// What the prompt is expected to use there: tokens, and nano-dollars.
+    prompt: (u64, u64),
 }
 
 /// Takes what the call is expected to use at a target, of all limits of its provider or of none.
@@ -37,6 +39,7 @@ pub(crate) fn take(exchange: &mut Exchange, io: &Io<'_>, route: &Route, target: 
     let now = io.local.limits.look(&pinned.snapshot, io.unix_ms);
     let balances = &io.local.limits.balances;
     exchange.call.at_provider.rules = Some(Arc::clone(rules));
+    exchange.call.at_provider.prompt = (expected.input, expected.prompt_nanos);
     for (index, rule) in rules.all.iter().enumerate() {
         let (named, amount) = ((rule.id, &rule.limit), expected.of(rule.limit.unit));
         let taken = match rule.limit.mode {
@@ -84,7 +87,12 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>) {
     if exchange.call.at_provider.taken.is_empty() {
         return;
     }
-    let used = Used::by_now(exchange);
+    if exchange.call.sent == Tick(0) && exchange.facts.usage.is_none() {
+        return give_back(exchange, io);
+    }
+    let used = Used::by_now(exchange)
+        .with_prompts_given_up(exchange)
+        .with_listed(exchange);
     let mut held = std::mem::take(&mut exchange.call.at_provider);
     held.settle(exchange, io, |limit, taken| used.of(limit, taken));
     let pinned = exchange.pin();
@@ -110,7 +118,8 @@ impl AtProvider {
     }
 
     /// The attempt was given up, and its provider has the prompt.
-    pub fn prompt_counts(&mut self, exchange: &Exchange, io: &Io<'_>, input: u64, nanos: u64) {
+    pub fn prompt_counts(&mut self, exchange: &Exchange, io: &Io<'_>) {
+        let (input, nanos) = self.prompt;
         self.settle(exchange, io, |limit, _| match limit.unit {
             Unit::Requests => 1,
             Unit::Tokens | Unit::InputTokens => input,

@@ -5,6 +5,10 @@ use std::sync::Arc;
 use super::{Rules, Scope};
 use crate::{Snapshot, exchange::Pinned};
 
+/// A call comes under the limits of so many values; those behind them in order are not looked at. Whoever says more than a
+/// few says them to fill the table.
+const MAX_LIMITED: usize = 32;
+
 /// Those that a call comes under by its tags. Made for the call: nobody knows all values beforehand.
 pub(super) fn of(pinned: &Pinned, tags: &str) -> Vec<Arc<Rules>> {
     let limited = &pinned.snapshot.document.tags;
@@ -22,7 +26,7 @@ pub(super) fn of(pinned: &Pinned, tags: &str) -> Vec<Arc<Rules>> {
         let (_, limits) = limited.iter().find(|(limited, _)| limited == name)?;
         Rules::new(Scope::Tag, &format!("{name}={value}"), limits)
     });
-    named.collect()
+    named.take(MAX_LIMITED).collect()
 }
 
 /// Those of one value, `project=x`.

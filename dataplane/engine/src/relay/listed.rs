@@ -42,7 +42,6 @@ pub(super) fn end(exchange: &mut Exchange, io: &mut Io<'_>) {
         return;
     };
     let read = read(exchange, io, &mut listing, &page);
-    exchange.facts.listed.append(&mut listing.counted);
     let live = exchange.call.live;
     match (read, live) {
         (Ok(Then::LookOn { credential }), Some(live)) => {
@@ -138,8 +137,8 @@ fn keep(exchange: &Exchange, io: &mut Io<'_>, listing: &mut Listing, (object, ra
     answer::write_document(exchange, io, object.raw());
     let json = io.out.arena.split_off(start);
     let fits = listing.keep(Shown { json, id });
-    if fits && exchange.facts.listed.len() + listing.counted.len() < counted::MAX_LISTED {
-        listing.counted.extend(tally::of_listed(exchange, io, object.raw()));
+    if fits && listing.told.len() < counted::MAX_LISTED {
+        listing.told.extend(tally::told_by_list(exchange, object.raw()));
     }
     fits
 }
@@ -154,6 +153,10 @@ fn next_credential(exchange: &Exchange, way: Way) -> Option<usize> {
 }
 
 fn finish(exchange: &mut Exchange, io: &mut Io<'_>, mut listing: Listing, more: bool) {
+    for told in mem::take(&mut listing.told) {
+        let listed = tally::charge_listed(exchange, io, told);
+        exchange.facts.listed.extend(listed);
+    }
     if listing.way == Way::Backward {
         listing.shown.reverse();
     }

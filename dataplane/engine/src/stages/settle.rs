@@ -1,6 +1,9 @@
 //! settle: whatever ended an exchange, its record becomes final here, once.
 
+use tollgate_dialect::usage::Usage;
+
 use crate::{
+    Tick,
     attempt::{self, hedge},
     billing,
     call::SentModel,
@@ -9,6 +12,7 @@ use crate::{
     exchange::{Exchange, Io, Pinned},
     facts::{Detached, Facts},
     limits,
+    names::code,
     outputs::Action,
     record::{LateWork, Outcome, Record},
     relay,
@@ -28,31 +32,55 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome)
         facts.answer_begins(CLIENT_CLOSED_REQUEST, io.now);
     }
     facts.ended = io.now;
+    pay_prompt(exchange, io);
+    let unknown = limits::is_unknown(exchange);
+    let facts = &mut exchange.facts;
     if facts.cost.is_none() && !facts.replayed && (200..300).contains(&facts.status) {
         exchange.facts.cost = cost::of(exchange, io.unix_ms);
     }
     attempt::grants::settle(exchange, io);
     limits::provider::settle(exchange, io);
+    if exchange.call.hedge.is_some() {
+        hedge::account(exchange, io);
+    }
     if exchange.facts.spent.is_some() || exchange.facts.declined.is_some() {
         billing::keep_own(exchange);
         add_spent(&mut exchange.facts);
     }
     learn(exchange, io);
-    if exchange.call.hedge.is_some() {
-        hedge::account(exchange, io);
-    }
     add_declined(&mut exchange.facts);
-    limits::settle(exchange, io);
+    limits::settle(exchange, io, unknown);
     uncount(exchange, io);
     io.out.actions.push(Action::Settle);
 }
 
 /// The same of an exchange whose code failed: all that it used, to its record and its limits.
 pub(crate) fn add_all(exchange: &mut Exchange, io: &mut Io<'_>) {
+    let unknown = limits::is_unknown(exchange);
     add_spent(&mut exchange.facts);
     add_declined(&mut exchange.facts);
-    limits::settle(exchange, io);
+    limits::settle(exchange, io, unknown);
     uncount(exchange, io);
+}
+
+/// The provider had the prompt, and nobody waited for what it says: it bills what it read.
+fn pay_prompt(exchange: &mut Exchange, io: &mut Io<'_>) {
+    let facts = &exchange.facts;
+    let given_up = facts.outcome == Outcome::ClientGone || facts.rejected == Some(code::UPSTREAM_TIMEOUT);
+    let answered = (200..300).contains(&facts.status);
+    if !given_up || answered || facts.usage.is_some() || exchange.call.sent == Tick(0) {
+        return;
+    }
+    let model = upstream_model(exchange).unwrap_or_default().to_owned();
+    let Some(input) = relay::prompt_tokens(exchange, io, &model) else {
+        return;
+    };
+    exchange.facts.usage = Some(Usage {
+        input: Some(input),
+        ..Usage::default()
+    });
+    exchange.facts.estimated = true;
+    exchange.facts.cost = cost::of(exchange, io.unix_ms);
 }
 
 fn uncount(exchange: &mut Exchange, io: &mut Io<'_>) {

@@ -170,6 +170,7 @@ impl Shard {
         self.metrics.panicked();
         if self.forsake(active, out) {
             self.settle(active);
+            self.hold_until_synced(id, active);
         }
         for (_, up) in std::mem::take(&mut active.attempts) {
             self.drop_up(up);
@@ -348,10 +349,12 @@ impl Shard {
                 self.log.write(access_log, unix_ms, client, &record);
             }
             let billed = active.exchange.billed_late();
-            if let Some(opened) = self.spool.open((&record, &billed), unix_ms, now) {
-                let durable_at = self.spool.close(opened, (&record, &billed, false), unix_ms, now);
-                active.durable_at = durable_at.or(active.durable_at);
-            }
+            let Some(opened) = self.spool.open((&record, &billed), unix_ms, now) else {
+                self.spool.counts.lost += 1;
+                continue;
+            };
+            let durable_at = self.spool.close(opened, (&record, &billed, false), unix_ms, now);
+            active.durable_at = durable_at.or(active.durable_at);
         }
     }
 

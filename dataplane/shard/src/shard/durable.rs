@@ -8,6 +8,7 @@ use crate::{downstream::Active, spool::Opened};
 impl Shard {
     pub(super) fn close_usage(&mut self, active: &mut Active, opened: Opened) {
         let exchange = &active.exchange;
+        self.spool.begin_notes();
         for attempt in exchange.tries(MAX_ATTEMPT_LINES) {
             self.spool.note(&attempt);
         }

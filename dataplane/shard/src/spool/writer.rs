@@ -196,6 +196,11 @@ impl Spool {
         Some(opened)
     }
 
+    /// A call is about to end: what was noted of another, whose end failed, is not its.
+    pub fn begin_notes(&mut self) {
+        self.attempts.clear();
+    }
+
     /// One of the attempts of the call that is about to end, in their order.
     pub fn note(&mut self, attempt: &Attempt<'_>) {
         self.attempts.push(&lines::line(attempt));

@@ -327,10 +327,24 @@ fn name_in_path(exchange: &Exchange, io: &Io<'_>, raw: &str) -> String {
     }
 }
 
-/// A batch that a list shows.
-pub(super) fn of_listed(exchange: &Exchange, io: &mut Io<'_>, document: &[u8]) -> Option<Listed> {
-    let told = batch_told(document).filter(|_| exchange.facts.surface.operation == Operation::BATCHES)?;
-    let id = counted::batch(exchange, io, &told)?;
+/// A batch that a list shows, and that is over; and its id as the client has it.
+pub(super) fn told_by_list(exchange: &Exchange, document: &[u8]) -> Option<(BatchTold, Option<String>)> {
+    let is_batch = exchange.facts.surface.operation == Operation::BATCHES;
+    let told = batch_told(document).filter(|told| is_batch && told.is_over)?;
     let batch = sealing::seal_id(exchange, told.raw.as_bytes());
+    Some((told, batch))
+}
+
+/// The call is charged with it, where nobody was before.
+pub(super) fn charge_listed(
+    exchange: &Exchange,
+    io: &mut Io<'_>,
+    (told, batch): (BatchTold, Option<String>),
+) -> Option<Listed> {
+    if io.local.usage_full {
+        // There is no room for its record: whoever lists it later is charged.
+        return None;
+    }
+    let id = counted::batch(exchange, io, &told)?;
     counted::charge_listed(exchange, Late { id, batch }, &told.work, io.unix_ms)
 }
