@@ -173,7 +173,14 @@ fn what_was_used_replaces_what_was_reserved_however_a_call_ends() {
 
     let mut left = called();
     left.feed(Input::ClientGone);
-    assert_eq!(counts(&left), [1, 19, 0, 0], "the provider has read the prompt");
+    assert_eq!(
+        counts(&left),
+        [1, 8, 0, 0],
+        "the provider has read the prompt, counted as its record has it"
+    );
+    let recorded = left.exchange.record();
+    assert_eq!(recorded.usage.and_then(|usage| usage.input), Some(8));
+    assert!(recorded.estimated);
 
     let mut broken = called();
     broken.answer(
