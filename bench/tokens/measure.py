@@ -10,6 +10,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 NAMES = ["o200k", "cl100k", "claude-3", "claude-4.7", "gemini", "llama", "qwen", "deepseek", "mistral", "unknown"]
 # Counted by a vocabulary: its own, or a sibling's.
@@ -28,6 +29,25 @@ def counted(example: str, corpus: str, name: str, exact_bytes: int) -> list[int]
 def best(counts: list[int]) -> int:
     """The one number that is nearest to all these counts of one text: no estimate without knowing the tokenizer errs less."""
     return min(counts, key=lambda said: sum(abs(said - count) / count for count in counts))
+
+
+def long_prompts(documents: list[dict], truth: list[dict]) -> tuple[list[dict], list[dict]]:
+    """Documents of one class of the test half, one behind the other, until they are 64 KiB."""
+    prompts, counts = [], []
+    under_way: dict[str, tuple[str, dict]] = {}
+    for document, count in zip(documents, truth):
+        if document["part"] != "test":
+            continue
+        text, so_far = under_way.pop(document["class"], ("", dict.fromkeys(count, 0)))
+        text += document["text"] + "\n\n"
+        # A token for the empty line.
+        so_far = {name: so_far[name] + count[name] + 1 for name in count}
+        if len(text.encode()) < 64 * 1024:
+            under_way[document["class"]] = text, so_far
+        else:
+            prompts.append({**document, "text": text})
+            counts.append(so_far)
+    return prompts, counts
 
 
 class Table:
@@ -76,6 +96,14 @@ def main() -> None:
     table = Table(documents, truth)
     for name in COUNTED:
         table.row(name, name, counted(example, corpus, name, 2_048), at_least=8_192)
+    print("\nPrompts of 64 KiB with the default budget, made of documents one behind the other:\n")
+    prompts, counts = long_prompts(documents, truth)
+    table = Table(prompts, counts)
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".jsonl") as file:
+        file.writelines(json.dumps(prompt) + "\n" for prompt in prompts)
+        file.flush()
+        for name in COUNTED:
+            table.row(name, name, counted(example, file.name, name, 16 * 1024))
     print("\nEstimated only:\n")
     table = Table(documents, truth)
     for name in NAMES:
