@@ -99,7 +99,8 @@ fn whatever_both_sides_speak_a_stream_that_is_cut_after_any_event_is_whole() {
                     "{case}"
                 );
                 if tries == 2 {
-                    assert!(record.estimated, "{case}");
+                    // One word may be the one token that its provider told at the beginning.
+                    assert!(record.estimated || cut == 4, "{case}");
                     let usage = record.usage.unwrap_or_default();
                     // Both targets read the prompt; the first's words are estimated, the second's told.
                     assert!(usage.all_input() > 9, "{case}: {usage:?}");

@@ -1,8 +1,8 @@
 //! Counts the tokens of texts that come in pieces, cut anywhere, in memory that does not grow.
 
-use super::{Estimate, Memo, Tokenizer, class::Window, family::Exact, fast::Fast, split::WINDOW_BYTES};
+use super::{Estimate, Memo, Tokenizer, class::Window, family::Vocabulary, fast::Fast, split::WINDOW_BYTES};
 
-/// Counted by the vocabulary itself; what comes behind is estimated. Some 4,000 tokens of prose, and the limit on what
+/// Counted by a vocabulary; what comes behind is estimated. Some 4,000 tokens of prose, and the limit on what
 /// counting may cost a shard (docs/src/tokens.md).
 pub const DEFAULT_EXACT_BYTES: usize = 16 * 1024;
 /// So many of them are also estimated, to learn how far the estimate is off in this text.
@@ -10,6 +10,11 @@ const SAMPLE_BYTES: usize = 4 * 1024;
 
 /// The mean error of an estimate that was corrected by such a sample: documents with a quarter counted err by 2.6 %.
 const CORRECTED_ERROR_BASIS_POINTS: u16 = 350;
+/// The same where a sibling's vocabulary counted: such documents err by 2.5 to 3.3 %.
+const CORRECTED_BY_SIBLING_ERROR_BASIS_POINTS: u16 = 400;
+/// No tokenizer has more than so many times the tokens of its sibling, or fewer than this part: three where one takes
+/// digits alone and the other by threes.
+const MOST_OF_SIBLING: u64 = 4;
 
 /// The count does not depend on how the bytes were cut; but texts are apart: no token reaches from one into the next.
 #[derive(Clone, Debug)]
@@ -17,11 +22,14 @@ pub struct Counter {
     tokenizer: Tokenizer,
     /// How many bytes may still be counted by the vocabulary, at their `price`.
     exact_bytes_left: usize,
+    /// What the vocabulary said of them.
     exact_tokens: u64,
-    /// Over what comes behind the exact bytes, and over the sample before.
+    /// By this tokenizer's weights: over what comes behind the exact bytes, and over the sample before.
     fast: Fast,
-    /// The last of the exact bytes, which are counted both ways: what the vocabulary said of them, and what `fast` did.
+    /// The exact bytes that are counted both ways: the last of them where the vocabulary is the tokenizer's own, all
+    /// where it is a sibling's. What the vocabulary said of them, what its weights say, and what `fast` did.
     sample_tokens: u64,
+    sample: Fast,
     sample_millitokens: u64,
     /// Bytes that may not be a whole piece yet.
     held: [u8; 2 * WINDOW_BYTES],
@@ -30,15 +38,17 @@ pub struct Counter {
 
 impl Counter {
     /// `exact_bytes` of text are counted by the vocabulary, fewer where pieces are long: merging takes the square of
-    /// their length, and the budget is one of time. It is without effect where the tokenizer's vocabulary is not at hand.
+    /// their length, and the budget is one of time. It is without effect where no vocabulary is at hand,
+    /// the tokenizer's or a sibling's.
     pub fn new(tokenizer: Tokenizer, exact_bytes: usize) -> Counter {
-        let exact_bytes_left = tokenizer.exact().map_or(0, |_| exact_bytes);
+        let exact_bytes_left = tokenizer.vocabulary().map_or(0, |_| exact_bytes);
         Counter {
             tokenizer,
             exact_bytes_left,
             exact_tokens: 0,
             fast: Fast::default(),
             sample_tokens: 0,
+            sample: Fast::default(),
             sample_millitokens: 0,
             held: [0; 2 * WINDOW_BYTES],
             held_bytes: 0,
@@ -47,8 +57,8 @@ impl Counter {
 
     /// The next bytes of the text.
     pub fn feed(&mut self, memo: &mut Memo, bytes: &[u8]) {
-        let rest = match self.tokenizer.exact() {
-            Some(exact) if self.exact_bytes_left > 0 => self.feed_exact(&exact, memo, bytes),
+        let rest = match self.tokenizer.vocabulary() {
+            Some(vocabulary) if self.exact_bytes_left > 0 => self.feed_exact(vocabulary, memo, bytes),
             _ => bytes,
         };
         self.fast.feed(self.tokenizer.weights(), rest);
@@ -56,11 +66,11 @@ impl Counter {
 
     /// The text is whole. What is fed next is another text.
     pub fn end_text(&mut self, memo: &mut Memo) {
-        if let Some(exact) = self.tokenizer.exact() {
+        if let Some(vocabulary) = self.tokenizer.vocabulary() {
             let held = self.held;
             let held = &held[..self.held_bytes];
             let taken = self.take(
-                &exact,
+                vocabulary,
                 memo,
                 Window {
                     bytes: held,
@@ -72,6 +82,7 @@ impl Counter {
             self.held_bytes = 0;
         }
         self.fast.end_text();
+        self.sample.end_text();
     }
 
     /// A whole text at once.
@@ -82,34 +93,46 @@ impl Counter {
 
     /// Of the texts that have ended.
     pub fn estimate(&self) -> Estimate {
+        let counted = Estimate {
+            tokens: self.counted(),
+            mean_error_basis_points: self.tokenizer.counted_error_basis_points(),
+        };
         let beyond = self.fast.millitokens() - self.sample_millitokens;
         if beyond == 0 {
-            let counted = self.tokenizer.exact().is_some();
-            return Estimate {
-                tokens: self.exact_tokens,
-                mean_error_basis_points: if counted {
-                    0
-                } else {
-                    self.tokenizer.mean_error_basis_points()
-                },
-            };
+            return counted;
         }
-        let tokens = self.exact_tokens.saturating_add(self.corrected(beyond).div_ceil(1_000));
-        // The counted part has no error.
-        let error = match self.sample_tokens {
-            0 => self.tokenizer.mean_error_basis_points(),
-            _ => CORRECTED_ERROR_BASIS_POINTS,
-        };
-        let share = (tokens - self.exact_tokens).max(1) as u128 * u128::from(error);
-        Estimate {
-            tokens,
-            mean_error_basis_points: share.div_ceil(u128::from(tokens.max(1))) as u16,
+        counted.plus(Estimate {
+            tokens: self.corrected(beyond).div_ceil(1_000).max(1),
+            mean_error_basis_points: match self.sample_tokens {
+                0 => self.tokenizer.mean_error_basis_points(),
+                _ if self.counts_by_sibling() => CORRECTED_BY_SIBLING_ERROR_BASIS_POINTS,
+                _ => CORRECTED_ERROR_BASIS_POINTS,
+            },
+        })
+    }
+
+    /// The exact bytes. What a sibling's vocabulary said of them is worth as much more or less as the tokenizer's weights
+    /// say more or less of the same bytes than the sibling's: both err alike.
+    fn counted(&self) -> u64 {
+        let siblings = self.sample.millitokens();
+        if !self.counts_by_sibling() || siblings == 0 {
+            return self.exact_tokens;
         }
+        let own = self
+            .sample_millitokens
+            .clamp(siblings / MOST_OF_SIBLING, siblings.saturating_mul(MOST_OF_SIBLING));
+        let tokens = u128::from(self.exact_tokens) * u128::from(own) + u128::from(siblings / 2);
+        ((tokens / u128::from(siblings)) as u64).max(1)
+    }
+
+    fn counts_by_sibling(&self) -> bool {
+        let vocabulary = self.tokenizer.vocabulary();
+        vocabulary.is_some_and(|vocabulary| vocabulary.whose != self.tokenizer)
     }
 
     /// A text is like what stands before it: what the fast way got wrong there, it gets wrong behind.
     fn corrected(&self, millitokens: u64) -> u64 {
-        let (said, was) = (self.sample_millitokens, self.sample_tokens.saturating_mul(1_000));
+        let (said, was) = (self.sample.millitokens(), self.sample_tokens.saturating_mul(1_000));
         if said == 0 {
             return millitokens;
         }
@@ -119,7 +142,7 @@ impl Counter {
     }
 
     /// Counts whole pieces and holds what may not be one yet. What remains is for the fast way.
-    fn feed_exact<'b>(&mut self, exact: &Exact, memo: &mut Memo, bytes: &'b [u8]) -> &'b [u8] {
+    fn feed_exact<'b>(&mut self, vocabulary: &Vocabulary, memo: &mut Memo, bytes: &'b [u8]) -> &'b [u8] {
         let mut bytes = bytes;
         if self.held_bytes > 0 {
             let more = bytes.len().min(self.held.len() - self.held_bytes);
@@ -130,7 +153,7 @@ impl Counter {
                 bytes: &held[..filled],
                 last: false,
             };
-            let taken = self.take(exact, memo, window, before);
+            let taken = self.take(vocabulary, memo, window, before);
             if taken < before {
                 if self.exact_bytes_left == 0 {
                     self.held_bytes = 0;
@@ -145,7 +168,7 @@ impl Counter {
             self.held_bytes = 0;
             bytes = &bytes[taken - before..];
         }
-        let taken = self.take(exact, memo, Window { bytes, last: false }, bytes.len());
+        let taken = self.take(vocabulary, memo, Window { bytes, last: false }, bytes.len());
         let rest = &bytes[taken..];
         if self.exact_bytes_left == 0 {
             return rest;
@@ -161,17 +184,18 @@ impl Counter {
     }
 
     /// Counts the pieces that begin before `stop`, as long as they are whole and may be counted exactly.
-    fn take(&mut self, exact: &Exact, memo: &mut Memo, window: Window<'_>, stop: usize) -> usize {
+    fn take(&mut self, vocabulary: &Vocabulary, memo: &mut Memo, window: Window<'_>, stop: usize) -> usize {
+        let own = vocabulary.whose == self.tokenizer;
         let mut at = 0;
         let mut sampled_from = None;
         while at < stop && self.exact_bytes_left > 0 {
             let rest = &window.bytes[at..];
-            let Some(length) = (exact.split)(Window { bytes: rest, ..window }) else {
+            let Some(length) = (vocabulary.split)(Window { bytes: rest, ..window }) else {
                 break;
             };
-            let tokens = memo.tokens(exact.ranks, &rest[..length]);
+            let tokens = memo.tokens(vocabulary.ranks, &rest[..length]);
             self.exact_tokens += tokens;
-            if self.exact_bytes_left <= SAMPLE_BYTES {
+            if !own || self.exact_bytes_left <= SAMPLE_BYTES {
                 sampled_from.get_or_insert(at);
                 self.sample_tokens += tokens;
             }
@@ -179,7 +203,13 @@ impl Counter {
             at += length;
         }
         if let Some(from) = sampled_from {
-            self.fast.feed(self.tokenizer.weights(), &window.bytes[from..at]);
+            let sampled = &window.bytes[from..at];
+            self.sample.feed(vocabulary.whose.weights(), sampled);
+            if own {
+                self.fast = self.sample;
+            } else {
+                self.fast.feed(self.tokenizer.weights(), sampled);
+            }
             self.sample_millitokens = self.fast.millitokens();
         }
         at

@@ -27,16 +27,28 @@ pub enum Tokenizer {
     DeepSeek,
     /// Mistral's Tekken.
     Mistral,
-    /// Nothing is known: the mean of all of them.
+    /// Nothing is known: between the public ones of today.
     Unknown,
 }
 
-/// What exact counting needs.
+/// What counting by a published vocabulary needs.
 #[derive(Clone, Copy)]
-pub(super) struct Exact {
+pub(super) struct Vocabulary {
+    pub(super) whose: Tokenizer,
     pub(super) ranks: &'static Ranks,
     pub(super) split: Split,
 }
+
+static O200K: Vocabulary = Vocabulary {
+    whose: Tokenizer::O200k,
+    ranks: &ranks::O200K,
+    split: split::o200k,
+};
+static CL100K: Vocabulary = Vocabulary {
+    whose: Tokenizer::Cl100k,
+    ranks: &ranks::CL100K,
+    split: split::cl100k,
+};
 
 /// `tables/fast.bin`: for each tokenizer, in the order above, the weight of each transition. Made by
 /// bench/tokens/calibrate.py.
@@ -123,12 +135,12 @@ impl Tokenizer {
     }
 
     /// The mean error of a text that is estimated, not counted: measured on the test half of the corpus and rounded up.
-    /// For `Unknown`, how far it is from each of the others.
+    /// For `Unknown`, how far it is from each of the others, the two of Claude among them.
     pub fn mean_error_basis_points(self) -> u16 {
         match self {
             Tokenizer::Claude3 | Tokenizer::Claude4_7 => 450,
             Tokenizer::Gemini => 350,
-            Tokenizer::Unknown => 1_600,
+            Tokenizer::Unknown => 1_300,
             _ => 400,
         }
     }
@@ -137,17 +149,23 @@ impl Tokenizer {
         &WEIGHTS[self as usize]
     }
 
-    pub(super) fn exact(self) -> Option<Exact> {
+    /// The vocabulary that texts are counted by: its own, or that of the sibling which its counts follow closest (on
+    /// the calibration half of the corpus), to be converted by `Counter`.
+    pub(super) fn vocabulary(self) -> Option<&'static Vocabulary> {
         match self {
-            Tokenizer::O200k => Some(Exact {
-                ranks: &ranks::O200K,
-                split: split::o200k,
-            }),
-            Tokenizer::Cl100k => Some(Exact {
-                ranks: &ranks::CL100K,
-                split: split::cl100k,
-            }),
-            _ => None,
+            Tokenizer::O200k | Tokenizer::Gemini | Tokenizer::DeepSeek | Tokenizer::Mistral => Some(&O200K),
+            Tokenizer::Cl100k | Tokenizer::Llama | Tokenizer::Qwen => Some(&CL100K),
+            Tokenizer::Claude3 | Tokenizer::Claude4_7 | Tokenizer::Unknown => None,
+        }
+    }
+
+    /// The mean error of a text that is counted by `vocabulary`, measured like the one above.
+    pub(super) fn counted_error_basis_points(self) -> u16 {
+        match self {
+            Tokenizer::O200k | Tokenizer::Cl100k => 0,
+            Tokenizer::Llama | Tokenizer::Qwen => 150,
+            Tokenizer::Gemini | Tokenizer::DeepSeek | Tokenizer::Mistral => 250,
+            other => other.mean_error_basis_points(),
         }
     }
 }

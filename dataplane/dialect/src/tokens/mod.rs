@@ -1,9 +1,10 @@
 //! How many tokens a text, a picture or a prompt will be, before the provider says: for limits and routing, never for a
 //! bill.
 //!
-//! Two ways to count. `merge` is the real thing for the two vocabularies that OpenAI publishes, up to a stated size.
-//! `fast` is an automaton with a weight per transition, fitted to each family's tokenizer; it takes over beyond that
-//! size, corrected by what it got wrong before, and does the rest alone. What each costs and how far each errs is
+//! Two ways to count. `merge` is the real thing for the two vocabularies that OpenAI publishes, up to a stated size; by
+//! them also their siblings are counted, and converted. `fast` is an automaton with a weight per transition, fitted to
+//! each family's tokenizer; it converts, takes over beyond that size, corrected by what it got wrong before, and does the
+//! rest alone. What each costs and how far each errs is
 //! measured in docs/src/tokens.md. Nothing here knows a target or a price.
 
 mod answer;

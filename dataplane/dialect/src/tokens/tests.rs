@@ -94,6 +94,55 @@ fn estimates_are_near_what_each_tokenizer_counts() {
     }
 }
 
+/// The others have no vocabulary here: what a sibling's says of a text is converted, and is nearer than the estimate.
+#[test]
+fn a_siblings_vocabulary_counts_nearer_than_an_estimate() {
+    use Tokenizer::*;
+    for tokenizer in [Gemini, Llama, Qwen, DeepSeek, Mistral] {
+        let (mut counted_off, mut estimated_off, mut was) = (0, 0, 0);
+        for line in lines(LANGUAGES) {
+            let text = line["text"].as_str().unwrap().as_bytes();
+            let expected = line["counts"][tokenizer.name()].as_u64().unwrap();
+            let (counted, estimated) = (count(tokenizer, ALL, text), count(tokenizer, 0, text));
+            assert!(counted.estimated(), "it is no count of its own: {counted:?}");
+            assert!(counted.mean_error_basis_points < estimated.mean_error_basis_points);
+            let off = counted.tokens.abs_diff(expected) as f64 / expected as f64;
+            assert!(
+                off < 0.25,
+                "{} of {}: {} instead of {expected}",
+                tokenizer.name(),
+                line["kind"],
+                counted.tokens
+            );
+            counted_off += counted.tokens.abs_diff(expected);
+            estimated_off += estimated.tokens.abs_diff(expected);
+            was += expected;
+        }
+        let of_all = counted_off as f64 / was as f64;
+        assert!(
+            of_all < 0.06 && counted_off < estimated_off,
+            "{}: off by {counted_off} counted, {estimated_off} estimated, of {was}",
+            tokenizer.name()
+        );
+    }
+    for tokenizer in [Claude3, Claude4_7, Unknown] {
+        let text = b"Nothing counts this, whatever the budget.";
+        assert_eq!(count(tokenizer, ALL, text), count(tokenizer, 0, text));
+    }
+}
+
+/// One digit a token, where the sibling takes three: no other text is as far from it.
+#[test]
+fn digits_are_converted_as_the_tokenizer_takes_them() {
+    let digits = "31415926535897932384626433832795028841971693993751 ".repeat(8);
+    for tokenizer in [Tokenizer::Gemini, Tokenizer::Qwen, Tokenizer::Mistral] {
+        let counted = count(tokenizer, ALL, digits.as_bytes()).tokens;
+        assert!((370..450).contains(&counted), "{}: {counted}", tokenizer.name());
+    }
+    let counted = count(Tokenizer::Llama, ALL, digits.as_bytes()).tokens;
+    assert!((125..170).contains(&counted), "{counted}");
+}
+
 #[test]
 fn what_is_beyond_the_counted_bytes_is_corrected_by_them() {
     // Random letters: a token is two letters, which no weights expect.
@@ -111,6 +160,12 @@ fn what_is_beyond_the_counted_bytes_is_corrected_by_them() {
         "{exact:?} {corrected:?} {alone:?}"
     );
     assert!(corrected.mean_error_basis_points < alone.mean_error_basis_points);
+    // Likewise where a sibling's vocabulary counts.
+    let whole = count(Tokenizer::DeepSeek, ALL, text.as_bytes());
+    let corrected = count(Tokenizer::DeepSeek, 4_096, text.as_bytes());
+    let off = corrected.tokens.abs_diff(whole.tokens) as f64 / whole.tokens as f64;
+    assert!(off < 0.02, "{whole:?} {corrected:?}");
+    assert!(corrected.mean_error_basis_points > whole.mean_error_basis_points);
 }
 
 #[test]
@@ -324,6 +379,16 @@ proptest! {
             prop_assert!(exact.tokens >= text.len().div_ceil(MAX_PIECE_BYTES + 8) as u64);
         }
         prop_assert!(exact.tokens > 0 || text.is_empty() || exact.estimated());
+        // Converted from a sibling's count, it is within four times of that.
+        use Tokenizer::*;
+        let sibling = match tokenizer {
+            Gemini | DeepSeek | Mistral => O200k,
+            Llama | Qwen => Cl100k,
+            _ => return Ok(()),
+        };
+        let siblings = count(sibling, ALL, &text).tokens;
+        prop_assert!((siblings / 4..=siblings * 4).contains(&exact.tokens), "{} of {}", exact.tokens, siblings);
+        prop_assert!(exact.tokens > 0 || text.is_empty());
     }
 
     #[test]
