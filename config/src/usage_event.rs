@@ -9,7 +9,7 @@ mod lines;
 mod read;
 mod segment;
 
-pub use lines::{AttemptBuffer, AttemptEnd, AttemptLine, AttemptLines, MAX_ATTEMPT_LINES, MAX_ATTEMPTS_BYTES};
+pub use lines::{AttemptBuffer, AttemptLine, AttemptLines, AttemptOutcome, MAX_ATTEMPT_LINES, MAX_ATTEMPTS_BYTES};
 pub use read::{Next, next, resume};
 pub use segment::{SegmentHeader, SegmentName, boot_file, boot_of};
 

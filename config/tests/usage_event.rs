@@ -5,7 +5,7 @@ use tollgate_config::{
     money::PicoUsd,
     prices::{PriceVersion, ServiceTier},
     usage_event::{
-        ALIGN, AttemptBuffer, AttemptEnd, AttemptLine, AttemptLines, END_MARK, Ending, HedgeMark, Kind,
+        ALIGN, AttemptBuffer, AttemptLine, AttemptLines, AttemptOutcome, END_MARK, Ending, HedgeMark, Kind,
         MAX_ATTEMPT_LINES, MAX_FRAME_BYTES, MAX_GROWTH_BYTES, Next, SegmentHeader, SegmentName, UsageEvent, boot_file,
         boot_of, next, resume,
     },
@@ -156,7 +156,7 @@ proptest! {
             model: event.upstream_model,
             credential: event.credential,
             status: event.status.wrapping_add(at as u16),
-            end: AttemptEnd::ALL[at % AttemptEnd::ALL.len()],
+            end: AttemptOutcome::ALL[at % AttemptOutcome::ALL.len()],
             started_ns: event.total_ns,
             took_ns: event.gateway_ns,
             tokens: event.tokens,

@@ -18,9 +18,9 @@ const ESTIMATED: u8 = 1;
 const PRICED: u8 = 2;
 const LISTED: u8 = 4;
 
-/// How an attempt ended.
+/// How an attempt ended; also of `tollgate_upstream_attempts_total{provider,outcome}`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AttemptEnd {
+pub enum AttemptOutcome {
     #[default]
     Ok,
     Status,
@@ -29,10 +29,11 @@ pub enum AttemptEnd {
     Disconnect,
     BadAnswer,
     Cancelled,
+    /// Another attempt of the same call answered first.
     HedgeLost,
 }
 
-impl AttemptEnd {
+impl AttemptOutcome {
     pub const ALL: [Self; 8] = [
         Self::Ok,
         Self::Status,
@@ -44,7 +45,7 @@ impl AttemptEnd {
         Self::HedgeLost,
     ];
 
-    /// As metrics have it.
+    /// As metrics and explanations have it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -68,7 +69,7 @@ pub struct AttemptLine<'a> {
     pub credential: &'a str,
     /// Of its answer; zero without one.
     pub status: u16,
-    pub end: AttemptEnd,
+    pub end: AttemptOutcome,
     /// From the call's beginning.
     pub started_ns: u64,
     pub took_ns: u64,
@@ -280,7 +281,7 @@ fn read(bytes: &[u8]) -> Option<(AttemptLine<'_>, &[u8])> {
         model,
         credential,
         status,
-        end: *AttemptEnd::ALL.get(usize::from(end))?,
+        end: *AttemptOutcome::ALL.get(usize::from(end))?,
         started_ns,
         took_ns,
         tokens,

@@ -1,7 +1,7 @@
 //! What a record adds to sums: by which dimensions, and which numbers. The same twice, as code for roll-ups and as SQL for
 //! single calls, so that both give the same sums; a test holds them to that.
 
-use tollgate_config::usage_event::{AttemptEnd, AttemptLine, Ending, Tokens, UsageEvent};
+use tollgate_config::usage_event::{AttemptLine, AttemptOutcome, Ending, Tokens, UsageEvent};
 
 use super::ledger::{self, units};
 
@@ -161,7 +161,7 @@ fn answering(event: &UsageEvent<'_>) -> Option<usize> {
     let mut is_success = false;
     for (at, line) in event.lines.iter().enumerate() {
         let succeeded = (200..300).contains(&line.status);
-        if line.end != AttemptEnd::HedgeLost && (succeeded || !is_success) {
+        if line.end != AttemptOutcome::HedgeLost && (succeeded || !is_success) {
             (found, is_success) = (Some(at), succeeded);
         }
     }

@@ -234,7 +234,7 @@ fn chosen(exchange: &Exchange, io: &Io<'_>) -> Explained {
 
 fn route_of<T>(exchange: &Exchange, look: impl FnOnce(&Route) -> T) -> Option<T> {
     let pinned = exchange.pin();
-    let model = exchange.facts.model.as_ref()?.model.0 as usize;
+    let model = exchange.facts.route()?;
     Some(look(pinned.snapshot.routes.get(model)?))
 }
 

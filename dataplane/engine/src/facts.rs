@@ -147,6 +147,11 @@ impl Default for Facts {
 }
 
 impl Facts {
+    /// The model's place among the snapshot's routes.
+    pub fn route(&self) -> Option<usize> {
+        self.model.as_ref().map(|found| found.model.0 as usize)
+    }
+
     /// Forgets the last request and keeps its allocations.
     pub fn begin(&mut self, peer: Peer, started: Tick) {
         let kept = |mut text: String| {

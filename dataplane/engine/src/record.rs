@@ -1,5 +1,6 @@
 //! What is known of an exchange when it has ended: the source of metrics, the access line and (later) the usage spool.
 
+pub use tollgate_config::usage_event::AttemptOutcome;
 use tollgate_dialect::usage::Usage;
 
 use crate::cost::Cost;
@@ -114,45 +115,4 @@ pub struct HedgeLost<'a> {
     pub input_tokens: Option<u64>,
     /// Of these, where prices are known.
     pub cost: Option<Cost>,
-}
-
-/// How each attempt ended, for `tollgate_upstream_attempts_total{provider,outcome}`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AttemptOutcome {
-    Ok,
-    Status,
-    Connect,
-    Timeout,
-    Disconnect,
-    BadAnswer,
-    Cancelled,
-    /// Another attempt of the same call answered first.
-    HedgeLost,
-}
-
-impl AttemptOutcome {
-    pub const ALL: [Self; 8] = [
-        Self::Ok,
-        Self::Status,
-        Self::Connect,
-        Self::Timeout,
-        Self::Disconnect,
-        Self::BadAnswer,
-        Self::Cancelled,
-        Self::HedgeLost,
-    ];
-
-    /// As metrics and explanations have it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Status => "status",
-            Self::Connect => "connect",
-            Self::Timeout => "timeout",
-            Self::Disconnect => "disconnect",
-            Self::BadAnswer => "bad_answer",
-            Self::Cancelled => "cancelled",
-            Self::HedgeLost => "hedge_lost",
-        }
-    }
 }

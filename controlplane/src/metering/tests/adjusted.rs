@@ -8,7 +8,7 @@ use tollgate_config::{
     money::PicoUsd,
     parse,
     prices::PriceVersion,
-    usage_event::{AttemptBuffer, AttemptEnd, AttemptLine, Tokens, UsageEvent},
+    usage_event::{AttemptBuffer, AttemptLine, AttemptOutcome, Tokens, UsageEvent},
 };
 
 use super::{
@@ -94,7 +94,7 @@ fn written(calls: &[Call]) -> Vec<u8> {
                 provider: PROVIDERS[provider],
                 model: MODELS[call.model],
                 credential: "OTHER",
-                end: AttemptEnd::HedgeLost,
+                end: AttemptOutcome::HedgeLost,
                 tokens: tokens(input, None),
                 cost: Some((PicoUsd(cost.into()), PriceVersion(5))),
                 list: Some(PicoUsd(cost.into())),

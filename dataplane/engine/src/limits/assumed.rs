@@ -10,9 +10,7 @@ pub(crate) fn assume(exchange: &Exchange, io: &Io<'_>, known: &[LimitStatus]) {
     let pinned = exchange.pin();
     let now = io.local.limits.look(&pinned.snapshot, io.unix_ms);
     let tags = tags::of(&pinned, &exchange.facts.tags);
-    let model = exchange.facts.model.as_ref();
-    let route = model.map(|found| found.model.0 as usize);
-    for (_, rules, rule) in Lists::of(&pinned, exchange, route, &tags).rules() {
+    for (_, rules, rule) in Lists::of(&pinned, exchange, exchange.facts.route(), &tags).rules() {
         let (unit, per) = (rule.limit.unit.name(), rule.limit.window.told());
         let is_its = |one: &&LimitStatus| {
             one.scope == rules.scope.name() && one.name == *rules.name && one.unit == unit && one.per == per

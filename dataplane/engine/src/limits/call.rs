@@ -16,13 +16,12 @@ use super::{
     tags,
 };
 use crate::{
-    Tick,
     attempt::hedge,
     exchange::{Exchange, Io, Pinned},
     failure::Kind,
-    names::code,
     record::Outcome,
     snapshot::{ModelId, Route, Snapshot},
+    stages::settle,
     surface::Operation,
 };
 
@@ -91,10 +90,6 @@ impl Held {
 
     pub fn cap(&self) -> Option<u64> {
         self.cap
-    }
-
-    pub(super) fn route(&self) -> Option<usize> {
-        self.route
     }
 
     pub fn cuts(&self) -> bool {
@@ -194,8 +189,7 @@ pub(crate) fn are_set(exchange: &Exchange) -> bool {
 pub(crate) fn reserve(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<(), Kind> {
     let pinned = exchange.pin();
     let through = exchange.call.through.and_then(|through| through.route);
-    let model = exchange.facts.model.as_ref();
-    let route = model.map(|found| found.model.0 as usize).or(through);
+    let route = exchange.facts.route().or(through);
     let tags = tags::of(&pinned, &exchange.facts.tags);
     let lists = Lists::of(&pinned, exchange, route, &tags);
     if lists.is_empty() {
@@ -520,10 +514,7 @@ impl Used {
     /// The provider had the prompt, and nobody waited for what it says: it bills what it read. So does the one that another
     /// was quicker than.
     pub fn with_prompts_given_up(mut self, exchange: &Exchange) -> Self {
-        let facts = &exchange.facts;
-        let answered = (200..300).contains(&facts.status);
-        let given_up = facts.outcome == Outcome::ClientGone || facts.rejected == Some(code::UPSTREAM_TIMEOUT);
-        if facts.usage.is_none() && !answered && given_up && exchange.call.sent != Tick(0) {
+        if settle::is_prompt_given_up(exchange) {
             (self.input, self.nanos) = exchange.held.prompt;
         }
         if let Some(lost) = hedge::record(exchange).and_then(|hedged| hedged.lost) {

@@ -19,7 +19,7 @@ pub(crate) fn allow(exchange: &mut Exchange, io: &mut Io<'_>, said: u64, coming:
     let balances = std::sync::Arc::clone(&io.local.limits.balances);
     let mut taken = std::mem::take(&mut exchange.held.taken);
     let tags = std::mem::take(&mut exchange.held.tags);
-    let lists = Lists::of(&pinned, exchange, exchange.held.route(), &tags);
+    let lists = Lists::of(&pinned, exchange, None, &tags);
     let wanted = said.saturating_add(coming);
     let mut allowed = u64::MAX;
     for reserved in &mut taken {
@@ -60,7 +60,7 @@ pub(crate) fn trim(exchange: &mut Exchange, io: &mut Io<'_>, said: u64) {
     let now = io.local.limits.now(&pinned.snapshot, io.unix_ms);
     let mut taken = std::mem::take(&mut exchange.held.taken);
     let tags = std::mem::take(&mut exchange.held.tags);
-    let lists = Lists::of(&pinned, exchange, exchange.held.route(), &tags);
+    let lists = Lists::of(&pinned, exchange, None, &tags);
     for reserved in taken.iter_mut().filter(|reserved| reserved.extended > 0) {
         let Some((rules, rule)) = lists.get(reserved) else {
             continue;

@@ -10,9 +10,7 @@ pub(crate) fn holds(exchange: &Exchange, io: &Io<'_>, share: &SpentShare) -> boo
     let pinned = exchange.pin();
     let balances = &io.local.limits.balances;
     let now = io.local.limits.look(&pinned.snapshot, io.unix_ms);
-    let model = exchange.facts.model.as_ref();
-    let route = model.map(|found| found.model.0 as usize);
-    let lists = Lists::of(&pinned, exchange, route, &exchange.held.tags);
+    let lists = Lists::of(&pinned, exchange, exchange.facts.route(), &exchange.held.tags);
     let of_scope = |scope: &str| share.of.is_none_or(|of| of.name() == scope);
     let meant = lists
         .rules()

@@ -63,12 +63,17 @@ pub(crate) fn add_all(exchange: &mut Exchange, io: &mut Io<'_>) {
     uncount(exchange, io);
 }
 
-/// The provider had the prompt, and nobody waited for what it says: it bills what it read.
-fn pay_prompt(exchange: &mut Exchange, io: &mut Io<'_>) {
+/// Has the provider the prompt, and did nobody wait for what it says? It bills what it read, and tells nobody.
+pub(crate) fn is_prompt_given_up(exchange: &Exchange) -> bool {
     let facts = &exchange.facts;
     let given_up = facts.outcome == Outcome::ClientGone || facts.rejected == Some(code::UPSTREAM_TIMEOUT);
     let answered = (200..300).contains(&facts.status);
-    if !given_up || answered || facts.usage.is_some() || exchange.call.sent == Tick(0) {
+    given_up && !answered && facts.usage.is_none() && exchange.call.sent != Tick(0)
+}
+
+/// Then it is counted here.
+fn pay_prompt(exchange: &mut Exchange, io: &mut Io<'_>) {
+    if !is_prompt_given_up(exchange) {
         return;
     }
     let model = upstream_model(exchange).unwrap_or_default().to_owned();
@@ -110,9 +115,8 @@ fn learn(exchange: &Exchange, io: &mut Io<'_>) {
     let pinned = exchange.pinned();
     let route = exchange
         .facts
-        .model
-        .as_ref()
-        .and_then(|found| pinned?.snapshot.routes.get(found.model.0 as usize));
+        .route()
+        .and_then(|route| pinned?.snapshot.routes.get(route));
     let answered = exchange.facts.usage.filter(|usage| usage.output.is_some());
     let (Some(route), Some(usage)) = (route, answered) else {
         return;
@@ -147,10 +151,9 @@ pub(crate) fn record(exchange: &Exchange) -> Record<'_> {
         user: key.and_then(|key| key.user.as_deref()),
         team: key.and_then(|key| key.team.as_deref()),
         model_asked: Some(&*facts.model_asked).filter(|text| !text.is_empty()),
-        model: facts.model.as_ref().and_then(|found| {
-            let index = found.model.0 as usize;
-            Some((index, &*document?.models[index].0))
-        }),
+        model: facts
+            .route()
+            .and_then(|index| Some((index, &*document?.models[index].0))),
         provider: exchange
             .call
             .provider
@@ -222,7 +225,7 @@ fn arm(exchange: &Exchange) -> Option<&str> {
         SentModel::Star { target } => target,
         SentModel::Target { target, .. } => Some(target),
     }?;
-    let model = exchange.facts.model.as_ref()?.model.0 as usize;
+    let model = exchange.facts.route()?;
     let (_, model) = exchange.pinned()?.snapshot.document.models.get(model)?;
     model.targets.get(target)?.arm.as_deref()
 }

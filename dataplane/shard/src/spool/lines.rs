@@ -2,13 +2,13 @@
 
 use tollgate_config::{
     money::PicoUsd,
-    usage_event::{AttemptEnd, AttemptLine, Ending, HedgeMark, Tokens, UsageEvent},
+    usage_event::{AttemptLine, Ending, HedgeMark, Tokens, UsageEvent},
 };
 use tollgate_dialect::usage::Usage;
 use tollgate_engine::{
     billing::{Attempt, Billed},
     cost::Cost,
-    record::{AttemptOutcome, HedgeOutcome, LateWork, Outcome, Record},
+    record::{HedgeOutcome, LateWork, Outcome, Record},
 };
 
 /// All but the record's identity, its lines, and what it is known by where that was found at its end.
@@ -83,16 +83,7 @@ pub fn line<'a>(attempt: &Attempt<'a>) -> AttemptLine<'a> {
         model: attempt.model,
         credential: attempt.credential,
         status: attempt.status,
-        end: match attempt.outcome {
-            AttemptOutcome::Ok => AttemptEnd::Ok,
-            AttemptOutcome::Status => AttemptEnd::Status,
-            AttemptOutcome::Connect => AttemptEnd::Connect,
-            AttemptOutcome::Timeout => AttemptEnd::Timeout,
-            AttemptOutcome::Disconnect => AttemptEnd::Disconnect,
-            AttemptOutcome::BadAnswer => AttemptEnd::BadAnswer,
-            AttemptOutcome::Cancelled => AttemptEnd::Cancelled,
-            AttemptOutcome::HedgeLost => AttemptEnd::HedgeLost,
-        },
+        end: attempt.outcome,
         started_ns: attempt.started_ns,
         took_ns: attempt.took_ns,
         tokens: attempt.usage.map_or_else(Tokens::default, |usage| classes(&usage)),
