@@ -28,7 +28,7 @@ use crate::{
     record::AttemptOutcome,
     relay,
     routing::residency,
-    snapshot::{EndpointId, Route},
+    snapshot::{EndpointId, Route, Target},
     terminal::count,
     upward,
 };
@@ -434,17 +434,21 @@ fn note_end(exchange: &mut Exchange, now: Tick, outcome: AttemptOutcome) {
     call.log.push(tried);
 }
 
+/// The target has one call less, and whoever waits for it goes on.
+fn makes_room(exchange: &mut Exchange, io: &mut Io<'_>, (route, target): (&Route, &Target)) {
+    let state = io.local.routing.target(target);
+    state.busy = state.busy.saturating_sub(1);
+    if route.overload.is_some() {
+        overload::ended(exchange, io, route, target);
+    }
+}
+
 /// The attempt under way is over.
 pub(crate) fn log_end(exchange: &mut Exchange, io: &mut Io<'_>, outcome: AttemptOutcome) {
     if let Some(live) = exchange.call.live.take() {
         let pinned = exchange.pin();
         let route = &pinned.snapshot.routes[route_index(exchange)];
-        let target = &route.targets[live.target];
-        let state = io.local.routing.target(target);
-        state.busy = state.busy.saturating_sub(1);
-        if route.overload.is_some() {
-            overload::ended(exchange, io, route, target);
-        }
+        makes_room(exchange, io, (route, &route.targets[live.target]));
         note_end(exchange, io.now, outcome);
     }
     exchange.call.held = None;

@@ -133,13 +133,10 @@ fn body(exchange: &mut Exchange, io: &Io<'_>) -> Said {
     let max_bytes = exchange.pin().snapshot.document.max_body_bytes;
     let encoding = io.request.get(Known::ContentEncoding).unwrap_or_default();
     // It goes up as it came: what is decoded is for this look alone.
-    let body = match decode::is_plain(Some(encoding)) {
-        true => Cow::Borrowed(io.body),
-        false => match decode::request_body(encoding, io.body, max_bytes) {
-            Ok(decoded) => decoded.map_or(Cow::Borrowed(io.body), Cow::Owned),
-            Err(_) => return Said::default(),
-        },
+    let Ok(decoded) = decode::request_body(encoding, io.body, max_bytes) else {
+        return Said::default();
     };
+    let body = decoded.map_or(Cow::Borrowed(io.body), Cow::Owned);
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Said::default();
     }

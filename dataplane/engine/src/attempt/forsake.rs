@@ -1,6 +1,6 @@
 //! Attempts of an exchange whose code failed: they end here as far as anybody else is concerned.
 
-use super::{grants, hedge, note_end, overload, route_index};
+use super::{grants, hedge, makes_room, note_end, overload, route_index};
 use crate::{
     Tick,
     call::Live,
@@ -37,13 +37,8 @@ pub(crate) fn attempts(exchange: &mut Exchange, io: &mut Io<'_>) -> bool {
 }
 
 fn end(exchange: &mut Exchange, io: &mut Io<'_>, route: &Route, live: Live) {
-    let Some(target) = route.targets.get(live.target) else {
-        return;
-    };
-    let state = io.local.routing.target(target);
-    state.busy = state.busy.saturating_sub(1);
-    if route.overload.is_some() {
-        overload::ended(exchange, io, route, target);
+    if let Some(target) = route.targets.get(live.target) {
+        makes_room(exchange, io, (route, target));
     }
 }
 

@@ -24,21 +24,21 @@ pub(super) struct Progress {
 
 /// More of the answer has come: says how much of it may be told.
 pub(super) fn before(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
-    let Some(said) = said(exchange) else { return };
+    let Some(said) = exchange.relay.reads().map(|answering| answering.said().tokens) else {
+        return;
+    };
     // No event has more tokens than bytes, and what is not whole yet has come since one was.
     let coming = exchange.relay.cut.unsaid_bytes.saturating_add(bytes.len() as u64);
     exchange.relay.cut.unsaid_bytes = coming;
     let allowed = limits::cut::allow(exchange, io, said, coming);
-    let relay = &mut exchange.relay;
-    if let Some(answering) = relay.translating.answering.as_mut().or(relay.cutter.as_mut()) {
+    if let Some(answering) = exchange.relay.reads_mut() {
         answering.may_say(allowed);
     }
 }
 
 /// It was read: ends the answer where it came to its end, and says so.
 pub(super) fn ends(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) -> bool {
-    let relay = &exchange.relay;
-    let Some(answering) = relay.translating.answering.as_ref().or(relay.cutter.as_ref()) else {
+    let Some(answering) = exchange.relay.reads() else {
         return false;
     };
     if answering.is_cut() {
@@ -56,12 +56,6 @@ pub(super) fn ends(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) -> bo
     }
     limits::cut::trim(exchange, io, said);
     false
-}
-
-fn said(exchange: &Exchange) -> Option<u64> {
-    let relay = &exchange.relay;
-    let answering = relay.translating.answering.as_ref().or(relay.cutter.as_ref())?;
-    Some(answering.said().tokens)
 }
 
 /// A stream that passes untouched: line by line it is read, and event by event it passes.
@@ -109,8 +103,7 @@ fn end(exchange: &mut Exchange, io: &mut Io<'_>) {
     super::estimate(exchange, io, Outcome::Cut);
     let used = exchange.facts.usage.unwrap_or_default();
     let mut tail = note(exchange).to_vec();
-    let relay = &mut exchange.relay;
-    if let Some(answering) = relay.translating.answering.as_mut().or(relay.cutter.as_mut()) {
+    if let Some(answering) = exchange.relay.reads_mut() {
         answering.cut_short(used, &mut tail);
     }
     let first = io.out.pieces.len() as u32;

@@ -174,7 +174,7 @@ fn estimate_chat(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome) {
         return;
     }
     let relay = &exchange.relay;
-    let answering = relay.translating.answering.as_ref().or(relay.cutter.as_ref());
+    let answering = relay.reads();
     let output = match (answering, &relay.said) {
         // What failed before it said anything is not billed.
         (Some(answering), _) if answering.has_failed() && answering.content() == 0 => return,

@@ -133,6 +133,15 @@ impl Relay {
         self.alive.opened
     }
 
+    /// Whoever reads the answer as what it says: to say it anew, or beside it.
+    fn reads(&self) -> Option<&Answering> {
+        self.translating.answering.as_deref().or(self.cutter.as_deref())
+    }
+
+    fn reads_mut(&mut self) -> Option<&mut Answering> {
+        self.translating.answering.as_deref_mut().or(self.cutter.as_deref_mut())
+    }
+
     /// Nobody goes on with the answer that broke: it ends as it is.
     fn put_back(&mut self, answering: Box<Answering>) {
         self.translating.answering = Some(answering);
