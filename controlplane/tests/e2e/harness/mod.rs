@@ -4,6 +4,7 @@ pub mod certificates;
 pub mod gateway;
 pub mod http;
 pub mod load;
+pub mod ports;
 pub mod probe;
 pub mod process;
 pub mod sandbox;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 pub use gateway::{Gateway, Setup};
 pub use http::{Client, Ended, Response};
 pub use load::Load;
+pub use ports::free_port;
 pub use sandbox::Sandbox;
 
 /// Polls `probe` until it answers; fails with `what` when it has not within `seconds`.
@@ -26,10 +28,4 @@ pub fn until<T>(what: &str, seconds: u64, mut probe: impl FnMut() -> Option<T>) 
         assert!(Instant::now() < deadline, "not within {seconds} s: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
-}
-
-/// A loopback port that was free a moment ago.
-pub fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
 }

@@ -8,6 +8,9 @@ mod plane;
 #[allow(dead_code)]
 mod frames;
 
+#[path = "../../../../controlplane/tests/e2e/harness/ports.rs"]
+mod ports;
+
 mod credentials;
 mod drain;
 mod listeners;

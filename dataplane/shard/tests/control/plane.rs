@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     os::{
         fd::OwnedFd,
         unix::{net::UnixStream, process::CommandExt},
@@ -16,7 +16,7 @@ use std::{
 use serde_json::{Value, json};
 use tollgate_config::link::{AnswerBody, Ask, AskBody, Event, Say, StoredKey};
 
-use crate::frames;
+use crate::{frames, ports::free_port};
 
 /// Longer than anything here takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -179,9 +179,7 @@ impl Control {
 
 /// An address nobody listens on just now.
 pub fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a free port")
+    SocketAddr::from(([127, 0, 0, 1], free_port()))
 }
 
 pub fn document(listeners: Value) -> Value {
