@@ -36,3 +36,4 @@ mod state;
 mod streams;
 mod tls;
 mod usage;
+mod webhooks;
