@@ -323,6 +323,32 @@ mod tests {
     }
 
     #[test]
+    fn the_table_of_balances_grows_with_the_limits_and_stays_as_large() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let state = StateDir::open(folder.path()).expect("the lock");
+        let bytes = || fs::metadata(folder.path().join(BALANCES)).expect("there").len();
+        let mut sizes = Vec::new();
+        for limits in [0, 100_000, LEAST_LIMITS / 2 + 1, 0] {
+            let cells = state.balances(limits).expect("room").fill().cells;
+            // As docs/src/limits.md has it.
+            assert_eq!(bytes(), 64 + 72 * cells);
+            sizes.push(cells as usize / LEAST_LIMITS);
+        }
+        assert_eq!(sizes, [1, 1, 2, 2]);
+        let key = StoredKey {
+            limits: json!([{"requests": 1, "per": "1m"}, {"concurrent": 2}]),
+            ..key("a", "1")
+        };
+        let last_good = LastGood {
+            revision: 1,
+            document: json!({"teams": {"red": {"limits": [{"budget": "1 USD", "per": "day"}]}}, "limits": 7}),
+            keys: vec![key.clone(), key],
+            generation: 1,
+        };
+        assert_eq!(count_limits(&last_good), 5);
+    }
+
+    #[test]
     fn documents_and_key_changes_survive() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut state = StateDir::open(folder.path()).expect("the lock");

@@ -52,8 +52,8 @@ pub(super) fn keep(balances: &Balances, cell: &Cell, (limit, now): (&Limit, &Mom
         Window::None => (now.unix_ms, WHILE_USED),
         Window::Calendar(period) => (now.today.period(period).ends_unix_ms, 0),
         Window::Refill { per_ms, .. } => {
-            let flows_ms = u128::from(used) * u128::from(per_ms) / u128::from(limit.amount.max(1));
-            let flows_ms = u64::try_from(flows_ms).unwrap_or(u64::MAX);
+            // Too long rather than too short where it does not fit.
+            let flows_ms = used.checked_mul(per_ms).map_or(u64::MAX, |all| all / limit.amount.max(1));
             (now.unix_ms.saturating_add(flows_ms.max(per_ms)), 0)
         }
     };
