@@ -74,8 +74,13 @@ fn model(orders: impl Fn() + Send + Sync + 'static) {
 
 /// The second step of a sweep.
 fn clear(cell: &Cell) -> bool {
+    let is_worthless = cell.worth.load(Ordering::Acquire) == 0;
+    is_worthless && clear_whatever_it_is_worth(cell)
+}
+
+fn clear_whatever_it_is_worth(cell: &Cell) -> bool {
     let owner = Owner(&cell.id);
-    let is_cleared = cell.worth.load(Ordering::Acquire) == 0 && owner.clear();
+    let is_cleared = owner.clear();
     if is_cleared {
         for word in [&cell.taken, &cell.returned, &cell.tag] {
             word.store(0, Ordering::Relaxed);
@@ -85,22 +90,71 @@ fn clear(cell: &Cell) -> bool {
     is_cleared
 }
 
-#[test]
-fn who_wants_a_marked_cell_has_it_and_never_twice() {
-    model(|| {
+type Clear = fn(&Cell) -> bool;
+
+/// A shard is at work when the cell is marked, and ends before the second step; another begins behind the mark, and may end
+/// after all of it. One balance is granted once, whichever cell it is in.
+fn granted_once(clear: Clear) {
+    model(move || {
         let table = Table::default();
         assert!(Owner(&table[0].id).claim(OLD));
-        // At work when the cell is marked: a shard's turn, which ends before the second step.
         let (early, late) = (Arc::clone(&table), Arc::clone(&table));
         let early = thread::spawn(move || take(&early, OLD, false));
         Owner(&table[0].id).mark();
-        // And another that begins behind the mark, and may end after all of it.
         let late = thread::spawn(move || take(&late, OLD, true));
         let early = early.join().expect("it ends");
         clear(&table[0]);
         let granted = early + late.join().expect("it ends");
         assert_eq!(granted, MOST, "one balance, whichever cell it is in");
     });
+}
+
+/// What a hand does that finds its cell.
+type Finds = fn(&Cell) -> bool;
+
+fn as_it_is(cell: &Cell) -> bool {
+    Owner(&cell.id).of(OLD) == Whose::Own
+}
+
+/// A hand finds its cell while it is swept: either it has it, and it stays, or it is gone before.
+fn found_or_gone(finds: Finds) {
+    model(move || {
+        let table = Table::default();
+        assert!(Owner(&table[0].id).claim(OLD));
+        Owner(&table[0].id).mark();
+        let other = Arc::clone(&table);
+        let late = thread::spawn(move || {
+            let is_found = finds(&other[0]);
+            // One step: the checker looks at the last access to a word alone.
+            if is_found {
+                other[0].taken.fetch_add(1, Ordering::AcqRel);
+            }
+            is_found
+        });
+        let is_cleared = clear(&table[0]);
+        let is_found = late.join().expect("it ends");
+        assert!(is_found != is_cleared, "it is the hand's or the table's");
+    });
+}
+
+#[test]
+fn who_wants_a_marked_cell_has_it_and_never_twice() {
+    granted_once(clear);
+    found_or_gone(as_it_is);
+}
+
+/// The models have to see what is wrong.
+#[test]
+#[should_panic(expected = "one balance, whichever cell it is in")]
+fn a_sweep_that_does_not_look_again_is_seen() {
+    granted_once(clear_whatever_it_is_worth);
+}
+
+#[test]
+#[should_panic(expected = "it is the hand's or the table's")]
+fn a_hand_that_leaves_the_mark_on_is_seen() {
+    const MARK: u64 = 1 << 63;
+    found_or_gone(|cell| cell.id.load(Ordering::Acquire) & !MARK == OLD);
 }
 
 #[test]

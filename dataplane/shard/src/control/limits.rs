@@ -41,7 +41,8 @@ impl Control {
             self.balances.free_marked(&marked, unix_ms());
         }
         let fill = self.balances.fill();
-        if std::mem::replace(&mut self.told_half_full, fill.is_half()) < fill.is_half() {
+        let was_told = std::mem::replace(&mut self.told_half_full, fill.is_half());
+        if fill.is_half() && !was_told {
             let text = format!(
                 "{} limits have a balance, of the {} that there is room for: new values of tags are refused, and calls under \
                  other limits are once there is no room at all",
