@@ -38,6 +38,8 @@ pub async fn show(State(plane): State<Arc<Plane>>) -> Json<Value> {
             "state_dir": plane.state_dir,
             "control_socket": plane.control_socket,
             "admin_address": plane.admin.address(),
+            // Of data planes: a newer control plane has to read them.
+            "usage_newer": plane.metering.counts.newer.load(std::sync::atomic::Ordering::Relaxed),
             // Null where the store cannot be read.
             "marks_kept": plane.store.count_marks().await.ok(),
         },

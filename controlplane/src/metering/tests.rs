@@ -26,7 +26,11 @@ use super::{
 };
 
 mod adjusted;
+mod clocks;
 mod hostile;
+mod months;
+mod newer;
+mod sums;
 mod versions;
 
 const BOOT: u64 = 0xfeed_0000_0000_0001;
