@@ -29,6 +29,8 @@ pub struct Stream {
     pub boot: u64,
     pub shard: u16,
     pub mark: Mark,
+    /// As it is in the ledger; the other is ahead of it where a segment was passed over.
+    pub committed: Mark,
     /// Where something looked damaged, and how often.
     suspect: (usize, u32),
 }
@@ -47,6 +49,7 @@ impl Stream {
             boot,
             shard,
             mark,
+            committed: mark,
             suspect: (0, 0),
         }
     }

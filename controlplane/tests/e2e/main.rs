@@ -26,6 +26,7 @@ mod limits;
 mod lists;
 mod overload;
 mod planes;
+mod postgres;
 mod pressure;
 mod prices;
 mod proxy;
