@@ -31,6 +31,18 @@ const MAX_PREPARED: usize = 64;
 /// What is sent at once.
 const COPY_CHUNK_BYTES: usize = 256 * 1024;
 
+/// What one control plane at a time does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alone {
+    /// Tables are made, and days.
+    Tables = 1,
+    /// What is there once whoever sees it is written: batches, adjustments.
+    Once = 2,
+}
+
+/// Of advisory locks, beside whatever else uses the database: `toll` in ASCII.
+const LOCK_CLASS: i32 = 0x746f_6c6c;
+
 pub struct Session {
     client: Client,
     /// By what the ledger calls them.
@@ -93,11 +105,24 @@ impl Session {
         Ok(self.rows(sql, values)?.into_iter().next())
     }
 
+    /// Until the transaction ends.
+    pub fn lock(&mut self, what: Alone) -> Result<(), StoreError> {
+        self.run(&format!("SELECT pg_advisory_xact_lock({LOCK_CLASS}, {})", what as i32))
+    }
+
     /// Asked of the catalogue itself: what a session knows by name may be older than a lock that it waited for.
     pub fn has_table(&mut self, schema: &str, table: &str) -> Result<bool, StoreError> {
         const TABLE: &str = "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ?1 \
              AND c.relname = ?2";
         Ok(self.first(TABLE, &[&schema, &table])?.is_some())
+    }
+
+    /// Where it is missing: whoever may not make one may use what is there.
+    pub fn make_schema(&mut self, schema: &str) -> Result<(), StoreError> {
+        match self.first("SELECT 1 FROM pg_namespace WHERE nspname = ?1", &[&schema])? {
+            Some(_) => Ok(()),
+            None => self.run(&format!("CREATE SCHEMA \"{schema}\"")),
+        }
     }
 
     /// Row by row as they come, until `each` has enough.

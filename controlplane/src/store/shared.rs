@@ -11,15 +11,12 @@ use tokio_postgres::types::ToSql;
 use tollgate_config::{document::Postgres, link::StoredKey};
 
 use super::{KeyRow, Store, StoreError};
-use crate::postgres::Session;
+use crate::postgres::{Alone, Session};
 
 /// How long a change made elsewhere may take until it is looked for.
 pub const INTERVAL: Duration = Duration::from_secs(1);
 /// Changes taken over at once.
 pub const CHANGES_AT_ONCE: usize = 200;
-/// Of advisory locks: `tollgate` in ASCII, and what it is for.
-const LOCK: &str = "SELECT pg_advisory_xact_lock(1953459308, 3)";
-
 /// A change's number is given out under a lock on the one row of `key_changes`, so that they become visible in order. A key
 /// that is gone leaves its name, for those who have not heard of it yet.
 const TABLES: &str = "
@@ -177,11 +174,11 @@ fn open(session: &mut Session, schema: &str) -> Result<(), StoreError> {
         return Ok(());
     }
     together(session, |session| {
-        session.run(LOCK)?;
+        session.lock(Alone::Tables)?;
         if session.has_table(schema, TABLE)? {
             return Ok(());
         }
-        session.run(&format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\""))?;
+        session.make_schema(schema)?;
         session.run(TABLES)
     })
 }

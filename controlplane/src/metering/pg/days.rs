@@ -1,8 +1,12 @@
 //! Single calls in PostgreSQL lie in a partition for each day (UTC), which is dropped whole when it is too old. What a
 //! clock says of no day near today lies in a partition of its own, and goes row by row.
 
-use super::{Alone, Shared, lock};
-use crate::{postgres::Session, store::StoreError, time};
+use super::Shared;
+use crate::{
+    postgres::{Alone, Session},
+    store::StoreError,
+    time,
+};
 
 const DAY_MS: u64 = 86_400_000;
 /// Made ahead: the ingest may stand still for so long, and each call still has its day.
@@ -43,7 +47,7 @@ impl Shared {
         session.run("BEGIN")?;
         let changed = session
             .run(LOCK_TIMEOUT)
-            .and_then(|()| lock(session, Alone::Tables))
+            .and_then(|()| session.lock(Alone::Tables))
             .and_then(|()| change(session));
         match changed {
             Ok(()) => session.run("COMMIT"),

@@ -20,22 +20,6 @@ pub use write::Writer;
 const IDS_AT_ONCE: i64 = 65_536;
 /// A transaction has no more calls.
 const MAX_CALLS: i64 = super::ingest::BATCH_RECORDS as i64 + 1_000;
-/// Of advisory locks, beside whatever else uses the database: `tollgate` in ASCII, and what it is for.
-const LOCK_CLASS: i32 = 0x746f_6c6c;
-
-/// What one control plane at a time does.
-#[derive(Clone, Copy)]
-enum Alone {
-    /// Tables are made, and days.
-    Tables = 1,
-    /// What is there once whoever sees it: batches, adjustments.
-    Once = 2,
-}
-
-fn lock(session: &mut Session, what: Alone) -> Result<(), StoreError> {
-    session.run(&format!("SELECT pg_advisory_xact_lock({LOCK_CLASS}, {})", what as i32))
-}
-
 /// A session with the ledger.
 pub struct Shared {
     pub session: Session,

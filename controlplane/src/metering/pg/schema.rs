@@ -8,10 +8,10 @@ use super::{
         ledger::{ATTEMPT_COLUMNS, CALL_COLUMNS, attempt_cells, call_cells},
         row::{NUMBERS, TEXTS, view},
     },
-    Alone, IDS_AT_ONCE, lock,
+    IDS_AT_ONCE,
 };
 use crate::{
-    postgres::{Kind, Session, kinds_of, translated},
+    postgres::{Alone, Kind, Session, kinds_of, translated},
     store::StoreError,
 };
 
@@ -53,15 +53,12 @@ fn version(session: &mut Session, schema: &str) -> Result<Option<i64>, StoreErro
 }
 
 fn make(session: &mut Session, schema: &str) -> Result<(), StoreError> {
-    lock(session, Alone::Tables)?;
+    session.lock(Alone::Tables)?;
     // Another control plane may have made them while this one waited.
     if version(session, schema)? == Some(VERSION) {
         return Ok(());
     }
-    let has_schema = session.first("SELECT 1 FROM pg_namespace WHERE nspname = ?1", &[&schema])?;
-    if has_schema.is_none() {
-        session.run(&format!("CREATE SCHEMA \"{schema}\""))?;
-    }
+    session.make_schema(schema)?;
     session.run(&translated(&tables()))
 }
 

@@ -11,10 +11,10 @@ use super::{
         ledger::{self, ATTEMPT_COLUMNS, CALL_COLUMNS, Mark, attempt_cells, call_cells, signed, whole},
         row::{self, NUMBERS, TEXTS},
     },
-    Alone, Shared, lock,
+    Shared,
 };
 use crate::{
-    postgres::{Cell, CopyRows, Kind, Session, unnest},
+    postgres::{Alone, Cell, CopyRows, Kind, Session, unnest},
     store::StoreError,
 };
 
@@ -51,7 +51,7 @@ impl<'s> Writer<'s> {
 
     pub fn alone(&mut self) -> Result<(), StoreError> {
         if !self.is_alone {
-            lock(self.session(), Alone::Once)?;
+            self.session().lock(Alone::Once)?;
             self.is_alone = true;
         }
         Ok(())
