@@ -3,6 +3,7 @@
 mod auth;
 mod beside;
 mod client_side;
+mod database;
 mod date;
 mod grants;
 mod idempotency;
@@ -98,6 +99,7 @@ fn document(root: &Node) -> Document {
         .read("idempotency", idempotency::idempotency)
         .unwrap_or(document.idempotency);
     document.usage = fields.read("usage", usage::usage).unwrap_or_default();
+    document.database = fields.read("database", database::database);
     document.overload = fields.read("overload", overload::of_shard);
     document.cost_header_buffer_bytes = fields
         .read("cost_header_buffer", cost_header_buffer)

@@ -11,6 +11,7 @@ use crate::{
 };
 
 mod beside;
+mod database;
 mod grants;
 mod idempotency;
 mod limits;
@@ -23,6 +24,7 @@ mod webhooks;
 mod when;
 
 pub use beside::{ActiveCheck, Hedge, HedgeAfter, Shadow};
+pub use database::{Postgres, PostgresTls};
 pub use grants::{Grant, Granted};
 pub use idempotency::{IDEMPOTENCY_PARTS, Idempotency};
 pub use limits::{Limit, LimitMode, MAX_THRESHOLDS, Period, Thresholds, Unit, Window};
@@ -55,6 +57,8 @@ pub struct Document {
     pub idempotency: Option<Idempotency>,
     /// How records of calls are kept.
     pub usage: UsageKeeping,
+    /// What several control planes share; `None`: each keeps its own.
+    pub database: Option<Postgres>,
     /// `None`: a shard takes whatever comes.
     pub overload: Option<ShardOverload>,
     /// Client-side timeouts and bounds (`client:` in the document).
@@ -91,6 +95,7 @@ impl Default for Document {
             id_secret: None,
             idempotency: Some(Idempotency::default()),
             usage: UsageKeeping::default(),
+            database: None,
             overload: None,
             client: ClientLimits::default(),
             listeners: Named::new(),

@@ -26,6 +26,7 @@ pub static ROOT: Section = Section {
         "id_secret",
         "idempotency",
         "usage",
+        "database",
         "overload",
         "client",
         "listeners",
@@ -67,6 +68,33 @@ pub static USAGE: Section = Section {
 pub static RETENTION: Section = Section {
     path: "usage.retention",
     now: &["calls", "hours"],
+    not_yet: &[],
+};
+
+pub static DATABASE: Section = Section {
+    path: "database",
+    now: &["postgres"],
+    not_yet: &[],
+};
+
+pub static POSTGRES: Section = Section {
+    path: "database.postgres",
+    now: &[
+        "host",
+        "port",
+        "user",
+        "name",
+        "schema",
+        "password",
+        "tls",
+        "connections",
+    ],
+    not_yet: &[],
+};
+
+pub static POSTGRES_TLS: Section = Section {
+    path: "database.postgres.tls",
+    now: UPSTREAM_TLS.now,
     not_yet: &[],
 };
 
@@ -482,6 +510,9 @@ pub static SECTIONS: &[&Section] = &[
     &IDEMPOTENCY,
     &USAGE,
     &RETENTION,
+    &DATABASE,
+    &POSTGRES,
+    &POSTGRES_TLS,
     &CLIENT,
     &LISTENER,
     &LISTENER_TLS,

@@ -28,6 +28,7 @@ mod limits;
 mod lists;
 mod overload;
 mod planes;
+mod postgres;
 mod pressure;
 mod prices;
 mod proxy;

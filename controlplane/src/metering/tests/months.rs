@@ -9,7 +9,7 @@ use tollgate_config::{money::PicoUsd, prices::PriceVersion, usage_event::UsageEv
 
 use super::{
     super::{focus, money::Picos, question::cost},
-    Dimension, Question, World, Zone, close, frame, open,
+    Dimension, Question, World, Zone, close, frame, open, reader,
 };
 
 const MOMENTS: [&str; 10] = [
@@ -55,7 +55,7 @@ type Costs = BTreeMap<String, i128>;
 fn answered(world: &World, by: &str, span: (u64, u64), zone: &str) -> Costs {
     let (metering, _) = world.open();
     let question = Question::new(Dimension::parse_list(by).unwrap(), span, Zone::named(zone).unwrap(), 0);
-    let answer = question.ask(&metering.reader.lock().unwrap()).unwrap();
+    let answer = question.ask(&mut reader(&metering)).unwrap();
     answer
         .sums
         .iter()
@@ -68,7 +68,7 @@ fn exported(world: &World, span: (u64, u64), zone: &str, member: &str) -> BTreeM
     let (metering, _) = world.open();
     let zone = Zone::named(zone).unwrap();
     let question = focus::question(span, zone.clone(), 0);
-    let answer = question.ask(&metering.reader.lock().unwrap()).unwrap();
+    let answer = question.ask(&mut reader(&metering)).unwrap();
     let mut charged = BTreeMap::new();
     for row in focus::rows(&answer, &zone, 0) {
         let text = |name: &str| row[name].as_str().unwrap().to_owned();

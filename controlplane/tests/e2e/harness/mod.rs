@@ -5,6 +5,7 @@ pub mod gateway;
 pub mod http;
 pub mod load;
 pub mod ports;
+pub mod postgres;
 pub mod probe;
 pub mod process;
 pub mod sandbox;
