@@ -28,6 +28,7 @@ pub static ROOT: Section = Section {
         "usage",
         "overload",
         "client",
+        "embedding",
         "listeners",
         "admin",
         "timezone",
@@ -46,7 +47,6 @@ pub static ROOT: Section = Section {
         "identify",
         "charge_hits",
         "cluster",
-        "embedding",
         "log_content",
         "on_client_gone",
     ],
@@ -74,6 +74,12 @@ pub static SHARD_OVERLOAD: Section = Section {
     path: "overload",
     now: &["max_lag", "max_calls"],
     not_yet: &[],
+};
+
+pub static EMBEDDING: Section = Section {
+    path: "embedding",
+    now: &["model", "complexity"],
+    not_yet: &["provider"],
 };
 
 pub static CLIENT: Section = Section {
@@ -298,6 +304,8 @@ pub static MODEL: Section = Section {
         "strategy",
         "sticky",
         "affinity",
+        "threshold",
+        "hard_share",
         "targets",
         "tiers",
         "retry",
@@ -319,13 +327,15 @@ pub static MODEL: Section = Section {
 
 pub static TARGET: Section = Section {
     path: "models.*.targets.*",
-    now: &["provider", "model", "like", "weight", "when", "region", "arm"],
-    not_yet: &["tier", "examples", "default"],
+    now: &[
+        "provider", "model", "like", "weight", "when", "region", "arm", "examples", "default", "tier",
+    ],
+    not_yet: &[],
 };
 
 pub static TIER: Section = Section {
     path: "models.*.tiers.*",
-    now: &["strategy", "sticky", "affinity", "targets"],
+    now: &["strategy", "sticky", "affinity", "threshold", "hard_share", "targets"],
     not_yet: &[],
 };
 
@@ -483,6 +493,7 @@ pub static SECTIONS: &[&Section] = &[
     &USAGE,
     &RETENTION,
     &CLIENT,
+    &EMBEDDING,
     &LISTENER,
     &LISTENER_TLS,
     &LISTENER_SNI,
