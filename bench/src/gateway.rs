@@ -56,7 +56,10 @@ impl Gateway {
         );
         for number in 0..KNOWN_KEYS {
             let comma = if number == 0 { "" } else { ", " };
-            write_to(&mut text, format_args!(r#"{comma}"known-{number}": {{ "secret": "env:KEY_{number}" }}"#));
+            write_to(
+                &mut text,
+                format_args!(r#"{comma}"known-{number}": {{ "secret": "env:KEY_{number}" }}"#),
+            );
         }
         text.push_str(" } }");
         let document =

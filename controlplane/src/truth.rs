@@ -4,7 +4,11 @@
 use std::{io, path::Path};
 
 use sha2::{Digest, Sha256};
-use tollgate_config::{Document, Problem, document::{Embedding, Reference}, link::StoredKey};
+use tollgate_config::{
+    Document, Problem,
+    document::{Embedding, Reference},
+    link::StoredKey,
+};
 use tollgate_engine::{
     Snapshot,
     identity::KeyTable,
@@ -120,7 +124,9 @@ pub fn read_models(embedding: &Embedding) -> (Secrets, Vec<Problem>) {
 fn file(path: &str, most_bytes: u64) -> io::Result<Vec<u8>> {
     let length = std::fs::metadata(Path::new(path))?.len();
     if length > most_bytes {
-        return Err(io::Error::other(format!("it has {length} bytes; at most {most_bytes} are read")));
+        return Err(io::Error::other(format!(
+            "it has {length} bytes; at most {most_bytes} are read"
+        )));
     }
     std::fs::read(path)
 }

@@ -39,10 +39,18 @@ pub const CASES: [Case; 3] = [
 
 /// The examples of a target: pieces of prose, each another.
 fn examples(target: usize) -> Vec<String> {
-    let words: Vec<&str> = PROSE.split_whitespace().filter(|word| word.bytes().all(|byte| byte.is_ascii_alphabetic())).collect();
+    let words: Vec<&str> = PROSE
+        .split_whitespace()
+        .filter(|word| word.bytes().all(|byte| byte.is_ascii_alphabetic()))
+        .collect();
     let at = |example: usize| (target * EXAMPLES + example) * WORDS_AN_EXAMPLE;
     let word = |place: usize| words.get(place % words.len().max(1)).copied().unwrap_or_default();
-    let example = |example: usize| (at(example)..at(example) + WORDS_AN_EXAMPLE).map(word).collect::<Vec<_>>().join(" ");
+    let example = |example: usize| {
+        (at(example)..at(example) + WORDS_AN_EXAMPLE)
+            .map(word)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
     (0..EXAMPLES).map(example).collect()
 }
 
@@ -51,7 +59,11 @@ fn compared() -> Box<dyn FnMut()> {
     let texts: Vec<Vec<String>> = (0..TARGETS).map(examples).collect();
     let exemplars = Exemplars::new(&embedder, texts.iter().map(|texts| texts.iter().map(String::as_str)));
     let mut vector = vec![0.0; embedder.dims()];
-    embedder.embed("What does a gateway do between a program and a model?", &mut Scratch::default(), &mut vector);
+    embedder.embed(
+        "What does a gateway do between a program and a model?",
+        &mut Scratch::default(),
+        &mut vector,
+    );
     let (mut scratch, mut near) = (ExemplarScratch::default(), Vec::new());
     Box::new(move || {
         exemplars.compare(black_box(&vector), &mut scratch, &mut near);
@@ -70,7 +82,10 @@ fn models() -> String {
     let mut text = String::from(r#""semantic": { "strategy": "semantic", "targets": [ "#);
     for target in 0..TARGETS {
         let comma = if target == 0 { "" } else { ", " };
-        let quoted: Vec<String> = examples(target).iter().map(|example| format!("\"{example}\"")).collect();
+        let quoted: Vec<String> = examples(target)
+            .iter()
+            .map(|example| format!("\"{example}\""))
+            .collect();
         let written = write!(
             text,
             r#"{comma}{{ "provider": "priced", "like": "gpt-5.4-mini", "model": "deployment-{target}", "examples": [ {} ] }}"#,

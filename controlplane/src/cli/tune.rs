@@ -65,14 +65,19 @@ pub fn run(arguments: &TuneArguments, output: Output) -> Result<(), CliError> {
         cross_validated("two regressions", (&own, &examples), two_regressions)?,
         cross_validated("one regression, the plain baseline", (&own, &examples), one_regression)?,
     ];
-    let penalty = tried.first().and_then(|best| best.by_penalty.first()).map_or(1.0, |(penalty, _)| *penalty);
+    let penalty = tried
+        .first()
+        .and_then(|best| best.by_penalty.first())
+        .map_or(1.0, |(penalty, _)| *penalty);
     let made = format!("{} prompts, penalty {penalty}", own.len());
     let router = Prepared::new(examples.iter().collect())
         .train(gauge.embedder(), penalty, made)
         .ok_or_else(|| CliError::failed("the prompts are too much alike to tell them apart"))?;
     let gain = |one: &Graded| router.gain(&one.gauged.vector, &one.gauged.text, one.gauged.traits);
     let new = curve(&held_out, gain);
-    let old = gauge.complexity().map(|_| curve(&held_out, |one| one.gauged.gain.unwrap_or_default()));
+    let old = gauge
+        .complexity()
+        .map(|_| curve(&held_out, |one| one.gauged.gain.unwrap_or_default()));
     let report = Report {
         own: own.len(),
         held_out: held_out.len(),
@@ -81,8 +86,14 @@ pub fn run(arguments: &TuneArguments, output: Output) -> Result<(), CliError> {
         old: old.as_ref(),
     };
     write_page(arguments.html.as_ref(), || {
-        let curves = [("the new weights", &new)].into_iter().chain(old.as_ref().map(|old| ("the weights in use", old)));
-        page::page("Complexity router, tuned", &plot(&curves.collect::<Vec<_>>()), &report.text())
+        let curves = [("the new weights", &new)]
+            .into_iter()
+            .chain(old.as_ref().map(|old| ("the weights in use", old)));
+        page::page(
+            "Complexity router, tuned",
+            &plot(&curves.collect::<Vec<_>>()),
+            &report.text(),
+        )
     })?;
     write_page(arguments.out.as_ref(), || router.to_json())?;
     match output {
@@ -91,7 +102,10 @@ pub fn run(arguments: &TuneArguments, output: Output) -> Result<(), CliError> {
             print(&report.text());
             print(&match &arguments.out {
                 None => "nothing was written; --out FILE writes these weights".to_owned(),
-                Some(file) => format!("written to {0}; in force once the document has embedding: {{ complexity: file:{0} }}", file.display()),
+                Some(file) => format!(
+                    "written to {0}; in force once the document has embedding: {{ complexity: file:{0} }}",
+                    file.display()
+                ),
             });
         }
     }
@@ -124,7 +138,11 @@ fn one_regression(prepared: &Prepared<'_>, penalty: f64, others: &[&Example]) ->
 }
 
 /// Each fifth is scored by what the other four say, for each penalty.
-fn cross_validated(name: &'static str, (own, examples): (&[Graded], &[Example]), scores: Scores) -> Result<Tried, CliError> {
+fn cross_validated(
+    name: &'static str,
+    (own, examples): (&[Graded], &[Example]),
+    scores: Scores,
+) -> Result<Tried, CliError> {
     let mut by_penalty = Vec::new();
     // The lowest digit in fives says who is held out of all of this.
     let fold = |graded: &Graded| graded.hash / FOLDS % FOLDS;
@@ -132,8 +150,14 @@ fn cross_validated(name: &'static str, (own, examples): (&[Graded], &[Example]),
         let mut answered = Vec::new();
         for left_out in 0..FOLDS {
             let all = || own.iter().zip(examples);
-            let others: Vec<&Example> = all().filter(|(one, _)| fold(one) != left_out).map(|(_, example)| example).collect();
-            let asked: Vec<&Example> = all().filter(|(one, _)| fold(one) == left_out).map(|(_, example)| example).collect();
+            let others: Vec<&Example> = all()
+                .filter(|(one, _)| fold(one) != left_out)
+                .map(|(_, example)| example)
+                .collect();
+            let asked: Vec<&Example> = all()
+                .filter(|(one, _)| fold(one) == left_out)
+                .map(|(_, example)| example)
+                .collect();
             let scored = scores(&Prepared::new(others), penalty, &asked)
                 .ok_or_else(|| CliError::failed("the prompts are too few or too much alike to tell them apart"))?;
             answered.extend(asked.iter().zip(scored).map(|(example, score)| Answered {
@@ -158,7 +182,11 @@ struct Report<'r> {
 
 impl Report<'_> {
     fn text(&self) -> String {
-        let mut rows = vec![["ROUTER", "PENALTY", "RECOVERED AT HALF", "ON AVERAGE"].map(str::to_owned).to_vec()];
+        let mut rows = vec![
+            ["ROUTER", "PENALTY", "RECOVERED AT HALF", "ON AVERAGE"]
+                .map(str::to_owned)
+                .to_vec(),
+        ];
         for tried in self.tried {
             for (penalty, curve) in &tried.by_penalty {
                 let recovered = [curve.recovered(HALF), curve.mean_recovered()].map(percent);
@@ -166,7 +194,10 @@ impl Report<'_> {
             }
         }
         let mut lines = vec![
-            format!("{} prompts, and {} held out: one in five, by hash", self.own, self.held_out),
+            format!(
+                "{} prompts, and {} held out: one in five, by hash",
+                self.own, self.held_out
+            ),
             format!("\nby cross-validation among the {}:\n{}\n", self.own, table(&rows)),
             format!("held out, the new weights: {}", at_half(self.new)),
         ];
@@ -178,7 +209,11 @@ impl Report<'_> {
         rows.extend(Curve::shares().map(|share| {
             let old = self.old.map_or("-".to_owned(), |old| percent(old.quality(share)));
             let new = [self.new.quality(share), self.new.recovered(share)].map(percent);
-            [vec![percent(share), percent(self.new.by_chance(share)), old], new.to_vec()].concat()
+            [
+                vec![percent(share), percent(self.new.by_chance(share)), old],
+                new.to_vec(),
+            ]
+            .concat()
         }));
         lines.push(format!("\n{}", table(&rows)));
         lines.join("\n")
@@ -186,7 +221,9 @@ impl Report<'_> {
 
     fn json(&self) -> Value {
         let told = |curve: &Curve| {
-            let points: Vec<Value> = Curve::shares().map(|share| json!({ "strong_share": share, "quality": curve.quality(share) })).collect();
+            let points: Vec<Value> = Curve::shares()
+                .map(|share| json!({ "strong_share": share, "quality": curve.quality(share) }))
+                .collect();
             let (low, high) = curve.interval(HALF);
             json!({
                 "curve": points, "recovered_at_half": { "share": curve.recovered(HALF), "low": low, "high": high },

@@ -31,7 +31,9 @@ fn body(model: &str, prompt: &str) -> String {
 
 #[track_caller]
 fn asked(gateway: &Gateway, model: &str, prompt: &str) -> String {
-    let answer = gateway.post("/v1/chat/completions", &[], &body(model, prompt)).expect(200);
+    let answer = gateway
+        .post("/v1/chat/completions", &[], &body(model, prompt))
+        .expect(200);
     answer.header("x-tollgate-provider").expect("who answered").to_owned()
 }
 
@@ -41,10 +43,16 @@ fn explained(gateway: &Gateway, model: &str, prompt: &str) -> Value {
     let file = gateway.folder().join("body.json");
     fs::write(&file, body(model, prompt)).expect("written");
     let file = file.display().to_string();
-    let output = gateway.cli(&["--output", "json", "explain", "--model", model, "--key", "tester", "--file", &file]);
+    let output = gateway.cli(&[
+        "--output", "json", "explain", "--model", model, "--key", "tester", "--file", &file,
+    ]);
     let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let stages = told["stages"].as_array().expect("stages");
-    stages.iter().find(|stage| stage["stage"] == "route").expect("a route").clone()
+    stages
+        .iter()
+        .find(|stage| stage["stage"] == "route")
+        .expect("a route")
+        .clone()
 }
 
 #[test]
@@ -53,7 +61,12 @@ fn a_prompt_goes_where_its_likes_go_and_new_examples_change_that() {
     let gateway = setup(&sandbox).start();
     assert_eq!(asked(&gateway, "desk", LAW), "law");
     assert_eq!(asked(&gateway, "desk", RHYME), "talk");
-    assert_eq!(sandbox.arrivals()[0]["model"], "sandbox-large", "{:?}", sandbox.arrivals());
+    assert_eq!(
+        sandbox.arrivals()[0]["model"],
+        "sandbox-large",
+        "{:?}",
+        sandbox.arrivals()
+    );
     // Whatever dialect it comes in, and however long the conversation before it.
     let messages = json!({ "model": "desk", "max_tokens": 9, "messages": [
         { "role": "user", "content": RHYME }, { "role": "assistant", "content": "Nothing does." },
@@ -62,18 +75,37 @@ fn a_prompt_goes_where_its_likes_go_and_new_examples_change_that() {
     assert_eq!(answer.header("x-tollgate-provider"), Some("law"));
 
     let told = explained(&gateway, "desk", LAW);
-    assert!(told["why"].as_str().is_some_and(|why| why.contains("resembles a target's examples by 0.")), "{told}");
+    assert!(
+        told["why"]
+            .as_str()
+            .is_some_and(|why| why.contains("resembles a target's examples by 0.")),
+        "{told}"
+    );
     let why = told["candidates"][0]["why"].as_str().unwrap_or_default();
-    assert!(why.contains("number 1") && why.contains("`review this contract clause`"), "{told}");
+    assert!(
+        why.contains("number 1") && why.contains("`review this contract clause`"),
+        "{told}"
+    );
     let told = explained(&gateway, "desk", RHYME);
     let why = told["candidates"][1]["why"].as_str().unwrap_or_default();
-    assert!(why.contains("it is the default, and no example is near enough"), "{told}");
-    let answer = gateway.post("/v1/chat/completions", &[("x-tollgate-explain", "1")], &body("desk", LAW)).expect(200);
+    assert!(
+        why.contains("it is the default, and no example is near enough"),
+        "{told}"
+    );
+    let answer = gateway
+        .post(
+            "/v1/chat/completions",
+            &[("x-tollgate-explain", "1")],
+            &body("desk", LAW),
+        )
+        .expect(200);
     let header = answer.header("x-tollgate-explain").expect("reasons");
     assert!(header.contains("resemblance 0."), "{header}");
 
     let examples = br#"["what rhymes with a fruit", "find a rhyme for me", "write a poem"]"#;
-    gateway.control("PUT", "/v1/config/models/desk/targets/0/examples", &[], examples).expect(200);
+    gateway
+        .control("PUT", "/v1/config/models/desk/targets/0/examples", &[], examples)
+        .expect(200);
     assert_eq!(asked(&gateway, "desk", LAW), "talk");
     assert_eq!(asked(&gateway, "desk", RHYME), "law");
 }
@@ -85,10 +117,15 @@ fn simple_prompts_go_to_the_cheap_model_and_hard_ones_to_the_other() {
     assert_eq!(asked(&gateway, "auto", super::meaning_prompts::SIMPLE), "talk");
     assert_eq!(asked(&gateway, "auto", super::meaning_prompts::HARD), "law");
     let told = explained(&gateway, "auto", super::meaning_prompts::HARD);
-    assert!(told["why"].as_str().is_some_and(|why| why.contains("taken for hard")), "{told}");
+    assert!(
+        told["why"].as_str().is_some_and(|why| why.contains("taken for hard")),
+        "{told}"
+    );
     for (share, by) in [("0%", "talk"), ("100%", "law")] {
         let value = json!(share).to_string();
-        gateway.control("PUT", "/v1/config/models/auto/hard_share", &[], value.as_bytes()).expect(200);
+        gateway
+            .control("PUT", "/v1/config/models/auto/hard_share", &[], value.as_bytes())
+            .expect(200);
         for prompt in [super::meaning_prompts::SIMPLE, super::meaning_prompts::HARD] {
             assert_eq!(asked(&gateway, "auto", prompt), by, "{share}");
         }
@@ -106,22 +143,35 @@ fn a_model_of_ones_own_is_checked_and_a_broken_one_stops_no_call() {
     for name in ["model.safetensors", "tokenizer.json"] {
         fs::copy(shipped.join(name), own.join(name)).expect("copied");
     }
-    setup.models = setup.models.lines().take(1).map(|line| line.to_owned() + "\n").collect();
+    setup.models = setup
+        .models
+        .lines()
+        .take(1)
+        .map(|line| line.to_owned() + "\n")
+        .collect();
     setup.top += &format!("embedding: {{ model: \"file:{}\" }}\n", own.display());
     let mut gateway = setup.start();
     assert_eq!(asked(&gateway, "desk", LAW), "law");
 
     // A directory that is not there is refused, and what runs goes on.
     let missing = json!("file:/nowhere/model").to_string();
-    let refused = gateway.control("PUT", "/v1/config/embedding/model", &[], missing.as_bytes()).expect(422);
+    let refused = gateway
+        .control("PUT", "/v1/config/embedding/model", &[], missing.as_bytes())
+        .expect(422);
     let said = refused.text();
-    assert!(said.contains("/embedding/model") && said.contains("/nowhere/model/model.safetensors"), "{said}");
+    assert!(
+        said.contains("/embedding/model") && said.contains("/nowhere/model/model.safetensors"),
+        "{said}"
+    );
     let wrong = folder.path().join("wrong");
     fs::create_dir(&wrong).expect("made");
     fs::write(wrong.join("model.safetensors"), "no weights").expect("written");
     fs::copy(shipped.join("tokenizer.json"), wrong.join("tokenizer.json")).expect("copied");
     let value = json!(format!("file:{}", wrong.display())).to_string();
-    let said = gateway.control("PUT", "/v1/config/embedding/model", &[], value.as_bytes()).expect(422).text();
+    let said = gateway
+        .control("PUT", "/v1/config/embedding/model", &[], value.as_bytes())
+        .expect(422)
+        .text();
     assert!(said.contains("model.safetensors: the header"), "{said}");
     assert_eq!(asked(&gateway, "desk", LAW), "law");
 
@@ -129,9 +179,18 @@ fn a_model_of_ones_own_is_checked_and_a_broken_one_stops_no_call() {
     fs::write(own.join("model.safetensors"), "no weights").expect("written");
     gateway.kill_dataplane();
     gateway.await_ready();
-    assert_eq!(asked(&gateway, "desk", LAW), "talk", "the default takes what cannot be judged");
+    assert_eq!(
+        asked(&gateway, "desk", LAW),
+        "talk",
+        "the default takes what cannot be judged"
+    );
     let told = explained(&gateway, "desk", LAW);
-    assert!(told["why"].as_str().is_some_and(|why| why.contains("no embedding model")), "{told}");
+    assert!(
+        told["why"]
+            .as_str()
+            .is_some_and(|why| why.contains("no embedding model")),
+        "{told}"
+    );
 
     // So does the whole gateway that starts anew.
     crate::harness::process::signal(gateway.controlplane_pid(), Signal::TERM);

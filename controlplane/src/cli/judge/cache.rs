@@ -159,7 +159,11 @@ fn exactly(similarity: f32) -> f64 {
 /// Why pairs are not served that may be, by how often.
 fn rejected(judged: &[Judged]) -> Vec<(&'static str, usize)> {
     let mut counted = BTreeMap::<&'static str, usize>::new();
-    for reason in judged.iter().filter(|pair| pair.same).filter_map(|pair| pair.verdict.err()) {
+    for reason in judged
+        .iter()
+        .filter(|pair| pair.same)
+        .filter_map(|pair| pair.verdict.err())
+    {
         *counted.entry(reason).or_default() += 1;
     }
     let mut counted: Vec<_> = counted.into_iter().collect();
@@ -169,7 +173,11 @@ fn rejected(judged: &[Judged]) -> Vec<(&'static str, usize)> {
 
 fn text(judged: &[Judged], threshold: f32) -> String {
     let all = Count::of(judged, |pair| is_served(pair, threshold));
-    let mut rows = vec![["THRESHOLD", "SERVED", "FALSE HITS", "SIMILARITY ALONE", "FALSE HITS"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        ["THRESHOLD", "SERVED", "FALSE HITS", "SIMILARITY ALONE", "FALSE HITS"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     for at in THRESHOLDS {
         let verified = Count::of(judged, |pair| is_served(pair, at));
         let alone = Count::of(judged, |pair| pair.similarity >= at);
@@ -181,12 +189,20 @@ fn text(judged: &[Judged], threshold: f32) -> String {
             percent(alone.false_hits()),
         ]);
     }
-    let mut kinds = vec![["KIND", "PAIRS", "SAME", "SERVED", "WRONGLY"].map(str::to_owned).to_vec()];
+    let mut kinds = vec![
+        ["KIND", "PAIRS", "SAME", "SERVED", "WRONGLY"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     for (kind, count) in by_kind(judged, threshold) {
-        let counts = [count.pairs, count.same, count.served_same, count.served_different].map(|count| count.to_string());
+        let counts =
+            [count.pairs, count.same, count.served_same, count.served_different].map(|count| count.to_string());
         kinds.push([vec![kind.to_owned()], counts.to_vec()].concat());
     }
-    let reasons: Vec<String> = rejected(judged).iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    let reasons: Vec<String> = rejected(judged)
+        .iter()
+        .map(|(reason, count)| format!("{reason} {count}"))
+        .collect();
     format!(
         "{} pairs, of which the answer to one may be served for the other in {}\nat {threshold:.2}: {} of those served ({}), and {} \
          of others\n\n{}\n\n{}\n\nnot served though they may be, for: {}",
@@ -197,7 +213,11 @@ fn text(judged: &[Judged], threshold: f32) -> String {
         all.served_different,
         table(&rows),
         table(&kinds),
-        if reasons.is_empty() { "-".to_owned() } else { reasons.join(", ") },
+        if reasons.is_empty() {
+            "-".to_owned()
+        } else {
+            reasons.join(", ")
+        },
     )
 }
 

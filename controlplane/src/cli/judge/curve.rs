@@ -57,7 +57,11 @@ impl Curve {
     /// How much of what the strong model is better by; chance recovers the share itself.
     pub fn recovered(&self, share: f64) -> f64 {
         let gap = self.strong - self.weak;
-        if gap > 0.0 { (self.quality(share) - self.weak) / gap } else { 0.0 }
+        if gap > 0.0 {
+            (self.quality(share) - self.weak) / gap
+        } else {
+            0.0
+        }
     }
 
     pub fn by_chance(&self, share: f64) -> f64 {
@@ -70,19 +74,16 @@ impl Curve {
 
     /// The mean of what is recovered at a tenth, two tenths, … nine tenths.
     pub fn mean_recovered(&self) -> f64 {
-        (1..10).map(|tenth| self.recovered(f64::from(tenth) / 10.0)).sum::<f64>() / 9.0
+        (1..10)
+            .map(|tenth| self.recovered(f64::from(tenth) / 10.0))
+            .sum::<f64>()
+            / 9.0
     }
 
     /// Of the scores above `threshold`.
     pub fn share_above(&self, threshold: f32) -> f64 {
         let above = self.sorted.iter().filter(|one| one.score > threshold).count();
         above as f64 / self.sorted.len().max(1) as f64
-    }
-
-    /// The score that this share is above.
-    pub fn threshold(&self, share: f64) -> f32 {
-        let first = (share * self.sorted.len() as f64).round() as usize;
-        self.sorted.get(first).or(self.sorted.last()).map_or(0.0, |one| one.score)
     }
 
     /// Where `recovered` lies in 95 of 100 files drawn from this one, prompt by prompt (Efron's bootstrap). The same each time.
@@ -103,7 +104,13 @@ impl Curve {
             })
             .collect();
         recovered.sort_by(f64::total_cmp);
-        let at = |per_mille: usize| recovered.get(draws * per_mille / 1_000).or(recovered.last()).copied().unwrap_or(0.0);
+        let at = |per_mille: usize| {
+            recovered
+                .get(draws * per_mille / 1_000)
+                .or(recovered.last())
+                .copied()
+                .unwrap_or(0.0)
+        };
         (at(BEYOND), at(1_000 - BEYOND))
     }
 

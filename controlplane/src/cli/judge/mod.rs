@@ -63,7 +63,9 @@ impl With {
             return Err(fault(format!("{}; {}", problem.wrong, problem.right)));
         }
         Gauge::load(&embedding, judges_complexity, &files).map_err(|problems| {
-            let said = problems.iter().map(|problem| format!("{}; {}", problem.wrong, problem.right));
+            let said = problems
+                .iter()
+                .map(|problem| format!("{}; {}", problem.wrong, problem.right));
             fault(said.collect::<Vec<_>>().join("\n"))
         })
     }
@@ -86,15 +88,20 @@ fn lines<T: DeserializeOwned>(file: &Path, what: &str) -> Result<Vec<T>, CliErro
     let mut read = Vec::new();
     for (number, line) in said {
         if read.len() == MAX_LINES {
-            return Err(CliError::bad_input(format!("{}: more than {MAX_LINES} lines", file.display())));
+            return Err(CliError::bad_input(format!(
+                "{}: more than {MAX_LINES} lines",
+                file.display()
+            )));
         }
-        let one = serde_json::from_str(line).map_err(|bad| {
-            CliError::bad_input(format!("{}:{}: {bad}; {what}", file.display(), number + 1))
-        })?;
+        let one = serde_json::from_str(line)
+            .map_err(|bad| CliError::bad_input(format!("{}:{}: {bad}; {what}", file.display(), number + 1)))?;
         read.push(one);
     }
     if read.is_empty() {
-        return Err(CliError::bad_input(format!("{}: no line in it; {what}", file.display())));
+        return Err(CliError::bad_input(format!(
+            "{}: no line in it; {what}",
+            file.display()
+        )));
     }
     Ok(read)
 }
@@ -102,7 +109,8 @@ fn lines<T: DeserializeOwned>(file: &Path, what: &str) -> Result<Vec<T>, CliErro
 /// Writes a page beside what is printed.
 pub fn write_page(file: Option<&PathBuf>, page: impl FnOnce() -> String) -> Result<(), CliError> {
     let Some(file) = file else { return Ok(()) };
-    std::fs::write(file, page()).map_err(|error| CliError::failed(format!("{}: cannot be written: {error}", file.display())))
+    std::fs::write(file, page())
+        .map_err(|error| CliError::failed(format!("{}: cannot be written: {error}", file.display())))
 }
 
 /// In percent, with one decimal.

@@ -63,7 +63,11 @@ impl Plot {
             );
         }
         for (line, colour) in self.lines.iter().zip(COLOURS.iter().cycle()) {
-            let points: Vec<String> = line.points.iter().map(|&(at, value)| format!("{:.1},{:.1}", x(at), y(value))).collect();
+            let points: Vec<String> = line
+                .points
+                .iter()
+                .map(|&(at, value)| format!("{:.1},{:.1}", x(at), y(value)))
+                .collect();
             let dashes = if line.dashed { " stroke-dasharray=\"6 4\"" } else { "" };
             let _ = writeln!(
                 svg,
@@ -109,7 +113,11 @@ impl Plot {
 
     /// What the values span, and a little more; from 0 to 1 where they need most of it.
     fn span(&self) -> (f64, f64) {
-        let values = || self.lines.iter().flat_map(|line| line.points.iter().map(|point| point.1));
+        let values = || {
+            self.lines
+                .iter()
+                .flat_map(|line| line.points.iter().map(|point| point.1))
+        };
         let low = values().filter(|value| value.is_finite()).fold(1.0, f64::min);
         let high = values().filter(|value| value.is_finite()).fold(0.0, f64::max);
         if high - low > 0.5 || high <= low {
@@ -121,5 +129,8 @@ impl Plot {
 }
 
 pub fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }

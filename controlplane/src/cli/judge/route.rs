@@ -35,10 +35,19 @@ pub fn run(arguments: &RouteArguments, output: Output) -> Result<(), CliError> {
     let gauge = arguments.with.gauge(true)?;
     let graded = graded::read(&arguments.graded, &gauge)?;
     let curve = Curve::new(answered(&graded, |one| one.gauged.gain.unwrap_or_default()));
-    let thresholds = HARD_SHARES.map(|percent| (percent, gauge.complexity().map_or(0.0, |weights| weights.threshold(percent))));
+    let thresholds = HARD_SHARES.map(|percent| {
+        (
+            percent,
+            gauge.complexity().map_or(0.0, |weights| weights.threshold(percent)),
+        )
+    });
     let said = || text(&curve, &thresholds, graded.len());
     write_page(arguments.html.as_ref(), || {
-        page::page("Complexity router, judged", &plot(&[("by complexity", &curve)]), &said())
+        page::page(
+            "Complexity router, judged",
+            &plot(&[("by complexity", &curve)]),
+            &said(),
+        )
     })?;
     match output {
         Output::Json => print(&told(&curve, &thresholds).to_string()),
@@ -59,7 +68,9 @@ pub fn answered<'a>(graded: impl IntoIterator<Item = &'a Graded>, score: impl Fn
 
 fn told(curve: &Curve, thresholds: &[(u32, f32)]) -> Value {
     let points = |quality: &dyn Fn(f64) -> f64| -> Vec<Value> {
-        Curve::shares().map(|share| json!({ "strong_share": share, "quality": quality(share) })).collect()
+        Curve::shares()
+            .map(|share| json!({ "strong_share": share, "quality": quality(share) }))
+            .collect()
     };
     let (low, high) = curve.interval(HALF);
     let shares = thresholds.iter().map(|&(percent, threshold)| {
@@ -75,12 +86,20 @@ fn told(curve: &Curve, thresholds: &[(u32, f32)]) -> Value {
 }
 
 fn text(curve: &Curve, thresholds: &[(u32, f32)], count: usize) -> String {
-    let mut rows = vec![["STRONG SHARE", "QUALITY", "BY CHANCE", "GAP RECOVERED"].map(str::to_owned).to_vec()];
+    let mut rows = vec![
+        ["STRONG SHARE", "QUALITY", "BY CHANCE", "GAP RECOVERED"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     rows.extend(Curve::shares().map(|share| {
         let quality = [curve.quality(share), curve.by_chance(share), curve.recovered(share)];
         [vec![percent(share)], quality.map(percent).to_vec()].concat()
     }));
-    let mut shares = vec![["hard_share", "OF THESE", "QUALITY", "GAP RECOVERED"].map(str::to_owned).to_vec()];
+    let mut shares = vec![
+        ["hard_share", "OF THESE", "QUALITY", "GAP RECOVERED"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
     shares.extend(thresholds.iter().map(|&(hard, threshold)| {
         let share = curve.share_above(threshold);
         let quality = [share, curve.quality(share), curve.recovered(share)];

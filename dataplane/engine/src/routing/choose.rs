@@ -9,7 +9,8 @@ use tollgate_config::{
 use tollgate_wire::head::RequestView;
 
 use super::{
-    Luck, Routing, affinity, health::Standing, latency::Class, meaning, needs::Needs, prefixes::Prefixes, reckoning::Reckoning,
+    Luck, Routing, affinity, health::Standing, latency::Class, meaning, needs::Needs, prefixes::Prefixes,
+    reckoning::Reckoning,
 };
 use crate::{
     Tick,

@@ -19,7 +19,9 @@ impl Symmetric {
     pub fn add_outer(&mut self, vector: &[f64], weight: f64) {
         for (row, value) in self.rows.iter_mut().zip(vector) {
             let factor = value * weight;
-            row.iter_mut().zip(vector).for_each(|(sum, other)| *sum += factor * other);
+            row.iter_mut()
+                .zip(vector)
+                .for_each(|(sum, other)| *sum += factor * other);
         }
     }
 
@@ -53,7 +55,10 @@ impl Symmetric {
         for (at, row) in self.rows.iter().enumerate().rev() {
             let value = solution.get(at)? / row.get(at)?;
             *solution.get_mut(at)? = value;
-            solution.iter_mut().zip(row.get(..at)?).for_each(|(left, factor)| *left -= factor * value);
+            solution
+                .iter_mut()
+                .zip(row.get(..at)?)
+                .for_each(|(left, factor)| *left -= factor * value);
         }
         Some(solution)
     }
@@ -79,7 +84,10 @@ mod tests {
         };
         let right: Vec<f64> = (0..3).map(times).collect();
         let solved = matrix.solve(&right).expect("positive definite");
-        assert!(solved.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-9), "{solved:?}");
+        assert!(
+            solved.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-9),
+            "{solved:?}"
+        );
         let mut none = Symmetric::zero(2);
         none.add_outer(&[1.0, 1.0], 1.0);
         assert_eq!(none.solve(&[1.0, 0.0]), None);

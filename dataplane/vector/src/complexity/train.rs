@@ -103,7 +103,10 @@ impl<'e> Prepared<'e> {
             let step = curvature.solve(&slope)?;
             let longest = step.iter().fold(0.0f64, |most, value| most.max(value.abs()));
             let part = (LONGEST_STEP / longest.max(f64::MIN_POSITIVE)).min(1.0);
-            weights.iter_mut().zip(&step).for_each(|(weight, value)| *weight += part * value);
+            weights
+                .iter_mut()
+                .zip(&step)
+                .for_each(|(weight, value)| *weight += part * value);
             if longest < CLOSE {
                 break;
             }
@@ -136,7 +139,12 @@ impl<'e> Prepared<'e> {
         let gain = |example: &&Example| router.gain_of(&example.vector, &router.usual(&example.counts));
         let mut gains: Vec<f32> = self.examples.iter().map(gain).collect();
         gains.sort_by(|a, b| b.total_cmp(a));
-        let at = |percent: usize| gains.get(percent * gains.len() / (SHARES - 1)).or(gains.last()).copied();
+        let at = |percent: usize| {
+            gains
+                .get(percent * gains.len() / (SHARES - 1))
+                .or(gains.last())
+                .copied()
+        };
         router.gains = (0..SHARES).filter_map(at).collect();
         Some(router)
     }
@@ -179,7 +187,12 @@ fn probability(row: &[f64], weights: &[f64]) -> f64 {
 fn usual(examples: &[&Example]) -> (Vec<f32>, Vec<f32>) {
     let all = examples.len().max(1) as f64;
     let of = |at: usize| {
-        let values = || examples.iter().filter_map(move |example| example.counts.get(at)).map(|value| f64::from(*value));
+        let values = || {
+            examples
+                .iter()
+                .filter_map(move |example| example.counts.get(at))
+                .map(|value| f64::from(*value))
+        };
         let mean = values().sum::<f64>() / all;
         let squares = values().map(|value| (value - mean).powi(2)).sum::<f64>() / all;
         // What is the same of all examples says nothing of a prompt in which it is otherwise.

@@ -61,7 +61,9 @@ impl Meaning {
         let (semantic, complexity) = (any(Strategy::Semantic), any(Strategy::Complexity));
         let configured = &document.embedding;
         let is_used = semantic || complexity || *configured != Embedding::default();
-        is_used.then(|| Self::load(configured, complexity, secrets, faults)).flatten()
+        is_used
+            .then(|| Self::load(configured, complexity, secrets, faults))
+            .flatten()
     }
 
     fn load(
@@ -78,7 +80,11 @@ impl Meaning {
         let embedder = match embedder {
             Ok(embedder) => embedder,
             Err(wrong) => {
-                note(MODEL_POINTER, wrong, "a directory in the format of model2vec, or none for the shipped model");
+                note(
+                    MODEL_POINTER,
+                    wrong,
+                    "a directory in the format of model2vec, or none for the shipped model",
+                );
                 return None;
             }
         };
@@ -96,7 +102,11 @@ impl Meaning {
             weights => Ok(weights),
         });
         let complexity = fits.unwrap_or_else(|wrong| {
-            note(COMPLEXITY_POINTER, wrong, "what `tollgate tune --out` writes, made with this `embedding.model`");
+            note(
+                COMPLEXITY_POINTER,
+                wrong,
+                "what `tollgate tune --out` writes, made with this `embedding.model`",
+            );
             None
         });
         Some(Self { embedder, complexity })
@@ -106,7 +116,9 @@ impl Meaning {
     fn read(&self, body: &[u8], workspace: &mut Workspace, read: &mut Read) {
         let prompt = Prompt::of(body);
         read.vector.resize(self.embedder.dims(), 0.0);
-        read.tokens = self.embedder.embed(&prompt.text, &mut workspace.scratch, &mut read.vector);
+        read.tokens = self
+            .embedder
+            .embed(&prompt.text, &mut workspace.scratch, &mut read.vector);
         let weights = self.complexity.as_ref();
         read.gain = weights.map(|weights| weights.gain(&read.vector, &prompt.text, prompt.traits(read.tokens)));
     }
@@ -151,10 +163,15 @@ impl Judge {
         let judge = match tier.strategy {
             Strategy::Semantic => Self::Semantic {
                 exemplars: meaning.map(|meaning| {
-                    let groups = targets.iter().map(|target| target.purpose.examples.iter().map(String::as_str));
+                    let groups = targets
+                        .iter()
+                        .map(|target| target.purpose.examples.iter().map(String::as_str));
                     Exemplars::new(&meaning.embedder, groups)
                 }),
-                default: targets.iter().position(|target| target.purpose.is_default).map(|at| from + at),
+                default: targets
+                    .iter()
+                    .position(|target| target.purpose.is_default)
+                    .map(|at| from + at),
                 threshold: f32::from(tier.judging.threshold_thousandths) / THOUSANDTHS,
             },
             Strategy::Complexity => Self::Complexity {
@@ -250,7 +267,12 @@ pub(crate) fn judge(exchange: &mut Exchange, io: &mut Io<'_>, route: &Route) {
                 exemplars,
                 default,
                 threshold,
-            }) => resemble(&mut read, workspace, (exemplars.as_ref(), *default, *threshold), tier.targets.clone()),
+            }) => resemble(
+                &mut read,
+                workspace,
+                (exemplars.as_ref(), *default, *threshold),
+                tier.targets.clone(),
+            ),
             Some(Judge::Complexity { threshold }) => difficulty(&mut read, *threshold, route, tier.targets.clone()),
         };
         read.verdicts.push(verdict);

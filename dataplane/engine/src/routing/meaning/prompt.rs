@@ -257,6 +257,11 @@ mod tests {
         assert_eq!(prompt.bytes, long.len());
         assert!(prompt.text.starts_with("beginning middle") && prompt.text.ends_with("middle end"));
         assert!(prompt.text.len() <= HEAD_BYTES + TAIL_BYTES + 1);
-        assert!(prompt.text.split(' ').all(|word| ["beginning", "middle", "end", ""].contains(&word)));
+        assert!(
+            prompt
+                .text
+                .split(' ')
+                .all(|word| ["beginning", "middle", "end", ""].contains(&word))
+        );
     }
 }

@@ -22,11 +22,19 @@ fn said(verdict: Verdict) -> Option<String> {
             threshold,
             has_default,
         } => {
-            let who = if has_default { "the default" } else { "the nearest, for there is no default" };
-            format!("the prompt resembles no target's examples enough: {best:.2}, and `threshold` is {threshold:.2}; it goes to {who}")
+            let who = if has_default {
+                "the default"
+            } else {
+                "the nearest, for there is no default"
+            };
+            format!(
+                "the prompt resembles no target's examples enough: {best:.2}, and `threshold` is {threshold:.2}; it goes to {who}"
+            )
         }
         Verdict::NoWords => "the prompt has no words to judge by".to_owned(),
-        Verdict::NoModel => "there is no embedding model or weights that could be used: see what /embedding says".to_owned(),
+        Verdict::NoModel => {
+            "there is no embedding model or weights that could be used: see what /embedding says".to_owned()
+        }
         Verdict::Needs {
             difficulty,
             gain,
@@ -52,15 +60,22 @@ pub(crate) fn why(read: &Read, tier: usize, target: usize, model: &Model) -> Opt
         Verdict::None => None,
         Verdict::Needs { difficulty, .. } => {
             let own = purpose.difficulty?.name();
-            Some(format!("it is for {own} prompts, and this one is taken for {}", difficulty.name()))
+            Some(format!(
+                "it is for {own} prompts, and this one is taken for {}",
+                difficulty.name()
+            ))
         }
         Verdict::NoModel | Verdict::NoWords => Some(match (purpose.is_default, purpose.difficulty) {
             (true, _) => "it is the default, and nothing can be judged".to_owned(),
-            (false, Some(Difficulty::Hard)) => "it is for hard prompts, and what cannot be judged is taken for hard".to_owned(),
+            (false, Some(Difficulty::Hard)) => {
+                "it is for hard prompts, and what cannot be judged is taken for hard".to_owned()
+            }
             (false, _) => "its place in the list, for nothing can be judged".to_owned(),
         }),
         Verdict::Resembles { .. } => resemblance(read, target, &purpose.examples),
-        Verdict::Unsure { .. } if purpose.is_default => Some("it is the default, and no example is near enough".to_owned()),
+        Verdict::Unsure { .. } if purpose.is_default => {
+            Some("it is the default, and no example is near enough".to_owned())
+        }
         Verdict::Unsure { .. } => resemblance(read, target, &purpose.examples),
     }
 }
