@@ -55,6 +55,12 @@ impl Call {
         Self::buffered(key).asking(key, before.as_bytes())
     }
 
+    /// The same to a model that goes by what prompts mean.
+    pub fn by_meaning(key: usize, model: &str) -> Self {
+        let before = format!(r#"{{"model":"{model}","temperature":0.2,"messages":["#);
+        Self::buffered(key).asking(key, before.as_bytes())
+    }
+
     fn asking(self, key: usize, before: &[u8]) -> Self {
         let body = question(before);
         Self {

@@ -9,6 +9,7 @@ mod grants;
 mod idempotency;
 mod identities;
 mod limits;
+mod meaning;
 mod models;
 mod names;
 mod node;
@@ -105,6 +106,7 @@ fn document(root: &Node) -> Document {
         .read("cost_header_buffer", cost_header_buffer)
         .unwrap_or(document.cost_header_buffer_bytes);
     document.client = fields.read("client", client_side::client).unwrap_or_default();
+    document.embedding = fields.read("embedding", meaning::embedding).unwrap_or_default();
     client_side::few_listeners(&fields);
     document.listeners = fields.named("listeners", names::visible_name, client_side::listener);
     document.admin = fields.read("admin", client_side::admin);
@@ -124,6 +126,7 @@ fn document(root: &Node) -> Document {
             model.shadow.as_ref().map(|shadow| shadow.model.as_str())
         });
         tiers::refuse_unreachable(&node, &document.models);
+        meaning::refuse_mismatched(&fields, &document);
     }
     document.teams = fields.named("teams", names::name, identities::team);
     document.users = fields.named("users", names::name, |node| identities::user(node, &names));

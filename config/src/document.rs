@@ -15,6 +15,7 @@ mod database;
 mod grants;
 mod idempotency;
 mod limits;
+mod meaning;
 mod overload;
 mod routing;
 mod spending;
@@ -28,6 +29,7 @@ pub use database::{Postgres, PostgresTls};
 pub use grants::{Grant, Granted};
 pub use idempotency::{IDEMPOTENCY_PARTS, Idempotency};
 pub use limits::{Limit, LimitMode, MAX_THRESHOLDS, Period, Thresholds, Unit, Window};
+pub use meaning::{Difficulty, Embedding, Judging, MAX_EXAMPLE_BYTES, MAX_EXAMPLES, Purpose};
 pub use overload::{Overload, Priority, ShardOverload};
 pub use routing::{Affinity, Breaker, Conditions, Retry, Sticky, Strategy, Tier};
 pub use spending::{Charge, LimitOwner, Per, SpentShare, leaves_margin};
@@ -63,6 +65,7 @@ pub struct Document {
     pub overload: Option<ShardOverload>,
     /// Client-side timeouts and bounds (`client:` in the document).
     pub client: ClientLimits,
+    pub embedding: Embedding,
     pub listeners: Named<Listener>,
     pub admin: Option<Admin>,
     /// What calendar periods are of: a name of the IANA database.
@@ -98,6 +101,7 @@ impl Default for Document {
             database: None,
             overload: None,
             client: ClientLimits::default(),
+            embedding: Embedding::default(),
             listeners: Named::new(),
             admin: None,
             timezone: "UTC".to_owned(),
@@ -487,6 +491,7 @@ pub struct Target {
     pub region: Option<String>,
     /// The arm of a comparison that it is: told with each call.
     pub arm: Option<String>,
+    pub purpose: Purpose,
 }
 
 impl Default for Target {
@@ -499,6 +504,7 @@ impl Default for Target {
             when: Conditions::default(),
             region: None,
             arm: None,
+            purpose: Purpose::default(),
         }
     }
 }

@@ -29,6 +29,7 @@ pub static ROOT: Section = Section {
         "database",
         "overload",
         "client",
+        "embedding",
         "listeners",
         "admin",
         "timezone",
@@ -47,7 +48,6 @@ pub static ROOT: Section = Section {
         "identify",
         "charge_hits",
         "cluster",
-        "embedding",
         "log_content",
         "on_client_gone",
     ],
@@ -102,6 +102,12 @@ pub static SHARD_OVERLOAD: Section = Section {
     path: "overload",
     now: &["max_lag", "max_calls"],
     not_yet: &[],
+};
+
+pub static EMBEDDING: Section = Section {
+    path: "embedding",
+    now: &["model", "complexity"],
+    not_yet: &["provider"],
 };
 
 pub static CLIENT: Section = Section {
@@ -326,6 +332,8 @@ pub static MODEL: Section = Section {
         "strategy",
         "sticky",
         "affinity",
+        "threshold",
+        "hard_share",
         "targets",
         "tiers",
         "retry",
@@ -347,13 +355,15 @@ pub static MODEL: Section = Section {
 
 pub static TARGET: Section = Section {
     path: "models.*.targets.*",
-    now: &["provider", "model", "like", "weight", "when", "region", "arm"],
-    not_yet: &["tier", "examples", "default"],
+    now: &[
+        "provider", "model", "like", "weight", "when", "region", "arm", "examples", "default", "tier",
+    ],
+    not_yet: &[],
 };
 
 pub static TIER: Section = Section {
     path: "models.*.tiers.*",
-    now: &["strategy", "sticky", "affinity", "targets"],
+    now: &["strategy", "sticky", "affinity", "threshold", "hard_share", "targets"],
     not_yet: &[],
 };
 
@@ -514,6 +524,7 @@ pub static SECTIONS: &[&Section] = &[
     &POSTGRES,
     &POSTGRES_TLS,
     &CLIENT,
+    &EMBEDDING,
     &LISTENER,
     &LISTENER_TLS,
     &LISTENER_SNI,

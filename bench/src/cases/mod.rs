@@ -3,6 +3,7 @@
 mod heads;
 mod json;
 mod keys;
+mod meaning;
 mod routes;
 mod sign;
 mod streams;
@@ -17,6 +18,7 @@ pub fn cases() -> Vec<Case> {
         &json::CASES,
         &whole::CASES,
         &routes::CASES,
+        &meaning::CASES,
         &keys::CASES,
         &sign::CASES,
     ]

@@ -26,6 +26,7 @@ mod keys;
 mod ledger;
 mod limits;
 mod lists;
+mod meaning;
 mod overload;
 mod planes;
 mod postgres;

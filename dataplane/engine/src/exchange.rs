@@ -27,7 +27,7 @@ use crate::{
     relay::{self, Relay},
     repeats::{self, Repeat, Repeats},
     reply,
-    routing::Routing,
+    routing::{Routing, meaning},
     signers::Signers,
     stage::Verdict,
     stages::{admit::Admitted, identify::Login, matching, settle},
@@ -73,6 +73,8 @@ pub struct Local {
     pub usage_full: bool,
     /// What words were counted lately, for prompts whose provider does not say what it used.
     pub memo: Memo,
+    /// Room to judge what prompts mean.
+    pub meaning: meaning::Workspace,
 }
 
 /// What every feed is given.

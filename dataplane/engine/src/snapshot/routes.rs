@@ -19,7 +19,13 @@ use super::{ModelId, ModelNames, Route, Target, TargetModel, quirks, references:
 use crate::{
     limits::{Rules, Scope},
     names::header,
-    routing::{Slots, choose::Tier, conditions::Conditions, grants::Grants},
+    routing::{
+        Slots,
+        choose::Tier,
+        conditions::Conditions,
+        grants::Grants,
+        meaning::{Judge, Meaning},
+    },
     visible,
 };
 
@@ -30,6 +36,7 @@ pub(super) struct Places<'a> {
     pub models: &'a ModelNames,
     /// Of each provider.
     pub grants: &'a [Option<Arc<Grants>>],
+    pub meaning: Option<&'a Meaning>,
 }
 
 pub(super) fn compile(
@@ -55,7 +62,7 @@ pub(super) fn compile(
         ));
     }
     let other = |name: &Option<String>| -> Option<ModelId> { Some(places.models.find(name.as_deref()?)?.model) };
-    let tiers = tiers(model, targets.len());
+    let tiers = tiers(model, targets.len(), places.meaning);
     refuse_unpriced(name, model, &targets, &tiers, problems);
     let has = |strategy| tiers.iter().any(|tier| tier.strategy == strategy);
     let conditions = || targets.iter().filter_map(|target| target.when.as_deref());
@@ -69,6 +76,7 @@ pub(super) fn compile(
         reads_limits: has(Strategy::Headroom),
         draws: tiers.iter().any(|tier| tier.affinity.is_some()),
         judges_features: conditions().any(Conditions::judges_features),
+        reads_meaning: tiers.iter().any(|tier| tier.judge.is_some()),
         tiers,
         targets,
         retry: model.retry.clone(),
@@ -180,15 +188,17 @@ fn target(
         facts,
         priced,
         tokens: asked.streams.timeouts.or(provider.timeouts.tokens),
+        difficulty: listed.purpose.difficulty,
     }
 }
 
-fn tiers(model: &Model, targets: usize) -> Vec<Tier> {
+fn tiers(model: &Model, targets: usize, meaning: Option<&Meaning>) -> Vec<Tier> {
     if model.tiers.is_empty() {
         return vec![Tier {
             strategy: Strategy::Priority,
             sticky: None,
             affinity: None,
+            judge: None,
             targets: 0..targets,
         }];
     }
@@ -199,6 +209,7 @@ fn tiers(model: &Model, targets: usize) -> Vec<Tier> {
             strategy: tier.strategy,
             sticky: tier.sticky.clone(),
             affinity: tier.affinity,
+            judge: Judge::new(tier, from, model, meaning),
             targets: from..from + tier.targets,
         });
         from += tier.targets;
@@ -232,6 +243,7 @@ pub(super) fn direct((index, name): (usize, &str), places: &mut Places<'_>) -> R
         facts: None,
         priced: Priced::default(),
         tokens: TokenTimeouts::default(),
+        difficulty: None,
     };
     Route {
         targets: vec![target],
@@ -243,6 +255,7 @@ pub(super) fn direct((index, name): (usize, &str), places: &mut Places<'_>) -> R
         reads_limits: false,
         draws: false,
         judges_features: false,
+        reads_meaning: false,
         retry: Retry {
             // What is sent may not bear being sent twice.
             attempts: 1,

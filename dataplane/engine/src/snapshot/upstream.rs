@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tollgate_config::{
     catalogue::ModelFacts,
-    document::{Breaker, Dialect, Hedge, OnUnsupported, Overload, Retry, Streams, Timeouts, TokenTimeouts},
+    document::{Breaker, Dialect, Difficulty, Hedge, OnUnsupported, Overload, Retry, Streams, Timeouts, TokenTimeouts},
     prices::Priced,
 };
 use tollgate_dialect::{quirks::Quirks, sign::AwsKeys};
@@ -134,6 +134,8 @@ pub(crate) struct Route {
     pub draws: bool,
     /// A target's conditions go by what a call asks for.
     pub judges_features: bool,
+    /// A strategy goes by what prompts mean.
+    pub reads_meaning: bool,
 }
 
 pub(crate) struct Target {
@@ -160,6 +162,8 @@ pub(crate) struct Target {
     pub facts: Option<&'static ModelFacts>,
     /// How long its streams may say nothing.
     pub tokens: TokenTimeouts,
+    /// Which prompts it is for, where its tier goes by how hard they are.
+    pub difficulty: Option<Difficulty>,
 }
 
 impl Target {
