@@ -34,6 +34,8 @@ pub static ROOT: Section = Section {
         "organization",
         "tags",
         "webhooks",
+        "charge_hits",
+        "caches",
         "providers",
         "models",
         "teams",
@@ -41,15 +43,25 @@ pub static ROOT: Section = Section {
         "keys",
     ],
     not_yet: &[
-        "caches",
         "guards",
         "identify",
-        "charge_hits",
         "cluster",
         "embedding",
         "log_content",
         "on_client_gone",
     ],
+};
+
+pub static CACHE: Section = Section {
+    path: "caches.*",
+    now: &["scope", "exact", "allow", "charge_hits"],
+    not_yet: &["semantic"],
+};
+
+pub static CACHE_EXACT: Section = Section {
+    path: "caches.*.exact",
+    now: &["ttl", "max_bytes", "max_answer"],
+    not_yet: &[],
 };
 
 pub static IDEMPOTENCY: Section = Section {
@@ -313,8 +325,9 @@ pub static MODEL: Section = Section {
         "resume",
         "hedge",
         "shadow",
+        "cache",
     ],
-    not_yet: &["cache", "guards", "log_content", "on_client_gone"],
+    not_yet: &["guards", "log_content", "on_client_gone"],
 };
 
 pub static TARGET: Section = Section {
@@ -480,6 +493,8 @@ pub static WEBHOOK: Section = Section {
 pub static SECTIONS: &[&Section] = &[
     &ROOT,
     &IDEMPOTENCY,
+    &CACHE,
+    &CACHE_EXACT,
     &USAGE,
     &RETENTION,
     &CLIENT,

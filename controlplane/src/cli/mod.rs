@@ -1,6 +1,7 @@
 //! The command line: what can be said, and how a command ends. A command is one file.
 
 mod apply;
+mod cache;
 mod check;
 mod document;
 mod events;
@@ -87,8 +88,9 @@ enum Command {
     Explain(explain::ExplainArguments),
     /// Who used what, and what it cost
     Usage(usage::UsageArguments),
-    #[command(hide = true)]
-    Cache(planes::Rest),
+    /// Answers that are kept
+    #[command(subcommand)]
+    Cache(cache::CacheCommand),
     #[command(hide = true)]
     Route(planes::Rest),
     /// A provider's own report of usage beside the ledger
@@ -211,7 +213,7 @@ fn dispatch(cli: Cli) -> Result<(), CliError> {
         }
         Command::Usage(arguments) => wait(usage::run(&client, &arguments, output)),
         Command::Explain(arguments) => wait(explain::run(&client, arguments, output)),
-        Command::Cache(_) => planes::later("cache"),
+        Command::Cache(command) => wait(cache::run(&client, command, output)),
         Command::Route(_) => planes::later("route"),
         Command::Prices(command) => prices::run(command, output),
         Command::Reconcile(arguments) => wait(reconcile::run(&client, &arguments, output)),

@@ -116,6 +116,7 @@ impl Control {
         let mut shards = self.shards.ask(ToShard::Commit)?;
         shards.sort_by_key(|shard| shard.id);
         self.watch = files::Watch::new(&built.secrets);
+        self.answers.keep_only(built.document());
         self.running = Some(built);
         self.want_tokens();
         self.tell_key_ends();
