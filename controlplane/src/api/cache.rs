@@ -44,7 +44,7 @@ pub async fn purge(
 /// A name that is mistyped would forget nothing, and look as if all were well.
 fn refuse_unknown(plane: &Plane, filter: &Purge) -> Result<(), ApiProblem> {
     if let Some(name) = &filter.cache
-        && plane.current().document["caches"].get(name).is_none()
+        && !plane.current().document.caches.iter().any(|(known, _)| known == name)
     {
         return Err(ApiProblem::bad_request(format!(
             "cache: there is no cache '{name}'; a name from `caches`"

@@ -38,7 +38,7 @@ use signal_hook::{
     iterator::Signals,
 };
 use tollgate_config::{check, document, parse::Parsed};
-use tollgate_engine::{Marks, limits::Balances};
+use tollgate_engine::{Answers, Marks, limits::Balances};
 use tracing_subscriber::EnvFilter;
 
 use control::{Command, Control, End, Inherited, Keeping, connection};

@@ -26,7 +26,7 @@ pub(super) struct Flight {
     key: u128,
     about: Arc<About>,
     /// When somebody last asked for it.
-    asked: Tick,
+    asked: Option<Tick>,
     head: Option<Arc<Head>>,
     body: Body,
     /// So many are sent it as it comes.
@@ -76,7 +76,7 @@ impl Flights {
     pub fn asked(&mut self, now: Tick, key: u128) -> Option<(u64, Option<Arc<Head>>)> {
         let number = *self.leading.get(&key)?;
         let flight = self.all.get_mut(&number)?;
-        flight.asked = now;
+        flight.asked = Some(now);
         Some((number, flight.head.clone()))
     }
 
@@ -89,7 +89,7 @@ impl Flights {
         let flight = Flight {
             key,
             about,
-            asked: Tick(0),
+            asked: None,
             head: None,
             body: Body::Grows(Vec::new()),
             live: 0,
@@ -138,7 +138,7 @@ impl Flights {
 
     /// Has somebody asked for it since then, or is sent it?
     pub fn is_wanted(&self, number: u64, then: Tick) -> bool {
-        let wanted = |flight: &Flight| flight.ended.is_none() && (flight.live > 0 || flight.asked >= then);
+        let wanted = |flight: &Flight| flight.ended.is_none() && (flight.live > 0 || flight.asked.is_some_and(|asked| asked >= then));
         self.all.get(&number).is_some_and(wanted)
     }
 

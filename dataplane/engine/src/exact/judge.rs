@@ -165,7 +165,7 @@ mod tests {
         let stops = chunk("", r#""stop""#);
         let judge = |body: &str| judged(Dialect::OpenAi, STREAM, body, Allowed::default());
         assert_eq!(judge(&format!("{begins}{stops}data: [DONE]\n\n")), Ok(()));
-        for cut in [begins.clone(), format!("{begins}data: [DONE]\n\n"), String::new()] {
+        for cut in [begins.clone(), format!("{begins}{stops}").replace("\"stop\"", "\"length\""), String::new()] {
             assert!(judge(&cut).is_err(), "{cut}");
         }
         let fails = "data: {\"error\":{\"message\":\"overloaded\",\"type\":\"server_error\"}}\n\n";

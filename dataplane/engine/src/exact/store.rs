@@ -257,20 +257,19 @@ impl Held {
     }
 
     /// One goes: of the tenant that wants the room where it has its share already, else of the one that has most. With the
-    /// tenant that asks, each may have the same; who has less than that loses nothing to another.
+    /// tenant that asks, each may have the same; who has no more than that loses nothing to another, and an answer that alone is
+    /// more drives out none.
     fn make_room(&mut self, tenant: &Arc<str>, bytes: u64, most_bytes: u64) -> bool {
         let own = self.tenants.get(tenant).map_or(0, |owner| owner.bytes);
         let others = self.tenants.len() - usize::from(own > 0);
         let share = most_bytes / (others as u64 + 1);
+        if bytes > share {
+            return false;
+        }
         if own > 0 && own + bytes > share {
             return self.evict_of(&Arc::clone(tenant));
         }
-        let largest = self.by_size.last().filter(|(most, _)| *most > share);
-        match largest.cloned() {
-            Some((_, largest)) => self.evict_of(&largest),
-            // The answer alone is more than its tenant's share.
-            None => false,
-        }
+        self.evict_largest()
     }
 
     fn evict_largest(&mut self) -> bool {
