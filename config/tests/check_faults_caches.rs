@@ -23,8 +23,14 @@ const AROUND: &str = "version: 1\nproviders: { p: { dialect: openai, base_url: '
 fn caches() {
     let cases = [
         ("{ exact: {} }", ""),
-        ("{ scope: key, exact: { ttl: 24h, max_bytes: 1GiB, max_answer: 1MiB }, allow: [], charge_hits: true }", ""),
-        ("{}", "/caches/c: `exact` is missing; exact: { ttl: 24h, max_bytes: 256MiB }"),
+        (
+            "{ scope: key, exact: { ttl: 24h, max_bytes: 1GiB, max_answer: 1MiB }, allow: [], charge_hits: true }",
+            "",
+        ),
+        (
+            "{}",
+            "/caches/c: `exact` is missing; exact: { ttl: 24h, max_bytes: 256MiB }",
+        ),
         (
             "{ exact: {}, semantic: { threshold: 0.9 } }",
             "/caches/c/semantic: `semantic` is not supported yet; remove `semantic`",
@@ -77,7 +83,10 @@ fn a_model_names_a_cache_that_is_there() {
 
 #[test]
 fn what_is_not_said_is_as_documented() {
-    let parsed = parse(&format!("{AROUND}caches: {{ c: {{ exact: {{ max_bytes: 4MiB }} }} }}\n")).expect("it parses");
+    let parsed = parse(&format!(
+        "{AROUND}caches: {{ c: {{ exact: {{ max_bytes: 4MiB }} }} }}\n"
+    ))
+    .expect("it parses");
     let document = check(&parsed).expect("it is well");
     let (_, cache) = &document.caches[0];
     assert_eq!((cache.scope, cache.allow), (CacheScope::Team, Allowed::default()));

@@ -2,6 +2,7 @@
 
 mod heads;
 mod json;
+mod kept;
 mod keys;
 mod routes;
 mod sign;
@@ -16,6 +17,7 @@ pub fn cases() -> Vec<Case> {
         &streams::CASES,
         &json::CASES,
         &whole::CASES,
+        &kept::CASES,
         &routes::CASES,
         &keys::CASES,
         &sign::CASES,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use axum::routing::{MethodRouter, delete, get, post, put};
 
-use super::{cache, config, drain, events, explain, keys, later, ledger, limits, metrics, openapi, revisions, status, usage};
+use super::{
+    cache, config, drain, events, explain, keys, later, ledger, limits, metrics, openapi, revisions, status, usage,
+};
 use crate::plane::Plane;
 
 pub struct Route {

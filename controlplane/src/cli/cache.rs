@@ -77,7 +77,10 @@ async fn purge(client: &Client, arguments: PurgeArguments, output: Output) -> Re
     let answer: Value = client.json(call).await?;
     match output {
         Output::Json => print(&answer.to_string()),
-        Output::Text => print(&format!("{} answers forgotten, {} bytes", answer["answers"], answer["bytes"])),
+        Output::Text => print(&format!(
+            "{} answers forgotten, {} bytes",
+            answer["answers"], answer["bytes"]
+        )),
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ mod beside;
 mod bodies;
 mod budgets;
 mod bytes;
+mod cached;
 mod choosing;
 mod config;
 mod counted;

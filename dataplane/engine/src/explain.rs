@@ -216,7 +216,10 @@ fn passed(stage: &'static str, exchange: &Exchange, io: &Io<'_>) -> Explained {
 
 fn of_cache(exchange: &Exchange) -> Explained {
     let pinned = exchange.pin();
-    let model = exchange.facts.route().and_then(|route| pinned.snapshot.document.models.get(route));
+    let model = exchange
+        .facts
+        .route()
+        .and_then(|route| pinned.snapshot.document.models.get(route));
     let name = model.and_then(|(_, model)| model.cache.as_deref()).unwrap_or("?");
     match exchange.facts.cache {
         Mark::Bypass(why) => step("cache", format!("'{name}' is passed by"), why.words().to_owned()),

@@ -97,12 +97,18 @@ fn everything_else_counts() {
     hashes.dedup();
     assert_eq!(hashes.len(), others.len() + 1);
     // What one dialect leaves out may be another's answer.
-    let echoed = [r#"{"input":"hi"}"#, r#"{"input":"hi","user":"u"}"#, r#"{"input":"hi","metadata":{"a":"b"}}"#];
+    let echoed = [
+        r#"{"input":"hi"}"#,
+        r#"{"input":"hi","user":"u"}"#,
+        r#"{"input":"hi","metadata":{"a":"b"}}"#,
+    ];
     for pair in echoed.windows(2) {
         assert!(!is_same(Dialect::OpenAiResponses, pair[0], pair[1]));
     }
     // A model's name, or whose it is, counts where it is no parameter.
-    let said = |name: &str| format!(r#"{{"messages":[{{"role":"user","content":[{{"type":"text","text":"x","{name}":"y"}}]}}]}}"#);
+    let said = |name: &str| {
+        format!(r#"{{"messages":[{{"role":"user","content":[{{"type":"text","text":"x","{name}":"y"}}]}}]}}"#)
+    };
     for name in ["model", "user", "stream", "metadata"] {
         assert!(!is_same(Dialect::OpenAi, &said(name), &said("other")), "{name}");
     }
@@ -124,7 +130,18 @@ fn numbers_count_by_what_they_are_worth() {
         assert_eq!(hash(one), hash(other), "{one} {other}");
     }
     let all = [
-        "1", "-1", "10", "0.1", "1.05", "1.5", "105", "15", "0", "12345678901234567890", "12345678901234567891", "1e999",
+        "1",
+        "-1",
+        "10",
+        "0.1",
+        "1.05",
+        "1.5",
+        "105",
+        "15",
+        "0",
+        "12345678901234567890",
+        "12345678901234567891",
+        "1e999",
         "1e-999",
     ];
     let mut hashes: Vec<u128> = all.iter().map(|number| hash(number)).collect();
@@ -186,14 +203,37 @@ fn what_two_readers_may_read_differently_has_none() {
 
 #[test]
 fn what_else_is_seen_of_a_request() {
-    let openai = |more: &str| of(Dialect::OpenAi, &format!(r#"{{"messages":[{{"role":"user","content":"say \"hi\""}}]{more}}}"#));
+    let openai = |more: &str| {
+        of(
+            Dialect::OpenAi,
+            &format!(r#"{{"messages":[{{"role":"user","content":"say \"hi\""}}]{more}}}"#),
+        )
+    };
     assert!(!openai("").samples && !openai(r#","temperature":0"#).samples && !openai(r#","temperature":null"#).samples);
     assert!(openai(r#","temperature":0.1"#).samples && openai(r#","temperature":1"#).samples);
     assert!(openai(r#","temp\u0065rature":1"#).samples);
     assert!(openai(r#","store":true"#).keeps && !openai(r#","store":false"#).keeps);
-    assert!(of(Dialect::Gemini, r#"{"contents":[],"generationConfig":{"temperature":1}}"#).samples);
-    assert!(of(Dialect::Gemini, r#"{"contents":[],"generation_config":{"temperature":1}}"#).samples);
-    assert!(of(Dialect::Bedrock, r#"{"messages":[],"inferenceConfig":{"temperature":0.5}}"#).samples);
+    assert!(
+        of(
+            Dialect::Gemini,
+            r#"{"contents":[],"generationConfig":{"temperature":1}}"#
+        )
+        .samples
+    );
+    assert!(
+        of(
+            Dialect::Gemini,
+            r#"{"contents":[],"generation_config":{"temperature":1}}"#
+        )
+        .samples
+    );
+    assert!(
+        of(
+            Dialect::Bedrock,
+            r#"{"messages":[],"inferenceConfig":{"temperature":0.5}}"#
+        )
+        .samples
+    );
     let body = r#"{"messages":[{"role":"user","content":"say \"hi\""}]}"#;
     let begins = of(Dialect::OpenAi, body).begins.expect("it says something");
     assert_eq!(&body[begins], r#"say \"hi\""#);
@@ -242,7 +282,9 @@ fn escaped(value: &Value) -> String {
         Value::String(said) => text(said),
         Value::Array(items) => format!("[ {} ]", items.iter().map(escaped).collect::<Vec<_>>().join(" ,")),
         Value::Object(map) => {
-            let members = map.iter().map(|(key, value)| format!("{} :{}", text(key), escaped(value)));
+            let members = map
+                .iter()
+                .map(|(key, value)| format!("{} :{}", text(key), escaped(value)));
             format!("{{ {} }}", members.collect::<Vec<_>>().join(" , "))
         }
         other => other.to_string(),

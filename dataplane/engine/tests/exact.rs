@@ -110,7 +110,10 @@ fn assert_hit(rig: &Rig, did: &[Did], body: &str) {
     assert_eq!(header(&lines, "x-tollgate-cache"), Some("hit"));
     assert_eq!(header(&lines, "content-type"), Some("application/json"));
     assert_eq!(lines.matches("content-type").count(), 1, "{lines}");
-    assert!(header(&lines, "age").is_some() && header(&lines, "x-tollgate-attempts").is_none(), "{lines}");
+    assert!(
+        header(&lines, "age").is_some() && header(&lines, "x-tollgate-attempts").is_none(),
+        "{lines}"
+    );
     assert_eq!(header(&lines, "x-tollgate-provider"), Some("one"));
     let record = rig.exchange.record();
     assert_eq!(header(&lines, "x-request-id"), Some(record.request_id));
@@ -147,7 +150,12 @@ fn a_call_that_comes_again_on_any_shard_gets_the_answer_it_had() {
 
 #[test]
 fn an_answer_is_kept_for_its_time_and_tells_its_age() {
-    let mut rig = one(|cache| cache.exact = Some(ExactCache { ttl_ms: 10_000, ..ExactCache::default() }));
+    let mut rig = one(|cache| {
+        cache.exact = Some(ExactCache {
+            ttl_ms: 10_000,
+            ..ExactCache::default()
+        })
+    });
     rig.chat(CHAT);
     answer_with(&mut rig, 200, ANSWER);
     rig.now = rig.now.plus_ms(9_999);
@@ -272,7 +280,10 @@ fn limits_count_a_hit_as_a_request_that_used_nothing() {
     let mut tokens = Vec::new();
     for left in [1, 0] {
         let (_, lines, _) = reply(&rig.chat(CHAT));
-        assert_eq!(header(&lines, "x-ratelimit-remaining-requests"), Some(&*left.to_string()));
+        assert_eq!(
+            header(&lines, "x-ratelimit-remaining-requests"),
+            Some(&*left.to_string())
+        );
         tokens.push(header(&lines, "x-ratelimit-remaining-tokens").map(str::to_owned));
     }
     assert_eq!(tokens[0], tokens[1], "the first used none");
@@ -286,7 +297,10 @@ fn a_hit_is_charged_where_the_document_says_so() {
     answer_with(&mut rig, 200, ANSWER);
     rig.chat(CHAT);
     let record = rig.exchange.record();
-    assert_eq!(record.usage.map(|usage| (usage.all_input(), usage.all_output())), Some((3, 4)));
+    assert_eq!(
+        record.usage.map(|usage| (usage.all_input(), usage.all_output())),
+        Some((3, 4))
+    );
     assert_eq!((record.cache, record.attempts), (Some("hit"), 0));
 }
 
@@ -372,7 +386,9 @@ fn identical_calls_under_way_share_one_and_the_waiting_is_the_providers_time() {
 fn a_failure_is_not_shared_the_next_leads_and_none_waits_twice() {
     for status in [429, 500] {
         let mut node = node(cached(document(), |_| {}), 4);
-        let [first, second, third, fourth] = &mut node[..] else { panic!() };
+        let [first, second, third, fourth] = &mut node[..] else {
+            panic!()
+        };
         first.chat(CHAT);
         for other in [&mut *second, &mut *third] {
             assert_eq!(other.chat(CHAT), []);
@@ -409,7 +425,10 @@ fn the_call_goes_on_for_others_when_its_client_has_left() {
     assert_eq!(second.chat(CHAT), []);
     assert_eq!(first.feed(Input::ClientGone), []);
     let did = answer_with(first, 200, ANSWER);
-    assert!(did.iter().all(|did| !matches!(did, Did::Head { .. } | Did::Body(_))), "{did:?}");
+    assert!(
+        did.iter().all(|did| !matches!(did, Did::Head { .. } | Did::Body(_))),
+        "{did:?}"
+    );
     let did = second.expire();
     assert_hit(second, &did, ANSWER);
     // Without others it ends.
@@ -446,7 +465,9 @@ fn begin_stream(rig: &mut Rig) {
 #[test]
 fn a_stream_is_sent_to_all_who_ask_as_it_comes() {
     let mut node = node(cached(document(), |_| {}), 3);
-    let [first, second, third] = &mut node[..] else { panic!() };
+    let [first, second, third] = &mut node[..] else {
+        panic!()
+    };
     begin_stream(first);
     first.body(1, CHUNKS[0]);
     let did = second.chat(&streaming(CHAT));
@@ -456,7 +477,10 @@ fn a_stream_is_sent_to_all_who_ask_as_it_comes() {
     assert_eq!(second.expire(), []);
     first.body(1, CHUNKS[1]);
     assert_eq!(body_of(&second.expire()), CHUNKS[1]);
-    assert_eq!(body_of(&third.chat(&streaming(CHAT))), format!("{}{}", CHUNKS[0], CHUNKS[1]));
+    assert_eq!(
+        body_of(&third.chat(&streaming(CHAT))),
+        format!("{}{}", CHUNKS[0], CHUNKS[1])
+    );
     // Its own client leaves: it goes on for them.
     let gone = first.feed(Input::ClientGone);
     assert_eq!(gone, []);
@@ -465,7 +489,10 @@ fn a_stream_is_sent_to_all_who_ask_as_it_comes() {
     first.end(1);
     for other in [second, third] {
         let did = other.expire();
-        assert!(body_of(&did).ends_with(CHUNKS[3]) && did.ends_with(&[Did::Settle, Did::End]), "{did:?}");
+        assert!(
+            body_of(&did).ends_with(CHUNKS[3]) && did.ends_with(&[Did::Settle, Did::End]),
+            "{did:?}"
+        );
         assert_eq!(other.exchange.record().cache, Some("hit"));
         // And it is kept.
         let did = other.chat(&streaming(CHAT));
@@ -476,7 +503,9 @@ fn a_stream_is_sent_to_all_who_ask_as_it_comes() {
 #[test]
 fn a_stream_that_breaks_ends_for_all_with_an_error_and_is_not_kept() {
     let mut node = node(cached(document(), |_| {}), 3);
-    let [first, second, third] = &mut node[..] else { panic!() };
+    let [first, second, third] = &mut node[..] else {
+        panic!()
+    };
     begin_stream(first);
     first.body(1, CHUNKS[0]);
     second.chat(&streaming(CHAT));
@@ -485,7 +514,10 @@ fn a_stream_that_breaks_ends_for_all_with_an_error_and_is_not_kept() {
     first.failed(1, UpstreamFault::Cut);
     let did = second.expire();
     let said = body_of(&did);
-    assert!(said.starts_with("data: {\"error\"") && did.ends_with(&[Did::Settle, Did::End]), "{did:?}");
+    assert!(
+        said.starts_with("data: {\"error\"") && did.ends_with(&[Did::Settle, Did::End]),
+        "{did:?}"
+    );
     assert!(is_miss(&third.expire()));
 }
 
@@ -519,7 +551,11 @@ fn whole(dialect: Dialect) -> Vec<u8> {
 fn text_of(client: Dialect, stream: bool, bytes: &[u8]) -> String {
     if stream {
         let read = read(client, bytes);
-        assert!(read.ended && !read.failed, "{client:?}: {}", String::from_utf8_lossy(bytes));
+        assert!(
+            read.ended && !read.failed,
+            "{client:?}: {}",
+            String::from_utf8_lossy(bytes)
+        );
         return read.text();
     }
     let mut answer = Answer::default();
@@ -527,7 +563,9 @@ fn text_of(client: Dialect, stream: bool, bytes: &[u8]) -> String {
         .read_answer(bytes, &mut |event| answer.take(event))
         .unwrap_or_else(|bad| panic!("{client:?}: {bad:?}: {}", String::from_utf8_lossy(bytes)));
     let parts = answer.choices.iter().flat_map(|choice| &choice.parts);
-    parts.map(|part| part.text().plain().unwrap_or_default().into_owned()).collect()
+    parts
+        .map(|part| part.text().plain().unwrap_or_default().into_owned())
+        .collect()
 }
 
 #[test]
@@ -548,7 +586,10 @@ fn every_dialect_in_either_form_gets_what_was_kept_in_either() {
                         let body = whole(target);
                         rig.answer(
                             1,
-                            &format!("HTTP/1.1 200 OK\ncontent-type: application/json\ncontent-length: {}\n", body.len()),
+                            &format!(
+                                "HTTP/1.1 200 OK\ncontent-type: application/json\ncontent-length: {}\n",
+                                body.len()
+                            ),
                         );
                         body
                     }
@@ -599,10 +640,22 @@ fn what_is_purged_is_asked_for_again() {
     answer_with(&mut rig, 200, ANSWER);
     let some = |text: &str| Some(text.to_owned());
     for other in [
-        Purge { model: some("gpt"), ..Purge::default() },
-        Purge { key: some("few"), ..Purge::default() },
-        Purge { tag: some("run=2"), ..Purge::default() },
-        Purge { prefix: some("bye"), ..Purge::default() },
+        Purge {
+            model: some("gpt"),
+            ..Purge::default()
+        },
+        Purge {
+            key: some("few"),
+            ..Purge::default()
+        },
+        Purge {
+            tag: some("run=2"),
+            ..Purge::default()
+        },
+        Purge {
+            prefix: some("bye"),
+            ..Purge::default()
+        },
     ] {
         assert_eq!(purge(&rig, other), 0);
     }
@@ -631,7 +684,10 @@ fn explain_says_what_becomes_of_a_call_at_the_cache() {
             limits: &[],
         };
         let stages = explain(&rig.pinned, &asked, rig::NOW_UNIX_MS).expect("a call");
-        let cache = stages.into_iter().find(|stage| stage.stage == "cache").expect("the stage");
+        let cache = stages
+            .into_iter()
+            .find(|stage| stage.stage == "cache")
+            .expect("the stage");
         format!("{}: {}", cache.decision, cache.why)
     };
     assert!(told(CHAT, "").starts_with("looked up in 'c': "), "{}", told(CHAT, ""));
@@ -651,7 +707,9 @@ fn a_call_with_an_idempotency_key_may_be_kept_as_well() {
 
 #[test]
 fn ids_that_open_for_one_owner_are_given_to_no_other() {
-    let mut document = cached(two(Dialect::OpenAiResponses, |_| {}), |cache| cache.scope = CacheScope::Organization);
+    let mut document = cached(two(Dialect::OpenAiResponses, |_| {}), |cache| {
+        cache.scope = CacheScope::Organization
+    });
     let mut other = key("other", &[]);
     other.1.team = Some("another".into());
     document.keys.push(other);
@@ -661,7 +719,10 @@ fn ids_that_open_for_one_owner_are_given_to_no_other() {
     let body = whole(Dialect::OpenAiResponses);
     rig.answer(
         1,
-        &format!("HTTP/1.1 200 OK\ncontent-type: application/json\ncontent-length: {}\n", body.len()),
+        &format!(
+            "HTTP/1.1 200 OK\ncontent-type: application/json\ncontent-length: {}\n",
+            body.len()
+        ),
     );
     feed(&mut rig, 1, &body);
     rig.end(1);

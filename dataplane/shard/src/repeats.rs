@@ -42,6 +42,10 @@ pub fn answers() -> Result<Answers, String> {
     SystemRandom::new()
         .fill(&mut bytes)
         .map_err(|_| "the system gives no randomness for the caches' hashes".to_owned())?;
-    let [one, other] = [0, 8].map(|at| bytes[at..at + 8].iter().fold(0, |all, &byte| all << 8 | u64::from(byte)));
+    let [one, other] = [0, 8].map(|at| {
+        bytes[at..at + 8]
+            .iter()
+            .fold(0, |all, &byte| all << 8 | u64::from(byte))
+    });
     Ok(Answers::new(Locked::<exact::Part>::of(CACHE_PARTS), Seed([one, other])))
 }

@@ -112,7 +112,8 @@ impl Filter {
             tag,
             prefix,
         } = &self.0;
-        let is = |wanted: &Option<String>, has: Option<&str>| wanted.as_deref().is_none_or(|wanted| Some(wanted) == has);
+        let is =
+            |wanted: &Option<String>, has: Option<&str>| wanted.as_deref().is_none_or(|wanted| Some(wanted) == has);
         let tagged = |wanted: &String| about.tags.split(',').any(|tag| tag.trim() == wanted);
         is(cache, Some(&*about.cache))
             && is(key, Some(&*about.key))
@@ -142,16 +143,73 @@ mod tests {
         let some = |text: &str| Some(text.to_owned());
         assert!(is_of(Purge::default()));
         for (purge, other) in [
-            (Purge { cache: some("c"), ..Purge::default() }, Purge { cache: some("d"), ..Purge::default() }),
-            (Purge { key: some("ci"), ..Purge::default() }, Purge { key: some("c"), ..Purge::default() }),
-            (Purge { team: some("research"), ..Purge::default() }, Purge { team: some("r"), ..Purge::default() }),
-            (Purge { model: some("smart"), ..Purge::default() }, Purge { model: some("smarter"), ..Purge::default() }),
-            (Purge { tag: some("run=1"), ..Purge::default() }, Purge { tag: some("run=12"), ..Purge::default() }),
-            (Purge { prefix: some("You are"), ..Purge::default() }, Purge { prefix: some("you"), ..Purge::default() }),
+            (
+                Purge {
+                    cache: some("c"),
+                    ..Purge::default()
+                },
+                Purge {
+                    cache: some("d"),
+                    ..Purge::default()
+                },
+            ),
+            (
+                Purge {
+                    key: some("ci"),
+                    ..Purge::default()
+                },
+                Purge {
+                    key: some("c"),
+                    ..Purge::default()
+                },
+            ),
+            (
+                Purge {
+                    team: some("research"),
+                    ..Purge::default()
+                },
+                Purge {
+                    team: some("r"),
+                    ..Purge::default()
+                },
+            ),
+            (
+                Purge {
+                    model: some("smart"),
+                    ..Purge::default()
+                },
+                Purge {
+                    model: some("smarter"),
+                    ..Purge::default()
+                },
+            ),
+            (
+                Purge {
+                    tag: some("run=1"),
+                    ..Purge::default()
+                },
+                Purge {
+                    tag: some("run=12"),
+                    ..Purge::default()
+                },
+            ),
+            (
+                Purge {
+                    prefix: some("You are"),
+                    ..Purge::default()
+                },
+                Purge {
+                    prefix: some("you"),
+                    ..Purge::default()
+                },
+            ),
         ] {
             assert!(is_of(purge.clone()), "{purge:?}");
             assert!(!is_of(other.clone()), "{other:?}");
-            let both = Purge { key: some("another"), ..purge };
+            let both = Purge {
+                key: some("another"),
+                ..purge
+            };
             assert!(!is_of(both));
         }
     }

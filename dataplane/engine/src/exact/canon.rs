@@ -342,7 +342,10 @@ impl<'a> Walk<'a> {
         };
         let exponent_at = unsigned.iter().position(|byte| matches!(byte, b'e' | b'E'));
         let (mantissa, exponent) = match exponent_at {
-            Some(at) => (&unsigned[..at], str::from_utf8(&unsigned[at + 1..]).ok()?.parse::<i64>()),
+            Some(at) => (
+                &unsigned[..at],
+                str::from_utf8(&unsigned[at + 1..]).ok()?.parse::<i64>(),
+            ),
             None => (unsigned, Ok(0)),
         };
         let point = mantissa.iter().position(|&byte| byte == b'.').unwrap_or(mantissa.len());

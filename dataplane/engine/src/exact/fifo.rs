@@ -60,7 +60,12 @@ impl Fifo {
 
     /// Chooses one to go. `look` tells of an entry; `keep` is called for one that stays: it is in the main queue then, and was
     /// asked for once less.
-    pub fn pop(&mut self, all_bytes: u64, look: impl Fn(Name) -> Option<Known>, mut keep: impl FnMut(Name)) -> Option<Name> {
+    pub fn pop(
+        &mut self,
+        all_bytes: u64,
+        look: impl Fn(Name) -> Option<Known>,
+        mut keep: impl FnMut(Name),
+    ) -> Option<Name> {
         loop {
             let from_small = self.main.is_empty() || self.small_bytes * 100 > all_bytes * SMALL_PERCENT;
             if from_small && let Some(name) = self.small.pop_front() {

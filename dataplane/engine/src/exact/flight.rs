@@ -109,7 +109,9 @@ impl Flights {
 
     /// More of the answer. It is lost where it is longer than `most_bytes`, or all that come are more than `room_bytes`.
     pub fn push(&mut self, number: u64, bytes: &[u8], (most_bytes, room_bytes): (u64, u64)) {
-        let Some(flight) = self.all.get_mut(&number) else { return };
+        let Some(flight) = self.all.get_mut(&number) else {
+            return;
+        };
         let Body::Grows(body) = &mut flight.body else { return };
         let length = body.len() + bytes.len();
         let fits = length as u64 <= most_bytes && self.bytes + bytes.len() as u64 <= room_bytes;
@@ -138,7 +140,9 @@ impl Flights {
 
     /// Has somebody asked for it since then, or is sent it?
     pub fn is_wanted(&self, number: u64, then: Tick) -> bool {
-        let wanted = |flight: &Flight| flight.ended.is_none() && (flight.live > 0 || flight.asked.is_some_and(|asked| asked >= then));
+        let wanted = |flight: &Flight| {
+            flight.ended.is_none() && (flight.live > 0 || flight.asked.is_some_and(|asked| asked >= then))
+        };
         self.all.get(&number).is_some_and(wanted)
     }
 
@@ -178,7 +182,9 @@ impl Flights {
     /// All of it has come. Gives it, where it may be kept.
     pub fn freeze(&mut self, number: u64) -> Option<Arc<[u8]>> {
         let flight = self.all.get_mut(&number).filter(|flight| flight.ended.is_none())?;
-        let Body::Grows(body) = &mut flight.body else { return None };
+        let Body::Grows(body) = &mut flight.body else {
+            return None;
+        };
         let whole: Arc<[u8]> = std::mem::take(body).into();
         flight.body = Body::Whole(Arc::clone(&whole));
         flight.ended = Some(true);
@@ -199,7 +205,9 @@ impl Flights {
     }
 
     fn drop_if_over(&mut self, number: u64) {
-        let over = |flight: &Flight| flight.ended.is_some() && flight.live == 0 && self.leading.get(&flight.key) != Some(&number);
+        let over = |flight: &Flight| {
+            flight.ended.is_some() && flight.live == 0 && self.leading.get(&flight.key) != Some(&number)
+        };
         if self.all.get(&number).is_some_and(over)
             && let Some(flight) = self.all.remove(&number)
         {

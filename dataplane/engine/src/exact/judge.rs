@@ -49,7 +49,11 @@ pub(super) fn answer(
     allow: Allowed,
 ) -> Result<(), Unkept> {
     if operation != Operation::Chat {
-        return if body.is_empty() { Err(Unkept::Incomplete) } else { Ok(()) };
+        return if body.is_empty() {
+            Err(Unkept::Incomplete)
+        } else {
+            Ok(())
+        };
     }
     let mut said = Said::default();
     let mut take = |event: &Event<'_>| said.take(event);
@@ -148,7 +152,10 @@ mod tests {
             tool_calls: true,
             ..Allowed::default()
         };
-        assert_eq!(judged(Dialect::OpenAi, Form::Whole, &openai(CALL, "tool_calls"), tools), kept);
+        assert_eq!(
+            judged(Dialect::OpenAi, Form::Whole, &openai(CALL, "tool_calls"), tools),
+            kept
+        );
         for broken in ["", "{}", "[]", r#"{"choices":["#] {
             assert!(judged(Dialect::OpenAi, Form::Whole, broken, tools).is_err(), "{broken}");
         }
@@ -165,7 +172,11 @@ mod tests {
         let stops = chunk("", r#""stop""#);
         let judge = |body: &str| judged(Dialect::OpenAi, STREAM, body, Allowed::default());
         assert_eq!(judge(&format!("{begins}{stops}data: [DONE]\n\n")), Ok(()));
-        for cut in [begins.clone(), format!("{begins}{stops}").replace("\"stop\"", "\"length\""), String::new()] {
+        for cut in [
+            begins.clone(),
+            format!("{begins}{stops}").replace("\"stop\"", "\"length\""),
+            String::new(),
+        ] {
             assert!(judge(&cut).is_err(), "{cut}");
         }
         let fails = "data: {\"error\":{\"message\":\"overloaded\",\"type\":\"server_error\"}}\n\n";

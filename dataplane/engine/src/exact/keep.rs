@@ -59,8 +59,7 @@ impl Runs {
     }
 
     fn over(&self, well: bool) {
-        self.answers
-            .with(self.key, |part| part.flights.over(self.number, well));
+        self.answers.with(self.key, |part| part.flights.over(self.number, well));
     }
 
     /// The head goes out.

@@ -62,7 +62,10 @@ pub(super) fn of(exchange: &mut Exchange, io: &Io<'_>, policy: &Policy, wish: Wi
     if facts.is_detached() || admitted.rest != Rest::Nothing {
         return Err(Uncached::Detached);
     }
-    if !matches!(surface.operation, Operation::Chat | Operation::Embed(_) | Operation::Rerank) {
+    if !matches!(
+        surface.operation,
+        Operation::Chat | Operation::Embed(_) | Operation::Rerank
+    ) {
         return Err(Uncached::Operation);
     }
     if admitted.in_background {
@@ -72,7 +75,11 @@ pub(super) fn of(exchange: &mut Exchange, io: &Io<'_>, policy: &Policy, wish: Wi
     if !admitted.opened.is_empty() || call.pinned_by.is_some() || call.only_provider.is_some() {
         return Err(Uncached::Object);
     }
-    let seed = io.local.answers.as_ref().map_or(canon::Seed([0; 2]), |answers| answers.0.seed);
+    let seed = io
+        .local
+        .answers
+        .as_ref()
+        .map_or(canon::Seed([0; 2]), |answers| answers.0.seed);
     let canon = canon::request(seed, dialect, admitted.body(io.body)).ok_or(Uncached::Unclear)?;
     if canon.keeps {
         return Err(Uncached::Object);

@@ -35,8 +35,8 @@ pub(crate) use about::{About, Tenant};
 pub use canon::Seed;
 pub(crate) use flight::Head;
 pub(crate) use follow::{Due, deadline, due, is_wanted, outlives_client};
-pub(crate) use keep::keep;
 use keep::Runs;
+pub(crate) use keep::keep;
 pub(crate) use key::Uncached;
 pub(crate) use replay::write_mark;
 use store::Known;
@@ -82,7 +82,10 @@ impl Policy {
 pub(crate) enum Form {
     Whole,
     /// `usage`: it tells its usage at its end. `array`: it is one JSON array.
-    Stream { usage: bool, array: bool },
+    Stream {
+        usage: bool,
+        array: bool,
+    },
 }
 
 /// An answer that is kept, as its client was sent it.
@@ -256,8 +259,13 @@ pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>, policy: &Arc<Polic
     };
     if wish == Wish::Refresh {
         let about = Arc::new(key::about(exchange, io, policy));
-        let number = answers.with(key, |part| part.claim_anew(key, Arc::clone(&about))).flatten();
-        return runs(exchange, number.map(|number| Runs::new(&answers, (key, number), policy, about)));
+        let number = answers
+            .with(key, |part| part.claim_anew(key, Arc::clone(&about)))
+            .flatten();
+        return runs(
+            exchange,
+            number.map(|number| Runs::new(&answers, (key, number), policy, about)),
+        );
     }
     look_up(exchange, io, (&answers, policy), key, wish)
 }

@@ -63,7 +63,10 @@ pub(super) fn is_above_zero(raw: &[u8]) -> bool {
 
 /// Members whose strings are what somebody says.
 pub(super) fn is_said(key: &str) -> bool {
-    matches!(key, "content" | "text" | "system" | "instructions" | "input" | "prompt" | "message")
+    matches!(
+        key,
+        "content" | "text" | "system" | "instructions" | "input" | "prompt" | "message"
+    )
 }
 
 const ONE: Usual = Usual::Number(1);
@@ -117,7 +120,11 @@ static RESPONSES: Rules = Rules {
 };
 static ANTHROPIC: Rules = Rules {
     left_out: &["model", "stream", "metadata", "service_tier", "cache_control"],
-    usual: &[("temperature", ONE), ("tools", Usual::Raw(b"[]")), ("stop_sequences", Usual::Raw(b"[]"))],
+    usual: &[
+        ("temperature", ONE),
+        ("tools", Usual::Raw(b"[]")),
+        ("stop_sequences", Usual::Raw(b"[]")),
+    ],
     holds: &[],
     keeps: None,
 };

@@ -21,7 +21,12 @@ use crate::{
 const NS_PER_S: u64 = 1_000_000_000;
 
 /// Answers with it. False where it cannot be said in the form, or in the words, that the client asks for.
-pub(super) fn whole(exchange: &mut Exchange, io: &mut Io<'_>, policy: &Policy, stored: &std::sync::Arc<Stored>) -> bool {
+pub(super) fn whole(
+    exchange: &mut Exchange,
+    io: &mut Io<'_>,
+    policy: &Policy,
+    stored: &std::sync::Arc<Stored>,
+) -> bool {
     let form = key::form(exchange, io);
     let dialect = exchange.facts.surface.dialect.unwrap_or(stored.dialect);
     let body_start = io.out.arena.len();
@@ -103,7 +108,11 @@ fn say_anew(exchange: &Exchange, io: &mut Io<'_>, stored: &Stored, (dialect, for
         bound |= foreign
             && matches!(
                 event,
-                Event::Signature { .. } | Event::Began { what: Began::Sealed { .. }, .. }
+                Event::Signature { .. }
+                    | Event::Began {
+                        what: Began::Sealed { .. },
+                        ..
+                    }
             );
         match &mut target {
             Target::Whole(answer) => answer.take(event),

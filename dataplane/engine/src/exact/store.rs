@@ -2,11 +2,7 @@
 //! Who is over its own share of those goes first, so that no tenant can drive out another's. Plain memory; knows no lock, no
 //! exchange and no JSON.
 
-use std::{
-    cell::RefCell,
-    collections::BTreeSet,
-    sync::Arc,
-};
+use std::{cell::RefCell, collections::BTreeSet, sync::Arc};
 
 use hashbrown::HashMap;
 use tollgate_config::{document::CACHE_PARTS, money::PicoUsd};
@@ -78,9 +74,13 @@ impl Stats {
     }
 
     fn saves(&mut self, stored: &Stored) {
-        let tokens = stored.usage.map_or(0, |usage| usage.all_input().saturating_add(usage.all_output()));
+        let tokens = stored
+            .usage
+            .map_or(0, |usage| usage.all_input().saturating_add(usage.all_output()));
         self.saved_tokens = self.saved_tokens.saturating_add(tokens);
-        self.saved = self.saved.saturating_add(stored.cost.map_or(PicoUsd::ZERO, |cost| cost.usd));
+        self.saved = self
+            .saved
+            .saturating_add(stored.cost.map_or(PicoUsd::ZERO, |cost| cost.usd));
         self.saved_ns = self.saved_ns.saturating_add(stored.took_ns);
     }
 }
@@ -279,7 +279,9 @@ impl Held {
 
     fn evict_of(&mut self, tenant: &Arc<str>) -> bool {
         let Self { entries, tenants, .. } = self;
-        let Some(owner) = tenants.get_mut(tenant) else { return false };
+        let Some(owner) = tenants.get_mut(tenant) else {
+            return false;
+        };
         let entries = RefCell::new(entries);
         let look = |name: Name| {
             let entries = entries.borrow();
@@ -325,7 +327,9 @@ impl Held {
 
     /// A tenant has another number of bytes.
     fn resize(&mut self, tenant: &Arc<str>, bytes: impl Fn(u64) -> u64) {
-        let Some(owner) = self.tenants.get_mut(tenant) else { return };
+        let Some(owner) = self.tenants.get_mut(tenant) else {
+            return;
+        };
         self.by_size.remove(&(owner.bytes, Arc::clone(tenant)));
         owner.bytes = bytes(owner.bytes);
         if owner.bytes > 0 {

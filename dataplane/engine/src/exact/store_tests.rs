@@ -177,7 +177,11 @@ fn another_document_forgets_what_is_of_no_cache_and_shrinks_what_has_less_room()
     }
     part.keep_only(&[("c", MOST_BYTES * CACHE_PARTS / 4)]);
     let held = &part.caches["c"];
-    assert!(held.bytes <= MOST_BYTES / 4 && held.bytes > MOST_BYTES / 5, "{}", held.bytes);
+    assert!(
+        held.bytes <= MOST_BYTES / 4 && held.bytes > MOST_BYTES / 5,
+        "{}",
+        held.bytes
+    );
     assert_sums(held);
     part.keep_only(&[("d", 1 << 30)]);
     assert!(part.caches.is_empty());

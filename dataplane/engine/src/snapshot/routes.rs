@@ -102,7 +102,9 @@ fn cache(model: &Model, document: &Document) -> Option<Arc<Policy>> {
     };
     let is_asked = |provider: &str| model.targets.iter().any(|target| target.provider == provider);
     let providers = document.providers.iter().filter(|(name, _)| is_asked(name));
-    let places: Vec<_> = providers.map(|(name, provider)| (name, &provider.base_url, provider.dialect)).collect();
+    let places: Vec<_> = providers
+        .map(|(name, provider)| (name, &provider.base_url, provider.dialect))
+        .collect();
     let version = Fnv::of(format!("{asked:?}{places:?}").as_bytes());
     Policy::new((name, cache), document, version)
 }

@@ -23,7 +23,10 @@ pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
         }
     };
     let pinned = exchange.pin();
-    let route = exchange.facts.route().and_then(|route| pinned.snapshot.routes.get(route));
+    let route = exchange
+        .facts
+        .route()
+        .and_then(|route| pinned.snapshot.routes.get(route));
     match route.and_then(|route| route.cache.as_ref()) {
         Some(policy) => exact::enter(exchange, io, policy, wish),
         None if wish == Wish::Only => Verdict::Refuse(Failure::client(Kind::CacheMiss)),

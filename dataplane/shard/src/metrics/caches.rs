@@ -35,7 +35,9 @@ impl Page {
         self.each(names::CACHE_BYTES, caches, |stats| stats.bytes);
         self.each(names::CACHE_SAVED_TOKENS, caches, |stats| stats.saved_tokens);
         self.each(names::CACHE_SAVED_COST, caches, |stats| stats.saved);
-        self.each(names::CACHE_SAVED_SECONDS, caches, |stats| stats.saved_ns as f64 / NS_PER_S);
+        self.each(names::CACHE_SAVED_SECONDS, caches, |stats| {
+            stats.saved_ns as f64 / NS_PER_S
+        });
     }
 
     fn each<T: std::fmt::Display>(
