@@ -122,7 +122,7 @@ impl Part {
         policy: &Policy,
         about: Option<Arc<About>>,
     ) -> Known {
-        let held = self.caches.entry_ref(&*policy.name).or_insert_with(Held::default);
+        let held = self.caches.entry_ref(&*policy.name).or_default();
         if let Some(stored) = held.get(now, key, tenant, policy) {
             held.stats.hits += 1;
             held.stats.saves(&stored);
@@ -147,20 +147,20 @@ impl Part {
 
     /// A call was not run, or not by anybody whose answer will be kept.
     pub(crate) fn missed(&mut self, policy: &Policy) {
-        let held = self.caches.entry_ref(&*policy.name).or_insert_with(Held::default);
+        let held = self.caches.entry_ref(&*policy.name).or_default();
         held.stats.misses += 1;
     }
 
     /// Somebody has got all of another's answer as it came.
     pub(crate) fn joined(&mut self, policy: &Policy) {
-        let held = self.caches.entry_ref(&*policy.name).or_insert_with(Held::default);
+        let held = self.caches.entry_ref(&*policy.name).or_default();
         held.stats.joined += 1;
     }
 
     /// Keeps the answer of a call that was claimed.
     pub(crate) fn store(&mut self, (key, number): (u128, u64), stored: Stored, policy: &Policy) {
         if !self.flights.is_lost(number) {
-            let held = self.caches.entry_ref(&*policy.name).or_insert_with(Held::default);
+            let held = self.caches.entry_ref(&*policy.name).or_default();
             held.insert(key, stored, policy.max_bytes / CACHE_PARTS);
         }
     }

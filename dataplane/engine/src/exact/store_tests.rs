@@ -214,8 +214,8 @@ proptest! {
                     }
                 }
                 3 => {
-                    for other in 0..names.len() {
-                        let found = has(&mut held, names[other], own);
+                    for (other, name) in names.iter().enumerate() {
+                        let found = has(&mut held, name, own);
                         prop_assert!(!found || other == tenant);
                     }
                 }
