@@ -44,6 +44,24 @@ impl Call {
         Self::buffered(key).asking(key, br#"{"model":"priced","temperature":0.2,"messages":["#)
     }
 
+    /// The same to a model whose answers are kept.
+    pub fn kept(key: usize) -> Self {
+        Self::buffered(key).asking(key, br#"{"model":"kept","temperature":0.2,"messages":["#)
+    }
+
+    /// The same, whatever is kept: its answer takes that one's place.
+    pub fn kept_anew(self, key: usize) -> Self {
+        let mut head = chat_head(key, self.body.len());
+        head.truncate(head.len() - 2);
+        head.extend_from_slice(b"x-tollgate-cache: refresh\r\n\r\n");
+        Self { head, ..self }
+    }
+
+    /// The gateway answers it by itself.
+    pub fn without_answer(self) -> Self {
+        Self { answer: None, ..self }
+    }
+
     /// The same where only the call names the model.
     pub fn priced_by_name(key: usize) -> Self {
         Self::buffered(key).asking(key, br#"{"model":"any/gpt-5.4-mini","temperature":0.2,"messages":["#)

@@ -103,7 +103,9 @@ pub(crate) fn document(more_models: usize) -> Document {
       "providers": { "mock": { "dialect": "openai", "base_url": "http://127.0.0.1:9" },
         "priced": { "dialect": "openai", "base_url": "http://127.0.0.1:9", "prices": "openai" },
         "bedrock": { "kind": "bedrock", "region": "us-east-1", "base_url": "http://127.0.0.1:9", "credential": "env:AWS" } },
-      "models": { "smart": { "targets": [ { "provider": "mock", "model": "gpt-5.4-mini" } ] },
+      "caches": { "kept": { "exact": {}, "allow": [ "temperature" ] } },
+      "models": { "kept": { "targets": [ { "provider": "mock", "model": "gpt-5.4-mini" } ], "cache": "kept" },
+        "smart": { "targets": [ { "provider": "mock", "model": "gpt-5.4-mini" } ] },
         "priced": { "targets": [ { "provider": "priced", "model": "gpt-5.4-mini" } ] },
         "signed": { "targets": [ { "provider": "bedrock", "model": "us.amazon.nova-pro-v1:0" } ] },
         "any/*": { "targets": [ { "provider": "priced", "model": "*" } ] }"#
@@ -138,7 +140,7 @@ pub(crate) fn document(more_models: usize) -> Document {
         write_to(
             &mut text,
             format_args!(
-                r#"{comma}"known-{number}": {{ "secret": "env:KEY_{number}", "models": [ "smart", "priced", "signed", "any/*", "twenty/*" ] }}"#
+                r#"{comma}"known-{number}": {{ "secret": "env:KEY_{number}", "models": [ "smart", "priced", "signed", "any/*", "twenty/*", "kept" ] }}"#
             ),
         );
     }

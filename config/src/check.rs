@@ -2,6 +2,7 @@
 
 mod auth;
 mod beside;
+mod caches;
 mod client_side;
 mod database;
 mod date;
@@ -118,6 +119,8 @@ fn document(root: &Node) -> Document {
     document.tags = fields.named("tags", names::name, limits::tag);
     document.webhooks = fields.named("webhooks", names::name, webhooks::webhook);
     webhooks::few(&fields);
+    document.charge_hits = fields.read("charge_hits", values::boolean).unwrap_or_default();
+    document.caches = fields.named("caches", names::name, caches::cache);
     document.providers = fields.named("providers", names::visible_name, providers::provider);
     document.models = fields.named("models", names::model_name, |node| models::model(node, &names));
     if let Some(node) = fields.get("models") {

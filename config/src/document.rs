@@ -11,6 +11,7 @@ use crate::{
 };
 
 mod beside;
+mod caches;
 mod database;
 mod grants;
 mod idempotency;
@@ -25,6 +26,7 @@ mod webhooks;
 mod when;
 
 pub use beside::{ActiveCheck, Hedge, HedgeAfter, Shadow};
+pub use caches::{Allowed, CACHE_PARTS, Cache, CacheScope, ExactCache, LEAST_CACHE_BYTES};
 pub use database::{Postgres, PostgresTls};
 pub use grants::{Grant, Granted};
 pub use idempotency::{IDEMPOTENCY_PARTS, Idempotency};
@@ -78,6 +80,9 @@ pub struct Document {
     pub tags: Named<Vec<Limit>>,
     /// Who is told of what happens.
     pub webhooks: Named<Webhook>,
+    /// An answer that was kept is charged like the call that made it.
+    pub charge_hits: bool,
+    pub caches: Named<Cache>,
     pub providers: Named<Provider>,
     pub models: Named<Model>,
     pub teams: Named<Team>,
@@ -109,6 +114,8 @@ impl Default for Document {
             organization_name: None,
             tags: Named::new(),
             webhooks: Named::new(),
+            charge_hits: false,
+            caches: Named::new(),
             providers: Named::new(),
             models: Named::new(),
             teams: Named::new(),
@@ -466,6 +473,8 @@ pub struct Model {
     pub hedge: Option<Hedge>,
     /// Where copies of its calls go.
     pub shadow: Option<Shadow>,
+    /// Where its answers are kept.
+    pub cache: Option<String>,
 }
 
 /// What becomes of a request that a target's dialect cannot say in full.

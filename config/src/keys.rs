@@ -36,6 +36,8 @@ pub static ROOT: Section = Section {
         "organization",
         "tags",
         "webhooks",
+        "charge_hits",
+        "caches",
         "providers",
         "models",
         "teams",
@@ -43,14 +45,24 @@ pub static ROOT: Section = Section {
         "keys",
     ],
     not_yet: &[
-        "caches",
         "guards",
         "identify",
-        "charge_hits",
         "cluster",
         "log_content",
         "on_client_gone",
     ],
+};
+
+pub static CACHE: Section = Section {
+    path: "caches.*",
+    now: &["scope", "exact", "allow", "charge_hits"],
+    not_yet: &["semantic"],
+};
+
+pub static CACHE_EXACT: Section = Section {
+    path: "caches.*.exact",
+    now: &["ttl", "max_bytes", "max_answer"],
+    not_yet: &[],
 };
 
 pub static IDEMPOTENCY: Section = Section {
@@ -349,8 +361,9 @@ pub static MODEL: Section = Section {
         "resume",
         "hedge",
         "shadow",
+        "cache",
     ],
-    not_yet: &["cache", "guards", "log_content", "on_client_gone"],
+    not_yet: &["guards", "log_content", "on_client_gone"],
 };
 
 pub static TARGET: Section = Section {
@@ -518,6 +531,8 @@ pub static WEBHOOK: Section = Section {
 pub static SECTIONS: &[&Section] = &[
     &ROOT,
     &IDEMPOTENCY,
+    &CACHE,
+    &CACHE_EXACT,
     &USAGE,
     &RETENTION,
     &DATABASE,

@@ -370,8 +370,8 @@ const MODEL_FAULTS: &[(&str, &str)] = &[
         "/models/m/overload: `100` is not a map; a map of min, max, queue, max_queue_wait",
     ),
     (
-        "m: { cache: c, targets: [ { provider: p, model: x } ] }",
-        "/models/m/cache: `cache` is not supported yet; remove `cache`",
+        "m: { guards: [ g ], targets: [ { provider: p, model: x } ] }",
+        "/models/m/guards: `guards` is not supported yet; remove `guards`",
     ),
     (
         "m: { targets: [ { provider: p, model: x } ], retry: { max_wait: 10 } }",

@@ -2,6 +2,7 @@
 
 mod heads;
 mod json;
+mod kept;
 mod keys;
 mod meaning;
 mod routes;
@@ -17,6 +18,7 @@ pub fn cases() -> Vec<Case> {
         &streams::CASES,
         &json::CASES,
         &whole::CASES,
+        &kept::CASES,
         &routes::CASES,
         &meaning::CASES,
         &keys::CASES,

@@ -45,6 +45,7 @@ pub fn model(node: &Node, names: &Names) -> Option<Model> {
         shadow: fields.read("shadow", |shadow| {
             beside::shadow(shadow, |other| other_model(other, node.name(), names))
         }),
+        cache: fields.read("cache", |node| names::reference(node, "cache", "caches", &names.caches)),
     })
 }
 

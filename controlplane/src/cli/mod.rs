@@ -1,6 +1,7 @@
 //! The command line: what can be said, and how a command ends. A command is one file.
 
 mod apply;
+mod cache;
 mod check;
 mod document;
 mod events;
@@ -89,9 +90,9 @@ enum Command {
     Explain(explain::ExplainArguments),
     /// Who used what, and what it cost
     Usage(usage::UsageArguments),
-    /// What a semantic cache would serve
+    /// Answers that are kept
     #[command(subcommand)]
-    Cache(judge::CacheCommand),
+    Cache(cache::CacheCommand),
     /// What the complexity router would decide
     #[command(subcommand)]
     Route(judge::RouteCommand),
@@ -215,7 +216,7 @@ fn dispatch(cli: Cli) -> Result<(), CliError> {
         }
         Command::Usage(arguments) => wait(usage::run(&client, &arguments, output)),
         Command::Explain(arguments) => wait(explain::run(&client, arguments, output)),
-        Command::Cache(command) => judge::cache(command, output),
+        Command::Cache(command) => wait(cache::run(&client, command, output)),
         Command::Route(command) => judge::route(command, output),
         Command::Prices(command) => prices::run(command, output),
         Command::Reconcile(arguments) => wait(reconcile::run(&client, &arguments, output)),

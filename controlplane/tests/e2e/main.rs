@@ -12,6 +12,7 @@ mod beside;
 mod bodies;
 mod budgets;
 mod bytes;
+mod cached;
 mod choosing;
 mod config;
 mod counted;

@@ -14,6 +14,7 @@ use tollgate_wire::{
 
 use crate::{
     Tick,
+    exact::Mark,
     exchange::{Exchange, Io, Local, Peer, Pinned},
     failure::{self, Failure},
     limits::assumed,
@@ -208,7 +209,25 @@ fn passed(stage: &'static str, exchange: &Exchange, io: &Io<'_>) -> Explained {
             "passed".to_owned(),
             "what is left of its limits suffices".to_owned(),
         ),
+        "cache" if facts.cache != Mark::None => of_cache(exchange),
         stage => step(stage, "passed".to_owned(), "nothing is configured".to_owned()),
+    }
+}
+
+fn of_cache(exchange: &Exchange) -> Explained {
+    let pinned = exchange.pin();
+    let model = exchange
+        .facts
+        .route()
+        .and_then(|route| pinned.snapshot.document.models.get(route));
+    let name = model.and_then(|(_, model)| model.cache.as_deref()).unwrap_or("?");
+    match exchange.facts.cache {
+        Mark::Bypass(why) => step("cache", format!("'{name}' is passed by"), why.words().to_owned()),
+        _ => {
+            let why = "an answer that is there is given; one that comes is kept when it is complete, unrefused and of a kind that \
+                       the cache allows";
+            step("cache", format!("looked up in '{name}'"), why.to_owned())
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `tollgate cache judge` and `tollgate route judge`: what would be decided for a file of the operator's own prompts, run
 //! through exactly what the data plane runs. Nothing is sent, nothing is changed.
 
-mod cache;
+pub mod cache;
 pub mod curve;
 pub mod graded;
 pub mod page;
@@ -20,12 +20,6 @@ use crate::truth;
 
 /// Lines of a file that is judged.
 const MAX_LINES: usize = 1_000_000;
-
-#[derive(Subcommand)]
-pub enum CacheCommand {
-    /// What a semantic cache would serve of pairs of prompts, and how often wrongly
-    Judge(cache::CacheArguments),
-}
 
 #[derive(Subcommand)]
 pub enum RouteCommand {
@@ -69,11 +63,6 @@ impl With {
             fault(said.collect::<Vec<_>>().join("\n"))
         })
     }
-}
-
-pub fn cache(command: CacheCommand, output: Output) -> Result<(), CliError> {
-    let CacheCommand::Judge(arguments) = command;
-    cache::run(&arguments, output)
 }
 
 pub fn route(command: RouteCommand, output: Output) -> Result<(), CliError> {

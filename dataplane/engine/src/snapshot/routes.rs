@@ -17,6 +17,7 @@ use tollgate_wire::json::edit;
 
 use super::{ModelId, ModelNames, Route, Target, TargetModel, quirks, references::pointer};
 use crate::{
+    exact::Policy,
     limits::{Rules, Scope},
     names::header,
     routing::{
@@ -92,8 +93,28 @@ pub(super) fn compile(
             let found = places.models.find(&shadow.model)?;
             Some((found.model, shadow.share_percent))
         }),
+        cache: cache(model, document),
         slot: places.slots.model(places.before, name),
     }
+}
+
+/// What keeps the model's answers. Another revision's are this one's where they would come the same way.
+fn cache(model: &Model, document: &Document) -> Option<Arc<Policy>> {
+    let name = model.cache.as_deref()?;
+    let (_, cache) = document.caches.iter().find(|(known, _)| known == name)?;
+    let asked = Model {
+        limits: Vec::new(),
+        hedge: None,
+        shadow: None,
+        ..model.clone()
+    };
+    let is_asked = |provider: &str| model.targets.iter().any(|target| target.provider == provider);
+    let providers = document.providers.iter().filter(|(name, _)| is_asked(name));
+    let places: Vec<_> = providers
+        .map(|(name, provider)| (name, &provider.base_url, provider.dialect))
+        .collect();
+    let version = Fnv::of(format!("{asked:?}{places:?}").as_bytes());
+    Policy::new((name, cache), document, version)
 }
 
 /// Is anything limited by what answers are long? Keys of the identity store have no such limits of their own.
@@ -274,6 +295,7 @@ pub(super) fn direct((index, name): (usize, &str), places: &mut Places<'_>) -> R
         hedge: None,
         learns_answers: false,
         shadow: None,
+        cache: None,
         slot: places.slots.model(places.before, &own_name),
     }
 }

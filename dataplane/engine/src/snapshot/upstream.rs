@@ -12,6 +12,7 @@ use tollgate_dialect::{quirks::Quirks, sign::AwsKeys};
 use super::{CallPath, ids::Ids, names::ModelId};
 use crate::{
     access::{AccessTokens, Lack},
+    exact::Policy,
     limits::Rules,
     routing::{choose::Tier, conditions::Conditions, grants::Grants, health::TargetHealth},
 };
@@ -118,6 +119,8 @@ pub(crate) struct Route {
     pub learns_answers: bool,
     /// Who gets copies of its calls, and how many of a hundred.
     pub shadow: Option<(ModelId, u32)>,
+    /// Its answers are kept.
+    pub cache: Option<Arc<Policy>>,
     /// Where a shard keeps what it knows of the model.
     pub slot: u32,
     /// A strategy goes by latency.

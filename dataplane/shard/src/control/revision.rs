@@ -121,6 +121,7 @@ impl Control {
             let what = "prompts go to default targets and hard tiers unjudged";
             self.tell("meaning_unavailable", format!("{}; {what}", lines.join("; ")));
         }
+        self.answers.keep_only(built.document());
         self.running = Some(built);
         self.want_tokens();
         self.tell_key_ends();
