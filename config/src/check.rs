@@ -3,6 +3,7 @@
 mod auth;
 mod beside;
 mod client_side;
+mod cluster;
 mod date;
 mod grants;
 mod idempotency;
@@ -99,6 +100,7 @@ fn document(root: &Node) -> Document {
         .unwrap_or(document.idempotency);
     document.usage = fields.read("usage", usage::usage).unwrap_or_default();
     document.overload = fields.read("overload", overload::of_shard);
+    document.cluster = fields.read("cluster", cluster::cluster);
     document.cost_header_buffer_bytes = fields
         .read("cost_header_buffer", cost_header_buffer)
         .unwrap_or(document.cost_header_buffer_bytes);
@@ -129,6 +131,7 @@ fn document(root: &Node) -> Document {
     identities::distinct_secrets(&fields, &document.keys);
     when::refuse_empty_regions(&fields, root.value);
     spending::refuse_what_nobody_spends(&fields, &document);
+    cluster::refuse_what_is_too_large(&fields, &document);
     document
 }
 

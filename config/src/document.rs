@@ -11,6 +11,7 @@ use crate::{
 };
 
 mod beside;
+mod cluster;
 mod grants;
 mod idempotency;
 mod limits;
@@ -23,6 +24,7 @@ mod webhooks;
 mod when;
 
 pub use beside::{ActiveCheck, Hedge, HedgeAfter, Shadow};
+pub use cluster::{Cluster, MAX_SHARED_AMOUNT, OnPartition, Server, Topology, Valkey, ValkeyTls};
 pub use grants::{Grant, Granted};
 pub use idempotency::{IDEMPOTENCY_PARTS, Idempotency};
 pub use limits::{Limit, LimitMode, MAX_THRESHOLDS, Period, Thresholds, Unit, Window};
@@ -57,6 +59,8 @@ pub struct Document {
     pub usage: UsageKeeping,
     /// `None`: a shard takes whatever comes.
     pub overload: Option<ShardOverload>,
+    /// Through which nodes share their limits; `None`: each has its own.
+    pub cluster: Option<Cluster>,
     /// Client-side timeouts and bounds (`client:` in the document).
     pub client: ClientLimits,
     pub listeners: Named<Listener>,
@@ -92,6 +96,7 @@ impl Default for Document {
             idempotency: Some(Idempotency::default()),
             usage: UsageKeeping::default(),
             overload: None,
+            cluster: None,
             client: ClientLimits::default(),
             listeners: Named::new(),
             admin: None,

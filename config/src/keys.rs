@@ -27,6 +27,7 @@ pub static ROOT: Section = Section {
         "idempotency",
         "usage",
         "overload",
+        "cluster",
         "client",
         "listeners",
         "admin",
@@ -45,7 +46,6 @@ pub static ROOT: Section = Section {
         "guards",
         "identify",
         "charge_hits",
-        "cluster",
         "embedding",
         "log_content",
         "on_client_gone",
@@ -73,6 +73,30 @@ pub static RETENTION: Section = Section {
 pub static SHARD_OVERLOAD: Section = Section {
     path: "overload",
     now: &["max_lag", "max_calls"],
+    not_yet: &[],
+};
+
+pub static CLUSTER: Section = Section {
+    path: "cluster",
+    now: &["valkey", "on_partition", "reclaim_after"],
+    not_yet: &[],
+};
+
+pub static VALKEY: Section = Section {
+    path: "cluster.valkey",
+    now: &["urls", "mode", "sentinel", "user", "password", "prefix", "timeout", "tls"],
+    not_yet: &[],
+};
+
+pub static SENTINEL: Section = Section {
+    path: "cluster.valkey.sentinel",
+    now: &["master", "password"],
+    not_yet: &[],
+};
+
+pub static VALKEY_TLS: Section = Section {
+    path: "cluster.valkey.tls",
+    now: &["ca", "client_certificate", "client_key"],
     not_yet: &[],
 };
 
@@ -482,6 +506,10 @@ pub static SECTIONS: &[&Section] = &[
     &IDEMPOTENCY,
     &USAGE,
     &RETENTION,
+    &CLUSTER,
+    &VALKEY,
+    &SENTINEL,
+    &VALKEY_TLS,
     &CLIENT,
     &LISTENER,
     &LISTENER_TLS,

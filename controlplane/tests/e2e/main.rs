@@ -12,6 +12,7 @@ mod bodies;
 mod budgets;
 mod bytes;
 mod choosing;
+mod cluster;
 mod config;
 mod counted;
 mod crowd;

@@ -25,6 +25,8 @@ const SOCKET: &str = "dataplane.sock";
 const BALANCES: &str = "balances";
 /// 16 MiB. Twice as many as there may well be: a table that is full finds nothing.
 const MAX_LIMITS: usize = 1 << 18;
+/// Which node this is to others that share its limits.
+const NODE: &str = "cluster-node";
 const LAST_GOOD: &str = "last-good.json";
 const LAST_GOOD_NEW: &str = "last-good.json.new";
 /// Key changes since the last good document was written, one JSON line each: 100,000 keys are not written again for
@@ -111,6 +113,21 @@ impl StateDir {
             .map_err(fail)?;
         Balances::lent(cells)
             .map_err(|UnknownLayout| format!("{shown} is not what this version keeps there; move it away"))
+    }
+
+    /// Which node this is: `fresh` where it is a new one. Whoever copies the directory copies the node.
+    pub fn node(&self, fresh: u64) -> u64 {
+        let file = self.path.join(NODE);
+        let kept = fs::read_to_string(&file).ok();
+        if let Some(node) = kept.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()) {
+            return node;
+        }
+        // One that cannot be kept serves this process.
+        let kept = fs::write(&file, format!("{fresh:016x}\n"));
+        if let Err(error) = kept {
+            tracing::warn!(%error, "which node this is cannot be kept: what it leases is lost with the process");
+        }
+        fresh
     }
 
     pub fn socket(&self) -> PathBuf {

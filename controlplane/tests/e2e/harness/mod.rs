@@ -8,6 +8,7 @@ pub mod ports;
 pub mod probe;
 pub mod process;
 pub mod sandbox;
+pub mod valkey;
 
 use std::time::{Duration, Instant};
 

@@ -4,9 +4,12 @@
 //! than from slices of it: nothing is ever granted twice, refused early or stranded, for the price of a compare-and-swap
 //! on a line that cores may fight over.
 
+use std::sync::OnceLock;
+
 use super::{
     atomic::{AtomicU64, Ordering},
     lane::Lane,
+    shared::Sharing,
 };
 
 /// One limit's balance: 64 bytes, a cache line of its own. All zero: free.
@@ -34,6 +37,13 @@ impl Cell {
             tag,
         }
     }
+
+    /// All but its number, for what is no balance.
+    pub(super) fn words(&self) -> [&AtomicU64; 7] {
+        let [(first, second), (third, fourth)] = &self.taken;
+        let [sixth, seventh] = &self.returned;
+        [first, second, third, fourth, &self.told, sixth, seventh]
+    }
 }
 
 /// What the first cell of memory that outlives the process holds where others have a limit's number: this layout, the second.
@@ -51,6 +61,8 @@ pub struct Balances {
     cells: Memory,
     /// Grows with each process that uses the memory: what was under way in another one is over.
     process: u64,
+    /// Made when nodes first share their limits.
+    sharing: OnceLock<Box<Sharing>>,
 }
 
 /// The memory holds something else.
@@ -76,6 +88,7 @@ impl Balances {
         Self {
             cells: Memory::Own(cells),
             process: 1,
+            sharing: OnceLock::new(),
         }
     }
 
@@ -92,11 +105,33 @@ impl Balances {
         Ok(Self {
             cells: Memory::Lent(cells),
             process,
+            sharing: OnceLock::new(),
         })
     }
 
-    pub(super) fn process(&self) -> u64 {
+    /// Which of the processes that used the memory this is.
+    pub fn process(&self) -> u64 {
         self.process
+    }
+
+    /// How limits are shared with other nodes, where they are.
+    pub fn shared(&self) -> Option<&Sharing> {
+        self.sharing.get().map(|sharing| &**sharing).filter(|sharing| sharing.is_on())
+    }
+
+    /// The thread that shares them is to look.
+    pub fn is_called(&self) -> bool {
+        self.shared().is_some_and(Sharing::take_called)
+    }
+
+    /// For whoever turns it on and off.
+    pub fn sharing(&self) -> &Sharing {
+        self.sharing.get_or_init(Box::default)
+    }
+
+    /// A moment of this machine's clock, as limits have it: where nodes share them, by the store's clock.
+    pub(super) fn unix_ms(&self, own: u64) -> u64 {
+        self.shared().map_or(own, |sharing| sharing.unix_ms(own))
     }
 
     fn all(&self) -> &[Cell] {

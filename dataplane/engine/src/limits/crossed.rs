@@ -3,7 +3,7 @@
 
 use tollgate_config::document::{Limit, Window};
 
-use super::{Balances, Level, Rules, Scope, atomic::Ordering, bucket, rules::Rule};
+use super::{Balances, Level, Rules, Scope, atomic::Ordering, bucket, rules::Rule, shared};
 
 /// Something to tell of a limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,11 @@ pub(super) fn look(balances: &Balances, (rules, rule): (&Rules, &Rule), now: &bu
     };
     let level = bucket::level(balances, (rule.id, limit), now);
     let reached = reached(limit, &level);
-    let Some(cell) = balances.find(rule.id).filter(|_| reached > 0) else {
+    let cell = match balances.shared() {
+        None => balances.find(rule.id),
+        Some(_) => shared::cell(balances, rule.id),
+    };
+    let Some(cell) = cell.filter(|_| reached > 0) else {
         return;
     };
     let word = |told: u64| match told >> PERIOD_SHIFT == period {

@@ -12,6 +12,7 @@ use tollgate_engine::{
 };
 
 use crate::{
+    cluster::way::Shared,
     files,
     messages::Prepared,
     tls::{TlsMaker, TlsSet},
@@ -27,6 +28,8 @@ pub struct Built {
     pub prepared: Arc<Prepared>,
     /// Access tokens that it needs.
     pub wants: Vec<Want>,
+    /// How it shares its limits with other nodes.
+    pub shared: Option<Shared>,
 }
 
 impl Built {
@@ -57,6 +60,11 @@ pub fn build(
         let wanted = tokens::wants::wanted(compiled, &secrets, |provider| maker.for_authority(tls, provider));
         wanted.map_err(|more| add(&mut problems, more)).ok()
     });
+    let shared = compiled.as_ref().ok().and_then(|compiled| {
+        let cluster = compiled.document.cluster.as_ref()?;
+        let made = Shared::new(cluster, &secrets, maker);
+        made.map_err(|more| add(&mut problems, more)).ok()
+    });
     match (table, compiled, tls, wants) {
         (Ok(table), Ok(compiled), Some(tls), Some(wants)) if problems.is_empty() => {
             let prepared = Prepared {
@@ -71,6 +79,7 @@ pub fn build(
                 secrets,
                 prepared: Arc::new(prepared),
                 wants,
+                shared,
             })
         }
         _ => Err(problems),

@@ -118,6 +118,7 @@ impl Control {
         self.watch = files::Watch::new(&built.secrets);
         self.running = Some(built);
         self.want_tokens();
+        self.share();
         self.tell_key_ends();
         self.accept();
         Ok(shards)
@@ -144,6 +145,7 @@ impl Control {
             tls: Arc::clone(tls),
         };
         running.prepared = Arc::new(prepared);
+        self.share();
         Ok(AnswerBody::Done)
     }
 

@@ -70,6 +70,7 @@ impl Control {
                 .collect(),
             ejected: self.ejected(),
             limits: self.all_limits(),
+            cluster: self.cluster.standing(),
             granted: self.granted(),
         };
         text::render(&self.totals(), &process)

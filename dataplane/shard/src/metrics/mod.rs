@@ -1,6 +1,7 @@
 //! What a shard counts: plain integers it alone writes, copied when somebody asks, merged by the asker.
 
 mod beside;
+mod cluster;
 mod grants;
 mod labels;
 mod latency;
