@@ -145,8 +145,6 @@ fn a_count_is_exact_whatever_becomes_of_the_store_and_of_a_node() {
     back("replaced");
     passed += some(&nodes, 20);
 
-    process::signal(nodes[0].dataplane_pid(), Signal::STOP);
-    process::signal(nodes[0].dataplane_pid(), Signal::CONT);
     nodes[0].kill_dataplane();
     nodes[0].await_ready();
     passed += some(&nodes, 20);

@@ -313,11 +313,6 @@ impl<'c> Place<'c> {
         self.lease.state.fetch_and(!(ACTIVE | HUNGRY), Ordering::AcqRel);
     }
 
-    pub fn is_active(&self, balances: &Balances) -> bool {
-        let state = self.lease.state.load(Ordering::Acquire);
-        state >> PROCESS_SHIFT == balances.process() && state & ACTIVE != 0
-    }
-
     fn level(&self, limit: &Limit, now: &Moment) -> Level {
         let own = self.lane.used();
         let used = match self.is_leased() {

@@ -78,7 +78,7 @@ impl Handle {
         self.ask(Ask::Plan(plan))
     }
 
-    /// Gives back what the node holds; it shares nothing from then on.
+    /// Gives back what the node holds: the process ends.
     pub fn leave(&self) {
         // Ends by itself: nothing is sent.
         let _ = self.ask(Ask::Leave).recv_timeout(LAST_LEASES + LONGEST_WAIT);
@@ -206,7 +206,13 @@ impl Side {
     }
 
     fn take(&mut self, plan: Plan) {
-        let Some(shared) = plan.shared else { return self.leave() };
+        let Some(shared) = plan.shared else {
+            // From here on calls take of the node's own.
+            if let Some(sharing) = self.balances.shared() {
+                sharing.turn_off();
+            }
+            return self.leave();
+        };
         if self.work.as_ref().is_some_and(|work| work.shared != shared) {
             self.leave();
         }
@@ -232,11 +238,10 @@ impl Side {
         }
     }
 
+    /// Gives all back. Calls that come meanwhile are refused: nothing is leased.
     fn leave(&mut self) {
         let now_ms = self.now_ms();
         let Some(work) = &mut self.work else { return };
-        // From here on calls take of the node's own.
-        self.balances.sharing().turn_off();
         work.agent.leave(now_ms);
         self.turn_until(Instant::now() + LAST_LEASES, Agent::is_settled);
         self.work = None;

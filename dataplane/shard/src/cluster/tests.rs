@@ -140,7 +140,7 @@ impl Node {
             match store.call(&request).expect("an answer") {
                 Reply::Done { answers, .. } => return answers[0],
                 Reply::Epoch(epoch) => self.epoch = epoch,
-                Reply::Stale => panic!("nobody was quicker"),
+                Reply::Stale(_) => panic!("nobody was quicker"),
             }
         }
     }
@@ -191,7 +191,7 @@ fn what_was_overtaken_does_nothing_and_what_was_lost_is_told_again() {
     node.tell(&mut store, of(0, 0, 0, 10));
     let late = node.request(vec![of(0, 0, 0, 90)]);
     node.tell(&mut store, of(5, 0, 5, 0));
-    assert_eq!(store.call(&late), Ok(Reply::Stale));
+    assert_eq!(store.call(&late), Ok(Reply::Stale(late.seq + 1)));
 
     server.ask(&["FLUSHALL"]).expect("done");
     let epoch = node.epoch;

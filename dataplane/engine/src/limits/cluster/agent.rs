@@ -24,8 +24,10 @@ pub(super) const MAX_STANDING: usize = 1 << 15;
 const MAX_BATCH: usize = 128;
 /// A limit in use is told so often.
 const REVIEW_MS: u64 = 100;
-/// A limit that nobody uses is told so often, far sooner than the store forgets it.
-const REFRESH_MS: u64 = 3_600_000;
+/// A limit that nobody uses here is asked about so often, where there are few: others may have used it, or left some of it.
+const REFRESH_MS: u64 = 5_000;
+/// And so many of them in a second, where there are many.
+const REFRESHED_A_SECOND: u64 = 400;
 /// The store hears of a node so often, and the node of what others lack.
 const BEAT_MS: u64 = 250;
 /// Between two tries where the store does not answer.
@@ -178,7 +180,8 @@ impl Agent {
                 held.wake(now_ms);
             }
             self.standing.refused_early += u64::from(call.need > 0);
-            self.schedule(key, now_ms);
+            let at_ms = self.held.get(&key).map_or(now_ms, |held| now_ms.max(held.quiet_until_ms));
+            self.schedule(key, at_ms);
         }
     }
 
@@ -242,9 +245,10 @@ impl Agent {
         };
         self.groups[at].heard_ms = flight.sent_ms;
         match reply {
-            Reply::Stale => {
-                // A state directory from a backup, or two processes with the same: the numbers of the next process are ours.
-                self.groups[at].seq += 1 << SEQ_SHIFT;
+            Reply::Stale(last) => {
+                // A state directory from a backup, or two processes with the same.
+                let group = &mut self.groups[at];
+                group.seq = group.seq.max(last);
                 self.notices.push(Notice::Overtaken);
                 self.again(&flight, now_ms);
             }
@@ -284,16 +288,20 @@ impl Agent {
     fn plan_next(&mut self, key: Key, opens_ms: Option<u64>, now_ms: u64) {
         let Some(held) = self.held.get(&key) else { return };
         let next_ms = match (held.is_releasing() || held.need > 0, held.is_active(now_ms)) {
-            (true, _) => now_ms,
+            (true, _) => now_ms.max(held.quiet_until_ms),
             (false, true) => now_ms + REVIEW_MS,
             (false, false) if held.doomed => {
                 self.held.remove(&key);
                 return;
             }
-            (false, false) => now_ms + REFRESH_MS,
+            (false, false) => now_ms + self.refresh_ms(),
         };
         let next_ms = opens_ms.map_or(next_ms, |opens_ms| opens_ms + 1);
         self.schedule(key, next_ms);
+    }
+
+    fn refresh_ms(&self) -> u64 {
+        (self.held.len() as u64 * 1_000 / REFRESHED_A_SECOND).max(REFRESH_MS)
     }
 
     /// Others lack what this node may hold and not use. By its period in the store, where calls under way have none.

@@ -18,6 +18,8 @@ const REVIEWS_AHEAD: u64 = 4;
 const IDLE_MS: u64 = 1_000;
 /// Others lack it: what is idle goes back, and is not asked for again so soon.
 const RECALLED_MS: u64 = 2_000;
+/// Where there was not enough it is not asked for again sooner, whoever is refused meanwhile.
+const STARVED_MS: u64 = 50;
 /// What nobody asks about is forgotten by the store after so long, beyond the time in which all of it flows off.
 const KEPT_MS: u64 = 7 * 86_400_000;
 
@@ -44,6 +46,8 @@ pub(super) struct Held {
     active_until_ms: u64,
     recalled_until_ms: u64,
     pub need: u64,
+    /// There was not enough a moment ago.
+    pub quiet_until_ms: u64,
     /// All of it goes back: it is not limited any more, or less than what a call needs.
     release: bool,
     pub doomed: bool,
@@ -95,6 +99,7 @@ impl Held {
             active_until_ms: now_ms,
             recalled_until_ms: 0,
             need: 0,
+            quiet_until_ms: 0,
             release: false,
             doomed: false,
             is_known: false,
@@ -132,7 +137,11 @@ impl Held {
         if now_ms < self.recalled_until_ms {
             return ahead.min(most) / 2;
         }
-        let could = self.pool.saturating_add(rest).min(most);
+        let flowed = match self.limit.window {
+            Window::Refill { per_ms, .. } => bucket::flowed((self.told_ms, now_ms), self.limit.amount, per_ms),
+            Window::Calendar(_) | Window::None => 0,
+        };
+        let could = self.pool.saturating_add(rest).saturating_add(flowed).min(most);
         let share = could / (IDLE_PART * nodes.max(1));
         let one = u64::from(matches!(self.limit.unit, Unit::Requests | Unit::Concurrent) && could > 0);
         share.max(one).max(ahead).min(most)
@@ -245,6 +254,9 @@ impl Held {
         }
         // Too little for the call that asked is of use to others' calls.
         self.release = answer.starved && said.needs_more && said.rest > 0;
+        if answer.starved {
+            self.quiet_until_ms = now_ms + STARVED_MS;
+        }
         answer.starved
     }
 

@@ -22,7 +22,7 @@ if e == 0 or epoch > e or (epoch == e and last < acked) then
 end
 redis.call('HSET', group, 'v', text(v), 'm', text(now))
 if epoch ~= e then return { 2, e, now } end
-if seq <= last then return { 1, e, now } end
+if seq <= last then return { 1, last } end
 redis.call('HSET', group, 's:' .. node, text(seq), 'n:' .. node, text(v))
 
 local seen, nodes = {}, 0
@@ -106,7 +106,7 @@ for i = 3, #KEYS do
                 redis.call('ZADD', wants, text(now), name)
             end
         else
-            granted = math.max(0, math.min(pool, math.max(need, math.min(want, math.floor(pool / (2 * nodes))))))
+            granted = math.max(0, math.min(pool, math.max(need, math.min(want, math.max(1, math.floor(pool / (2 * nodes)))))))
         end
     end
     for field in pairs(gone) do

@@ -47,7 +47,7 @@ impl Store {
             return Reply::Epoch(self.epoch);
         }
         if request.seq <= last_seq {
-            return Reply::Stale;
+            return Reply::Stale(last_seq);
         }
         self.nodes.insert(request.node, (request.seq, self.steady));
         let heard = |(_, at): &(u64, u64)| self.steady - at < request.reclaim_after_ms;
@@ -136,7 +136,7 @@ impl Limit {
         let held = self.used + leased + entry.rest;
         let pool = entry.most.saturating_sub(held);
         let starved = is_open && entry.need > 0 && (entry.need > pool || held > entry.most);
-        let share = pool / (2 * seen.len() as u64);
+        let share = (pool / (2 * seen.len() as u64)).max(1);
         let granted = match is_open && !starved {
             true => entry.need.max(entry.want.min(share)).min(pool),
             false => 0,

@@ -91,8 +91,8 @@ pub enum Reply {
     },
     /// Another epoch is in force: everything is to be told anew.
     Epoch(u64),
-    /// A later request came first.
-    Stale,
+    /// A later request came first: its number.
+    Stale(u64),
 }
 
 /// A word of a reply, as the store's protocol has them.
@@ -167,7 +167,7 @@ impl Reply {
         };
         match number(0)? {
             0 => {}
-            1 => return Some(Self::Stale),
+            1 => return Some(Self::Stale(number(1)?)),
             2 => return Some(Self::Epoch(number(1)?)),
             _ => return None,
         }
@@ -249,7 +249,7 @@ mod tests {
         assert_eq!(answers[..], [answer]);
         assert_eq!(wanted[..], [(255, 12)]);
         assert_eq!(Reply::read(&words, 2), None, "an answer is missing");
-        assert_eq!(Reply::read(&[Word::Number(1)], 0), Some(Reply::Stale));
+        assert_eq!(Reply::read(&[Word::Number(1), Word::Number(4)], 0), Some(Reply::Stale(4)));
         assert_eq!(Reply::read(&[Word::Number(2), Word::Number(8)], 0), Some(Reply::Epoch(8)));
         assert_eq!(Reply::read(&[Word::Text(b"0")], 0), None);
     }
