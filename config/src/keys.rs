@@ -84,7 +84,9 @@ pub static CLUSTER: Section = Section {
 
 pub static VALKEY: Section = Section {
     path: "cluster.valkey",
-    now: &["urls", "mode", "sentinel", "user", "password", "prefix", "timeout", "tls"],
+    now: &[
+        "urls", "mode", "sentinel", "user", "password", "prefix", "timeout", "tls",
+    ],
     not_yet: &[],
 };
 

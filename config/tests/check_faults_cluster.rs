@@ -29,7 +29,10 @@ fn a_cluster_is_read() {
         .map(|server| (server.host.as_str(), server.port))
         .collect();
     assert_eq!(servers, [("a", 6379), ("::1", 7000)]);
-    assert_eq!((cluster.valkey.topology, cluster.on_partition), (Topology::Single, OnPartition::LocalShare));
+    assert_eq!(
+        (cluster.valkey.topology, cluster.on_partition),
+        (Topology::Single, OnPartition::LocalShare)
+    );
     assert_eq!((cluster.reclaim_after_ms, cluster.valkey.timeout_ms), (60_000, 500));
     assert_eq!(cluster.valkey.prefix, "tollgate");
 }
@@ -40,21 +43,61 @@ fn each_fault_is_told_where_it_is() {
         ("{}", "/cluster", "valkey: { urls"),
         ("{ valkey: {} }", "/cluster/valkey", "redis://HOST:PORT"),
         ("{ valkey: { urls: [] } }", "/cluster/valkey/urls", "1 to 32"),
-        ("{ valkey: { urls: [ \"http://a\" ] } }", "/cluster/valkey/urls/0", "redis://HOST:PORT"),
-        ("{ valkey: { urls: [ \"redis://u:p@a\" ] } }", "/cluster/valkey/urls/0", "beside `urls`"),
-        ("{ valkey: { urls: [ \"redis://a:0\" ] } }", "/cluster/valkey/urls/0", "port"),
-        ("{ valkey: { urls: [ redis://a, rediss://b ] } }", "/cluster/valkey/urls", "all rediss://"),
-        ("{ valkey: { urls: [ redis://a ], mode: ring } }", "/cluster/valkey/mode", "sentinel"),
-        ("{ valkey: { urls: [ redis://a ], mode: sentinel } }", "/cluster/valkey", "sentinel: { master"),
+        (
+            "{ valkey: { urls: [ \"http://a\" ] } }",
+            "/cluster/valkey/urls/0",
+            "redis://HOST:PORT",
+        ),
+        (
+            "{ valkey: { urls: [ \"redis://u:p@a\" ] } }",
+            "/cluster/valkey/urls/0",
+            "beside `urls`",
+        ),
+        (
+            "{ valkey: { urls: [ \"redis://a:0\" ] } }",
+            "/cluster/valkey/urls/0",
+            "port",
+        ),
+        (
+            "{ valkey: { urls: [ redis://a, rediss://b ] } }",
+            "/cluster/valkey/urls",
+            "all rediss://",
+        ),
+        (
+            "{ valkey: { urls: [ redis://a ], mode: ring } }",
+            "/cluster/valkey/mode",
+            "sentinel",
+        ),
+        (
+            "{ valkey: { urls: [ redis://a ], mode: sentinel } }",
+            "/cluster/valkey",
+            "sentinel: { master",
+        ),
         (
             "{ valkey: { urls: [ redis://a ], sentinel: { master: m } } }",
             "/cluster/valkey/sentinel",
             "mode: sentinel",
         ),
-        ("{ valkey: { urls: [ redis://a ], user: u } }", "/cluster/valkey/user", "password: env:NAME"),
-        ("{ valkey: { urls: [ redis://a ], password: secret } }", "/cluster/valkey/password", "env:NAME"),
-        ("{ valkey: { urls: [ redis://a ], prefix: \"{a}\" } }", "/cluster/valkey/prefix", "letters"),
-        ("{ valkey: { urls: [ redis://a ], timeout: 1m } }", "/cluster/valkey/timeout", "up to 10s"),
+        (
+            "{ valkey: { urls: [ redis://a ], user: u } }",
+            "/cluster/valkey/user",
+            "password: env:NAME",
+        ),
+        (
+            "{ valkey: { urls: [ redis://a ], password: secret } }",
+            "/cluster/valkey/password",
+            "env:NAME",
+        ),
+        (
+            "{ valkey: { urls: [ redis://a ], prefix: \"{a}\" } }",
+            "/cluster/valkey/prefix",
+            "letters",
+        ),
+        (
+            "{ valkey: { urls: [ redis://a ], timeout: 1m } }",
+            "/cluster/valkey/timeout",
+            "up to 10s",
+        ),
         (
             "{ valkey: { urls: [ redis://a ], tls: { ca: env:CA } } }",
             "/cluster/valkey/tls",
@@ -65,14 +108,29 @@ fn each_fault_is_told_where_it_is() {
             "/cluster/valkey/tls/client_key",
             "client_certificate: file:PATH",
         ),
-        ("{ valkey: { urls: [ redis://a ] }, on_partition: wait }", "/cluster/on_partition", "local_share"),
-        ("{ valkey: { urls: [ redis://a ] }, reclaim_after: 1s }", "/cluster/reclaim_after", "10s to 24h"),
-        ("{ valky: {}, valkey: { urls: [ redis://a ] } }", "/cluster/valky", "valkey"),
+        (
+            "{ valkey: { urls: [ redis://a ] }, on_partition: wait }",
+            "/cluster/on_partition",
+            "local_share",
+        ),
+        (
+            "{ valkey: { urls: [ redis://a ] }, reclaim_after: 1s }",
+            "/cluster/reclaim_after",
+            "10s to 24h",
+        ),
+        (
+            "{ valky: {}, valkey: { urls: [ redis://a ] } }",
+            "/cluster/valky",
+            "valkey",
+        ),
     ];
     for (cluster, pointer, right) in table {
         let found = faults(&format!("cluster: {cluster}"));
         assert_eq!(found.len(), 1, "{cluster}: {found:?}");
-        assert!(found[0].0 == pointer && found[0].1.contains(right), "{cluster}: {found:?}");
+        assert!(
+            found[0].0 == pointer && found[0].1.contains(right),
+            "{cluster}: {found:?}"
+        );
     }
 }
 

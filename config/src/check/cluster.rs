@@ -6,9 +6,7 @@ use super::{
 };
 use crate::{
     Document,
-    document::{
-        Cluster, Limit, MAX_SHARED_AMOUNT, OnPartition, Server, Topology, Unit, Valkey, ValkeyTls, Window,
-    },
+    document::{Cluster, Limit, MAX_SHARED_AMOUNT, OnPartition, Server, Topology, Unit, Valkey, ValkeyTls, Window},
     keys,
     money::NanoUsd,
 };
@@ -57,7 +55,10 @@ fn valkey(node: &Node) -> Option<Valkey> {
     let topology = match (mode, fields.get("sentinel")) {
         ("sentinel", _) => fields.required("sentinel", "sentinel: { master: NAME }", sentinel),
         (mode, Some(beside)) => {
-            beside.fault(format!("`sentinel` beside `mode: {mode}`"), "mode: sentinel, or without it");
+            beside.fault(
+                format!("`sentinel` beside `mode: {mode}`"),
+                "mode: sentinel, or without it",
+            );
             None
         }
         ("cluster", None) => Some(Topology::Cluster),
@@ -66,14 +67,20 @@ fn valkey(node: &Node) -> Option<Valkey> {
     let user = fields.read("user", values::text);
     let password = fields.read("password", values::secret);
     if let (Some(node), None) = (fields.get("user"), fields.get("password")) {
-        node.fault("`user` without a password", "password: env:NAME or file:PATH, beside it");
+        node.fault(
+            "`user` without a password",
+            "password: env:NAME or file:PATH, beside it",
+        );
     }
     let prefix = fields.read("prefix", prefix);
     let timeout_ms = fields.read("timeout", timeout_ms);
     let tls = fields.read("tls", tls).unwrap_or_default();
     let servers = servers?;
     if let (Some(node), false) = (fields.get("tls"), servers.iter().any(|server| server.tls)) {
-        node.fault("`tls` without a server that is reached by it", "rediss://HOST:PORT in `urls`");
+        node.fault(
+            "`tls` without a server that is reached by it",
+            "rediss://HOST:PORT in `urls`",
+        );
     }
     Some(Valkey {
         topology: topology?,
@@ -90,11 +97,17 @@ fn servers(node: &Node) -> Option<Vec<Server>> {
     let servers = node.list("a list of servers", URLS, server)?;
     let said = node.value.as_array().map_or(0, Vec::len);
     if said == 0 || said > MAX_SERVERS {
-        node.fault(format!("there are {said} servers"), format!("1 to {MAX_SERVERS}, each {URLS}"));
+        node.fault(
+            format!("there are {said} servers"),
+            format!("1 to {MAX_SERVERS}, each {URLS}"),
+        );
         return None;
     }
     if servers.iter().any(|server| server.tls) && servers.iter().any(|server| !server.tls) {
-        node.fault("some are reached by TLS and some are not", "all of them redis://, or all rediss://");
+        node.fault(
+            "some are reached by TLS and some are not",
+            "all of them redis://, or all rediss://",
+        );
     }
     (servers.len() == said).then_some(servers)
 }
@@ -129,7 +142,11 @@ fn mode(node: &Node) -> Option<&'static str> {
 
 fn sentinel(node: &Node) -> Option<Topology> {
     let fields = Fields::open(node, &keys::SENTINEL)?;
-    let master = fields.required("master", "the name by which sentinels know it, such as mymaster", values::text);
+    let master = fields.required(
+        "master",
+        "the name by which sentinels know it, such as mymaster",
+        values::text,
+    );
     let password = fields.read("password", values::secret);
     Some(Topology::Sentinel {
         master: master?,
@@ -190,7 +207,10 @@ pub fn refuse_what_is_too_large(root: &Fields, document: &Document) {
     fn each<'d, T>(all: &'d [(String, T)], limits: impl Fn(&'d T) -> &'d [Limit]) -> Vec<(&'d str, &'d [Limit])> {
         all.iter().map(|(name, one)| (name.as_str(), limits(one))).collect()
     }
-    if let Some(node) = root.get("organization").filter(|_| document.organization.iter().any(is_too_large)) {
+    if let Some(node) = root
+        .get("organization")
+        .filter(|_| document.organization.iter().any(is_too_large))
+    {
         refuse(&node, &document.organization);
     }
     named("tags", each(&document.tags, |limits| limits.as_slice()));
@@ -198,7 +218,10 @@ pub fn refuse_what_is_too_large(root: &Fields, document: &Document) {
     named("users", each(&document.users, |user| user.limits.as_slice()));
     named("keys", each(&document.keys, |key| key.limits.as_slice()));
     named("models", each(&document.models, |model| model.limits.as_slice()));
-    named("providers", each(&document.providers, |provider| provider.limits.as_slice()));
+    named(
+        "providers",
+        each(&document.providers, |provider| provider.limits.as_slice()),
+    );
 }
 
 fn is_too_large(limit: &Limit) -> bool {
@@ -217,7 +240,10 @@ fn refuse(owner: &Node, limits: &[Limit]) {
                 _ => format!("at most {MAX_SHARED_AMOUNT} with `cluster`"),
             };
             node.fault(
-                format!("a limit of `{}` is larger than the store of `cluster` counts exactly", limit.unit.name()),
+                format!(
+                    "a limit of `{}` is larger than the store of `cluster` counts exactly",
+                    limit.unit.name()
+                ),
                 right,
             );
         }

@@ -56,7 +56,10 @@ pub enum Topology {
     /// Some of a Redis Cluster's servers.
     Cluster,
     /// Sentinels, and the name by which they know the master.
-    Sentinel { master: String, password: Option<Reference> },
+    Sentinel {
+        master: String,
+        password: Option<Reference>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +87,11 @@ impl Cluster {
         let mut found: Vec<(&Reference, &'static [&'static str])> = Vec::new();
         found.extend(valkey.password.iter().map(|one| (one, &["valkey", "password"] as &[_])));
         if let Topology::Sentinel { password, .. } = &valkey.topology {
-            found.extend(password.iter().map(|one| (one, &["valkey", "sentinel", "password"] as &[_])));
+            found.extend(
+                password
+                    .iter()
+                    .map(|one| (one, &["valkey", "sentinel", "password"] as &[_])),
+            );
         }
         found.extend(valkey.tls.ca.iter().map(|one| (one, &["valkey", "tls", "ca"] as &[_])));
         if let Some((certificate, key)) = &valkey.tls.client_certificate {

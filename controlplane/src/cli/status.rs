@@ -33,7 +33,11 @@ fn text(status: &Value) -> String {
     }
     let cluster = &data["cluster"];
     if cluster.is_object() {
-        let store = if cluster["store_up"] == true { "answers" } else { "is away" };
+        let store = if cluster["store_up"] == true {
+            "answers"
+        } else {
+            "is away"
+        };
         lines.push(format!(
             "cluster       {} node(s), the store {store}, {} lease(s)",
             cluster["nodes"], cluster["leases"]

@@ -51,7 +51,9 @@ fn passes(gateway: &Gateway) -> bool {
 
 /// So many calls to each node by turns; how many were admitted.
 fn some(nodes: &[Gateway; 2], each: u64) -> u64 {
-    (0..each).map(|_| nodes.iter().map(|node| u64::from(passes(node))).sum::<u64>()).sum()
+    (0..each)
+        .map(|_| nodes.iter().map(|node| u64::from(passes(node))).sum::<u64>())
+        .sum()
 }
 
 #[test]
@@ -68,9 +70,13 @@ fn limits_of_every_kind_hold_to_the_unit_over_two_nodes() {
     let mut got = std::collections::BTreeMap::new();
     let mut add = |calls: u64, connections: u64| {
         let both = thread::scope(|scope| {
-            let each = nodes.iter().map(|node| scope.spawn(move || storm(node, calls / 2, connections / 2, cap)));
+            let each = nodes
+                .iter()
+                .map(|node| scope.spawn(move || storm(node, calls / 2, connections / 2, cap)));
             let each: Vec<_> = each.collect();
-            each.into_iter().map(|one| one.join().expect("no storm fails")).collect::<Vec<_>>()
+            each.into_iter()
+                .map(|one| one.join().expect("no storm fails"))
+                .collect::<Vec<_>>()
         });
         for (kind, more) in both.into_iter().flatten() {
             let sum: &mut crate::budgets::Got = got.entry(kind).or_default();
@@ -87,10 +93,14 @@ fn limits_of_every_kind_hold_to_the_unit_over_two_nodes() {
     });
     assert_eq!(got["requests"].admitted, each, "{got:?}");
     let agreed = |scope: &str, name: &str, unit: &str, used: u64| {
-        until(&format!("both nodes to say {used} {unit} of {scope} '{name}'"), 20, || {
-            let said = nodes.each_ref().map(|node| balance(node, scope, name, unit));
-            said.iter().all(|said| said[1] == used).then_some(said[0])
-        })
+        until(
+            &format!("both nodes to say {used} {unit} of {scope} '{name}'"),
+            20,
+            || {
+                let said = nodes.each_ref().map(|node| balance(node, scope, name, unit));
+                said.iter().all(|said| said[1] == used).then_some(said[0])
+            },
+        )
     };
     agreed("key", "requests", "requests", each);
     for (kind, unit, count) in [
@@ -119,7 +129,12 @@ fn limits_of_every_kind_hold_to_the_unit_over_two_nodes() {
 fn a_count_is_exact_whatever_becomes_of_the_store_and_of_a_node() {
     const CALLS: u64 = 400;
     let (mut store, provider) = (Valkey::start(), Sandbox::start());
-    let nodes = limited(&store, &provider, "refuse", &format!("{{ requests: {CALLS}, per: year }}"));
+    let nodes = limited(
+        &store,
+        &provider,
+        "refuse",
+        &format!("{{ requests: {CALLS}, per: year }}"),
+    );
     let mut passed = some(&nodes, 20);
     assert_eq!(passed, 40, "both have leases before the first call");
 
@@ -160,14 +175,22 @@ fn a_count_is_exact_whatever_becomes_of_the_store_and_of_a_node() {
     assert_eq!(provider.report()["requests"], CALLS);
     let told = |node: &Gateway| balance(node, "key", "tester", "requests");
     until("both to say that all is used", 20, || {
-        nodes.iter().all(|node| told(node) == [CALLS, CALLS, 0, 0]).then_some(())
+        nodes
+            .iter()
+            .all(|node| told(node) == [CALLS, CALLS, 0, 0])
+            .then_some(())
     });
 }
 
 #[test]
 fn one_busy_node_gets_what_an_idle_one_holds_and_one_that_ends_gives_back() {
     let (store, provider) = (Valkey::start(), Sandbox::start());
-    let mut nodes = limited(&store, &provider, "refuse", "{ requests: 60, per: 24h }, { concurrent: 2 }");
+    let mut nodes = limited(
+        &store,
+        &provider,
+        "refuse",
+        "{ requests: 60, per: 24h }, { concurrent: 2 }",
+    );
     let mut passed = 0;
     until("one node to be admitted nearly all", 30, || {
         passed += u64::from(passes(&nodes[0]));
@@ -180,7 +203,10 @@ fn one_busy_node_gets_what_an_idle_one_holds_and_one_that_ends_gives_back() {
         passed += u64::from(passes(&nodes[0]));
         (passed >= 60).then_some(())
     });
-    assert!((0..20).all(|_| !passes(&nodes[0])), "60 are all, but for what flows off in a few seconds");
+    assert!(
+        (0..20).all(|_| !passes(&nodes[0])),
+        "60 are all, but for what flows off in a few seconds"
+    );
     assert_eq!(provider.report()["requests"], 60);
 }
 

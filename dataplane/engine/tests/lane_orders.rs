@@ -134,7 +134,11 @@ fn what_goes_back_to_the_cluster_is_nobodys() {
             thread::spawn(move || words.lane().take(1, 2).is_ok())
         });
         let back = words.lane().take(1, 2).is_ok();
-        let passed = calls.map(|call| call.join().expect("no panic")).iter().filter(|passed| **passed).count();
+        let passed = calls
+            .map(|call| call.join().expect("no panic"))
+            .iter()
+            .filter(|passed| **passed)
+            .count();
         assert_eq!(passed, if back { 1 } else { 2 });
         assert_eq!(words.lane().used(), 2);
     });

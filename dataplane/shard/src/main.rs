@@ -161,7 +161,13 @@ fn serve(arguments: &Arguments, log: &access_log::Handle) -> Result<End, String>
         threads: shards,
         tokens,
         keeping,
-    } = start_shards(&cores.place(count), log, &commands, (&balances, &cluster), &arguments.state_dir)?;
+    } = start_shards(
+        &cores.place(count),
+        log,
+        &commands,
+        (&balances, &cluster),
+        &arguments.state_dir,
+    )?;
     watch_signals(commands.clone())?;
     let mut control = Control::new(handles, state, log.clone(), tokens, (balances, cluster), keeping)?;
     match last_good {

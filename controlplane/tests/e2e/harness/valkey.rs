@@ -58,7 +58,9 @@ impl Valkey {
     }
 
     fn await_ready(&mut self) {
-        until("redis-server answers", 20, || self.ask("PING").filter(|said| said == "+PONG\r\n"));
+        until("redis-server answers", 20, || {
+            self.ask("PING").filter(|said| said == "+PONG\r\n")
+        });
     }
 
     fn ask(&self, what: &str) -> Option<String> {
@@ -73,7 +75,17 @@ impl Valkey {
 fn begin(port: u16, folder: &tempfile::TempDir) -> Process {
     let mut command = Command::new("redis-server");
     command
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir"])
+        .args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--dir",
+        ])
         .arg(folder.path());
     Process::start(&mut command)
 }

@@ -116,7 +116,10 @@ impl Balances {
 
     /// How limits are shared with other nodes, where they are.
     pub fn shared(&self) -> Option<&Sharing> {
-        self.sharing.get().map(|sharing| &**sharing).filter(|sharing| sharing.is_on())
+        self.sharing
+            .get()
+            .map(|sharing| &**sharing)
+            .filter(|sharing| sharing.is_on())
     }
 
     /// The thread that shares them is to look.

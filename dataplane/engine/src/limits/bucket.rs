@@ -132,7 +132,9 @@ pub(crate) fn extend(
         Err(lacking) if lacking.is_early => lacking,
         taken => return taken,
     };
-    let reach = balances.shared().map(|_| shared::within_reach(balances, (id, limit), now));
+    let reach = balances
+        .shared()
+        .map(|_| shared::within_reach(balances, (id, limit), now));
     match reach.is_some_and(|reach| reach >= amount) {
         true => note(balances, (id, limit), now, amount).ok_or(lacking),
         false => Err(lacking),

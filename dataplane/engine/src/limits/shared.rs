@@ -144,9 +144,7 @@ impl Sharing {
         let first = self.next.fetch_add(1, Ordering::Relaxed) as usize;
         let slots = (0..CALL_PROBES).filter_map(|step| self.calls.get(first.wrapping_add(step) % MAX_CALLS));
         for slot in slots {
-            let free = slot
-                .state
-                .compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire);
+            let free = slot.state.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire);
             if free.is_ok() {
                 for (word, value) in slot.words.iter().zip(call.words()) {
                     word.store(value, Ordering::Relaxed);
@@ -281,13 +279,20 @@ impl<'c> Place<'c> {
         let bits = if hungry { ACTIVE | HUNGRY } else { ACTIVE };
         let ours = balances.process() << PROCESS_SHIFT;
         let change = |state: u64| {
-            let held = if state >> PROCESS_SHIFT == balances.process() { state } else { ours };
+            let held = if state >> PROCESS_SHIFT == balances.process() {
+                state
+            } else {
+                ours
+            };
             (held & bits != bits).then_some(held | bits)
         };
         if change(self.lease.state.load(Ordering::Relaxed)).is_none() {
             return;
         }
-        let changed = self.lease.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, change);
+        let changed = self
+            .lease
+            .state
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, change);
         if changed.is_err() {
             return;
         }
@@ -402,7 +407,11 @@ pub(super) fn take(
 
 /// Something has changed, and the agent has to know; at once, where little is left.
 fn touch(sharing: &Sharing, balances: &Balances, named: (u64, &Limit), place: &Place<'_>) {
-    let left = place.lease.granted.load(Ordering::Relaxed).saturating_sub(place.lane.used());
+    let left = place
+        .lease
+        .granted
+        .load(Ordering::Relaxed)
+        .saturating_sub(place.lane.used());
     let is_low = named.1.mode == LimitMode::Enforce && left < place.lease.low.load(Ordering::Relaxed);
     place.call(sharing, balances, named, (is_low, 0));
 }
@@ -429,10 +438,14 @@ pub(super) fn settle(
     now: &Moment,
     (of, more, back): (u64, u64, u64),
 ) {
-    let Some(place) = Place::of(balances, named, now) else { return };
+    let Some(place) = Place::of(balances, named, now) else {
+        return;
+    };
     match named.1.window {
         Window::Calendar(_) if of != place.tag => {
-            let Some(then) = Place::new(balances, named.0, named.1, of) else { return };
+            let Some(then) = Place::new(balances, named.0, named.1, of) else {
+                return;
+            };
             if then.lane.tag() == of {
                 bucket::change(then.lane, more, back);
                 return touch(sharing, balances, named, &then);
@@ -458,17 +471,25 @@ pub(super) fn level(balances: &Balances, named: (u64, &Limit), now: &Moment) -> 
 
 /// What could be had: of the lease at once, and of what nobody has leased soon.
 pub(super) fn within_reach(balances: &Balances, named: (u64, &Limit), now: &Moment) -> u64 {
-    let Some(place) = Place::of(balances, named, now) else { return 0 };
+    let Some(place) = Place::of(balances, named, now) else {
+        return 0;
+    };
     if !place.is_leased() {
         return bucket::most(named.1);
     }
-    let left = place.lease.granted.load(Ordering::Acquire).saturating_sub(place.lane.used());
+    let left = place
+        .lease
+        .granted
+        .load(Ordering::Acquire)
+        .saturating_sub(place.lane.used());
     left.saturating_add(place.lease.pool.load(Ordering::Relaxed))
 }
 
 /// What the lease has room for at once.
 pub(super) fn at_hand(sharing: &Sharing, balances: &Balances, named: (u64, &Limit), now: &Moment) -> u64 {
-    let Some(place) = Place::of(balances, named, now) else { return 0 };
+    let Some(place) = Place::of(balances, named, now) else {
+        return 0;
+    };
     let most = place.most(sharing.mode(named.0), named.1);
     most.saturating_sub(place.lane.used())
 }

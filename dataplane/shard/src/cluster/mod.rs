@@ -98,8 +98,17 @@ impl Handle {
 
     /// `None`: nothing is shared.
     pub fn standing(&self) -> Option<Standing> {
-        let [groups, groups_away, nodes, epoch, leases, asked, failed, starved, refused_early] =
-            std::array::from_fn(|at| self.shown.0[at].load(Ordering::Relaxed));
+        let [
+            groups,
+            groups_away,
+            nodes,
+            epoch,
+            leases,
+            asked,
+            failed,
+            starved,
+            refused_early,
+        ] = std::array::from_fn(|at| self.shown.0[at].load(Ordering::Relaxed));
         (groups > 0).then_some(Standing {
             groups,
             groups_away,
@@ -134,11 +143,7 @@ impl Shown {
 }
 
 /// Starts the thread; `tell` runs on it. `node`: which one this is, to the store.
-pub fn start(
-    node: u64,
-    balances: Arc<Balances>,
-    tell: impl FnMut(Told) + Send + 'static,
-) -> Result<Handle, String> {
+pub fn start(node: u64, balances: Arc<Balances>, tell: impl FnMut(Told) + Send + 'static) -> Result<Handle, String> {
     let ((asks, asked), (wake, woken)) = (bounded(QUEUED), bounded(1));
     let shown = Arc::<Shown>::default();
     let side = Side {
@@ -180,7 +185,9 @@ impl Side {
         loop {
             let wait = match &self.work {
                 None => LONGEST_WAIT.saturating_mul(3_600),
-                Some(work) => Duration::from_millis(work.agent.next_ms().saturating_sub(self.now_ms())).min(LONGEST_WAIT),
+                Some(work) => {
+                    Duration::from_millis(work.agent.next_ms().saturating_sub(self.now_ms())).min(LONGEST_WAIT)
+                }
             };
             // Held until what was asked for is done.
             let mut _done = None;
@@ -202,7 +209,9 @@ impl Side {
 
     fn now_ms(&self) -> u64 {
         // From one, so that no moment is none.
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+        u64::try_from(self.began.elapsed().as_millis())
+            .unwrap_or(u64::MAX)
+            .saturating_add(1)
     }
 
     fn take(&mut self, plan: Plan) {
@@ -265,16 +274,24 @@ impl Side {
     /// All that is due.
     fn turn(&mut self) {
         let began = self.began;
-        let now_ms = || u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+        let now_ms = || {
+            u64::try_from(began.elapsed().as_millis())
+                .unwrap_or(u64::MAX)
+                .saturating_add(1)
+        };
         let Some(work) = &mut self.work else { return };
         let balances = &*self.balances;
         loop {
             // Also of shards that had no turn since: their calls lie in the table.
             work.agent.called(balances, now_ms());
             work.agent.turn(balances, (&work.zone, unix_ms()), now_ms());
-            let Some(request) = work.agent.request(balances, now_ms()) else { break };
+            let Some(request) = work.agent.request(balances, now_ms()) else {
+                break;
+            };
             match work.store.call(&request) {
-                Ok(reply) => work.agent.answered(balances, request.group, reply, (unix_ms(), now_ms())),
+                Ok(reply) => work
+                    .agent
+                    .answered(balances, request.group, reply, (unix_ms(), now_ms())),
                 Err(why) => {
                     tracing::debug!(why, "the store of `cluster` does not answer");
                     self.why = why;

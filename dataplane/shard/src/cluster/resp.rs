@@ -83,14 +83,20 @@ impl Reader<'_> {
     fn line(&mut self) -> Result<Vec<u8>, Stop> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let Some(end) = rest.windows(2).position(|pair| pair == b"\r\n") else {
-            return Err(if rest.len() > MAX_LINE_BYTES { Stop::Malformed } else { Stop::More });
+            return Err(if rest.len() > MAX_LINE_BYTES {
+                Stop::Malformed
+            } else {
+                Stop::More
+            });
         };
         self.at += end + 2;
         Ok(rest.get(..end).unwrap_or_default().to_vec())
     }
 
     fn text(&mut self, len: i64) -> Result<Value, Stop> {
-        let Ok(len) = usize::try_from(len) else { return Ok(Value::Nothing) };
+        let Ok(len) = usize::try_from(len) else {
+            return Ok(Value::Nothing);
+        };
         if len > MAX_REPLY_BYTES {
             return Err(Stop::Malformed);
         }

@@ -105,8 +105,7 @@ impl Store {
         let told = |error: std::io::Error| format!("sentinel {}:{}: {error}", sentinel.0, sentinel.1);
         let credential = self.way.sentinel_password.as_deref();
         let credential = credential.map(|password| Credential { user: None, password });
-        let mut connection =
-            Connection::open(sentinel, self.way.tls.as_ref(), credential, until).map_err(told)?;
+        let mut connection = Connection::open(sentinel, self.way.tls.as_ref(), credential, until).map_err(told)?;
         let parts: [&[u8]; 3] = [b"SENTINEL", b"get-master-addr-by-name", name.as_bytes()];
         let unknown = || format!("sentinel {}:{} knows no master '{name}'", sentinel.0, sentinel.1);
         match connection.ask(&parts, until).map_err(told)? {
@@ -187,7 +186,9 @@ impl Store {
                     .map_err(|error| told(server, &error.to_string()))?
             }
         };
-        let value = connection.ask(parts, until).map_err(|error| told(server, &error.to_string()))?;
+        let value = connection
+            .ask(parts, until)
+            .map_err(|error| told(server, &error.to_string()))?;
         // One that failed is closed.
         self.connections.insert(server.clone(), connection);
         Ok(value)
@@ -237,7 +238,9 @@ mod tests {
     fn redirections_are_understood() {
         let here = ("10.0.0.1".to_owned(), 7000);
         let of = |said: &str| refused(Value::Error(said.to_owned()), &here);
-        assert!(matches!(of("MOVED 3999 10.0.0.2:6381"), Err(Refused::Moved(to)) if to == ("10.0.0.2".to_owned(), 6381)));
+        assert!(
+            matches!(of("MOVED 3999 10.0.0.2:6381"), Err(Refused::Moved(to)) if to == ("10.0.0.2".to_owned(), 6381))
+        );
         assert!(matches!(of("MOVED 3999 :6381"), Err(Refused::Moved(to)) if to == ("10.0.0.1".to_owned(), 6381)));
         assert!(matches!(of("ASK 3999 ::1:6381"), Err(Refused::Ask(to)) if to == ("::1".to_owned(), 6381)));
         assert!(matches!(of("NOSCRIPT No matching script."), Err(Refused::NoScript)));

@@ -39,7 +39,13 @@ impl Server {
         let folder = tempfile::tempdir().expect("a folder");
         // A Redis Cluster's own port is ten thousand above, where there must be room.
         let port = (0..1_000)
-            .map(|_| TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("bound").port())
+            .map(|_| {
+                TcpListener::bind("127.0.0.1:0")
+                    .expect("a port")
+                    .local_addr()
+                    .expect("bound")
+                    .port()
+            })
             .map(|port| 20_000 + port % 20_000)
             .find(|port| {
                 let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
@@ -59,7 +65,10 @@ impl Server {
         let until = Instant::now() + PATIENCE;
         let address = ("127.0.0.1".to_owned(), self.port);
         let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
-        Connection::open(&address, None, None, until).ok()?.ask(&parts, until).ok()
+        Connection::open(&address, None, None, until)
+            .ok()?
+            .ask(&parts, until)
+            .ok()
     }
 
     fn await_ready(self) -> Self {
@@ -170,7 +179,10 @@ fn two_nodes_are_never_granted_more_than_there_is() {
     let (mut one, mut two) = (Node::new(1), Node::new(2));
     let of = |used, told, rest, need| entry(Kind::Calendar, 100, (used, told, rest), need);
     let first = one.tell(&mut store, of(0, 0, 0, 70));
-    assert_eq!((first.granted, first.used, first.pool, first.starved), (70, 0, 30, false));
+    assert_eq!(
+        (first.granted, first.used, first.pool, first.starved),
+        (70, 0, 30, false)
+    );
     let second = two.tell(&mut store, of(0, 0, 0, 40));
     assert_eq!((second.granted, second.starved), (0, true), "only thirty are left");
     // It used ten of them, gives back thirty, and the second has enough.
@@ -201,8 +213,18 @@ fn what_was_overtaken_does_nothing_and_what_was_lost_is_told_again() {
     };
     let answer = node.tell(&mut store, told);
     assert!(node.epoch > epoch);
-    assert_eq!((answer.used, answer.granted, answer.starved), (60, 0, true), "others had used 55");
-    let again = node.tell(&mut store, Entry { claim: 60, ..of(6, 5, 4, 30) });
+    assert_eq!(
+        (answer.used, answer.granted, answer.starved),
+        (60, 0, true),
+        "others had used 55"
+    );
+    let again = node.tell(
+        &mut store,
+        Entry {
+            claim: 60,
+            ..of(6, 5, 4, 30)
+        },
+    );
     assert_eq!((again.used, again.granted), (61, 30), "what is known counts once");
 
     // Writes that a replica never had: the node knows an answer that the store does not.
@@ -219,7 +241,9 @@ fn in_a_new_epoch_nothing_is_granted_until_all_had_time_to_tell() {
     node.grace_ms = 300;
     let of = |need| entry(Kind::Calendar, 100, (0, 0, 0), need);
     assert_eq!(node.tell(&mut store, of(10)).granted, 0);
-    wait("the epoch to open", || (node.tell(&mut store, of(10)).granted == 10).then_some(()));
+    wait("the epoch to open", || {
+        (node.tell(&mut store, of(10)).granted == 10).then_some(())
+    });
 }
 
 #[test]
@@ -227,11 +251,16 @@ fn a_bucket_flows_and_calls_under_way_of_the_dead_end() {
     let server = Server::start(&[]).await_ready();
     let mut store = Store::new(server.way());
     let mut node = Node::new(1);
-    let kind = Kind::Refill { amount: 100, per_ms: 1_000 };
+    let kind = Kind::Refill {
+        amount: 100,
+        per_ms: 1_000,
+    };
     let of = |used, told, need| entry(kind, 50, (used, told, 0), need);
     assert_eq!(node.tell(&mut store, of(0, 0, 50)).granted, 50);
     assert_eq!(node.tell(&mut store, of(50, 0, 50)).granted, 0, "all is used");
-    wait("all to flow off", || (node.tell(&mut store, of(50, 50, 0)).used == 0).then_some(()));
+    wait("all to flow off", || {
+        (node.tell(&mut store, of(50, 50, 0)).used == 0).then_some(())
+    });
 
     let of = |used| Entry {
         id: 8,
@@ -256,13 +285,16 @@ fn a_redis_cluster_is_followed_to_whoever_has_the_slot() {
     let start = |arguments: &[&str]| Server::start(arguments).await_ready();
     let nodes = [(); 2].map(|()| start(&["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"]));
     for (node, range) in nodes.iter().zip([["0", "8191"], ["8192", "16383"]]) {
-        node.ask(&["CLUSTER", "ADDSLOTSRANGE", range[0], range[1]]).expect("done");
+        node.ask(&["CLUSTER", "ADDSLOTSRANGE", range[0], range[1]])
+            .expect("done");
     }
     let port = nodes[1].port.to_string();
     nodes[0].ask(&["CLUSTER", "MEET", "127.0.0.1", &port]).expect("done");
     for node in &nodes {
         wait("the cluster", || match node.ask(&["CLUSTER", "INFO"])? {
-            Value::Text(text) => String::from_utf8_lossy(&text).contains("cluster_state:ok").then_some(()),
+            Value::Text(text) => String::from_utf8_lossy(&text)
+                .contains("cluster_state:ok")
+                .then_some(()),
             _ => None,
         });
     }
@@ -281,7 +313,10 @@ fn a_redis_cluster_is_followed_to_whoever_has_the_slot() {
         Some(Value::Number(keys)) => keys,
         other => panic!("{other:?}"),
     });
-    assert!(kept.iter().all(|keys| *keys > 0) && kept.iter().sum::<i64>() == 32, "{kept:?}");
+    assert!(
+        kept.iter().all(|keys| *keys > 0) && kept.iter().sum::<i64>() == 32,
+        "{kept:?}"
+    );
 }
 
 #[test]
@@ -334,7 +369,9 @@ fn a_password_and_tls_are_spoken_and_what_is_wrong_is_told() {
     let mut maker = crate::tls::TlsMaker::new().expect("randomness");
     let ca = tollgate_config::document::Reference::File(folder.join("cert.pem").display().to_string());
     let secrets = std::iter::once((ca.clone(), pem.0.clone().into_bytes())).collect();
-    let tls = maker.for_store(Some(&ca), None, "/cluster/valkey/tls", &secrets).expect("a configuration");
+    let tls = maker
+        .for_store(Some(&ca), None, "/cluster/valkey/tls", &secrets)
+        .expect("a configuration");
     let way = Way {
         tls: Some(tls),
         servers: vec![("localhost".to_owned(), server.port + 10_000)],

@@ -30,9 +30,15 @@ impl Control {
     pub(super) fn tell_cluster(&self, told: &Told) {
         match told.notice {
             Notice::Away => {
-                let does = self.running.as_ref().and_then(|running| running.document().cluster.as_ref());
+                let does = self
+                    .running
+                    .as_ref()
+                    .and_then(|running| running.document().cluster.as_ref());
                 let does = does.map_or("", |cluster| cluster.on_partition.name());
-                let text = format!("the store of `cluster` does not answer ({}): on_partition: {does}", told.why);
+                let text = format!(
+                    "the store of `cluster` does not answer ({}): on_partition: {does}",
+                    told.why
+                );
                 self.tell("cluster_store_away", text);
             }
             Notice::Back => self.tell("cluster_store_back", "the store of `cluster` answers again".to_owned()),

@@ -170,10 +170,7 @@ pub const CLUSTER_LEASES: Family = gauge(
     "tollgate_cluster_leases",
     "Limits of which this node holds a lease, or did lately.",
 );
-pub const CLUSTER_ASKS: Family = counter(
-    "tollgate_cluster_asks_total",
-    "Calls to the store: answered, failed.",
-);
+pub const CLUSTER_ASKS: Family = counter("tollgate_cluster_asks_total", "Calls to the store: answered, failed.");
 pub const CLUSTER_SHORT: Family = counter(
     "tollgate_cluster_short_total",
     "Times that a lease was too small: calls that were refused until it had grown (early), and asks for more than there was (starved).",

@@ -180,7 +180,10 @@ impl Agent {
                 held.wake(now_ms);
             }
             self.standing.refused_early += u64::from(call.need > 0);
-            let at_ms = self.held.get(&key).map_or(now_ms, |held| now_ms.max(held.quiet_until_ms));
+            let at_ms = self
+                .held
+                .get(&key)
+                .map_or(now_ms, |held| now_ms.max(held.quiet_until_ms));
             self.schedule(key, at_ms);
         }
     }
@@ -272,7 +275,9 @@ impl Agent {
                 }
                 self.come_back(balances, at);
                 for (said, answer) in flight.said.iter().zip(&answers) {
-                    let Some(held) = self.held.get_mut(&said.key) else { continue };
+                    let Some(held) = self.held.get_mut(&said.key) else {
+                        continue;
+                    };
                     let starved = held.take(balances, said, answer, (epoch, store_unix_ms), now_ms);
                     self.standing.starved += u64::from(starved);
                     self.plan_next(said.key, is_closed.then_some(now_ms + closed_ms), now_ms);
@@ -330,7 +335,12 @@ impl Agent {
         }
         (group.epoch, group.acked, group.cursor) = (epoch, 0, 0);
         group.beat_ms = now_ms;
-        let all: Vec<Key> = self.held.keys().copied().filter(|key| self.group_of(*key) == at).collect();
+        let all: Vec<Key> = self
+            .held
+            .keys()
+            .copied()
+            .filter(|key| self.group_of(*key) == at)
+            .collect();
         for key in all {
             self.schedule(key, now_ms);
         }
@@ -415,7 +425,9 @@ impl Agent {
         let mut over = Vec::new();
         let mut next = Vec::new();
         for (key, held) in &self.held {
-            let Window::Calendar(period) = held.limit.window else { continue };
+            let Window::Calendar(period) = held.limit.window else {
+                continue;
+            };
             let in_force = moment.today.period(period);
             if key.1 < in_force.number {
                 over.push(*key);
@@ -451,7 +463,8 @@ impl Agent {
 
     /// Is anything to be told that has not been?
     pub fn is_settled(&self, now_ms: u64) -> bool {
-        let open = |group: &Group| group.flight.is_some() || group.due.first().is_some_and(|(due_ms, _)| *due_ms <= now_ms);
+        let open =
+            |group: &Group| group.flight.is_some() || group.due.first().is_some_and(|(due_ms, _)| *due_ms <= now_ms);
         !self.groups.iter().any(open)
     }
 
@@ -463,7 +476,11 @@ impl Agent {
 
     /// When there is something to do next.
     pub fn next_ms(&self) -> u64 {
-        let next = self.groups.iter().filter(|group| group.flight.is_none()).map(Group::next_ms);
+        let next = self
+            .groups
+            .iter()
+            .filter(|group| group.flight.is_none())
+            .map(Group::next_ms);
         next.min().unwrap_or(u64::MAX).min(self.roll_ms)
     }
 

@@ -3,12 +3,7 @@
 use tollgate_config::document::{Limit, LimitMode, Unit, Window};
 
 use super::wire::{Answer, Entry, Kind, MOST_UNITS};
-use crate::limits::{
-    atomic::Ordering,
-    balances::Balances,
-    bucket,
-    shared::Place,
-};
+use crate::limits::{atomic::Ordering, balances::Balances, bucket, shared::Place};
 
 /// Of what may be had a node holds this part of its share where it is idle.
 const IDLE_PART: u64 = 4;
@@ -200,7 +195,14 @@ impl Held {
     fn entry(&self, (used, rest): (u64, u64), (want, need): (u64, u64), epoch: u64, now_ms: u64) -> Entry {
         let (kind, period, per_ms) = match self.limit.window {
             Window::None => (Kind::Concurrent, 0, 0),
-            Window::Refill { per_ms, .. } => (Kind::Refill { amount: self.limit.amount, per_ms }, 0, per_ms),
+            Window::Refill { per_ms, .. } => (
+                Kind::Refill {
+                    amount: self.limit.amount,
+                    per_ms,
+                },
+                0,
+                per_ms,
+            ),
             Window::Calendar(_) => (Kind::Calendar, self.key.1, 366 * 86_400_000),
         };
         let (told, claim) = match (kind, self.epoch == epoch) {
@@ -236,12 +238,23 @@ impl Held {
     }
 
     /// Takes what was granted into the lease. True: there was not enough.
-    pub fn take(&mut self, balances: &Balances, said: &Said, answer: &Answer, (epoch, unix_ms): (u64, u64), now_ms: u64) -> bool {
-        let Some(place) = self.place(balances) else { return false };
+    pub fn take(
+        &mut self,
+        balances: &Balances,
+        said: &Said,
+        answer: &Answer,
+        (epoch, unix_ms): (u64, u64),
+        now_ms: u64,
+    ) -> bool {
+        let Some(place) = self.place(balances) else {
+            return false;
+        };
         let lease = &place.lease;
         (self.told, self.used_then, self.told_ms) = (said.used, answer.used, now_ms);
         (self.epoch, self.pool) = (epoch, answer.pool);
-        lease.others.store(answer.used.wrapping_sub(said.used), Ordering::Release);
+        lease
+            .others
+            .store(answer.used.wrapping_sub(said.used), Ordering::Release);
         lease.pool.store(answer.pool, Ordering::Release);
         if matches!(self.limit.window, Window::Refill { .. }) {
             place.lane.tag.store(unix_ms, Ordering::Release);
@@ -266,15 +279,22 @@ impl Held {
 
     /// What the node grants itself.
     pub fn grant_self(&mut self, balances: &Balances, amount: u64) {
-        let Some(place) = self.place(balances).filter(|_| !self.is_shadow()) else { return };
+        let Some(place) = self.place(balances).filter(|_| !self.is_shadow()) else {
+            return;
+        };
         let granted = place.lease.granted.load(Ordering::Acquire).max(place.lane.used());
-        place.lease.granted.fetch_max(granted.saturating_add(amount), Ordering::AcqRel);
+        place
+            .lease
+            .granted
+            .fetch_max(granted.saturating_add(amount), Ordering::AcqRel);
         self.extra = self.extra.saturating_add(amount);
     }
 
     /// The store is back: what is left of that is void.
     pub fn end_self_grant(&mut self, balances: &Balances) {
-        let Some(place) = self.place(balances).filter(|_| self.extra > 0) else { return };
+        let Some(place) = self.place(balances).filter(|_| self.extra > 0) else {
+            return;
+        };
         let granted = place.lease.granted.load(Ordering::Acquire);
         loop {
             let back = granted.saturating_sub(place.lane.used()).min(self.extra);

@@ -67,6 +67,7 @@ pub struct Standing {
 
 /// The limits of a revision and its keys, by their numbers; those of tags are known when they are first used.
 pub fn known<'s>(snapshot: &'s Snapshot, keys: &'s KeyTable) -> impl Iterator<Item = (u64, Limit)> + 's {
-    rules::all(snapshot, keys).flat_map(|rules| rules.all.iter().map(|rule| (rule.id, rule.limit)))
+    rules::all(snapshot, keys)
+        .flat_map(|rules| rules.all.iter().map(|rule| (rule.id, rule.limit)))
         .take(MAX_STANDING)
 }

@@ -140,7 +140,9 @@ impl World {
             dice: Dice(seed),
             now_ms: 0,
             store: Store::default(),
-            nodes: (0..nodes).map(|at| Node::new(at as u64 + 1, settings, shards)).collect(),
+            nodes: (0..nodes)
+                .map(|at| Node::new(at as u64 + 1, settings, shards))
+                .collect(),
             limits,
             travels: BTreeMap::new(),
             sent: 0,
@@ -158,7 +160,8 @@ impl World {
         let node = &mut self.nodes[at];
         let unix_ms = node.unix_ms(self.now_ms);
         let known = self.limits.iter().map(|(id, limit)| (*id, *limit));
-        node.agent.know(&node.balances, known, (&TimeZone::UTC, unix_ms), self.now_ms);
+        node.agent
+            .know(&node.balances, known, (&TimeZone::UTC, unix_ms), self.now_ms);
     }
 
     /// A shard of a node has a call. True: it was admitted.
@@ -183,7 +186,12 @@ impl World {
                 let all = self.used.entry(id).or_default();
                 *all += amount;
                 let (all, now_ms) = (*all, self.now_ms);
-                assert!(all <= limit.amount, "limit {id}: {all} of {} at {now_ms} ms: {}", limit.amount, self.told(id));
+                assert!(
+                    all <= limit.amount,
+                    "limit {id}: {all} of {} at {now_ms} ms: {}",
+                    limit.amount,
+                    self.told(id)
+                );
             }
         }
         true
@@ -202,7 +210,9 @@ impl World {
 
     fn pour(&mut self, amount: u64) {
         let limit = self.limits[&BUCKET];
-        let Window::Refill { per_ms, burst } = limit.window else { return };
+        let Window::Refill { per_ms, burst } = limit.window else {
+            return;
+        };
         let (level, since) = self.bucket;
         let flowed = u128::from(self.now_ms - since) * u128::from(limit.amount);
         let level = level.saturating_sub(flowed) + u128::from(amount) * u128::from(per_ms);
@@ -215,7 +225,9 @@ impl World {
     /// A call of that shard ends, if there is one.
     fn end(&mut self, at: usize, shard: usize) {
         let node = &mut self.nodes[at];
-        let Some((id, taken, used)) = node.open[shard].pop() else { return };
+        let Some((id, taken, used)) = node.open[shard].pop() else {
+            return;
+        };
         let moment = node.moment(self.now_ms);
         bucket::settle(&node.balances, (id, &self.limits[&id]), &moment, taken, used);
         if id != BUCKET {
@@ -255,7 +267,9 @@ impl World {
             node.agent.turn(&node.balances, (&TimeZone::UTC, unix_ms), now_ms);
             loop {
                 let node = &mut self.nodes[at];
-                let Some(request) = node.agent.request(&node.balances, now_ms) else { break };
+                let Some(request) = node.agent.request(&node.balances, now_ms) else {
+                    break;
+                };
                 let is_cut = self.nodes[at].cut_until_ms > now_ms;
                 let (group, process) = (request.group, self.nodes[at].agent.process());
                 if is_cut || lossy && self.dice.one_in(20) {
@@ -339,7 +353,10 @@ fn run(seed: u64, (nodes, shards): (usize, usize), steps: usize, trouble: Troubl
         let ms = 1 + world.dice.below(10);
         world.step(ms, !trouble.flushes);
         for _ in 0..nodes {
-            let (at, shard) = (world.dice.below(nodes as u64) as usize, world.dice.below(shards as u64) as usize);
+            let (at, shard) = (
+                world.dice.below(nodes as u64) as usize,
+                world.dice.below(shards as u64) as usize,
+            );
             if world.nodes[at].down_until_ms > world.now_ms {
                 continue;
             }

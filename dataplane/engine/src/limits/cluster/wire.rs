@@ -249,8 +249,14 @@ mod tests {
         assert_eq!(answers[..], [answer]);
         assert_eq!(wanted[..], [(255, 12)]);
         assert_eq!(Reply::read(&words, 2), None, "an answer is missing");
-        assert_eq!(Reply::read(&[Word::Number(1), Word::Number(4)], 0), Some(Reply::Stale(4)));
-        assert_eq!(Reply::read(&[Word::Number(2), Word::Number(8)], 0), Some(Reply::Epoch(8)));
+        assert_eq!(
+            Reply::read(&[Word::Number(1), Word::Number(4)], 0),
+            Some(Reply::Stale(4))
+        );
+        assert_eq!(
+            Reply::read(&[Word::Number(2), Word::Number(8)], 0),
+            Some(Reply::Epoch(8))
+        );
         assert_eq!(Reply::read(&[Word::Text(b"0")], 0), None);
     }
 
@@ -288,7 +294,13 @@ mod tests {
         assert!(keys.iter().all(|key| key.starts_with("{edge:3}:")), "{keys:?}");
         let arguments = request.arguments();
         assert_eq!(arguments.len(), 7 + 14);
-        let (ticks, tick_ms): (u64, u64) = (arguments[12].parse().expect("ticks"), arguments[13].parse().expect("ms"));
-        assert!(ticks <= MOST_TICKS && ticks * tick_ms >= 86_400_000 * 30, "{ticks} {tick_ms}");
+        let (ticks, tick_ms): (u64, u64) = (
+            arguments[12].parse().expect("ticks"),
+            arguments[13].parse().expect("ms"),
+        );
+        assert!(
+            ticks <= MOST_TICKS && ticks * tick_ms >= 86_400_000 * 30,
+            "{ticks} {tick_ms}"
+        );
     }
 }
