@@ -26,7 +26,8 @@ fn setup(provider: &Sandbox) -> Setup {
                     attempts: 1 } }\n"
         .to_owned();
     setup.top += "organization: { limits: [ { budget: \"100 USD\", per: year } ] }\n";
-    setup.keys = "  tester: { secret: env:TOLLGATE_TEST_KEY, limits: [ { budget: \"100 USD\", per: year } ] }\n".to_owned();
+    setup.keys =
+        "  tester: { secret: env:TOLLGATE_TEST_KEY, limits: [ { budget: \"100 USD\", per: year } ] }\n".to_owned();
     setup
 }
 
@@ -42,7 +43,9 @@ fn billed(gateway: &Gateway, by: &str) -> i128 {
     let target = format!("/v1/usage?from=2d&by={by}");
     let answer = gateway.control("GET", &target, &[], b"").expect(200).json();
     let rows = answer["rows"].as_array().expect("rows");
-    rows.iter().map(|row| nanos(row["cost_usd"].as_str().expect("money"))).sum()
+    rows.iter()
+        .map(|row| nanos(row["cost_usd"].as_str().expect("money")))
+        .sum()
 }
 
 fn exported(gateway: &Gateway) -> i128 {
@@ -55,7 +58,10 @@ fn exported(gateway: &Gateway) -> i128 {
 }
 
 fn used(gateway: &Gateway, scope: &str) -> i128 {
-    let told = gateway.control("GET", &format!("/v1/limits/{scope}"), &[], b"").expect(200).json();
+    let told = gateway
+        .control("GET", &format!("/v1/limits/{scope}"), &[], b"")
+        .expect(200)
+        .json();
     nanos(told["limits"][0]["used"].as_str().expect("money"))
 }
 
@@ -69,11 +75,18 @@ fn heads_balances_the_ledger_and_the_invoice_say_one_sum() {
         let answer = gateway.post("/v1/chat/completions", &[], &chat(model, "")).expect(200);
         told += nanos(answer.header("x-tollgate-cost-usd").expect("its cost"));
     }
-    gateway.post("/v1/chat/completions", &[], &chat("broken", "")).expect(500);
-    until("the calls to be in the ledger", 5, || (billed(&gateway, "") == told).then_some(()));
+    gateway
+        .post("/v1/chat/completions", &[], &chat("broken", ""))
+        .expect(500);
+    until("the calls to be in the ledger", 5, || {
+        (billed(&gateway, "") == told).then_some(())
+    });
     assert!(told > 0);
     assert_eq!([used(&gateway, "organization"), used(&gateway, "key")], [told, told]);
-    assert_eq!(billed(&gateway, "team,provider,upstream_model,credential,day,entry"), told);
+    assert_eq!(
+        billed(&gateway, "team,provider,upstream_model,credential,day,entry"),
+        told
+    );
     assert_eq!(exported(&gateway), told);
 
     // Twice as dear, all of it: what was billed and what is to be paid change together, and what was spent does not.
@@ -83,10 +96,19 @@ fn heads_balances_the_ledger_and_the_invoice_say_one_sum() {
     }
     let asked = json!({"from": "2d", "post": true, "document": document}).to_string();
     let rerated: Value = gateway
-        .control("POST", "/v1/usage/rerate", &[("content-type", "application/json")], asked.as_bytes())
+        .control(
+            "POST",
+            "/v1/usage/rerate",
+            &[("content-type", "application/json")],
+            asked.as_bytes(),
+        )
         .expect(200)
         .json();
-    assert_eq!(nanos(rerated["cost_after_usd"].as_str().expect("money")), 2 * told, "{rerated}");
+    assert_eq!(
+        nanos(rerated["cost_after_usd"].as_str().expect("money")),
+        2 * told,
+        "{rerated}"
+    );
     for by in ["", "provider,entry,day"] {
         assert_eq!(billed(&gateway, by), 2 * told);
     }
@@ -105,7 +127,9 @@ fn without_a_spool_calls_are_refused_until_there_is_one() {
     setup.state_dir = Some(state.path().to_owned());
     let gateway = setup.start();
     for _ in 0..3 {
-        let refused = gateway.post("/v1/chat/completions", &[], &chat("cheap", "")).expect(503);
+        let refused = gateway
+            .post("/v1/chat/completions", &[], &chat("cheap", ""))
+            .expect(503);
         assert_eq!(refused.error_code(), "usage_spool_full");
     }
     assert_eq!(used(&gateway, "organization"), 0);
@@ -114,5 +138,7 @@ fn without_a_spool_calls_are_refused_until_there_is_one() {
         let answer = gateway.post("/v1/chat/completions", &[], &chat("cheap", ""));
         (answer.status == 200).then_some(())
     });
-    until("the call to be in the ledger", 5, || (billed(&gateway, "") == used(&gateway, "organization")).then_some(()));
+    until("the call to be in the ledger", 5, || {
+        (billed(&gateway, "") == used(&gateway, "organization")).then_some(())
+    });
 }
