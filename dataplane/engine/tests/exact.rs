@@ -357,7 +357,7 @@ fn ids_that_open_for_one_owner_are_given_to_no_other() {
 #[test]
 fn nothing_is_left_of_calls_that_ended() {
     let mut rig = one(|_| {});
-    let answers = Arc::new(rig.local.answers.clone().expect("a table"));
+    let answers = rig.local.answers.clone().expect("a table");
     for _ in 0..3 {
         rig.chat(OTHER);
         rig.feed(Input::ClientGone);
