@@ -3,10 +3,10 @@
 mod rig;
 
 use rig::{
-    Did, Rig, document, header,
+    Rig, document, header,
     kept::{ANSWER, CHAT, OTHER, answer_with, answers, assert_hit, cached, call_as, is_miss, node, one, stats},
     key, model, reply,
-    streams::{ask, feed, speaks, two, whole},
+    streams::{ask, feed, two, whole},
 };
 use tollgate_config::{
     document::{CacheScope, Dialect, ExactCache, Limit, Period, Unit, Window},
