@@ -24,7 +24,7 @@ LOG = os.path.join(ROOT, "bench", "soak", "log.jsonl")
 SIM_SEEDS = 500_000
 FUZZ_SECONDS = 120
 KILLS = 25
-CLUSTER_SEEDS = 1_000
+CLUSTER_SEEDS = 300
 LEDGER_KILLS = 50  # of each plane
 FIRST_SEED = 1_000_000  # `make test` runs the seeds below
 

@@ -147,3 +147,29 @@ fn limits_that_the_store_cannot_count_exactly_are_refused() {
     assert_eq!(pointers, ["/keys/k/limits", "/organization/limits", "/teams/a/limits"]);
     assert!(found[0].1.contains("9007199.254740991 USD"), "{found:?}");
 }
+
+#[test]
+fn what_a_change_of_it_does_is_told() {
+    let tree = |cluster: &str| parse::parse(&format!("version: 1\n{cluster}")).expect("YAML").tree;
+    let (none, some) = (tree(""), tree("cluster: { valkey: { urls: [ redis://a ] } }\n"));
+    let other = tree("cluster: { valkey: { urls: [ redis://b ] }, on_partition: allow }\n");
+    let effects = |old, new| -> Vec<String> {
+        let changes = tollgate_config::diff::diff(old, new);
+        changes.into_iter().map(|change| change.effect).collect()
+    };
+    assert!(
+        effects(&none, &some)[0].contains("all nodes together"),
+        "{:?}",
+        effects(&none, &some)
+    );
+    assert!(
+        effects(&some, &none)[0].contains("the whole limit"),
+        "{:?}",
+        effects(&some, &none)
+    );
+    let between = effects(&some, &other);
+    assert!(
+        !between.is_empty() && between.iter().all(|effect| effect.contains("taken anew")),
+        "{between:?}"
+    );
+}
