@@ -5,7 +5,7 @@ export TOLLGATE_TEST_PYTHON := $(CURDIR)/.cache/venv/bin/python
 FUZZ_SECONDS ?= 60
 SOAK_HOURS ?= 1
 
-.PHONY: run build test check fmt deny advisories bench bench-check bench-scale bench-ingest compare compare-translated fuzz soak docs
+.PHONY: run build test check fmt deny advisories bench bench-check bench-scale bench-ingest bench-keys compare compare-translated fuzz soak docs
 
 run: build
 	@exec target/release/tollgate up $(ARGS)
@@ -58,6 +58,13 @@ bench-ingest:
 	@.ci/tools build bench-ingest
 	cargo build --release -p tollgate --bin tollgate
 	bench/ingest/ingest.py $(ARGS)
+
+# Memory and start time of a data plane by keys with limits, and one limit under up to 64 threads.
+bench-keys:
+	@.ci/tools build
+	cargo build --release -p tollgate-dataplane
+	bench/scale/keys.py $(ARGS)
+	cargo run --release -p tollgate-bench --example contention
 
 # The gateway beside nginx, HAProxy, Envoy, LiteLLM and Portkey, in one run on two cores; writes docs/performance.md.
 compare:

@@ -46,8 +46,8 @@ pub const TOKEN_CLASSES: [&str; 9] = [
 pub type Tokens = [Option<u64>; TOKEN_CLASSES.len()];
 
 const MAGIC: u16 = 0x5554;
-/// A reader refuses those it does not know: they are told as damaged rather than misread.
-const VERSION: u8 = 2;
+/// A reader leaves those that it does not know where they are, for one that does.
+pub const VERSION: u8 = 2;
 const TEXTS: usize = 17;
 /// The most bytes of each text, in their order; longer ones are cut at a character.
 const TEXT_BYTES: [usize; TEXTS] = [

@@ -2,8 +2,8 @@
 
 use super::{
     ALIGN, AUDIO_BIT, AttemptLines, END_MARK, ESTIMATED, Ending, FREE, HedgeMark, IMAGES_BIT, Kind, LAYOUT, LAYOUT_1,
-    LISTED, Layout, MAGIC, MAX_FRAME_BYTES, MORE_ATTEMPTS, NONE, PRICED, REPLAYED, SHADOW, STREAMED, TEXT_BYTES, TEXTS,
-    TRACED, Tokens, UsageEvent, VERSION,
+    LISTED, Layout, MAGIC, MAX_FRAME_BYTES, MORE_ATTEMPTS, NONE, PRICED, REPLAYED, SEGMENT_BYTES, SHADOW, STREAMED,
+    TEXT_BYTES, TEXTS, TRACED, Tokens, UsageEvent, VERSION,
 };
 use crate::{
     money::PicoUsd,
@@ -22,6 +22,8 @@ pub enum Next<'a> {
     End,
     /// The bytes end within a frame: more of them are wanted.
     Short,
+    /// A whole frame of a version that came later than this program, and the frame's length: not lost, but for a newer reader.
+    Newer(u8, usize),
     Damaged,
 }
 
@@ -36,13 +38,33 @@ pub fn next(bytes: &[u8]) -> Next<'_> {
         _ => {}
     }
     let length = length as usize;
-    if !(LAYOUT_1.fixed..=MAX_FRAME_BYTES).contains(&length) || !length.is_multiple_of(ALIGN) {
+    if !(BEGINNING_BYTES..=SEGMENT_BYTES).contains(&length) || !length.is_multiple_of(ALIGN) {
         return Next::Damaged;
     }
-    match bytes.get(..length) {
-        None => Next::Short,
-        Some(frame) => record(frame).map_or(Next::Damaged, |event| Next::Record(event, length)),
+    let version = version(bytes);
+    let is_known = version.is_none_or(|version| version <= VERSION);
+    if !(LAYOUT_1.fixed..=MAX_FRAME_BYTES).contains(&length) && is_known && bytes.len() >= BEGINNING_BYTES {
+        return Next::Damaged;
     }
+    match (bytes.get(..length), version) {
+        (None, _) => Next::Short,
+        (Some(frame), Some(version)) if version > VERSION && is_whole(frame) => Next::Newer(version, length),
+        (Some(frame), _) => record(frame).map_or(Next::Damaged, |event| Next::Record(event, length)),
+    }
+}
+
+/// What frames of all versions begin with: their length, sum, magic number and version.
+const BEGINNING_BYTES: usize = 16;
+
+/// `None` where it is no frame, or the bytes end before they say.
+fn version(bytes: &[u8]) -> Option<u8> {
+    let magic = number(bytes, 8)? == MAGIC.to_le_bytes();
+    number::<1>(bytes, 10).filter(|_| magic).map(|[version]| version)
+}
+
+fn is_whole(frame: &[u8]) -> bool {
+    let sum = number(frame, 4).map(u32::from_le_bytes);
+    frame.get(8..).is_some_and(|rest| Some(crc32fast::hash(rest)) == sum)
 }
 
 /// Where behind the beginning of `bytes`, which is damaged, the next whole record of this boot and shard stands that is no
@@ -56,6 +78,7 @@ pub fn resume(bytes: &[u8], boot: u64, shard: u16, sequence: u64) -> Option<usiz
         }
         match next(bytes) {
             Next::Record(event, _) => event.boot == boot && event.shard == shard && event.sequence >= sequence,
+            Next::Newer(..) => true,
             _ => false,
         }
     };
@@ -68,12 +91,7 @@ fn number<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
 
 /// `None` where anything in it is not as its version is written.
 fn record(frame: &[u8]) -> Option<UsageEvent<'_>> {
-    let sum = u32::from_le_bytes(number(frame, 4)?);
-    if crc32fast::hash(frame.get(8..)?) != sum || number(frame, 8)? != MAGIC.to_le_bytes() {
-        return None;
-    }
-    let [version] = number(frame, 10)?;
-    match version {
+    match version(frame).filter(|_| is_whole(frame))? {
         VERSION => newest(frame),
         1 => numbers(frame).and_then(|event| with_texts(event, frame, &LAYOUT_1).map(|(event, _)| event)),
         _ => None,

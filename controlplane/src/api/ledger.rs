@@ -90,6 +90,7 @@ pub async fn rerate(State(plane): State<Arc<Plane>>, body: Bytes) -> Answer<Json
         "unpriced": done.unpriced,
         "cost_before_usd": done.before.to_string(),
         "cost_after_usd": done.after.to_string(),
+        "corrected_before_usd": done.agreed.to_string(),
         "adjustments": done.adjustments.len(),
         "posted": posted,
     })))

@@ -368,7 +368,7 @@ pub const ROUTES: &[Route] = &[
         answers: &[
             (
                 200,
-                "priced, unpriced, cost_before_usd, cost_after_usd, adjustments, posted",
+                "priced, unpriced, cost_before_usd, cost_after_usd, corrected_before_usd, adjustments, posted",
             ),
             (404, "no such revision"),
             (422, "faults of the document, or calls that are forgotten"),

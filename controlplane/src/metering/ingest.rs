@@ -116,16 +116,16 @@ impl Ingest {
     fn pass_on(&mut self) -> Result<(), IngestError> {
         let boots = self.list()?;
         let mut outcome = Ok(());
+        let mut newer = 0;
         for (boot, found) in &boots {
             let mut whole = true;
             for (shard, numbers) in &found.segments {
-                if let Err(error) = self.follow((*boot, *shard), numbers, found.alive) {
+                match self.follow((*boot, *shard), numbers, found.alive) {
+                    Ok(Stop::Newer) => (whole, newer) = (false, newer + 1),
+                    Ok(Stop::Goes | Stop::Waits) => {}
                     // A ledger that is away is so for all.
-                    if matches!(error, IngestError::Store(_)) && self.ledger.is_shared() {
-                        return Err(error);
-                    }
-                    whole = false;
-                    outcome = Err(error);
+                    Err(error @ IngestError::Store(_)) if self.ledger.is_shared() => return Err(error),
+                    Err(error) => (whole, outcome) = (false, Err(error)),
                 }
             }
             if whole
@@ -135,6 +135,7 @@ impl Ingest {
                 outcome = Err(error);
             }
         }
+        self.counts.newer.store(newer, Ordering::Relaxed);
         self.forget_boots(&boots)?;
         outcome
     }
@@ -190,7 +191,7 @@ impl Ingest {
     }
 
     /// Reads a shard's segments as far as they go.
-    fn follow(&mut self, of: (u64, u16), numbers: &[u32], alive: bool) -> Result<(), IngestError> {
+    fn follow(&mut self, of: (u64, u16), numbers: &[u32], alive: bool) -> Result<Stop, IngestError> {
         let first = numbers.first().copied().unwrap_or(1);
         let mut stream = self.streams.remove(&of).unwrap_or_else(|| {
             let mark = Mark {
@@ -206,17 +207,17 @@ impl Ingest {
         followed
     }
 
-    fn follow_stream(&mut self, stream: &mut Stream, numbers: &[u32], alive: bool) -> Result<(), IngestError> {
+    fn follow_stream(&mut self, stream: &mut Stream, numbers: &[u32], alive: bool) -> Result<Stop, IngestError> {
         self.remove(stream, numbers, 0)?;
         loop {
             let before = stream.mark.segment;
             stream.skip_missing(numbers);
             let Some(file) = SegmentFile::open(&self.path(stream.name()))? else {
-                return Ok(());
+                return Ok(Stop::Waits);
             };
             let over = !alive || self.has_records(stream.next_name())?;
             if !over && !file.has_more(stream.mark.at)? {
-                return Ok(());
+                return Ok(Stop::Waits);
             }
             let mut batch = Batch::begin(&mut self.ledger, BATCH_RECORDS)?;
             let mut ahead = stream.clone();
@@ -231,8 +232,8 @@ impl Ingest {
             counts.missing.fetch_add(done.missing, Ordering::Relaxed);
             self.news.extend(done.news);
             self.remove(stream, numbers, before)?;
-            if stop == Stop::Waits {
-                return Ok(());
+            if stop != Stop::Goes {
+                return Ok(stop);
             }
         }
     }

@@ -2,6 +2,7 @@
 //! read where it lies, so records of a data plane that was killed come in like all others.
 
 pub mod adjust;
+mod agreed;
 mod batch;
 mod database;
 pub mod focus;
@@ -64,6 +65,8 @@ pub struct Counts {
     pub damaged: AtomicU64,
     /// Sequences that never came.
     pub missing: AtomicU64,
+    /// Shards of data planes whose records wait for a newer control plane, now.
+    pub newer: AtomicU64,
 }
 
 impl Counts {

@@ -12,6 +12,7 @@ use tollgate_config::{
 
 use super::{
     adjust::Adjustment,
+    agreed::Agreed,
     database::{Database, Row},
     hours::HOUR_MS,
     ledger,
@@ -33,8 +34,11 @@ pub struct Rerated {
     pub priced: u64,
     /// Those that have none, and stay as they are.
     pub unpriced: u64,
+    /// What calls and attempts are billed at.
     pub before: Picos,
     pub after: Picos,
+    /// Of the difference, what corrections by a provider's bill had in them already.
+    pub agreed: Picos,
     /// There were more groups than may be.
     pub is_cut: bool,
 }
@@ -48,7 +52,8 @@ struct Group {
     version: u64,
 }
 
-type Key = (u64, Vec<String>);
+/// An hour, and the texts by `TEXTS` up to `SHARED`.
+pub type Key = (u64, Vec<String>);
 
 pub struct Rerating<'d> {
     document: &'d Document,
@@ -77,7 +82,8 @@ pub fn rerate(ledger: &mut Database, document: &Document, (from_ms, to_ms): (u64
     if rerating.done.is_cut {
         return Ok(rerating.done);
     }
-    rerating.adjust(&before(ledger, from_ms, to_ms)?);
+    let agreed = Agreed::read(ledger, (from_ms, to_ms))?;
+    rerating.adjust(&before(ledger, from_ms, to_ms)?, agreed);
     Ok(rerating.done)
 }
 
@@ -93,7 +99,8 @@ const CLASSES: [&str; 9] = [
     "input_image",
 ];
 
-/// Calls, less what their other attempts used; and those attempts. Nothing that was free, or that nobody answered.
+/// Calls, less what their other attempts used; and those attempts. Nothing that was free. Of a call that nobody answered only
+/// what it was billed for all the same: its client left when the prompt was up, or an attempt before the last was billed.
 fn units_of_billing() -> String {
     let texts = |attempt: bool| {
         let column = |name: &&str| match (*name, attempt) {
@@ -114,12 +121,18 @@ fn units_of_billing() -> String {
         money.map(|name| format!("IFNULL(a.{name}, 0)")).join(", "),
     );
     let known = CLASSES.map(|name| format!("c.{name} IS NOT NULL")).join(" OR ");
+    // What is left of a call that nobody answered, or whose answering attempt was billed apart, may be nothing: then no
+    // request of its own is to be paid.
+    let used = CLASSES.into_iter().chain(money).map(less);
+    let has_rest = used.map(|left| format!("{left} <> 0")).collect::<Vec<_>>().join(" OR ");
+    let is_answered = "c.ending <> 3 AND c.status BETWEEN 200 AND 299 AND NOT EXISTS (SELECT 1 FROM attempts a \
+                       WHERE a.call = c.id AND a.moved = 1 AND a.status BETWEEN 200 AND 299 AND a.outcome <> 'hedge_lost')";
     let classes_of_attempt = CLASSES.map(|name| format!("IFNULL(a.{name}, 0)")).join(", ");
     format!(
         "SELECT c.ended_ms, {}, {own}, {own_money}, CASE WHEN c.batch <> '' THEN 1 ELSE c.tier END, \
          CASE WHEN {known} THEN 1 ELSE 0 END \
-         FROM calls c WHERE c.ended_ms >= ?1 AND c.ended_ms < ?2 AND c.ending <> 3 AND c.free = 0 AND c.replayed = 0 \
-         AND c.status BETWEEN 200 AND 299 \
+         FROM calls c WHERE c.ended_ms >= ?1 AND c.ended_ms < ?2 AND c.free = 0 AND c.replayed = 0 \
+         AND ({is_answered} OR {has_rest}) \
          UNION ALL SELECT c.ended_ms, {}, {classes_of_attempt}, {of_attempt}, \
          CASE WHEN a.outcome = 'hedge_lost' THEN 0 ELSE c.tier END, 1 \
          FROM attempts a JOIN calls c ON c.id = a.call \
@@ -227,7 +240,7 @@ impl Rerating<'_> {
         self.prices.entry(name).or_insert_with(look_up).as_ref()
     }
 
-    fn adjust(&mut self, before: &BTreeMap<Key, (i64, [i128; 2])>) {
+    fn adjust(&mut self, before: &BTreeMap<Key, (i64, [i128; 2])>, mut agreed: Agreed) {
         for (key, group) in &self.groups {
             let (count, posted) = before.get(key).copied().unwrap_or_default();
             let now = [group.old[0] + posted[0], group.old[1] + posted[1]];
@@ -236,8 +249,12 @@ impl Rerating<'_> {
             self.done.after.0 += group.new[0];
             if difference != [0, 0] {
                 self.done.adjustments.push(adjustment(key, group, count, difference));
+                agreed.take(key, difference[0]);
             }
         }
+        let (corrections, taken) = agreed.adjustments();
+        self.done.adjustments.extend(corrections);
+        self.done.agreed = taken;
     }
 }
 

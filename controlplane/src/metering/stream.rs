@@ -3,7 +3,7 @@
 
 use std::io;
 
-use tollgate_config::usage_event::{HEADER_BYTES, Next, SegmentName, UsageEvent, next, resume};
+use tollgate_config::usage_event::{HEADER_BYTES, Next, SegmentName, UsageEvent, VERSION, next, resume};
 
 use super::{
     batch::Batch,
@@ -22,6 +22,8 @@ pub enum Stop {
     Waits,
     /// There may be more.
     Goes,
+    /// What follows is for a newer control plane than this.
+    Newer,
 }
 
 #[derive(Clone, Debug)]
@@ -33,6 +35,8 @@ pub struct Stream {
     pub committed: Mark,
     /// Where something looked damaged, and how often.
     suspect: (usize, u32),
+    /// In which segment records were found that are newer than this program: told once.
+    newer_in: Option<u32>,
 }
 
 /// Why reading a segment halted.
@@ -41,6 +45,7 @@ enum Halt {
     Nothing,
     End,
     Damaged,
+    Newer(u8),
 }
 
 impl Stream {
@@ -51,6 +56,7 @@ impl Stream {
             mark,
             committed: mark,
             suspect: (0, 0),
+            newer_in: None,
         }
     }
 
@@ -93,10 +99,14 @@ impl Stream {
         loop {
             match self.read_records(file, batch)? {
                 Halt::Full => return Ok(Stop::Goes),
+                Halt::Newer(version) => {
+                    self.note_newer(version, batch);
+                    return Ok(Stop::Newer);
+                }
                 Halt::Nothing if !over => return Ok(Stop::Waits),
                 Halt::Damaged if !over && !self.is_believed() => return Ok(Stop::Waits),
                 halt => match self.pass_damage(file, &halt, over, batch)? {
-                    Some(Stop::Waits) => return Ok(Stop::Waits),
+                    Some(stop @ (Stop::Waits | Stop::Newer)) => return Ok(stop),
                     Some(Stop::Goes) => {
                         self.begin_segment(self.mark.segment.saturating_add(1));
                         return Ok(Stop::Goes);
@@ -121,6 +131,7 @@ impl Stream {
                         at += length;
                     }
                     Next::Record(..) | Next::Damaged => break Some(Halt::Damaged),
+                    Next::Newer(version, _) => break Some(Halt::Newer(version)),
                     Next::Nothing => break Some(Halt::Nothing),
                     Next::End => break Some(Halt::End),
                     Next::Short if !has_end && at > 0 => break None,
@@ -196,6 +207,24 @@ impl Stream {
             None if over || matches!(halt, Halt::End) => Ok(Some(Stop::Goes)),
             None => Ok(Some(Stop::Waits)),
         }
+    }
+
+    fn note_newer(&mut self, version: u8, batch: &mut Batch<'_>) {
+        if self.newer_in.replace(self.mark.segment) == Some(self.mark.segment) {
+            return;
+        }
+        batch.done.news.push(News {
+            kind: "usage_records_newer",
+            text: format!(
+                "segment {} has records of version {version}, from {} on, and this control plane ({}) knows none beyond {}: it \
+                 and what its data plane wrote after it stay in the spool until a newer control plane reads them. Upgrade the \
+                 control plane first",
+                self.name(),
+                self.mark.at,
+                env!("CARGO_PKG_VERSION"),
+                VERSION
+            ),
+        });
     }
 
     fn damaged(&self, batch: &mut Batch<'_>, what: String) {

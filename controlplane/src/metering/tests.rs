@@ -29,8 +29,12 @@ use super::{
 };
 
 mod adjusted;
+mod clocks;
 mod hostile;
+mod months;
+mod newer;
 mod on_postgres;
+mod sums;
 mod versions;
 
 const BOOT: u64 = 0xfeed_0000_0000_0001;

@@ -33,8 +33,16 @@ impl Zone {
 
     /// Do days begin within an hour of the clock that sums are kept by?
     pub fn splits_hours(&self, from_ms: u64, to_ms: u64) -> bool {
-        let splits = |ms: u64| i64::from(self.at(ms).offset().seconds()) * 1000 % HOUR_MS as i64 != 0;
-        splits(from_ms) || splits(to_ms)
+        /// Changes of an offset in a span: those of five centuries.
+        const MAX_CHANGES: usize = 1_000;
+        let splits = |seconds: i32| i64::from(seconds) * 1000 % HOUR_MS as i64 != 0;
+        let (from, to) = (self.at(from_ms), self.at(to_ms));
+        // Lord Howe's summer time is half an hour: whole hours at both ends say nothing of what is between.
+        let changes = self.0.following(from.timestamp()).take(MAX_CHANGES);
+        let mut between = changes.take_while(|change| change.timestamp() < to.timestamp());
+        splits(from.offset().seconds())
+            || splits(to.offset().seconds())
+            || between.any(|change| splits(change.offset().seconds()))
     }
 
     /// `2026-11-01`

@@ -9,14 +9,17 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use tokio::sync::{
-    broadcast::error::RecvError,
-    mpsc::{self, error::TrySendError},
+use tokio::{
+    sync::{
+        broadcast::error::RecvError,
+        mpsc::{self, error::TrySendError},
+    },
+    task::JoinHandle,
 };
 use tollgate_config::document::Webhook;
 
@@ -42,7 +45,7 @@ pub fn follow(plane: &Arc<Plane>) {
     let (_, mut feed) = plane.events.watch(None);
     let plane = plane.clone();
     tokio::spawn(async move {
-        let mut queues: BTreeMap<String, mpsc::Sender<Arc<Numbered>>> = BTreeMap::new();
+        let mut queues: BTreeMap<String, Queue> = BTreeMap::new();
         loop {
             match feed.recv().await {
                 Ok(event) => pass_on(&plane, &mut queues, &event),
@@ -53,14 +56,40 @@ pub fn follow(plane: &Arc<Plane>) {
     });
 }
 
-fn pass_on(plane: &Arc<Plane>, queues: &mut BTreeMap<String, mpsc::Sender<Arc<Numbered>>>, event: &Arc<Numbered>) {
+/// What waits for one address, and the task that delivers it.
+struct Queue {
+    sender: mpsc::Sender<Arc<Numbered>>,
+    task: JoinHandle<()>,
+    /// An event has left the queue and is not told yet.
+    telling: Arc<AtomicBool>,
+}
+
+/// A name that comes again has a queue of its own: what was left of the one before must not come between.
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn pass_on(plane: &Arc<Plane>, queues: &mut BTreeMap<String, Queue>, event: &Arc<Numbered>) {
     let current = plane.current();
     let webhooks = &current.document.webhooks;
-    queues.retain(|name, _| webhooks.iter().any(|(kept, _)| kept == name));
+    queues.retain(|name, queue| {
+        let is_kept = webhooks.iter().any(|(kept, _)| kept == name);
+        if !is_kept && !queue.task.is_finished() {
+            // Those that wait, and the one that is being told.
+            let left = queue.sender.max_capacity() - queue.sender.capacity()
+                + usize::from(queue.telling.load(Ordering::Relaxed));
+            if left > 0 {
+                drop_events(plane, left as u64, &format!("webhook '{name}' is no longer configured"));
+            }
+        }
+        is_kept
+    });
     let wants = |webhook: &Webhook| webhook.events.contains(&&*event.event.kind);
     for (name, _) in webhooks.iter().filter(|(_, webhook)| wants(webhook)) {
         let queue = queues.entry(name.clone()).or_insert_with(|| begin(plane, name.clone()));
-        match queue.try_send(event.clone()) {
+        match queue.sender.try_send(event.clone()) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => drop_events(plane, 1, &format!("the queue of webhook '{name}' is full")),
             Err(TrySendError::Closed(_)) => drop_events(plane, 1, &format!("webhook '{name}' has ended")),
@@ -74,15 +103,22 @@ fn drop_events(plane: &Plane, count: u64, why: &str) {
 }
 
 /// A task that delivers to one address, one event after the other; it ends when its sender is dropped.
-fn begin(plane: &Arc<Plane>, name: String) -> mpsc::Sender<Arc<Numbered>> {
+fn begin(plane: &Arc<Plane>, name: String) -> Queue {
     let (sender, mut queue) = mpsc::channel::<Arc<Numbered>>(QUEUE_EVENTS);
-    let plane = plane.clone();
-    tokio::spawn(async move {
+    let (plane, telling) = (plane.clone(), Arc::<AtomicBool>::default());
+    let is_telling = Arc::clone(&telling);
+    let task = tokio::spawn(async move {
         while let Some(event) = queue.recv().await {
+            telling.store(true, Ordering::Relaxed);
             deliver(&plane, &name, &event).await;
+            telling.store(false, Ordering::Relaxed);
         }
     });
-    sender
+    Queue {
+        sender,
+        task,
+        telling: is_telling,
+    }
 }
 
 /// Tries until it is taken, refused for good, or no longer wanted.
@@ -92,7 +128,7 @@ async fn deliver(plane: &Plane, name: &str, event: &Numbered) {
         // Read anew each time: what was wrong may have been set right meanwhile.
         let current = plane.current();
         let Some((_, webhook)) = current.document.webhooks.iter().find(|(known, _)| known == name) else {
-            return;
+            return drop_events(plane, 1, &format!("webhook '{name}' is no longer configured"));
         };
         let why = match post::send(webhook, unix_s(), event).await {
             Ok(()) => {

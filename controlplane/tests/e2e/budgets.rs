@@ -283,7 +283,7 @@ fn keys_of_the_api_have_limits_that_change_at_once_and_outlive_both_planes() {
     assert_eq!(agent.expect("it is listed")["limits"][0]["requests"], 4);
 }
 
-const HOOK_SECRET: &str = "hook-secret";
+pub const HOOK_SECRET: &str = "hook-secret";
 
 /// HMAC-SHA256 of the moment and the body, as `docs/src/limits.md` has it.
 fn expected_signature(timestamp: &str, body: &str) -> String {
@@ -298,8 +298,10 @@ fn expected_signature(timestamp: &str, body: &str) -> String {
         .fold("sha256=".to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }
 
-/// Takes notices, of which the first is answered with an error.
-fn receiver() -> (SocketAddr, mpsc::Receiver<(String, String)>) {
+/// Takes notices, and answers some of them with an error, by their number and body.
+pub fn receiver(
+    refuses: impl Fn(usize, &str) -> bool + Send + 'static,
+) -> (SocketAddr, mpsc::Receiver<(String, String)>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("its address");
     let (sender, notices) = mpsc::channel();
@@ -321,7 +323,11 @@ fn receiver() -> (SocketAddr, mpsc::Receiver<(String, String)>) {
                     break (head.to_owned(), body.to_owned());
                 }
             };
-            let status = if number == 0 { "503 Not Now" } else { "204 Taken" };
+            let status = if refuses(number, &whole.1) {
+                "503 Not Now"
+            } else {
+                "204 Taken"
+            };
             let _ = stream.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").as_bytes());
             if sender.send(whole).is_err() {
                 return;
@@ -334,7 +340,7 @@ fn receiver() -> (SocketAddr, mpsc::Receiver<(String, String)>) {
 #[test]
 fn thresholds_are_told_to_webhooks_signed_and_again_until_they_are_taken() {
     let provider = Sandbox::start();
-    let (hook, notices) = receiver();
+    let (hook, notices) = receiver(|number, _| number == 0);
     let mut setup = Setup::to(provider.address);
     setup.top += &format!("webhooks: {{ finance: {{ url: \"http://{hook}/told\", secret: env:TEST_HOOK }} }}\n");
     setup.environment.push(("TEST_HOOK".to_owned(), HOOK_SECRET.to_owned()));

@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod accounts;
 mod affected;
 mod basics;
 mod beside;
@@ -17,6 +18,7 @@ mod counted;
 mod crowd;
 mod cuts;
 mod drain;
+mod early;
 mod edge;
 mod faults;
 mod framing;
@@ -37,3 +39,4 @@ mod state;
 mod streams;
 mod tls;
 mod usage;
+mod webhooks;

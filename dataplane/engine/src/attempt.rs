@@ -229,7 +229,7 @@ pub(crate) fn connected(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId)
     }
     upward::send(exchange, io);
     exchange.call.shown_token = io.local.tokens.shown();
-    exchange.call.sent = io.now;
+    (exchange.call.sent, exchange.call.reached) = (io.now, true);
     wait_for_answer(exchange, io);
     relay::stall::begin(exchange, io);
     detached::sent(exchange, io);

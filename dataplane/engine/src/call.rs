@@ -33,6 +33,8 @@ pub(crate) struct Call {
     pub log: Vec<Tried>,
     /// Targets tried.
     pub tried: u8,
+    /// The request went up to one of them: it counts as one.
+    pub reached: bool,
     /// The targets in the order in which they are tried, and how many of them were.
     pub order: Order,
     pub place: usize,

@@ -12,7 +12,7 @@ use crate::{
     exchange::{Local, Peer},
     identity::KeyId,
     percent,
-    record::Outcome,
+    record::{Media, Outcome},
     snapshot::Resolved,
     surface::{self, Surface},
 };
@@ -83,6 +83,7 @@ pub(crate) struct Facts {
     pub is_counted: bool,
     /// The gateway counted it itself.
     pub estimated: bool,
+    pub media: Media,
     pub request_body_bytes: u64,
     pub response_body_bytes: u64,
     pub ended: Tick,
@@ -135,6 +136,7 @@ impl Default for Facts {
             replayed: false,
             is_counted: false,
             estimated: false,
+            media: Media::default(),
             request_body_bytes: 0,
             response_body_bytes: 0,
             ended: Tick(0),

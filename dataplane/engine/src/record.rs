@@ -74,6 +74,16 @@ pub struct Record<'a> {
     pub gateway_ns: u64,
     /// From the request's first byte to the first body byte of the answer; streams only.
     pub first_token_ns: Option<u64>,
+    pub media: Media,
+}
+
+/// What an answer has beside tokens; absent is not zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Media {
+    /// Pictures that were answered.
+    pub images: Option<u64>,
+    /// How long the sound was that was listened to, where the provider tells.
+    pub audio_ms: Option<u64>,
 }
 
 /// A batch, or a response in the background.

@@ -11,7 +11,7 @@ mod atomic {
 #[path = "../src/limits/lane.rs"]
 mod lane;
 
-use atomic::AtomicU64;
+use atomic::{AtomicU64, Ordering};
 use lane::Lane;
 use loom::{sync::Arc, thread};
 
@@ -100,6 +100,133 @@ fn what_is_taken_while_a_bucket_flows_stays_taken() {
             "the one has flowed off, and nothing of the three"
         );
     });
+}
+
+type Refill = fn(&Lane<'_>, u64);
+
+/// One a millisecond flows off a bucket of which four are used; two look at it, a millisecond apart or at once, and a third has
+/// the last word. Whoever comes first: what flows, flows once, and all of it.
+fn flows_once(refill: Refill, moments: [u64; 2]) {
+    model(move || {
+        let words = Arc::new(Words::default());
+        refill(&words.lane(), 1_000);
+        words.lane().add(4);
+        let other = Arc::clone(&words);
+        let looks = thread::spawn(move || refill(&other.lane(), moments[0]));
+        refill(&words.lane(), moments[1]);
+        looks.join().expect("it ends");
+        refill(&words.lane(), 1_002);
+        assert_eq!(words.lane().used(), 2, "two milliseconds, two units");
+    });
+}
+
+fn right(lane: &Lane<'_>, unix_ms: u64) {
+    lane.refill(unix_ms, |from, until| until - from);
+}
+
+#[test]
+fn what_flows_off_flows_once_whoever_looks_first_and_none_of_it_is_lost() {
+    for moments in [[1_001, 1_001], [1_001, 1_002], [1_002, 1_001], [1_002, 1_002]] {
+        flows_once(right, moments);
+    }
+}
+
+/// The models have to see a refill that is wrong: each of these is, in one way.
+mod wrong {
+    use super::*;
+
+    /// `Lane::refill` in parts: `wins`, whoever lets it flow; `from`, since when.
+    fn flow(lane: &Lane<'_>, (from, unix_ms): (u64, u64), wins: bool) {
+        if wins && from != 0 && from < unix_ms {
+            lane.give_back(unix_ms - from);
+        }
+    }
+
+    fn set(lane: &Lane<'_>, last: u64, unix_ms: u64) -> bool {
+        let tag = lane.tag;
+        tag.compare_exchange(last, unix_ms, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+
+    /// Both let it flow who saw the same moment.
+    fn without_a_winner(lane: &Lane<'_>, unix_ms: u64) {
+        let last = lane.tag();
+        if last < unix_ms {
+            let _ = set(lane, last, unix_ms);
+            flow(lane, (last, unix_ms), true);
+        }
+    }
+
+    /// A clock that is a millisecond behind takes the tag back: the same time flows again.
+    fn backwards(lane: &Lane<'_>, unix_ms: u64) {
+        let last = lane.tag();
+        let won = last != unix_ms && set(lane, last, unix_ms);
+        flow(lane, (last, unix_ms), won);
+    }
+
+    /// The winner looks again from when it flows: another has moved that on.
+    fn from_what_is_there_now(lane: &Lane<'_>, unix_ms: u64) {
+        let last = lane.tag();
+        let won = last < unix_ms && set(lane, last, unix_ms);
+        flow(lane, (lane.tag().min(last + 1), unix_ms), won && last != 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "two milliseconds, two units")]
+    fn a_refill_by_everybody_is_seen() {
+        flows_once(without_a_winner, [1_002, 1_002]);
+    }
+
+    #[test]
+    #[should_panic(expected = "two milliseconds, two units")]
+    fn a_clock_that_takes_time_back_is_seen() {
+        flows_once(backwards, [1_001, 1_002]);
+    }
+
+    #[test]
+    #[should_panic(expected = "two milliseconds, two units")]
+    fn a_refill_from_another_moment_is_seen() {
+        flows_once(from_what_is_there_now, [1_002, 1_002]);
+    }
+
+    /// What was taken is looked at behind the winner's step: what others take of what flowed flows off as well.
+    #[test]
+    #[should_panic(expected = "of the four one is there again")]
+    fn a_refill_of_what_was_taken_since_is_seen() {
+        taken_while_it_flows(|lane, unix_ms| {
+            let last = lane.tag();
+            let won = last < unix_ms && set(lane, last, unix_ms);
+            if won && last != 0 {
+                lane.give_back(4 * (unix_ms - last));
+            }
+        });
+    }
+}
+
+/// Four a millisecond flow off a bucket that holds four, of which one is used.
+fn taken_while_it_flows(refill: Refill) {
+    model(move || {
+        let words = Arc::new(Words::default());
+        refill(&words.lane(), 1_000);
+        words.lane().add(1);
+        let other = Arc::clone(&words);
+        let asks = thread::spawn(move || {
+            refill(&other.lane(), 1_001);
+            u64::from(other.lane().take(3, 4).is_ok())
+        });
+        refill(&words.lane(), 1_001);
+        let own = u64::from(words.lane().take(3, 4).is_ok());
+        let granted = own + asks.join().expect("it ends");
+        assert!(
+            granted == 1 && words.lane().used() == 3,
+            "of the four one is there again"
+        );
+    });
+}
+
+#[test]
+fn what_is_taken_of_what_flows_is_there_for_one() {
+    taken_while_it_flows(|lane, unix_ms| lane.refill(unix_ms, |from, until| 4 * (until - from)));
 }
 
 #[test]

@@ -43,7 +43,7 @@ use tracing_subscriber::EnvFilter;
 
 use control::{Command, Control, End, Inherited, Keeping, connection};
 use messages::{INBOX_CAPACITY, ShardHandle, ShardSetup};
-use state_dir::{LastGood, StateDir};
+use state_dir::{LastGood, StateDir, count_limits};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -136,7 +136,8 @@ fn serve(arguments: &Arguments, log: &access_log::Handle) -> Result<End, String>
     let socket = state.socket();
     let last_good = state.load()?;
     let cores = host::Cores::look()?;
-    let balances = Arc::new(state.balances().unwrap_or_else(|reason| {
+    let limits = last_good.as_ref().map_or(0, count_limits);
+    let balances = Arc::new(state.balances(limits).unwrap_or_else(|reason| {
         tracing::error!(
             reason,
             "limits hold while this process lives, and begin anew with the next"

@@ -113,6 +113,8 @@ pub enum ToShard {
         peer: SocketAddr,
         listener: String,
     },
+    /// Answered between two turns: what the shard was about has ended.
+    Turned(Sender<u16>),
     /// Room for usage records.
     Segment(spool::Segment),
     /// Usage records up to this one are on the disk.

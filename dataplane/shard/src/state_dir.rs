@@ -15,7 +15,7 @@ use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tollgate_config::link::StoredKey;
-use tollgate_engine::limits::{Balances, UnknownLayout};
+use tollgate_engine::limits::{Balances, Cell, UnknownLayout};
 
 use crate::sys::shared;
 
@@ -23,8 +23,11 @@ const LOCK: &str = "dataplane.lock";
 const SOCKET: &str = "dataplane.sock";
 /// What is used of limits.
 const BALANCES: &str = "balances";
-/// 16 MiB. Twice as many as there may well be: a table that is full finds nothing.
-const MAX_LIMITS: usize = 1 << 18;
+/// 18 MiB. Twice as many as there may well be: a table that is full finds nothing.
+const LEAST_LIMITS: usize = 1 << 18;
+/// 288 MiB: two million limits of the document and its keys.
+const MOST_LIMITS: usize = 1 << 22;
+const BALANCES_NEW: &str = "balances.new";
 const LAST_GOOD: &str = "last-good.json";
 const LAST_GOOD_NEW: &str = "last-good.json.new";
 /// Key changes since the last good document was written, one JSON line each: 100,000 keys are not written again for
@@ -93,24 +96,36 @@ impl StateDir {
         })
     }
 
-    /// What was used of limits, kept from one process to the next. The error says why it cannot be.
-    pub fn balances(&self) -> Result<Balances, String> {
+    /// What was used of limits, kept from one process to the next, with room for twice so many. The error says why it cannot
+    /// be.
+    pub fn balances(&self, limits: usize) -> Result<Balances, String> {
         let file = self.path.join(BALANCES);
         let shown = file.display();
         let fail = |error: io::Error| format!("cannot keep what is used of limits in {shown}: {error}");
-        let mut options = OpenOptions::new();
-        let opened = options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&file);
-        let cells = opened
-            .and_then(|opened| shared::cells(&opened, 1 + MAX_LIMITS))
-            .map_err(fail)?;
-        Balances::lent(cells)
-            .map_err(|UnknownLayout| format!("{shown} is not what this version keeps there; move it away"))
+        let unknown = |UnknownLayout| format!("{shown} is not what this version keeps there; move it away");
+        let wanted = limits
+            .saturating_mul(2)
+            .next_power_of_two()
+            .clamp(LEAST_LIMITS, MOST_LIMITS);
+        let opened = open_shared(&file).map_err(fail)?;
+        let bytes = opened.metadata().map_err(fail)?.len();
+        // One that was made larger stays so.
+        let found = (LEAST_LIMITS.ilog2()..=MOST_LIMITS.ilog2())
+            .map(|power| 1 << power)
+            .rfind(|limits| bytes >= (Balances::cells_for(*limits) * size_of::<Cell>()) as u64)
+            .unwrap_or(LEAST_LIMITS);
+        let cells = shared::cells(&opened, Balances::cells_for(found)).map_err(fail)?;
+        if wanted <= found {
+            return Balances::lent(cells).map_err(unknown);
+        }
+        // It is whole before it takes the other's place: a process that dies in between leaves that one as it was.
+        let new = self.path.join(BALANCES_NEW);
+        let _ = fs::remove_file(&new);
+        let opened = open_shared(&new).map_err(fail)?;
+        let larger = shared::cells(&opened, Balances::cells_for(wanted)).map_err(fail)?;
+        let balances = Balances::lent_after(larger, cells).map_err(unknown)?;
+        fs::rename(&new, &file).map_err(fail)?;
+        Ok(balances)
     }
 
     pub fn socket(&self) -> PathBuf {
@@ -232,6 +247,35 @@ impl StateDir {
     }
 }
 
+/// Grown where it is too short.
+fn open_shared(file: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let options = options.read(true).write(true).create(true).truncate(false);
+    options.mode(0o600).open(file)
+}
+
+/// Limits of a document and its keys, at most.
+pub fn count_limits(last_good: &LastGood) -> usize {
+    fn within(value: &Value) -> usize {
+        match value {
+            Value::Object(members) => {
+                let of = |(name, value): (&String, &Value)| match (name.as_str(), value) {
+                    ("limits", Value::Array(limits)) => limits.len(),
+                    _ => within(value),
+                };
+                members.iter().map(of).sum()
+            }
+            Value::Array(values) => values.iter().map(within).sum(),
+            _ => 0,
+        }
+    }
+    let of_keys = last_good
+        .keys
+        .iter()
+        .map(|key| key.limits.as_array().map_or(0, Vec::len));
+    of_keys.fold(within(&last_good.document), usize::saturating_add)
+}
+
 /// Applies a change to a list of keys.
 pub fn apply(keys: &mut Vec<StoredKey>, upsert: &[StoredKey], remove: &[String]) {
     let replaced = |key: &StoredKey| remove.contains(&key.name) || upsert.iter().any(|new| new.name == key.name);
@@ -276,6 +320,32 @@ mod tests {
         assert!(refused.contains(&format!("pid {}", std::process::id())), "{refused}");
         drop(first);
         StateDir::open(&path).expect("free again");
+    }
+
+    #[test]
+    fn the_table_of_balances_grows_with_the_limits_and_stays_as_large() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let state = StateDir::open(folder.path()).expect("the lock");
+        let bytes = || fs::metadata(folder.path().join(BALANCES)).expect("there").len();
+        let mut sizes = Vec::new();
+        for limits in [0, 100_000, LEAST_LIMITS / 2 + 1, 0] {
+            let cells = state.balances(limits).expect("room").fill().cells;
+            // As docs/src/limits.md has it.
+            assert_eq!(bytes(), 64 + 72 * cells);
+            sizes.push(cells as usize / LEAST_LIMITS);
+        }
+        assert_eq!(sizes, [1, 1, 2, 2]);
+        let key = StoredKey {
+            limits: json!([{"requests": 1, "per": "1m"}, {"concurrent": 2}]),
+            ..key("a", "1")
+        };
+        let last_good = LastGood {
+            revision: 1,
+            document: json!({"teams": {"red": {"limits": [{"budget": "1 USD", "per": "day"}]}}, "limits": 7}),
+            keys: vec![key.clone(), key],
+            generation: 1,
+        };
+        assert_eq!(count_limits(&last_good), 5);
     }
 
     #[test]

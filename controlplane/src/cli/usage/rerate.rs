@@ -62,6 +62,12 @@ pub async fn run(client: &Client, arguments: &RerateArguments, output: Output) -
                 number("priced"),
                 number("unpriced"),
             ));
+            let corrected_before = text("corrected_before_usd");
+            if corrected_before.contains(|digit: char| ('1'..='9').contains(&digit)) {
+                print(&format!(
+                    "{corrected_before} USD of the difference were in corrections by the provider's bill already, which lose as much"
+                ));
+            }
             print(&match (number("adjustments"), arguments.post) {
                 (0, _) => "nothing is to be adjusted".to_owned(),
                 (_, true) => format!("{} adjustments posted", number("posted")),

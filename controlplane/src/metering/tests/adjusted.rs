@@ -36,11 +36,11 @@ pub const ALL: [fn(); 4] = [
     calls_that_crashed_or_were_counted_here_explain_what_differs,
 ];
 
-const PROVIDERS: [&str; 2] = ["alpha", "beta"];
-const MODELS: [&str; 3] = ["m1", "m2", "other"];
+pub(super) const PROVIDERS: [&str; 2] = ["alpha", "beta"];
+pub(super) const MODELS: [&str; 3] = ["m1", "m2", "other"];
 
 /// Prices in dollars for a million tokens.
-fn document(prices: &[u64]) -> Document {
+pub(super) fn document(prices: &[u64]) -> Document {
     let provider = |at: usize| {
         let price = |more: usize| prices.get(2 * at + more).copied().unwrap_or(1);
         format!(
@@ -57,30 +57,32 @@ fn document(prices: &[u64]) -> Document {
 
 /// What a call was, and the attempt before it that was billed as well.
 #[derive(Clone, Debug)]
-struct Call {
-    at_ms: u64,
-    provider: usize,
-    model: usize,
-    team: bool,
-    tokens: (u64, u64),
-    cost: Option<u64>,
-    beaten: Option<(usize, u64, u64)>,
+pub(super) struct Call {
+    pub at_ms: u64,
+    /// 499 where its client left, 502 where nobody answered: what was billed all the same is billed.
+    pub status: u16,
+    pub provider: usize,
+    pub model: usize,
+    pub team: bool,
+    pub tokens: (u64, u64),
+    pub cost: Option<u64>,
+    pub beaten: Option<(usize, u64, u64)>,
 }
 
-fn any_call() -> impl Strategy<Value = Call> {
+pub(super) fn any_call() -> impl Strategy<Value = Call> {
     let beaten = proptest::option::of((0..2usize, 0..1_000u64, 0..1_000_000u64));
     let cost = proptest::option::of(any::<u64>());
     (
         0..5 * HOUR_MS,
-        0..2usize,
-        0..3usize,
+        (0..2usize, 0..3usize, prop::sample::select(vec![200u16, 200, 499, 502])),
         any::<bool>(),
         (0..10_000u64, 0..10_000u64),
         cost,
         beaten,
     )
-        .prop_map(|(at, provider, model, team, tokens, cost, beaten)| Call {
+        .prop_map(|(at, (provider, model, status), team, tokens, cost, beaten)| Call {
             at_ms: BEGINNING_MS + at,
+            status,
             provider,
             model,
             team,
@@ -90,7 +92,7 @@ fn any_call() -> impl Strategy<Value = Call> {
         })
 }
 
-fn written(calls: &[Call]) -> Vec<u8> {
+pub(super) fn written(calls: &[Call]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (number, call) in calls.iter().enumerate() {
         let sequence = 2 * number as u64 + 1;
@@ -119,7 +121,7 @@ fn written(calls: &[Call]) -> Vec<u8> {
             provider: PROVIDERS[call.provider],
             model: MODELS[call.model],
             credential: "KEY",
-            status: 200,
+            status: call.status,
             tokens: tokens(call.tokens.0, Some(call.tokens.1)),
             cost: own_cost,
             ..AttemptLine::default()
@@ -131,6 +133,7 @@ fn written(calls: &[Call]) -> Vec<u8> {
         };
         let event = UsageEvent {
             ended_unix_ms: call.at_ms,
+            status: call.status,
             team: if call.team { "red" } else { "blue" },
             provider: PROVIDERS[call.provider],
             upstream_model: MODELS[call.model],
@@ -148,7 +151,7 @@ fn written(calls: &[Call]) -> Vec<u8> {
 }
 
 /// The one sum, four ways.
-fn sums(metering: &Metering, by: &str) -> [Picos; 4] {
+pub(super) fn sums(metering: &Metering, by: &str) -> [Picos; 4] {
     let mut reader = reader(metering);
     let mut of_table = |table: &str| -> Picos {
         let sum = |name: &str| format!("CAST(IFNULL(SUM({name}), 0) AS BIGINT)");
@@ -163,7 +166,8 @@ fn sums(metering: &Metering, by: &str) -> [Picos; 4] {
     };
     let of_tables = [of_table("billed"), of_table("hours")];
     // Neither end is at a whole hour.
-    let span = (BEGINNING_MS - 1, BEGINNING_MS + 5 * HOUR_MS + 1);
+    // Days begin an hour before the first call: corrections are of days.
+    let span = (BEGINNING_MS - HOUR_MS - 1, BEGINNING_MS + 5 * HOUR_MS + 1);
     let question = Question::new(
         Dimension::parse_list(by).unwrap(),
         span,
@@ -182,7 +186,7 @@ fn sums(metering: &Metering, by: &str) -> [Picos; 4] {
 }
 
 /// What calls cost at these prices; those of no known model what they were billed at.
-fn expected(calls: &[Call], prices: &[u64]) -> i128 {
+pub(super) fn expected(calls: &[Call], prices: &[u64]) -> i128 {
     let price = |provider: usize, more: usize| i128::from(prices[2 * provider + more]) * 1_000_000;
     let mut sum = 0;
     for call in calls {
@@ -267,7 +271,7 @@ proptest! {
     }
 }
 
-fn line(model: &str, counts: &[(&str, i64)], cost: &str) -> Line {
+pub(super) fn line(model: &str, counts: &[(&str, i64)], cost: &str) -> Line {
     Line {
         day: "2001-09-09".to_owned(),
         model: model.to_owned(),
@@ -281,7 +285,7 @@ fn line(model: &str, counts: &[(&str, i64)], cost: &str) -> Line {
     }
 }
 
-fn compared(metering: &Metering, lines: &[Line]) -> reconcile::Compared {
+pub(super) fn compared(metering: &Metering, lines: &[Line]) -> reconcile::Compared {
     let mut reader = reader(metering);
     let by = Dimension::parse_list("day,provider,upstream_model,credential,price_version").unwrap();
     let answer = Question::new(by, (0, u64::MAX), Zone::utc(), 0)
@@ -297,6 +301,7 @@ fn what_a_provider_tells_is_compared_explained_and_posted_once() {
     let world = World::new();
     let call = |model: usize, cost: u64| Call {
         at_ms: BEGINNING_MS,
+        status: 200,
         provider: 0,
         model,
         team: true,

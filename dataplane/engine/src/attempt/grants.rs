@@ -44,6 +44,7 @@ pub(super) fn suffice(exchange: &Exchange, io: &Io<'_>, route: &Route, target: &
 
 /// A further request of the same call.
 pub(super) fn charge_part(exchange: &Exchange, io: &Io<'_>) {
+    provider::charge_part(exchange, io);
     if let Some((grants, _)) = &exchange.call.granted {
         grants.charge(1, 0, io.now);
     }

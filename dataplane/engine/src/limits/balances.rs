@@ -3,17 +3,21 @@
 //! The memory is the shell's: a file mapped by it survives the process. Shards take from the node's balance itself rather
 //! than from slices of it: nothing is ever granted twice, refused early or stranded, for the price of a compare-and-swap
 //! on a line that cores may fight over.
+//!
+//! The memory is a head, a table of cells whose number is a power of two, and behind it a word for each cell that says until
+//! when it is worth something (`sweep` gives back what is not).
 
 use super::{
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering, spin},
     lane::Lane,
+    owner::{Owner, Whose},
 };
 
 /// One limit's balance: 64 bytes, a cache line of its own. All zero: free.
 #[repr(C, align(64))]
 #[derive(Debug, Default)]
 pub struct Cell {
-    /// The limit's number; zero: nobody's.
+    /// The limit's number, or nobody's.
     id: AtomicU64,
     /// By lane: all that was taken, and what that is of.
     taken: [(AtomicU64, AtomicU64); 2],
@@ -22,6 +26,9 @@ pub struct Cell {
     /// By lane: what of it came back or flowed off.
     returned: [AtomicU64; 2],
 }
+
+/// Words of a cell, where it holds no balance.
+const WORDS: usize = 8;
 
 impl Cell {
     /// The first lane for even numbers, the second for odd ones: two periods side by side.
@@ -32,6 +39,35 @@ impl Cell {
             taken,
             returned: &self.returned[at],
             tag,
+        }
+    }
+
+    pub(super) fn owner(&self) -> Owner<'_> {
+        Owner(&self.id)
+    }
+
+    /// All but whose it is.
+    pub(super) fn wipe(&self) {
+        for word in self.words().into_iter().skip(1) {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn words(&self) -> [&AtomicU64; WORDS] {
+        std::array::from_fn(|at| self.word(at))
+    }
+
+    /// Of `WORDS`, in the order in which they lie there.
+    fn word(&self, at: usize) -> &AtomicU64 {
+        match at {
+            0 => &self.id,
+            1 => &self.taken[0].0,
+            2 => &self.taken[0].1,
+            3 => &self.taken[1].0,
+            4 => &self.taken[1].1,
+            5 => &self.told,
+            6 => &self.returned[0],
+            _ => &self.returned[1],
         }
     }
 }
@@ -49,8 +85,13 @@ const DEFAULT_CELLS: usize = 1024;
 #[derive(Debug)]
 pub struct Balances {
     cells: Memory,
+    /// Of the table.
+    count: usize,
     /// Grows with each process that uses the memory: what was under way in another one is over.
     process: u64,
+    /// Somebody makes a limit's cell, or frees some. Else two could make one for the same limit: one before a place that was
+    /// freed meanwhile, and one in it. Only the first use of a limit waits for it, as long as a look at `MAX_PROBES` takes.
+    changing: AtomicBool,
 }
 
 /// The memory holds something else.
@@ -69,99 +110,177 @@ impl Default for Balances {
     }
 }
 
+/// While it lives nobody else makes or frees a cell.
+pub(super) struct Changing<'b>(&'b AtomicBool);
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
 impl Balances {
+    /// So many cells of memory hold a table of so many limits at most, a power of two.
+    pub const fn cells_for(limits: usize) -> usize {
+        let limits = limits.next_power_of_two();
+        1 + limits + limits.div_ceil(WORDS)
+    }
+
     /// Room for about half as many limits; what is counted ends with the process.
-    pub fn in_memory(cells: usize) -> Self {
-        let cells = (0..cells.next_power_of_two()).map(|_| Cell::default()).collect();
+    pub fn in_memory(limits: usize) -> Self {
+        let cells = (0..Self::cells_for(limits)).map(|_| Cell::default()).collect();
         Self {
             cells: Memory::Own(cells),
+            count: limits.next_power_of_two(),
             process: 1,
+            changing: AtomicBool::new(false),
         }
     }
 
     /// Goes on with what this memory holds, once per process. All zero is a new one. The first cell is its head; of the
     /// others as many are used as the largest power of two among them.
     pub fn lent(cells: &'static [Cell]) -> Result<Self, UnknownLayout> {
-        let (head, cells) = cells.split_first().ok_or(UnknownLayout)?;
+        let (head, others) = cells.split_first().ok_or(UnknownLayout)?;
         let become_ours = |layout| matches!(layout, 0 | FIRST_LAYOUT).then_some(LAYOUT);
         let layout = head.id.fetch_update(Ordering::AcqRel, Ordering::Acquire, become_ours);
         if layout.is_err_and(|layout| layout != LAYOUT) {
             return Err(UnknownLayout);
         }
-        let process = head.lane(0).tag.fetch_add(1, Ordering::AcqRel) + 1;
-        Ok(Self {
+        let before = head.lane(0).tag.fetch_add(1, Ordering::AcqRel);
+        let balances = Self {
             cells: Memory::Lent(cells),
-            process,
-        })
+            count: others.len().checked_ilog2().map_or(0, |power| 1 << power),
+            process: before + 1,
+            changing: AtomicBool::new(false),
+        };
+        // A program that does not keep those words has used balances since: what they say is not known to be true.
+        if head.told.swap(balances.process, Ordering::AcqRel) != before {
+            balances.worths().for_each(|worth| worth.store(0, Ordering::Release));
+        }
+        Ok(balances)
+    }
+
+    /// Goes on in new memory, all zero and larger, with what an older one holds that nobody uses any more.
+    pub fn lent_after(cells: &'static [Cell], older: &'static [Cell]) -> Result<Self, UnknownLayout> {
+        let before = Self::lent(older)?;
+        if let Some(head) = cells.first() {
+            head.lane(0).tag.store(before.process, Ordering::Release);
+            head.told.store(before.process, Ordering::Release);
+        }
+        let balances = Self::lent(cells)?;
+        if balances.take_over(before.memory()) {
+            Ok(balances)
+        } else {
+            Err(UnknownLayout)
+        }
+    }
+
+    /// False: it has no room.
+    fn take_over(&self, cells: &[Cell]) -> bool {
+        let count = cells
+            .len()
+            .saturating_sub(1)
+            .checked_ilog2()
+            .map_or(0, |power| 1 << power);
+        let (table, worths) = cells
+            .get(1..)
+            .unwrap_or_default()
+            .split_at_checked(count)
+            .unwrap_or_default();
+        let mut worths = worths.iter().flat_map(Cell::words);
+        for cell in table {
+            let worth = worths.next().map_or(0, |worth| worth.load(Ordering::Relaxed));
+            let Some(id) = cell.owner().whose() else { continue };
+            let Some(own) = self.cell(id) else { return false };
+            for (mine, theirs) in own.words().into_iter().zip(cell.words()).skip(1) {
+                mine.store(theirs.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+            if let Some(mine) = self.worth(own) {
+                mine.store(worth, Ordering::Relaxed);
+            }
+        }
+        true
     }
 
     pub(super) fn process(&self) -> u64 {
         self.process
     }
 
-    fn all(&self) -> &[Cell] {
-        let all = match &self.cells {
+    fn memory(&self) -> &[Cell] {
+        match &self.cells {
             Memory::Own(cells) => cells,
-            Memory::Lent(cells) => *cells,
-        };
-        let count = match all.len() {
-            0 => 0,
-            count => 1 << count.ilog2(),
-        };
-        &all[..count]
+            Memory::Lent(cells) => cells,
+        }
+    }
+
+    pub(super) fn all(&self) -> &[Cell] {
+        self.memory().get(1..1 + self.count).unwrap_or_default()
+    }
+
+    /// How many cells were made anybody's less those that were freed; for a while one more or less where a process died.
+    pub(super) fn taken(&self) -> Option<&AtomicU64> {
+        self.memory().first().map(|head| &head.returned[0])
+    }
+
+    /// Of each cell, in their order: the word that says until when it is worth something.
+    pub(super) fn worths(&self) -> impl Iterator<Item = &AtomicU64> {
+        let behind = self.memory().get(1 + self.count..).unwrap_or_default();
+        behind.iter().flat_map(Cell::words).take(self.count)
+    }
+
+    /// That of one of the cells.
+    pub(super) fn worth(&self, cell: &Cell) -> Option<&AtomicU64> {
+        let first = self.all().as_ptr() as usize;
+        let at = (std::ptr::from_ref(cell) as usize).wrapping_sub(first) / size_of::<Cell>();
+        let words = self.memory().get(1 + self.count + at / WORDS)?;
+        Some(words.word(at % WORDS))
     }
 
     /// The cell of a limit, if it ever was used.
     pub(super) fn find(&self, id: u64) -> Option<&Cell> {
-        let own = |cell: &&Cell| cell.id.load(Ordering::Acquire) == id;
-        let used = |cell: &&Cell| cell.id.load(Ordering::Acquire) != 0;
-        self.probe(id).take_while(used).find(own)
+        for cell in self.probe(id) {
+            match cell.owner().of(id) {
+                Whose::Own => return Some(cell),
+                Whose::Others | Whose::Freed => {}
+                Whose::Nobodys => return None,
+            }
+        }
+        None
     }
 
     /// The cell of a limit, made where there is none; `None`: there is no room.
     pub(super) fn cell(&self, id: u64) -> Option<&Cell> {
-        for cell in self.probe(id) {
-            let owner = cell.id.load(Ordering::Acquire);
-            if owner == id {
+        self.find(id).or_else(|| self.make(id))
+    }
+
+    #[cold]
+    fn make(&self, id: u64) -> Option<&Cell> {
+        let _alone = self.change();
+        loop {
+            if let Some(found) = self.find(id) {
+                return Some(found);
+            }
+            let is_free = |cell: &&Cell| matches!(cell.owner().of(id), Whose::Freed | Whose::Nobodys);
+            let cell = self.probe(id).find(is_free)?;
+            // Another process may be first; then it is looked for again.
+            if cell.owner().claim(id) {
+                self.taken().map(|taken| taken.fetch_add(1, Ordering::Relaxed));
                 return Some(cell);
             }
-            if owner == 0 {
-                match cell.id.compare_exchange(0, id, Ordering::AcqRel, Ordering::Acquire) {
-                    Ok(_) => return Some(cell),
-                    Err(other) if other == id => return Some(cell),
-                    Err(_) => {}
-                }
-            }
         }
-        None
+    }
+
+    /// Waits until nobody else does.
+    pub(super) fn change(&self) -> Changing<'_> {
+        while self.changing.swap(true, Ordering::Acquire) {
+            spin();
+        }
+        Changing(&self.changing)
     }
 
     fn probe(&self, id: u64) -> impl Iterator<Item = &Cell> {
         let cells = self.all();
         let mask = cells.len().wrapping_sub(1);
         (0..MAX_PROBES.min(cells.len())).filter_map(move |step| cells.get((id as usize).wrapping_add(step) & mask))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn limits_find_their_cells_again_and_a_full_table_says_so() {
-        let balances = Balances::in_memory(4);
-        assert!(balances.find(7).is_none());
-        // Two numbers that begin at the same place.
-        for id in [7, 11] {
-            balances.cell(id).expect("room").lane(0).add(id);
-        }
-        for id in [7, 11] {
-            let found = balances.find(id).expect("it is there");
-            assert_eq!(found.lane(0).used(), id);
-            assert!(std::ptr::eq(found, balances.cell(id).expect("there")));
-        }
-        assert!(balances.cell(1).is_some() && balances.cell(2).is_some());
-        assert!(balances.cell(3).is_none(), "four cells, four limits");
-        assert!(balances.find(3).is_none());
     }
 }

@@ -10,6 +10,7 @@ use super::{
     balances::{Balances, Cell},
     calendar::Today,
     lane::Lane,
+    sweep,
 };
 
 /// Taken from a limit: what goes back, or is added, when it is known what was used.
@@ -43,6 +44,10 @@ pub(crate) struct Lacking {
     /// Until it may pass; `None`: so much never will, or nobody knows.
     pub wait_ms: Option<u64>,
 }
+
+/// A full table refuses: what cannot be counted is not granted. It has room again once balances that are worth nothing are
+/// given back.
+pub(crate) const NO_ROOM: Lacking = Lacking { wait_ms: Some(60_000) };
 
 /// How a limit stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,11 +83,13 @@ pub(crate) fn take(
     now: &Moment,
     amount: u64,
 ) -> Result<Taken, Lacking> {
-    // A full table refuses: what cannot be counted is not granted.
-    let cell = balances.cell(id).ok_or(Lacking { wait_ms: None })?;
+    let cell = balances.cell(id).ok_or(NO_ROOM)?;
     let (lane, tag) = lane(balances, cell, limit, now);
     match lane.take(amount, most(limit)) {
-        Ok(()) => Ok(taken(amount, tag, now)),
+        Ok(()) => {
+            sweep::keep(balances, cell, (limit, now), most(limit));
+            Ok(taken(amount, tag, now))
+        }
         Err(used) => Err(Lacking {
             wait_ms: wait_ms(limit, now, used, amount),
         }),
@@ -96,6 +103,7 @@ pub(crate) fn note(balances: &Balances, (id, limit): (u64, &Limit), now: &Moment
     // A call may bound its answer to any number: a balance that has lost count would be wiped when it settles.
     let amount = amount.min(most(limit));
     lane.add(amount);
+    sweep::keep(balances, cell, (limit, now), lane.used());
     Some(taken(amount, tag, now))
 }
 
@@ -124,7 +132,11 @@ pub(crate) fn settle(balances: &Balances, (id, limit): (u64, &Limit), now: &Mome
         Window::Refill { per_ms, .. } => {
             // What flowed off meanwhile has come back already, as far as it goes.
             let flowed = flowed((taken.at_unix_ms, now.unix_ms), limit.amount, per_ms);
-            change(lane(balances, cell, limit, now).0, more, back.saturating_sub(flowed));
+            let lane = lane(balances, cell, limit, now).0;
+            change(lane, more, back.saturating_sub(flowed));
+            if more > 0 {
+                sweep::keep(balances, cell, (limit, now), lane.used());
+            }
         }
         Window::None => change(lane(balances, cell, limit, now).0, more, back),
     }

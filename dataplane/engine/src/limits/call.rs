@@ -295,7 +295,12 @@ fn admit(exchange: &mut Exchange, io: &mut Io<'_>, pinned: &Pinned, lists: &List
         let mut refused: Option<Limited> = None;
         let mut again = false;
         for ((list, at), rules, rule) in lists.rules() {
-            match take(&balances, rule, &now, &needs, cap) {
+            let has_none = rules.scope == Scope::Tag && balances.has_none_for_tag(rule.id);
+            match if has_none {
+                without_balance(rule)
+            } else {
+                take(&balances, rule, &now, &needs, cap)
+            } {
                 Ok(Some(taken)) => exchange.held.taken.push(Reserved {
                     list,
                     route: route.filter(|_| usize::from(list) == OF_MODEL),
@@ -376,6 +381,14 @@ impl<'p> Needs<'p> {
 
     fn may_shrink(&self, cap: u64) -> bool {
         self.bound.is_some_and(|bound| cap > bound.least())
+    }
+}
+
+/// A value of a tag that is new when new ones have no room: it is not counted, and so not granted.
+fn without_balance(rule: &Rule) -> Result<Option<Taken>, Lacking> {
+    match rule.limit.mode {
+        LimitMode::Shadow => Ok(None),
+        LimitMode::Enforce => Err(bucket::NO_ROOM),
     }
 }
 
@@ -502,7 +515,7 @@ impl Used {
         let facts = &exchange.facts;
         let usage = facts.usage;
         Self {
-            asked: exchange.call.tried > 0,
+            asked: exchange.call.reached,
             unknown: is_unknown(exchange),
             estimated: facts.estimated,
             input: usage.map_or(0, |usage| usage.all_input()),

@@ -14,14 +14,19 @@ pub(crate) mod cut;
 mod expect;
 mod lane;
 mod limited;
+mod owner;
 pub(crate) mod provider;
 mod rules;
 pub(crate) mod spent;
+mod sweep;
 mod tags;
 
-/// What `lane` is made of; its model checker has others in their place.
+/// What `lane` and `owner` are made of; their model checkers have others in their place.
 mod atomic {
-    pub use std::sync::atomic::{AtomicU64, Ordering};
+    pub use std::{
+        hint::spin_loop as spin,
+        sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    };
 }
 
 pub use balances::{Balances, Cell, UnknownLayout};
@@ -33,6 +38,7 @@ pub use limited::Limited;
 pub(crate) use limited::{write_lines, write_refusal};
 pub(crate) use rules::Rules;
 pub use rules::{Report, Scope, report, report_tag};
+pub use sweep::{Fill, Marked};
 
 use std::sync::Arc;
 

@@ -82,6 +82,23 @@ fn expected(exchange: &Exchange, io: &Io<'_>, rules: &Rules, (route, target): (&
     }
 }
 
+/// A further request of the same call goes up: what the provider had before is its, whatever becomes of this one.
+pub(crate) fn charge_part(exchange: &Exchange, io: &Io<'_>) {
+    let Some(rules) = exchange
+        .call
+        .at_provider
+        .rules
+        .as_ref()
+        .filter(|_| exchange.call.reached)
+    else {
+        return;
+    };
+    let now = io.local.limits.look(&exchange.pin().snapshot, io.unix_ms);
+    for rule in rules.all.iter().filter(|rule| rule.limit.unit == Unit::Requests) {
+        bucket::note(&io.local.limits.balances, (rule.id, &rule.limit), &now, 1);
+    }
+}
+
 /// The call is over at this provider: what it used there replaces what was taken.
 pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>) {
     if exchange.call.at_provider.taken.is_empty() {
@@ -94,7 +111,11 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>) {
         .with_prompts_given_up(exchange)
         .with_listed(exchange);
     let mut held = std::mem::take(&mut exchange.call.at_provider);
-    held.settle(exchange, io, |limit, taken| used.of(limit, taken));
+    let sent = exchange.call.sent != Tick(0);
+    held.settle(exchange, io, |limit, taken| match limit.unit {
+        Unit::Requests => u64::from(sent),
+        _ => used.of(limit, taken),
+    });
     let pinned = exchange.pin();
     let now = io.local.limits.look(&pinned.snapshot, io.unix_ms);
     for rules in held.rules.iter() {

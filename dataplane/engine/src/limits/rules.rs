@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 use tollgate_config::document::{Limit, LimitMode, Unit, Window};
 
-use super::{Balances, Level, bucket, calendar::Today, tags};
+use super::{Balances, Level, bucket, calendar::Today, owner, tags};
 use crate::{Snapshot, identity::KeyTable};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl Rules {
     }
 }
 
-/// 64 bits of SHA-256: among a million limits two are alike once in some thirty million times.
+/// 63 bits of SHA-256: among a million limits two are alike once in some fifteen million times.
 fn number(scope: Scope, name: &str, limit: &Limit) -> u64 {
     let period = match limit.window {
         Window::None => String::new(),
@@ -96,8 +96,7 @@ fn number(scope: Scope, name: &str, limit: &Limit) -> u64 {
     let text = format!("{}\n{name}\n{}\n{period}", scope.name(), limit.unit.name());
     let digest = Sha256::digest(text);
     let number = digest[..8].iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte));
-    // Zero is nobody's.
-    number.max(1)
+    owner::number(number)
 }
 
 /// A limit and how it stands.

@@ -14,7 +14,7 @@ use crate::{
     limits,
     names::code,
     outputs::Action,
-    record::{LateWork, Outcome, Record},
+    record::{LateWork, Media, Outcome, Record},
     relay,
     routing::reckoning::Like,
     surface,
@@ -178,6 +178,7 @@ pub(crate) fn record(exchange: &Exchange) -> Record<'_> {
         total_ns: facts.ended.ns_since(facts.started),
         gateway_ns: facts.gateway_ns(facts.ended),
         first_token_ns: facts.first_token.map(|first| first.ns_since(facts.started)),
+        media: facts.media,
     }
 }
 
@@ -201,6 +202,7 @@ pub(crate) fn record_of<'a>(exchange: &'a Exchange, listed: &'a Listed) -> Recor
         total_ns: 0,
         gateway_ns: 0,
         first_token_ns: None,
+        media: Media::default(),
         ..record(exchange)
     }
 }

@@ -346,6 +346,7 @@ mod tests {
             total_ns: 3_000_999,
             gateway_ns: 20_000,
             first_token_ns: Some(1_000_000),
+            media: Default::default(),
         };
         let mut out = Vec::new();
         append(

@@ -41,6 +41,7 @@ fn record(request_id: &str) -> Record<'_> {
         total_ns: 0,
         gateway_ns: 0,
         first_token_ns: None,
+        media: Default::default(),
     }
 }
 

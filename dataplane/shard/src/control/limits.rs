@@ -9,6 +9,10 @@ use tollgate_config::{
 use tollgate_engine::limits::{Crossed, Notice, Report, Scope, report, report_tag};
 
 use super::{Control, unix_ms};
+use crate::messages::ToShard;
+
+/// Between two looks at balances that are worth nothing.
+pub(super) const SWEEP_INTERVAL: std::time::Duration = std::time::Duration::from_secs(600);
 
 /// Of the keys and models of a document only so many are told as metrics.
 const MAX_TOLD: usize = 2_000;
@@ -27,6 +31,24 @@ impl Control {
         let snapshot = self.running.as_ref().map(|running| &running.prepared.snapshot);
         let told = snapshot.map(|snapshot| report_tag(snapshot, &self.balances, unix_ms(), tag));
         told.into_iter().flatten().map(status).collect()
+    }
+
+    /// Gives balances back that are worth nothing any more. No other process shares them: the state directory is locked.
+    pub(super) fn sweep_balances(&mut self) {
+        let marked = self.balances.mark_worthless(unix_ms());
+        if !marked.is_empty() && self.shards.ask(ToShard::Turned).is_ok() {
+            // A shard that does not answer may be about anything: then they stay, and are found again.
+            self.balances.free_marked(&marked, unix_ms());
+        }
+        let fill = self.balances.fill();
+        if std::mem::replace(&mut self.told_half_full, fill.is_half()) < fill.is_half() {
+            let text = format!(
+                "{} limits have a balance, of the {} that there is room for: new values of tags are refused, and calls under \
+                 other limits are once there is no room at all",
+                fill.taken, fill.cells
+            );
+            self.tell("limits_table_half_full", text);
+        }
     }
 
     /// So much of a limit is used that somebody should know.

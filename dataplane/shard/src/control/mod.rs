@@ -135,6 +135,10 @@ pub struct Control {
     watch: files::Watch,
     watch_at: Instant,
     expiry_at: Instant,
+    /// The next look at balances that are worth nothing: nobody is woken for it.
+    sweep_at: Instant,
+    /// It was told that the table of balances is half full.
+    told_half_full: bool,
     hedged: hedged::Sums<HEDGE_OUTCOMES>,
     failed_over: hedged::Sums<FAILOVER_OUTCOMES>,
     /// The next look at keys that were lent for a while.
@@ -173,6 +177,8 @@ impl Control {
             watch: files::Watch::default(),
             watch_at: now + WATCH_INTERVAL,
             expiry_at: now + EXPIRY_INTERVAL,
+            sweep_at: now + limits::SWEEP_INTERVAL,
+            told_half_full: false,
             keys_at: None,
             hedged: hedged::Sums::default(),
             failed_over: hedged::Sums::default(),
@@ -237,6 +243,12 @@ impl Control {
             Command::Crossed(crossed) => self.tell_crossed(*crossed),
             Command::Spool(spool::Told::Full(text)) => self.tell("usage_spool_full", text),
             Command::Spool(spool::Told::Unsynced(text)) => self.tell("usage_sync_failed", text),
+            Command::Spool(spool::Told::Synced) => {
+                self.tell(
+                    "usage_sync_well",
+                    "usage records are written to the disk again".to_owned(),
+                );
+            }
             Command::Spool(spool::Told::Overwritten(records)) => {
                 let text =
                     format!("{records} usage records that nobody had read were removed to make room for new ones");
@@ -337,6 +349,10 @@ impl Control {
         if self.expiry_at <= now {
             self.expiry_at = now + EXPIRY_INTERVAL;
             self.tell_expiries();
+        }
+        if self.sweep_at <= now {
+            self.sweep_at = now + limits::SWEEP_INTERVAL;
+            self.sweep_balances();
         }
         if self.keys_at.is_some_and(|at| at <= now) {
             // Whoever lends them may have written new ones in this moment.

@@ -12,7 +12,10 @@ use std::{
 };
 
 use tollgate_engine::{Exchange, Tick, outputs::AttemptId};
-use tollgate_wire::{head::RequestHead, http1::chunked};
+use tollgate_wire::{
+    head::{Framing, RequestHead},
+    http1::chunked,
+};
 
 use crate::{
     shard::slab::Id,
@@ -144,6 +147,19 @@ impl Active {
     pub fn split_ahead(&mut self) {
         if self.input.len() > self.request_len {
             self.ahead = Rc::make_mut(&mut self.input).split_off(self.request_len);
+        }
+    }
+
+    /// Answered before anybody asked for the body: one that has come already is passed over, and the connection goes on behind
+    /// it.
+    pub fn pass_body(&mut self) {
+        let Framing::Length(length) = self.head.framing else {
+            return;
+        };
+        let whole = usize::try_from(length).map_or(usize::MAX, |length| self.head.len.saturating_add(length));
+        if !self.body_whole && self.upload.is_none() && self.input.len() >= whole {
+            (self.request_len, self.body_whole) = (whole, true);
+            self.split_ahead();
         }
     }
 

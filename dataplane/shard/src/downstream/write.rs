@@ -23,6 +23,7 @@ impl Shard {
 
     pub fn write_head(&mut self, id: Id, active: &mut Active, status: u16, lines: &[u8], framing: ReplyFraming) {
         let Some(down) = self.downs.get_mut(id) else { return };
+        active.pass_body();
         let reply = &mut active.reply;
         reply.begun = true;
         // A request body that was not read would be taken for the next request; not-ready says: go elsewhere.

@@ -53,6 +53,7 @@ fn record<'a>() -> Record<'a> {
         total_ns: 3_000_000,
         gateway_ns: 20_000,
         first_token_ns: None,
+        media: Default::default(),
     }
 }
 

@@ -40,6 +40,9 @@ impl Shard {
                 }
                 let _ = reply.try_send(self.id);
             }
+            ToShard::Turned(reply) => {
+                let _ = reply.try_send(self.id);
+            }
             ToShard::Tls(tls, reply) => {
                 if let Some(running) = self.running.clone() {
                     *running.tls.borrow_mut() = tls;

@@ -25,6 +25,8 @@ pub fn event<'r>(record: &Record<'r>, billed: &Billed<'r>, unix_ms: u64) -> Usag
         tokens: record.usage.map_or_else(Tokens::default, |usage| classes(&usage)),
         cost: record.cost.map(|cost| (cost.usd, cost.prices)),
         list: record.cost.map(|cost| cost.list),
+        images: record.media.images,
+        audio_ms: record.media.audio_ms,
         tier: billed.tier,
         status: record.status,
         ending: match record.outcome {

@@ -59,9 +59,11 @@ pub enum Told {
     Full(String),
     /// The disk refuses to take records for good.
     Unsynced(String),
+    /// It takes them again, and those that it had refused.
+    Synced,
     /// Records that nobody has read made room.
     Overwritten(u64),
-    /// They can again.
+    /// Segments can be made again.
     Well,
 }
 

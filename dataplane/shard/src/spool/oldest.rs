@@ -52,7 +52,7 @@ fn lives(folder: &Path, boot: u64) -> bool {
 
 fn records(segment: &[u8]) -> u64 {
     let (mut at, mut records) = (HEADER_BYTES, 0);
-    while let Next::Record(_, length) = next(segment.get(at..).unwrap_or_default()) {
+    while let Next::Record(_, length) | Next::Newer(_, length) = next(segment.get(at..).unwrap_or_default()) {
         at += length;
         records += 1;
     }

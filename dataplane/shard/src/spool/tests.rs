@@ -69,6 +69,10 @@ fn record(team: &str) -> Record<'_> {
         total_ns: 2_000_000_000,
         gateway_ns: 5,
         first_token_ns: Some(6),
+        media: tollgate_engine::record::Media {
+            images: Some(2),
+            audio_ms: None,
+        },
     }
 }
 
@@ -175,6 +179,7 @@ fn a_record_says_what_the_engine_knew_and_no_secret() {
     assert_eq!((close.started_unix_ms, close.ended_unix_ms), (UNIX_MS, UNIX_MS + 2_000));
     assert_eq!(close.tokens[..5], [Some(3), None, None, None, Some(0)]);
     assert_eq!(close.cost, Some((PicoUsd(7), PriceVersion(9))));
+    assert_eq!((close.images, close.audio_ms), (Some(2), None));
     assert!(close.estimated && close.streamed && close.attempts == 2);
     assert!(!bytes.windows(9).any(|window| window == b"sk-secret"));
 }

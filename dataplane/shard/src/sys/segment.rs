@@ -57,6 +57,12 @@ impl Pages {
         let _ = self.0.advise(Advice::PopulateWrite);
     }
 
+    /// Has the kernel take all pages for written, though nothing in them changes: what it could not bring to the disk it has told
+    /// once, and takes for clean since. (madvise(2): MADV_POPULATE_WRITE faults each page in as a write to it does.)
+    pub fn dirty(&self) -> io::Result<()> {
+        self.0.advise(Advice::PopulateWrite)
+    }
+
     /// Has all that was written brought to the disk, and waits for it (msync(2), MS_SYNC).
     pub fn sync(&self) -> io::Result<()> {
         self.0.flush()

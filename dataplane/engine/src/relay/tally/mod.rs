@@ -2,6 +2,7 @@
 //! background. They pass as ever, and are read beside that, however long they are. What is to be counted, and whether it
 //! was before, is `counted`'s to know.
 
+mod media;
 mod skim;
 
 use tollgate_config::document::Dialect;
@@ -40,6 +41,8 @@ pub(super) struct Tally {
     work: Work,
     /// Of a response whose end was told.
     response: Option<ResponseTold>,
+    /// Of pictures and sounds.
+    media: media::Reader,
 }
 
 /// What an answer is.
@@ -55,6 +58,8 @@ enum Reads {
     Response,
     /// A response that this call makes, in the background: what it tells of its end is this call's.
     Own,
+    /// Pictures, or what was said in a sound: this call's own, too.
+    Media,
 }
 
 #[derive(Debug, Default)]
@@ -73,13 +78,14 @@ pub(super) fn begin(exchange: &Exchange, io: &Io<'_>, answer: ResponseView<'_>) 
     const ANSWER: &[&str] = &["usage", "model"];
     const RESPONSE: &[&str] = &["id", "status", "background", "usage", "model", "service_tier"];
     let is_events = answer.get(Known::ContentType).is_some_and(is_server_sent);
-    let events = is_events && matches!(reads, Reads::Response | Reads::Own);
+    let events = is_events && matches!(reads, Reads::Response | Reads::Own | Reads::Media);
     Some(Box::new(Tally {
         reads,
         skim: match reads {
             Reads::Batch => Skim::new(&[], BATCH),
             Reads::Results => Skim::new(&["result", "message"], ANSWER),
             Reads::Output => Skim::new(&["response", "body"], ANSWER),
+            Reads::Media => Skim::new(&[], &[]),
             Reads::Response | Reads::Own if events => Skim::new(&["response"], RESPONSE),
             Reads::Response | Reads::Own => Skim::new(&[], RESPONSE),
         },
@@ -88,6 +94,7 @@ pub(super) fn begin(exchange: &Exchange, io: &Io<'_>, answer: ResponseView<'_>) 
         is_deaf: false,
         work: Work::default(),
         response: None,
+        media: media::Reader::default(),
     }))
 }
 
@@ -99,6 +106,11 @@ fn what(exchange: &Exchange, io: &Io<'_>) -> Option<Reads> {
     if surface.name == "responses" && exchange.call.object.is_none() {
         let own = exchange.call.translated.as_ref().is_none_or(|sent| sent.own);
         return (exchange.admitted.in_background && own).then_some(Reads::Own);
+    }
+    if let Operation::Other(path) = surface.operation
+        && is_media(path)
+    {
+        return Some(Reads::Media);
     }
     let NamesModel::InPath { after, .. } = surface.names_model else {
         return None;
@@ -115,6 +127,18 @@ fn what(exchange: &Exchange, io: &Io<'_>) -> Option<Reads> {
     }
 }
 
+/// Pictures, and what is said in a sound. How long one is that is made out of a text no answer tells.
+fn is_media(path: &[u8]) -> bool {
+    const PATHS: [&[u8]; 5] = [
+        b"/images/generations",
+        b"/images/edits",
+        b"/images/variations",
+        b"/audio/transcriptions",
+        b"/audio/translations",
+    ];
+    PATHS.iter().any(|media| path.ends_with(media))
+}
+
 /// The same where the call goes by the provider's own path, and its ids are the provider's.
 fn what_through(exchange: &Exchange, io: &Io<'_>) -> Option<Reads> {
     let raw = raw_in_path(io);
@@ -126,6 +150,7 @@ fn what_through(exchange: &Exchange, io: &Io<'_>) -> Option<Reads> {
             let background = exchange.call.through.is_some_and(|through| through.in_background);
             background.then_some(Reads::Own)
         }
+        Method::Post if is_media(path) => Some(Reads::Media),
         Method::Get if path.ends_with(b"/results") && has(b"/messages/batches/") => Some(Reads::Results),
         Method::Get if path.ends_with(b"/content") && has(b"/files/") => {
             counted::is_uncounted_output(exchange, io, &raw).then_some(Reads::Output)
@@ -149,7 +174,7 @@ fn raw_in_path(io: &Io<'_>) -> String {
 
 impl Tally {
     pub fn held_bytes(&self) -> usize {
-        self.skim.held_bytes()
+        self.skim.held_bytes() + self.media.held_bytes()
     }
 
     /// What goes on behind the call that made it is not to be guessed at when that breaks off.
@@ -180,6 +205,7 @@ impl Tally {
                 }
             }
             Reads::Response | Reads::Own => self.read_response(bytes),
+            Reads::Media => self.read_media(bytes),
         }
     }
 
@@ -189,6 +215,17 @@ impl Tally {
         };
         while let Some(end) = pieces.feed(bytes, |data| self.skim.feed(data)) {
             self.response_ends();
+            bytes = bytes.get(end..).unwrap_or_default();
+        }
+        self.pieces = Some(pieces);
+    }
+
+    fn read_media(&mut self, mut bytes: &[u8]) {
+        let Some(mut pieces) = self.pieces.take() else {
+            return self.media.feed(bytes);
+        };
+        while let Some(end) = pieces.feed(bytes, |data| self.media.feed(data)) {
+            self.media.ends();
             bytes = bytes.get(end..).unwrap_or_default();
         }
         self.pieces = Some(pieces);
@@ -300,7 +337,14 @@ pub(super) fn finish(exchange: &mut Exchange, io: &mut Io<'_>) {
             tally.response_ends();
             note_own(exchange, io, tally.response.as_ref());
         }
+        Reads::Media => note_media(exchange, tally),
     }
+}
+
+/// Of one that breaks off as well: what has come was made.
+fn note_media(exchange: &mut Exchange, mut tally: Box<Tally>) {
+    tally.media.ends();
+    exchange.facts.media = tally.media.told();
 }
 
 /// The call is over, wherever its answer is. Of a response that it made itself and saw the end of, it has the usage: who
@@ -310,6 +354,9 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>) {
         // Of one that was gathered whole. What is cut off ends nowhere.
         tally.response_ends();
         note_own(exchange, io, tally.response.as_ref());
+    }
+    if let Some(tally) = exchange.relay.tally.take_if(|tally| tally.reads == Reads::Media) {
+        note_media(exchange, tally);
     }
 }
 
