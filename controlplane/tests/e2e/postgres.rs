@@ -162,6 +162,14 @@ fn a_server_is_trusted_by_its_certificate_and_records_wait_until_it_is() {
     assert!(why.contains("certificate") && !why.contains(PASSWORD), "{why}");
     assert_eq!(refused["kind"], "sqlite", "{refused}");
     assert_eq!(told(&gateway), 0, "records wait in the spool");
+    let unset = gateway.control(
+        "PUT",
+        "/v1/config/database/postgres/password",
+        &[],
+        b"\"env:TOLLGATE_TEST_UNSET\"",
+    );
+    assert_eq!(unset.status, 422, "{}", unset.text());
+    assert!(unset.text().contains("/database/postgres/password"), "{}", unset.text());
     let right = format!("\"file:{}\"", authority.root("right").display());
     let target = "/v1/config/database/postgres/tls/ca";
     gateway.control("PUT", target, &[], right.as_bytes()).expect(200);
