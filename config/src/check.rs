@@ -2,6 +2,7 @@
 
 mod auth;
 mod beside;
+mod caches;
 mod client_side;
 mod database;
 mod date;
@@ -9,6 +10,7 @@ mod grants;
 mod idempotency;
 mod identities;
 mod limits;
+mod meaning;
 mod models;
 mod names;
 mod node;
@@ -105,6 +107,7 @@ fn document(root: &Node) -> Document {
         .read("cost_header_buffer", cost_header_buffer)
         .unwrap_or(document.cost_header_buffer_bytes);
     document.client = fields.read("client", client_side::client).unwrap_or_default();
+    document.embedding = fields.read("embedding", meaning::embedding).unwrap_or_default();
     client_side::few_listeners(&fields);
     document.listeners = fields.named("listeners", names::visible_name, client_side::listener);
     document.admin = fields.read("admin", client_side::admin);
@@ -116,6 +119,8 @@ fn document(root: &Node) -> Document {
     document.tags = fields.named("tags", names::name, limits::tag);
     document.webhooks = fields.named("webhooks", names::name, webhooks::webhook);
     webhooks::few(&fields);
+    document.charge_hits = fields.read("charge_hits", values::boolean).unwrap_or_default();
+    document.caches = fields.named("caches", names::name, caches::cache);
     document.providers = fields.named("providers", names::visible_name, providers::provider);
     document.models = fields.named("models", names::model_name, |node| models::model(node, &names));
     if let Some(node) = fields.get("models") {
@@ -124,6 +129,7 @@ fn document(root: &Node) -> Document {
             model.shadow.as_ref().map(|shadow| shadow.model.as_str())
         });
         tiers::refuse_unreachable(&node, &document.models);
+        meaning::refuse_mismatched(&fields, &document);
     }
     document.teams = fields.named("teams", names::name, identities::team);
     document.users = fields.named("users", names::name, |node| identities::user(node, &names));

@@ -33,12 +33,15 @@ pub static ROOT: Section = Section {
         "database",
         "overload",
         "client",
+        "embedding",
         "listeners",
         "admin",
         "timezone",
         "organization",
         "tags",
         "webhooks",
+        "charge_hits",
+        "caches",
         "providers",
         "models",
         "teams",
@@ -46,15 +49,24 @@ pub static ROOT: Section = Section {
         "keys",
     ],
     not_yet: &[
-        "caches",
         "guards",
         "identify",
-        "charge_hits",
         "cluster",
-        "embedding",
         "log_content",
         "on_client_gone",
     ],
+};
+
+pub static CACHE: Section = Section {
+    path: "caches.*",
+    now: &["scope", "exact", "allow", "charge_hits"],
+    not_yet: &["semantic"],
+};
+
+pub static CACHE_EXACT: Section = Section {
+    path: "caches.*.exact",
+    now: &["ttl", "max_bytes", "max_answer"],
+    not_yet: &[],
 };
 
 pub static IDEMPOTENCY: Section = Section {
@@ -79,6 +91,12 @@ pub static SHARD_OVERLOAD: Section = Section {
     path: "overload",
     now: &["max_lag", "max_calls"],
     not_yet: &[],
+};
+
+pub static EMBEDDING: Section = Section {
+    path: "embedding",
+    now: &["model", "complexity"],
+    not_yet: &["provider"],
 };
 
 pub static CLIENT: Section = Section {
@@ -303,6 +321,8 @@ pub static MODEL: Section = Section {
         "strategy",
         "sticky",
         "affinity",
+        "threshold",
+        "hard_share",
         "targets",
         "tiers",
         "retry",
@@ -318,19 +338,22 @@ pub static MODEL: Section = Section {
         "resume",
         "hedge",
         "shadow",
+        "cache",
     ],
-    not_yet: &["cache", "guards", "log_content", "on_client_gone"],
+    not_yet: &["guards", "log_content", "on_client_gone"],
 };
 
 pub static TARGET: Section = Section {
     path: "models.*.targets.*",
-    now: &["provider", "model", "like", "weight", "when", "region", "arm"],
-    not_yet: &["tier", "examples", "default"],
+    now: &[
+        "provider", "model", "like", "weight", "when", "region", "arm", "examples", "default", "tier",
+    ],
+    not_yet: &[],
 };
 
 pub static TIER: Section = Section {
     path: "models.*.tiers.*",
-    now: &["strategy", "sticky", "affinity", "targets"],
+    now: &["strategy", "sticky", "affinity", "threshold", "hard_share", "targets"],
     not_yet: &[],
 };
 
@@ -485,12 +508,15 @@ pub static WEBHOOK: Section = Section {
 pub static SECTIONS: &[&Section] = &[
     &ROOT,
     &IDEMPOTENCY,
+    &CACHE,
+    &CACHE_EXACT,
     &USAGE,
     &RETENTION,
     &DATABASE,
     &POSTGRES,
     &POSTGRES_TLS,
     &CLIENT,
+    &EMBEDDING,
     &LISTENER,
     &LISTENER_TLS,
     &LISTENER_SNI,

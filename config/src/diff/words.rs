@@ -108,6 +108,7 @@ pub fn effect(path: &[Token], did: Did) -> &'static str {
         ("keys", Did::Removed) if whole_entry => "refused from now on",
         ("keys", Did::Added) if whole_entry => "accepted from now on",
         ("models", Did::Removed) if whole_entry => "new requests for it are answered 404",
+        ("caches", Did::Removed) if whole_entry => "what it kept is forgotten",
         ("id_secret", _) => "ids of objects handed out before open nothing any more",
         ("version", _) => "none",
         _ => "new requests only",

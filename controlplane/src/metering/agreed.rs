@@ -42,7 +42,7 @@ impl Agreed {
     pub fn read(ledger: &mut Database, (from_ms, to_ms): (u64, u64)) -> Result<Self, StoreError> {
         let sql = format!(
             "SELECT at_ms, provider, upstream_model, credential, COUNT(*) FROM adjustments WHERE at_ms >= ?1 AND at_ms < ?2 \
-             AND entry = '{ENTRY}' GROUP BY 1, 2, 3, 4 HAVING MAX(CASE WHEN cost_units <> 0 OR cost_rest <> 0 THEN 1 ELSE 0 END) = 1"
+             AND entry = '{ENTRY}' GROUP BY 1, 2, 3, 4 HAVING SUM(CASE WHEN cost_units <> 0 OR cost_rest <> 0 THEN 1 ELSE 0 END) > 0"
         );
         let from_ms = from_ms / DAY_MS * DAY_MS;
         let mut bills = BTreeMap::new();

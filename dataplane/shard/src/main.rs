@@ -38,7 +38,7 @@ use signal_hook::{
     iterator::Signals,
 };
 use tollgate_config::{check, document, parse::Parsed};
-use tollgate_engine::{Marks, limits::Balances};
+use tollgate_engine::{Answers, Marks, limits::Balances};
 use tracing_subscriber::EnvFilter;
 
 use control::{Command, Control, End, Inherited, Keeping, connection};
@@ -154,9 +154,10 @@ fn serve(arguments: &Arguments, log: &access_log::Handle) -> Result<End, String>
         threads: shards,
         tokens,
         keeping,
+        answers,
     } = start_shards(&cores.place(count), log, &commands, &balances, &arguments.state_dir)?;
     watch_signals(commands.clone())?;
-    let mut control = Control::new(handles, state, log.clone(), tokens, balances, keeping)?;
+    let mut control = Control::new(handles, state, log.clone(), tokens, balances, (keeping, answers))?;
     match last_good {
         Some(last_good) => {
             if let Err(reason) = control.restore(last_good) {
@@ -188,6 +189,7 @@ struct Started {
     threads: Vec<thread::JoinHandle<()>>,
     tokens: tokens::Handle,
     keeping: Keeping,
+    answers: Answers,
 }
 
 /// Starts a thread per core. A shard that ends says so to the control thread.
@@ -214,6 +216,7 @@ fn start_shards(
     let marks = Arc::new(Marks::awaiting());
     let (marked, news) = bounded(control::MARK_NEWS);
     let repeats = repeats::table();
+    let answers = repeats::answers()?;
     let tokens = start_tokens(Arc::clone(&peers), commands.clone())?;
     let (spool, first_segments) = start_spool(state_dir, Arc::clone(&peers), commands.clone())?;
     tracing::info!(shards = cpus.len(), ?cpus, max_connections, "starting");
@@ -234,6 +237,7 @@ fn start_shards(
             marks: Arc::clone(&marks),
             marked: marked.clone(),
             repeats: repeats.clone(),
+            answers: answers.clone(),
             spool: (spool.clone(), segments),
             max_connections,
             control: commands.clone(),
@@ -245,6 +249,7 @@ fn start_shards(
         threads,
         tokens,
         keeping: Keeping::new(marks, news),
+        answers,
     })
 }
 

@@ -157,6 +157,7 @@ impl Shard {
                 limits: LocalLimits::new(Arc::clone(&setup.balances)),
                 marks: Arc::clone(&setup.marks),
                 repeats: Some(setup.repeats.clone()),
+                answers: Some(setup.answers.clone()),
                 usage_full: spool.is_full(),
                 ..Local::default()
             },

@@ -496,6 +496,7 @@ pub(crate) fn is_unknown(exchange: &Exchange) -> bool {
         && facts.outcome != Outcome::Complete
         && facts.surface.operation == Operation::Chat
         && !exchange.relay.outlives_call()
+        && !facts.cache.is_hit()
 }
 
 /// What a call used, as its limits count it.
@@ -515,7 +516,8 @@ impl Used {
         let facts = &exchange.facts;
         let usage = facts.usage;
         Self {
-            asked: exchange.call.reached,
+            // An answer that was kept is a request, and used nothing.
+            asked: exchange.call.reached || facts.cache.is_hit(),
             unknown: is_unknown(exchange),
             estimated: facts.estimated,
             input: usage.map_or(0, |usage| usage.all_input()),

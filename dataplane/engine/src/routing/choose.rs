@@ -9,7 +9,8 @@ use tollgate_config::{
 use tollgate_wire::head::RequestView;
 
 use super::{
-    Luck, Routing, affinity, health::Standing, latency::Class, needs::Needs, prefixes::Prefixes, reckoning::Reckoning,
+    Luck, Routing, affinity, health::Standing, latency::Class, meaning, needs::Needs, prefixes::Prefixes,
+    reckoning::Reckoning,
 };
 use crate::{
     Tick,
@@ -92,6 +93,8 @@ pub(crate) struct Tier {
     pub strategy: Strategy,
     pub sticky: Option<Sticky>,
     pub affinity: Option<Affinity>,
+    /// Where the strategy goes by meaning.
+    pub judge: Option<Box<meaning::Judge>>,
     pub targets: Range<usize>,
 }
 
@@ -130,6 +133,8 @@ pub(super) struct Asked<'a> {
     unix_ms: u64,
     /// Where a strategy reckons cost.
     reckoning: Option<&'a Reckoning>,
+    /// Where a strategy goes by meaning.
+    read: Option<&'a meaning::Read>,
 }
 
 /// The order of those that `serves` admits, without those that are known to lack what the call asks for.
@@ -153,6 +158,7 @@ pub(crate) fn order(exchange: &Exchange, io: &Io<'_>, route: &Route, serves: imp
         routing: &io.local.routing,
         unix_ms: io.unix_ms,
         reckoning: exchange.call.reckoning.as_ref(),
+        read: exchange.call.read.as_deref(),
     };
     let mut luck = Luck::new(io.local.seed ^ io.local.sequence.wrapping_mul(0xd134_2543_de82_ef95));
     let mut ranks = [Rank {
@@ -260,6 +266,9 @@ fn score(strategy: Strategy, (index, target): (usize, &Target), asked: &Asked<'_
                 picos + tie_break(luck)
             })
         }
+        Strategy::Semantic | Strategy::Complexity => {
+            asked.read.map_or(index as f64, |read| f64::from(read.place(index)))
+        }
         Strategy::LeastLatency => {
             let known = state.and_then(|state| state.latency.as_ref()?.expected_ns(asked.now, asked.class));
             match (known, state.map_or(0, |state| state.busy)) {
@@ -281,6 +290,7 @@ pub(crate) const fn words(strategy: Strategy) -> &'static str {
         Strategy::LeastBusy => "the calls under way",
         Strategy::Headroom => "what is left of its provider's limits",
         Strategy::LowestCost => "expected cost",
+        Strategy::Semantic | Strategy::Complexity => "what the prompt means",
     }
 }
 

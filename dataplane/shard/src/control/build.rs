@@ -7,7 +7,7 @@ use serde_json::Value;
 use tollgate_config::{Document, Problem, check, document::Reference, link::StoredKey, parse::Parsed};
 use tollgate_engine::{
     identity::KeyTable,
-    routing::Slots,
+    routing::{Slots, meaning},
     snapshot::{self, Secrets},
 };
 
@@ -27,6 +27,8 @@ pub struct Built {
     pub prepared: Arc<Prepared>,
     /// Access tokens that it needs.
     pub wants: Vec<Want>,
+    /// Why meaning cannot be judged: it runs all the same.
+    pub meaning_faults: Vec<Problem>,
 }
 
 impl Built {
@@ -45,7 +47,7 @@ pub fn build(
 ) -> Result<Built, Vec<Problem>> {
     let parsed = Parsed::from_tree(tree);
     let document = check::check(&parsed)?;
-    let (secrets, mut problems) = files::read(&snapshot::references(&document));
+    let (secrets, mut problems, mut meaning_faults) = read(&document);
     let table = KeyTable::build(&document, &secrets, &keys).map_err(|more| add(&mut problems, more));
     let compiled =
         snapshot::compile_after(before, revision, document, &secrets).map_err(|more| add(&mut problems, more));
@@ -59,6 +61,8 @@ pub fn build(
     });
     match (table, compiled, tls, wants) {
         (Ok(table), Ok(compiled), Some(tls), Some(wants)) if problems.is_empty() => {
+            // What the reader said of a file tells more than that it is not there.
+            add(&mut meaning_faults, compiled.meaning_faults.clone());
             let prepared = Prepared {
                 snapshot: Arc::new(compiled),
                 keys: Arc::new(table),
@@ -71,10 +75,21 @@ pub fn build(
                 secrets,
                 prepared: Arc::new(prepared),
                 wants,
+                meaning_faults,
             })
         }
         _ => Err(problems),
     }
+}
+
+/// All that a document refers to, and what is wrong with that; apart, what is wrong with the files that meaning is judged with.
+fn read(document: &Document) -> (Secrets, Vec<Problem>, Vec<Problem>) {
+    let (mut secrets, problems) = files::read(&snapshot::references(document));
+    let (models, unread) = files::read_models(&meaning::files(&document.embedding));
+    secrets.extend(models);
+    let mut meaning_faults = Vec::new();
+    add(&mut meaning_faults, unread);
+    (secrets, problems, meaning_faults)
 }
 
 /// Adds problems, but none where one is known: what follows from a file that cannot be read is not worth a line.
@@ -98,9 +113,12 @@ pub enum Reread {
 /// Reads the references of a running revision again.
 pub fn reread(maker: &mut TlsMaker, running: &Built) -> Result<Reread, Vec<Problem>> {
     let document = running.document();
-    let (secrets, problems) = files::read(&snapshot::references(document));
+    let (secrets, problems, unread) = read(document);
     if !problems.is_empty() {
         return Err(problems);
+    }
+    if !unread.is_empty() && running.meaning_faults.is_empty() {
+        return Err(unread);
     }
     if secrets == running.secrets {
         return Ok(Reread::Nothing);
@@ -123,6 +141,9 @@ pub fn reread(maker: &mut TlsMaker, running: &Built) -> Result<Reread, Vec<Probl
         running.tree.clone(),
         running.keys.clone(),
     )?;
+    if !built.meaning_faults.is_empty() && running.meaning_faults.is_empty() {
+        return Err(built.meaning_faults);
+    }
     Ok(Reread::All(Box::new(built)))
 }
 

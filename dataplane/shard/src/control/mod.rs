@@ -30,6 +30,7 @@ use crossbeam_channel::{Receiver, never};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tollgate_config::link::{Ask, Event, Say};
 use tollgate_engine::{
+    Answers,
     limits::{Balances, Crossed},
     routing::health::Change,
 };
@@ -126,6 +127,8 @@ pub struct Control {
     tokens: tokens::Handle,
     balances: Arc<Balances>,
     keeping: Keeping,
+    /// Answers that are kept.
+    answers: Answers,
     running: Option<Built>,
     /// Waits for its commit, and who asked for it.
     prepared: Option<(ConnectionId, Built)>,
@@ -159,7 +162,7 @@ impl Control {
         access: access_log::Handle,
         tokens: tokens::Handle,
         balances: Arc<Balances>,
-        keeping: Keeping,
+        (keeping, answers): (Keeping, Answers),
     ) -> Result<Self, String> {
         let now = Instant::now();
         Ok(Self {
@@ -170,6 +173,7 @@ impl Control {
             tokens,
             balances,
             keeping,
+            answers,
             running: None,
             prepared: None,
             listeners: Listeners::default(),

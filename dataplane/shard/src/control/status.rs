@@ -71,6 +71,7 @@ impl Control {
             ejected: self.ejected(),
             limits: self.all_limits(),
             granted: self.granted(),
+            caches: self.answers.stats(),
         };
         text::render(&self.totals(), &process)
     }

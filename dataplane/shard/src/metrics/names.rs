@@ -158,6 +158,28 @@ pub const LIMIT_DEBT: Family = gauge(
     "tollgate_limit_debt",
     "What was used beyond a limit, in its unit: nothing passes until it has flowed off or the period ends.",
 );
+pub const CACHE_LOOKUPS: Family = counter(
+    "tollgate_cache_lookups_total",
+    "Calls that were looked up in a cache, by what came of it.",
+);
+pub const CACHE_CHANGES: Family = counter(
+    "tollgate_cache_changes_total",
+    "Answers that a cache took or let go, by why.",
+);
+pub const CACHE_ENTRIES: Family = gauge("tollgate_cache_entries", "Answers that a cache keeps.");
+pub const CACHE_BYTES: Family = gauge("tollgate_cache_bytes", "What the answers that a cache keeps take.");
+pub const CACHE_SAVED_TOKENS: Family = counter(
+    "tollgate_cache_saved_tokens_total",
+    "Tokens that calls would have used which a cache answered.",
+);
+pub const CACHE_SAVED_COST: Family = counter(
+    "tollgate_cache_saved_usd_total",
+    "What calls would have cost which a cache answered, by the prices that are known.",
+);
+pub const CACHE_SAVED_SECONDS: Family = counter(
+    "tollgate_cache_saved_seconds_total",
+    "How long providers took for the answers that a cache gave again.",
+);
 pub const PROCESS_RSS: Family = gauge("process_resident_memory_bytes", "Memory of the data plane, resident.");
 pub const PROCESS_CPU: Family = counter(
     "process_cpu_seconds_total",
@@ -168,7 +190,7 @@ pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of 
 
 /// All of them, in the order they are told.
 #[cfg(test)]
-pub const ALL: [Family; 39] = [
+pub const ALL: [Family; 46] = [
     REQUESTS,
     REQUEST_DURATION,
     GATEWAY_DURATION,
@@ -176,6 +198,13 @@ pub const ALL: [Family; 39] = [
     TOKENS,
     COST,
     USAGE_RECORDS,
+    CACHE_LOOKUPS,
+    CACHE_CHANGES,
+    CACHE_ENTRIES,
+    CACHE_BYTES,
+    CACHE_SAVED_TOKENS,
+    CACHE_SAVED_COST,
+    CACHE_SAVED_SECONDS,
     REJECTED,
     REPLAYED,
     ATTEMPTS,

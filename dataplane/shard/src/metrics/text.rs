@@ -1,12 +1,13 @@
 //! Prometheus text (exposition format 0.0.4) of the totals and the process.
 
-use std::fmt::Write;
+use std::{fmt::Write, sync::Arc};
 
 use tollgate_config::{
     document::Unit,
     link::LimitStatus,
     money::{NanoUsd, PicoUsd},
 };
+use tollgate_engine::exact::Stats;
 
 use super::{
     ATTEMPT_OUTCOMES, Granted, Latency, TOKEN_CLASSES, Totals,
@@ -52,6 +53,8 @@ pub struct Process {
     pub ejected: Vec<Ejected>,
     pub limits: Vec<LimitStatus>,
     pub granted: Vec<Granted>,
+    /// What each cache did.
+    pub caches: Vec<(Arc<str>, Stats)>,
 }
 
 /// A target of a model.
@@ -88,6 +91,7 @@ pub fn render(totals: &Totals, process: &Process) -> String {
     page.beside(totals);
     page.overload(totals);
     page.usage_records(totals);
+    page.caches(&process.caches);
     page.shards(totals);
     page.process(process);
     page.text
@@ -107,8 +111,7 @@ impl Page {
                 ("provider", labels.provider.as_ref()),
                 ("dialect", labels.dialect),
                 ("status", status.as_str()),
-                // No cache is configurable yet.
-                ("cache", "none"),
+                ("cache", labels.cache),
             ];
             self.sample(names::REQUESTS.name, &labels, series.ended);
         }
