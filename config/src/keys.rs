@@ -48,13 +48,7 @@ pub static ROOT: Section = Section {
         "users",
         "keys",
     ],
-    not_yet: &[
-        "guards",
-        "identify",
-        "cluster",
-        "log_content",
-        "on_client_gone",
-    ],
+    not_yet: &["guards", "identify", "cluster", "log_content", "on_client_gone"],
 };
 
 pub static CACHE: Section = Section {
