@@ -3,6 +3,10 @@
 //! A key of a feature that does not exist yet is listed as `NotYet`, so that it is refused with a better message
 //! than a misspelled one.
 
+mod database;
+
+pub use database::{DATABASE, POSTGRES, POSTGRES_TLS};
+
 /// One map of the document and the keys it may have.
 #[derive(Debug)]
 pub struct Section {
@@ -75,33 +79,6 @@ pub static USAGE: Section = Section {
 pub static RETENTION: Section = Section {
     path: "usage.retention",
     now: &["calls", "hours"],
-    not_yet: &[],
-};
-
-pub static DATABASE: Section = Section {
-    path: "database",
-    now: &["postgres"],
-    not_yet: &[],
-};
-
-pub static POSTGRES: Section = Section {
-    path: "database.postgres",
-    now: &[
-        "host",
-        "port",
-        "user",
-        "name",
-        "schema",
-        "password",
-        "tls",
-        "connections",
-    ],
-    not_yet: &[],
-};
-
-pub static POSTGRES_TLS: Section = Section {
-    path: "database.postgres.tls",
-    now: UPSTREAM_TLS.now,
     not_yet: &[],
 };
 

@@ -6,7 +6,7 @@ use std::{io, path::Path};
 use sha2::{Digest, Sha256};
 use tollgate_config::{
     Document, Problem,
-    document::{Embedding, Reference},
+    document::{Embedding, PostgresTls, Reference},
     link::StoredKey,
 };
 use tollgate_engine::{
@@ -32,6 +32,7 @@ pub fn dry_run(revision: u64, document: &Document, keys: &[StoredKey]) -> Result
         problems.push(problem);
         None
     });
+    problems.extend(database(document));
     let (models, unread) = read_models(&document.embedding);
     let (mut secrets, mut problems) = (secrets, problems);
     secrets.extend(models);
@@ -85,6 +86,32 @@ pub fn admin_token(document: &Document) -> Result<Option<[u8; 32]>, Problem> {
         Ok(token) => Ok(Some(Sha256::digest(token).into())),
         Err(error) => Err(unreadable(reference, POINTER, &error)),
     }
+}
+
+/// What PostgreSQL is reached with: the control plane's alone.
+fn database(document: &Document) -> Vec<Problem> {
+    let Some(postgres) = &document.database else {
+        return Vec::new();
+    };
+    let tls = match &postgres.tls {
+        PostgresTls::Off => None,
+        PostgresTls::Verified(tls) => Some(tls),
+    };
+    let client = tls.and_then(|tls| tls.client_certificate.as_ref());
+    let named = [
+        ("password", postgres.password.as_ref()),
+        ("tls/ca", tls.and_then(|tls| tls.ca.as_ref())),
+        ("tls/client_certificate", client.map(|(certificate, _)| certificate)),
+        ("tls/client_key", client.map(|(_, key)| key)),
+    ];
+    named
+        .into_iter()
+        .filter_map(|(name, reference)| {
+            let reference = reference?;
+            let error = read(reference).err()?;
+            Some(unreadable(reference, &format!("/database/postgres/{name}"), &error))
+        })
+        .collect()
 }
 
 /// Reads all that compiling needs; what cannot be read is a problem at the pointer that names it.

@@ -4,9 +4,11 @@ use serde_json::Value;
 
 use crate::harness::{
     Gateway, Sandbox, Setup,
+    certificates::{Authority, Validity},
+    free_port,
     gateway::chat,
     http::call,
-    postgres::Postgres,
+    postgres::{DATABASE, PASSWORD, Postgres, USER},
     process::{Signal, signal},
     until,
 };
@@ -119,4 +121,61 @@ fn gateways_share_a_ledger_and_keys_and_a_database_that_is_away_loses_nothing() 
     until("keys are followed again", 10, || {
         (first.status()["controlplane"]["keys_followed"] == true).then_some(())
     });
+}
+
+#[test]
+fn a_server_is_trusted_by_its_certificate_and_records_wait_until_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let authority = Authority::new(folder.path(), "right");
+    let stranger = Authority::new(folder.path(), "wrong");
+    let port = free_port();
+    let _postgres = Postgres::start_with(|of_server| {
+        let files = authority.issue("server", &["localhost"], Validity::Current);
+        let copy = |from: &std::path::Path, name: &str| {
+            let to = of_server.join(name);
+            std::fs::copy(from, &to).expect("copied");
+            to.display().to_string()
+        };
+        vec![
+            "ssl=on".to_owned(),
+            format!("ssl_cert_file={}", copy(&files.certificate, "server.pem")),
+            format!("ssl_key_file={}", copy(&files.key, "server.key")),
+            "listen_addresses=127.0.0.1".to_owned(),
+            format!("port={port}"),
+        ]
+    });
+    let sandbox = Sandbox::start();
+    let mut setup = Setup::to(sandbox.address);
+    setup.top += &format!(
+        "database: {{ postgres: {{ host: localhost, port: {port}, user: {USER}, name: {DATABASE}, \
+         password: env:TOLLGATE_TEST_DB_PASSWORD, tls: {{ ca: file:{} }} }} }}\n",
+        stranger.root("wrong").display()
+    );
+    let password = ("TOLLGATE_TEST_DB_PASSWORD".to_owned(), PASSWORD.to_owned());
+    setup.environment.push(password);
+    let gateway = setup.start();
+    calls(&gateway, 2);
+    let refused = until("the status says why", 30, || {
+        Some(ledger(&gateway)).filter(|ledger| ledger["up"] == false)
+    });
+    let why = refused["error"].as_str().unwrap_or_default().to_owned();
+    assert!(why.contains("certificate") && !why.contains(PASSWORD), "{why}");
+    assert_eq!(refused["kind"], "sqlite", "{refused}");
+    assert_eq!(told(&gateway), 0, "records wait in the spool");
+    let unset = gateway.control(
+        "PUT",
+        "/v1/config/database/postgres/password",
+        &[],
+        b"\"env:TOLLGATE_TEST_UNSET\"",
+    );
+    assert_eq!(unset.status, 422, "{}", unset.text());
+    assert!(unset.text().contains("/database/postgres/password"), "{}", unset.text());
+    let right = format!("\"file:{}\"", authority.root("right").display());
+    let target = "/v1/config/database/postgres/tls/ca";
+    gateway.control("PUT", target, &[], right.as_bytes()).expect(200);
+    until("the ledger is in PostgreSQL", 30, || {
+        let ledger = ledger(&gateway);
+        (ledger["kind"] == "postgres" && ledger["up"] == true).then_some(())
+    });
+    comes_to(&gateway, 2);
 }

@@ -62,8 +62,8 @@ impl Shared {
 /// A reader holds the table, or calls of that day came before it was made: neither is a fault.
 fn later(changed: Result<(), StoreError>) -> Result<(), StoreError> {
     match changed {
-        Err(StoreError::Postgres(why)) => {
-            tracing::info!(why, "a day of the ledger is made or dropped later");
+        Err(error @ (StoreError::Postgres(_) | StoreError::Overtaken)) => {
+            tracing::info!(%error, "a day of the ledger is made or dropped later");
             Ok(())
         }
         changed => changed,

@@ -92,7 +92,7 @@ fn tables() -> String {
          at BIGINT NOT NULL, next_sequence BIGINT NOT NULL, last_ms BIGINT NOT NULL, PRIMARY KEY (node, boot, shard));
          CREATE TABLE batches (provider TEXT NOT NULL, id TEXT NOT NULL, PRIMARY KEY (provider, id));
          CREATE TABLE hours (hour_ms BIGINT NOT NULL, digest BYTEA NOT NULL, {texts}, {numbers}, \
-         PRIMARY KEY (hour_ms, digest));
+         PRIMARY KEY (hour_ms, digest)) WITH (fillfactor = 80);
          CREATE TABLE adjustments (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, post TEXT NOT NULL UNIQUE, \
          posted_ms BIGINT NOT NULL, at_ms BIGINT NOT NULL, reason TEXT NOT NULL, {texts}, {numbers});
          CREATE INDEX adjustments_by_time ON adjustments (at_ms);

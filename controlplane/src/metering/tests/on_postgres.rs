@@ -16,7 +16,7 @@ use super::{
         ingest::IngestError,
         place,
     },
-    BOOT, World, adjusted, calls, close, end_mark, frame, hostile, open, total,
+    BOOT, World, adjusted, calls, clocks, close, end_mark, frame, hostile, months, newer, open, sums, total,
 };
 use crate::store::{KeyRow, Store, StoreError};
 
@@ -83,7 +83,12 @@ const SAME: [fn(); 11] = [
 fn what_holds_in_sqlite_holds_in_postgresql() {
     let server = Postgres::start();
     turn_to(Some(of(&server, "")));
-    let all = SAME.into_iter().chain(adjusted::ALL).chain(hostile::ALL);
+    let later: [fn(); 2] = [
+        clocks::a_clock_set_back_an_hour_and_forward_a_day_loses_and_doubles_nothing,
+        newer::records_of_a_later_version_wait_in_the_spool_for_who_knows_them,
+    ];
+    let all = SAME.into_iter().chain(later).chain(hostile::ALL);
+    let all = all.chain(adjusted::ALL).chain(sums::ALL).chain(months::ALL);
     all.for_each(|holds| holds());
 }
 

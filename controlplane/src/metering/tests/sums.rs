@@ -19,8 +19,15 @@ use super::{
     },
     BEGINNING_MS, HOUR_MS, Metering, World,
     adjusted::{Call, MODELS, PROVIDERS, any_call, compared, document, expected, line, sums, written},
-    close, frame, open, reader,
+    close, frame,
+    on_postgres::cases,
+    open, reader,
 };
+
+pub const ALL: [fn(); 2] = [
+    the_sum_is_right_whatever_is_rerated_and_reconciled_in_whatever_order,
+    a_request_is_paid_to_who_answered_it_or_billed_it_and_once,
+];
 
 const SPAN: (u64, u64) = (BEGINNING_MS, BEGINNING_MS + 6 * HOUR_MS);
 /// The first provider's, whose account is compared.
@@ -76,7 +83,7 @@ fn parts(calls: &[Call]) -> BTreeMap<(usize, usize), Vec<Call>> {
 fn take_step(metering: &Metering, step: &Step, parts: &BTreeMap<(usize, usize), Vec<Call>>, accounts: &mut Accounts) {
     match step {
         Step::Rerate(prices) => {
-            let mut reader = reader(&metering);
+            let mut reader = reader(metering);
             let done = rerate(&mut reader, &document(prices), SPAN).unwrap();
             adjust::post(&mut reader, &done.adjustments, 1).unwrap();
             assert_eq!(
@@ -109,14 +116,14 @@ fn take_step(metering: &Metering, step: &Step, parts: &BTreeMap<(usize, usize), 
                 // Within what the provider rounds to.
                 return;
             }
-            adjust::post(&mut reader(&metering), &of_model, 3).unwrap();
+            adjust::post(&mut reader(metering), &of_model, 3).unwrap();
             (account.total, account.is_agreed) = (told.0, true);
         }
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(cases(48)))]
 
     #[test]
     fn the_sum_is_right_whatever_is_rerated_and_reconciled_in_whatever_order(

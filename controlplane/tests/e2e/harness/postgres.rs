@@ -3,7 +3,10 @@
 
 use std::{
     fs::{self, File},
-    os::unix::{fs::chown, process::CommandExt},
+    os::unix::{
+        fs::{PermissionsExt, chown},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -13,6 +16,8 @@ use std::{
 const PATIENCE: Duration = Duration::from_secs(60);
 pub const USER: &str = "tollgate";
 pub const DATABASE: &str = "postgres";
+/// For those who come by TCP; nobody asks on the socket.
+pub const PASSWORD: &str = "correct horse battery staple";
 
 pub struct Postgres {
     folder: tempfile::TempDir,
@@ -20,10 +25,17 @@ pub struct Postgres {
     /// User and group it runs as.
     owner: Option<(u32, u32)>,
     server: Option<Child>,
+    /// Of the server, beside those of a test.
+    more: Vec<String>,
 }
 
 impl Postgres {
     pub fn start() -> Self {
+        Self::start_with(|_| Vec::new())
+    }
+
+    /// The same with further settings; `settings` is given a folder of the server's, and what it puts there is given to it.
+    pub fn start_with(settings: impl FnOnce(&Path) -> Vec<String>) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("tollgate-pg-")
             .tempdir()
@@ -37,16 +49,23 @@ impl Postgres {
             programs: programs(),
             owner,
             server: None,
+            more: Vec::new(),
         };
+        let password = postgres.folder.path().join("password");
+        fs::write(&password, PASSWORD).expect("written");
+        postgres.more = settings(postgres.folder.path());
+        postgres.give_away();
         let made = postgres
             .command("initdb")
             .args([
                 "--no-sync",
-                "--auth=trust",
+                "--auth-local=trust",
+                "--auth-host=scram-sha-256",
                 "--encoding=UTF8",
                 "--locale=C",
                 "--wal-segsize=1",
             ])
+            .arg(format!("--pwfile={}", password.display()))
             .args(["--username", USER, "--pgdata"])
             .arg(postgres.data())
             .output()
@@ -88,6 +107,7 @@ impl Postgres {
         ] {
             command.args(["-c", setting]);
         }
+        command.args(self.more.iter().flat_map(|setting| ["-c", setting]));
         let server = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -122,6 +142,16 @@ impl Postgres {
                 let _ = server.kill();
             }
             std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// What lies in the folder is the server's, who wants its key for itself.
+    fn give_away(&self) {
+        for entry in fs::read_dir(self.folder.path()).expect("the folder").flatten() {
+            fs::set_permissions(entry.path(), fs::Permissions::from_mode(0o600)).expect("for itself");
+            if let Some((user, group)) = self.owner {
+                chown(entry.path(), Some(user), Some(group)).expect("it is given away");
+            }
         }
     }
 
