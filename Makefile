@@ -53,9 +53,9 @@ bench-scale:
 	cargo build --release --bins
 	bench/scale/syscalls.py $(ARGS)
 
-# How many usage records one core reads into the ledger.
+# How many usage records one core reads into the ledger: SQLite, and a PostgreSQL server of its own.
 bench-ingest:
-	@.ci/tools build
+	@.ci/tools build bench-ingest
 	cargo build --release -p tollgate --bin tollgate
 	bench/ingest/ingest.py $(ARGS)
 

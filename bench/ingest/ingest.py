@@ -2,13 +2,18 @@
 """`make bench-ingest`: how fast the control plane reads records of a spool into its ledger, on one core.
 
 Writes the spool of a data plane that has ended (a fixed month of calls by teams, keys and models), starts the control
-plane on it, and measures the CPU time of the thread that reads until every call is in the ledger.
+plane on it, and measures the CPU time of the thread that reads until every call is in the ledger: in SQLite, and in a
+PostgreSQL server of its own with its usual settings, whose CPU time is told beside it.
 """
 
 import argparse
+import glob
 import http.client
 import json
 import os
+import pwd
+import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -117,34 +122,108 @@ def cpu_s(pid, thread):
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+class Postgres:
+    """A server of Debian's package on a socket in `folder`; it refuses to run as root, and then is nobody's."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        versions = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
+        self.programs = versions[-1] if versions else os.path.dirname(shutil.which("initdb") or "")
+        self.user = None
+        if os.geteuid() == 0:
+            self.user = "postgres" if "postgres" in (entry.pw_name for entry in pwd.getpwall()) else "nobody"
+            shutil.chown(folder, self.user)
+        data = os.path.join(folder, "data")
+        self.run("initdb", "--auth=trust", "--encoding=UTF8", "--locale=C", "--username=tollgate", "--pgdata", data).wait(120)
+        self.server = self.run("postgres", "-D", data, "-k", folder, "-c", "listen_addresses=", "-c", "max_wal_size=4GB")
+        self.settings = {"host": folder, "user": "tollgate", "name": "postgres"}
+        until = time.monotonic() + 60
+        while not os.path.exists(os.path.join(folder, ".s.PGSQL.5432")):
+            if self.server.poll() is not None or time.monotonic() > until:
+                raise SystemExit("PostgreSQL's server does not start: .ci/tools test installs it")
+            time.sleep(0.05)
+
+    def run(self, program, *arguments):
+        return subprocess.Popen([os.path.join(self.programs, program), *arguments], cwd=self.folder, user=self.user,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def cpu_s(self):
+        """Of all its processes so far, ended ones included."""
+        ticks = 0
+        for process in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{process}/stat") as stat:
+                    fields = stat.read().split(") ", 1)[1].split()
+            except OSError:
+                continue
+            if int(process) == self.server.pid:
+                ticks += sum(int(fields[at]) for at in (11, 12, 13, 14))
+            elif int(fields[1]) == self.server.pid:
+                ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def stop(self):
+        self.server.send_signal(signal.SIGINT)
+        self.server.wait(60)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--calls", type=int, default=200_000)
+    parser.add_argument("--into", choices=["sqlite", "postgres", "both"], default="both")
     parser.add_argument("--programs", default=os.path.join(ROOT, "target", "release"))
     chosen = parser.parse_args()
+    for into in ["sqlite", "postgres"] if chosen.into == "both" else [chosen.into]:
+        print(json.dumps({"into": into, **measure(chosen, into)}))
+
+
+def measure(chosen, into):
     with tempfile.TemporaryDirectory(prefix="tollgate-ingest-") as folder:
-        state, control = os.path.join(folder, "state"), os.path.join(folder, "control.sock")
-        write_spool(os.path.join(state, "spool"), chosen.calls)
-        config = os.path.join(folder, "tollgate.json")
-        with open(config, "w") as file:
-            json.dump({"version": 1, "usage": {"retention": {"calls": "3600d"}}}, file)
-        with open(os.path.join(folder, "log"), "wb") as log:
-            plane = subprocess.Popen([os.path.join(chosen.programs, "tollgate"), "controlplane", "--config", config,
-                                      "--state-dir", state, "--control-socket", control],
-                                     stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        postgres = None
+        if into == "postgres":
+            os.chmod(folder, 0o755)
+            os.makedirs(os.path.join(folder, "pg"))
+            postgres = Postgres(os.path.join(folder, "pg"))
         try:
-            began = time.monotonic()
-            while ingested(control) < chosen.calls:
-                if plane.poll() is not None or time.monotonic() > began + 600:
-                    with open(os.path.join(folder, "log")) as log:
-                        raise SystemExit(f"it never came to an end: {log.read()[-2000:]}")
-                time.sleep(0.2)
-            wall, used = time.monotonic() - began, cpu_s(plane.pid, "usage")
+            return run(chosen, folder, postgres)
         finally:
-            plane.terminate()
-            plane.wait(60)
-    print(json.dumps({"calls": chosen.calls, "records": 2 * chosen.calls, "cpu_s": round(used, 2), "wall_s": round(wall, 2),
-                      "records_per_cpu_s": round(2 * chosen.calls / max(used, 0.01))}))
+            if postgres:
+                postgres.stop()
+
+
+def run(chosen, folder, postgres):
+    state, control = os.path.join(folder, "state"), os.path.join(folder, "control.sock")
+    write_spool(os.path.join(state, "spool"), chosen.calls)
+    document = {"version": 1, "usage": {"retention": {"calls": "3600d"}}}
+    if postgres:
+        # No data plane runs, so no document comes into force: the ledger is where it is said to have been.
+        with open(os.path.join(state, "ledger.json"), "w") as file:
+            json.dump({"postgres": postgres.settings}, file)
+    config = os.path.join(folder, "tollgate.json")
+    with open(config, "w") as file:
+        json.dump(document, file)
+    before = postgres.cpu_s() if postgres else 0
+    with open(os.path.join(folder, "log"), "wb") as log:
+        plane = subprocess.Popen([os.path.join(chosen.programs, "tollgate"), "controlplane", "--config", config,
+                                  "--state-dir", state, "--control-socket", control],
+                                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        began = time.monotonic()
+        while ingested(control) < chosen.calls:
+            if plane.poll() is not None or time.monotonic() > began + 600:
+                with open(os.path.join(folder, "log")) as log:
+                    raise SystemExit(f"it never came to an end: {log.read()[-2000:]}")
+            time.sleep(0.2)
+        wall, used = time.monotonic() - began, cpu_s(plane.pid, "usage")
+        server = postgres.cpu_s() - before if postgres else None
+    finally:
+        plane.terminate()
+        plane.wait(60)
+    told = {"calls": chosen.calls, "records": 2 * chosen.calls, "cpu_s": round(used, 2), "wall_s": round(wall, 2),
+            "records_per_cpu_s": round(2 * chosen.calls / max(used, 0.01))}
+    if postgres:
+        told["server_cpu_s"] = round(server, 2)
+    return told
 
 
 if __name__ == "__main__":

@@ -44,6 +44,24 @@ impl Call {
         Self::buffered(key).asking(key, br#"{"model":"priced","temperature":0.2,"messages":["#)
     }
 
+    /// The same to a model whose answers are kept.
+    pub fn kept(key: usize) -> Self {
+        Self::buffered(key).asking(key, br#"{"model":"kept","temperature":0.2,"messages":["#)
+    }
+
+    /// The same, whatever is kept: its answer takes that one's place.
+    pub fn kept_anew(self, key: usize) -> Self {
+        let mut head = chat_head(key, self.body.len());
+        head.truncate(head.len() - 2);
+        head.extend_from_slice(b"x-tollgate-cache: refresh\r\n\r\n");
+        Self { head, ..self }
+    }
+
+    /// The gateway answers it by itself.
+    pub fn without_answer(self) -> Self {
+        Self { answer: None, ..self }
+    }
+
     /// The same where only the call names the model.
     pub fn priced_by_name(key: usize) -> Self {
         Self::buffered(key).asking(key, br#"{"model":"any/gpt-5.4-mini","temperature":0.2,"messages":["#)
@@ -52,6 +70,12 @@ impl Call {
     /// The same to a model of twenty targets that are chosen among by a strategy.
     pub fn to_one_of_twenty(key: usize, strategy: &str) -> Self {
         let before = format!(r#"{{"model":"twenty/{strategy}","temperature":0.2,"messages":["#);
+        Self::buffered(key).asking(key, before.as_bytes())
+    }
+
+    /// The same to a model that goes by what prompts mean.
+    pub fn by_meaning(key: usize, model: &str) -> Self {
+        let before = format!(r#"{{"model":"{model}","temperature":0.2,"messages":["#);
         Self::buffered(key).asking(key, before.as_bytes())
     }
 

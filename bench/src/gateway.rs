@@ -48,6 +48,31 @@ impl Gateway {
         }
     }
 
+    /// With these members of `models`, which the known keys may use.
+    pub(crate) fn of_models(models: &str) -> Self {
+        let mut text = format!(
+            r#"{{ "version": 1, "listeners": {{ "public": {{ "address": "127.0.0.1:8080" }} }}, "providers": {{ "priced": {{
+                "dialect": "openai", "base_url": "http://127.0.0.1:9", "prices": "openai" }} }}, "models": {{ {models} }}, "keys": {{ "#
+        );
+        for number in 0..KNOWN_KEYS {
+            let comma = if number == 0 { "" } else { ", " };
+            write_to(
+                &mut text,
+                format_args!(r#"{comma}"known-{number}": {{ "secret": "env:KEY_{number}" }}"#),
+            );
+        }
+        text.push_str(" } }");
+        let document =
+            check::check(&parse::parse(&text).expect("the document is JSON")).expect("the document is right");
+        let secrets = secrets();
+        let keys = KeyTable::build(&document, &secrets, &[]).expect("every key is another");
+        let snapshot = compile(1, document, &secrets).expect("the document compiles");
+        Self {
+            snapshot: Arc::new(snapshot),
+            keys: Arc::new(keys),
+        }
+    }
+
     pub(crate) fn pinned(&self) -> Pinned {
         Pinned {
             snapshot: Arc::clone(&self.snapshot),
@@ -78,7 +103,9 @@ pub(crate) fn document(more_models: usize) -> Document {
       "providers": { "mock": { "dialect": "openai", "base_url": "http://127.0.0.1:9" },
         "priced": { "dialect": "openai", "base_url": "http://127.0.0.1:9", "prices": "openai" },
         "bedrock": { "kind": "bedrock", "region": "us-east-1", "base_url": "http://127.0.0.1:9", "credential": "env:AWS" } },
-      "models": { "smart": { "targets": [ { "provider": "mock", "model": "gpt-5.4-mini" } ] },
+      "caches": { "kept": { "exact": {}, "allow": [ "temperature" ] } },
+      "models": { "kept": { "targets": [ { "provider": "mock", "model": "gpt-5.4-mini" } ], "cache": "kept" },
+        "smart": { "targets": [ { "provider": "mock", "model": "gpt-5.4-mini" } ] },
         "priced": { "targets": [ { "provider": "priced", "model": "gpt-5.4-mini" } ] },
         "signed": { "targets": [ { "provider": "bedrock", "model": "us.amazon.nova-pro-v1:0" } ] },
         "any/*": { "targets": [ { "provider": "priced", "model": "*" } ] }"#
@@ -113,7 +140,7 @@ pub(crate) fn document(more_models: usize) -> Document {
         write_to(
             &mut text,
             format_args!(
-                r#"{comma}"known-{number}": {{ "secret": "env:KEY_{number}", "models": [ "smart", "priced", "signed", "any/*", "twenty/*" ] }}"#
+                r#"{comma}"known-{number}": {{ "secret": "env:KEY_{number}", "models": [ "smart", "priced", "signed", "any/*", "twenty/*", "kept" ] }}"#
             ),
         );
     }

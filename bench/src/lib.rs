@@ -5,6 +5,7 @@ mod call;
 mod case;
 mod cases;
 mod gateway;
+mod kept;
 // The data plane is a program, not a library; its histogram stands alone in this file and is measured as it is there.
 #[allow(dead_code, clippy::pedantic)] // Only recording is measured here.
 #[path = "../../dataplane/shard/src/metrics/latency.rs"]

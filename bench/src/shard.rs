@@ -13,6 +13,7 @@ use tollgate_wire::{
 use crate::{
     call::{Answer, Call},
     gateway::Gateway,
+    kept::answers,
     latency::Latency,
 };
 
@@ -35,6 +36,7 @@ impl Shard {
             exchange: Exchange::default(),
             local: Local {
                 seed: 7,
+                answers: Some(answers()),
                 ..Local::default()
             },
             out: Outputs::default(),
@@ -57,8 +59,10 @@ impl Shard {
         };
         self.exchange.begin(self.pinned.clone(), peer, Tick(1));
         self.feed(call, Input::Head, b"");
-        if let Some(answer) = &call.answer {
+        if !call.body.is_empty() {
             self.feed(call, Input::Body, &call.body);
+        }
+        if let Some(answer) = &call.answer {
             self.answered(call, answer, &limits);
         }
         assert!(self.out.actions.contains(&Action::End), "{:?}", self.out.actions);

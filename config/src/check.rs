@@ -2,12 +2,16 @@
 
 mod auth;
 mod beside;
+mod caches;
 mod client_side;
+mod cluster;
+mod database;
 mod date;
 mod grants;
 mod idempotency;
 mod identities;
 mod limits;
+mod meaning;
 mod models;
 mod names;
 mod node;
@@ -98,11 +102,14 @@ fn document(root: &Node) -> Document {
         .read("idempotency", idempotency::idempotency)
         .unwrap_or(document.idempotency);
     document.usage = fields.read("usage", usage::usage).unwrap_or_default();
+    document.database = fields.read("database", database::database);
     document.overload = fields.read("overload", overload::of_shard);
+    document.cluster = fields.read("cluster", cluster::cluster);
     document.cost_header_buffer_bytes = fields
         .read("cost_header_buffer", cost_header_buffer)
         .unwrap_or(document.cost_header_buffer_bytes);
     document.client = fields.read("client", client_side::client).unwrap_or_default();
+    document.embedding = fields.read("embedding", meaning::embedding).unwrap_or_default();
     client_side::few_listeners(&fields);
     document.listeners = fields.named("listeners", names::visible_name, client_side::listener);
     document.admin = fields.read("admin", client_side::admin);
@@ -114,6 +121,8 @@ fn document(root: &Node) -> Document {
     document.tags = fields.named("tags", names::name, limits::tag);
     document.webhooks = fields.named("webhooks", names::name, webhooks::webhook);
     webhooks::few(&fields);
+    document.charge_hits = fields.read("charge_hits", values::boolean).unwrap_or_default();
+    document.caches = fields.named("caches", names::name, caches::cache);
     document.providers = fields.named("providers", names::visible_name, providers::provider);
     document.models = fields.named("models", names::model_name, |node| models::model(node, &names));
     if let Some(node) = fields.get("models") {
@@ -122,6 +131,7 @@ fn document(root: &Node) -> Document {
             model.shadow.as_ref().map(|shadow| shadow.model.as_str())
         });
         tiers::refuse_unreachable(&node, &document.models);
+        meaning::refuse_mismatched(&fields, &document);
     }
     document.teams = fields.named("teams", names::name, identities::team);
     document.users = fields.named("users", names::name, |node| identities::user(node, &names));
@@ -129,6 +139,7 @@ fn document(root: &Node) -> Document {
     identities::distinct_secrets(&fields, &document.keys);
     when::refuse_empty_regions(&fields, root.value);
     spending::refuse_what_nobody_spends(&fields, &document);
+    cluster::refuse_what_is_too_large(&fields, &document);
     document
 }
 

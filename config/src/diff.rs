@@ -30,6 +30,7 @@ const NAMED: &[(&str, &str)] = &[
     ("keys", "key"),
     ("tags", "tag"),
     ("webhooks", "webhook"),
+    ("caches", "cache"),
 ];
 
 /// The changes that lead from `old` to `new`, in document order; empty when equal.

@@ -11,9 +11,13 @@ use crate::{
 };
 
 mod beside;
+mod caches;
+mod cluster;
+mod database;
 mod grants;
 mod idempotency;
 mod limits;
+mod meaning;
 mod overload;
 mod routing;
 mod spending;
@@ -23,9 +27,13 @@ mod webhooks;
 mod when;
 
 pub use beside::{ActiveCheck, Hedge, HedgeAfter, Shadow};
+pub use caches::{Allowed, CACHE_PARTS, Cache, CacheScope, ExactCache, LEAST_CACHE_BYTES};
+pub use cluster::{Cluster, MAX_SHARED_AMOUNT, OnPartition, Server, Topology, Valkey, ValkeyTls};
+pub use database::{Postgres, PostgresTls};
 pub use grants::{Grant, Granted};
 pub use idempotency::{IDEMPOTENCY_PARTS, Idempotency};
 pub use limits::{Limit, LimitMode, MAX_THRESHOLDS, Period, Thresholds, Unit, Window};
+pub use meaning::{Difficulty, Embedding, Judging, MAX_EXAMPLE_BYTES, MAX_EXAMPLES, Purpose};
 pub use overload::{Overload, Priority, ShardOverload};
 pub use routing::{Affinity, Breaker, Conditions, Retry, Sticky, Strategy, Tier};
 pub use spending::{Charge, LimitOwner, Per, SpentShare, leaves_margin};
@@ -55,10 +63,15 @@ pub struct Document {
     pub idempotency: Option<Idempotency>,
     /// How records of calls are kept.
     pub usage: UsageKeeping,
+    /// What several control planes share; `None`: each keeps its own.
+    pub database: Option<Postgres>,
     /// `None`: a shard takes whatever comes.
     pub overload: Option<ShardOverload>,
+    /// Through which nodes share their limits; `None`: each has its own.
+    pub cluster: Option<Cluster>,
     /// Client-side timeouts and bounds (`client:` in the document).
     pub client: ClientLimits,
+    pub embedding: Embedding,
     pub listeners: Named<Listener>,
     pub admin: Option<Admin>,
     /// What calendar periods are of: a name of the IANA database.
@@ -71,6 +84,9 @@ pub struct Document {
     pub tags: Named<Vec<Limit>>,
     /// Who is told of what happens.
     pub webhooks: Named<Webhook>,
+    /// An answer that was kept is charged like the call that made it.
+    pub charge_hits: bool,
+    pub caches: Named<Cache>,
     pub providers: Named<Provider>,
     pub models: Named<Model>,
     pub teams: Named<Team>,
@@ -91,8 +107,11 @@ impl Default for Document {
             id_secret: None,
             idempotency: Some(Idempotency::default()),
             usage: UsageKeeping::default(),
+            database: None,
             overload: None,
+            cluster: None,
             client: ClientLimits::default(),
+            embedding: Embedding::default(),
             listeners: Named::new(),
             admin: None,
             timezone: "UTC".to_owned(),
@@ -100,6 +119,8 @@ impl Default for Document {
             organization_name: None,
             tags: Named::new(),
             webhooks: Named::new(),
+            charge_hits: false,
+            caches: Named::new(),
             providers: Named::new(),
             models: Named::new(),
             teams: Named::new(),
@@ -457,6 +478,8 @@ pub struct Model {
     pub hedge: Option<Hedge>,
     /// Where copies of its calls go.
     pub shadow: Option<Shadow>,
+    /// Where its answers are kept.
+    pub cache: Option<String>,
 }
 
 /// What becomes of a request that a target's dialect cannot say in full.
@@ -482,6 +505,7 @@ pub struct Target {
     pub region: Option<String>,
     /// The arm of a comparison that it is: told with each call.
     pub arm: Option<String>,
+    pub purpose: Purpose,
 }
 
 impl Default for Target {
@@ -494,6 +518,7 @@ impl Default for Target {
             when: Conditions::default(),
             region: None,
             arm: None,
+            purpose: Purpose::default(),
         }
     }
 }

@@ -3,6 +3,10 @@
 //! A key of a feature that does not exist yet is listed as `NotYet`, so that it is refused with a better message
 //! than a misspelled one.
 
+mod database;
+
+pub use database::{DATABASE, POSTGRES, POSTGRES_TLS};
+
 /// One map of the document and the keys it may have.
 #[derive(Debug)]
 pub struct Section {
@@ -26,30 +30,38 @@ pub static ROOT: Section = Section {
         "id_secret",
         "idempotency",
         "usage",
+        "database",
         "overload",
+        "cluster",
         "client",
+        "embedding",
         "listeners",
         "admin",
         "timezone",
         "organization",
         "tags",
         "webhooks",
+        "charge_hits",
+        "caches",
         "providers",
         "models",
         "teams",
         "users",
         "keys",
     ],
-    not_yet: &[
-        "caches",
-        "guards",
-        "identify",
-        "charge_hits",
-        "cluster",
-        "embedding",
-        "log_content",
-        "on_client_gone",
-    ],
+    not_yet: &["guards", "identify", "log_content", "on_client_gone"],
+};
+
+pub static CACHE: Section = Section {
+    path: "caches.*",
+    now: &["scope", "exact", "allow", "charge_hits"],
+    not_yet: &["semantic"],
+};
+
+pub static CACHE_EXACT: Section = Section {
+    path: "caches.*.exact",
+    now: &["ttl", "max_bytes", "max_answer"],
+    not_yet: &[],
 };
 
 pub static IDEMPOTENCY: Section = Section {
@@ -74,6 +86,38 @@ pub static SHARD_OVERLOAD: Section = Section {
     path: "overload",
     now: &["max_lag", "max_calls"],
     not_yet: &[],
+};
+
+pub static CLUSTER: Section = Section {
+    path: "cluster",
+    now: &["valkey", "on_partition", "reclaim_after"],
+    not_yet: &[],
+};
+
+pub static VALKEY: Section = Section {
+    path: "cluster.valkey",
+    now: &[
+        "urls", "mode", "sentinel", "user", "password", "prefix", "timeout", "tls",
+    ],
+    not_yet: &[],
+};
+
+pub static SENTINEL: Section = Section {
+    path: "cluster.valkey.sentinel",
+    now: &["master", "password"],
+    not_yet: &[],
+};
+
+pub static VALKEY_TLS: Section = Section {
+    path: "cluster.valkey.tls",
+    now: &["ca", "client_certificate", "client_key"],
+    not_yet: &[],
+};
+
+pub static EMBEDDING: Section = Section {
+    path: "embedding",
+    now: &["model", "complexity"],
+    not_yet: &["provider"],
 };
 
 pub static CLIENT: Section = Section {
@@ -298,6 +342,8 @@ pub static MODEL: Section = Section {
         "strategy",
         "sticky",
         "affinity",
+        "threshold",
+        "hard_share",
         "targets",
         "tiers",
         "retry",
@@ -313,19 +359,22 @@ pub static MODEL: Section = Section {
         "resume",
         "hedge",
         "shadow",
+        "cache",
     ],
-    not_yet: &["cache", "guards", "log_content", "on_client_gone"],
+    not_yet: &["guards", "log_content", "on_client_gone"],
 };
 
 pub static TARGET: Section = Section {
     path: "models.*.targets.*",
-    now: &["provider", "model", "like", "weight", "when", "region", "arm"],
-    not_yet: &["tier", "examples", "default"],
+    now: &[
+        "provider", "model", "like", "weight", "when", "region", "arm", "examples", "default", "tier",
+    ],
+    not_yet: &[],
 };
 
 pub static TIER: Section = Section {
     path: "models.*.tiers.*",
-    now: &["strategy", "sticky", "affinity", "targets"],
+    now: &["strategy", "sticky", "affinity", "threshold", "hard_share", "targets"],
     not_yet: &[],
 };
 
@@ -480,9 +529,19 @@ pub static WEBHOOK: Section = Section {
 pub static SECTIONS: &[&Section] = &[
     &ROOT,
     &IDEMPOTENCY,
+    &CACHE,
+    &CACHE_EXACT,
     &USAGE,
     &RETENTION,
+    &DATABASE,
+    &POSTGRES,
+    &POSTGRES_TLS,
+    &CLUSTER,
+    &VALKEY,
+    &SENTINEL,
+    &VALKEY_TLS,
     &CLIENT,
+    &EMBEDDING,
     &LISTENER,
     &LISTENER_TLS,
     &LISTENER_SNI,

@@ -104,6 +104,10 @@ pub enum AskBody {
         scope: String,
         name: String,
     },
+    /// Forget answers that are kept.
+    Purge {
+        filter: Purge,
+    },
     /// Reread certificates and key files of the running revision.
     ReloadFiles,
     Drain,
@@ -242,6 +246,10 @@ pub enum AnswerBody {
     Limits {
         limits: Vec<LimitStatus>,
     },
+    Purged {
+        answers: u64,
+        bytes: u64,
+    },
     Failed {
         reason: String,
     },
@@ -274,6 +282,18 @@ pub struct Status {
     pub total_us: Quantiles,
     pub gateway_us: Quantiles,
     pub models: Vec<ModelStatus>,
+    /// Where nodes share their limits.
+    pub cluster: Option<ClusterStatus>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClusterStatus {
+    pub store_up: bool,
+    /// Heard lately, this one too.
+    pub nodes: u64,
+    pub epoch: u64,
+    pub leases: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -330,6 +350,23 @@ pub struct LimitStatus {
     pub cut: bool,
     /// Until all of it is there again.
     pub reset_ms: u64,
+}
+
+/// Which answers caches are to forget: those that all of this is true of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Purge {
+    /// The cache's name.
+    pub cache: Option<String>,
+    /// Of the key that the call came with whose answer it is.
+    pub key: Option<String>,
+    pub team: Option<String>,
+    /// As it was asked for.
+    pub model: Option<String>,
+    /// `name=value`
+    pub tag: Option<String>,
+    /// How the first text of the request begins.
+    pub prefix: Option<String>,
 }
 
 /// Something an operator may want to see happen.

@@ -290,10 +290,6 @@ const MODEL_FAULTS: &[(&str, &str)] = &[
         "/models/m**: `m**` has a star that is not its end; one `*`, at the end: `openai/*`",
     ),
     (
-        "m: { strategy: semantic, targets: [ { provider: p, model: x } ] }",
-        "/models/m/strategy: `semantic` is not supported yet; one of priority, weighted, least_latency, least_busy, headroom, lowest_cost",
-    ),
-    (
         "m: { strategy: weigted, targets: [ { provider: p, model: x } ] }",
         "/models/m/strategy: `weigted` is not a strategy; did you mean `weighted`?",
     ),
@@ -374,12 +370,8 @@ const MODEL_FAULTS: &[(&str, &str)] = &[
         "/models/m/overload: `100` is not a map; a map of min, max, queue, max_queue_wait",
     ),
     (
-        "m: { cache: c, targets: [ { provider: p, model: x } ] }",
-        "/models/m/cache: `cache` is not supported yet; remove `cache`",
-    ),
-    (
-        "m: { targets: [ { provider: p, model: x, tier: hard } ] }",
-        "/models/m/targets/0/tier: `tier` is not supported yet; remove `tier`",
+        "m: { guards: [ g ], targets: [ { provider: p, model: x } ] }",
+        "/models/m/guards: `guards` is not supported yet; remove `guards`",
     ),
     (
         "m: { targets: [ { provider: p, model: x } ], retry: { max_wait: 10 } }",

@@ -7,6 +7,7 @@ mod client;
 mod drain;
 mod events;
 mod identity;
+mod identity_shared;
 mod link;
 mod listeners;
 mod log;
@@ -14,6 +15,7 @@ mod metering;
 mod metric_names;
 mod paths;
 mod plane;
+mod postgres;
 mod rollout;
 mod store;
 #[cfg(test)]

@@ -73,6 +73,8 @@ pub struct Plane {
     /// Held while marks are on their way between the store and a data plane.
     pub keeping: Mutex<()>,
     pub admin: AdminServer,
+    /// Keys of other control planes cannot be followed.
+    pub keys_failing: AtomicBool,
     current: watch::Sender<Arc<Current>>,
 }
 
@@ -98,6 +100,7 @@ impl Plane {
             rollout: Mutex::new(rollout),
             keeping: Mutex::default(),
             admin: AdminServer::default(),
+            keys_failing: AtomicBool::new(false),
             current: watch::channel(Arc::default()).0,
         })
     }
@@ -108,6 +111,7 @@ impl Plane {
 
     /// Only `rollout` calls this, holding its lock.
     pub fn set_current(&self, current: Current) {
+        self.store.share(current.document.database.as_ref());
         self.current.send_replace(Arc::new(current));
     }
 }

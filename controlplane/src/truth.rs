@@ -4,10 +4,15 @@
 use std::{io, path::Path};
 
 use sha2::{Digest, Sha256};
-use tollgate_config::{Document, Problem, document::Reference, link::StoredKey};
+use tollgate_config::{
+    Document, Problem,
+    document::{Embedding, PostgresTls, Reference},
+    link::StoredKey,
+};
 use tollgate_engine::{
     Snapshot,
     identity::KeyTable,
+    routing::meaning,
     snapshot::{self, Secrets},
 };
 
@@ -27,15 +32,26 @@ pub fn dry_run(revision: u64, document: &Document, keys: &[StoredKey]) -> Result
         problems.push(problem);
         None
     });
+    problems.extend(database(document));
+    let (models, unread) = read_models(&document.embedding);
+    let (mut secrets, mut problems) = (secrets, problems);
+    secrets.extend(models);
+    problems.extend(unread);
     if !problems.is_empty() {
         return Err(problems);
     }
-    compile(revision, document, &secrets, keys).map(|_| Truth { admin_token_sha256 })
+    let (snapshot, _) = compile(revision, document, &secrets, keys)?;
+    // What runs already goes on without judging meaning; what is to run must be able to.
+    match snapshot.meaning_faults.is_empty() {
+        true => Ok(Truth { admin_token_sha256 }),
+        false => Err(snapshot.meaning_faults),
+    }
 }
 
 /// The document in force and its keys, compiled to be asked about.
 pub fn compiled(revision: u64, document: &Document, keys: &[StoredKey]) -> Result<(Snapshot, KeyTable), Vec<Problem>> {
-    let (secrets, problems) = read_secrets(document);
+    let (mut secrets, problems) = read_secrets(document);
+    secrets.extend(read_models(&document.embedding).0);
     match problems.is_empty() {
         true => compile(revision, document, &secrets, keys),
         false => Err(problems),
@@ -72,6 +88,32 @@ pub fn admin_token(document: &Document) -> Result<Option<[u8; 32]>, Problem> {
     }
 }
 
+/// What PostgreSQL is reached with: the control plane's alone.
+fn database(document: &Document) -> Vec<Problem> {
+    let Some(postgres) = &document.database else {
+        return Vec::new();
+    };
+    let tls = match &postgres.tls {
+        PostgresTls::Off => None,
+        PostgresTls::Verified(tls) => Some(tls),
+    };
+    let client = tls.and_then(|tls| tls.client_certificate.as_ref());
+    let named = [
+        ("password", postgres.password.as_ref()),
+        ("tls/ca", tls.and_then(|tls| tls.ca.as_ref())),
+        ("tls/client_certificate", client.map(|(certificate, _)| certificate)),
+        ("tls/client_key", client.map(|(_, key)| key)),
+    ];
+    named
+        .into_iter()
+        .filter_map(|(name, reference)| {
+            let reference = reference?;
+            let error = read(reference).err()?;
+            Some(unreadable(reference, &format!("/database/postgres/{name}"), &error))
+        })
+        .collect()
+}
+
 /// Reads all that compiling needs; what cannot be read is a problem at the pointer that names it.
 fn read_secrets(document: &Document) -> (Secrets, Vec<Problem>) {
     let mut secrets = Secrets::new();
@@ -90,6 +132,32 @@ fn read_secrets(document: &Document) -> (Secrets, Vec<Problem>) {
     (secrets, problems)
 }
 
+/// Reads the files that meaning is judged with, as they are; one problem where several of a directory are not there.
+pub fn read_models(embedding: &Embedding) -> (Secrets, Vec<Problem>) {
+    let (mut read, mut problems) = (Secrets::new(), Vec::<Problem>::new());
+    for (reference, pointer) in meaning::files(embedding) {
+        let Reference::File(path) = &reference else { continue };
+        match file(path, meaning::MAX_FILE_BYTES as u64) {
+            Ok(content) => {
+                read.insert(reference, content);
+            }
+            Err(_) if problems.iter().any(|known| known.pointer == pointer) => {}
+            Err(error) => problems.push(unreadable(&reference, &pointer, &error)),
+        }
+    }
+    (read, problems)
+}
+
+fn file(path: &str, most_bytes: u64) -> io::Result<Vec<u8>> {
+    let length = std::fs::metadata(Path::new(path))?.len();
+    if length > most_bytes {
+        return Err(io::Error::other(format!(
+            "it has {length} bytes; at most {most_bytes} are read"
+        )));
+    }
+    std::fs::read(path)
+}
+
 /// The content of a reference, without the white space around it (files end in a newline).
 pub fn read(reference: &Reference) -> io::Result<Vec<u8>> {
     let raw = match reference {
@@ -98,15 +166,7 @@ pub fn read(reference: &Reference) -> io::Result<Vec<u8>> {
             let value = std::env::var_os(name).ok_or_else(|| io::Error::other("it is not set"))?;
             value.into_vec()
         }
-        Reference::File(path) => {
-            let length = std::fs::metadata(Path::new(path))?.len();
-            if length > MAX_SECRET_BYTES {
-                return Err(io::Error::other(format!(
-                    "it has {length} bytes; at most {MAX_SECRET_BYTES} are read"
-                )));
-            }
-            std::fs::read(path)?
-        }
+        Reference::File(path) => file(path, MAX_SECRET_BYTES)?,
     };
     Ok(raw.trim_ascii().to_vec())
 }

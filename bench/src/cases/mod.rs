@@ -2,7 +2,9 @@
 
 mod heads;
 mod json;
+mod kept;
 mod keys;
+mod meaning;
 mod routes;
 mod sign;
 mod streams;
@@ -16,7 +18,9 @@ pub fn cases() -> Vec<Case> {
         &streams::CASES,
         &json::CASES,
         &whole::CASES,
+        &kept::CASES,
         &routes::CASES,
+        &meaning::CASES,
         &keys::CASES,
         &sign::CASES,
     ]

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::{
-    beside, limits,
+    beside, limits, meaning,
     names::{self, Names},
     node::{Fields, Node},
     overload, routing, spending, streams, values, when,
@@ -45,6 +45,7 @@ pub fn model(node: &Node, names: &Names) -> Option<Model> {
         shadow: fields.read("shadow", |shadow| {
             beside::shadow(shadow, |other| other_model(other, node.name(), names))
         }),
+        cache: fields.read("cache", |node| names::reference(node, "cache", "caches", &names.caches)),
     })
 }
 
@@ -56,12 +57,13 @@ fn listed(fields: &Fields, (node, wildcard): (&Node, bool), names: &Names) -> Op
     let tier = routing::choosing(fields, targets.as_ref().map_or(0, Vec::len));
     let targets = targets?;
     weights_count(node, &tier, &targets);
+    meaning::purposes(node, &tier, &targets);
     Some((targets, vec![tier]))
 }
 
 /// `tiers`, each with targets and a strategy of its own.
 fn tiered(fields: &Fields, (list, wildcard): (&Node, bool), names: &Names) -> Option<(Vec<Target>, Vec<Tier>)> {
-    for key in ["targets", "strategy", "sticky", "affinity"] {
+    for key in ["targets", "strategy", "sticky", "affinity", "threshold", "hard_share"] {
         if let Some(beside) = fields.get(key) {
             beside.fault(
                 format!("`{key}` beside `tiers`"),
@@ -78,6 +80,7 @@ fn tiered(fields: &Fields, (list, wildcard): (&Node, bool), names: &Names) -> Op
             let targets = fields.required("targets", TARGETS, |list| targets(list, names, wildcard))?;
             let tier = routing::choosing(&fields, targets.len());
             weights_count(item, &tier, &targets);
+            meaning::purposes(item, &tier, &targets);
             all.extend(targets);
             Some(tier)
         },
@@ -206,6 +209,7 @@ fn target(node: &Node, names: &Names, wildcard: bool) -> Option<Target> {
         when: fields.read("when", routing::conditions).unwrap_or_default(),
         region: fields.read("region", when::region),
         arm: fields.read("arm", beside::arm),
+        purpose: meaning::purpose(&fields),
     })
 }
 

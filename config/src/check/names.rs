@@ -14,6 +14,7 @@ pub struct Names<'d> {
     pub teams: HashSet<&'d str>,
     pub users: HashSet<&'d str>,
     pub models: HashSet<&'d str>,
+    pub caches: HashSet<&'d str>,
     /// What stands before the star of wildcard models, and how long those are.
     wildcards: HashSet<&'d str>,
     wildcard_lengths: Vec<usize>,
@@ -35,6 +36,7 @@ impl<'d> Names<'d> {
             providers: names("providers"),
             teams: names("teams"),
             users: names("users"),
+            caches: names("caches"),
             models,
             wildcards,
             wildcard_lengths,

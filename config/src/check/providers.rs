@@ -297,7 +297,7 @@ fn connections(node: &Node) -> Option<Connections> {
     })
 }
 
-fn tls(node: &Node) -> Option<UpstreamTls> {
+pub fn tls(node: &Node) -> Option<UpstreamTls> {
     let fields = Fields::open(node, &keys::UPSTREAM_TLS)?;
     let ca = fields.read("ca", values::secret);
     let certificate = fields.read("client_certificate", values::secret);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    names,
+    meaning, names,
     node::{Fields, Node},
     values, when,
 };
@@ -12,8 +12,6 @@ use crate::{
     keys,
 };
 
-/// They are strategies, but need what does not exist yet.
-const STRATEGIES_NOT_YET: &[&str] = &["semantic", "complexity"];
 const MAX_ATTEMPTS: u64 = 10;
 const MAX_FAILURES: u64 = 1_000;
 const MAX_CALLS: u64 = 1_000_000;
@@ -32,10 +30,12 @@ pub fn choosing(fields: &Fields, targets: usize) -> Tier {
         }
     });
     let affinity = fields.read("affinity", |node| affinity(node, strategy, sticky.is_some()));
+    let judging = meaning::judging(fields, strategy);
     Tier {
         strategy,
         sticky,
         affinity,
+        judging,
         targets,
     }
 }
@@ -48,9 +48,6 @@ fn strategy(node: &Node) -> Option<Strategy> {
     };
     if let Some(&strategy) = Strategy::ALL.iter().find(|strategy| strategy.name() == word) {
         return Some(strategy);
-    }
-    if STRATEGIES_NOT_YET.contains(&word.as_str()) {
-        return node.not_yet(word, right());
     }
     let right = node.nearest_name(word, names(), right);
     node.expected("a strategy", right)

@@ -1,6 +1,7 @@
 //! How a model chooses among its targets, tries again and turns away from what is ill, as an operator says it.
 
 use super::{
+    meaning::Judging,
     spending::SpentShare,
     when::{Features, Hours},
 };
@@ -13,6 +14,7 @@ pub struct Tier {
     /// `weighted` only: what the choice holds on to.
     pub sticky: Option<Sticky>,
     pub affinity: Option<Affinity>,
+    pub judging: Judging,
     /// How many of `Model::targets`, behind those of the tiers before it.
     pub targets: usize,
 }
@@ -32,16 +34,22 @@ pub enum Strategy {
     Headroom,
     /// The one that this call is expected to cost least at.
     LowestCost,
+    /// The one whose examples the prompt resembles most.
+    Semantic,
+    /// Those of the tier that the prompt is judged to need.
+    Complexity,
 }
 
 impl Strategy {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Priority,
         Self::Weighted,
         Self::LeastLatency,
         Self::LeastBusy,
         Self::Headroom,
         Self::LowestCost,
+        Self::Semantic,
+        Self::Complexity,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -52,6 +60,8 @@ impl Strategy {
             Self::LeastBusy => "least_busy",
             Self::Headroom => "headroom",
             Self::LowestCost => "lowest_cost",
+            Self::Semantic => "semantic",
+            Self::Complexity => "complexity",
         }
     }
 }

@@ -14,7 +14,7 @@ use tollgate_config::link::{AnswerBody, AskBody};
 
 use crate::{
     link::ANSWER_TIMEOUT,
-    metric_names::{CHANGES, DATAPLANE_RESTARTS, LINK_UP, REVISION, UPTIME, USAGE_RECORDS, WEBHOOK_NOTICES},
+    metric_names::{CHANGES, DATAPLANE_RESTARTS, LEDGER_UP, LINK_UP, REVISION, UPTIME, USAGE_RECORDS, WEBHOOK_NOTICES},
     plane::Plane,
 };
 
@@ -89,6 +89,12 @@ fn own(plane: &Plane, is_up: bool, text: &mut String) {
         "counter",
         "Data planes started after one ended.",
         &[("", restarts)],
+    );
+    metric(
+        LEDGER_UP,
+        "gauge",
+        "1 while usage records come into the ledger.",
+        &[("", u64::from(plane.metering.is_up()))],
     );
     let told = &plane.webhooks;
     let notices = [

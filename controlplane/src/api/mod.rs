@@ -1,6 +1,7 @@
 //! The API: one table of routes, served on the control socket (peer credentials decide) and under `/admin` of the
 //! admin address (a token decides). A resource is one file.
 
+mod cache;
 mod config;
 mod drain;
 mod events;

@@ -119,6 +119,7 @@ impl From<StoreError> for ApiProblem {
         let status = match error {
             StoreError::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
             StoreError::Exists(_) => StatusCode::CONFLICT,
+            StoreError::Away(_) | StoreError::Overtaken => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
         ApiProblem::new(status, error.to_string())

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use axum::routing::{MethodRouter, delete, get, post, put};
 
-use super::{config, drain, events, explain, keys, later, ledger, limits, metrics, openapi, revisions, status, usage};
+use super::{
+    cache, config, drain, events, explain, keys, later, ledger, limits, metrics, openapi, revisions, status, usage,
+};
 use crate::plane::Plane;
 
 pub struct Route {
@@ -387,11 +389,22 @@ pub const ROUTES: &[Route] = &[
         ],
         handler: || post(ledger::reconcile),
     },
-    LATER_PURGE,
+    Route {
+        method: "post",
+        path: "/v1/cache/purge",
+        summary: "Forget answers that caches keep: those that all that is named is true of, or all",
+        parameters: &[],
+        body: Some(PURGE_BODY),
+        answers: &[
+            (200, "how many answers, and how many bytes they were"),
+            (503, "the data plane is not connected"),
+        ],
+        handler: || post(cache::purge),
+    },
     LATER_FEEDBACK,
 ];
 
-const LATER_PURGE: Route = later_route("post", "/v1/cache/purge", || post(later::refuse));
+const PURGE_BODY: &str = r#"{"type":"object","additionalProperties":false,"properties":{"cache":{"type":"string"},"key":{"type":"string"},"team":{"type":"string"},"model":{"type":"string"},"tag":{"type":"string"},"prefix":{"type":"string"}}}"#;
 const LATER_FEEDBACK: Route = later_route("post", "/v1/feedback", || post(later::refuse));
 
 const fn later_route(method: &'static str, path: &'static str, handler: fn() -> MethodRouter<Arc<Plane>>) -> Route {

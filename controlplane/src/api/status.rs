@@ -1,6 +1,6 @@
 //! `/v1/status`: both planes and every shard, now.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use axum::{Json, extract::State};
 use serde_json::{Value, json};
@@ -41,6 +41,9 @@ pub async fn show(State(plane): State<Arc<Plane>>) -> Json<Value> {
             // Of data planes: a newer control plane has to read them.
             "usage_newer": plane.metering.counts.newer.load(std::sync::atomic::Ordering::Relaxed),
             // Null where the store cannot be read.
+            // Null where keys are this control plane's own.
+            "keys_followed": plane.store.is_shared().then(|| !plane.keys_failing.load(Ordering::Relaxed)),
+            "ledger": plane.metering.status(),
             "marks_kept": plane.store.count_marks().await.ok(),
         },
         "dataplane": dataplane,
@@ -70,5 +73,6 @@ fn dataplane_json(hello: &Hello, status: &Status) -> Value {
         "failures": status.failures,
         "total_us": status.total_us,
         "gateway_us": status.gateway_us,
+        "cluster": status.cluster,
     })
 }

@@ -97,10 +97,7 @@ async fn refusals_are_problems_with_a_status() {
     assert_eq!(status(bench.get("/v1/none").await.unwrap_err()), 404);
     assert_eq!(status(bench.get("/v1/limits/team/red").await.unwrap_err()), 404);
     assert_eq!(status(bench.get("/v1/limits/planet/red").await.unwrap_err()), 404);
-    assert_eq!(
-        status(bench.post("/v1/cache/purge", &json!({})).await.unwrap_err()),
-        501
-    );
+    assert_eq!(status(bench.post("/v1/feedback", &json!({})).await.unwrap_err()), 501);
     assert_eq!(
         status(bench.put("/v1/config/models", &json!(3)).await.unwrap_err()),
         422

@@ -1,4 +1,4 @@
-//! The data plane alone, and commands that are not there yet.
+//! The data plane alone.
 
 use std::{ffi::OsString, os::unix::process::CommandExt, process::Command};
 
@@ -21,8 +21,4 @@ pub fn exec_dataplane(rest: Rest) -> Result<(), CliError> {
     let program = paths::program(name).ok_or_else(missing)?;
     let error = Command::new(&program).args(rest.rest).exec();
     Err(CliError::failed(format!("cannot run {}: {error}", program.display())))
-}
-
-pub fn later(name: &str) -> Result<(), CliError> {
-    Err(CliError::bad_input(format!("tollgate {name}: not supported yet")))
 }

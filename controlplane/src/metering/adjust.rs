@@ -1,14 +1,13 @@
 //! What is posted to the ledger later. A record is never edited: what turned out to be otherwise is a record more, in the
 //! single records and in the sums at once, and there once however often it is posted.
 
-use rusqlite::{Connection, TransactionBehavior, params_from_iter, types::Value as Cell};
-
 use super::{
+    database::Database,
     hours::Hours,
     ledger,
     row::{NUMBERS, Numbers, TEXTS},
 };
-use crate::store::StoreError;
+use crate::{postgres::Cell, store::StoreError};
 
 /// The place of `adjustments` in `NUMBERS`.
 const ADJUSTMENTS: usize = 20;
@@ -26,33 +25,29 @@ pub struct Adjustment {
 }
 
 /// Posts those that were not posted before, and answers how many those are.
-pub fn post(connection: &mut Connection, all: &[Adjustment], now_ms: u64) -> Result<usize, StoreError> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+pub fn post(ledger: &mut Database, all: &[Adjustment], now_ms: u64) -> Result<usize, StoreError> {
+    let mut transaction = ledger.begin_to_write()?;
     let mut hours = Hours::default();
     let mut posted = 0;
+    let sql = statement();
     for one in all {
         let mut numbers = one.numbers;
         numbers[ADJUSTMENTS] = 1;
         let head = [
-            Cell::Text(one.post.clone()),
-            Cell::Integer(ledger::whole(now_ms)),
-            Cell::Integer(ledger::whole(one.at_ms)),
-            Cell::Text(one.reason.clone()),
+            Cell::Text(&one.post),
+            Cell::Whole(ledger::whole(now_ms)),
+            Cell::Whole(ledger::whole(one.at_ms)),
+            Cell::Text(&one.reason),
         ];
-        let texts = one.texts.iter().cloned().map(Cell::Text);
-        let cells = head
-            .into_iter()
-            .chain(texts)
-            .chain(numbers.into_iter().map(Cell::Integer));
-        let inserted = transaction
-            .prepare_cached(&statement())?
-            .execute(params_from_iter(cells))?;
-        if inserted == 1 {
+        let texts = one.texts.iter().map(|text| Cell::Text(text));
+        let cells = head.into_iter().chain(texts);
+        let cells: Vec<Cell<'_>> = cells.chain(numbers.map(Cell::Whole)).collect();
+        if transaction.execute(&sql, &cells)? == 1 {
             hours.add_posted(one.at_ms, &one.texts, &numbers);
             posted += 1;
         }
     }
-    hours.write(&transaction)?;
+    transaction.add_hours(&hours.into_sums())?;
     transaction.commit()?;
     Ok(posted)
 }
@@ -60,7 +55,7 @@ pub fn post(connection: &mut Connection, all: &[Adjustment], now_ms: u64) -> Res
 fn statement() -> String {
     let places: Vec<String> = (1..=4 + TEXTS.len() + NUMBERS.len()).map(|n| format!("?{n}")).collect();
     format!(
-        "INSERT OR IGNORE INTO adjustments (post, posted_ms, at_ms, reason, {}, {}) VALUES ({})",
+        "INSERT INTO adjustments (post, posted_ms, at_ms, reason, {}, {}) VALUES ({}) ON CONFLICT DO NOTHING",
         TEXTS.join(", "),
         NUMBERS.join(", "),
         places.join(", ")

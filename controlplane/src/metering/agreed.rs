@@ -1,13 +1,13 @@
 //! Days of which the ledger says what the provider bills: reconciliation has posted the difference in money. A re-rating says
 //! whose that money is, and takes as much of the correction back, so that the sum stays the provider's.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::ControlFlow};
 
-use rusqlite::Connection;
 use tollgate_config::fnv::Fnv;
 
 use super::{
     adjust::Adjustment,
+    database::Database,
     ledger,
     money::Picos,
     reconcile::ENTRY,
@@ -39,20 +39,20 @@ pub struct Agreed(BTreeMap<Of, Bill>);
 
 impl Agreed {
     /// Of the days that begin or go on in this span.
-    pub fn read(ledger: &Connection, (from_ms, to_ms): (u64, u64)) -> Result<Self, StoreError> {
-        let mut statement = ledger.prepare(&format!(
+    pub fn read(ledger: &mut Database, (from_ms, to_ms): (u64, u64)) -> Result<Self, StoreError> {
+        let sql = format!(
             "SELECT at_ms, provider, upstream_model, credential, COUNT(*) FROM adjustments WHERE at_ms >= ?1 AND at_ms < ?2 \
-             AND entry = '{ENTRY}' GROUP BY 1, 2, 3, 4 HAVING MAX(cost_units <> 0 OR cost_rest <> 0)"
-        ))?;
+             AND entry = '{ENTRY}' GROUP BY 1, 2, 3, 4 HAVING SUM(CASE WHEN cost_units <> 0 OR cost_rest <> 0 THEN 1 ELSE 0 END) > 0"
+        );
         let from_ms = from_ms / DAY_MS * DAY_MS;
-        let mut rows = statement.query([ledger::whole(from_ms), ledger::whole(to_ms)])?;
         let mut bills = BTreeMap::new();
-        while let Some(row) = rows.next()? {
-            let day_ms = row.get::<_, i64>(0)?.cast_unsigned();
+        ledger.each(&sql, &[ledger::whole(from_ms), ledger::whole(to_ms)], |row| {
+            let day_ms = row.get::<i64>(0)?.cast_unsigned();
             let of = (day_ms, row.get(1)?, row.get(2)?, row.get(3)?);
             let posted = row.get(4)?;
             bills.insert(of, Bill { posted, added: 0 });
-        }
+            Ok(ControlFlow::Continue(()))
+        })?;
         Ok(Self(bills))
     }
 

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
-use rusqlite::{Connection, Transaction};
 use tollgate_config::usage_event::{Ending, Kind, Next, UsageEvent, next};
 
 use super::{
+    database::{Database, Transaction},
     hours::Hours,
     ingest::News,
     ledger::{self, Mark},
@@ -35,9 +35,9 @@ pub struct Batch<'c> {
 }
 
 impl<'c> Batch<'c> {
-    pub fn begin(connection: &'c mut Connection, room: usize) -> Result<Self, StoreError> {
+    pub fn begin(ledger: &'c mut Database, room: usize) -> Result<Self, StoreError> {
         Ok(Self {
-            transaction: connection.transaction()?,
+            transaction: ledger.begin()?,
             room,
             open: BTreeMap::new(),
             frames: Vec::new(),
@@ -62,7 +62,10 @@ impl<'c> Batch<'c> {
                 Ok(())
             }
             Kind::Close => {
-                self.take(event)?;
+                // Most are closed in the transaction that has their opening record.
+                if self.open.remove(&event.opened).is_none() {
+                    self.transaction.close_open(event.boot, event.shard, event.opened)?;
+                }
                 self.insert(event)
             }
             Kind::Dropped => match self.take(event)? {
@@ -76,11 +79,9 @@ impl<'c> Batch<'c> {
     /// The opening record of a call that has ended.
     fn take(&mut self, event: &UsageEvent<'_>) -> Result<Option<Vec<u8>>, StoreError> {
         if let Some(range) = self.open.remove(&event.opened) {
-            // Only a crash asks for it.
-            let wanted = event.kind == Kind::Dropped;
-            return Ok(wanted.then(|| self.frames[range].to_vec()));
+            return Ok(Some(self.frames[range].to_vec()));
         }
-        ledger::take_open(&self.transaction, event.boot, event.shard, event.opened)
+        self.transaction.take_open(event.boot, event.shard, event.opened)
     }
 
     fn crash(&mut self, opening: &[u8], ended_ms: u64) -> Result<(), StoreError> {
@@ -95,27 +96,33 @@ impl<'c> Batch<'c> {
 
     /// A call that has ended.
     fn insert(&mut self, event: &UsageEvent<'_>) -> Result<(), StoreError> {
-        let event = ledger::counted(&self.transaction, event)?;
+        let event = ledger::counted(&mut self.transaction, event)?;
         self.hours.add(&event);
-        ledger::insert_call(&self.transaction, &event)
+        self.transaction.insert_call(&event)
     }
 
     /// Closes calls that nobody will; true when there may be more.
     pub fn close_orphans(&mut self, boot: u64, shard: u16, last_ms: u64) -> Result<bool, StoreError> {
-        let open = ledger::some_open(&self.transaction, boot, shard)?;
+        let open = self.transaction.some_open(boot, shard)?;
         for (sequence, frame) in &open {
-            ledger::take_open(&self.transaction, boot, shard, *sequence)?;
-            self.crash(frame, last_ms)?;
+            // Whoever takes it tells it.
+            if self.transaction.take_open(boot, shard, *sequence)?.is_some() {
+                self.crash(frame, last_ms)?;
+            }
         }
         Ok(!open.is_empty())
     }
 
-    pub fn commit(self, boot: u64, shard: u16, mark: Mark) -> Result<Done, StoreError> {
-        for (sequence, range) in self.open {
-            ledger::insert_open(&self.transaction, boot, shard, sequence, &self.frames[range])?;
-        }
-        self.hours.write(&self.transaction)?;
-        ledger::set_mark(&self.transaction, boot, shard, mark)?;
+    /// `before`: where reading began.
+    pub fn commit(mut self, boot: u64, shard: u16, (before, after): (Mark, Mark)) -> Result<Done, StoreError> {
+        let frames = &self.frames;
+        let open = self
+            .open
+            .into_iter()
+            .map(|(sequence, range)| (sequence, &frames[range]));
+        self.transaction.insert_open(boot, shard, open)?;
+        self.transaction.add_hours(&self.hours.into_sums())?;
+        self.transaction.move_mark(boot, shard, before, after)?;
         self.transaction.commit()?;
         Ok(self.done)
     }

@@ -3,24 +3,27 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use rusqlite::{Connection, Transaction, params_from_iter, types::Value as Cell};
+use rusqlite::{Transaction, params_from_iter};
 use tollgate_config::usage_event::UsageEvent;
 
 use super::{
+    database::Database,
     ledger,
     row::{NUMBERS, Numbers, Row, TEXTS, rows},
 };
-use crate::store::StoreError;
+use crate::{postgres::Cell, store::StoreError};
 
 pub const HOUR_MS: u64 = 3_600_000;
 /// Between texts of a key, and in none of them.
 const BETWEEN: char = '\u{1f}';
 
+/// By hour, and the texts with `BETWEEN` between them.
+pub type Sums = BTreeMap<(u64, String), Numbers>;
+
 /// What the records of a transaction add.
 #[derive(Debug, Default)]
 pub struct Hours {
-    /// By hour, and the texts with `BETWEEN` between them.
-    sums: BTreeMap<(u64, String), Numbers>,
+    sums: Sums,
     /// The last key, which mostly is the next one's too.
     key: (u64, String),
 }
@@ -61,18 +64,27 @@ impl Hours {
         add(sums.or_insert([0; NUMBERS.len()]), numbers);
     }
 
-    pub fn write(self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
-        let mut statement = transaction.prepare_cached(&upsert())?;
-        for ((hour_ms, texts), sums) in self.sums {
-            let hour = Cell::Integer(ledger::whole(hour_ms));
-            let cells = texts.split(BETWEEN).map(|text| Cell::Text(text.to_owned()));
-            let cells = std::iter::once(hour)
-                .chain(cells)
-                .chain(sums.into_iter().map(Cell::Integer));
-            statement.execute(params_from_iter(cells))?;
-        }
-        Ok(())
+    pub fn into_sums(self) -> Sums {
+        self.sums
     }
+}
+
+/// The texts of a key, by `TEXTS`.
+pub fn texts_of(key: &str) -> impl Iterator<Item = &str> {
+    key.split(BETWEEN)
+}
+
+/// Adds sums to those of SQLite.
+pub fn write(transaction: &Transaction<'_>, sums: &Sums) -> Result<(), StoreError> {
+    let mut statement = transaction.prepare_cached(&upsert())?;
+    for ((hour_ms, texts), numbers) in sums {
+        let hour = Cell::Whole(ledger::whole(*hour_ms));
+        let cells = std::iter::once(hour)
+            .chain(texts_of(texts).map(Cell::Text))
+            .chain(numbers.iter().map(|number| Cell::Whole(*number)));
+        statement.execute(params_from_iter(cells))?;
+    }
+    Ok(())
 }
 
 fn add(sums: &mut Numbers, numbers: &Numbers) {
@@ -130,10 +142,10 @@ pub fn from_version_1() -> String {
 }
 
 /// Forgets sums, and what was posted, of before then.
-pub fn forget(connection: &Connection, before_ms: u64) -> Result<(), StoreError> {
+pub fn forget(ledger: &mut Database, before_ms: u64) -> Result<(), StoreError> {
     let before = [ledger::whole(before_ms / HOUR_MS * HOUR_MS)];
-    connection.execute("DELETE FROM hours WHERE hour_ms < ?1", before)?;
-    connection.execute("DELETE FROM adjustments WHERE at_ms < ?1", before)?;
+    ledger.execute("DELETE FROM hours WHERE hour_ms < ?1", &before)?;
+    ledger.execute("DELETE FROM adjustments WHERE at_ms < ?1", &before)?;
     Ok(())
 }
 

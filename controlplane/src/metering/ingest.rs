@@ -9,7 +9,6 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use rusqlite::Connection;
 use rustix::fs::{FlockOperation, flock};
 use tollgate_config::{
     document::Retention,
@@ -19,8 +18,10 @@ use tollgate_config::{
 use super::{
     Counts,
     batch::Batch,
+    database::{Database, Place},
     hours, kept_from_ms,
-    ledger::{self, Mark},
+    ledger::Mark,
+    moving,
     segment::SegmentFile,
     stream::{Stop, Stream},
 };
@@ -37,12 +38,6 @@ pub enum IngestError {
     Spool(#[from] io::Error),
 }
 
-impl From<rusqlite::Error> for IngestError {
-    fn from(error: rusqlite::Error) -> Self {
-        StoreError::from(error).into()
-    }
-}
-
 /// Something an operator may want to see happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct News {
@@ -52,9 +47,11 @@ pub struct News {
 
 pub struct Ingest {
     folder: PathBuf,
-    connection: Connection,
+    ledger: Database,
     counts: Arc<Counts>,
     streams: BTreeMap<(u64, u16), Stream>,
+    /// The marks as they are in the ledger are to be read before anything is.
+    is_stale: bool,
     pub news: Vec<News>,
 }
 
@@ -67,22 +64,56 @@ struct Boot {
 }
 
 impl Ingest {
-    pub fn new(folder: PathBuf, connection: Connection, counts: Arc<Counts>) -> Result<Self, StoreError> {
-        let marks = ledger::marks(&connection)?;
-        let streams = marks
-            .into_iter()
-            .map(|((boot, shard), mark)| ((boot, shard), Stream::at(boot, shard, mark)));
-        Ok(Self {
+    pub fn new(folder: PathBuf, ledger: Database, counts: Arc<Counts>) -> Self {
+        Self {
             folder,
-            connection,
+            ledger,
             counts,
-            streams: streams.collect(),
+            streams: BTreeMap::new(),
+            is_stale: true,
             news: Vec::new(),
-        })
+        }
+    }
+
+    pub fn place(&self) -> &Place {
+        &self.ledger.place
+    }
+
+    /// The ledger is elsewhere from now on: what is read of the spool, and calls that are open, go there with it.
+    pub fn turn_to(&mut self, place: &Place) -> Result<(), StoreError> {
+        if self.ledger.place == *place {
+            return Ok(());
+        }
+        let mut other = Database::of(place.clone());
+        moving::carry(&mut self.ledger, &mut other)?;
+        self.ledger = other;
+        self.is_stale = true;
+        Ok(())
     }
 
     /// Takes in all there is. A shard whose spool cannot be read does not hold up the others.
     pub fn pass(&mut self) -> Result<(), IngestError> {
+        let passed = self.refresh().map_err(IngestError::from).and_then(|()| self.pass_on());
+        // What failed may have been committed all the same.
+        self.is_stale |= matches!(passed, Err(IngestError::Store(_))) && self.ledger.is_shared();
+        passed
+    }
+
+    /// Reads the marks as they are in the ledger.
+    fn refresh(&mut self) -> Result<(), StoreError> {
+        if self.is_stale {
+            let streams = self
+                .ledger
+                .marks()?
+                .into_iter()
+                .map(|((boot, shard), mark)| ((boot, shard), Stream::at(boot, shard, mark)));
+            self.streams = streams.collect();
+            self.is_stale = false;
+        }
+        Ok(())
+    }
+
+    fn pass_on(&mut self) -> Result<(), IngestError> {
         let boots = self.list()?;
         let mut outcome = Ok(());
         let mut newer = 0;
@@ -92,6 +123,8 @@ impl Ingest {
                 match self.follow((*boot, *shard), numbers, found.alive) {
                     Ok(Stop::Newer) => (whole, newer) = (false, newer + 1),
                     Ok(Stop::Goes | Stop::Waits) => {}
+                    // A ledger that is away is so for all.
+                    Err(error @ IngestError::Store(_)) if self.ledger.is_shared() => return Err(error),
                     Err(error) => (whole, outcome) = (false, Err(error)),
                 }
             }
@@ -186,10 +219,11 @@ impl Ingest {
             if !over && !file.has_more(stream.mark.at)? {
                 return Ok(Stop::Waits);
             }
-            let mut batch = Batch::begin(&mut self.connection, BATCH_RECORDS)?;
+            let mut batch = Batch::begin(&mut self.ledger, BATCH_RECORDS)?;
             let mut ahead = stream.clone();
             let stop = ahead.read(&file, over, &mut batch)?;
-            let done = batch.commit(ahead.boot, ahead.shard, ahead.mark)?;
+            let done = batch.commit(ahead.boot, ahead.shard, (ahead.committed, ahead.mark))?;
+            ahead.committed = ahead.mark;
             *stream = ahead;
             let counts = &self.counts;
             counts.ingested.fetch_add(done.ingested, Ordering::Relaxed);
@@ -245,13 +279,12 @@ impl Ingest {
     }
 
     fn close_orphans(&mut self, boot: u64) -> Result<(), IngestError> {
-        let streams = self.streams.range((boot, 0)..=(boot, u16::MAX));
-        let marks: Vec<(u16, Mark)> = streams.map(|((_, shard), stream)| (*shard, stream.mark)).collect();
-        for (shard, mark) in marks {
+        for ((_, shard), stream) in self.streams.range_mut((boot, 0)..=(boot, u16::MAX)) {
             loop {
-                let mut batch = Batch::begin(&mut self.connection, BATCH_RECORDS)?;
-                let more = batch.close_orphans(boot, shard, mark.last_ms)?;
-                let done = batch.commit(boot, shard, mark)?;
+                let mut batch = Batch::begin(&mut self.ledger, BATCH_RECORDS)?;
+                let more = batch.close_orphans(boot, *shard, stream.mark.last_ms)?;
+                let done = batch.commit(boot, *shard, (stream.committed, stream.mark))?;
+                stream.committed = stream.mark;
                 self.counts.crashed.fetch_add(done.crashed, Ordering::Relaxed);
                 if !more {
                     break;
@@ -264,9 +297,9 @@ impl Ingest {
     /// Forgets what is older than it is kept.
     pub fn forget(&mut self, retention: &Retention, now_ms: u64) -> Result<(), IngestError> {
         let calls_from_ms = kept_from_ms(retention, now_ms);
-        while ledger::forget_calls(&self.connection, calls_from_ms)? {}
+        self.ledger.forget_calls(calls_from_ms, now_ms)?;
         if let Some(hours_ms) = retention.hours_ms {
-            hours::forget(&self.connection, now_ms.saturating_sub(hours_ms))?;
+            hours::forget(&mut self.ledger, now_ms.saturating_sub(hours_ms))?;
         }
         Ok(())
     }
@@ -278,7 +311,7 @@ impl Ingest {
         gone.dedup();
         for boot in gone {
             self.close_orphans(boot)?;
-            ledger::forget_boot(&self.connection, boot)?;
+            self.ledger.forget_boot(boot)?;
             self.streams.retain(|(known, _), _| *known != boot);
         }
         Ok(())

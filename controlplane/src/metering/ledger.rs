@@ -1,36 +1,44 @@
 //! The ledger's tables, and the statements that fill them. Knows nothing of files: what a record is worth is decided when
 //! it is written, and its place in the spool is noted in the same transaction.
 
-use std::{collections::BTreeMap, path::Path};
+use std::sync::LazyLock;
 
-use rusqlite::{Connection, Transaction, params};
+use rusqlite::{Connection, Transaction, params, params_from_iter};
 use tollgate_config::{
     money::PicoUsd,
-    usage_event::{AttemptLines, Tokens, UsageEvent},
+    usage_event::{AttemptLine, AttemptLines, Tokens, UsageEvent},
 };
 
-use super::{row, schema};
-use crate::store::{StoreError, database};
+use super::{database, row};
+use crate::{postgres::Cell, store::StoreError};
 
 /// No call uses more: a provider may say any number, and sums must fit.
 const MAX_TOKENS: u64 = 1_000_000_000_000;
 /// Costs are kept in two columns, of so many pico-dollars and the rest: a sum over all calls fits in both.
 pub const COST_UNIT_PICOS: u128 = 1_000_000_000;
 
-const INSERT_CALL: &str = "INSERT INTO calls (boot, shard, sequence, started_ms, ended_ms, request_id, key, user, team, \
-     tags, model_asked, model, provider, upstream_model, surface, dialect, batch, rejected, status, ending, attempts, \
-     streamed, estimated, input, cache_read, cache_write_5m, cache_write_1h, output, reasoning, input_audio, \
-     output_audio, input_image, cost_units, cost_rest, price_version, request_bytes, response_bytes, total_ns, \
-     gateway_ns, first_token_ns, organization, cost_center, credential, trace, tier, requests, images, audio_ms, \
-     list_units, list_rest, hedge, resumed, shadow, replayed, free, more_attempts, arm) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, \
-     ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, \
-     ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45, ?46, ?47, ?48, ?49, ?50, ?51, ?52, \
-     ?53, ?54, ?55, ?56, ?57)";
+/// Of a call, in the order of `call_cells`.
+pub const CALL_COLUMNS: &str = "boot, shard, sequence, started_ms, ended_ms, request_id, key, user, team, tags, model_asked, \
+     model, provider, upstream_model, surface, dialect, batch, rejected, status, ending, attempts, streamed, estimated, \
+     input, cache_read, cache_write_5m, cache_write_1h, output, reasoning, input_audio, output_audio, input_image, \
+     cost_units, cost_rest, price_version, request_bytes, response_bytes, total_ns, gateway_ns, first_token_ns, \
+     organization, cost_center, credential, trace, tier, requests, images, audio_ms, list_units, list_rest, hedge, resumed, \
+     shadow, replayed, free, more_attempts, arm";
+const CALL_CELLS: usize = 57;
 
-const INSERT_ATTEMPT: &str = "INSERT INTO attempts (call, number, provider, upstream_model, credential, status, outcome, \
-     started_ns, took_ns, estimated, moved, input, cache_read, cache_write_5m, cache_write_1h, output, reasoning, \
-     input_audio, output_audio, input_image, cost_units, cost_rest, list_units, list_rest, price_version) VALUES (?1, \
-     ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)";
+/// Of an attempt, in the order of `attempt_cells`.
+pub const ATTEMPT_COLUMNS: &str = "call, number, provider, upstream_model, credential, status, outcome, started_ns, took_ns, \
+     estimated, moved, input, cache_read, cache_write_5m, cache_write_1h, output, reasoning, input_audio, output_audio, \
+     input_image, cost_units, cost_rest, list_units, list_rest, price_version";
+const ATTEMPT_CELLS: usize = 25;
+
+static INSERT_CALL: LazyLock<String> = LazyLock::new(|| insert("calls", CALL_COLUMNS, CALL_CELLS));
+static INSERT_ATTEMPT: LazyLock<String> = LazyLock::new(|| insert("attempts", ATTEMPT_COLUMNS, ATTEMPT_CELLS));
+
+fn insert(table: &str, columns: &str, count: usize) -> String {
+    let places: Vec<String> = (1..=count).map(|place| format!("?{place}")).collect();
+    format!("INSERT INTO {table} ({columns}) VALUES ({})", places.join(", "))
+}
 
 /// How far the spool of a shard is in the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,13 +50,8 @@ pub struct Mark {
     pub last_ms: u64,
 }
 
-/// Opens or creates the ledger. A segment is removed once its records are here, so they must be on disk by then.
-pub fn open(path: &Path) -> Result<Connection, StoreError> {
-    database::open_with(path, schema::VERSION, schema::migrate)
-}
-
 /// SQLite's integers have a sign; boots use all 64 bits.
-fn signed(bits: u64) -> i64 {
+pub fn signed(bits: u64) -> i64 {
     bits.cast_signed()
 }
 
@@ -58,7 +61,10 @@ pub fn whole(number: u64) -> i64 {
 }
 
 /// What a call counts for: work that was done before, and was counted before, costs nothing more.
-pub fn counted<'e>(transaction: &Transaction<'_>, event: &UsageEvent<'e>) -> Result<UsageEvent<'e>, StoreError> {
+pub fn counted<'e>(
+    transaction: &mut database::Transaction<'_>,
+    event: &UsageEvent<'e>,
+) -> Result<UsageEvent<'e>, StoreError> {
     let is_id = |text: &str| text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let (known_by, batch) = match event.batch.split_once(' ') {
         Some(both) => both,
@@ -66,16 +72,21 @@ pub fn counted<'e>(transaction: &Transaction<'_>, event: &UsageEvent<'e>) -> Res
         // Version 1 knew batches by the ids that clients have.
         None => (event.batch, event.batch),
     };
+    if !known_by.is_empty() {
+        transaction.alone()?;
+    }
+    let provider = Cell::Text(event.provider);
     let by_version_1 = !batch.is_empty()
         && batch != known_by
-        && transaction
-            .prepare_cached("SELECT 1 FROM batches WHERE provider = ?1 AND id = ?2")?
-            .exists((event.provider, batch))?;
+        && transaction.exists(
+            "SELECT 1 FROM batches WHERE provider = ?1 AND id = ?2",
+            &[provider, Cell::Text(batch)],
+        )?;
     let counted_before = !known_by.is_empty()
-        && (transaction
-            .prepare_cached("INSERT OR IGNORE INTO batches (provider, id) VALUES (?1, ?2)")?
-            .execute((event.provider, known_by))?
-            == 0
+        && (transaction.execute(
+            "INSERT INTO batches (provider, id) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            &[provider, Cell::Text(known_by)],
+        )? == 0
             || by_version_1);
     let counts = |count: Option<u64>| count.filter(|_| !counted_before);
     Ok(UsageEvent {
@@ -93,8 +104,8 @@ pub fn counted<'e>(transaction: &Transaction<'_>, event: &UsageEvent<'e>) -> Res
     })
 }
 
-/// One line per call.
-pub fn insert_call(transaction: &Transaction<'_>, event: &UsageEvent<'_>) -> Result<(), StoreError> {
+/// What is kept of a call.
+pub fn call_cells<'e>(event: &'e UsageEvent<'_>) -> [Cell<'e>; CALL_CELLS] {
     let cost = event.cost;
     let [
         input,
@@ -107,30 +118,70 @@ pub fn insert_call(transaction: &Transaction<'_>, event: &UsageEvent<'_>) -> Res
         output_audio,
         input_image,
     ] = event.tokens.map(|count| count.map(whole));
-    let values = params![
-        signed(event.boot),
-        event.shard,
-        whole(event.sequence),
-        whole(event.started_unix_ms),
-        whole(event.ended_unix_ms),
-        event.request_id,
-        event.key,
-        event.user,
-        event.team,
-        event.tags,
-        event.model_asked,
-        event.model,
-        event.provider,
-        event.upstream_model,
-        event.surface,
-        event.dialect,
-        event.batch,
-        event.rejected,
-        event.status,
-        event.ending as u8,
-        event.attempts,
-        event.streamed,
-        event.estimated,
+    [
+        signed(event.boot).into(),
+        i64::from(event.shard).into(),
+        whole(event.sequence).into(),
+        whole(event.started_unix_ms).into(),
+        whole(event.ended_unix_ms).into(),
+        event.request_id.into(),
+        event.key.into(),
+        event.user.into(),
+        event.team.into(),
+        event.tags.into(),
+        event.model_asked.into(),
+        event.model.into(),
+        event.provider.into(),
+        event.upstream_model.into(),
+        event.surface.into(),
+        event.dialect.into(),
+        event.batch.into(),
+        event.rejected.into(),
+        i64::from(event.status).into(),
+        i64::from(event.ending as u8).into(),
+        i64::from(event.attempts).into(),
+        event.streamed.into(),
+        event.estimated.into(),
+        input.into(),
+        cache_read.into(),
+        cache_write_5m.into(),
+        cache_write_1h.into(),
+        output.into(),
+        reasoning.into(),
+        input_audio.into(),
+        output_audio.into(),
+        input_image.into(),
+        cost.map(|(usd, _)| units(usd).0).into(),
+        cost.map(|(usd, _)| units(usd).1).into(),
+        cost.map(|(_, version)| signed(version.0)).into(),
+        whole(event.request_bytes).into(),
+        whole(event.response_bytes).into(),
+        whole(event.total_ns).into(),
+        whole(event.gateway_ns).into(),
+        event.first_token_ns.map(whole).into(),
+        event.organization.into(),
+        event.cost_center.into(),
+        event.credential.into(),
+        event.trace.as_ref().map_or(Cell::Null, |trace| Cell::Bytes(trace)),
+        i64::from(event.tier as u8).into(),
+        whole(event.requests).into(),
+        event.images.map(whole).into(),
+        event.audio_ms.map(whole).into(),
+        event.list.map(|usd| units(usd).0).into(),
+        event.list.map(|usd| units(usd).1).into(),
+        i64::from(event.hedge as u8).into(),
+        i64::from(event.resumed).into(),
+        event.shadow.into(),
+        event.replayed.into(),
+        event.free.into(),
+        event.more_attempts.into(),
+        event.arm.into(),
+    ]
+}
+
+/// What is kept of an attempt of a call; `moved`: it is billed beside the call's own.
+pub fn attempt_cells<'e>(call: i64, at: usize, line: &AttemptLine<'e>, moved: bool) -> [Cell<'e>; ATTEMPT_CELLS] {
+    let [
         input,
         cache_read,
         cache_write_5m,
@@ -140,33 +191,41 @@ pub fn insert_call(transaction: &Transaction<'_>, event: &UsageEvent<'_>) -> Res
         input_audio,
         output_audio,
         input_image,
-        cost.map(|(usd, _)| units(usd).0),
-        cost.map(|(usd, _)| units(usd).1),
-        cost.map(|(_, version)| signed(version.0)),
-        whole(event.request_bytes),
-        whole(event.response_bytes),
-        whole(event.total_ns),
-        whole(event.gateway_ns),
-        event.first_token_ns.map(whole),
-        event.organization,
-        event.cost_center,
-        event.credential,
-        event.trace,
-        event.tier as u8,
-        whole(event.requests),
-        event.images.map(whole),
-        event.audio_ms.map(whole),
-        event.list.map(|usd| units(usd).0),
-        event.list.map(|usd| units(usd).1),
-        event.hedge as u8,
-        event.resumed,
-        event.shadow,
-        event.replayed,
-        event.free,
-        event.more_attempts,
-        event.arm,
-    ];
-    transaction.prepare_cached(INSERT_CALL)?.execute(values)?;
+    ] = believed(line.tokens).map(|count| count.map(whole));
+    [
+        call.into(),
+        (at as i64 + 1).into(),
+        line.provider.into(),
+        line.model.into(),
+        line.credential.into(),
+        i64::from(line.status).into(),
+        line.end.name().into(),
+        whole(line.started_ns).into(),
+        whole(line.took_ns).into(),
+        line.estimated.into(),
+        moved.into(),
+        input.into(),
+        cache_read.into(),
+        cache_write_5m.into(),
+        cache_write_1h.into(),
+        output.into(),
+        reasoning.into(),
+        input_audio.into(),
+        output_audio.into(),
+        input_image.into(),
+        line.cost.map(|(usd, _)| units(usd).0).into(),
+        line.cost.map(|(usd, _)| units(usd).1).into(),
+        line.list.map(|usd| units(usd).0).into(),
+        line.list.map(|usd| units(usd).1).into(),
+        line.cost.map(|(_, version)| signed(version.0)).into(),
+    ]
+}
+
+/// One line per call.
+pub fn insert_call(transaction: &Transaction<'_>, event: &UsageEvent<'_>) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached(&INSERT_CALL)?
+        .execute(params_from_iter(call_cells(event)))?;
     // The one attempt of most calls says nothing that the call does not.
     if event.lines.len() > 1 {
         insert_attempts(transaction, transaction.last_insert_rowid(), event)?;
@@ -175,47 +234,10 @@ pub fn insert_call(transaction: &Transaction<'_>, event: &UsageEvent<'_>) -> Res
 }
 
 fn insert_attempts(transaction: &Transaction<'_>, call: i64, event: &UsageEvent<'_>) -> Result<(), StoreError> {
-    let mut statement = transaction.prepare_cached(INSERT_ATTEMPT)?;
+    let mut statement = transaction.prepare_cached(&INSERT_ATTEMPT)?;
     let moved: Vec<usize> = row::moved(event).map(|(at, _)| at).collect();
-    for (number, line) in event.lines.iter().enumerate() {
-        let [
-            input,
-            cache_read,
-            cache_write_5m,
-            cache_write_1h,
-            output,
-            reasoning,
-            input_audio,
-            output_audio,
-            input_image,
-        ] = believed(line.tokens).map(|count| count.map(whole));
-        statement.execute(params![
-            call,
-            number as i64 + 1,
-            line.provider,
-            line.model,
-            line.credential,
-            line.status,
-            line.end.name(),
-            whole(line.started_ns),
-            whole(line.took_ns),
-            line.estimated,
-            moved.contains(&number),
-            input,
-            cache_read,
-            cache_write_5m,
-            cache_write_1h,
-            output,
-            reasoning,
-            input_audio,
-            output_audio,
-            input_image,
-            line.cost.map(|(usd, _)| units(usd).0),
-            line.cost.map(|(usd, _)| units(usd).1),
-            line.list.map(|usd| units(usd).0),
-            line.list.map(|usd| units(usd).1),
-            line.cost.map(|(_, version)| signed(version.0)),
-        ])?;
+    for (at, line) in event.lines.iter().enumerate() {
+        statement.execute(params_from_iter(attempt_cells(call, at, &line, moved.contains(&at))))?;
     }
     Ok(())
 }
@@ -287,21 +309,6 @@ pub fn set_mark(transaction: &Transaction<'_>, boot: u64, shard: u16, mark: Mark
     Ok(())
 }
 
-/// Of each boot and shard.
-pub fn marks(connection: &Connection) -> Result<BTreeMap<(u64, u16), Mark>, StoreError> {
-    let mut statement = connection.prepare("SELECT boot, shard, segment, at, next_sequence, last_ms FROM marks")?;
-    let rows = statement.query_map([], |row| {
-        let mark = Mark {
-            segment: row.get(2)?,
-            at: row.get::<_, i64>(3)?.cast_unsigned() as usize,
-            next_sequence: row.get::<_, i64>(4)?.cast_unsigned(),
-            last_ms: row.get::<_, i64>(5)?.cast_unsigned(),
-        };
-        Ok(((row.get::<_, i64>(0)?.cast_unsigned(), row.get(1)?), mark))
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
 /// Forgets single calls that ended before then, a few of them; true when there may be more. They stay in the hours' sums.
 pub fn forget_calls(connection: &Connection, before_ms: u64) -> Result<bool, StoreError> {
     const AT_ONCE: usize = 5_000;
@@ -312,10 +319,4 @@ pub fn forget_calls(connection: &Connection, before_ms: u64) -> Result<bool, Sto
     let forgotten = transaction.execute(&format!("DELETE FROM calls WHERE id IN ({OLD})"), bounds)?;
     transaction.commit()?;
     Ok(forgotten == AT_ONCE)
-}
-
-/// A boot of which no file is left needs none.
-pub fn forget_boot(connection: &Connection, boot: u64) -> Result<(), StoreError> {
-    connection.execute("DELETE FROM marks WHERE boot = ?1", [signed(boot)])?;
-    Ok(())
 }

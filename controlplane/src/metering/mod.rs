@@ -4,12 +4,16 @@
 pub mod adjust;
 mod agreed;
 mod batch;
+mod database;
 pub mod focus;
 pub mod forecast;
 mod hours;
 mod ingest;
 mod ledger;
 pub mod money;
+mod moving;
+mod pg;
+mod place;
 mod question;
 pub mod reconcile;
 pub mod rerate;
@@ -22,23 +26,27 @@ mod tests;
 pub mod zone;
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use rusqlite::Connection;
+use serde_json::{Value, json};
 use tollgate_config::{document::Retention, usage_event::SPOOL_FOLDER};
 
-use crate::{plane::Plane, store::StoreError, time};
+use crate::{plane::Plane, postgres, store::StoreError, time};
 
-use ingest::Ingest;
+use database::{Database, Place};
+use ingest::{Ingest, IngestError};
 pub use question::{Answer, Dimension, MAX_ROWS, Question, cost};
 
-const LEDGER_FILE: &str = "usage.db";
+/// Of PostgreSQL's connections one writes, and one follows the keys.
+const OTHER_CONNECTIONS: usize = 2;
+/// No document allows more of them.
+const MAX_READERS: usize = 64 - OTHER_CONNECTIONS;
 /// Between two looks at the spool: a call is in the ledger well within two seconds of its end.
 const INTERVAL: Duration = Duration::from_millis(200);
 /// After a look that failed: a full disk stays full for a while.
@@ -76,20 +84,40 @@ impl Counts {
 
 /// The ledger, for those who ask.
 pub struct Metering {
-    /// Beside the ingest's own connection.
-    reader: Arc<Mutex<Connection>>,
+    state_dir: PathBuf,
+    place: Mutex<Place>,
+    /// Beside the ingest's own connection; a connection is made when it is wanted.
+    readers: Arc<Vec<Mutex<Database>>>,
+    turn: AtomicUsize,
     pub counts: Arc<Counts>,
+    /// Why no record comes in, and since when (Unix milliseconds).
+    failing: Mutex<Option<(u64, String)>>,
 }
 
 impl Metering {
-    /// Opens or creates the ledger of a state directory.
+    /// Opens the ledger of a state directory where it last was; one in SQLite is made where it is missing.
     pub fn open(state_dir: &Path) -> Result<(Self, Ingest), StoreError> {
-        let path = state_dir.join(LEDGER_FILE);
-        let writer = ledger::open(&path)?;
+        let place = place::last(state_dir)?;
+        let mut writer = Database::of(place.clone());
+        if !writer.is_shared() {
+            writer.open()?;
+        }
         let counts = Arc::<Counts>::default();
-        let ingest = Ingest::new(state_dir.join(SPOOL_FOLDER), writer, Arc::clone(&counts))?;
-        let reader = Arc::new(Mutex::new(ledger::open(&path)?));
-        Ok((Self { reader, counts }, ingest))
+        let ingest = Ingest::new(state_dir.join(SPOOL_FOLDER), writer, Arc::clone(&counts));
+        let reader = || Mutex::new(Database::of(place.clone()));
+        let metering = Self {
+            state_dir: state_dir.to_owned(),
+            readers: Arc::new((0..MAX_READERS).map(|_| reader()).collect()),
+            place: Mutex::new(place),
+            turn: AtomicUsize::new(0),
+            counts,
+            failing: Mutex::default(),
+        };
+        Ok((metering, ingest))
+    }
+
+    fn place(&self) -> Place {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub async fn ask(&self, question: Question) -> Result<Answer, StoreError> {
@@ -99,17 +127,73 @@ impl Metering {
     /// Does something with the ledger, on a thread that may wait.
     pub async fn with<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&mut Database) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let reader = Arc::clone(&self.reader);
+        let (place, readers) = (self.place(), Arc::clone(&self.readers));
+        let usable = match &place {
+            Place::Sqlite(_) => 1,
+            Place::Postgres { settings, .. } => usize::from(settings.connections).saturating_sub(OTHER_CONNECTIONS),
+        };
+        let usable = usable.clamp(1, MAX_READERS);
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % usable;
         let asked = tokio::task::spawn_blocking(move || {
-            // A panic while holding it leaves SQLite itself consistent.
-            let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
+            let free = readers.iter().take(usable).find_map(|reader| reader.try_lock().ok());
+            // A panic while holding one leaves the database itself consistent.
+            let waited = || readers[turn].lock().unwrap_or_else(PoisonError::into_inner);
+            let mut reader = free.unwrap_or_else(waited);
+            reader.turn_to(&place);
+            reader.probe();
             work(&mut reader)
         });
         asked
             .await
             .unwrap_or_else(|e| Err(StoreError::Sqlite(format!("a question ended early: {e}"))))
+    }
+
+    /// Where the ledger is, and whether records come in.
+    pub fn status(&self) -> Value {
+        let failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (since_ms, error) = failing.unzip();
+        let (kind, at) = match self.place() {
+            Place::Sqlite(path) => ("sqlite", path.display().to_string()),
+            Place::Postgres { settings, .. } => ("postgres", postgres::named(&settings)),
+        };
+        json!({"kind": kind, "at": at, "up": error.is_none(), "error": error, "failing_since_ms": since_ms})
+    }
+
+    pub fn is_up(&self) -> bool {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
+    /// Keeps why no record comes in; true where that is news.
+    fn note(&self, error: Option<&IngestError>) -> bool {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = failing.is_some() != error.is_some();
+        *failing = error.map(|error| {
+            let since_ms = failing.as_ref().map_or_else(time::unix_ms, |(since_ms, _)| *since_ms);
+            (since_ms, error.to_string())
+        });
+        is_news
+    }
+
+    /// The ledger is where the document in force says, from now on.
+    fn turn_to(&self, ingest: &mut Ingest, plane: &Plane) -> Result<(), StoreError> {
+        let current = plane.current();
+        if current.revision == 0 {
+            return Ok(());
+        }
+        let place = place::of(&self.state_dir, &current.document)?;
+        if *ingest.place() == place {
+            return Ok(());
+        }
+        ingest.turn_to(&place)?;
+        place::remember(&self.state_dir, current.tree.get("database"))
+            .map_err(|error| StoreError::Full(format!("where the ledger is cannot be remembered: {error}")))?;
+        *self.place.lock().unwrap_or_else(PoisonError::into_inner) = place;
+        let status = self.status();
+        let text = format!("the ledger is in {} at {}", status["kind"], status["at"]);
+        plane.events.tell("usage_ledger_moved", text.replace('"', ""));
+        Ok(())
     }
 }
 
@@ -121,9 +205,11 @@ pub fn kept_from_ms(retention: &Retention, now_ms: u64) -> u64 {
 /// Reads the spool as long as the process lives, on a thread of its own.
 pub fn follow(mut ingest: Ingest, plane: Arc<Plane>) -> std::io::Result<()> {
     let run = move || {
-        let (mut failed, mut forget_at) = (false, Instant::now());
+        let metering = &plane.metering;
+        let mut forget_at = Instant::now();
         loop {
-            let mut passed = ingest.pass();
+            let turned = metering.turn_to(&mut ingest, &plane).map_err(IngestError::from);
+            let mut passed = turned.and_then(|()| ingest.pass());
             if passed.is_ok() && forget_at <= Instant::now() {
                 forget_at = Instant::now() + FORGET_INTERVAL;
                 let retention = plane.current().document.usage.retention;
@@ -132,16 +218,20 @@ pub fn follow(mut ingest: Ingest, plane: Arc<Plane>) -> std::io::Result<()> {
             for news in ingest.news.drain(..) {
                 plane.events.tell(news.kind, news.text);
             }
-            match &passed {
-                Ok(()) => failed = false,
-                Err(error) if !failed => {
-                    failed = true;
+            let error = passed.as_ref().err();
+            match (metering.note(error), error) {
+                (true, Some(error)) => {
                     let text = format!("usage records stay in the spool for now: {error}");
                     plane.events.tell("usage_ingest_failed", text);
                 }
-                Err(_) => {}
+                (true, None) => plane.events.tell("usage_ingest_resumed", "usage records come in again"),
+                (false, _) => {}
             }
-            std::thread::sleep(if failed { INTERVAL_AFTER_FAILURE } else { INTERVAL });
+            std::thread::sleep(if error.is_some() {
+                INTERVAL_AFTER_FAILURE
+            } else {
+                INTERVAL
+            });
         }
     };
     std::thread::Builder::new()

@@ -1,11 +1,11 @@
 //! What is asked of the ledger: sums over a span of time, by any of its dimensions.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::ControlFlow};
 
-use rusqlite::{Connection, Row, types::Value as Cell};
 use serde_json::{Map, Value, json};
 
 use super::{
+    database::{Database, Row},
     hours::HOUR_MS,
     ledger,
     money::Picos,
@@ -78,23 +78,20 @@ impl Dimension {
         }
     }
 
-    fn value(&self, cell: Cell, zone: &Zone) -> String {
-        let at = |cell: &Cell| match cell {
-            Cell::Integer(ms) => u64::try_from(*ms).unwrap_or(0),
-            _ => 0,
-        };
-        match (self, cell) {
-            (Self::Hour, cell) => zone.hour(at(&cell)),
-            (Self::Day, cell) => zone.day(at(&cell)),
-            (Self::Month, cell) => zone.month(at(&cell)),
-            (Self::Tag(tag), Cell::Text(tags)) => {
+    fn value(&self, row: &Row<'_>, place: usize, zone: &Zone) -> Result<String, StoreError> {
+        let at = || Ok::<_, StoreError>(u64::try_from(row.get::<i64>(place)?).unwrap_or(0));
+        Ok(match self {
+            Self::Hour => zone.hour(at()?),
+            Self::Day => zone.day(at()?),
+            Self::Month => zone.month(at()?),
+            Self::Tag(tag) => {
+                let tags: String = row.get(place)?;
                 let mut pairs = tags.split(',').filter_map(|pair| pair.trim().split_once('='));
                 let found = pairs.find(|(name, _)| name == tag);
                 found.map_or_else(String::new, |(_, value)| value.to_owned())
             }
-            (Self::Column(_), Cell::Text(text)) => text,
-            _ => String::new(),
-        }
+            Self::Column(_) => row.get(place)?,
+        })
     }
 }
 
@@ -149,24 +146,25 @@ impl Question {
         }
     }
 
-    pub fn ask(&self, ledger: &Connection) -> Result<Answer, StoreError> {
-        let mut sums = BTreeMap::<Vec<String>, Numbers>::new();
-        let mut statement = ledger.prepare_cached(&self.statement())?;
-        let mut rows = statement.query(self.spans().map(ledger::whole))?;
-        while let Some(row) = rows.next()? {
+    pub fn ask(&self, ledger: &mut Database) -> Result<Answer, StoreError> {
+        let mut answer = Answer {
+            sums: BTreeMap::new(),
+            is_cut: false,
+        };
+        ledger.each(&self.statement(), &self.spans().map(ledger::whole), |row| {
             let key = self.key(row)?;
-            if !sums.contains_key(&key) && sums.len() == MAX_ROWS {
-                return Ok(Answer {
-                    sums: BTreeMap::new(),
-                    is_cut: true,
-                });
+            if !answer.sums.contains_key(&key) && answer.sums.len() == MAX_ROWS {
+                answer.is_cut = true;
+                answer.sums.clear();
+                return Ok(ControlFlow::Break(()));
             }
-            let sums = sums.entry(key).or_insert([0; NUMBERS.len()]);
+            let sums = answer.sums.entry(key).or_insert([0; NUMBERS.len()]);
             for (index, sum) in sums.iter_mut().enumerate() {
                 *sum = sum.saturating_add(row.get(self.by.len() + index)?);
             }
-        }
-        Ok(Answer { sums, is_cut: false })
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(answer)
     }
 
     /// Whole hours are answered from their sums, what is left at both ends from single records: from, to of the first end,
@@ -189,22 +187,22 @@ impl Question {
              FROM hours WHERE hour_ms >= ?3 AND hour_ms < ?4"
         );
         let by = self.by.iter().map(Dimension::expression);
-        let sums = NUMBERS.iter().map(|name| format!("SUM({name})"));
+        // PostgreSQL makes a sum of another kind.
+        let sums = NUMBERS.iter().map(|name| format!("CAST(SUM({name}) AS BIGINT)"));
         let columns: Vec<String> = by.chain(sums).collect();
         let places: Vec<String> = (1..=self.by.len()).map(|place| place.to_string()).collect();
         // One row for all; none without calls.
-        let group = if places.is_empty() {
-            "NULL".to_owned()
-        } else {
-            places.join(", ")
+        let group = match places.is_empty() {
+            true => "HAVING COUNT(*) > 0".to_owned(),
+            false => format!("GROUP BY {}", places.join(", ")),
         };
-        format!("SELECT {} FROM ({rows}) GROUP BY {group}", columns.join(", "))
+        format!("SELECT {} FROM ({rows}) AS found {group}", columns.join(", "))
     }
 
     fn key(&self, row: &Row<'_>) -> Result<Vec<String>, StoreError> {
         let values = self.by.iter().enumerate();
         values
-            .map(|(index, dimension)| Ok(dimension.value(row.get(index)?, &self.zone)))
+            .map(|(index, dimension)| dimension.value(row, index, &self.zone))
             .collect()
     }
 

@@ -1,9 +1,8 @@
 //! What a period would have cost at other prices, and the difference to what it is billed at as records of their own: one
 //! for each hour and set of dimensions. Done again with the same prices there is no difference left.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::ControlFlow};
 
-use rusqlite::{Connection, Row};
 use tollgate_config::{
     Document,
     fnv::Fnv,
@@ -14,6 +13,7 @@ use tollgate_config::{
 use super::{
     adjust::Adjustment,
     agreed::Agreed,
+    database::{Database, Row},
     hours::HOUR_MS,
     ledger,
     money::Picos,
@@ -63,21 +63,24 @@ pub struct Rerating<'d> {
 }
 
 /// Of all that ended in `[from_ms, to_ms)`, both at whole hours.
-pub fn rerate(ledger: &Connection, document: &Document, (from_ms, to_ms): (u64, u64)) -> Result<Rerated, StoreError> {
+pub fn rerate(ledger: &mut Database, document: &Document, (from_ms, to_ms): (u64, u64)) -> Result<Rerated, StoreError> {
     let mut rerating = Rerating {
         document,
         prices: BTreeMap::new(),
         groups: BTreeMap::new(),
         done: Rerated::default(),
     };
-    let mut statement = ledger.prepare(&units_of_billing())?;
-    let mut rows = statement.query([ledger::whole(from_ms), ledger::whole(to_ms)])?;
-    while let Some(row) = rows.next()? {
+    let span = [ledger::whole(from_ms), ledger::whole(to_ms)];
+    ledger.each(&units_of_billing(), &span, |row| {
         rerating.take(row)?;
-        if rerating.groups.len() > MAX_GROUPS {
-            rerating.done.is_cut = true;
-            return Ok(rerating.done);
-        }
+        rerating.done.is_cut = rerating.groups.len() > MAX_GROUPS;
+        Ok(match rerating.done.is_cut {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        })
+    })?;
+    if rerating.done.is_cut {
+        return Ok(rerating.done);
     }
     let agreed = Agreed::read(ledger, (from_ms, to_ms))?;
     rerating.adjust(&before(ledger, from_ms, to_ms)?, agreed);
@@ -108,7 +111,7 @@ fn units_of_billing() -> String {
     };
     let less = |name: &str| {
         format!(
-            "IFNULL(c.{name}, 0) - IFNULL((SELECT SUM(a.{name}) FROM attempts a WHERE a.call = c.id AND a.moved = 1), 0)"
+            "IFNULL(c.{name}, 0) - IFNULL((SELECT CAST(SUM(a.{name}) AS BIGINT) FROM attempts a WHERE a.call = c.id AND a.moved = 1), 0)"
         )
     };
     let own = CLASSES.map(less).join(", ");
@@ -126,7 +129,8 @@ fn units_of_billing() -> String {
                        WHERE a.call = c.id AND a.moved = 1 AND a.status BETWEEN 200 AND 299 AND a.outcome <> 'hedge_lost')";
     let classes_of_attempt = CLASSES.map(|name| format!("IFNULL(a.{name}, 0)")).join(", ");
     format!(
-        "SELECT c.ended_ms, {}, {own}, {own_money}, CASE WHEN c.batch <> '' THEN 1 ELSE c.tier END, {known} \
+        "SELECT c.ended_ms, {}, {own}, {own_money}, CASE WHEN c.batch <> '' THEN 1 ELSE c.tier END, \
+         CASE WHEN {known} THEN 1 ELSE 0 END \
          FROM calls c WHERE c.ended_ms >= ?1 AND c.ended_ms < ?2 AND c.free = 0 AND c.replayed = 0 \
          AND ({is_answered} OR {has_rest}) \
          UNION ALL SELECT c.ended_ms, {}, {classes_of_attempt}, {of_attempt}, \
@@ -143,30 +147,29 @@ const _: () = assert!(
 );
 
 /// What earlier re-ratings posted: how many records, and their costs.
-fn before(ledger: &Connection, from_ms: u64, to_ms: u64) -> Result<BTreeMap<Key, (i64, [i128; 2])>, StoreError> {
+fn before(ledger: &mut Database, from_ms: u64, to_ms: u64) -> Result<BTreeMap<Key, (i64, [i128; 2])>, StoreError> {
     let texts = TEXTS.iter().take(SHARED).copied().collect::<Vec<_>>().join(", ");
     let sums = NUMBERS[COST]
         .iter()
-        .map(|name| format!("SUM({name})"))
+        .map(|name| format!("CAST(SUM({name}) AS BIGINT)"))
         .collect::<Vec<_>>()
         .join(", ");
     let groups: Vec<String> = (1..=SHARED + 1).map(|place| place.to_string()).collect();
-    let mut statement = ledger.prepare(&format!(
+    let sql = format!(
         "SELECT at_ms, {texts}, COUNT(*), {sums} FROM adjustments WHERE at_ms >= ?1 AND at_ms < ?2 AND entry = '{ENTRY}' \
          GROUP BY {}",
         groups.join(", ")
-    ))?;
-    let mut rows = statement.query([ledger::whole(from_ms), ledger::whole(to_ms)])?;
+    );
     let mut before = BTreeMap::new();
-    while let Some(row) = rows.next()? {
-        let count = row.get(1 + SHARED)?;
-        before.insert(key(row)?, (count, costs(row, 2 + SHARED)?));
-    }
+    ledger.each(&sql, &[ledger::whole(from_ms), ledger::whole(to_ms)], |row| {
+        before.insert(key(row)?, (row.get(1 + SHARED)?, costs(row, 2 + SHARED)?));
+        Ok(ControlFlow::Continue(()))
+    })?;
     Ok(before)
 }
 
 fn key(row: &Row<'_>) -> Result<Key, StoreError> {
-    let at_ms = row.get::<_, i64>(0)?.cast_unsigned();
+    let at_ms = row.get::<i64>(0)?.cast_unsigned();
     let texts = (1..=SHARED).map(|place| row.get(place)).collect::<Result<_, _>>()?;
     Ok((at_ms / HOUR_MS * HOUR_MS, texts))
 }
@@ -178,10 +181,10 @@ fn costs(row: &Row<'_>, at: usize) -> Result<[i128; 2], StoreError> {
 
 impl Rerating<'_> {
     fn take(&mut self, row: &Row<'_>) -> Result<(), StoreError> {
-        let at_s = row.get::<_, i64>(0)?.cast_unsigned() / 1000;
+        let at_s = row.get::<i64>(0)?.cast_unsigned() / 1000;
         let key = key(row)?;
         let class = |place: usize| -> Result<u64, StoreError> {
-            Ok(u64::try_from(row.get::<_, i64>(1 + SHARED + place)?).unwrap_or(0))
+            Ok(u64::try_from(row.get::<i64>(1 + SHARED + place)?).unwrap_or(0))
         };
         let counts = Counts {
             input: class(0)?,
@@ -197,7 +200,7 @@ impl Rerating<'_> {
         };
         let old = costs(row, 1 + SHARED + CLASSES.len())?;
         let tier: usize = row.get(5 + SHARED + CLASSES.len())?;
-        let is_known: bool = row.get(6 + SHARED + CLASSES.len())?;
+        let is_known = row.get::<i64>(6 + SHARED + CLASSES.len())? != 0;
         let tier = ServiceTier::ALL.get(tier).copied().unwrap_or_default();
         let priced = self.priced((&key.1[7], &key.1[8]));
         let price = priced.and_then(|priced| priced.at(at_s));

@@ -74,9 +74,9 @@ const OUTPUT: &str = "IFNULL(output, 0) + IFNULL(reasoning, 0) + IFNULL(output_a
 /// `NUMBERS` of a row of `calls`. A call is answered when its client got an answer of success, whatever became of its end.
 const OF_CALL: [&str; NUMBERS.len()] = [
     // What a list has shown the end of is a batch, and no call.
-    "c.status BETWEEN 200 AND 299 AND c.ending <> 3 AND (c.attempts > 0 OR c.batch = '')",
-    "c.status NOT BETWEEN 200 AND 299 AND c.ending <> 3",
-    "c.ending = 3",
+    "CASE WHEN c.status BETWEEN 200 AND 299 AND c.ending <> 3 AND (c.attempts > 0 OR c.batch = '') THEN 1 ELSE 0 END",
+    "CASE WHEN c.status NOT BETWEEN 200 AND 299 AND c.ending <> 3 THEN 1 ELSE 0 END",
+    "CASE WHEN c.ending = 3 THEN 1 ELSE 0 END",
     "c.attempts",
     INPUT,
     OUTPUT,

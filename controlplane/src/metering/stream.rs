@@ -31,6 +31,8 @@ pub struct Stream {
     pub boot: u64,
     pub shard: u16,
     pub mark: Mark,
+    /// As it is in the ledger; the other is ahead of it where a segment was passed over.
+    pub committed: Mark,
     /// Where something looked damaged, and how often.
     suspect: (usize, u32),
     /// In which segment records were found that are newer than this program: told once.
@@ -52,6 +54,7 @@ impl Stream {
             boot,
             shard,
             mark,
+            committed: mark,
             suspect: (0, 0),
             newer_in: None,
         }

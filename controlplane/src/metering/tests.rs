@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    sync::MutexGuard,
 };
 
 use rustix::fs::{FlockOperation, flock};
@@ -20,7 +21,9 @@ use tollgate_config::{
 
 use super::{
     Metering,
+    database::Database,
     ingest::Ingest,
+    place,
     question::{Dimension, Question},
     zone::Zone,
 };
@@ -30,6 +33,7 @@ mod clocks;
 mod hostile;
 mod months;
 mod newer;
+mod on_postgres;
 mod sums;
 mod versions;
 
@@ -47,6 +51,9 @@ impl World {
         fs::create_dir(folder.path().join(SPOOL_FOLDER)).unwrap();
         let alive = File::create(folder.path().join(SPOOL_FOLDER).join(boot_file(BOOT))).unwrap();
         flock(&alive, FlockOperation::LockExclusive).unwrap();
+        if let Some(settings) = on_postgres::settings() {
+            place::remember(folder.path(), Some(&json!({"postgres": settings}))).unwrap();
+        }
         Self {
             folder,
             alive: Some(alive),
@@ -148,8 +155,11 @@ fn ask(metering: &Metering, by: &str) -> Vec<Value> {
 }
 
 fn rows(metering: &Metering, question: &Question) -> Vec<Value> {
-    let reader = metering.reader.lock().unwrap();
-    question.rows(&question.ask(&reader).unwrap())
+    question.rows(&question.ask(&mut reader(metering)).unwrap())
+}
+
+fn reader(metering: &Metering) -> MutexGuard<'_, Database> {
+    metering.readers[0].lock().unwrap()
 }
 
 fn total(metering: &Metering, member: &str) -> i64 {
@@ -274,7 +284,7 @@ fn read_damaged(frames: &[u8], damage: impl FnOnce(&Path)) -> ([i64; 2], Vec<Str
 fn damage_costs_the_record_it_hit_and_is_named() {
     let frames = calls(1, 4);
     let (opening, closing) = (frame(&open(1)).len(), frame(&close(2, 1)).len());
-    for at in (0..frames.len()).step_by(41) {
+    for at in (0..frames.len()).step_by(on_postgres::step(41)) {
         let flip = |path: &Path| {
             let file = File::options().read(true).write(true).open(path).unwrap();
             let at = (HEADER_BYTES + at) as u64;
@@ -300,7 +310,7 @@ fn damage_costs_the_record_it_hit_and_is_named() {
 fn a_segment_cut_anywhere_gives_what_was_before() {
     let frames = calls(1, 3);
     let pair = frames.len() / 3;
-    for end in (0..frames.len()).step_by(97) {
+    for end in (0..frames.len()).step_by(on_postgres::step(97)) {
         let cut = |path: &Path| {
             let file = File::options().write(true).open(path).unwrap();
             file.set_len((HEADER_BYTES + end) as u64).unwrap();

@@ -54,6 +54,17 @@ impl Store {
 
     /// Adds a key; a name that is taken is an error.
     pub async fn insert_key(&self, row: KeyRow) -> Result<(), StoreError> {
+        self.insert_shared(row.clone()).await?;
+        let name = row.key.name.clone();
+        let inserted = self.insert_own_key(row).await;
+        if inserted.is_err() {
+            // Nobody will ever know its secret.
+            let _ = self.remove_shared(name).await;
+        }
+        inserted
+    }
+
+    async fn insert_own_key(&self, row: KeyRow) -> Result<(), StoreError> {
         self.call(move |c| match write(c, "INSERT INTO", &row) {
             Err(rusqlite::Error::SqliteFailure(e, _)) if e.code == ErrorCode::ConstraintViolation => Err(
                 StoreError::Exists(format!("a key named {} exists already", row.key.name)),
@@ -65,10 +76,22 @@ impl Store {
 
     /// Replaces the key of that name.
     pub async fn replace_key(&self, row: KeyRow) -> Result<(), StoreError> {
+        self.replace_shared(row.clone()).await?;
+        self.replace_own_key(row).await
+    }
+
+    /// In this store alone.
+    pub async fn replace_own_key(&self, row: KeyRow) -> Result<(), StoreError> {
         self.call(move |c| Ok(write(c, "INSERT OR REPLACE INTO", &row)?)).await
     }
 
     pub async fn remove_key(&self, name: String) -> Result<(), StoreError> {
+        self.remove_shared(name.clone()).await?;
+        self.remove_own_key(name).await
+    }
+
+    /// From this store alone.
+    pub async fn remove_own_key(&self, name: String) -> Result<(), StoreError> {
         self.call(move |c| {
             let change = c.transaction()?;
             change.execute("DELETE FROM keys WHERE name = ?1", [&name])?;

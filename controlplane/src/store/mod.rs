@@ -7,6 +7,7 @@ mod keys;
 mod marks;
 mod revisions;
 pub mod settings;
+pub mod shared;
 
 use std::{
     path::Path,
@@ -71,6 +72,13 @@ pub enum StoreError {
     Content(String),
     #[error("{0}")]
     Exists(String),
+    /// Nobody knows whether the last thing asked was done.
+    #[error("{0}")]
+    Away(String),
+    #[error("PostgreSQL refused: {0}")]
+    Postgres(String),
+    #[error("another control plane was there first; done again from where that ended")]
+    Overtaken,
 }
 
 impl From<rusqlite::Error> for StoreError {
@@ -93,6 +101,7 @@ impl From<serde_json::Error> for StoreError {
 #[derive(Clone)]
 pub struct Store {
     connection: Arc<Mutex<Connection>>,
+    sharing: shared::Sharing,
 }
 
 impl Store {
@@ -101,6 +110,7 @@ impl Store {
         let connection = database::open(path, SCHEMA_VERSION, &[SCHEMA])?;
         Ok(Store {
             connection: Arc::new(Mutex::new(connection)),
+            sharing: shared::Sharing::default(),
         })
     }
 

@@ -6,6 +6,8 @@ use super::{Store, StoreError};
 
 /// SHA-256 (hex) of the `--config` file's text last applied.
 pub const CONFIG_FILE_SHA256: &str = "config_file_sha256";
+/// How far shared keys were followed, and of which database.
+pub const KEYS_FOLLOWED: &str = "keys_followed";
 /// The quick start's sandbox provider: its address and pid as JSON; absent when the quick start is not in use.
 pub const SANDBOX: &str = "sandbox";
 

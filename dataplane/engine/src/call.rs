@@ -13,7 +13,7 @@ use crate::{
     limits::provider::AtProvider,
     listing::Listing,
     outputs::AttemptId,
-    routing::{Began, Order, grants::Grants, queue::Place, reckoning::Reckoning},
+    routing::{Began, Order, grants::Grants, meaning::Read, queue::Place, reckoning::Reckoning},
     snapshot::{ModelId, TargetModel},
     through::Through,
     upward::Single,
@@ -40,6 +40,8 @@ pub(crate) struct Call {
     pub place: usize,
     /// What the call is expected to use, where that is of use to know.
     pub reckoning: Option<Reckoning>,
+    /// What its prompt means, where a model it was for goes by that.
+    pub read: Option<Box<Read>>,
     /// All of them were tried: those that are well get a further try.
     pub came_round: bool,
     /// Status of the answer of the attempt under way; zero before it.

@@ -15,6 +15,7 @@ use crate::{
     access::AccessTokens,
     attempt::{self, hedge, held, overload},
     call::Call,
+    exact::{self, Answers, Exact},
     facts::Facts,
     failure::{Failure, Kind},
     identity::KeyTable,
@@ -27,7 +28,7 @@ use crate::{
     relay::{self, Relay},
     repeats::{self, Repeat, Repeats},
     reply,
-    routing::Routing,
+    routing::{Routing, meaning},
     signers::Signers,
     stage::Verdict,
     stages::{admit::Admitted, identify::Login, matching, settle},
@@ -66,6 +67,8 @@ pub struct Local {
     pub marks: Arc<Marks>,
     /// The same; without it no `idempotency-key` is honoured.
     pub repeats: Option<Repeats>,
+    /// And of answers that are kept; without it none is.
+    pub answers: Option<Answers>,
     pub tokens: AccessTokens,
     /// Is it past what it bears?
     pub pressure: Pressure,
@@ -73,6 +76,8 @@ pub struct Local {
     pub usage_full: bool,
     /// What words were counted lately, for prompts whose provider does not say what it used.
     pub memo: Memo,
+    /// Room to judge what prompts mean.
+    pub meaning: meaning::Workspace,
 }
 
 /// What every feed is given.
@@ -171,6 +176,8 @@ pub struct Exchange {
     pub(crate) relay: Relay,
     /// Of a call that may come again.
     pub(crate) repeat: Option<Box<Repeat>>,
+    /// Of one whose answer is kept, or will be.
+    pub(crate) exact: Option<Box<Exact>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -211,6 +218,7 @@ impl Exchange {
         self.call.clear();
         self.relay.clear();
         self.repeat = None;
+        self.exact = None;
     }
 
     /// Feeds one input; what is to be done is appended to `io.out` (the shell cleared it).
@@ -256,7 +264,7 @@ impl Exchange {
             Input::UpstreamFailed(id, fault) => attempt::failed(self, io, id, fault),
             Input::Timer => self.timer(io),
             Input::Turn => overload::turn(self, io),
-            Input::ClientGone if repeats::outlives_client(self, io.now) => {}
+            Input::ClientGone if exact::outlives_client(self, io.now) | repeats::outlives_client(self, io.now) => {}
             Input::ClientGone => {
                 attempt::cancel(self, io);
                 self.finish(io, Outcome::ClientGone, Action::Cut);
@@ -270,14 +278,24 @@ impl Exchange {
                 self.refuse(Failure::gateway(Kind::Internal(reason)), io);
             }
         }
+        if self.exact.is_some() {
+            exact::keep(self, io, kept);
+        }
         if self.repeat.is_some() {
             repeats::keep(self, io, kept);
         }
     }
 
     fn timer(&mut self, io: &mut Io<'_>) {
+        if self.exact.is_some() {
+            match exact::due(self, io) {
+                exact::Due::Look => return self.run_stages(io),
+                exact::Due::Done => return,
+                exact::Due::Nothing => {}
+            }
+        }
         if self.repeat.is_some() {
-            if repeats::is_forsaken(self, io.now) {
+            if repeats::is_forsaken(self, io.now) && !exact::is_wanted(self, io.now) {
                 attempt::cancel(self, io);
                 return self.finish(io, Outcome::ClientGone, Action::Cut);
             }
@@ -293,12 +311,13 @@ impl Exchange {
         match self.phase {
             Phase::Calling | Phase::Gathering | Phase::Relaying => {
                 let repeat = self.repeat.as_ref().and_then(|_| repeats::deadline(self));
-                [self.call.deadline(), relay::alive::due(self), repeat]
+                let exact = self.exact.as_ref().and_then(|_| exact::deadline(self));
+                [self.call.deadline(), relay::alive::due(self), repeat, exact]
                     .into_iter()
                     .flatten()
                     .min()
             }
-            Phase::Staged => repeats::deadline(self),
+            Phase::Staged => repeats::deadline(self).or_else(|| exact::deadline(self)),
             Phase::Fresh | Phase::Over => None,
         }
     }
@@ -367,6 +386,7 @@ impl Exchange {
     pub fn rest(&mut self) {
         self.pinned = None;
         self.repeat = None;
+        self.exact = None;
         self.admitted.shrink();
         self.call.shrink();
         self.relay.shrink();

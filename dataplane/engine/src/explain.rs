@@ -14,11 +14,12 @@ use tollgate_wire::{
 
 use crate::{
     Tick,
+    exact::Mark,
     exchange::{Exchange, Io, Local, Peer, Pinned},
     failure::{self, Failure},
     limits::assumed,
     outputs::Outputs,
-    routing::{choose, needs::Needs, reckoning::Reckoning},
+    routing::{choose, meaning, needs::Needs, reckoning::Reckoning},
     snapshot::{Route, Target},
     stage::Verdict,
     stages::{matching, route},
@@ -208,7 +209,25 @@ fn passed(stage: &'static str, exchange: &Exchange, io: &Io<'_>) -> Explained {
             "passed".to_owned(),
             "what is left of its limits suffices".to_owned(),
         ),
+        "cache" if facts.cache != Mark::None => of_cache(exchange),
         stage => step(stage, "passed".to_owned(), "nothing is configured".to_owned()),
+    }
+}
+
+fn of_cache(exchange: &Exchange) -> Explained {
+    let pinned = exchange.pin();
+    let model = exchange
+        .facts
+        .route()
+        .and_then(|route| pinned.snapshot.document.models.get(route));
+    let name = model.and_then(|(_, model)| model.cache.as_deref()).unwrap_or("?");
+    match exchange.facts.cache {
+        Mark::Bypass(why) => step("cache", format!("'{name}' is passed by"), why.words().to_owned()),
+        _ => {
+            let why = "an answer that is there is given; one that comes is kept when it is complete, unrefused and of a kind that \
+                       the cache allows";
+            step("cache", format!("looked up in '{name}'"), why.to_owned())
+        }
     }
 }
 
@@ -226,9 +245,13 @@ fn chosen(exchange: &Exchange, io: &Io<'_>) -> Explained {
             _ => format!("tiers in order: {}", names.join(", ")),
         }
     });
+    let mut why = strategies.unwrap_or_default();
+    if let Some(judged) = read(exchange).and_then(meaning::decision) {
+        why = format!("{why}; {judged}");
+    }
     Explained {
         candidates,
-        ..step("route", decision, strategies.unwrap_or_default())
+        ..step("route", decision, why)
     }
 }
 
@@ -276,7 +299,11 @@ fn why(
 ) -> String {
     match place {
         Some(place) => {
-            let tier = route.tiers.iter().find(|tier| tier.targets.contains(&index));
+            let number = route.tiers.iter().position(|tier| tier.targets.contains(&index));
+            let tier = number.and_then(|number| route.tiers.get(number));
+            if let Some(judged) = judged(exchange, number, index) {
+                return format!("number {}: {judged}", place + 1);
+            }
             let by = tier.map_or("its place in the list", |tier| choose::words(tier.strategy));
             let by = match place {
                 0 if exchange.call.order.by_prefix => "how the prompt begins",
@@ -293,4 +320,17 @@ fn why(
                 .into_owned()
         }
     }
+}
+
+/// Why a target of a tier that goes by meaning has its place.
+fn judged(exchange: &Exchange, tier: Option<usize>, target: usize) -> Option<String> {
+    let pinned = exchange.pin();
+    let (_, model) = pinned.snapshot.document.models.get(exchange.facts.route()?)?;
+    meaning::why(read(exchange)?, tier?, target, model)
+}
+
+/// What the model made of the prompt's meaning; nothing where that was another one, which this took over from.
+fn read(exchange: &Exchange) -> Option<&meaning::Read> {
+    let reads = route_of(exchange, |route| route.reads_meaning)?;
+    exchange.call.read.as_deref().filter(|_| reads)
 }

@@ -1,6 +1,6 @@
 //! What is known of a request so far: the source of its record and of the headers that name it.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use tollgate_config::{document::Priority, prices::ServiceTier};
 use tollgate_dialect::usage::Usage;
@@ -9,6 +9,7 @@ use crate::{
     Tick,
     cost::Cost,
     counted::{Late, Listed},
+    exact::{Mark, Stored},
     exchange::{Local, Peer},
     identity::KeyId,
     percent,
@@ -79,6 +80,10 @@ pub(crate) struct Facts {
     pub listed: Vec<Listed>,
     /// The answer is one that was given before.
     pub replayed: bool,
+    /// What became of it at its model's cache.
+    pub cache: Mark,
+    /// The answer that was kept, where that is what it got.
+    pub kept: Option<Arc<Stored>>,
     /// The shard's bound on its calls counts it.
     pub is_counted: bool,
     /// The gateway counted it itself.
@@ -134,6 +139,8 @@ impl Default for Facts {
             late: None,
             listed: Vec::new(),
             replayed: false,
+            cache: Mark::None,
+            kept: None,
             is_counted: false,
             estimated: false,
             media: Media::default(),

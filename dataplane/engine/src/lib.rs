@@ -13,6 +13,7 @@ mod cors;
 pub mod cost;
 mod counted;
 mod decode;
+pub mod exact;
 pub mod exchange;
 pub mod explain;
 mod facts;
@@ -46,6 +47,7 @@ mod upward;
 mod visible;
 
 pub use access::AccessTokens;
+pub use exact::Answers;
 pub use exchange::{Exchange, Input, Io, Local, Peer};
 pub use marks::Marks;
 pub use outputs::{Action, Outputs, Piece};

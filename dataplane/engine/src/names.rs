@@ -36,6 +36,8 @@ pub(crate) mod header {
     pub const MODEL: &[u8] = b"x-tollgate-model";
     pub const ATTEMPTS: &[u8] = b"x-tollgate-attempts";
     pub const COST_USD: &[u8] = b"x-tollgate-cost-usd";
+    pub const CACHE: &[u8] = b"x-tollgate-cache";
+    pub const AGE: &[u8] = b"age";
     pub const EXPLAIN: &[u8] = b"x-tollgate-explain";
     pub const SERVER_TIMING: &[u8] = b"server-timing";
     pub const DROPPED: &[u8] = b"x-tollgate-dropped";

@@ -11,20 +11,29 @@ use std::{
 };
 
 use tollgate_config::{Problem, document::Reference};
-use tollgate_engine::snapshot::Secrets;
+use tollgate_engine::{routing::meaning, snapshot::Secrets};
 
 /// A file larger than this is no secret and no certificate.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Reads every reference, each with the pointer that names it; and a problem for each that cannot be read.
 pub fn read(references: &[(Reference, String)]) -> (Secrets, Vec<Problem>) {
+    read_bounded(references, MAX_FILE_BYTES)
+}
+
+/// The files of embedding models, which are larger.
+pub fn read_models(files: &[(Reference, String)]) -> (Secrets, Vec<Problem>) {
+    read_bounded(files, meaning::MAX_FILE_BYTES as u64)
+}
+
+fn read_bounded(references: &[(Reference, String)], most_bytes: u64) -> (Secrets, Vec<Problem>) {
     let mut secrets = Secrets::new();
     let mut problems = Vec::new();
     for (reference, pointer) in references {
         if secrets.contains_key(reference) {
             continue;
         }
-        match content(reference) {
+        match content(reference, most_bytes) {
             Ok(content) => {
                 secrets.insert(reference.clone(), content);
             }
@@ -34,13 +43,13 @@ pub fn read(references: &[(Reference, String)]) -> (Secrets, Vec<Problem>) {
     (secrets, problems)
 }
 
-fn content(reference: &Reference) -> Result<Vec<u8>, (String, String)> {
+fn content(reference: &Reference, most_bytes: u64) -> Result<Vec<u8>, (String, String)> {
     match reference {
         Reference::Env(name) => {
             let unset = || (format!("environment variable {name} is not set"), set_it(name));
             env::var_os(name).map(OsStringExt::into_vec).ok_or_else(unset)
         }
-        Reference::File(path) => bounded(path).map_err(|error| {
+        Reference::File(path) => bounded(path, most_bytes).map_err(|error| {
             let folder = env::current_dir().unwrap_or_default();
             let right = if path.starts_with('/') {
                 "a file the data plane's user can read".to_owned()
@@ -59,11 +68,11 @@ fn set_it(name: &str) -> String {
     format!("set {name} where the data plane is started, or refer to file:PATH")
 }
 
-fn bounded(path: &str) -> io::Result<Vec<u8>> {
+fn bounded(path: &str, most_bytes: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > MAX_FILE_BYTES {
-        return Err(io::Error::other("larger than 4 MiB"));
+    File::open(path)?.take(most_bytes + 1).read_to_end(&mut content)?;
+    if content.len() as u64 > most_bytes {
+        return Err(io::Error::other(format!("larger than {} MiB", most_bytes >> 20)));
     }
     Ok(content)
 }
@@ -86,6 +95,16 @@ impl Watch {
         Self {
             stamps: paths.map(|path| (path.clone(), stamp(&path))).collect(),
         }
+    }
+
+    /// Watches these as well, which may not be there.
+    pub fn and(mut self, files: &[(Reference, String)]) -> Self {
+        for (reference, _) in files {
+            if let Reference::File(path) = reference {
+                self.stamps.entry(path.clone()).or_insert_with(|| stamp(path));
+            }
+        }
+        self
     }
 
     pub fn is_empty(&self) -> bool {

@@ -11,9 +11,9 @@ use std::{
 use crossbeam_channel::{Receiver, Sender};
 use tollgate_config::link::ShardRevision;
 use tollgate_dialect::sign::token::AccessToken;
-use tollgate_engine::{Marks, Repeats, Snapshot, identity::KeyTable, limits::Balances, marks::MarkNews};
+use tollgate_engine::{Answers, Marks, Repeats, Snapshot, identity::KeyTable, limits::Balances, marks::MarkNews};
 
-use crate::{access_log, control::Command, metrics::ShardMetrics, resolve, spool, tls::TlsSet, tokens};
+use crate::{access_log, cluster, control::Command, metrics::ShardMetrics, resolve, spool, tls::TlsSet, tokens};
 
 /// Messages that wait in a shard's inbox.
 pub const INBOX_CAPACITY: usize = 4096;
@@ -34,12 +34,16 @@ pub struct ShardSetup {
     pub access: access_log::Handle,
     /// What is used of limits.
     pub balances: Arc<Balances>,
+    /// Woken where what a node holds of a shared limit runs low.
+    pub cluster: cluster::Handle,
     /// What the node remembers of objects at providers.
     pub marks: Arc<Marks>,
     /// Takes what is to outlive the process; what does not fit into it is told when a control plane comes next.
     pub marked: Sender<MarkNews>,
     /// Calls that may come again, to whichever shard.
     pub repeats: Repeats,
+    /// Answers that are kept.
+    pub answers: Answers,
     /// Where usage records go, and the first segments of this shard.
     pub spool: (spool::Handle, Vec<spool::Segment>),
     /// Of the process, as far as descriptors reach.

@@ -1,21 +1,30 @@
-//! The node's table of calls that may come again, in parts behind locks: the one state that shards share and change while
-//! they serve. A lock is held for a look at a map, and only for requests that come with an `idempotency-key`.
+//! The node's tables of calls that may come again and of answers that are kept, in parts behind locks: what shards share and
+//! change while they serve. A lock is held for a look at a map, and only for requests that come with an `idempotency-key` or
+//! whose model has a `cache`.
 
 #![allow(clippy::disallowed_types)] // A call and its repeat may be on two shards, and one of them has to know first.
 
 use std::sync::{Mutex, PoisonError};
 
-use tollgate_config::document::IDEMPOTENCY_PARTS;
+use ring::rand::{SecureRandom, SystemRandom};
+use tollgate_config::document::{CACHE_PARTS, IDEMPOTENCY_PARTS};
 use tollgate_engine::{
-    Repeats,
-    repeats::{Part, Parts},
+    Answers, Repeats,
+    exact::{self, Seed},
+    repeats::{self, Parts},
 };
 
 #[derive(Debug)]
-struct Locked(Vec<Mutex<Part>>);
+struct Locked<P>(Vec<Mutex<P>>);
 
-impl Parts for Locked {
-    fn with(&self, part: usize, work: &mut dyn FnMut(&mut Part)) {
+impl<P: Default> Locked<P> {
+    fn of(parts: u64) -> Self {
+        Self((0..parts).map(|_| Mutex::default()).collect())
+    }
+}
+
+impl<P: std::fmt::Debug + Send> Parts<P> for Locked<P> {
+    fn with(&self, part: usize, work: &mut dyn FnMut(&mut P)) {
         if let Some(locked) = self.0.get(part) {
             // A panic with the lock held would leave an entry half made, which is forgotten like any other.
             work(&mut locked.lock().unwrap_or_else(PoisonError::into_inner));
@@ -24,5 +33,19 @@ impl Parts for Locked {
 }
 
 pub fn table() -> Repeats {
-    Repeats::new(Locked((0..IDEMPOTENCY_PARTS).map(|_| Mutex::default()).collect()))
+    Repeats::new(Locked::<repeats::Part>::of(IDEMPOTENCY_PARTS))
+}
+
+/// An error where the system gives no randomness: without it, clients could make two requests pass for one.
+pub fn answers() -> Result<Answers, String> {
+    let mut bytes = [0; 16];
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| "the system gives no randomness for the caches' hashes".to_owned())?;
+    let [one, other] = [0, 8].map(|at| {
+        bytes[at..at + 8]
+            .iter()
+            .fold(0, |all, &byte| all << 8 | u64::from(byte))
+    });
+    Ok(Answers::new(Locked::<exact::Part>::of(CACHE_PARTS), Seed([one, other])))
 }

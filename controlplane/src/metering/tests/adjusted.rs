@@ -1,6 +1,8 @@
 //! Money: what single records add up to, the sums by the hour, an answer and an export are the same, whatever attempts
 //! calls took, however prices were and are corrected, and whatever a provider tells.
 
+use std::{collections::BTreeMap, ops::ControlFlow};
+
 use proptest::{collection::vec, prelude::*};
 use tollgate_config::{
     Document,
@@ -14,6 +16,7 @@ use tollgate_config::{
 use super::{
     super::{
         adjust::{self, Adjustment},
+        database::Row,
         focus,
         money::Picos,
         question::cost,
@@ -21,8 +24,17 @@ use super::{
         rerate::rerate,
         row::{NUMBERS, TEXTS},
     },
-    BEGINNING_MS, Dimension, HOUR_MS, Metering, Question, World, Zone, close, frame, open,
+    BEGINNING_MS, Dimension, HOUR_MS, Metering, Question, World, Zone, close, frame,
+    on_postgres::cases,
+    open, reader,
 };
+
+pub const ALL: [fn(); 4] = [
+    records_sums_answers_and_exports_agree_over_any_prices,
+    every_number_is_the_same_in_records_and_in_sums,
+    what_a_provider_tells_is_compared_explained_and_posted_once,
+    calls_that_crashed_or_were_counted_here_explain_what_differs,
+];
 
 pub(super) const PROVIDERS: [&str; 2] = ["alpha", "beta"];
 pub(super) const MODELS: [&str; 3] = ["m1", "m2", "other"];
@@ -140,13 +152,19 @@ pub(super) fn written(calls: &[Call]) -> Vec<u8> {
 
 /// The one sum, four ways.
 pub(super) fn sums(metering: &Metering, by: &str) -> [Picos; 4] {
-    let reader = metering.reader.lock().unwrap();
-    let of_table = |table: &str| -> Picos {
-        let sql = format!("SELECT IFNULL(SUM(cost_units), 0), IFNULL(SUM(cost_rest), 0) FROM {table}");
-        reader
-            .query_row(&sql, [], |row| Ok(Picos::of_units(row.get(0)?, row.get(1)?)))
-            .unwrap()
+    let mut reader = reader(metering);
+    let mut of_table = |table: &str| -> Picos {
+        let sum = |name: &str| format!("CAST(IFNULL(SUM({name}), 0) AS BIGINT)");
+        let sql = format!("SELECT {}, {} FROM {table}", sum("cost_units"), sum("cost_rest"));
+        let mut found = Picos(0);
+        let read = |row: &Row<'_>| {
+            found = Picos::of_units(row.get(0)?, row.get(1)?);
+            Ok(ControlFlow::Continue(()))
+        };
+        reader.each(&sql, &[], read).unwrap();
+        found
     };
+    let of_tables = [of_table("billed"), of_table("hours")];
     // Neither end is at a whole hour.
     // Days begin an hour before the first call: corrections are of days.
     let span = (BEGINNING_MS - HOUR_MS - 1, BEGINNING_MS + 5 * HOUR_MS + 1);
@@ -156,20 +174,15 @@ pub(super) fn sums(metering: &Metering, by: &str) -> [Picos; 4] {
         Zone::named("Asia/Kolkata").unwrap(),
         0,
     );
-    let answer = question.ask(&reader).unwrap();
+    let answer = question.ask(&mut reader).unwrap();
     let of_answer = answer.sums.values().map(|sums| cost(sums).0).sum();
     let exported = focus::question(span, Zone::utc(), 0);
-    let rows = focus::rows(&exported.ask(&reader).unwrap(), &Zone::utc(), 0);
+    let rows = focus::rows(&exported.ask(&mut reader).unwrap(), &Zone::utc(), 0);
     let of_export = rows
         .iter()
         .map(|row| Picos::parse(row["BilledCost"].as_str().unwrap(), 0).unwrap().0)
         .sum();
-    [
-        of_table("billed"),
-        of_table("hours"),
-        Picos(of_answer),
-        Picos(of_export),
-    ]
+    [of_tables[0], of_tables[1], Picos(of_answer), Picos(of_export)]
 }
 
 /// What calls cost at these prices; those of no known model what they were billed at.
@@ -196,7 +209,7 @@ pub(super) fn expected(calls: &[Call], prices: &[u64]) -> i128 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(cases(48)))]
 
     #[test]
     fn records_sums_answers_and_exports_agree_over_any_prices(
@@ -215,12 +228,12 @@ proptest! {
         let span = (BEGINNING_MS, BEGINNING_MS + 6 * HOUR_MS);
         for (number, prices) in rates.iter().chain([&rates[0]]).enumerate() {
             let document = document(prices);
-            let mut reader = metering.reader.lock().unwrap();
-            let done = rerate(&reader, &document, span).unwrap();
+            let mut reader = reader(&metering);
+            let done = rerate(&mut reader, &document, span).unwrap();
             let posted = adjust::post(&mut reader, &done.adjustments, number as u64).unwrap();
             prop_assert_eq!(posted, done.adjustments.len());
             prop_assert_eq!(adjust::post(&mut reader, &done.adjustments, 9).unwrap(), 0, "once, however often");
-            prop_assert_eq!(rerate(&reader, &document, span).unwrap().adjustments, vec![], "nothing is left to adjust");
+            prop_assert_eq!(rerate(&mut reader, &document, span).unwrap().adjustments, vec![], "nothing is left to adjust");
             drop(reader);
             let right = Picos(expected(&calls, prices));
             prop_assert_eq!(done.after, right);
@@ -235,19 +248,24 @@ proptest! {
         world.write(0, 1, &written(&calls));
         let (metering, mut ingest) = world.open();
         ingest.pass().unwrap();
-        let reader = metering.reader.lock().unwrap();
-        let read = |from: &str, at: &str| -> Vec<Vec<rusqlite::types::Value>> {
-            let numbers = NUMBERS.map(|name| format!("SUM({name})")).join(", ");
+        let mut reader = reader(&metering);
+        let mut read = |from: &str, at: &str| -> BTreeMap<(i64, Vec<String>), Vec<i64>> {
+            let numbers = NUMBERS.map(|name| format!("CAST(SUM({name}) AS BIGINT)")).join(", ");
             let groups: Vec<String> = (1..=TEXTS.len() + 1).map(|place| place.to_string()).collect();
             let sql = format!(
                 "SELECT {at} / {HOUR_MS} * {HOUR_MS}, {}, {numbers} FROM {from} GROUP BY {}",
                 TEXTS.join(", "),
                 groups.join(", ")
             );
-            let mut statement = reader.prepare(&sql).unwrap();
-            let columns = statement.column_count();
-            let rows = statement.query_map([], |row| (0..columns).map(|at| row.get(at)).collect());
-            rows.unwrap().collect::<Result<_, _>>().unwrap()
+            let mut rows = BTreeMap::new();
+            let take = |row: &Row<'_>| {
+                let texts = (1..=TEXTS.len()).map(|at| row.get(at)).collect::<Result<_, _>>()?;
+                let numbers = (0..NUMBERS.len()).map(|at| row.get(1 + TEXTS.len() + at));
+                rows.insert((row.get(0)?, texts), numbers.collect::<Result<_, _>>()?);
+                Ok(ControlFlow::Continue(()))
+            };
+            reader.each(&sql, &[], take).unwrap();
+            rows
         };
         prop_assert_eq!(read("billed", "at_ms"), read("hours", "hour_ms"));
     }
@@ -268,9 +286,11 @@ pub(super) fn line(model: &str, counts: &[(&str, i64)], cost: &str) -> Line {
 }
 
 pub(super) fn compared(metering: &Metering, lines: &[Line]) -> reconcile::Compared {
-    let reader = metering.reader.lock().unwrap();
+    let mut reader = reader(metering);
     let by = Dimension::parse_list("day,provider,upstream_model,credential,price_version").unwrap();
-    let answer = Question::new(by, (0, u64::MAX), Zone::utc(), 0).ask(&reader).unwrap();
+    let answer = Question::new(by, (0, u64::MAX), Zone::utc(), 0)
+        .ask(&mut reader)
+        .unwrap();
     let theirs = reconcile::theirs(lines).unwrap();
     let ours = reconcile::ours(&answer, &["alpha".to_owned()], &theirs);
     reconcile::compare(&reconcile::under_our_names(theirs, &ours), &ours)
@@ -329,7 +349,7 @@ fn what_a_provider_tells_is_compared_explained_and_posted_once() {
         .iter()
         .map(|one| reconcile::correction(one, "alpha", BEGINNING_MS))
         .collect();
-    let post = || adjust::post(&mut metering.reader.lock().unwrap(), &corrections, 1).unwrap();
+    let post = || adjust::post(&mut reader(&metering), &corrections, 1).unwrap();
     assert_eq!([post(), post()], [3, 0]);
     let second = compared(&metering, &told);
     assert_eq!((second.agree, second.differences.len()), (4, 0));

@@ -19,7 +19,7 @@ const ENDS: [u64; 7] = [
 ];
 
 #[test]
-fn a_clock_set_back_an_hour_and_forward_a_day_loses_and_doubles_nothing() {
+pub fn a_clock_set_back_an_hour_and_forward_a_day_loses_and_doubles_nothing() {
     let mut world = World::new();
     let frames: Vec<Vec<u8>> = ENDS
         .iter()

@@ -5,7 +5,12 @@ use std::{fs::File, os::unix::fs::FileExt};
 use proptest::{collection::vec, prelude::*};
 use tollgate_config::usage_event::{HEADER_BYTES, UsageEvent};
 
-use super::{World, ask, calls, close, frame, open, total};
+use super::{World, ask, calls, close, frame, on_postgres::cases, open, total};
+
+pub const ALL: [fn(); 2] = [
+    what_is_whole_before_the_damage_is_in_the_ledger,
+    a_clock_that_is_set_loses_nothing,
+];
 
 #[derive(Clone, Debug)]
 enum Damage {
@@ -23,7 +28,7 @@ fn any_damage(bytes: usize) -> impl Strategy<Value = Damage> {
 const CALLS: u64 = 6;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(cases(96)))]
 
     /// Every record that is whole before the damage is in the ledger, and the damage is counted and named.
     #[test]

@@ -9,8 +9,15 @@ use tollgate_config::{money::PicoUsd, prices::PriceVersion, usage_event::UsageEv
 
 use super::{
     super::{focus, money::Picos, question::cost},
-    Dimension, Question, World, Zone, close, frame, open,
+    Dimension, Question, World, Zone, close, frame,
+    on_postgres::cases,
+    open, reader,
 };
+
+pub const ALL: [fn(); 2] = [
+    each_day_and_month_is_charged_what_its_calls_cost,
+    a_year_whose_winter_alone_has_half_hours_is_told_by_its_own_days,
+];
 
 const MOMENTS: [&str; 10] = [
     // Summer time begins and ends in Berlin, in New York, and on Lord Howe, where it is half an hour.
@@ -55,7 +62,7 @@ type Costs = BTreeMap<String, i128>;
 fn answered(world: &World, by: &str, span: (u64, u64), zone: &str) -> Costs {
     let (metering, _) = world.open();
     let question = Question::new(Dimension::parse_list(by).unwrap(), span, Zone::named(zone).unwrap(), 0);
-    let answer = question.ask(&metering.reader.lock().unwrap()).unwrap();
+    let answer = question.ask(&mut reader(&metering)).unwrap();
     answer
         .sums
         .iter()
@@ -68,7 +75,7 @@ fn exported(world: &World, span: (u64, u64), zone: &str, member: &str) -> BTreeM
     let (metering, _) = world.open();
     let zone = Zone::named(zone).unwrap();
     let question = focus::question(span, zone.clone(), 0);
-    let answer = question.ask(&metering.reader.lock().unwrap()).unwrap();
+    let answer = question.ask(&mut reader(&metering)).unwrap();
     let mut charged = BTreeMap::new();
     for row in focus::rows(&answer, &zone, 0) {
         let text = |name: &str| row[name].as_str().unwrap().to_owned();
@@ -78,7 +85,7 @@ fn exported(world: &World, span: (u64, u64), zone: &str, member: &str) -> BTreeM
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(cases(64)))]
 
     #[test]
     fn each_day_and_month_is_charged_what_its_calls_cost(

@@ -17,7 +17,7 @@ fn of_next_version(mut frame: Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn records_of_a_later_version_wait_in_the_spool_for_who_knows_them() {
+pub fn records_of_a_later_version_wait_in_the_spool_for_who_knows_them() {
     let mut world = World::new();
     let known = calls(1, 2);
     let own = [known.clone(), of_next_version(frame(&open(5))), calls(6, 1), end_mark()].concat();

@@ -19,8 +19,15 @@ use super::{
     },
     BEGINNING_MS, HOUR_MS, Metering, World,
     adjusted::{Call, MODELS, PROVIDERS, any_call, compared, document, expected, line, sums, written},
-    close, frame, open,
+    close, frame,
+    on_postgres::cases,
+    open, reader,
 };
+
+pub const ALL: [fn(); 2] = [
+    the_sum_is_right_whatever_is_rerated_and_reconciled_in_whatever_order,
+    a_request_is_paid_to_who_answered_it_or_billed_it_and_once,
+];
 
 const SPAN: (u64, u64) = (BEGINNING_MS, BEGINNING_MS + 6 * HOUR_MS);
 /// The first provider's, whose account is compared.
@@ -76,15 +83,15 @@ fn parts(calls: &[Call]) -> BTreeMap<(usize, usize), Vec<Call>> {
 fn take_step(metering: &Metering, step: &Step, parts: &BTreeMap<(usize, usize), Vec<Call>>, accounts: &mut Accounts) {
     match step {
         Step::Rerate(prices) => {
-            let mut reader = metering.reader.lock().unwrap();
-            let done = rerate(&reader, &document(prices), SPAN).unwrap();
+            let mut reader = reader(metering);
+            let done = rerate(&mut reader, &document(prices), SPAN).unwrap();
             adjust::post(&mut reader, &done.adjustments, 1).unwrap();
             assert_eq!(
                 adjust::post(&mut reader, &done.adjustments, 2).unwrap(),
                 0,
                 "once, however often"
             );
-            let left = rerate(&reader, &document(prices), SPAN).unwrap();
+            let left = rerate(&mut reader, &document(prices), SPAN).unwrap();
             assert_eq!(left.adjustments, vec![], "nothing is left to adjust");
             for (of, account) in accounts.iter_mut() {
                 let now = expected(&parts[of], prices);
@@ -109,14 +116,14 @@ fn take_step(metering: &Metering, step: &Step, parts: &BTreeMap<(usize, usize), 
                 // Within what the provider rounds to.
                 return;
             }
-            adjust::post(&mut metering.reader.lock().unwrap(), &of_model, 3).unwrap();
+            adjust::post(&mut reader(metering), &of_model, 3).unwrap();
             (account.total, account.is_agreed) = (told.0, true);
         }
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(cases(48)))]
 
     #[test]
     fn the_sum_is_right_whatever_is_rerated_and_reconciled_in_whatever_order(
@@ -203,7 +210,7 @@ fn a_request_is_paid_to_who_answered_it_or_billed_it_and_once() {
                 \"0.002\" } } } }\n  beta: { dialect: cohere, base_url: \"http://127.0.0.1:1\", prices: { models: { m: { request: \
                 \"0.003\" } } } }\n";
     let document = check(&parse::parse(text).unwrap()).unwrap();
-    let done = rerate(&metering.reader.lock().unwrap(), &document, SPAN).unwrap();
+    let done = rerate(&mut reader(&metering), &document, SPAN).unwrap();
     // One request of alpha's and two of beta's: the one given up with a cost, and the one answered.
     let prices = |of: &str| Picos::parse(of, 0).unwrap().0;
     assert_eq!((done.priced, done.after.0), (3, prices("0.002") + 2 * prices("0.003")));

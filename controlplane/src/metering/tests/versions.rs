@@ -42,14 +42,14 @@ fn a_ledger_of_the_first_version_is_made_into_this_one() {
     let old = rows.iter().find(|row| row["provider"] == "openai").unwrap();
     assert_eq!(old["cost_usd"], "0.001000001", "1,000,000,002 pico-dollars, rounded up");
     // Single records say the same.
-    let reader = metering.reader.lock().unwrap();
-    let of_records: (i64, String) = reader
+    let opened = Connection::open(&path).unwrap();
+    let of_records: (i64, String) = opened
         .query_row("SELECT SUM(requests), MIN(price_version) FROM billed", [], |row| {
             Ok((row.get(0)?, row.get(1)?))
         })
         .unwrap();
     assert_eq!(of_records, (2, "ffffffffffffffff".to_owned()));
-    drop(reader);
+    drop(opened);
     // Opening it again changes nothing.
     drop((metering, ingest));
     let (metering, _) = world.open();

@@ -5,9 +5,11 @@ pub mod gateway;
 pub mod http;
 pub mod load;
 pub mod ports;
+pub mod postgres;
 pub mod probe;
 pub mod process;
 pub mod sandbox;
+pub mod valkey;
 
 use std::time::{Duration, Instant};
 

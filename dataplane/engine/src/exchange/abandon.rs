@@ -17,6 +17,7 @@ impl Exchange {
         self.phase = Phase::Over;
         // Dropped, it lets somebody else run the call.
         self.repeat = None;
+        self.exact = None;
         if forsake::attempts(self, io) {
             relay::of_crash(self, io);
         }

@@ -291,7 +291,7 @@ fn admit(exchange: &mut Exchange, io: &mut Io<'_>, pinned: &Pinned, lists: &List
     held.cuts |= needs.streams && lists.rules().any(|(.., rule)| rule.limit.cuts());
     let mut looks = 1;
     let refused = loop {
-        let cap = needs.cap(|rule| bucket::level(&balances, (rule.id, &rule.limit), &now).remaining());
+        let cap = needs.cap(|rule| bucket::within_reach(&balances, (rule.id, &rule.limit), &now));
         let mut refused: Option<Limited> = None;
         let mut again = false;
         for ((list, at), rules, rule) in lists.rules() {
@@ -413,7 +413,7 @@ fn take(
         return taken.map(Some);
     }
     // Whatever is left beyond its prompt: the answer ends where that ends.
-    let left = bucket::level(balances, named, now).remaining();
+    let left = bucket::at_hand(balances, named, now);
     match left > needs.expected.of_prompt(limit.unit) {
         true => bucket::take(balances, named, now, left).map(Some),
         false => taken.map(Some),
@@ -496,6 +496,7 @@ pub(crate) fn is_unknown(exchange: &Exchange) -> bool {
         && facts.outcome != Outcome::Complete
         && facts.surface.operation == Operation::Chat
         && !exchange.relay.outlives_call()
+        && !facts.cache.is_hit()
 }
 
 /// What a call used, as its limits count it.
@@ -515,7 +516,8 @@ impl Used {
         let facts = &exchange.facts;
         let usage = facts.usage;
         Self {
-            asked: exchange.call.reached,
+            // An answer that was kept is a request, and used nothing.
+            asked: exchange.call.reached || facts.cache.is_hit(),
             unknown: is_unknown(exchange),
             estimated: facts.estimated,
             input: usage.map_or(0, |usage| usage.all_input()),

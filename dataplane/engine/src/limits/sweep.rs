@@ -79,7 +79,7 @@ impl Balances {
 
     /// Is this a limit without a balance, and are balances for new ones of its kind kept for others?
     pub(super) fn has_none_for_tag(&self, id: u64) -> bool {
-        self.fill().is_half() && self.find(id).is_none()
+        self.fill().is_half() && self.counted(id).is_none()
     }
 
     /// The first step. Every shard has to end what it is about before the second.

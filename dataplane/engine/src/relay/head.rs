@@ -16,6 +16,7 @@ use crate::{
     attempt::{resume, route_index},
     cors,
     decode::Coding,
+    exact,
     exchange::{Exchange, Io, Phase},
     explain,
     names::header,
@@ -266,6 +267,7 @@ pub(super) fn write_target(exchange: &Exchange, out: &mut Vec<u8>) {
         }
     }
     write::header_u64(out, header::ATTEMPTS, u64::from(exchange.call.tried));
+    exact::write_mark(exchange, out);
     explain::write_line(out, exchange);
     if let Some(dropped) = upward::dropped(exchange) {
         visible::header(out, header::DROPPED, dropped.as_bytes());

@@ -31,7 +31,7 @@ pub(crate) use estimate::{estimate, of_crash, prompt_tokens};
 pub(crate) use head::{head, is_stream};
 pub(crate) use refusal::{ids_of_request, places_of};
 pub(crate) use tally::settle as settle_tally;
-pub(crate) use translated::{call_facts, provider_speaks};
+pub(crate) use translated::{asks_for_array, call_facts, provider_speaks, stream_content_type};
 
 /// Bytes of an answer held at most: a whole answer that came in parts, or an event cut between two reads.
 pub(crate) const MAX_HELD_BYTES: usize = 1024 * 1024;
@@ -146,6 +146,16 @@ impl Relay {
     fn put_back(&mut self, answering: Box<Answering>) {
         self.translating.answering = Some(answering);
         self.is_counted = true;
+    }
+
+    /// The stream is another's as well, and comes from there.
+    pub fn share(&mut self) {
+        (self.mode, self.framing) = (Mode::Events, Some(ReplyFraming::Stream));
+    }
+
+    /// A limit ended it.
+    pub fn is_cut(&self) -> bool {
+        self.reads().is_some_and(Answering::is_cut)
     }
 
     pub fn outlives_call(&self) -> bool {

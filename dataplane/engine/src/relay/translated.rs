@@ -192,13 +192,13 @@ pub(crate) fn call_facts(exchange: &Exchange, as_array: bool, now_unix_s: u64) -
     }
 }
 
-pub(super) fn asks_for_array(exchange: &Exchange, io: &Io<'_>) -> bool {
+pub(crate) fn asks_for_array(exchange: &Exchange, io: &Io<'_>) -> bool {
     exchange.facts.surface.dialect == Some(Dialect::Gemini)
         && exchange.facts.stream
         && percent::query_value(io.request.query(), b"alt") != Some(b"sse")
 }
 
-fn stream_content_type(exchange: &Exchange, io: &Io<'_>) -> &'static [u8] {
+pub(crate) fn stream_content_type(exchange: &Exchange, io: &Io<'_>) -> &'static [u8] {
     match exchange.facts.surface.dialect {
         Some(Dialect::Bedrock) => b"application/vnd.amazon.eventstream",
         Some(Dialect::Gemini) if asks_for_array(exchange, io) => b"application/json",

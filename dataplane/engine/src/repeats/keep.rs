@@ -79,7 +79,7 @@ pub(crate) fn keep(exchange: &mut Exchange, io: &mut Io<'_>, input: &[u8]) {
 }
 
 /// Of header lines those that a repeat is sent too.
-fn shared_lines(lines: &[u8]) -> Vec<u8> {
+pub(crate) fn shared_lines(lines: &[u8]) -> Vec<u8> {
     let named = |line: &[u8], name: &[u8]| {
         line.get(..name.len())
             .is_some_and(|start| start.eq_ignore_ascii_case(name))

@@ -41,7 +41,7 @@ use crate::{
 };
 
 use keep::Kept;
-pub(crate) use keep::keep;
+pub(crate) use keep::{keep, shared_lines};
 pub use table::Part;
 use table::{Answer, Known};
 
@@ -55,10 +55,10 @@ const PATIENCE_MS: u64 = 5_000;
 /// And on, as long as somebody asked for it within this time.
 const WANTED_MS: u64 = 1_000;
 
-/// The parts of the node's table, each behind a lock of its own. The locks are the shell's.
-pub trait Parts: Debug + Send + Sync {
-    /// Does the work on one of `IDEMPOTENCY_PARTS`.
-    fn with(&self, part: usize, work: &mut dyn FnMut(&mut Part));
+/// The parts of a table of the node's, each behind a lock of its own. The locks are the shell's.
+pub trait Parts<P = Part>: Debug + Send + Sync {
+    /// Does the work on one of them.
+    fn with(&self, part: usize, work: &mut dyn FnMut(&mut P));
 }
 
 /// The node's table, as each shard has it.

@@ -11,18 +11,6 @@ use super::{
 };
 use crate::snapshot::{Route, Target};
 
-/// What draws calls to a target that is otherwise as good.
-#[derive(Clone, Copy)]
-struct Draw {
-    place: usize,
-    /// Bytes of the beginning that it saw lately, in this shard.
-    seen: usize,
-    /// By the beginning's hash, the same on all shards of all nodes; the least comes first.
-    lot: f64,
-    busy: u64,
-    weight: u64,
-}
-
 /// Moves the target that the prompt's beginning is drawn to before those of its tier.
 pub(super) fn draw(
     order: &mut Order,
@@ -46,35 +34,38 @@ pub(super) fn draw(
         let costs_more = tier.strategy == Strategy::LowestCost && rank.score - lead.score >= 1.0;
         rank.turn == lead.turn && rank.tier == lead.tier && !costs_more
     };
-    let places = order.as_slice().iter().enumerate();
-    let among = || {
-        let as_good = places.clone().filter(|(_, index)| is_as_good(**index));
-        as_good.map(|(place, &index)| (place, &route.targets[usize::from(index)]))
-    };
     // A weight of zero: only when nobody else can.
     let drawn = || {
-        let weighed = among().filter(|(_, target)| target.weight > 0);
-        weighed.map(|(place, target)| of_target(place, target, asked, (beginning, prefixes)))
+        let places = order.as_slice().iter().enumerate();
+        let among = places.map(|(place, &index)| (place, index, &route.targets[usize::from(index)]));
+        among.filter(|(_, index, target)| is_as_good(*index) && target.weight > 0)
     };
-    let (busy, weight) = drawn().fold((0, 0), |(busy, weight), draw| (busy + draw.busy, weight + draw.weight));
-    let free = drawn().filter(|draw| !is_too_busy((draw.busy, draw.weight), (busy, weight)));
-    let best = free.min_by(|a, b| b.seen.cmp(&a.seen).then(a.lot.total_cmp(&b.lot)));
-    if let Some(Draw { place, .. }) = best {
+    let load = |target: &Target| {
+        let busy = asked.routing.look(target).map_or(0, |state| state.busy);
+        (u64::from(busy), u64::from(target.weight))
+    };
+    let all = drawn().map(|(_, _, target)| load(target));
+    let (busy, weight) = all.fold((0, 0), |(busy, weight), one| (busy + one.0, weight + one.1));
+    let mut best: Option<(usize, usize, f64)> = None;
+    for (place, _, target) in drawn() {
+        if is_too_busy(load(target), (busy, weight)) {
+            continue;
+        }
+        let seen = asked.routing.look(target).and_then(|state| state.seen.as_ref());
+        let seen_bytes = seen.map_or(0, |seen| seen.longest(asked.now, prefixes));
+        if best.is_some_and(|(_, most, _)| seen_bytes < most) {
+            continue;
+        }
+        // By the beginning's hash, the same on all shards of all nodes; the least comes first. A logarithm takes a while: only
+        // for those that saw as much as any.
+        let lot = -Luck::new(beginning ^ target.lot).unit().ln() / f64::from(target.weight);
+        if best.is_none_or(|(_, most, least)| seen_bytes > most || lot < least) {
+            best = Some((place, seen_bytes, lot));
+        }
+    }
+    if let Some((place, ..)) = best {
         order.move_first(place);
         order.by_prefix = true;
-    }
-}
-
-fn of_target(place: usize, target: &Target, asked: &Asked<'_>, (beginning, prefixes): (u64, &Prefixes)) -> Draw {
-    let state = asked.routing.look(target);
-    let seen = state.and_then(|state| state.seen.as_ref());
-    let weight = f64::from(target.weight);
-    Draw {
-        place,
-        seen: seen.map_or(0, |seen| seen.longest(asked.now, prefixes)),
-        lot: -Luck::new(beginning ^ target.lot).unit().ln() / weight,
-        busy: state.map_or(0, |state| state.busy).into(),
-        weight: target.weight.into(),
     }
 }
 

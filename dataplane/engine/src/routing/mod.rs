@@ -11,6 +11,7 @@ pub(crate) mod hedging;
 pub(crate) mod latency;
 mod limits;
 pub mod load;
+pub mod meaning;
 pub(crate) mod needs;
 pub(crate) mod prefixes;
 pub(crate) mod queue;

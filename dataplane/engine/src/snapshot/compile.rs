@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     limits::{self, Rules, Scope},
-    routing::{Slots, grants::Grants},
+    routing::{Slots, grants::Grants, meaning::Meaning},
 };
 
 /// More providers than an `EndpointId` can name.
@@ -68,11 +68,14 @@ pub fn compile_after(
         .iter()
         .map(|entry| granted_by(entry, before, &mut slots))
         .collect();
+    let mut meaning_faults = Vec::new();
+    let meaning = Meaning::new(&document, secrets, &mut meaning_faults);
     let mut places = routes::Places {
         before,
         slots: &mut slots,
         models: &models,
         grants: &grants,
+        meaning: meaning.as_ref(),
     };
     let mut routes = Vec::with_capacity(document.models.len());
     for (name, model) in &document.models {
@@ -108,6 +111,8 @@ pub fn compile_after(
         upstreams,
         cors,
         slots,
+        meaning,
+        meaning_faults,
     })
 }
 

@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use jiff::tz::TimeZone;
 use tollgate_config::{
-    Document,
+    Document, Problem,
     catalogue::ModelFacts,
     document::{self, Reference},
     prices::Price,
@@ -24,7 +24,7 @@ use tollgate_config::{
 use crate::{
     Tick,
     limits::Rules,
-    routing::{Slots, grants, health::TargetHealth},
+    routing::{Slots, grants, health::TargetHealth, meaning::Meaning},
 };
 
 pub(crate) use call_path::{CallPath, PathCall};
@@ -74,9 +74,18 @@ pub struct Snapshot {
     pub(crate) zone: TimeZone,
     /// Where the state of its targets and models is kept.
     pub slots: Slots,
+    /// None: no model goes by it, or it cannot be used.
+    pub(crate) meaning: Option<Meaning>,
+    /// Why meaning cannot be judged: calls are answered all the same, by default targets and hard tiers.
+    pub meaning_faults: Vec<Problem>,
 }
 
 impl Snapshot {
+    /// What calendar periods are of.
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
     /// Each model's targets in the document's order, with what is known of them by all shards.
     pub fn targets(&self) -> impl Iterator<Item = (&str, &document::Target, &TargetHealth)> {
         let models = self.document.models.iter().zip(&self.routes);

@@ -17,9 +17,16 @@ use tollgate_wire::json::edit;
 
 use super::{ModelId, ModelNames, Route, Target, TargetModel, quirks, references::pointer};
 use crate::{
+    exact::Policy,
     limits::{Rules, Scope},
     names::header,
-    routing::{Slots, choose::Tier, conditions::Conditions, grants::Grants},
+    routing::{
+        Slots,
+        choose::Tier,
+        conditions::Conditions,
+        grants::Grants,
+        meaning::{Judge, Meaning},
+    },
     visible,
 };
 
@@ -30,6 +37,7 @@ pub(super) struct Places<'a> {
     pub models: &'a ModelNames,
     /// Of each provider.
     pub grants: &'a [Option<Arc<Grants>>],
+    pub meaning: Option<&'a Meaning>,
 }
 
 pub(super) fn compile(
@@ -55,7 +63,7 @@ pub(super) fn compile(
         ));
     }
     let other = |name: &Option<String>| -> Option<ModelId> { Some(places.models.find(name.as_deref()?)?.model) };
-    let tiers = tiers(model, targets.len());
+    let tiers = tiers(model, targets.len(), places.meaning);
     refuse_unpriced(name, model, &targets, &tiers, problems);
     let has = |strategy| tiers.iter().any(|tier| tier.strategy == strategy);
     let conditions = || targets.iter().filter_map(|target| target.when.as_deref());
@@ -69,6 +77,7 @@ pub(super) fn compile(
         reads_limits: has(Strategy::Headroom),
         draws: tiers.iter().any(|tier| tier.affinity.is_some()),
         judges_features: conditions().any(Conditions::judges_features),
+        reads_meaning: tiers.iter().any(|tier| tier.judge.is_some()),
         tiers,
         targets,
         retry: model.retry.clone(),
@@ -84,8 +93,28 @@ pub(super) fn compile(
             let found = places.models.find(&shadow.model)?;
             Some((found.model, shadow.share_percent))
         }),
+        cache: cache(model, document),
         slot: places.slots.model(places.before, name),
     }
+}
+
+/// What keeps the model's answers. Another revision's are this one's where they would come the same way.
+fn cache(model: &Model, document: &Document) -> Option<Arc<Policy>> {
+    let name = model.cache.as_deref()?;
+    let (_, cache) = document.caches.iter().find(|(known, _)| known == name)?;
+    let asked = Model {
+        limits: Vec::new(),
+        hedge: None,
+        shadow: None,
+        ..model.clone()
+    };
+    let is_asked = |provider: &str| model.targets.iter().any(|target| target.provider == provider);
+    let providers = document.providers.iter().filter(|(name, _)| is_asked(name));
+    let places: Vec<_> = providers
+        .map(|(name, provider)| (name, &provider.base_url, provider.dialect))
+        .collect();
+    let version = Fnv::of(format!("{asked:?}{places:?}").as_bytes());
+    Policy::new((name, cache), document, version)
 }
 
 /// Is anything limited by what answers are long? Keys of the identity store have no such limits of their own.
@@ -180,15 +209,17 @@ fn target(
         facts,
         priced,
         tokens: asked.streams.timeouts.or(provider.timeouts.tokens),
+        difficulty: listed.purpose.difficulty,
     }
 }
 
-fn tiers(model: &Model, targets: usize) -> Vec<Tier> {
+fn tiers(model: &Model, targets: usize, meaning: Option<&Meaning>) -> Vec<Tier> {
     if model.tiers.is_empty() {
         return vec![Tier {
             strategy: Strategy::Priority,
             sticky: None,
             affinity: None,
+            judge: None,
             targets: 0..targets,
         }];
     }
@@ -199,6 +230,7 @@ fn tiers(model: &Model, targets: usize) -> Vec<Tier> {
             strategy: tier.strategy,
             sticky: tier.sticky.clone(),
             affinity: tier.affinity,
+            judge: Judge::new(tier, from, model, meaning),
             targets: from..from + tier.targets,
         });
         from += tier.targets;
@@ -232,6 +264,7 @@ pub(super) fn direct((index, name): (usize, &str), places: &mut Places<'_>) -> R
         facts: None,
         priced: Priced::default(),
         tokens: TokenTimeouts::default(),
+        difficulty: None,
     };
     Route {
         targets: vec![target],
@@ -243,6 +276,7 @@ pub(super) fn direct((index, name): (usize, &str), places: &mut Places<'_>) -> R
         reads_limits: false,
         draws: false,
         judges_features: false,
+        reads_meaning: false,
         retry: Retry {
             // What is sent may not bear being sent twice.
             attempts: 1,
@@ -261,6 +295,7 @@ pub(super) fn direct((index, name): (usize, &str), places: &mut Places<'_>) -> R
         hedge: None,
         learns_answers: false,
         shadow: None,
+        cache: None,
         slot: places.slots.model(places.before, &own_name),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tollgate_config::{
     catalogue::ModelFacts,
-    document::{Breaker, Dialect, Hedge, OnUnsupported, Overload, Retry, Streams, Timeouts, TokenTimeouts},
+    document::{Breaker, Dialect, Difficulty, Hedge, OnUnsupported, Overload, Retry, Streams, Timeouts, TokenTimeouts},
     prices::Priced,
 };
 use tollgate_dialect::{quirks::Quirks, sign::AwsKeys};
@@ -12,6 +12,7 @@ use tollgate_dialect::{quirks::Quirks, sign::AwsKeys};
 use super::{CallPath, ids::Ids, names::ModelId};
 use crate::{
     access::{AccessTokens, Lack},
+    exact::Policy,
     limits::Rules,
     routing::{choose::Tier, conditions::Conditions, grants::Grants, health::TargetHealth},
 };
@@ -118,6 +119,8 @@ pub(crate) struct Route {
     pub learns_answers: bool,
     /// Who gets copies of its calls, and how many of a hundred.
     pub shadow: Option<(ModelId, u32)>,
+    /// Its answers are kept.
+    pub cache: Option<Arc<Policy>>,
     /// Where a shard keeps what it knows of the model.
     pub slot: u32,
     /// A strategy goes by latency.
@@ -134,6 +137,8 @@ pub(crate) struct Route {
     pub draws: bool,
     /// A target's conditions go by what a call asks for.
     pub judges_features: bool,
+    /// A strategy goes by what prompts mean.
+    pub reads_meaning: bool,
 }
 
 pub(crate) struct Target {
@@ -160,6 +165,8 @@ pub(crate) struct Target {
     pub facts: Option<&'static ModelFacts>,
     /// How long its streams may say nothing.
     pub tokens: TokenTimeouts,
+    /// Which prompts it is for, where its tier goes by how hard they are.
+    pub difficulty: Option<Difficulty>,
 }
 
 impl Target {

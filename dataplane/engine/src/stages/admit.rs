@@ -59,6 +59,8 @@ pub(crate) struct Admitted {
     pub issued_by: Option<usize>,
     /// Ids of objects, by the members of `NAMED`.
     pub named: [Option<Value>; 4],
+    /// Where the first words of the request stand, once it was read for its model's cache.
+    pub begins: Option<std::ops::Range<usize>>,
     /// What of the body was a sealed id, in order.
     pub opened: Vec<Opened>,
 }

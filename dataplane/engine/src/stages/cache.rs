@@ -1,21 +1,35 @@
-//! cache: no cache can be configured yet, so every lookup misses; what a request says about caching is checked.
+//! cache: is the call's answer there already, or on its way? On the way back a complete answer is kept (`exact`).
 
 use tollgate_wire::head::Known;
 
 use crate::{
+    exact::{self, Wish},
     exchange::{Exchange, Io},
     failure::{Failure, Kind},
     stage::Verdict,
 };
 
-pub(crate) fn enter(_: &mut Exchange, io: &mut Io<'_>) -> Verdict {
-    let kind = match io.request.get(Known::XTollgateCache) {
-        None | Some(b"bypass" | b"refresh") => return Verdict::Next,
-        Some(b"only") => Kind::CacheMiss,
-        Some(_) => Kind::Header {
-            name: "x-tollgate-cache",
-            wrong: "must be bypass, refresh or only",
-        },
+pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
+    let wish = match io.request.get(Known::XTollgateCache) {
+        None => Wish::Any,
+        Some(b"bypass") => Wish::Bypass,
+        Some(b"refresh") => Wish::Refresh,
+        Some(b"only") => Wish::Only,
+        Some(_) => {
+            return Verdict::Refuse(Failure::client(Kind::Header {
+                name: "x-tollgate-cache",
+                wrong: "must be bypass, refresh or only",
+            }));
+        }
     };
-    Verdict::Refuse(Failure::client(kind))
+    let pinned = exchange.pin();
+    let route = exchange
+        .facts
+        .route()
+        .and_then(|route| pinned.snapshot.routes.get(route));
+    match route.and_then(|route| route.cache.as_ref()) {
+        Some(policy) => exact::enter(exchange, io, policy, wish),
+        None if wish == Wish::Only => Verdict::Refuse(Failure::client(Kind::CacheMiss)),
+        None => Verdict::Next,
+    }
 }

@@ -11,7 +11,7 @@ use crate::{
     exchange::{Exchange, Io},
     explain,
     failure::{Failure, Kind},
-    routing::{choose, conditions, reckoning::Reckoning, residency::Regions},
+    routing::{choose, conditions, meaning, reckoning::Reckoning, residency::Regions},
     snapshot::{Route, Target},
     stage::Verdict,
     upward,
@@ -44,6 +44,9 @@ fn decide(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
     }
     let bound = exchange.admitted.bound;
     exchange.call.reckoning = route.reckons.then(|| Reckoning::new(exchange, io, route, bound));
+    if route.reads_meaning {
+        meaning::judge(exchange, io, route);
+    }
     let asked = Asked::by(exchange, io, route);
     let obstacle = |target: &Target| obstacle(exchange, io, &asked, target);
     let order = choose::order(exchange, io, route, |target| obstacle(target).is_none());

@@ -172,6 +172,7 @@ pub(crate) fn record(exchange: &Exchange) -> Record<'_> {
         cost: facts.cost,
         late: facts.late.as_deref().map(late_work),
         replayed: facts.replayed,
+        cache: facts.cache.name(),
         estimated: facts.estimated,
         request_body_bytes: facts.request_body_bytes,
         response_body_bytes: facts.response_body_bytes,

@@ -86,6 +86,17 @@ pub fn saying<'w>(id: &'w str, words: &[&'w str]) -> Vec<Event<'w>> {
     events
 }
 
+/// An answer of the provider's dialect, whole.
+pub fn whole(dialect: Dialect) -> Vec<u8> {
+    let mut answer = Answer::default();
+    for event in saying("id-1", &["good", " day"]) {
+        answer.take(&event);
+    }
+    let mut out = Vec::new();
+    speaks(dialect).write_answer(&answer, &facts(), &mut out);
+    out
+}
+
 pub fn head(dialect: Dialect) -> String {
     let kind = match dialect {
         Dialect::Bedrock => "application/vnd.amazon.eventstream",

@@ -109,6 +109,7 @@ pub fn append(out: &mut Vec<u8>, stamp: &[u8; 24], client: IpAddr, record: &Reco
     if record.replayed {
         out.extend_from_slice(b",\"replayed\":true");
     }
+    text(out, b",\"cache\":\"", record.cache);
     number(out, b",\"attempts\":", record.attempts.into());
     if record.resumed > 0 {
         number(out, b",\"resumed\":", record.resumed.into());
@@ -329,6 +330,7 @@ mod tests {
             rejected: None,
             refusal: Some(nasty),
             replayed: true,
+            cache: Some("hit"),
             estimated: true,
             usage: Some(Usage {
                 cache_read: Some(0),
@@ -362,7 +364,7 @@ mod tests {
             "time": "2027-01-01T00:00:00.007Z", "client": "2001:db8::1", "request_id": nasty, "surface": "chat",
             "dialect": "openai", "key": nasty, "team": "research", "model": "openai/*", "model_asked": "openai/gpt",
             "provider": "openai", "upstream_model": "gpt", "status": 200, "outcome": "complete", "streamed": true,
-            "refusal": nasty, "estimated": true, "replayed": true,
+            "refusal": nasty, "estimated": true, "replayed": true, "cache": "hit",
             "attempts": 2, "resumed": 1, "request_bytes": 100, "response_bytes": u64::MAX,
             "tokens": {"cache_read": 0, "output": 7}, "cost_usd": "0.000001235", "gateway_us": 20, "total_us": 3000, "first_token_us": 1000,
             "tags": "a=b", "arm": "b", "shadow": true, "hedge": "won",

@@ -35,6 +35,7 @@ fn record(request_id: &str) -> Record<'_> {
         cost: None,
         late: None,
         replayed: false,
+        cache: None,
         estimated: false,
         request_body_bytes: 0,
         response_body_bytes: 0,

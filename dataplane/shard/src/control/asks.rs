@@ -8,6 +8,8 @@ use std::{
 
 use tollgate_config::link::{AnswerBody, Ask, AskBody, PROTOCOL, Say};
 
+use tollgate_engine::exact::Filter;
+
 use super::{Client, Control, End, shards::Silent};
 use crate::messages::ToShard;
 
@@ -97,6 +99,10 @@ impl Control {
             AskBody::Limits { scope, name } => Ok(AnswerBody::Limits {
                 limits: self.limits(&scope, &name),
             }),
+            AskBody::Purge { filter } => {
+                let (answers, bytes) = self.answers.purge(&Filter(filter));
+                Ok(AnswerBody::Purged { answers, bytes })
+            }
             AskBody::ReloadFiles => {
                 self.reload_files();
                 Ok(AnswerBody::Done)

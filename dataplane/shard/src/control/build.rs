@@ -7,11 +7,12 @@ use serde_json::Value;
 use tollgate_config::{Document, Problem, check, document::Reference, link::StoredKey, parse::Parsed};
 use tollgate_engine::{
     identity::KeyTable,
-    routing::Slots,
+    routing::{Slots, meaning},
     snapshot::{self, Secrets},
 };
 
 use crate::{
+    cluster::way::Shared,
     files,
     messages::Prepared,
     tls::{TlsMaker, TlsSet},
@@ -27,6 +28,10 @@ pub struct Built {
     pub prepared: Arc<Prepared>,
     /// Access tokens that it needs.
     pub wants: Vec<Want>,
+    /// Why meaning cannot be judged: it runs all the same.
+    pub meaning_faults: Vec<Problem>,
+    /// How it shares its limits with other nodes.
+    pub shared: Option<Shared>,
 }
 
 impl Built {
@@ -45,7 +50,7 @@ pub fn build(
 ) -> Result<Built, Vec<Problem>> {
     let parsed = Parsed::from_tree(tree);
     let document = check::check(&parsed)?;
-    let (secrets, mut problems) = files::read(&snapshot::references(&document));
+    let (secrets, mut problems, mut meaning_faults) = read(&document);
     let table = KeyTable::build(&document, &secrets, &keys).map_err(|more| add(&mut problems, more));
     let compiled =
         snapshot::compile_after(before, revision, document, &secrets).map_err(|more| add(&mut problems, more));
@@ -57,8 +62,15 @@ pub fn build(
         let wanted = tokens::wants::wanted(compiled, &secrets, |provider| maker.for_authority(tls, provider));
         wanted.map_err(|more| add(&mut problems, more)).ok()
     });
+    let shared = compiled.as_ref().ok().and_then(|compiled| {
+        let cluster = compiled.document.cluster.as_ref()?;
+        let made = Shared::new(cluster, &secrets, maker);
+        made.map_err(|more| add(&mut problems, more)).ok()
+    });
     match (table, compiled, tls, wants) {
         (Ok(table), Ok(compiled), Some(tls), Some(wants)) if problems.is_empty() => {
+            // What the reader said of a file tells more than that it is not there.
+            add(&mut meaning_faults, compiled.meaning_faults.clone());
             let prepared = Prepared {
                 snapshot: Arc::new(compiled),
                 keys: Arc::new(table),
@@ -71,10 +83,22 @@ pub fn build(
                 secrets,
                 prepared: Arc::new(prepared),
                 wants,
+                meaning_faults,
+                shared,
             })
         }
         _ => Err(problems),
     }
+}
+
+/// All that a document refers to, and what is wrong with that; apart, what is wrong with the files that meaning is judged with.
+fn read(document: &Document) -> (Secrets, Vec<Problem>, Vec<Problem>) {
+    let (mut secrets, problems) = files::read(&snapshot::references(document));
+    let (models, unread) = files::read_models(&meaning::files(&document.embedding));
+    secrets.extend(models);
+    let mut meaning_faults = Vec::new();
+    add(&mut meaning_faults, unread);
+    (secrets, problems, meaning_faults)
 }
 
 /// Adds problems, but none where one is known: what follows from a file that cannot be read is not worth a line.
@@ -98,9 +122,12 @@ pub enum Reread {
 /// Reads the references of a running revision again.
 pub fn reread(maker: &mut TlsMaker, running: &Built) -> Result<Reread, Vec<Problem>> {
     let document = running.document();
-    let (secrets, problems) = files::read(&snapshot::references(document));
+    let (secrets, problems, unread) = read(document);
     if !problems.is_empty() {
         return Err(problems);
+    }
+    if !unread.is_empty() && running.meaning_faults.is_empty() {
+        return Err(unread);
     }
     if secrets == running.secrets {
         return Ok(Reread::Nothing);
@@ -123,6 +150,9 @@ pub fn reread(maker: &mut TlsMaker, running: &Built) -> Result<Reread, Vec<Probl
         running.tree.clone(),
         running.keys.clone(),
     )?;
+    if !built.meaning_faults.is_empty() && running.meaning_faults.is_empty() {
+        return Err(built.meaning_faults);
+    }
     Ok(Reread::All(Box::new(built)))
 }
 

@@ -14,7 +14,7 @@ use super::{
     shards::Silent,
     unix_ms,
 };
-use tollgate_engine::routing::Slots;
+use tollgate_engine::routing::{Slots, meaning};
 
 use crate::{
     files,
@@ -115,9 +115,16 @@ impl Control {
     fn put_in_force(&mut self, built: Built) -> Result<Vec<ShardRevision>, Silent> {
         let mut shards = self.shards.ask(ToShard::Commit)?;
         shards.sort_by_key(|shard| shard.id);
-        self.watch = files::Watch::new(&built.secrets);
+        self.watch = files::Watch::new(&built.secrets).and(&meaning::files(&built.document().embedding));
+        if !built.meaning_faults.is_empty() {
+            let lines: Vec<String> = built.meaning_faults.iter().map(told).collect();
+            let what = "prompts go to default targets and hard tiers unjudged";
+            self.tell("meaning_unavailable", format!("{}; {what}", lines.join("; ")));
+        }
+        self.answers.keep_only(built.document());
         self.running = Some(built);
         self.want_tokens();
+        self.share();
         self.tell_key_ends();
         self.accept();
         Ok(shards)
@@ -144,6 +151,7 @@ impl Control {
             tls: Arc::clone(tls),
         };
         running.prepared = Arc::new(prepared);
+        self.share();
         Ok(AnswerBody::Done)
     }
 
@@ -152,7 +160,7 @@ impl Control {
     pub(super) fn reload_files(&mut self) {
         self.access.reopen();
         let Some(running) = &self.running else { return };
-        self.watch = files::Watch::new(&running.secrets);
+        self.watch = files::Watch::new(&running.secrets).and(&meaning::files(&running.document().embedding));
         match build::reread(&mut self.maker, running) {
             Ok(Reread::Nothing) => {}
             Ok(Reread::Tls(secrets, tls)) => {

@@ -212,6 +212,11 @@ impl Down {
         }
     }
 
+    /// The client is gone, and its call goes on for others.
+    pub fn is_outlived(&self) -> bool {
+        self.reset && self.phase == Phase::Busy && self.active.is_some()
+    }
+
     /// Bytes that came ahead of their turn.
     pub fn waiting_bytes(&self) -> usize {
         let queued = |active: &Active| match self.phase {

@@ -369,7 +369,7 @@ impl Shard {
             // A slow writer of heads gets an answer when it has sent anything at all.
             Phase::Head | Phase::Body if own => self.down_too_slow(id),
             // The client reads nothing of its answer.
-            Phase::Busy if own => self.drop_down(id),
+            Phase::Busy if own => self.down_unsent(id),
             Phase::Head | Phase::Body | Phase::Busy => self.exchange_timer(id),
         }
     }

@@ -160,10 +160,7 @@ impl Shard {
         let Some(down) = self.downs.get_mut(id) else { return };
         down.sending = None;
         if !sent {
-            // The client is gone; its receive may say so later, or never while it is paused.
-            self.down_closed(id);
-            self.drop_down(id);
-            return;
+            return self.down_unsent(id);
         }
         if !down.out.is_empty() {
             self.flush_down(id);
@@ -181,6 +178,21 @@ impl Shard {
         } else {
             self.watch_write(id);
         }
+    }
+
+    /// The client is gone; its receive may say so later, or never while it is paused.
+    pub(super) fn down_unsent(&mut self, id: Id) {
+        if self.downs.get_mut(id).is_some_and(|down| !down.is_outlived()) {
+            self.down_closed(id);
+        }
+        let Some(down) = self.downs.get_mut(id) else { return };
+        if !down.is_outlived() {
+            return self.drop_down(id);
+        }
+        // Its call goes on for others, and nothing is sent here any more.
+        down.out.clear();
+        down.deadline = None;
+        self.resume_ups_of(id);
     }
 
     /// A request begins: only a client that still owes us reading is watched meanwhile.

@@ -1,6 +1,8 @@
 //! What a shard counts: plain integers it alone writes, copied when somebody asks, merged by the asker.
 
 mod beside;
+mod caches;
+mod cluster;
 mod grants;
 mod labels;
 mod latency;
@@ -76,6 +78,8 @@ struct RequestKey {
     provider: LabelId,
     status: u16,
     dialect: u8,
+    /// Zero, or a word behind it: what became of it at a cache.
+    cache: u8,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -208,6 +212,7 @@ impl ShardMetrics {
         }
         let (model, provider, table) = self.labels_of(record);
         let dialect = self.words.id(record.dialect);
+        let cache = record.cache.map_or(0, |word| self.words.id(word).saturating_add(1));
         let series = self
             .requests
             .entry(RequestKey {
@@ -215,6 +220,7 @@ impl ShardMetrics {
                 provider,
                 status: record.status,
                 dialect,
+                cache,
             })
             .or_default();
         series.ended += 1;

@@ -158,6 +158,45 @@ pub const LIMIT_DEBT: Family = gauge(
     "tollgate_limit_debt",
     "What was used beyond a limit, in its unit: nothing passes until it has flowed off or the period ends.",
 );
+pub const CACHE_LOOKUPS: Family = counter(
+    "tollgate_cache_lookups_total",
+    "Calls that were looked up in a cache, by what came of it.",
+);
+pub const CACHE_CHANGES: Family = counter(
+    "tollgate_cache_changes_total",
+    "Answers that a cache took or let go, by why.",
+);
+pub const CACHE_ENTRIES: Family = gauge("tollgate_cache_entries", "Answers that a cache keeps.");
+pub const CACHE_BYTES: Family = gauge("tollgate_cache_bytes", "What the answers that a cache keeps take.");
+pub const CACHE_SAVED_TOKENS: Family = counter(
+    "tollgate_cache_saved_tokens_total",
+    "Tokens that calls would have used which a cache answered.",
+);
+pub const CACHE_SAVED_COST: Family = counter(
+    "tollgate_cache_saved_usd_total",
+    "What calls would have cost which a cache answered, by the prices that are known.",
+);
+pub const CACHE_SAVED_SECONDS: Family = counter(
+    "tollgate_cache_saved_seconds_total",
+    "How long providers took for the answers that a cache gave again.",
+);
+pub const CLUSTER_STORE_UP: Family = gauge(
+    "tollgate_cluster_store_up",
+    "Does the store answer through which nodes share their limits: 1 where all of it does.",
+);
+pub const CLUSTER_NODES: Family = gauge(
+    "tollgate_cluster_nodes",
+    "Nodes that share their limits and were heard lately, this one too.",
+);
+pub const CLUSTER_LEASES: Family = gauge(
+    "tollgate_cluster_leases",
+    "Limits of which this node holds a lease, or did lately.",
+);
+pub const CLUSTER_ASKS: Family = counter("tollgate_cluster_asks_total", "Calls to the store: answered, failed.");
+pub const CLUSTER_SHORT: Family = counter(
+    "tollgate_cluster_short_total",
+    "Times that a lease was too small: calls that were refused until it had grown (early), and asks for more than there was (starved).",
+);
 pub const PROCESS_RSS: Family = gauge("process_resident_memory_bytes", "Memory of the data plane, resident.");
 pub const PROCESS_CPU: Family = counter(
     "process_cpu_seconds_total",
@@ -168,7 +207,7 @@ pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of 
 
 /// All of them, in the order they are told.
 #[cfg(test)]
-pub const ALL: [Family; 39] = [
+pub const ALL: [Family; 51] = [
     REQUESTS,
     REQUEST_DURATION,
     GATEWAY_DURATION,
@@ -176,6 +215,13 @@ pub const ALL: [Family; 39] = [
     TOKENS,
     COST,
     USAGE_RECORDS,
+    CACHE_LOOKUPS,
+    CACHE_CHANGES,
+    CACHE_ENTRIES,
+    CACHE_BYTES,
+    CACHE_SAVED_TOKENS,
+    CACHE_SAVED_COST,
+    CACHE_SAVED_SECONDS,
     REJECTED,
     REPLAYED,
     ATTEMPTS,
@@ -204,6 +250,11 @@ pub const ALL: [Family; 39] = [
     PROVIDER_LIMIT_REMAINING,
     PROVIDER_LIMIT_REFUSED,
     LIMIT_DEBT,
+    CLUSTER_STORE_UP,
+    CLUSTER_NODES,
+    CLUSTER_LEASES,
+    CLUSTER_ASKS,
+    CLUSTER_SHORT,
     PROCESS_RSS,
     PROCESS_CPU,
     PROCESS_FDS,

@@ -35,6 +35,7 @@ fn record<'a>() -> Record<'a> {
         rejected: None,
         refusal: None,
         replayed: false,
+        cache: None,
         estimated: false,
         usage: Some(Usage {
             input: Some(10),

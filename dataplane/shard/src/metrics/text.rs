@@ -1,12 +1,13 @@
 //! Prometheus text (exposition format 0.0.4) of the totals and the process.
 
-use std::fmt::Write;
+use std::{fmt::Write, sync::Arc};
 
 use tollgate_config::{
     document::Unit,
     link::LimitStatus,
     money::{NanoUsd, PicoUsd},
 };
+use tollgate_engine::{exact::Stats, limits::cluster::Standing};
 
 use super::{
     ATTEMPT_OUTCOMES, Granted, Latency, TOKEN_CLASSES, Totals,
@@ -51,7 +52,11 @@ pub struct Process {
     /// Those that were ever left alone.
     pub ejected: Vec<Ejected>,
     pub limits: Vec<LimitStatus>,
+    /// Where nodes share their limits.
+    pub cluster: Option<Standing>,
     pub granted: Vec<Granted>,
+    /// What each cache did.
+    pub caches: Vec<(Arc<str>, Stats)>,
 }
 
 /// A target of a model.
@@ -88,6 +93,7 @@ pub fn render(totals: &Totals, process: &Process) -> String {
     page.beside(totals);
     page.overload(totals);
     page.usage_records(totals);
+    page.caches(&process.caches);
     page.shards(totals);
     page.process(process);
     page.text
@@ -107,8 +113,7 @@ impl Page {
                 ("provider", labels.provider.as_ref()),
                 ("dialect", labels.dialect),
                 ("status", status.as_str()),
-                // No cache is configurable yet.
-                ("cache", "none"),
+                ("cache", labels.cache),
             ];
             self.sample(names::REQUESTS.name, &labels, series.ended);
         }
@@ -220,6 +225,7 @@ impl Page {
         self.targets(&process.ejected);
         self.limits(&process.limits);
         self.granted(&process.granted);
+        self.cluster(process.cluster);
         self.single(names::PROCESS_RSS, process.rss_bytes as f64);
         self.single(names::PROCESS_CPU, process.cpu_s);
         self.single(names::PROCESS_FDS, process.open_fds as f64);

@@ -20,6 +20,7 @@ pub(super) struct RequestLabels {
     pub provider: Arc<str>,
     pub dialect: &'static str,
     pub status: u16,
+    pub cache: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +73,7 @@ impl Totals {
                 provider: Arc::clone(shard.providers.name(key.provider)),
                 dialect: shard.words.word(key.dialect),
                 status: key.status,
+                cache: key.cache.checked_sub(1).map_or("none", |word| shard.words.word(word)),
             };
             let sum = self.requests.entry(labels).or_default();
             sum.ended += series.ended;

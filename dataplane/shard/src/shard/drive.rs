@@ -332,6 +332,10 @@ impl Shard {
             let access_log = &running.pin().snapshot.document.access_log;
             self.log.write(access_log, self.clock.unix_ms(), client, &record);
         }
+        if record.cache == Some("hit") {
+            // Nobody was called, and it is a request all the same.
+            self.open_usage(active);
+        }
         if let Some(opened) = active.opened.take() {
             self.close_usage(active, opened);
             self.settle_listed(active);

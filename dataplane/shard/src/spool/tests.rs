@@ -34,6 +34,7 @@ fn record(team: &str) -> Record<'_> {
         shadow: false,
         hedge: None,
         replayed: false,
+        cache: None,
         resumed: 0,
         request_id: "id",
         status: 200,

@@ -10,7 +10,10 @@ mod vocabulary;
 mod window;
 mod wordpiece;
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    sync::{Arc, OnceLock},
+};
 
 use model::Model;
 pub use window::Window;
@@ -27,7 +30,7 @@ pub const MAX_DIMS: usize = 4096;
 const PICKS_AT_ONCE: usize = 256;
 
 /// Why a model cannot be used; each says what would be right.
-#[derive(Debug, thiserror::Error, PartialEq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq)]
 pub enum LoadError {
     #[error("tokenizer.json has {found} bytes; at most {MAX_TOKENIZER_BYTES} are read")]
     TokenizerTooLong { found: usize },
@@ -85,6 +88,12 @@ impl Embedder {
         const MODEL: &[u8] = include_bytes!("../../model/model.safetensors");
         const TOKENIZER: &[u8] = include_bytes!("../../model/tokenizer.json");
         Self::load(MODEL, TOKENIZER)
+    }
+
+    /// The same, loaded once for whoever asks.
+    pub fn shipped() -> Result<Arc<Self>, LoadError> {
+        static SHIPPED: OnceLock<Result<Arc<Embedder>, LoadError>> = OnceLock::new();
+        SHIPPED.get_or_init(|| Self::builtin().map(Arc::new)).clone()
     }
 
     /// The same with the inner loops of another instruction set.

@@ -9,7 +9,7 @@
 mod block;
 mod centres;
 mod code;
-mod quantised;
+pub(crate) mod quantised;
 mod shares;
 mod writer;
 

@@ -1,0 +1,71 @@
+//! Caches of answers, as an operator says them.
+
+/// A cache is held in parts that are locked apart; each has its share of the room, and no answer is larger.
+pub const CACHE_PARTS: u64 = 16;
+/// Of a cache at least.
+pub const LEAST_CACHE_BYTES: u64 = 1 << 20;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cache {
+    pub scope: CacheScope,
+    pub exact: Option<ExactCache>,
+    /// What is kept out of it unless it is named here.
+    pub allow: Allowed,
+    /// An answer that was kept is charged like the call that made it; `None`: as the document says.
+    pub charge_hits: Option<bool>,
+}
+
+/// Who may share an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CacheScope {
+    Key,
+    #[default]
+    Team,
+    Organization,
+}
+
+impl CacheScope {
+    pub const ALL: [Self; 3] = [Self::Key, Self::Team, Self::Organization];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Team => "team",
+            Self::Organization => "organization",
+        }
+    }
+}
+
+/// Calls that are the same to the byte, but for what does not change their answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExactCache {
+    /// How long an answer is kept.
+    pub ttl_ms: u64,
+    /// Of all answers that are kept; and once more of those that are on their way.
+    pub max_bytes: u64,
+    /// A longer answer is not kept.
+    pub max_answer_bytes: u64,
+}
+
+impl Default for ExactCache {
+    fn default() -> Self {
+        Self {
+            ttl_ms: 24 * 3_600_000,
+            max_bytes: 256 << 20,
+            max_answer_bytes: 1 << 20,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allowed {
+    /// Answers that call tools.
+    pub tool_calls: bool,
+    /// Answers of calls that say a temperature above zero.
+    pub temperature: bool,
+}
+
+impl Allowed {
+    pub const TOOL_CALLS: &str = "tool_calls";
+    pub const TEMPERATURE: &str = "temperature";
+}

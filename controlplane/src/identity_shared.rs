@@ -1,0 +1,131 @@
+//! Keys that were made, changed or revoked at another control plane come here: into the store, and onto every shard. One
+//! second at most while the database can be reached; while it cannot, what was last known is in force.
+
+use std::sync::Arc;
+
+use tollgate_config::link::{AnswerBody, AskBody, StoredKey};
+
+use crate::{
+    link::{ANSWER_TIMEOUT, LinkError},
+    plane::Plane,
+    store::{StoreError, settings, shared},
+};
+
+/// How far the changes were followed, and of which database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Followed {
+    identity: String,
+    last: i64,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Halt {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the data plane could not be told: {0}")]
+    Link(#[from] LinkError),
+}
+
+/// Looks for changes as long as the process lives.
+pub fn follow(plane: &Arc<Plane>) {
+    let plane = plane.clone();
+    tokio::spawn(async move {
+        let mut is_failing = false;
+        loop {
+            if plane.store.is_shared() {
+                let looked = look(&plane).await;
+                match (&looked, is_failing) {
+                    (Err(error), false) => {
+                        let text = format!("keys stay as they were last known: {error}");
+                        plane.events.tell("keys_not_followed", text);
+                    }
+                    (Ok(()), true) => plane.events.tell("keys_followed", "shared keys are followed again"),
+                    _ => {}
+                }
+                is_failing = looked.is_err();
+            }
+            plane
+                .keys_failing
+                .store(is_failing, std::sync::atomic::Ordering::Relaxed);
+            tokio::time::sleep(shared::INTERVAL).await;
+        }
+    });
+}
+
+/// Takes over all changes there are.
+async fn look(plane: &Arc<Plane>) -> Result<(), Halt> {
+    let Some(identity) = plane.store.shared_identity().await? else {
+        return Ok(());
+    };
+    let known = plane.store.setting(settings::KEYS_FOLLOWED).await?;
+    let mut followed = match known
+        .as_deref()
+        .and_then(read)
+        .filter(|known| known.identity == identity)
+    {
+        Some(known) => known,
+        None => join(plane, identity).await?,
+    };
+    loop {
+        if plane.store.changes(followed.last).await?.is_empty() {
+            return Ok(());
+        }
+        // No change made here, of keys or of the document, is between what is read now and what it does.
+        let _rollout = plane.rollout.lock().await;
+        let changes = plane.store.changes(followed.last).await?;
+        let Some(last) = changes.last().map(|change| change.number) else {
+            return Ok(());
+        };
+        let (mut upsert, mut remove) = (Vec::<StoredKey>::new(), Vec::<String>::new());
+        for change in changes {
+            match change.row {
+                // Also what is known: the shards may not have been told.
+                Some(row) => {
+                    upsert.push(row.key.clone());
+                    plane.store.replace_own_key(row).await?;
+                }
+                None => {
+                    plane.store.remove_own_key(change.name.clone()).await?;
+                    remove.push(change.name);
+                }
+            }
+        }
+        // Without a data plane there is nobody to tell: the next one is given all keys.
+        if let Ok(link) = plane.link.now()
+            && !(upsert.is_empty() && remove.is_empty())
+        {
+            let told = link.ask(AskBody::Keys { upsert, remove }, ANSWER_TIMEOUT).await;
+            if !matches!(told?, AnswerBody::Done) {
+                return Err(LinkError::Unexpected.into());
+            }
+        }
+        followed.last = last;
+        remember(plane, &followed).await?;
+    }
+}
+
+/// Its own keys go where all are; what is there already has the name.
+async fn join(plane: &Arc<Plane>, identity: String) -> Result<Followed, Halt> {
+    let own = plane.store.keys().await?;
+    let taken = plane.store.bring(own).await?;
+    if !taken.is_empty() {
+        let text = format!("keys of these names were there before, and count: {}", taken.join(", "));
+        plane.events.tell("keys_taken", text);
+    }
+    let followed = Followed { identity, last: 0 };
+    remember(plane, &followed).await?;
+    Ok(followed)
+}
+
+async fn remember(plane: &Plane, followed: &Followed) -> Result<(), StoreError> {
+    let text = format!("{} {}", followed.last, followed.identity);
+    plane.store.set_setting(settings::KEYS_FOLLOWED, Some(text)).await
+}
+
+fn read(text: &str) -> Option<Followed> {
+    let (last, identity) = text.split_once(' ')?;
+    Some(Followed {
+        identity: identity.to_owned(),
+        last: last.parse().ok()?,
+    })
+}

@@ -1,0 +1,233 @@
+//! Calls under way whose answers will be kept: what has come of each, for those that ask the same meanwhile.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::{About, Form};
+use crate::Tick;
+
+/// Of one part of the table.
+const MOST: usize = 4_096;
+/// Of an answer that is too long to be kept, but that others are sent as it comes.
+const MAX_SHARED_BYTES: usize = 16 << 20;
+
+/// What goes before an answer's body.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub form: Form,
+    pub content_type: Box<[u8]>,
+    /// Header lines but for those that each answer has of its own.
+    pub lines: Box<[u8]>,
+}
+
+#[derive(Debug)]
+pub(super) struct Flight {
+    key: u128,
+    about: Arc<About>,
+    /// When somebody last asked for it.
+    asked: Option<Tick>,
+    head: Option<Arc<Head>>,
+    body: Body,
+    /// So many are sent it as it comes.
+    live: u32,
+    /// Did it come to a good end?
+    ended: Option<bool>,
+    /// Whatever becomes of it, it is not kept.
+    lost: bool,
+}
+
+#[derive(Debug)]
+enum Body {
+    Grows(Vec<u8>),
+    Whole(Arc<[u8]>),
+}
+
+impl Body {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Body::Grows(bytes) => bytes,
+            Body::Whole(bytes) => bytes,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Flights {
+    all: HashMap<u64, Flight>,
+    /// By what is asked: the call that those who ask now wait for.
+    leading: HashMap<u128, u64>,
+    /// Of all that has come.
+    bytes: u64,
+    numbers: u64,
+}
+
+/// How far an answer is that comes for others as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    Goes,
+    Ended,
+    /// It broke, or is too long to be shared.
+    Broke,
+}
+
+impl Flights {
+    /// The call that is under way for this, and its head where that has come.
+    pub fn asked(&mut self, now: Tick, key: u128) -> Option<(u64, Option<Arc<Head>>)> {
+        let number = *self.leading.get(&key)?;
+        let flight = self.all.get_mut(&number)?;
+        flight.asked = Some(now);
+        Some((number, flight.head.clone()))
+    }
+
+    /// A call begins that others may wait for. `None` where there are too many.
+    pub fn begin(&mut self, key: u128, about: Arc<About>) -> Option<u64> {
+        if self.all.len() >= MOST {
+            return None;
+        }
+        self.numbers += 1;
+        let flight = Flight {
+            key,
+            about,
+            asked: None,
+            head: None,
+            body: Body::Grows(Vec::new()),
+            live: 0,
+            ended: None,
+            lost: false,
+        };
+        self.all.insert(self.numbers, flight);
+        self.leading.insert(key, self.numbers);
+        Some(self.numbers)
+    }
+
+    pub fn set_head(&mut self, number: u64, head: Arc<Head>) {
+        if let Some(flight) = self.all.get_mut(&number) {
+            flight.head = Some(head);
+        }
+    }
+
+    /// More of the answer. It is lost where it is longer than `most_bytes`, or all that come are more than `room_bytes`.
+    pub fn push(&mut self, number: u64, bytes: &[u8], (most_bytes, room_bytes): (u64, u64)) {
+        let Some(flight) = self.all.get_mut(&number) else {
+            return;
+        };
+        let Body::Grows(body) = &mut flight.body else { return };
+        let length = body.len() + bytes.len();
+        let fits = length as u64 <= most_bytes && self.bytes + bytes.len() as u64 <= room_bytes;
+        flight.lost |= !fits;
+        if fits || flight.live > 0 && length <= MAX_SHARED_BYTES {
+            body.extend_from_slice(bytes);
+            self.bytes += bytes.len() as u64;
+            return;
+        }
+        self.bytes -= body.len() as u64;
+        *body = Vec::new();
+        self.release(number);
+        // Who is sent it cannot have the rest.
+        self.over(number, false);
+    }
+
+    /// Nobody waits for it any more.
+    fn release(&mut self, number: u64) {
+        if let Some(flight) = self.all.get(&number)
+            && self.leading.get(&flight.key) == Some(&number)
+        {
+            let key = flight.key;
+            self.leading.remove(&key);
+        }
+    }
+
+    /// Has somebody asked for it since then, or is sent it?
+    pub fn is_wanted(&self, number: u64, then: Tick) -> bool {
+        let wanted = |flight: &Flight| {
+            flight.ended.is_none() && (flight.live > 0 || flight.asked.is_some_and(|asked| asked >= then))
+        };
+        self.all.get(&number).is_some_and(wanted)
+    }
+
+    /// One more is sent it as it comes.
+    pub fn join(&mut self, number: u64) -> bool {
+        match self.all.get_mut(&number) {
+            Some(flight) if flight.ended.is_none() && !flight.lost => {
+                flight.live += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// What has come behind the first `from` bytes.
+    pub fn follow(&self, number: u64, from: usize, out: &mut Vec<u8>) -> Progress {
+        let Some(flight) = self.all.get(&number) else {
+            return Progress::Broke;
+        };
+        if flight.ended == Some(false) {
+            return Progress::Broke;
+        }
+        out.extend_from_slice(flight.body.bytes().get(from..).unwrap_or_default());
+        match flight.ended {
+            Some(_) => Progress::Ended,
+            None => Progress::Goes,
+        }
+    }
+
+    pub fn part(&mut self, number: u64) {
+        if let Some(flight) = self.all.get_mut(&number) {
+            flight.live = flight.live.saturating_sub(1);
+        }
+        self.drop_if_over(number);
+    }
+
+    /// All of it has come. Gives it, where it may be kept.
+    pub fn freeze(&mut self, number: u64) -> Option<Arc<[u8]>> {
+        let flight = self.all.get_mut(&number).filter(|flight| flight.ended.is_none())?;
+        let Body::Grows(body) = &mut flight.body else {
+            return None;
+        };
+        let whole: Arc<[u8]> = std::mem::take(body).into();
+        flight.body = Body::Whole(Arc::clone(&whole));
+        flight.ended = Some(true);
+        (!flight.lost).then_some(whole)
+    }
+
+    pub fn is_lost(&self, number: u64) -> bool {
+        self.all.get(&number).is_none_or(|flight| flight.lost)
+    }
+
+    /// Whoever ran it has ended.
+    pub fn over(&mut self, number: u64, well: bool) {
+        self.release(number);
+        if let Some(flight) = self.all.get_mut(&number) {
+            flight.ended.get_or_insert(well);
+        }
+        self.drop_if_over(number);
+    }
+
+    fn drop_if_over(&mut self, number: u64) {
+        let over = |flight: &Flight| {
+            flight.ended.is_some() && flight.live == 0 && self.leading.get(&flight.key) != Some(&number)
+        };
+        if self.all.get(&number).is_some_and(over)
+            && let Some(flight) = self.all.remove(&number)
+        {
+            self.bytes -= flight.body.bytes().len() as u64;
+        }
+    }
+
+    /// What is under way is not kept where it is of these; who asks now begins anew.
+    pub fn purge(&mut self, is_of: impl Fn(&About) -> bool) {
+        let Self { all, leading, .. } = self;
+        for (number, flight) in all.iter_mut().filter(|(_, flight)| is_of(&flight.about)) {
+            flight.lost = true;
+            if leading.get(&flight.key) == Some(number) {
+                leading.remove(&flight.key);
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty() && self.leading.is_empty() && self.bytes == 0
+    }
+}

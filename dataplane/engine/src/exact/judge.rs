@@ -1,0 +1,185 @@
+//! May an answer be kept? Only one that is complete, that nobody refused, and that came as the request alone would have it;
+//! one that calls tools only where the cache allows that.
+
+use tollgate_config::document::{Allowed, CacheScope, Dialect};
+use tollgate_dialect::canonical::{
+    event::{Began, Event, Reason},
+    seal,
+};
+
+use super::{Form, Policy};
+use crate::{exchange::Exchange, speaks, surface::Operation};
+
+/// Why an answer is not kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unkept {
+    /// Another model took over, or another target went on with it: it is not what the model says when it is well.
+    Mended,
+    /// A limit made it shorter.
+    Limited,
+    /// It has what only its own owner can bring back.
+    Sealed,
+    /// It cannot be read.
+    Unreadable,
+    Incomplete,
+    Refused,
+    CallsTools,
+}
+
+/// Did it come as anybody's would who asks the same?
+pub(super) fn call(exchange: &Exchange, policy: &Policy, body: &[u8]) -> Result<(), Unkept> {
+    let (facts, call) = (&exchange.facts, &exchange.call);
+    if call.tried == 0 || call.taken_over > 0 || facts.resumed > 0 || facts.declined.is_some() {
+        return Err(Unkept::Mended);
+    }
+    if exchange.held.cap().is_some() || exchange.relay.is_cut() {
+        return Err(Unkept::Limited);
+    }
+    if policy.scope == CacheScope::Organization && seal::is_in(body) {
+        return Err(Unkept::Sealed);
+    }
+    Ok(())
+}
+
+/// Does it say all, and nothing that may not be kept?
+pub(super) fn answer(
+    (dialect, operation): (Dialect, Operation),
+    form: Form,
+    body: &[u8],
+    allow: Allowed,
+) -> Result<(), Unkept> {
+    if operation != Operation::Chat {
+        return if body.is_empty() {
+            Err(Unkept::Incomplete)
+        } else {
+            Ok(())
+        };
+    }
+    let mut said = Said::default();
+    let mut take = |event: &Event<'_>| said.take(event);
+    let speaks = speaks::of(dialect);
+    let read = match form {
+        Form::Whole => speaks.read_answer(body, &mut take),
+        Form::Stream { .. } => {
+            let mut reader = speaks.stream_reader();
+            reader.feed(body, &mut take).and_then(|()| reader.end(&mut take))
+        }
+    };
+    read.map_err(|_| Unkept::Unreadable)?;
+    said.judge(allow)
+}
+
+#[derive(Debug, Default)]
+struct Said {
+    stopped: bool,
+    ended: bool,
+    refused: bool,
+    incomplete: bool,
+    calls_tools: bool,
+}
+
+impl Said {
+    fn take(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Began { what, .. } => match what {
+                Began::ToolCall { .. } => self.calls_tools = true,
+                Began::Refusal => self.refused = true,
+                Began::Text | Began::Thinking | Began::Sealed { .. } => {}
+            },
+            Event::Stopped { reason, .. } => {
+                self.stopped = true;
+                match reason {
+                    Reason::Stop | Reason::StopSequence(_) => {}
+                    Reason::ToolCalls => self.calls_tools = true,
+                    Reason::Filtered | Reason::Refused => self.refused = true,
+                    Reason::Length | Reason::Paused | Reason::Other(_) => self.incomplete = true,
+                }
+            }
+            Event::Failed(_) => self.incomplete = true,
+            Event::Ended => self.ended = true,
+            _ => {}
+        }
+    }
+
+    fn judge(&self, allow: Allowed) -> Result<(), Unkept> {
+        match self {
+            Said { refused: true, .. } => Err(Unkept::Refused),
+            Said { incomplete: true, .. } | Said { stopped: false, .. } | Said { ended: false, .. } => {
+                Err(Unkept::Incomplete)
+            }
+            Said { calls_tools: true, .. } if !allow.tool_calls => Err(Unkept::CallsTools),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STREAM: Form = Form::Stream {
+        usage: false,
+        array: false,
+    };
+
+    fn judged(dialect: Dialect, form: Form, body: &str, allow: Allowed) -> Result<(), Unkept> {
+        answer((dialect, Operation::Chat), form, body.as_bytes(), allow)
+    }
+
+    fn openai(message: &str, reason: &str) -> String {
+        format!(
+            r#"{{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[{{"index":0,"message":{{"role":"assistant",{message}}},"finish_reason":"{reason}"}}]}}"#
+        )
+    }
+
+    #[test]
+    fn whole_answers_are_kept_where_they_say_all() {
+        const CALL: &str =
+            r#""content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]"#;
+        let kept = Ok(());
+        for (message, reason, judged_as) in [
+            (r#""content":"hi""#, "stop", kept),
+            (r#""content":"hi""#, "length", Err(Unkept::Incomplete)),
+            (r#""content":"hi""#, "content_filter", Err(Unkept::Refused)),
+            (r#""content":null,"refusal":"no""#, "stop", Err(Unkept::Refused)),
+            (CALL, "tool_calls", Err(Unkept::CallsTools)),
+        ] {
+            let body = openai(message, reason);
+            let found = judged(Dialect::OpenAi, Form::Whole, &body, Allowed::default());
+            assert_eq!(found, judged_as, "{body}");
+        }
+        let tools = Allowed {
+            tool_calls: true,
+            ..Allowed::default()
+        };
+        assert_eq!(
+            judged(Dialect::OpenAi, Form::Whole, &openai(CALL, "tool_calls"), tools),
+            kept
+        );
+        for broken in ["", "{}", "[]", r#"{"choices":["#] {
+            assert!(judged(Dialect::OpenAi, Form::Whole, broken, tools).is_err(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn streams_are_kept_where_they_came_to_their_end() {
+        let chunk = |delta: &str, reason: &str| {
+            format!(
+                "data: {{\"id\":\"1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{{\"index\":0,\"delta\":{{{delta}}},\"finish_reason\":{reason}}}]}}\n\n"
+            )
+        };
+        let begins = chunk(r#""role":"assistant","content":"hi""#, "null");
+        let stops = chunk("", r#""stop""#);
+        let judge = |body: &str| judged(Dialect::OpenAi, STREAM, body, Allowed::default());
+        assert_eq!(judge(&format!("{begins}{stops}data: [DONE]\n\n")), Ok(()));
+        for cut in [
+            begins.clone(),
+            format!("{begins}{stops}").replace("\"stop\"", "\"length\""),
+            String::new(),
+        ] {
+            assert!(judge(&cut).is_err(), "{cut}");
+        }
+        let fails = "data: {\"error\":{\"message\":\"overloaded\",\"type\":\"server_error\"}}\n\n";
+        assert!(judge(&format!("{begins}{fails}")).is_err());
+    }
+}

@@ -1,0 +1,368 @@
+//! Answers that are kept: the same call gets the answer it had, and calls that are the same and under way at once share one.
+//!
+//! Two calls of one cache may be on different shards, so the table is the node's, in parts behind locks of their own that are
+//! held no longer than it takes to look. None but calls of models with a `cache` come near it. Whoever may share an answer
+//! (`Tenant`) is part of the name that it is kept under: none can cross.
+
+mod about;
+pub mod canon;
+mod fifo;
+mod flight;
+mod follow;
+mod judge;
+mod keep;
+mod key;
+mod params;
+mod replay;
+mod store;
+
+use std::{fmt::Debug, sync::Arc};
+
+use tollgate_config::document::{Allowed, CACHE_PARTS, Cache, CacheScope, Dialect, Document};
+use tollgate_dialect::usage::Usage;
+
+use crate::{
+    Tick,
+    cost::Cost,
+    exchange::{Exchange, Io},
+    failure::{Failure, Kind, Waited},
+    repeats::Parts,
+    stage::Verdict,
+};
+
+pub use about::Filter;
+pub(crate) use about::{About, Tenant};
+pub use canon::Seed;
+pub(crate) use flight::Head;
+pub(crate) use follow::{Due, deadline, due, is_wanted, outlives_client};
+use keep::Runs;
+pub(crate) use keep::keep;
+pub(crate) use key::Uncached;
+pub(crate) use replay::write_mark;
+use store::Known;
+pub use store::{Part, Stats};
+
+/// Between two looks whether the call that is waited for is answered: doubled from the first to the last of these.
+const FIRST_LOOK_MS: u64 = 1;
+const LAST_LOOK_MS: u64 = 50;
+
+/// What a model's cache does, compiled.
+#[derive(Debug)]
+pub(crate) struct Policy {
+    pub name: Arc<str>,
+    pub scope: CacheScope,
+    pub allow: Allowed,
+    pub charge_hits: bool,
+    pub ttl_ms: u64,
+    pub max_bytes: u64,
+    pub max_answer_bytes: u64,
+    /// Of all that the document says of the model and of who answers: another revision's answers are not this one's.
+    pub version: u64,
+}
+
+impl Policy {
+    /// `version`: what the answers depend on, as a number.
+    pub fn new((name, cache): (&str, &Cache), document: &Document, version: u64) -> Option<Arc<Self>> {
+        let exact = cache.exact?;
+        Some(Arc::new(Self {
+            name: name.into(),
+            scope: cache.scope,
+            allow: cache.allow,
+            charge_hits: cache.charge_hits.unwrap_or(document.charge_hits),
+            ttl_ms: exact.ttl_ms,
+            max_bytes: exact.max_bytes,
+            max_answer_bytes: exact.max_answer_bytes,
+            version,
+        }))
+    }
+}
+
+/// The form of an answer, which its client asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Whole,
+    /// `usage`: it tells its usage at its end. `array`: it is one JSON array.
+    Stream {
+        usage: bool,
+        array: bool,
+    },
+}
+
+/// An answer that is kept, as its client was sent it.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub head: Arc<Head>,
+    pub dialect: Dialect,
+    pub body: Arc<[u8]>,
+    pub at: Tick,
+    /// What whoever made it used.
+    pub usage: Option<Usage>,
+    pub cost: Option<Cost>,
+    pub took_ns: u64,
+    pub about: Arc<About>,
+}
+
+impl Stored {
+    pub fn bytes(&self) -> u64 {
+        let head = self.head.lines.len() + self.head.content_type.len();
+        (head + self.body.len()) as u64 + self.about.bytes()
+    }
+}
+
+impl Policy {
+    /// For answers on their way, in one part of the table.
+    fn room_bytes(&self) -> u64 {
+        self.max_bytes / CACHE_PARTS
+    }
+}
+
+/// What became of a call at the cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// Its model has none.
+    #[default]
+    None,
+    /// It was not looked up, and is not kept.
+    Bypass(Uncached),
+    Miss,
+    Hit,
+}
+
+impl Mark {
+    /// For headers and metrics.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Mark::None => None,
+            Mark::Bypass(_) => Some("bypass"),
+            Mark::Miss => Some("miss"),
+            Mark::Hit => Some("hit"),
+        }
+    }
+
+    pub fn is_hit(self) -> bool {
+        self == Mark::Hit
+    }
+}
+
+/// The node's table, as each shard has it.
+#[derive(Clone, Debug)]
+pub struct Answers(Arc<Node>);
+
+#[derive(Debug)]
+struct Node {
+    parts: Box<dyn Parts<Part>>,
+    seed: Seed,
+}
+
+impl Answers {
+    /// Of `CACHE_PARTS` parts.
+    pub fn new(parts: impl Parts<Part> + 'static, seed: Seed) -> Self {
+        let parts = Box::new(parts);
+        Self(Arc::new(Node { parts, seed }))
+    }
+
+    fn with<T>(&self, key: u128, work: impl FnOnce(&mut Part) -> T) -> Option<T> {
+        let part = (key as u64 % CACHE_PARTS) as usize;
+        let (mut work, mut done) = (Some(work), None);
+        self.0
+            .parts
+            .with(part, &mut |part| done = work.take().map(|work| work(part)));
+        done
+    }
+
+    fn each(&self, mut work: impl FnMut(&mut Part)) {
+        for part in 0..CACHE_PARTS as usize {
+            self.0.parts.with(part, &mut work);
+        }
+    }
+
+    /// Forgets what this is true of; gives how many answers that were, and how many bytes.
+    pub fn purge(&self, filter: &Filter) -> (u64, u64) {
+        let mut gone = (0, 0);
+        self.each(|part| {
+            let (entries, bytes) = part.purge(filter);
+            gone = (gone.0 + entries, gone.1 + bytes);
+        });
+        gone
+    }
+
+    /// Another document is in force: what is of no cache any more is forgotten, and what has less room loses some.
+    pub fn keep_only(&self, document: &Document) {
+        let bounds: Vec<(&str, u64)> = document
+            .caches
+            .iter()
+            .filter_map(|(name, cache)| Some((name.as_str(), cache.exact?.max_bytes)))
+            .collect();
+        self.each(|part| part.keep_only(&bounds));
+    }
+
+    /// Of each cache that was asked, by name.
+    pub fn stats(&self) -> Vec<(Arc<str>, Stats)> {
+        let mut all: Vec<(Arc<str>, Stats)> = Vec::new();
+        self.each(|part| {
+            part.stats(|name, stats| match all.iter_mut().find(|(known, _)| known == name) {
+                Some((_, sum)) => sum.add(&stats),
+                None => all.push((Arc::clone(name), stats)),
+            });
+        });
+        all.sort_by(|one, other| one.0.cmp(&other.0));
+        all
+    }
+}
+
+/// What an exchange has to do with an answer that is kept, or will be.
+#[derive(Debug)]
+pub(crate) enum Exact {
+    /// It waits for another to be answered.
+    Waits(Waits),
+    /// It is sent another's answer as that comes.
+    Follows(follow::Follows),
+    /// Its answer will be kept.
+    Runs(Runs),
+}
+
+#[derive(Debug)]
+pub(crate) struct Waits {
+    key: u128,
+    number: u64,
+    look: Tick,
+    after_ms: u64,
+}
+
+/// What a request says about caching.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    Any,
+    Bypass,
+    Refresh,
+    Only,
+}
+
+/// Is the call's answer there, on its way, or to be made?
+pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>, policy: &Arc<Policy>, wish: Wish) -> Verdict {
+    let key = match exchange.exact.as_deref() {
+        // Hashed once, however often it is looked whether its answer has come.
+        Some(Exact::Waits(waits)) => Ok(waits.key),
+        _ => key::of(exchange, io, policy, wish),
+    };
+    let key = match (key, wish) {
+        (Ok(key), _) => key,
+        (Err(_), Wish::Only) => return Verdict::Refuse(Failure::client(Kind::CacheMiss)),
+        (Err(why), _) => {
+            exchange.facts.cache = Mark::Bypass(why);
+            return Verdict::Next;
+        }
+    };
+    exchange.facts.cache = Mark::Miss;
+    let Some(answers) = io.local.answers.clone() else {
+        return Verdict::Next;
+    };
+    if wish == Wish::Refresh {
+        let about = Arc::new(key::about(exchange, io, policy));
+        let number = answers
+            .with(key, |part| part.claim_anew(key, Arc::clone(&about)))
+            .flatten();
+        return runs(
+            exchange,
+            number.map(|number| Runs::new(&answers, (key, number), policy, about)),
+        );
+    }
+    look_up(exchange, io, (&answers, policy), key, wish)
+}
+
+fn look_up(
+    exchange: &mut Exchange,
+    io: &mut Io<'_>,
+    (answers, policy): (&Answers, &Arc<Policy>),
+    key: u128,
+    wish: Wish,
+) -> Verdict {
+    let pinned = exchange.pin();
+    let Some(owner) = exchange.facts.key.map(|key| pinned.keys.entry(key)) else {
+        return Verdict::Next;
+    };
+    let tenant = Tenant::of(policy.scope, owner);
+    let ask = |about| answers.with(key, |part| part.ask(io.now, (key, tenant), policy, about));
+    let mut known = ask(None);
+    let mut about = None;
+    if matches!(known, Some(Known::New)) && wish == Wish::Any {
+        let made = Arc::new(key::about(exchange, io, policy));
+        known = ask(Some(Arc::clone(&made)));
+        about = Some(made);
+    }
+    match known {
+        Some(Known::Kept(stored)) => {
+            exchange.facts.wait_ends(io.now);
+            exchange.exact = None;
+            match replay::whole(exchange, io, policy, &stored) {
+                true => Verdict::Taken,
+                false => Verdict::Next,
+            }
+        }
+        Some(Known::UnderWay(number, head)) => under_way(exchange, io, (answers, policy), (key, number), head, wish),
+        Some(Known::Claimed(number)) => {
+            let claim = about.map(|about| Runs::new(answers, (key, number), policy, about));
+            runs(exchange, claim)
+        }
+        Some(Known::New) | None if wish == Wish::Only => {
+            answers.with(key, |part| part.missed(policy));
+            Verdict::Refuse(Failure::client(Kind::CacheMiss))
+        }
+        Some(Known::New) | None => alone(exchange, io, (answers, policy), key),
+    }
+}
+
+/// It has waited for another's answer, which did not come to be kept, and somebody else is trying again: it does not wait a
+/// second time.
+fn alone(exchange: &mut Exchange, io: &Io<'_>, (answers, policy): (&Answers, &Arc<Policy>), key: u128) -> Verdict {
+    exchange.facts.wait_ends(io.now);
+    answers.with(key, |part| part.missed(policy));
+    runs(exchange, None)
+}
+
+fn runs(exchange: &mut Exchange, runs: Option<Runs>) -> Verdict {
+    exchange.exact = runs.map(|runs| Box::new(Exact::Runs(runs)));
+    Verdict::Next
+}
+
+/// Somebody asks for the same now.
+fn under_way(
+    exchange: &mut Exchange,
+    io: &mut Io<'_>,
+    (answers, policy): (&Answers, &Arc<Policy>),
+    (key, number): (u128, u64),
+    head: Option<Arc<Head>>,
+    wish: Wish,
+) -> Verdict {
+    let until_client = exchange.facts.timeout_ms.map(|ms| exchange.facts.started.plus_ms(ms));
+    if until_client.is_some_and(|until| until <= io.now) {
+        let kind = Kind::UpstreamTimeout(Waited::Client);
+        return Verdict::Refuse(Failure::gateway(kind));
+    }
+    let after_ms = match exchange.exact.as_deref() {
+        // The one that was waited for is gone.
+        Some(Exact::Waits(waits)) if waits.number != number && wish == Wish::Any => {
+            return alone(exchange, io, (answers, policy), key);
+        }
+        Some(Exact::Waits(waits)) => (waits.after_ms * 2).min(LAST_LOOK_MS),
+        _ => {
+            exchange.facts.wait_begins(io.now);
+            FIRST_LOOK_MS
+        }
+    };
+    let streams = head.filter(|head| head.form != Form::Whole && head.form == key::form(exchange, io));
+    if let Some(head) = streams
+        && let Some(follows) = follow::Follows::join(answers, policy, (key, number))
+    {
+        exchange.facts.wait_ends(io.now);
+        follow::begin(exchange, io, follows, &head);
+        return Verdict::Taken;
+    }
+    exchange.exact = Some(Box::new(Exact::Waits(Waits {
+        key,
+        number,
+        look: io.now.plus_ms(after_ms),
+        after_ms,
+    })));
+    Verdict::Pause
+}

@@ -1,0 +1,164 @@
+//! What of a request does not change its answer, dialect by dialect: members that are left out of its hash, and what they
+//! say where they say nothing new. Only what is known is here; all else counts. Sources: the APIs' references, as of
+//! November 2026.
+
+use tollgate_config::document::Dialect;
+
+pub(super) const TEMPERATURE: &str = "temperature";
+
+/// What is so where nobody says otherwise.
+#[derive(Clone, Copy, Debug)]
+enum Usual {
+    Number(i64),
+    Raw(&'static [u8]),
+}
+
+#[derive(Debug)]
+pub(super) struct Rules {
+    /// Which model, in what form, on whose behalf, at what price.
+    left_out: &'static [&'static str],
+    usual: &'static [(&'static str, Usual)],
+    /// Objects that settings stand in.
+    holds: &'static [&'static str],
+    /// Asks for an object at the provider.
+    keeps: Option<&'static str>,
+}
+
+impl Rules {
+    pub fn leaves_out(&self, key: &str) -> bool {
+        self.left_out.contains(&key)
+    }
+
+    pub fn is_default(&self, key: &str, raw: &[u8]) -> bool {
+        self.usual
+            .iter()
+            .any(|(name, usual)| *name == key && usual.is_said_by(raw))
+    }
+
+    pub fn holds_settings(&self, key: &str) -> bool {
+        self.holds.contains(&key)
+    }
+
+    pub fn keeps(&self, key: &str, raw: &[u8]) -> bool {
+        self.keeps == Some(key) && raw == b"true"
+    }
+}
+
+impl Usual {
+    fn is_said_by(self, raw: &[u8]) -> bool {
+        match self {
+            Usual::Raw(text) => text == raw,
+            Usual::Number(number) => of_number(raw).is_some_and(|said| said == number as f64),
+        }
+    }
+}
+
+fn of_number(raw: &[u8]) -> Option<f64> {
+    str::from_utf8(raw).ok()?.parse().ok()
+}
+
+pub(super) fn is_above_zero(raw: &[u8]) -> bool {
+    of_number(raw).is_some_and(|said| said > 0.0)
+}
+
+/// Members whose strings are what somebody says.
+pub(super) fn is_said(key: &str) -> bool {
+    matches!(
+        key,
+        "content" | "text" | "system" | "instructions" | "input" | "prompt" | "message"
+    )
+}
+
+const ONE: Usual = Usual::Number(1);
+const NONE: Usual = Usual::Number(0);
+const NO: Usual = Usual::Raw(b"false");
+
+static OPENAI: Rules = Rules {
+    left_out: &[
+        "model",
+        "stream",
+        "stream_options",
+        "user",
+        "safety_identifier",
+        "metadata",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "service_tier",
+    ],
+    usual: &[
+        ("n", ONE),
+        ("temperature", ONE),
+        ("top_p", ONE),
+        ("frequency_penalty", NONE),
+        ("presence_penalty", NONE),
+        ("logprobs", NO),
+        ("store", NO),
+        ("parallel_tool_calls", Usual::Raw(b"true")),
+        ("logit_bias", Usual::Raw(b"{}")),
+        ("tools", Usual::Raw(b"[]")),
+        ("response_format", Usual::Raw(br#"{"type":"text"}"#)),
+        ("encoding_format", Usual::Raw(br#""float""#)),
+    ],
+    holds: &[],
+    keeps: Some("store"),
+};
+/// An answer repeats what most of these say.
+static RESPONSES: Rules = Rules {
+    left_out: &["model", "stream", "stream_options"],
+    usual: &[
+        ("background", NO),
+        ("temperature", ONE),
+        ("top_p", ONE),
+        ("parallel_tool_calls", Usual::Raw(b"true")),
+        ("store", Usual::Raw(b"true")),
+        ("truncation", Usual::Raw(br#""disabled""#)),
+        ("tools", Usual::Raw(b"[]")),
+        ("metadata", Usual::Raw(b"{}")),
+    ],
+    holds: &[],
+    keeps: None,
+};
+static ANTHROPIC: Rules = Rules {
+    left_out: &["model", "stream", "metadata", "service_tier", "cache_control"],
+    usual: &[
+        ("temperature", ONE),
+        ("tools", Usual::Raw(b"[]")),
+        ("stop_sequences", Usual::Raw(b"[]")),
+    ],
+    holds: &[],
+    keeps: None,
+};
+static GEMINI: Rules = Rules {
+    left_out: &["model", "labels"],
+    usual: &[("candidateCount", ONE), ("tools", Usual::Raw(b"[]"))],
+    holds: &["generationConfig", "generation_config"],
+    keeps: None,
+};
+static BEDROCK: Rules = Rules {
+    left_out: &["requestMetadata", "performanceConfig", "serviceTier"],
+    usual: &[],
+    holds: &["inferenceConfig"],
+    keeps: None,
+};
+static COHERE: Rules = Rules {
+    left_out: &["model", "stream", "priority"],
+    usual: &[
+        ("frequency_penalty", NONE),
+        ("presence_penalty", NONE),
+        ("logprobs", NO),
+        ("tools", Usual::Raw(b"[]")),
+    ],
+    holds: &[],
+    keeps: None,
+};
+
+pub(super) fn of(dialect: Dialect) -> &'static Rules {
+    match dialect {
+        Dialect::OpenAi => &OPENAI,
+        Dialect::OpenAiResponses => &RESPONSES,
+        Dialect::Anthropic => &ANTHROPIC,
+        Dialect::Gemini => &GEMINI,
+        Dialect::Bedrock => &BEDROCK,
+        Dialect::Cohere => &COHERE,
+    }
+}

@@ -1,0 +1,352 @@
+//! What one part of the node's table keeps: answers by cache and by what was asked, within each cache's share of its bytes.
+//! Who is over its own share of those goes first, so that no tenant can drive out another's. Plain memory; knows no lock, no
+//! exchange and no JSON.
+
+use std::{cell::RefCell, collections::BTreeSet, sync::Arc};
+
+use hashbrown::HashMap;
+use tollgate_config::{document::CACHE_PARTS, money::PicoUsd};
+
+use super::{
+    About, Filter, Head, Policy, Stored, Tenant,
+    fifo::{Fifo, Known as Asked, MOST_ASKED, Name},
+    flight::Flights,
+};
+use crate::Tick;
+
+/// What an entry takes beside its texts and its answer, about: its places in maps and queues.
+pub(super) const ENTRY_BYTES: u64 = 512;
+/// More answers than this are not kept of one cache in one part, however short they are.
+const MOST_ENTRIES: usize = 1 << 20;
+
+/// One part of the node's table.
+#[derive(Debug, Default)]
+pub struct Part {
+    caches: HashMap<Arc<str>, Held>,
+    pub(super) flights: Flights,
+}
+
+/// What is known of a call.
+#[derive(Debug)]
+pub(crate) enum Known {
+    Kept(Arc<Stored>),
+    /// Somebody asks for it now, under this number.
+    UnderWay(u64, Option<Arc<Head>>),
+    /// Nothing.
+    New,
+    /// Nothing, and whoever asked runs it, under this number.
+    Claimed(u64),
+}
+
+/// Of one cache since it was first asked, in all parts together once they are added up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    pub hits: u64,
+    pub misses: u64,
+    /// Calls that were sent another's answer as it came.
+    pub joined: u64,
+    pub stored: u64,
+    pub evicted: u64,
+    pub expired: u64,
+    pub purged: u64,
+    pub saved_tokens: u64,
+    pub saved: PicoUsd,
+    pub saved_ns: u64,
+    /// Now.
+    pub entries: u64,
+    pub bytes: u64,
+}
+
+impl Stats {
+    pub fn add(&mut self, other: &Self) {
+        self.hits += other.hits;
+        self.misses += other.misses;
+        self.joined += other.joined;
+        self.stored += other.stored;
+        self.evicted += other.evicted;
+        self.expired += other.expired;
+        self.purged += other.purged;
+        self.saved_tokens = self.saved_tokens.saturating_add(other.saved_tokens);
+        self.saved = self.saved.saturating_add(other.saved);
+        self.saved_ns = self.saved_ns.saturating_add(other.saved_ns);
+        self.entries += other.entries;
+        self.bytes += other.bytes;
+    }
+
+    fn saves(&mut self, stored: &Stored) {
+        let tokens = stored
+            .usage
+            .map_or(0, |usage| usage.all_input().saturating_add(usage.all_output()));
+        self.saved_tokens = self.saved_tokens.saturating_add(tokens);
+        self.saved = self
+            .saved
+            .saturating_add(stored.cost.map_or(PicoUsd::ZERO, |cost| cost.usd));
+        self.saved_ns = self.saved_ns.saturating_add(stored.took_ns);
+    }
+}
+
+/// One cache.
+#[derive(Debug, Default)]
+struct Held {
+    entries: HashMap<u128, Entry>,
+    tenants: HashMap<Arc<str>, Owner>,
+    /// The same by how much they have.
+    by_size: BTreeSet<(u64, Arc<str>)>,
+    bytes: u64,
+    numbers: u64,
+    stats: Stats,
+}
+
+#[derive(Debug)]
+struct Entry {
+    stored: Arc<Stored>,
+    number: u64,
+    bytes: u64,
+    asked: u8,
+    in_small: bool,
+}
+
+#[derive(Debug, Default)]
+struct Owner {
+    bytes: u64,
+    entries: usize,
+    fifo: Fifo,
+}
+
+impl Part {
+    /// What is known of a call of this tenant. `about`: it is to be run by whoever asks, where nobody else does.
+    pub(crate) fn ask(
+        &mut self,
+        now: Tick,
+        (key, tenant): (u128, Tenant<'_>),
+        policy: &Policy,
+        about: Option<Arc<About>>,
+    ) -> Known {
+        let held = self.caches.entry_ref(&*policy.name).or_default();
+        if let Some(stored) = held.get(now, key, tenant, policy) {
+            held.stats.hits += 1;
+            held.stats.saves(&stored);
+            return Known::Kept(stored);
+        }
+        if let Some((number, head)) = self.flights.asked(now, key) {
+            return Known::UnderWay(number, head);
+        }
+        match about.map(|about| self.flights.begin(key, about)) {
+            Some(Some(number)) => {
+                held.stats.misses += 1;
+                Known::Claimed(number)
+            }
+            _ => Known::New,
+        }
+    }
+
+    /// The call is run whatever is kept, and its answer takes that one's place.
+    pub(crate) fn claim_anew(&mut self, key: u128, about: Arc<About>) -> Option<u64> {
+        self.flights.begin(key, about)
+    }
+
+    /// A call was not run, or not by anybody whose answer will be kept.
+    pub(crate) fn missed(&mut self, policy: &Policy) {
+        let held = self.caches.entry_ref(&*policy.name).or_default();
+        held.stats.misses += 1;
+    }
+
+    /// Somebody has got all of another's answer as it came.
+    pub(crate) fn joined(&mut self, policy: &Policy) {
+        let held = self.caches.entry_ref(&*policy.name).or_default();
+        held.stats.joined += 1;
+    }
+
+    /// Keeps the answer of a call that was claimed.
+    pub(crate) fn store(&mut self, (key, number): (u128, u64), stored: Stored, policy: &Policy) {
+        if !self.flights.is_lost(number) {
+            let held = self.caches.entry_ref(&*policy.name).or_default();
+            held.insert(key, stored, policy.max_bytes / CACHE_PARTS);
+        }
+    }
+
+    /// Forgets what is of these; says how many and how many bytes that was.
+    pub(crate) fn purge(&mut self, filter: &Filter) -> (u64, u64) {
+        self.flights.purge(|about| filter.is_of(about));
+        let (mut entries, mut bytes) = (0, 0);
+        for held in self.caches.values_mut() {
+            let before = (held.entries.len() as u64, held.bytes);
+            held.purge(|about| filter.is_of(about));
+            entries += before.0 - held.entries.len() as u64;
+            bytes += before.1 - held.bytes;
+        }
+        (entries, bytes)
+    }
+
+    /// These caches are configured, each with so many bytes: others are forgotten, and what is too much goes.
+    pub(crate) fn keep_only(&mut self, bounds: &[(&str, u64)]) {
+        self.flights
+            .purge(|about| bounds.iter().all(|(name, _)| *name != &*about.cache));
+        self.caches.retain(|name, held| {
+            let bound = bounds.iter().find(|(known, _)| *known == &**name);
+            if let Some((_, max_bytes)) = bound {
+                while held.bytes > max_bytes / CACHE_PARTS && held.evict_largest() {}
+            }
+            bound.is_some()
+        });
+    }
+
+    pub(crate) fn stats(&self, mut tell: impl FnMut(&Arc<str>, Stats)) {
+        for (name, held) in &self.caches {
+            let now = Stats {
+                entries: held.entries.len() as u64,
+                bytes: held.bytes,
+                ..held.stats
+            };
+            tell(name, now);
+        }
+    }
+}
+
+impl Held {
+    fn get(&mut self, now: Tick, key: u128, tenant: Tenant<'_>, policy: &Policy) -> Option<Arc<Stored>> {
+        let entry = self.entries.get_mut(&key)?;
+        if !tenant.is(&entry.stored.about.tenant) {
+            return None;
+        }
+        let age_ns = now.ns_since(entry.stored.at);
+        if age_ns >= policy.ttl_ms.saturating_mul(1_000_000) {
+            self.stats.expired += 1;
+            self.remove(key);
+            return None;
+        }
+        entry.asked = (entry.asked + 1).min(MOST_ASKED);
+        Some(Arc::clone(&entry.stored))
+    }
+
+    fn insert(&mut self, key: u128, stored: Stored, most_bytes: u64) {
+        self.remove(key);
+        let bytes = ENTRY_BYTES + stored.bytes();
+        let tenant = Arc::clone(&stored.about.tenant);
+        if bytes > most_bytes {
+            return;
+        }
+        while self.bytes + bytes > most_bytes || self.entries.len() >= MOST_ENTRIES {
+            if !self.make_room(&tenant, bytes, most_bytes) {
+                return;
+            }
+        }
+        self.numbers += 1;
+        let name = (key, self.numbers);
+        let owner = self.tenants.entry(Arc::clone(&tenant)).or_default();
+        owner.entries += 1;
+        let in_small = owner.fifo.push(name, bytes);
+        self.entries.insert(
+            key,
+            Entry {
+                stored: Arc::new(stored),
+                number: self.numbers,
+                bytes,
+                asked: 0,
+                in_small,
+            },
+        );
+        self.resize(&tenant, |held| held + bytes);
+        self.bytes += bytes;
+        self.stats.stored += 1;
+        let Self { entries, tenants, .. } = self;
+        if let Some(owner) = tenants.get_mut(&tenant) {
+            let is_there = |name: Name| entries.get(&name.0).is_some_and(|entry| entry.number == name.1);
+            owner.fifo.tidy(owner.entries, is_there);
+        }
+    }
+
+    /// One goes: of the tenant that wants the room where it has its share already, else of the one that has most. With the
+    /// tenant that asks, each may have the same; who has no more than that loses nothing to another, and an answer that alone is
+    /// more drives out none.
+    fn make_room(&mut self, tenant: &Arc<str>, bytes: u64, most_bytes: u64) -> bool {
+        let own = self.tenants.get(tenant).map_or(0, |owner| owner.bytes);
+        let others = self.tenants.len() - usize::from(own > 0);
+        let share = most_bytes / (others as u64 + 1);
+        if bytes > share {
+            return false;
+        }
+        if own > 0 && own + bytes > share {
+            return self.evict_of(&Arc::clone(tenant));
+        }
+        self.evict_largest()
+    }
+
+    fn evict_largest(&mut self) -> bool {
+        let largest = self.by_size.last().cloned();
+        largest.is_some_and(|(_, largest)| self.evict_of(&largest))
+    }
+
+    fn evict_of(&mut self, tenant: &Arc<str>) -> bool {
+        let Self { entries, tenants, .. } = self;
+        let Some(owner) = tenants.get_mut(tenant) else {
+            return false;
+        };
+        let entries = RefCell::new(entries);
+        let look = |name: Name| {
+            let entries = entries.borrow();
+            let entry = entries.get(&name.0).filter(|entry| entry.number == name.1)?;
+            Some(Asked {
+                bytes: entry.bytes,
+                asked: entry.asked,
+            })
+        };
+        let keep = |name: Name| {
+            if let Some(entry) = entries.borrow_mut().get_mut(&name.0) {
+                entry.asked = entry.asked.saturating_sub(1);
+                entry.in_small = false;
+            }
+        };
+        let Some((key, _)) = owner.fifo.pop(owner.bytes, look, keep) else {
+            return false;
+        };
+        // The queue has counted it off already.
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.in_small = false;
+        }
+        self.stats.evicted += 1;
+        self.remove(key)
+    }
+
+    fn remove(&mut self, key: u128) -> bool {
+        let Some(entry) = self.entries.remove(&key) else {
+            return false;
+        };
+        let tenant = &entry.stored.about.tenant;
+        self.bytes -= entry.bytes;
+        self.resize(tenant, |held| held - entry.bytes);
+        if let Some(owner) = self.tenants.get_mut(tenant) {
+            owner.entries -= 1;
+            owner.fifo.forget(entry.bytes, entry.in_small);
+            if owner.entries == 0 {
+                self.tenants.remove(tenant);
+            }
+        }
+        true
+    }
+
+    /// A tenant has another number of bytes.
+    fn resize(&mut self, tenant: &Arc<str>, bytes: impl Fn(u64) -> u64) {
+        let Some(owner) = self.tenants.get_mut(tenant) else {
+            return;
+        };
+        self.by_size.remove(&(owner.bytes, Arc::clone(tenant)));
+        owner.bytes = bytes(owner.bytes);
+        if owner.bytes > 0 {
+            self.by_size.insert((owner.bytes, Arc::clone(tenant)));
+        }
+    }
+
+    fn purge(&mut self, is_of: impl Fn(&About) -> bool) {
+        let gone = self.entries.iter().filter(|(_, entry)| is_of(&entry.stored.about));
+        let gone: Vec<u128> = gone.map(|(key, _)| *key).collect();
+        self.stats.purged += gone.len() as u64;
+        for key in gone {
+            self.remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

@@ -1,0 +1,230 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use tollgate_config::{
+    document::{Allowed, Dialect},
+    link::Purge,
+};
+
+use super::*;
+use crate::exact::{Form, Head};
+
+const MOST_BYTES: u64 = 64 * 1024;
+const NS_PER_S: u64 = 1_000_000_000;
+
+fn policy() -> Policy {
+    Policy {
+        name: "c".into(),
+        scope: tollgate_config::document::CacheScope::Team,
+        allow: Allowed::default(),
+        charge_hits: false,
+        ttl_ms: 10_000,
+        max_bytes: MOST_BYTES * CACHE_PARTS,
+        max_answer_bytes: MOST_BYTES,
+        version: 1,
+    }
+}
+
+fn about(tenant: &str) -> Arc<About> {
+    Arc::new(About {
+        cache: "c".into(),
+        tenant: tenant.into(),
+        key: tenant.into(),
+        team: None,
+        model: "m".into(),
+        tags: "".into(),
+        begins: "".into(),
+    })
+}
+
+fn stored(tenant: &str, length: usize, at: Tick) -> Stored {
+    Stored {
+        head: Arc::new(Head {
+            form: Form::Whole,
+            content_type: b"application/json"[..].into(),
+            lines: Box::default(),
+        }),
+        dialect: Dialect::OpenAi,
+        body: tenant.bytes().cycle().take(length).collect(),
+        at,
+        usage: None,
+        cost: None,
+        took_ns: 7,
+        about: about(tenant),
+    }
+}
+
+fn keep(held: &mut Held, tenant: &str, key: u128, length: usize) {
+    held.insert(key, stored(tenant, length, Tick(0)), MOST_BYTES);
+    assert_sums(held);
+}
+
+/// What is counted is what is there.
+fn assert_sums(held: &Held) {
+    let mut tenants: BTreeMap<&str, (u64, usize)> = BTreeMap::new();
+    for entry in held.entries.values() {
+        assert_eq!(entry.bytes, ENTRY_BYTES + entry.stored.bytes());
+        let sum = tenants.entry(&entry.stored.about.tenant).or_default();
+        *sum = (sum.0 + entry.bytes, sum.1 + 1);
+    }
+    assert_eq!(held.bytes, tenants.values().map(|(bytes, _)| bytes).sum::<u64>());
+    assert!(held.bytes <= MOST_BYTES);
+    assert_eq!(held.tenants.len(), tenants.len());
+    assert_eq!(held.by_size.len(), tenants.len());
+    for (name, sum) in &tenants {
+        let owner = &held.tenants[*name];
+        assert_eq!((owner.bytes, owner.entries), *sum);
+        assert!(held.by_size.contains(&(owner.bytes, Arc::from(*name))));
+    }
+}
+
+fn has(held: &mut Held, tenant: &str, key: u128) -> bool {
+    let tenant = Tenant::named(tenant);
+    held.get(Tick(1), key, tenant, &policy()).is_some()
+}
+
+#[test]
+fn a_tenant_within_its_share_loses_nothing_to_another() {
+    let mut held = Held::default();
+    for key in 0..10 {
+        keep(&mut held, "tsmall", key, 1_000);
+    }
+    for key in 100..10_000 {
+        keep(&mut held, "tlarge", key, 1_000);
+    }
+    for key in 0..10 {
+        assert!(has(&mut held, "tsmall", key), "{key}");
+    }
+    // And who comes when it is full has room at once.
+    keep(&mut held, "tlate", 20_000, 10_000);
+    assert!(has(&mut held, "tlate", 20_000));
+}
+
+#[test]
+fn an_answer_of_more_than_a_share_drives_nobody_out() {
+    let mut held = Held::default();
+    for (at, tenant) in ["ta", "tb", "tc", "td"].iter().enumerate() {
+        for key in 0..12 {
+            keep(&mut held, tenant, (at * 100 + key) as u128, 800);
+        }
+    }
+    let before = held.entries.len();
+    keep(&mut held, "te", 1_000, MOST_BYTES as usize / 2);
+    assert_eq!(held.entries.len(), before);
+    keep(&mut held, "te", 1_001, MOST_BYTES as usize * 2);
+    assert_eq!(held.entries.len(), before);
+}
+
+#[test]
+fn an_answer_is_forgotten_when_its_time_is_over() {
+    let mut part = Part::default();
+    let policy = policy();
+    let tenant = Tenant::named("ta");
+    let Known::Claimed(number) = part.ask(Tick(0), (1, tenant), &policy, Some(about("ta"))) else {
+        panic!()
+    };
+    part.store((1, number), stored("ta", 100, Tick(NS_PER_S)), &policy);
+    part.flights.over(number, true);
+    assert!(part.flights.is_empty());
+    let ask = |part: &mut Part, now: u64| part.ask(Tick(now), (1, tenant), &policy, None);
+    assert!(matches!(ask(&mut part, 10_999_999_999), Known::Kept(_)));
+    assert!(matches!(ask(&mut part, 11 * NS_PER_S), Known::New));
+    let mut all = Vec::new();
+    part.stats(|_, stats| all.push(stats));
+    let stats = all[0];
+    assert_eq!((stats.hits, stats.misses, stats.stored, stats.expired), (1, 1, 1, 1));
+    assert_eq!((stats.entries, stats.bytes, stats.saved_ns), (0, 0, 7));
+}
+
+#[test]
+fn what_is_under_way_when_it_is_purged_is_not_kept() {
+    let mut part = Part::default();
+    let policy = policy();
+    let tenant = Tenant::named("ta");
+    let claim = |part: &mut Part, key| match part.ask(Tick(0), (key, tenant), &policy, Some(about("ta"))) {
+        Known::Claimed(number) => number,
+        other => panic!("{other:?}"),
+    };
+    let first = claim(&mut part, 1);
+    let filter = Filter(Purge {
+        key: Some("ta".to_owned()),
+        ..Purge::default()
+    });
+    assert_eq!(part.purge(&filter), (0, 0));
+    let second = claim(&mut part, 1);
+    part.store((1, first), stored("ta", 100, Tick(0)), &policy);
+    part.flights.over(first, true);
+    assert!(matches!(
+        part.ask(Tick(0), (1, tenant), &policy, None),
+        Known::UnderWay(number, None) if number == second
+    ));
+    part.store((1, second), stored("ta", 100, Tick(0)), &policy);
+    part.flights.over(second, true);
+    assert!(matches!(part.ask(Tick(0), (1, tenant), &policy, None), Known::Kept(_)));
+    let bytes = ENTRY_BYTES + stored("ta", 100, Tick(0)).bytes();
+    assert_eq!(part.purge(&filter), (1, bytes));
+    assert!(matches!(part.ask(Tick(0), (1, tenant), &policy, None), Known::New));
+}
+
+#[test]
+fn another_document_forgets_what_is_of_no_cache_and_shrinks_what_has_less_room() {
+    let mut part = Part::default();
+    let policy = policy();
+    for key in 0..100 {
+        let number = part.flights.begin(key, about("ta")).expect("room");
+        part.store((key, number), stored("ta", 500, Tick(0)), &policy);
+        part.flights.over(number, true);
+    }
+    part.keep_only(&[("c", MOST_BYTES * CACHE_PARTS / 4)]);
+    let held = &part.caches["c"];
+    assert!(
+        held.bytes <= MOST_BYTES / 4 && held.bytes > MOST_BYTES / 5,
+        "{}",
+        held.bytes
+    );
+    assert_sums(held);
+    part.keep_only(&[("d", 1 << 30)]);
+    assert!(part.caches.is_empty());
+}
+
+proptest! {
+    /// Whatever is asked, kept and forgotten: bounds hold, sums are right, nobody sees another's, and a tenant within its
+    /// share keeps what it has.
+    #[test]
+    fn any_order(steps in prop::collection::vec((0u8..5, 0usize..4, 0u128..40, 1usize..9_000), 1..400)) {
+        let mut held = Held::default();
+        let names = ["ta", "tb", "tc", "td"];
+        for (what, tenant, key, length) in steps {
+            let name = names[tenant];
+            // Keys are hashes with the tenant in them.
+            let own = key + 1_000 * tenant as u128;
+            match what {
+                0..=2 => {
+                    let share = MOST_BYTES / names.len() as u64;
+                    let within: Vec<(usize, u64)> = (0..names.len())
+                        .filter(|other| *other != tenant)
+                        .filter_map(|other| {
+                            let bytes = held.tenants.get(names[other])?.bytes;
+                            (bytes <= share).then_some((other, bytes))
+                        })
+                        .collect();
+                    keep(&mut held, name, own, length);
+                    for (other, bytes) in within {
+                        prop_assert_eq!(held.tenants[names[other]].bytes, bytes);
+                    }
+                }
+                3 => {
+                    for (other, name) in names.iter().enumerate() {
+                        let found = has(&mut held, name, own);
+                        prop_assert!(!found || other == tenant);
+                    }
+                }
+                _ => {
+                    held.purge(|about| &*about.tenant == name);
+                    assert_sums(&held);
+                    prop_assert!(!held.tenants.contains_key(name));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What caches did, as Prometheus text. They are the node's: no shard counts them.
+
+use std::sync::Arc;
+
+use tollgate_engine::exact::Stats;
+
+use super::{names, text::Page};
+
+const NS_PER_S: f64 = 1e9;
+
+impl Page {
+    pub(super) fn caches(&mut self, caches: &[(Arc<str>, Stats)]) {
+        self.head(names::CACHE_LOOKUPS);
+        for (cache, stats) in caches {
+            let results = [("hit", stats.hits), ("miss", stats.misses), ("joined", stats.joined)];
+            for (result, count) in results {
+                let labels = [("cache", &**cache), ("result", result)];
+                self.sample(names::CACHE_LOOKUPS.name, &labels, count);
+            }
+        }
+        self.head(names::CACHE_CHANGES);
+        for (cache, stats) in caches {
+            let changes = [
+                ("stored", stats.stored),
+                ("evicted", stats.evicted),
+                ("expired", stats.expired),
+                ("purged", stats.purged),
+            ];
+            for (change, count) in changes {
+                let labels = [("cache", &**cache), ("change", change)];
+                self.sample(names::CACHE_CHANGES.name, &labels, count);
+            }
+        }
+        self.each(names::CACHE_ENTRIES, caches, |stats| stats.entries);
+        self.each(names::CACHE_BYTES, caches, |stats| stats.bytes);
+        self.each(names::CACHE_SAVED_TOKENS, caches, |stats| stats.saved_tokens);
+        self.each(names::CACHE_SAVED_COST, caches, |stats| stats.saved);
+        self.each(names::CACHE_SAVED_SECONDS, caches, |stats| {
+            stats.saved_ns as f64 / NS_PER_S
+        });
+    }
+
+    fn each<T: std::fmt::Display>(
+        &mut self,
+        family: names::Family,
+        caches: &[(Arc<str>, Stats)],
+        value: impl Fn(&Stats) -> T,
+    ) {
+        self.head(family);
+        for (cache, stats) in caches {
+            self.sample(family.name, &[("cache", &**cache)], value(stats));
+        }
+    }
+}
