@@ -9,6 +9,9 @@ use crate::harness::{Gateway, Sandbox, Setup, gateway::provider_with, process::S
 
 const LAW: &str = "Could you please review this clause of our contract?";
 const RHYME: &str = "What rhymes with orange?";
+const SIMPLE: &str = "What is the capital of France?";
+const HARD: &str = "A tank holds 240 liters. A pump fills 18 liters a minute and a leak loses 3 liters a minute. After 7 minutes \
+    the leak doubles. How many minutes does it take to fill the tank?";
 const MODELS: &str = "  desk: { strategy: semantic, targets: [ \
     { provider: law, model: sandbox-large, examples: [ \"review this contract clause\", \"is this legal\", \
     \"what does the law say about notice periods\" ] }, \
@@ -61,12 +64,8 @@ fn a_prompt_goes_where_its_likes_go_and_new_examples_change_that() {
     let gateway = setup(&sandbox).start();
     assert_eq!(asked(&gateway, "desk", LAW), "law");
     assert_eq!(asked(&gateway, "desk", RHYME), "talk");
-    assert_eq!(
-        sandbox.arrivals()[0]["model"],
-        "sandbox-large",
-        "{:?}",
-        sandbox.arrivals()
-    );
+    let seen = sandbox.arrivals()[0]["body"].as_str().unwrap_or_default().to_owned();
+    assert!(seen.contains("\"model\":\"sandbox-large\""), "{seen}");
     // Whatever dialect it comes in, and however long the conversation before it.
     let messages = json!({ "model": "desk", "max_tokens": 9, "messages": [
         { "role": "user", "content": RHYME }, { "role": "assistant", "content": "Nothing does." },
@@ -114,9 +113,9 @@ fn a_prompt_goes_where_its_likes_go_and_new_examples_change_that() {
 fn simple_prompts_go_to_the_cheap_model_and_hard_ones_to_the_other() {
     let sandbox = Sandbox::start();
     let gateway = setup(&sandbox).start();
-    assert_eq!(asked(&gateway, "auto", super::meaning_prompts::SIMPLE), "talk");
-    assert_eq!(asked(&gateway, "auto", super::meaning_prompts::HARD), "law");
-    let told = explained(&gateway, "auto", super::meaning_prompts::HARD);
+    assert_eq!(asked(&gateway, "auto", SIMPLE), "talk");
+    assert_eq!(asked(&gateway, "auto", HARD), "law");
+    let told = explained(&gateway, "auto", HARD);
     assert!(
         told["why"].as_str().is_some_and(|why| why.contains("taken for hard")),
         "{told}"
@@ -126,7 +125,7 @@ fn simple_prompts_go_to_the_cheap_model_and_hard_ones_to_the_other() {
         gateway
             .control("PUT", "/v1/config/models/auto/hard_share", &[], value.as_bytes())
             .expect(200);
-        for prompt in [super::meaning_prompts::SIMPLE, super::meaning_prompts::HARD] {
+        for prompt in [SIMPLE, HARD] {
             assert_eq!(asked(&gateway, "auto", prompt), by, "{share}");
         }
     }
