@@ -17,6 +17,9 @@ struct Graded {
     prompt: String,
 }
 
+/// What of a nearness is gone by.
+type Look = fn(&Nearness) -> f32;
+
 fn main() {
     let mut subjects = BTreeMap::<String, Vec<String>>::new();
     for line in GRADED.lines() {
@@ -57,7 +60,7 @@ fn main() {
 }
 
 fn tell(asked: &[(Option<usize>, Vec<Nearness>)]) {
-    let best = |near: &[Nearness], look: fn(&Nearness) -> f32| {
+    let best = |near: &[Nearness], look: Look| {
         near.iter()
             .map(look)
             .enumerate()
@@ -70,7 +73,7 @@ fn tell(asked: &[(Option<usize>, Vec<Nearness>)]) {
         .collect();
     let share = |count: usize, of: usize| count as f64 * 100.0 / of.max(1) as f64;
     println!("| nearest by | found |\n|---|--:|");
-    let looks: [(&str, fn(&Nearness) -> f32); 3] = [
+    let looks: [(&str, Look); 3] = [
         ("example and centroid, half and half", |near| near.score),
         ("example alone", |near| near.example),
         ("centroid alone", |near| near.centroid),

@@ -1,7 +1,10 @@
 //! Routing by what prompts mean, with real processes: whose examples a prompt resembles, how hard it is, what a reload changes,
 //! what is told of it, and that calls are answered when the embedding model is missing or broken.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 
@@ -131,17 +134,22 @@ fn simple_prompts_go_to_the_cheap_model_and_hard_ones_to_the_other() {
     }
 }
 
+/// The two files of a model, in a directory of their own.
+fn copied(shipped: &Path, own: PathBuf) -> PathBuf {
+    fs::create_dir(&own).expect("made");
+    for name in ["model.safetensors", "tokenizer.json"] {
+        fs::copy(shipped.join(name), own.join(name)).expect("copied");
+    }
+    own
+}
+
 #[test]
 fn a_model_of_ones_own_is_checked_and_a_broken_one_stops_no_call() {
     let sandbox = Sandbox::start();
     let mut setup = setup(&sandbox);
     let folder = tempfile::tempdir().expect("a folder");
-    let own = folder.path().join("own");
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dataplane/vector/model");
-    fs::create_dir(&own).expect("made");
-    for name in ["model.safetensors", "tokenizer.json"] {
-        fs::copy(shipped.join(name), own.join(name)).expect("copied");
-    }
+    let own = copied(&shipped, folder.path().join("own"));
     setup.models = setup
         .models
         .lines()
@@ -162,10 +170,8 @@ fn a_model_of_ones_own_is_checked_and_a_broken_one_stops_no_call() {
         said.contains("/embedding/model") && said.contains("/nowhere/model/model.safetensors"),
         "{said}"
     );
-    let wrong = folder.path().join("wrong");
-    fs::create_dir(&wrong).expect("made");
+    let wrong = copied(&shipped, folder.path().join("wrong"));
     fs::write(wrong.join("model.safetensors"), "no weights").expect("written");
-    fs::copy(shipped.join("tokenizer.json"), wrong.join("tokenizer.json")).expect("copied");
     let value = json!(format!("file:{}", wrong.display())).to_string();
     let said = gateway
         .control("PUT", "/v1/config/embedding/model", &[], value.as_bytes())
