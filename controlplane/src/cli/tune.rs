@@ -78,10 +78,12 @@ pub fn run(arguments: &TuneArguments, output: Output) -> Result<(), CliError> {
     let old = gauge
         .complexity()
         .map(|_| curve(&held_out, |one| one.gauged.gain.unwrap_or_default()));
+    let plain = baseline(&tried, &examples, &held_out)?;
     let report = Report {
         own: own.len(),
         held_out: held_out.len(),
         tried: &tried,
+        plain: &plain,
         new: &new,
         old: old.as_ref(),
     };
@@ -122,6 +124,26 @@ fn curve(graded: &[Graded], score: impl Fn(&Graded) -> f32) -> Curve {
     Curve::new(super::judge::route::answered(graded, score))
 }
 
+/// The plain one, with the penalty that suits it best, on the prompts that took no part.
+fn baseline(tried: &[Tried], examples: &[Example], held_out: &[Graded]) -> Result<Curve, CliError> {
+    let best = tried.last().and_then(|plain| plain.by_penalty.first());
+    let penalty = best.map_or(1.0, |(penalty, _)| *penalty);
+    let others: Vec<Example> = held_out.iter().map(example).collect();
+    let asked: Vec<&Example> = others.iter().collect();
+    let scores = one_regression(&Prepared::new(examples.iter().collect()), penalty, &asked);
+    let scores = scores.ok_or_else(|| CliError::failed("the prompts are too much alike to tell them apart"))?;
+    Ok(Curve::new(scored(&asked, scores)))
+}
+
+fn scored(asked: &[&Example], scores: Vec<f64>) -> Vec<Answered> {
+    let one = |(example, score): (&&Example, f64)| Answered {
+        score: score as f32,
+        strong_ok: example.strong_ok,
+        weak_ok: example.weak_ok,
+    };
+    asked.iter().zip(scores).map(one).collect()
+}
+
 /// What examples are scored with, made from others.
 type Scores = fn(&Prepared<'_>, f64, &[&Example]) -> Option<Vec<f64>>;
 
@@ -158,13 +180,9 @@ fn cross_validated(
                 .filter(|(one, _)| fold(one) == left_out)
                 .map(|(_, example)| example)
                 .collect();
-            let scored = scores(&Prepared::new(others), penalty, &asked)
+            let made = scores(&Prepared::new(others), penalty, &asked)
                 .ok_or_else(|| CliError::failed("the prompts are too few or too much alike to tell them apart"))?;
-            answered.extend(asked.iter().zip(scored).map(|(example, score)| Answered {
-                score: score as f32,
-                strong_ok: example.strong_ok,
-                weak_ok: example.weak_ok,
-            }));
+            answered.extend(scored(&asked, made));
         }
         by_penalty.push((penalty, Curve::new(answered)));
     }
@@ -176,6 +194,7 @@ struct Report<'r> {
     own: usize,
     held_out: usize,
     tried: &'r [Tried],
+    plain: &'r Curve,
     new: &'r Curve,
     old: Option<&'r Curve>,
 }
@@ -199,6 +218,7 @@ impl Report<'_> {
                 self.own, self.held_out
             ),
             format!("\nby cross-validation among the {}:\n{}\n", self.own, table(&rows)),
+            format!("held out, the plain baseline: {}", at_half(self.plain)),
             format!("held out, the new weights: {}", at_half(self.new)),
         ];
         if let Some(old) = self.old {
@@ -241,7 +261,7 @@ impl Report<'_> {
         json!({
             "prompts": self.own, "held_out": self.held_out, "cross_validated": tried.collect::<Vec<_>>(),
             "strong_only": { "quality": self.new.strong }, "weak_only": { "quality": self.new.weak },
-            "new": told(self.new), "in_use": self.old.map(told),
+            "baseline": told(self.plain), "new": told(self.new), "in_use": self.old.map(told),
         })
     }
 }

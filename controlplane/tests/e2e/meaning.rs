@@ -1,7 +1,10 @@
 //! Routing by what prompts mean, with real processes: whose examples a prompt resembles, how hard it is, what a reload changes,
 //! what is told of it, and that calls are answered when the embedding model is missing or broken.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Value, json};
 
@@ -9,6 +12,9 @@ use crate::harness::{Gateway, Sandbox, Setup, gateway::provider_with, process::S
 
 const LAW: &str = "Could you please review this clause of our contract?";
 const RHYME: &str = "What rhymes with orange?";
+const SIMPLE: &str = "What is the capital of France?";
+const HARD: &str = "A tank holds 240 liters. A pump fills 18 liters a minute and a leak loses 3 liters a minute. After 7 minutes \
+    the leak doubles. How many minutes does it take to fill the tank?";
 const MODELS: &str = "  desk: { strategy: semantic, targets: [ \
     { provider: law, model: sandbox-large, examples: [ \"review this contract clause\", \"is this legal\", \
     \"what does the law say about notice periods\" ] }, \
@@ -61,12 +67,8 @@ fn a_prompt_goes_where_its_likes_go_and_new_examples_change_that() {
     let gateway = setup(&sandbox).start();
     assert_eq!(asked(&gateway, "desk", LAW), "law");
     assert_eq!(asked(&gateway, "desk", RHYME), "talk");
-    assert_eq!(
-        sandbox.arrivals()[0]["model"],
-        "sandbox-large",
-        "{:?}",
-        sandbox.arrivals()
-    );
+    let seen = sandbox.arrivals()[0]["body"].as_str().unwrap_or_default().to_owned();
+    assert!(seen.contains("\"model\":\"sandbox-large\""), "{seen}");
     // Whatever dialect it comes in, and however long the conversation before it.
     let messages = json!({ "model": "desk", "max_tokens": 9, "messages": [
         { "role": "user", "content": RHYME }, { "role": "assistant", "content": "Nothing does." },
@@ -114,9 +116,9 @@ fn a_prompt_goes_where_its_likes_go_and_new_examples_change_that() {
 fn simple_prompts_go_to_the_cheap_model_and_hard_ones_to_the_other() {
     let sandbox = Sandbox::start();
     let gateway = setup(&sandbox).start();
-    assert_eq!(asked(&gateway, "auto", super::meaning_prompts::SIMPLE), "talk");
-    assert_eq!(asked(&gateway, "auto", super::meaning_prompts::HARD), "law");
-    let told = explained(&gateway, "auto", super::meaning_prompts::HARD);
+    assert_eq!(asked(&gateway, "auto", SIMPLE), "talk");
+    assert_eq!(asked(&gateway, "auto", HARD), "law");
+    let told = explained(&gateway, "auto", HARD);
     assert!(
         told["why"].as_str().is_some_and(|why| why.contains("taken for hard")),
         "{told}"
@@ -126,10 +128,19 @@ fn simple_prompts_go_to_the_cheap_model_and_hard_ones_to_the_other() {
         gateway
             .control("PUT", "/v1/config/models/auto/hard_share", &[], value.as_bytes())
             .expect(200);
-        for prompt in [super::meaning_prompts::SIMPLE, super::meaning_prompts::HARD] {
+        for prompt in [SIMPLE, HARD] {
             assert_eq!(asked(&gateway, "auto", prompt), by, "{share}");
         }
     }
+}
+
+/// The two files of a model, in a directory of their own.
+fn copied(shipped: &Path, own: PathBuf) -> PathBuf {
+    fs::create_dir(&own).expect("made");
+    for name in ["model.safetensors", "tokenizer.json"] {
+        fs::copy(shipped.join(name), own.join(name)).expect("copied");
+    }
+    own
 }
 
 #[test]
@@ -137,12 +148,8 @@ fn a_model_of_ones_own_is_checked_and_a_broken_one_stops_no_call() {
     let sandbox = Sandbox::start();
     let mut setup = setup(&sandbox);
     let folder = tempfile::tempdir().expect("a folder");
-    let own = folder.path().join("own");
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dataplane/vector/model");
-    fs::create_dir(&own).expect("made");
-    for name in ["model.safetensors", "tokenizer.json"] {
-        fs::copy(shipped.join(name), own.join(name)).expect("copied");
-    }
+    let own = copied(&shipped, folder.path().join("own"));
     setup.models = setup
         .models
         .lines()
@@ -163,10 +170,8 @@ fn a_model_of_ones_own_is_checked_and_a_broken_one_stops_no_call() {
         said.contains("/embedding/model") && said.contains("/nowhere/model/model.safetensors"),
         "{said}"
     );
-    let wrong = folder.path().join("wrong");
-    fs::create_dir(&wrong).expect("made");
+    let wrong = copied(&shipped, folder.path().join("wrong"));
     fs::write(wrong.join("model.safetensors"), "no weights").expect("written");
-    fs::copy(shipped.join("tokenizer.json"), wrong.join("tokenizer.json")).expect("copied");
     let value = json!(format!("file:{}", wrong.display())).to_string();
     let said = gateway
         .control("PUT", "/v1/config/embedding/model", &[], value.as_bytes())

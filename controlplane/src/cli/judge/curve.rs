@@ -51,7 +51,9 @@ impl Curve {
     pub fn quality(&self, share: f64) -> f64 {
         let first = (share * self.sorted.len() as f64).round() as usize;
         let gained: f64 = self.sorted.iter().take(first).map(|one| one.difference()).sum();
-        self.weak + gained / self.sorted.len().max(1) as f64
+        // Counted, so that at either end it is what one model alone answers right.
+        let count = self.sorted.len().max(1) as f64;
+        ((self.weak * count).round() + gained) / count
     }
 
     /// How much of what the strong model is better by; chance recovers the share itself.
