@@ -236,7 +236,7 @@ fn purging_and_reloading_under_load_lose_no_answer_and_the_bound_on_bytes_holds(
                     number += 4;
                     let which = if number % 3 == 0 { number % 60 } else { number };
                     let more = format!(r#","seed":{which}"#);
-                    let body = chat("kept/sandbox-small-tokens-300", &more);
+                    let body = chat("kept/sandbox-small-tokens-1500", &more);
                     let answer = gateway.post(PATH, &[], &body).expect(200);
                     assert!(answer.json()["choices"][0]["message"]["content"].is_string());
                     asked.fetch_add(1, Ordering::Relaxed);
@@ -245,7 +245,8 @@ fn purging_and_reloading_under_load_lose_no_answer_and_the_bound_on_bytes_holds(
         }
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
         let mut purged = 0;
-        while purged < 6 && std::time::Instant::now() < deadline {
+        let evicted = || gateway.metric("tollgate_cache_changes_total", &["change=\"evicted\""]);
+        while (purged < 6 || evicted() == 0.0) && std::time::Instant::now() < deadline {
             let before = asked.load(Ordering::Relaxed);
             until("some are asked", 30, || {
                 (asked.load(Ordering::Relaxed) > before + 60).then_some(())
