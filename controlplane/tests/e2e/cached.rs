@@ -221,6 +221,42 @@ fn calls_that_are_the_same_and_under_way_at_once_share_one() {
 }
 
 #[test]
+fn a_stream_goes_on_for_those_who_joined_it_when_the_client_it_began_for_leaves_midway() {
+    let sandbox = Sandbox::start();
+    let gateway = setup(&sandbox, "exact: {}").start();
+    let key = format!("Bearer {KEY}");
+    let headers = [("authorization", &*key), ("content-type", "application/json")];
+    let body = chat("kept/sandbox-rate-30-tokens-40", r#","stream":true"#);
+    let mut clients: Vec<Client> = (0..5).map(|_| Client::connect(gateway.address)).collect();
+    for client in &mut clients {
+        client.send(&request("POST", PATH, &headers, body.as_bytes()));
+        // Each joins what the others read already.
+        client.read_until(b"data: ").expect("the stream has begun");
+    }
+    drop(clients.remove(0));
+    // And one of those who joined.
+    drop(clients.remove(0));
+    let texts: Vec<String> = clients
+        .iter_mut()
+        .map(|client| String::from_utf8_lossy(&client.read_until(b"data: [DONE]\n\n").expect("its end")).into_owned())
+        .collect();
+    let words = |text: &str| text.matches("\"content\":\"").count();
+    assert!(texts.iter().all(|text| words(text) > 5), "{texts:?}");
+    assert_eq!(asked(&sandbox), 1);
+    assert_eq!(
+        gateway.metric("tollgate_cache_lookups_total", &["result=\"joined\""]),
+        3.0
+    );
+    drop(clients);
+    until("no connection is left", 10, || {
+        (gateway.connections() == 0).then_some(())
+    });
+    let kept = call(gateway.address, "POST", PATH, &headers, body.as_bytes()).expect(200);
+    assert_eq!((mark(&kept), words(&kept.text()) >= 40), (Some("hit"), true));
+    assert_eq!(asked(&sandbox), 1);
+}
+
+#[test]
 fn purging_and_reloading_under_load_lose_no_answer_and_the_bound_on_bytes_holds() {
     let sandbox = Sandbox::start();
     let gateway = setup(&sandbox, "exact: { max_bytes: 1MiB }").start();
@@ -236,7 +272,7 @@ fn purging_and_reloading_under_load_lose_no_answer_and_the_bound_on_bytes_holds(
                     number += 4;
                     let which = if number % 3 == 0 { number % 60 } else { number };
                     let more = format!(r#","seed":{which}"#);
-                    let body = chat("kept/sandbox-small-tokens-300", &more);
+                    let body = chat("kept/sandbox-small-tokens-1500", &more);
                     let answer = gateway.post(PATH, &[], &body).expect(200);
                     assert!(answer.json()["choices"][0]["message"]["content"].is_string());
                     asked.fetch_add(1, Ordering::Relaxed);
@@ -245,7 +281,8 @@ fn purging_and_reloading_under_load_lose_no_answer_and_the_bound_on_bytes_holds(
         }
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
         let mut purged = 0;
-        while purged < 6 && std::time::Instant::now() < deadline {
+        let evicted = || gateway.metric("tollgate_cache_changes_total", &["change=\"evicted\""]);
+        while (purged < 6 || evicted() == 0.0) && std::time::Instant::now() < deadline {
             let before = asked.load(Ordering::Relaxed);
             until("some are asked", 30, || {
                 (asked.load(Ordering::Relaxed) > before + 60).then_some(())

@@ -1,3 +1,5 @@
+//! Bytes counted, shares held, time over, purges: one part of the table, and any order of all that.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

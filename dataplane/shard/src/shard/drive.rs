@@ -332,9 +332,9 @@ impl Shard {
             let access_log = &running.pin().snapshot.document.access_log;
             self.log.write(access_log, self.clock.unix_ms(), client, &record);
         }
-        if record.cache == Some("hit") {
-            // Nobody was called, and it is a request all the same.
-            self.open_usage(active);
+        // Nobody was called, and it is a request all the same.
+        if record.cache == Some("hit") && !self.open_usage(active) {
+            self.spool.counts.lost += 1;
         }
         if let Some(opened) = active.opened.take() {
             self.close_usage(active, opened);
