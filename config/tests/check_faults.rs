@@ -61,7 +61,7 @@ fn the_document_itself() {
         ),
         (
             "[1]",
-            "1:1: : a list is not a map; a map of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, max_upload, id_secret, idempotency, usage, overload, client, listeners, admin, timezone, organization, tags, webhooks, providers, models, teams, users, keys",
+            "1:1: : a list is not a map; a map of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, max_upload, id_secret, idempotency, usage, overload, cluster, client, listeners, admin, timezone, organization, tags, webhooks, providers, models, teams, users, keys",
         ),
     ] {
         assert_eq!(faults(text), expected, "{text}");
@@ -77,7 +77,7 @@ fn unknown_and_future_keys() {
         ),
         (
             "zzz: 1",
-            "2:6: /zzz: unknown key `zzz`; one of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, max_upload, id_secret, idempotency, usage, overload, client, listeners, admin, timezone, organization, tags, webhooks, providers, models, teams, users, keys",
+            "2:6: /zzz: unknown key `zzz`; one of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, max_upload, id_secret, idempotency, usage, overload, cluster, client, listeners, admin, timezone, organization, tags, webhooks, providers, models, teams, users, keys",
         ),
         (
             "caches: { a: 1 }",
@@ -97,7 +97,7 @@ fn unknown_and_future_keys() {
         ),
         (
             "\"a/b~c\": 1",
-            "2:10: /a~1b~0c: unknown key `a/b~c`; one of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, max_upload, id_secret, idempotency, usage, overload, client, listeners, admin, timezone, organization, tags, webhooks, providers, models, teams, users, keys",
+            "2:10: /a~1b~0c: unknown key `a/b~c`; one of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, max_upload, id_secret, idempotency, usage, overload, cluster, client, listeners, admin, timezone, organization, tags, webhooks, providers, models, teams, users, keys",
         ),
     ]);
 }
