@@ -34,7 +34,9 @@ const ENDLESS: u64 = 1;
 /// In a lease's state, below the process's number.
 const ACTIVE: u64 = 1;
 const HUNGRY: u64 = 2;
-const PROCESS_SHIFT: u32 = 2;
+/// A call was refused: more than running low.
+const SHORT: u64 = 4;
+const PROCESS_SHIFT: u32 = 3;
 
 /// What a group's leases are worth now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -277,7 +279,11 @@ impl<'c> Place<'c> {
 
     /// The agent is to look at this limit. `need`: a call was refused that needs so much.
     fn call(&self, sharing: &Sharing, balances: &Balances, (id, limit): (u64, &Limit), (hungry, need): (bool, u64)) {
-        let bits = if hungry { ACTIVE | HUNGRY } else { ACTIVE };
+        let bits = match (hungry, need) {
+            (false, _) => ACTIVE,
+            (true, 0) => ACTIVE | HUNGRY,
+            (true, _) => ACTIVE | HUNGRY | SHORT,
+        };
         let ours = balances.process() << PROCESS_SHIFT;
         let change = |state: u64| {
             let held = if state >> PROCESS_SHIFT == balances.process() {
@@ -311,12 +317,12 @@ impl<'c> Place<'c> {
 
     /// Before the agent looks: whoever is refused from here on calls again.
     pub fn fed(&self) {
-        self.lease.state.fetch_and(!HUNGRY, Ordering::AcqRel);
+        self.lease.state.fetch_and(!(HUNGRY | SHORT), Ordering::AcqRel);
     }
 
     /// The agent looks away: the next change calls it.
     pub fn rest(&self) {
-        self.lease.state.fetch_and(!(ACTIVE | HUNGRY), Ordering::AcqRel);
+        self.lease.state.fetch_and(!(ACTIVE | HUNGRY | SHORT), Ordering::AcqRel);
     }
 
     fn level(&self, limit: &Limit, now: &Moment) -> Level {

@@ -47,7 +47,7 @@ pub struct Plan {
 }
 
 enum Ask {
-    Plan(Plan),
+    Plan(Box<Plan>),
     /// All goes back: the process ends.
     Leave,
 }
@@ -75,7 +75,7 @@ struct Shown([AtomicU64; 9]);
 impl Handle {
     /// From now on this is shared. What is given ends once it is in force.
     pub fn plan(&self, plan: Plan) -> Receiver<()> {
-        self.ask(Ask::Plan(plan))
+        self.ask(Ask::Plan(Box::new(plan)))
     }
 
     /// Gives back what the node holds: the process ends.
@@ -196,7 +196,7 @@ impl Side {
                     let Ok((ask, done)) = ask else { return };
                     _done = Some(done);
                     match ask {
-                        Ask::Plan(plan) => self.take(plan),
+                        Ask::Plan(plan) => self.take(*plan),
                         Ask::Leave => self.leave(),
                     }
                 }

@@ -32,6 +32,8 @@ pub(super) struct Held {
     /// What the cluster had used then, and when that was.
     used_then: u64,
     told_ms: u64,
+    /// By the store's clock.
+    told_unix_ms: u64,
     /// The epoch of the store's last answer.
     pub epoch: u64,
     pub pool: u64,
@@ -40,6 +42,7 @@ pub(super) struct Held {
     recent: u64,
     active_until_ms: u64,
     recalled_until_ms: u64,
+    lacks_until_ms: u64,
     pub need: u64,
     /// There was not enough a moment ago.
     pub quiet_until_ms: u64,
@@ -88,11 +91,13 @@ impl Held {
             told,
             used_then: if used_then > u64::MAX / 2 { told } else { used_then },
             told_ms: now_ms,
+            told_unix_ms: 0,
             epoch: 0,
             seen: told,
             recent: 0,
             active_until_ms: now_ms,
             recalled_until_ms: 0,
+            lacks_until_ms: 0,
             need: 0,
             quiet_until_ms: 0,
             release: false,
@@ -115,6 +120,10 @@ impl Held {
     }
 
     pub fn recall(&mut self, now_ms: u64) {
+        // Who lacks it as well holds nothing back: it may be its own call that it hears.
+        if now_ms < self.lacks_until_ms {
+            return;
+        }
         self.recalled_until_ms = now_ms + RECALLED_MS;
     }
 
@@ -220,6 +229,7 @@ impl Held {
             used,
             told,
             claim,
+            claimed_ms: if claim > 0 { self.told_unix_ms } else { 0 },
             rest,
             want,
             need,
@@ -250,7 +260,8 @@ impl Held {
             return false;
         };
         let lease = &place.lease;
-        (self.told, self.used_then, self.told_ms) = (said.used, answer.used, now_ms);
+        (self.told, self.used_then) = (said.used, answer.used);
+        (self.told_ms, self.told_unix_ms) = (now_ms, unix_ms);
         (self.epoch, self.pool) = (epoch, answer.pool);
         lease
             .others
@@ -269,6 +280,7 @@ impl Held {
         self.release = answer.starved && said.needs_more && said.rest > 0;
         if answer.starved {
             self.quiet_until_ms = now_ms + STARVED_MS;
+            self.lacks_until_ms = now_ms + RECALLED_MS;
         }
         answer.starved
     }

@@ -25,6 +25,8 @@ struct Limit {
     epoch: u64,
     used: u64,
     known: u64,
+    known_at: u64,
+    at: u64,
     carry: u64,
     since: u64,
     told: BTreeMap<u64, u64>,
@@ -100,7 +102,7 @@ impl Limit {
             self.known = self.known.saturating_sub(flowed);
         }
         if self.epoch != epoch {
-            self.known = self.used;
+            (self.known, self.known_at) = (self.used, self.at);
             self.told.clear();
             if entry.kind == Kind::Concurrent {
                 self.rests.clear();
@@ -108,12 +110,14 @@ impl Limit {
             }
             self.epoch = epoch;
         }
+        self.at = now;
         let before = match self.told.get(&node) {
             Some(before) => *before,
             None => {
-                let more = entry.claim.saturating_sub(self.known);
-                self.used += more;
-                self.known += more;
+                if (entry.claimed_ms, entry.claim) > (self.known_at, self.known) {
+                    self.used = (self.used + entry.claim).saturating_sub(self.known);
+                    (self.known, self.known_at) = (entry.claim, entry.claimed_ms);
+                }
                 entry.told
             }
         };
