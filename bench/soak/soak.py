@@ -24,6 +24,7 @@ LOG = os.path.join(ROOT, "bench", "soak", "log.jsonl")
 SIM_SEEDS = 500_000
 FUZZ_SECONDS = 120
 KILLS = 25
+CLUSTER_SEEDS = 300
 LEDGER_KILLS = 50  # of each plane
 FIRST_SEED = 1_000_000  # `make test` runs the seeds below
 
@@ -126,8 +127,28 @@ def limit_slice():
     return record(entry, began)
 
 
+def cluster_slice():
+    """The same over two nodes of two shards with a store between them, and simulated clusters of seeds never run before."""
+    began = time.monotonic()
+    entry = {"kind": "cluster", "calls": 50_000, "cluster_seeds": CLUSTER_SEEDS, "ok": True}
+    first = max([CLUSTER_SEEDS] + [one["first_seed"] + one["cluster_seeds"] for one in entries() if one["kind"] == "cluster"])
+    entry["first_seed"] = first
+    sizes = {"TOLLGATE_TEST_LIMIT_CALLS": "50000", "TOLLGATE_TEST_LIMIT_CONNECTIONS": "256",
+             "TOLLGATE_TEST_CLUSTER_SEEDS": f"{first} {CLUSTER_SEEDS}"}
+    build = ["cargo", "build", "-p", "tollgate", "-p", "tollgate-dataplane", "-p", "tollgate-loadtest", "--bins"]
+    name = "cluster::limits_of_every_kind_hold_to_the_unit_over_two_nodes"
+    test = ["cargo", "test", "-p", "tollgate", "--test", "e2e", "--", "--exact", name]
+    seeds = ["cargo", "test", "--profile", "soak", "-p", "tollgate-engine", "--lib", "--", "limits::cluster::sim_tests"]
+    for command in (build, test, seeds):
+        run = subprocess.run(command, cwd=ROOT, env=os.environ | sizes, capture_output=True, text=True)
+        if run.returncode != 0:
+            entry.update(ok=False, found=(run.stdout + run.stderr)[-3000:])
+            break
+    return record(entry, began)
+
+
 SLICES = {"sim": sim_slice, "fuzz": fuzz_slice, "kills": kill_slice, "ledger": ledger_slice,
-          "limits": limit_slice}
+          "limits": limit_slice, "cluster": cluster_slice}
 
 
 def summary():

@@ -4,6 +4,7 @@ mod auth;
 mod beside;
 mod caches;
 mod client_side;
+mod cluster;
 mod database;
 mod date;
 mod grants;
@@ -103,6 +104,7 @@ fn document(root: &Node) -> Document {
     document.usage = fields.read("usage", usage::usage).unwrap_or_default();
     document.database = fields.read("database", database::database);
     document.overload = fields.read("overload", overload::of_shard);
+    document.cluster = fields.read("cluster", cluster::cluster);
     document.cost_header_buffer_bytes = fields
         .read("cost_header_buffer", cost_header_buffer)
         .unwrap_or(document.cost_header_buffer_bytes);
@@ -137,6 +139,7 @@ fn document(root: &Node) -> Document {
     identities::distinct_secrets(&fields, &document.keys);
     when::refuse_empty_regions(&fields, root.value);
     spending::refuse_what_nobody_spends(&fields, &document);
+    cluster::refuse_what_is_too_large(&fields, &document);
     document
 }
 

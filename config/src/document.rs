@@ -12,6 +12,7 @@ use crate::{
 
 mod beside;
 mod caches;
+mod cluster;
 mod database;
 mod grants;
 mod idempotency;
@@ -27,6 +28,7 @@ mod when;
 
 pub use beside::{ActiveCheck, Hedge, HedgeAfter, Shadow};
 pub use caches::{Allowed, CACHE_PARTS, Cache, CacheScope, ExactCache, LEAST_CACHE_BYTES};
+pub use cluster::{Cluster, MAX_SHARED_AMOUNT, OnPartition, Server, Topology, Valkey, ValkeyTls};
 pub use database::{Postgres, PostgresTls};
 pub use grants::{Grant, Granted};
 pub use idempotency::{IDEMPOTENCY_PARTS, Idempotency};
@@ -65,6 +67,8 @@ pub struct Document {
     pub database: Option<Postgres>,
     /// `None`: a shard takes whatever comes.
     pub overload: Option<ShardOverload>,
+    /// Through which nodes share their limits; `None`: each has its own.
+    pub cluster: Option<Cluster>,
     /// Client-side timeouts and bounds (`client:` in the document).
     pub client: ClientLimits,
     pub embedding: Embedding,
@@ -105,6 +109,7 @@ impl Default for Document {
             usage: UsageKeeping::default(),
             database: None,
             overload: None,
+            cluster: None,
             client: ClientLimits::default(),
             embedding: Embedding::default(),
             listeners: Named::new(),

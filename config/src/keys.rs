@@ -32,6 +32,7 @@ pub static ROOT: Section = Section {
         "usage",
         "database",
         "overload",
+        "cluster",
         "client",
         "embedding",
         "listeners",
@@ -48,7 +49,7 @@ pub static ROOT: Section = Section {
         "users",
         "keys",
     ],
-    not_yet: &["guards", "identify", "cluster", "log_content", "on_client_gone"],
+    not_yet: &["guards", "identify", "log_content", "on_client_gone"],
 };
 
 pub static CACHE: Section = Section {
@@ -84,6 +85,32 @@ pub static RETENTION: Section = Section {
 pub static SHARD_OVERLOAD: Section = Section {
     path: "overload",
     now: &["max_lag", "max_calls"],
+    not_yet: &[],
+};
+
+pub static CLUSTER: Section = Section {
+    path: "cluster",
+    now: &["valkey", "on_partition", "reclaim_after"],
+    not_yet: &[],
+};
+
+pub static VALKEY: Section = Section {
+    path: "cluster.valkey",
+    now: &[
+        "urls", "mode", "sentinel", "user", "password", "prefix", "timeout", "tls",
+    ],
+    not_yet: &[],
+};
+
+pub static SENTINEL: Section = Section {
+    path: "cluster.valkey.sentinel",
+    now: &["master", "password"],
+    not_yet: &[],
+};
+
+pub static VALKEY_TLS: Section = Section {
+    path: "cluster.valkey.tls",
+    now: &["ca", "client_certificate", "client_key"],
     not_yet: &[],
 };
 
@@ -509,6 +536,10 @@ pub static SECTIONS: &[&Section] = &[
     &DATABASE,
     &POSTGRES,
     &POSTGRES_TLS,
+    &CLUSTER,
+    &VALKEY,
+    &SENTINEL,
+    &VALKEY_TLS,
     &CLIENT,
     &EMBEDDING,
     &LISTENER,

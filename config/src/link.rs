@@ -282,6 +282,18 @@ pub struct Status {
     pub total_us: Quantiles,
     pub gateway_us: Quantiles,
     pub models: Vec<ModelStatus>,
+    /// Where nodes share their limits.
+    pub cluster: Option<ClusterStatus>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClusterStatus {
+    pub store_up: bool,
+    /// Heard lately, this one too.
+    pub nodes: u64,
+    pub epoch: u64,
+    pub leases: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]

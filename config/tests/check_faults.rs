@@ -88,8 +88,8 @@ fn unknown_and_future_keys() {
             "2:1: /guards: `guards` is not supported yet; remove `guards`\n3:1: /cluster: `cluster` is not supported yet; remove `cluster`",
         ),
         (
-            "cluster: {}",
-            "2:1: /cluster: `cluster` is not supported yet; remove `cluster`",
+            "embedding: {}",
+            "2:1: /embedding: `embedding` is not supported yet; remove `embedding`",
         ),
         (
             "client: { idle_timout: 1s }",

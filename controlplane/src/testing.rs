@@ -174,6 +174,7 @@ fn answer(world: &mut World, body: AskBody, state_dir: &Path) -> Option<AnswerBo
             ask: "marks".into(),
             version: "fake".into(),
         },
+        AskBody::Purge { .. } => AnswerBody::Purged { answers: 3, bytes: 300 },
         AskBody::Unknown { .. } => unreachable!("nobody asks that"),
         AskBody::Prepare { .. } if world.mishap == Mishap::DieAtPrepare => return None,
         AskBody::Prepare { .. } if world.mishap == Mishap::RefusePrepare => AnswerBody::Refused {

@@ -101,6 +101,17 @@ fn parse(text: &str) -> Result<BaseUrl, Wrong> {
     })
 }
 
+/// `HOST` or `HOST:PORT`, or why not.
+pub fn authority(text: &str) -> Result<(String, Option<u16>), &'static str> {
+    let told = |wrong: Wrong| match wrong {
+        Wrong::Credentials => "it carries a user",
+        Wrong::Other(why) => why,
+    };
+    let (host, port) = split_port(text).map_err(told)?;
+    let port = port.map(port_number).transpose().map_err(told)?;
+    Ok((check_host(host).map_err(told)?, port))
+}
+
 fn split_port(authority: &str) -> Result<(&str, Option<&str>), Wrong> {
     if authority.starts_with('[') {
         let close = authority.find(']').ok_or(Wrong::Other("its `[` is never closed"))?;

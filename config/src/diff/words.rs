@@ -110,6 +110,13 @@ pub fn effect(path: &[Token], did: Did) -> &'static str {
         ("models", Did::Removed) if whole_entry => "new requests for it are answered 404",
         ("caches", Did::Removed) if whole_entry => "what it kept is forgotten",
         ("id_secret", _) => "ids of objects handed out before open nothing any more",
+        ("cluster", Did::Added) if path.len() == 1 => {
+            "limits are those of all nodes together, and begin with nothing used"
+        }
+        ("cluster", Did::Removed) if path.len() == 1 => {
+            "each node grants the whole limit, and begins with nothing used"
+        }
+        ("cluster", _) => "leases go back and are taken anew",
         ("version", _) => "none",
         _ => "new requests only",
     }

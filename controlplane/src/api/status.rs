@@ -73,5 +73,6 @@ fn dataplane_json(hello: &Hello, status: &Status) -> Value {
         "failures": status.failures,
         "total_us": status.total_us,
         "gateway_us": status.gateway_us,
+        "cluster": status.cluster,
     })
 }

@@ -31,6 +31,18 @@ fn text(status: &Value) -> String {
             data["pid"], data["uptime_s"]
         ));
     }
+    let cluster = &data["cluster"];
+    if cluster.is_object() {
+        let store = if cluster["store_up"] == true {
+            "answers"
+        } else {
+            "is away"
+        };
+        lines.push(format!(
+            "cluster       {} node(s), the store {store}, {} lease(s)",
+            cluster["nodes"], cluster["leases"]
+        ));
+    }
     for listener in status["listeners"].as_array().into_iter().flatten() {
         let text = |field: &str| listener[field].as_str().unwrap_or_default();
         lines.push(format!("listener      {} on {}", text("name"), text("address")));

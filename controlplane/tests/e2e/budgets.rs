@@ -21,14 +21,14 @@ use crate::harness::{
 };
 
 /// The whole proof is `TOLLGATE_TEST_LIMIT_CALLS=50000 TOLLGATE_TEST_LIMIT_CONNECTIONS=256`, in the soak.
-fn size(name: &str, usual: u64) -> u64 {
+pub fn size(name: &str, usual: u64) -> u64 {
     std::env::var(name)
         .ok()
         .and_then(|text| text.parse().ok())
         .unwrap_or(usual)
 }
 
-const KINDS: [&str; 6] = [
+pub const KINDS: [&str; 6] = [
     "requests",
     "hard-tokens",
     "hard-money",
@@ -46,7 +46,7 @@ fn variable(kind: &str) -> String {
 }
 
 /// Each kind of limit with a key of its own, and those that all of them share; each suffices for about half of its calls.
-fn every_kind(provider: SocketAddr, calls: u64) -> Setup {
+pub fn every_kind(provider: SocketAddr, calls: u64) -> Setup {
     let each = calls / KINDS.len() as u64 / 2;
     let (tokens, nanos) = (each * 30, each * 200_000);
     let money = format!("{}.{:09} USD", nanos / 1_000_000_000, nanos % 1_000_000_000);
@@ -83,15 +83,24 @@ fn every_kind(provider: SocketAddr, calls: u64) -> Setup {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Got {
-    admitted: u64,
-    refused: u64,
-    tokens: u64,
-    nanos: u64,
+pub struct Got {
+    pub admitted: u64,
+    pub refused: u64,
+    pub tokens: u64,
+    pub nanos: u64,
+}
+
+impl Got {
+    pub fn add(&mut self, more: &Self) {
+        self.admitted += more.admitted;
+        self.refused += more.refused;
+        self.tokens += more.tokens;
+        self.nanos += more.nanos;
+    }
 }
 
 /// Calls of all kinds in turn over many connections, each call with the tag of the first kind where `tagged`.
-fn storm(gateway: &Gateway, calls: u64, connections: u64, cap: &str) -> BTreeMap<&'static str, Got> {
+pub fn storm(gateway: &Gateway, calls: u64, connections: u64, cap: &str) -> BTreeMap<&'static str, Got> {
     let all = Mutex::new(BTreeMap::<&str, Got>::new());
     let body = chat("openai/sandbox-small", cap);
     thread::scope(|scope| {
@@ -123,11 +132,7 @@ fn storm(gateway: &Gateway, calls: u64, connections: u64, cap: &str) -> BTreeMap
                 }
                 let mut all = all.lock().expect("no thread panicked");
                 for (kind, got) in own {
-                    let sum = all.entry(kind).or_default();
-                    sum.admitted += got.admitted;
-                    sum.refused += got.refused;
-                    sum.tokens += got.tokens;
-                    sum.nanos += got.nanos;
+                    all.entry(kind).or_default().add(&got);
                 }
             });
         }
@@ -136,7 +141,7 @@ fn storm(gateway: &Gateway, calls: u64, connections: u64, cap: &str) -> BTreeMap
 }
 
 /// Limit, used, remaining and debt of a limit; money in nano-dollars.
-fn balance(gateway: &Gateway, scope: &str, name: &str, unit: &str) -> [u64; 4] {
+pub fn balance(gateway: &Gateway, scope: &str, name: &str, unit: &str) -> [u64; 4] {
     let path = match name {
         "" => format!("/v1/limits/{scope}"),
         name => format!("/v1/limits/{scope}/{name}"),

@@ -14,6 +14,7 @@ mod budgets;
 mod bytes;
 mod cached;
 mod choosing;
+mod cluster;
 mod config;
 mod counted;
 mod crowd;

@@ -3,10 +3,10 @@
 mod rig;
 
 use rig::{
-    Did, Rig, document, header,
+    Rig, document, header,
     kept::{ANSWER, CHAT, OTHER, answer_with, answers, assert_hit, cached, call_as, is_miss, node, one, stats},
     key, model, reply,
-    streams::{ask, feed, speaks, two, whole},
+    streams::{ask, feed, two, whole},
 };
 use tollgate_config::{
     document::{CacheScope, Dialect, ExactCache, Limit, Period, Unit, Window},
@@ -357,7 +357,7 @@ fn ids_that_open_for_one_owner_are_given_to_no_other() {
 #[test]
 fn nothing_is_left_of_calls_that_ended() {
     let mut rig = one(|_| {});
-    let answers = Arc::new(rig.local.answers.clone().expect("a table"));
+    let answers = rig.local.answers.clone().expect("a table");
     for _ in 0..3 {
         rig.chat(OTHER);
         rig.feed(Input::ClientGone);

@@ -249,3 +249,24 @@ fn a_period_begins_once_and_what_is_taken_in_it_stays() {
         assert_eq!(used, granted * 2, "of the last period nothing is left");
     });
 }
+
+/// A lease: what goes back to the cluster is taken as a call takes, so that a hand that read what was granted before cannot use
+/// what another node has by then.
+#[test]
+fn what_goes_back_to_the_cluster_is_nobodys() {
+    model(|| {
+        let words = Arc::new(Words::default());
+        let calls = [(); 2].map(|()| {
+            let words = Arc::clone(&words);
+            thread::spawn(move || words.lane().take(1, 2).is_ok())
+        });
+        let back = words.lane().take(1, 2).is_ok();
+        let passed = calls
+            .map(|call| call.join().expect("no panic"))
+            .iter()
+            .filter(|passed| **passed)
+            .count();
+        assert_eq!(passed, if back { 1 } else { 2 });
+        assert_eq!(words.lane().used(), 2);
+    });
+}

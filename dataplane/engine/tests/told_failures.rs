@@ -104,6 +104,36 @@ fn a_target_whose_streams_fail_after_they_began_is_left_alone() {
     }
 }
 
+/// `identity` was asked for, and it comes compressed all the same.
+#[test]
+fn a_failure_within_a_compressed_stream_is_heard_too() {
+    use std::io::Write as _;
+    for dialect in Dialect::ALL.into_iter().filter(|dialect| *dialect != Dialect::Bedrock) {
+        let mut rig = Rig::new(two(dialect, |_| {}));
+        for number in 0..Breaker::default().failures {
+            assert_eq!(asked(&ask(&mut rig, dialect, true)), "one", "{dialect:?} {number}");
+            let (begin, word, failure) = pieces(dialect, FaultKind::Internal);
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+            encoder.write_all(&[begin, word, failure].concat()).expect("in memory");
+            let compressed = encoder.finish().expect("in memory");
+            rig.connected(1);
+            rig.answer(1, &(head(dialect) + "content-encoding: gzip\n"));
+            let mut got = Vec::new();
+            for part in compressed.chunks(11) {
+                got.extend(feed(&mut rig, 1, part).1);
+            }
+            rig.end(1);
+            assert_eq!(got, compressed, "it passes as it came");
+            assert_eq!(rig.exchange.record().outcome, Outcome::Cut, "{dialect:?}");
+        }
+        assert_eq!(
+            asked(&ask(&mut rig, dialect, true)),
+            "two",
+            "{dialect:?}: five in a row"
+        );
+    }
+}
+
 #[test]
 fn what_is_the_clients_fault_or_a_limit_leaves_nobody_alone() {
     // Cohere's streams say that they failed and not why.

@@ -1,6 +1,7 @@
 //! The data plane: a proxy of one shard per core, and the thread that tells them what to run. See ARCHITECTURE.md.
 
 mod access_log;
+mod cluster;
 mod control;
 mod downstream;
 mod files;
@@ -137,27 +138,47 @@ fn serve(arguments: &Arguments, log: &access_log::Handle) -> Result<End, String>
     let last_good = state.load()?;
     let cores = host::Cores::look()?;
     let limits = last_good.as_ref().map_or(0, count_limits);
-    let balances = Arc::new(state.balances(limits).unwrap_or_else(|reason| {
-        tracing::error!(
-            reason,
-            "limits hold while this process lives, and begin anew with the next"
-        );
-        Balances::in_memory(MAX_LIMITS_IN_MEMORY)
-    }));
+    let fresh_node = shard::clock::Clock::start().seed(u16::MAX);
+    let (balances, node) = match state.balances(limits) {
+        Ok(balances) => (balances, state.node(fresh_node)),
+        Err(reason) => {
+            tracing::error!(
+                reason,
+                "limits hold while this process lives, and begin anew with the next"
+            );
+            // What it had leased is nobody's any more: another node begins.
+            (Balances::in_memory(MAX_LIMITS_IN_MEMORY), fresh_node)
+        }
+    };
+    let balances = Arc::new(balances);
     let count = match arguments.shards.or_else(|| configured_shards(last_good.as_ref())) {
         Some(document::Shards::Count(count)) => usize::from(count),
         Some(document::Shards::Auto) | None => cores.shards(),
     };
     let (commands, queue) = bounded(COMMANDS);
+    let cluster = start_cluster(node, &balances, commands.clone())?;
     let Started {
         handles,
         threads: shards,
         tokens,
         keeping,
         answers,
-    } = start_shards(&cores.place(count), log, &commands, &balances, &arguments.state_dir)?;
+    } = start_shards(
+        &cores.place(count),
+        log,
+        &commands,
+        (&balances, &cluster),
+        &arguments.state_dir,
+    )?;
     watch_signals(commands.clone())?;
-    let mut control = Control::new(handles, state, log.clone(), tokens, balances, (keeping, answers))?;
+    let mut control = Control::new(
+        handles,
+        state,
+        log.clone(),
+        tokens,
+        (balances, cluster),
+        (keeping, answers),
+    )?;
     match last_good {
         Some(last_good) => {
             if let Err(reason) = control.restore(last_good) {
@@ -197,7 +218,7 @@ fn start_shards(
     cpus: &[usize],
     log: &access_log::Handle,
     commands: &Sender<Command>,
-    balances: &Arc<Balances>,
+    (balances, cluster): (&Arc<Balances>, &cluster::Handle),
     state_dir: &std::path::Path,
 ) -> Result<Started, String> {
     let max_connections = host::max_connections(cpus.len())?;
@@ -234,6 +255,7 @@ fn start_shards(
             tokens: tokens.clone(),
             access: log.clone(),
             balances: Arc::clone(balances),
+            cluster: cluster.clone(),
             marks: Arc::clone(&marks),
             marked: marked.clone(),
             repeats: repeats.clone(),
@@ -266,6 +288,14 @@ fn start_tokens(shards: Arc<[ShardHandle]>, commands: Sender<Command>) -> Result
             // The control thread may wait for this one: it is told what there is room for.
             let _ = commands.try_send(Command::Token(told));
         }
+    })
+}
+
+/// The thread that leases limits shared with other nodes.
+fn start_cluster(node: u64, balances: &Arc<Balances>, commands: Sender<Command>) -> Result<cluster::Handle, String> {
+    cluster::start(node, Arc::clone(balances), move |told| {
+        // As above.
+        let _ = commands.try_send(Command::Cluster(told));
     })
 }
 

@@ -13,7 +13,7 @@ use tollgate_config::link::ShardRevision;
 use tollgate_dialect::sign::token::AccessToken;
 use tollgate_engine::{Answers, Marks, Repeats, Snapshot, identity::KeyTable, limits::Balances, marks::MarkNews};
 
-use crate::{access_log, control::Command, metrics::ShardMetrics, resolve, spool, tls::TlsSet, tokens};
+use crate::{access_log, cluster, control::Command, metrics::ShardMetrics, resolve, spool, tls::TlsSet, tokens};
 
 /// Messages that wait in a shard's inbox.
 pub const INBOX_CAPACITY: usize = 4096;
@@ -34,6 +34,8 @@ pub struct ShardSetup {
     pub access: access_log::Handle,
     /// What is used of limits.
     pub balances: Arc<Balances>,
+    /// Woken where what a node holds of a shared limit runs low.
+    pub cluster: cluster::Handle,
     /// What the node remembers of objects at providers.
     pub marks: Arc<Marks>,
     /// Takes what is to outlive the process; what does not fit into it is told when a control plane comes next.

@@ -299,6 +299,9 @@ impl Shard {
         // Of requests that began meanwhile.
         self.flush_ups();
         self.log.idle();
+        if self.local.limits.balances.is_called() {
+            self.setup.cluster.wake();
+        }
         if let Some(reply) = self.draining.take_if(|_| self.downs.len() == 0) {
             let _ = reply.try_send(self.id);
         }

@@ -28,6 +28,8 @@ const LEAST_LIMITS: usize = 1 << 18;
 /// 288 MiB: two million limits of the document and its keys.
 const MOST_LIMITS: usize = 1 << 22;
 const BALANCES_NEW: &str = "balances.new";
+/// Which node this is to others that share its limits.
+const NODE: &str = "cluster-node";
 const LAST_GOOD: &str = "last-good.json";
 const LAST_GOOD_NEW: &str = "last-good.json.new";
 /// Key changes since the last good document was written, one JSON line each: 100,000 keys are not written again for
@@ -126,6 +128,21 @@ impl StateDir {
         let balances = Balances::lent_after(larger, cells).map_err(unknown)?;
         fs::rename(&new, &file).map_err(fail)?;
         Ok(balances)
+    }
+
+    /// Which node this is: `fresh` where it is a new one. Whoever copies the directory copies the node.
+    pub fn node(&self, fresh: u64) -> u64 {
+        let file = self.path.join(NODE);
+        let kept = fs::read_to_string(&file).ok();
+        if let Some(node) = kept.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()) {
+            return node;
+        }
+        // One that cannot be kept serves this process.
+        let kept = fs::write(&file, format!("{fresh:016x}\n"));
+        if let Err(error) = kept {
+            tracing::warn!(%error, "which node this is cannot be kept: what it leases is lost with the process");
+        }
+        fresh
     }
 
     pub fn socket(&self) -> PathBuf {
@@ -273,7 +290,13 @@ pub fn count_limits(last_good: &LastGood) -> usize {
         .keys
         .iter()
         .map(|key| key.limits.as_array().map_or(0, Vec::len));
-    of_keys.fold(within(&last_good.document), usize::saturating_add)
+    let limits = of_keys.fold(within(&last_good.document), usize::saturating_add);
+    // Where nodes share them, each has its leases beside its balance.
+    let is_shared = last_good
+        .document
+        .get("cluster")
+        .is_some_and(|cluster| !cluster.is_null());
+    limits.saturating_mul(if is_shared { 3 } else { 1 })
 }
 
 /// Applies a change to a list of keys.

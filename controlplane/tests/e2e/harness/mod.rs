@@ -9,6 +9,7 @@ pub mod postgres;
 pub mod probe;
 pub mod process;
 pub mod sandbox;
+pub mod valkey;
 
 use std::time::{Duration, Instant};
 

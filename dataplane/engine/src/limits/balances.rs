@@ -7,10 +7,13 @@
 //! The memory is a head, a table of cells whose number is a power of two, and behind it a word for each cell that says until
 //! when it is worth something (`sweep` gives back what is not).
 
+use std::sync::OnceLock;
+
 use super::{
     atomic::{AtomicBool, AtomicU64, Ordering, spin},
     lane::Lane,
     owner::{Owner, Whose},
+    shared::Sharing,
 };
 
 /// One limit's balance: 64 bytes, a cache line of its own. All zero: free.
@@ -53,7 +56,7 @@ impl Cell {
         }
     }
 
-    fn words(&self) -> [&AtomicU64; WORDS] {
+    pub(super) fn words(&self) -> [&AtomicU64; WORDS] {
         std::array::from_fn(|at| self.word(at))
     }
 
@@ -92,6 +95,8 @@ pub struct Balances {
     /// Somebody makes a limit's cell, or frees some. Else two could make one for the same limit: one before a place that was
     /// freed meanwhile, and one in it. Only the first use of a limit waits for it, as long as a look at `MAX_PROBES` takes.
     changing: AtomicBool,
+    /// Made when nodes first share their limits.
+    sharing: OnceLock<Box<Sharing>>,
 }
 
 /// The memory holds something else.
@@ -134,6 +139,7 @@ impl Balances {
             count: limits.next_power_of_two(),
             process: 1,
             changing: AtomicBool::new(false),
+            sharing: OnceLock::new(),
         }
     }
 
@@ -152,6 +158,7 @@ impl Balances {
             count: others.len().checked_ilog2().map_or(0, |power| 1 << power),
             process: before + 1,
             changing: AtomicBool::new(false),
+            sharing: OnceLock::new(),
         };
         // A program that does not keep those words has used balances since: what they say is not known to be true.
         if head.told.swap(balances.process, Ordering::AcqRel) != before {
@@ -202,8 +209,32 @@ impl Balances {
         true
     }
 
-    pub(super) fn process(&self) -> u64 {
+    /// Which of the processes that used the memory this is.
+    pub fn process(&self) -> u64 {
         self.process
+    }
+
+    /// How limits are shared with other nodes, where they are.
+    pub fn shared(&self) -> Option<&Sharing> {
+        self.sharing
+            .get()
+            .map(|sharing| &**sharing)
+            .filter(|sharing| sharing.is_on())
+    }
+
+    /// The thread that shares them is to look.
+    pub fn is_called(&self) -> bool {
+        self.shared().is_some_and(Sharing::take_called)
+    }
+
+    /// For whoever turns it on and off.
+    pub fn sharing(&self) -> &Sharing {
+        self.sharing.get_or_init(Box::default)
+    }
+
+    /// A moment of this machine's clock, as limits have it: where nodes share them, by the store's clock.
+    pub(super) fn unix_ms(&self, own: u64) -> u64 {
+        self.shared().map_or(own, |sharing| sharing.unix_ms(own))
     }
 
     fn memory(&self) -> &[Cell] {

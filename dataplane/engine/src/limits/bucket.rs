@@ -10,7 +10,7 @@ use super::{
     balances::{Balances, Cell},
     calendar::Today,
     lane::Lane,
-    sweep,
+    shared, sweep,
 };
 
 /// Taken from a limit: what goes back, or is added, when it is known what was used.
@@ -43,11 +43,16 @@ impl Taken {
 pub(crate) struct Lacking {
     /// Until it may pass; `None`: so much never will, or nobody knows.
     pub wait_ms: Option<u64>,
+    /// The limit has room, and what this node holds of it has not: it will have more soon.
+    pub is_early: bool,
 }
 
 /// A full table refuses: what cannot be counted is not granted. It has room again once balances that are worth nothing are
 /// given back.
-pub(crate) const NO_ROOM: Lacking = Lacking { wait_ms: Some(60_000) };
+pub(crate) const NO_ROOM: Lacking = Lacking {
+    wait_ms: Some(60_000),
+    is_early: false,
+};
 
 /// How a limit stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +88,10 @@ pub(crate) fn take(
     now: &Moment,
     amount: u64,
 ) -> Result<Taken, Lacking> {
+    if let Some(sharing) = balances.shared() {
+        let tag = shared::take(sharing, balances, (id, limit), now, amount)?;
+        return Ok(taken(amount, tag, now));
+    }
     let cell = balances.cell(id).ok_or(NO_ROOM)?;
     let (lane, tag) = lane(balances, cell, limit, now);
     match lane.take(amount, most(limit)) {
@@ -92,19 +101,45 @@ pub(crate) fn take(
         }
         Err(used) => Err(Lacking {
             wait_ms: wait_ms(limit, now, used, amount),
+            is_early: false,
         }),
     }
 }
 
 /// What was taken is taken although it was not granted: a limit that only watches.
 pub(crate) fn note(balances: &Balances, (id, limit): (u64, &Limit), now: &Moment, amount: u64) -> Option<Taken> {
-    let cell = balances.cell(id)?;
-    let (lane, tag) = lane(balances, cell, limit, now);
     // A call may bound its answer to any number: a balance that has lost count would be wiped when it settles.
     let amount = amount.min(most(limit));
+    if let Some(sharing) = balances.shared() {
+        let tag = shared::note(sharing, balances, (id, limit), now, amount)?;
+        return Some(taken(amount, tag, now));
+    }
+    let cell = balances.cell(id)?;
+    let (lane, tag) = lane(balances, cell, limit, now);
     lane.add(amount);
     sweep::keep(balances, cell, (limit, now), lane.used());
     Some(taken(amount, tag, now))
+}
+
+/// Takes more for a call that goes on; what is not there is refused, but where other nodes' leases leave enough of the limit:
+/// then it is taken beyond this node's own.
+pub(crate) fn extend(
+    balances: &Balances,
+    (id, limit): (u64, &Limit),
+    now: &Moment,
+    amount: u64,
+) -> Result<Taken, Lacking> {
+    let lacking = match take(balances, (id, limit), now, amount) {
+        Err(lacking) if lacking.is_early => lacking,
+        taken => return taken,
+    };
+    let reach = balances
+        .shared()
+        .map(|_| shared::within_reach(balances, (id, limit), now));
+    match reach.is_some_and(|reach| reach >= amount) {
+        true => note(balances, (id, limit), now, amount).ok_or(lacking),
+        false => Err(lacking),
+    }
 }
 
 fn taken(amount: u64, tag: u64, now: &Moment) -> Taken {
@@ -117,8 +152,17 @@ fn taken(amount: u64, tag: u64, now: &Moment) -> Taken {
 
 /// Puts what was really used in the place of what was taken.
 pub(crate) fn settle(balances: &Balances, (id, limit): (u64, &Limit), now: &Moment, taken: Taken, used: u64) {
-    let Some(cell) = balances.find(id) else { return };
     let (more, back) = (used.saturating_sub(taken.amount), taken.amount.saturating_sub(used));
+    if let Some(sharing) = balances.shared() {
+        let back = match limit.window {
+            Window::Refill { per_ms, .. } => {
+                back.saturating_sub(flowed((taken.at_unix_ms, now.unix_ms), limit.amount, per_ms))
+            }
+            Window::Calendar(_) | Window::None => back,
+        };
+        return shared::settle(sharing, balances, (id, limit), now, (taken.tag, more, back));
+    }
+    let Some(cell) = balances.find(id) else { return };
     match limit.window {
         Window::Calendar(_) => {
             let then = cell.lane(taken.tag);
@@ -142,7 +186,7 @@ pub(crate) fn settle(balances: &Balances, (id, limit): (u64, &Limit), now: &Mome
     }
 }
 
-fn change(lane: Lane<'_>, more: u64, back: u64) {
+pub(super) fn change(lane: Lane<'_>, more: u64, back: u64) {
     if more > 0 {
         lane.add(more);
     }
@@ -152,9 +196,32 @@ fn change(lane: Lane<'_>, more: u64, back: u64) {
 }
 
 pub(crate) fn level(balances: &Balances, (id, limit): (u64, &Limit), now: &Moment) -> Level {
+    if balances.shared().is_some() {
+        return shared::level(balances, (id, limit), now);
+    }
     let used = balances
         .find(id)
         .map_or(0, |cell| lane(balances, cell, limit, now).0.used());
+    level_of(limit, now, used)
+}
+
+/// What a call may count on: of a limit that nodes share more than this node holds may be had soon.
+pub(crate) fn within_reach(balances: &Balances, named: (u64, &Limit), now: &Moment) -> u64 {
+    match balances.shared() {
+        None => level(balances, named, now).remaining(),
+        Some(_) => shared::within_reach(balances, named, now),
+    }
+}
+
+/// What can be taken now.
+pub(crate) fn at_hand(balances: &Balances, named: (u64, &Limit), now: &Moment) -> u64 {
+    match balances.shared() {
+        None => level(balances, named, now).remaining(),
+        Some(sharing) => shared::at_hand(sharing, balances, named, now),
+    }
+}
+
+pub(super) fn level_of(limit: &Limit, now: &Moment, used: u64) -> Level {
     let reset_ms = match limit.window {
         Window::None => 0,
         Window::Refill { per_ms, .. } => ms_for(used, limit.amount, per_ms),
@@ -167,7 +234,7 @@ pub(crate) fn level(balances: &Balances, (id, limit): (u64, &Limit), now: &Momen
     }
 }
 
-fn most(limit: &Limit) -> u64 {
+pub(super) fn most(limit: &Limit) -> u64 {
     match limit.window {
         Window::Refill { burst, .. } => burst,
         Window::Calendar(_) | Window::None => limit.amount,
@@ -198,12 +265,12 @@ fn lane<'c>(balances: &Balances, cell: &'c Cell, limit: &Limit, now: &Moment) ->
 }
 
 /// How many units flow off between two moments.
-fn flowed((from, until): (u64, u64), amount: u64, per_ms: u64) -> u64 {
+pub(super) fn flowed((from, until): (u64, u64), amount: u64, per_ms: u64) -> u64 {
     let all = |until: u64| u128::from(until) * u128::from(amount) / u128::from(per_ms.max(1));
     u64::try_from(all(until).saturating_sub(all(from))).unwrap_or(u64::MAX)
 }
 
-fn wait_ms(limit: &Limit, now: &Moment, used: u64, amount: u64) -> Option<u64> {
+pub(super) fn wait_ms(limit: &Limit, now: &Moment, used: u64, amount: u64) -> Option<u64> {
     if amount > most(limit) {
         return None;
     }

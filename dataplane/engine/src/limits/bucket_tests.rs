@@ -50,11 +50,11 @@ proptest! {
             now += pause;
             let taken = match take(&balances, (9, &limit), &at(now), ask) {
                 Ok(taken) => taken,
-                Err(Lacking { wait_ms: None }) => {
+                Err(Lacking { wait_ms: None, .. }) => {
                     prop_assert!(ask > burst);
                     continue;
                 }
-                Err(Lacking { wait_ms: Some(wait_ms) }) => {
+                Err(Lacking { wait_ms: Some(wait_ms), .. }) => {
                     now += wait_ms;
                     take(&balances, (9, &limit), &at(now), ask).expect("it was told to wait so long")
                 }

@@ -291,7 +291,7 @@ fn admit(exchange: &mut Exchange, io: &mut Io<'_>, pinned: &Pinned, lists: &List
     held.cuts |= needs.streams && lists.rules().any(|(.., rule)| rule.limit.cuts());
     let mut looks = 1;
     let refused = loop {
-        let cap = needs.cap(|rule| bucket::level(&balances, (rule.id, &rule.limit), &now).remaining());
+        let cap = needs.cap(|rule| bucket::within_reach(&balances, (rule.id, &rule.limit), &now));
         let mut refused: Option<Limited> = None;
         let mut again = false;
         for ((list, at), rules, rule) in lists.rules() {
@@ -413,7 +413,7 @@ fn take(
         return taken.map(Some);
     }
     // Whatever is left beyond its prompt: the answer ends where that ends.
-    let left = bucket::level(balances, named, now).remaining();
+    let left = bucket::at_hand(balances, named, now);
     match left > needs.expected.of_prompt(limit.unit) {
         true => bucket::take(balances, named, now, left).map(Some),
         false => taken.map(Some),

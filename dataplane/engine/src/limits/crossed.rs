@@ -40,7 +40,8 @@ pub(super) fn look(balances: &Balances, (rules, rule): (&Rules, &Rule), now: &bu
     };
     let level = bucket::level(balances, (rule.id, limit), now);
     let reached = reached(limit, &level);
-    let Some(cell) = balances.find(rule.id).filter(|_| reached > 0) else {
+    let cell = balances.counted(rule.id);
+    let Some(cell) = cell.filter(|_| reached > 0) else {
         return;
     };
     let word = |told: u64| match told >> PERIOD_SHIFT == period {

@@ -31,9 +31,9 @@ pub(crate) fn allow(exchange: &mut Exchange, io: &mut Io<'_>, said: u64, coming:
         if needs(wanted) > reserved.taken.amount {
             let ahead = needs(wanted.saturating_add(AHEAD_TOKENS));
             let named = (rule.id, &rule.limit);
-            let left = bucket::level(&balances, named, &now).remaining();
+            let left = bucket::within_reach(&balances, named, &now);
             let more = ahead.saturating_sub(reserved.taken.amount).min(left);
-            match bucket::take(&balances, named, &now, more) {
+            match bucket::extend(&balances, named, &now, more) {
                 Ok(taken) if taken.is_beside(&reserved.taken) => {
                     reserved.taken.amount += more;
                     reserved.extended += more;

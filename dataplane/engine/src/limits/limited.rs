@@ -19,6 +19,8 @@ pub struct Limited {
     pub window: Window,
     /// Until the call may pass; `None`: it never will, or nobody knows.
     pub wait_ms: Option<u64>,
+    /// It is not the limit that is used up, but what this node holds of it.
+    pub is_early: bool,
 }
 
 impl Limited {
@@ -30,12 +32,13 @@ impl Limited {
             amount: rule.limit.amount,
             window: rule.limit.window,
             wait_ms: lacking.wait_ms,
+            is_early: lacking.is_early,
         }
     }
 
     /// Used up until a calendar period ends: to try again in a while is of no use.
     pub fn is_quota(&self) -> bool {
-        matches!(self.window, Window::Calendar(_)) || self.unit == Unit::Budget
+        !self.is_early && (matches!(self.window, Window::Calendar(_)) || self.unit == Unit::Budget)
     }
 
     pub fn may_retry(&self) -> bool {
@@ -46,7 +49,7 @@ impl Limited {
     pub fn retry_after_ms(&self) -> Option<u64> {
         const SOON_MS: u64 = 1_000;
         match self.unit {
-            Unit::Concurrent => Some(SOON_MS),
+            Unit::Concurrent if !self.is_early => Some(SOON_MS),
             _ => self.wait_ms,
         }
     }

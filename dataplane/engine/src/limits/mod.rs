@@ -9,6 +9,7 @@ mod bucket;
 mod calendar;
 mod call;
 pub(crate) mod cap;
+pub mod cluster;
 mod crossed;
 pub(crate) mod cut;
 mod expect;
@@ -17,6 +18,7 @@ mod limited;
 mod owner;
 pub(crate) mod provider;
 mod rules;
+mod shared;
 pub(crate) mod spent;
 mod sweep;
 mod tags;
@@ -72,6 +74,7 @@ impl LocalLimits {
 
     /// The same where nothing can be remembered.
     fn look(&self, snapshot: &Snapshot, unix_ms: u64) -> bucket::Moment {
+        let unix_ms = self.balances.unix_ms(unix_ms);
         let today = match self.revision == snapshot.revision && self.today.is_now(unix_ms) {
             true => self.today,
             false => Today::at(&snapshot.zone, unix_ms),

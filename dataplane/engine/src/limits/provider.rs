@@ -70,8 +70,8 @@ pub(crate) fn suffice(exchange: &Exchange, io: &Io<'_>, route: &Route, target: &
     let now = io.local.limits.look(&pinned.snapshot, io.unix_ms);
     let mut enforced = rules.all.iter().filter(|rule| rule.limit.mode == LimitMode::Enforce);
     enforced.all(|rule| {
-        let level = bucket::level(&io.local.limits.balances, (rule.id, &rule.limit), &now);
-        level.remaining() >= expected.of(rule.limit.unit)
+        let left = bucket::within_reach(&io.local.limits.balances, (rule.id, &rule.limit), &now);
+        left >= expected.of(rule.limit.unit)
     })
 }
 

@@ -108,6 +108,22 @@ pub struct Report {
     pub level: Level,
 }
 
+/// All that there are, but for those of tags.
+pub(super) fn all<'s>(snapshot: &'s Snapshot, keys: &'s KeyTable) -> impl Iterator<Item = &'s Rules> {
+    let of_models = snapshot.routes.iter().filter_map(|route| route.limits.as_deref());
+    let of_providers = snapshot
+        .upstreams
+        .iter()
+        .filter_map(|upstream| upstream.limits.as_deref());
+    snapshot
+        .organization
+        .as_deref()
+        .into_iter()
+        .chain(keys.rules())
+        .chain(of_models)
+        .chain(of_providers)
+}
+
 /// All limits of a scope, or of one name in it, as they stand now, but for those of tags.
 pub fn report(
     (snapshot, keys): (&Snapshot, &KeyTable),
@@ -115,19 +131,7 @@ pub fn report(
     unix_ms: u64,
     wanted: impl Fn(Scope, &str) -> bool,
 ) -> Vec<Report> {
-    let of_models = snapshot.routes.iter().filter_map(|route| route.limits.as_deref());
-    let of_providers = snapshot
-        .upstreams
-        .iter()
-        .filter_map(|upstream| upstream.limits.as_deref());
-    let all = snapshot
-        .organization
-        .as_deref()
-        .into_iter()
-        .chain(keys.rules())
-        .chain(of_models)
-        .chain(of_providers);
-    let wanted = all.filter(|rules| wanted(rules.scope, &rules.name));
+    let wanted = all(snapshot, keys).filter(|rules| wanted(rules.scope, &rules.name));
     wanted
         .flat_map(|rules| told(snapshot, balances, unix_ms, rules))
         .collect()
@@ -143,6 +147,7 @@ pub fn report_tag(snapshot: &Snapshot, balances: &Balances, unix_ms: u64, tag: &
 }
 
 fn told(snapshot: &Snapshot, balances: &Balances, unix_ms: u64, rules: &Rules) -> Vec<Report> {
+    let unix_ms = balances.unix_ms(unix_ms);
     let now = bucket::Moment {
         unix_ms,
         today: Today::at(&snapshot.zone, unix_ms),

@@ -53,7 +53,9 @@ pub(super) fn keep(balances: &Balances, cell: &Cell, (limit, now): (&Limit, &Mom
         Window::Calendar(period) => (now.today.period(period).ends_unix_ms, 0),
         Window::Refill { per_ms, .. } => {
             // Too long rather than too short where it does not fit.
-            let flows_ms = used.checked_mul(per_ms).map_or(u64::MAX, |all| all / limit.amount.max(1));
+            let flows_ms = used
+                .checked_mul(per_ms)
+                .map_or(u64::MAX, |all| all / limit.amount.max(1));
             (now.unix_ms.saturating_add(flows_ms.max(per_ms)), 0)
         }
     };
@@ -77,7 +79,7 @@ impl Balances {
 
     /// Is this a limit without a balance, and are balances for new ones of its kind kept for others?
     pub(super) fn has_none_for_tag(&self, id: u64) -> bool {
-        self.fill().is_half() && self.find(id).is_none()
+        self.fill().is_half() && self.counted(id).is_none()
     }
 
     /// The first step. Every shard has to end what it is about before the second.

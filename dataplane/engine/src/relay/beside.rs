@@ -10,7 +10,7 @@ use tollgate_dialect::{
     usage::Usage,
 };
 
-use super::{Mode, Relay, estimate};
+use super::{Mode, Relay, estimate, faults};
 use crate::{
     decode::{Coding, Decoder},
     exchange::Exchange,
@@ -29,6 +29,8 @@ pub(super) struct Listener {
     decoder: Option<Decoder>,
     /// Of events in frames of AWS.
     unwrapper: Option<Unwrapper>,
+    /// Of events that come compressed: looks for one that tells a failure.
+    events: Option<faults::Gathered>,
     /// It is not what its coding says, or a bomb: what was heard before counts.
     is_deaf: bool,
 }
@@ -37,6 +39,9 @@ impl Listener {
     pub fn new(words: Words, form: Form, coding: Option<Coding>) -> Box<Listener> {
         Box::new(Listener {
             listener: listen::Listener::new(words, form),
+            events: coding
+                .filter(|_| form == Form::Events)
+                .map(|_| faults::Gathered::default()),
             decoder: coding.map(Decoder::new),
             unwrapper: None,
             is_deaf: false,
@@ -55,6 +60,7 @@ impl Listener {
             listener,
             decoder,
             unwrapper,
+            events,
             is_deaf,
         } = self;
         if let Some(unwrapper) = unwrapper.as_mut().filter(|_| !*is_deaf) {
@@ -65,7 +71,15 @@ impl Listener {
         match decoder {
             None => listener.feed(bytes),
             Some(_) if *is_deaf => {}
-            Some(decoder) => *is_deaf = decoder.feed(bytes, |plain| listener.feed(plain)).is_err(),
+            Some(decoder) => {
+                let hear = |plain: &[u8]| {
+                    listener.feed(plain);
+                    if let Some(events) = events.as_mut() {
+                        events.feed(plain);
+                    }
+                };
+                *is_deaf = decoder.feed(bytes, hear).is_err();
+            }
         }
     }
 
@@ -87,6 +101,11 @@ pub(super) fn hear(exchange: &mut Exchange, bytes: &[u8]) {
         if let Some(fault) = listener.listener.take_failure() {
             exchange.relay.faults.hear(&fault);
         }
+    }
+    let dialect = exchange.answer_dialect();
+    let Relay { listener, faults, .. } = &mut exchange.relay;
+    if let Some(events) = listener.as_mut().and_then(|listener| listener.events.as_mut()) {
+        events.take(|event| faults::look(faults, dialect, event));
     }
 }
 

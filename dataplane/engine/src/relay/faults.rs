@@ -42,6 +42,47 @@ pub(super) fn look(faults: &mut Faults, dialect: Option<Dialect>, events: &[u8])
     }
 }
 
+/// Events one by one, of bytes that are at hand for a moment alone.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    held: Vec<u8>,
+    /// The event that comes is longer than any that tells a failure.
+    is_long: bool,
+    failed: Option<Vec<u8>>,
+}
+
+impl Gathered {
+    /// Those that tell a failure are short.
+    const MAX_EVENT_BYTES: usize = 16 * 1024;
+
+    pub fn feed(&mut self, bytes: &[u8]) {
+        for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+            if self.held.len() + line.len() > Self::MAX_EVENT_BYTES {
+                self.is_long = true;
+                // Its end is still looked for.
+                let kept = self.held.len().saturating_sub(END.len() + 2);
+                self.held.drain(..kept);
+                self.held
+                    .extend_from_slice(&line[line.len().saturating_sub(END.len() + 2)..]);
+            } else {
+                self.held.extend_from_slice(line);
+            }
+            if self.held.ends_with(END) || self.held.ends_with(b"\r\n\r\n") {
+                if !std::mem::take(&mut self.is_long) && self.failed.is_none() && begins_as_fault(&self.held) {
+                    self.failed = Some(self.held.clone());
+                }
+                self.held.clear();
+            }
+        }
+    }
+
+    pub fn take(&mut self, look: impl FnOnce(&[u8])) {
+        if let Some(event) = self.failed.take() {
+            look(&event);
+        }
+    }
+}
+
 impl Faults {
     /// Frames of AWS told it.
     pub fn hear(&mut self, fault: &Fault) {

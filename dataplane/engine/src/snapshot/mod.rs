@@ -81,6 +81,11 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// What calendar periods are of.
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
     /// Each model's targets in the document's order, with what is known of them by all shards.
     pub fn targets(&self) -> impl Iterator<Item = (&str, &document::Target, &TargetHealth)> {
         let models = self.document.models.iter().zip(&self.routes);

@@ -13,6 +13,9 @@ pub fn references(document: &Document) -> Vec<(Reference, String)> {
     if let Some(secret) = &document.id_secret {
         found.push((secret.clone(), pointer(&["id_secret"])));
     }
+    for (reference, at) in document.cluster.iter().flat_map(|cluster| cluster.references()) {
+        found.push((reference.clone(), format!("{}{}", pointer(&["cluster"]), pointer(at))));
+    }
     for (name, listener) in &document.listeners {
         let at = pointer(&["listeners", name, "tls"]);
         let Some(tls) = &listener.tls else { continue };

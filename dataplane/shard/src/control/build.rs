@@ -12,6 +12,7 @@ use tollgate_engine::{
 };
 
 use crate::{
+    cluster::way::Shared,
     files,
     messages::Prepared,
     tls::{TlsMaker, TlsSet},
@@ -29,6 +30,8 @@ pub struct Built {
     pub wants: Vec<Want>,
     /// Why meaning cannot be judged: it runs all the same.
     pub meaning_faults: Vec<Problem>,
+    /// How it shares its limits with other nodes.
+    pub shared: Option<Shared>,
 }
 
 impl Built {
@@ -59,6 +62,11 @@ pub fn build(
         let wanted = tokens::wants::wanted(compiled, &secrets, |provider| maker.for_authority(tls, provider));
         wanted.map_err(|more| add(&mut problems, more)).ok()
     });
+    let shared = compiled.as_ref().ok().and_then(|compiled| {
+        let cluster = compiled.document.cluster.as_ref()?;
+        let made = Shared::new(cluster, &secrets, maker);
+        made.map_err(|more| add(&mut problems, more)).ok()
+    });
     match (table, compiled, tls, wants) {
         (Ok(table), Ok(compiled), Some(tls), Some(wants)) if problems.is_empty() => {
             // What the reader said of a file tells more than that it is not there.
@@ -76,6 +84,7 @@ pub fn build(
                 prepared: Arc::new(prepared),
                 wants,
                 meaning_faults,
+                shared,
             })
         }
         _ => Err(problems),

@@ -5,6 +5,7 @@
 
 mod asks;
 mod build;
+mod cluster;
 pub mod connection;
 mod credentials;
 mod drain;
@@ -102,6 +103,8 @@ pub enum Command {
     Crossed(Box<Crossed>),
     /// A credential was exchanged for an access token, or could not be.
     Token(tokens::Told),
+    /// The store through which nodes share their limits.
+    Cluster(crate::cluster::Told),
     /// Room for usage records is not to be had, or is again.
     Spool(spool::Told),
     /// A shard's thread has ended; an error is why it never started or could not go on.
@@ -126,6 +129,7 @@ pub struct Control {
     access: access_log::Handle,
     tokens: tokens::Handle,
     balances: Arc<Balances>,
+    cluster: crate::cluster::Handle,
     keeping: Keeping,
     /// Answers that are kept.
     answers: Answers,
@@ -161,7 +165,7 @@ impl Control {
         state: StateDir,
         access: access_log::Handle,
         tokens: tokens::Handle,
-        balances: Arc<Balances>,
+        (balances, cluster): (Arc<Balances>, crate::cluster::Handle),
         (keeping, answers): (Keeping, Answers),
     ) -> Result<Self, String> {
         let now = Instant::now();
@@ -172,6 +176,7 @@ impl Control {
             access,
             tokens,
             balances,
+            cluster,
             keeping,
             answers,
             running: None,
@@ -229,6 +234,7 @@ impl Control {
                 recv(after) -> _ => None,
             };
             if let Some(end) = end.or_else(|| self.turn()) {
+                self.cluster.leave();
                 self.shards.tell_all(|| ToShard::Stop);
                 return end;
             }
@@ -245,6 +251,7 @@ impl Control {
             Command::Gone(id) => self.gone(id),
             Command::Token(told) => self.tell_token(&told),
             Command::Crossed(crossed) => self.tell_crossed(*crossed),
+            Command::Cluster(told) => self.tell_cluster(&told),
             Command::Spool(spool::Told::Full(text)) => self.tell("usage_spool_full", text),
             Command::Spool(spool::Told::Unsynced(text)) => self.tell("usage_sync_failed", text),
             Command::Spool(spool::Told::Synced) => {

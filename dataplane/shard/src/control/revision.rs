@@ -124,6 +124,7 @@ impl Control {
         self.answers.keep_only(built.document());
         self.running = Some(built);
         self.want_tokens();
+        self.share();
         self.tell_key_ends();
         self.accept();
         Ok(shards)
@@ -150,6 +151,7 @@ impl Control {
             tls: Arc::clone(tls),
         };
         running.prepared = Arc::new(prepared);
+        self.share();
         Ok(AnswerBody::Done)
     }
 

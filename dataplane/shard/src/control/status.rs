@@ -1,6 +1,6 @@
 //! What the data plane is doing, in numbers.
 
-use tollgate_config::link::Status;
+use tollgate_config::link::{ClusterStatus, Status};
 
 use super::Control;
 use crate::{
@@ -28,6 +28,12 @@ impl Control {
             total_us,
             gateway_us,
             models: totals.models(),
+            cluster: self.cluster.standing().map(|standing| ClusterStatus {
+                store_up: standing.groups_away == 0,
+                nodes: standing.nodes,
+                epoch: standing.epoch,
+                leases: standing.leases,
+            }),
         }
     }
 
@@ -70,6 +76,7 @@ impl Control {
                 .collect(),
             ejected: self.ejected(),
             limits: self.all_limits(),
+            cluster: self.cluster.standing(),
             granted: self.granted(),
             caches: self.answers.stats(),
         };

@@ -2,6 +2,7 @@
 
 mod beside;
 mod caches;
+mod cluster;
 mod grants;
 mod labels;
 mod latency;

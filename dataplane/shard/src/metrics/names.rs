@@ -180,6 +180,23 @@ pub const CACHE_SAVED_SECONDS: Family = counter(
     "tollgate_cache_saved_seconds_total",
     "How long providers took for the answers that a cache gave again.",
 );
+pub const CLUSTER_STORE_UP: Family = gauge(
+    "tollgate_cluster_store_up",
+    "Does the store answer through which nodes share their limits: 1 where all of it does.",
+);
+pub const CLUSTER_NODES: Family = gauge(
+    "tollgate_cluster_nodes",
+    "Nodes that share their limits and were heard lately, this one too.",
+);
+pub const CLUSTER_LEASES: Family = gauge(
+    "tollgate_cluster_leases",
+    "Limits of which this node holds a lease, or did lately.",
+);
+pub const CLUSTER_ASKS: Family = counter("tollgate_cluster_asks_total", "Calls to the store: answered, failed.");
+pub const CLUSTER_SHORT: Family = counter(
+    "tollgate_cluster_short_total",
+    "Times that a lease was too small: calls that were refused until it had grown (early), and asks for more than there was (starved).",
+);
 pub const PROCESS_RSS: Family = gauge("process_resident_memory_bytes", "Memory of the data plane, resident.");
 pub const PROCESS_CPU: Family = counter(
     "process_cpu_seconds_total",
@@ -190,7 +207,7 @@ pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of 
 
 /// All of them, in the order they are told.
 #[cfg(test)]
-pub const ALL: [Family; 46] = [
+pub const ALL: [Family; 51] = [
     REQUESTS,
     REQUEST_DURATION,
     GATEWAY_DURATION,
@@ -233,6 +250,11 @@ pub const ALL: [Family; 46] = [
     PROVIDER_LIMIT_REMAINING,
     PROVIDER_LIMIT_REFUSED,
     LIMIT_DEBT,
+    CLUSTER_STORE_UP,
+    CLUSTER_NODES,
+    CLUSTER_LEASES,
+    CLUSTER_ASKS,
+    CLUSTER_SHORT,
     PROCESS_RSS,
     PROCESS_CPU,
     PROCESS_FDS,

@@ -7,7 +7,7 @@ use tollgate_config::{
     link::LimitStatus,
     money::{NanoUsd, PicoUsd},
 };
-use tollgate_engine::exact::Stats;
+use tollgate_engine::{exact::Stats, limits::cluster::Standing};
 
 use super::{
     ATTEMPT_OUTCOMES, Granted, Latency, TOKEN_CLASSES, Totals,
@@ -52,6 +52,8 @@ pub struct Process {
     /// Those that were ever left alone.
     pub ejected: Vec<Ejected>,
     pub limits: Vec<LimitStatus>,
+    /// Where nodes share their limits.
+    pub cluster: Option<Standing>,
     pub granted: Vec<Granted>,
     /// What each cache did.
     pub caches: Vec<(Arc<str>, Stats)>,
@@ -223,6 +225,7 @@ impl Page {
         self.targets(&process.ejected);
         self.limits(&process.limits);
         self.granted(&process.granted);
+        self.cluster(process.cluster);
         self.single(names::PROCESS_RSS, process.rss_bytes as f64);
         self.single(names::PROCESS_CPU, process.cpu_s);
         self.single(names::PROCESS_FDS, process.open_fds as f64);

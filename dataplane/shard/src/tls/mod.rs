@@ -102,6 +102,29 @@ impl TlsMaker {
         config.map_err(|refusal| Problem::new("/providers", refusal.wrong, refusal.right))
     }
 
+    /// What a store is asked with.
+    pub fn for_store(
+        &mut self,
+        ca: Option<&Reference>,
+        identity: Option<(&Reference, &Reference)>,
+        pointer: &str,
+        secrets: &Secrets,
+    ) -> Result<Arc<ClientConfig>, Problem> {
+        let trust = match ca {
+            Some(reference) => client::Trust::Pem(content(reference, &format!("{pointer}/ca"), secrets)?.to_vec()),
+            None => client::Trust::System,
+        };
+        let pem = |reference: &Reference, key: &str| {
+            content(reference, &format!("{pointer}/{key}"), secrets).map(<[u8]>::to_vec)
+        };
+        let identity = match identity {
+            Some((certificate, key)) => Some((pem(certificate, "client_certificate")?, pem(key, "client_key")?)),
+            None => None,
+        };
+        let config = self.clients.config(trust, identity);
+        config.map_err(|refusal| Problem::new(pointer, refusal.wrong, refusal.right))
+    }
+
     fn listener(
         &self,
         tls: &ListenerTls,

@@ -9,6 +9,7 @@ mod plane;
 mod frames;
 
 #[path = "../../../../controlplane/tests/e2e/harness/ports.rs"]
+#[allow(clippy::disallowed_types)] // Tests of one process share it.
 mod ports;
 
 mod credentials;

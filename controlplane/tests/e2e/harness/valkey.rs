@@ -1,0 +1,91 @@
+//! A store for limits that nodes share: Debian's `redis-server`, on a port of its own, that keeps nothing on the disk.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    process::Command,
+};
+
+use super::{
+    free_port,
+    process::{self, Process, Signal},
+    until,
+};
+
+pub struct Valkey {
+    pub port: u16,
+    process: Process,
+    folder: tempfile::TempDir,
+}
+
+impl Valkey {
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let port = free_port();
+        let mut store = Self {
+            port,
+            process: begin(port, &folder),
+            folder,
+        };
+        store.await_ready();
+        store
+    }
+
+    /// As a document names it.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// It takes connections, and says nothing.
+    pub fn freeze(&self) {
+        process::signal(self.process.pid(), Signal::STOP);
+    }
+
+    pub fn thaw(&self) {
+        process::signal(self.process.pid(), Signal::CONT);
+    }
+
+    /// Ended, and begun again with nothing in it.
+    pub fn replace(&mut self) {
+        process::signal(self.process.pid(), Signal::KILL);
+        self.process.wait(10);
+        self.process = begin(self.port, &self.folder);
+        self.await_ready();
+    }
+
+    pub fn flush(&self) {
+        assert_eq!(self.ask("FLUSHALL").as_deref(), Some("+OK\r\n"));
+    }
+
+    fn await_ready(&mut self) {
+        until("redis-server answers", 20, || {
+            self.ask("PING").filter(|said| said == "+PONG\r\n")
+        });
+    }
+
+    fn ask(&self, what: &str) -> Option<String> {
+        let mut socket = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        socket.write_all(format!("{what}\r\n").as_bytes()).ok()?;
+        let mut said = [0; 64];
+        let count = socket.read(&mut said).ok()?;
+        Some(String::from_utf8_lossy(&said[..count]).into_owned())
+    }
+}
+
+fn begin(port: u16, folder: &tempfile::TempDir) -> Process {
+    let mut command = Command::new("redis-server");
+    command
+        .args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--dir",
+        ])
+        .arg(folder.path());
+    Process::start(&mut command)
+}

@@ -1,0 +1,545 @@
+//! A node's side of the cluster's limits: which of them to tell the store of and when, and what becomes of the answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::tz::TimeZone;
+use tollgate_config::document::{Limit, Window};
+
+use super::{
+    Notice, OnPartition, Settings, Standing, away,
+    held::{Held, Key, Said},
+    wire::{Reply, Request},
+};
+use crate::limits::{
+    balances::Balances,
+    bucket::Moment,
+    calendar::Today,
+    shared::{self, Mode, Sharing},
+};
+
+/// Limits that a node holds a part of while nobody uses them: so that the first call need not wait. Others are leased when
+/// they are first used.
+pub(super) const MAX_STANDING: usize = 1 << 15;
+/// In one call to the store.
+const MAX_BATCH: usize = 128;
+/// A limit in use is told so often.
+const REVIEW_MS: u64 = 100;
+/// A limit that nobody uses here is asked about so often, where there are few: others may have used it, or left some of it.
+const REFRESH_MS: u64 = 5_000;
+/// And so many of them in a second, where there are many.
+const REFRESHED_A_SECOND: u64 = 400;
+/// The store hears of a node so often, and the node of what others lack.
+const BEAT_MS: u64 = 250;
+/// Between two tries where the store does not answer.
+const RETRY_MS: u64 = 250;
+/// Between two looks at the calendar.
+const ROLL_MS: u64 = 1_000;
+/// Before a period begins its limits are leased.
+const AHEAD_MS: u64 = 60_000;
+/// Each process of a node has so many numbers for its requests.
+const SEQ_SHIFT: u32 = 32;
+
+#[derive(Debug)]
+pub struct Agent {
+    settings: Settings,
+    node: u64,
+    process: u64,
+    held: BTreeMap<Key, Held>,
+    groups: Vec<Group>,
+    notices: Vec<Notice>,
+    standing: Standing,
+    roll_ms: u64,
+}
+
+/// A part of the store, which answers for itself.
+#[derive(Debug)]
+struct Group {
+    epoch: u64,
+    seq: u64,
+    acked: u64,
+    /// When the last request that was answered had been sent.
+    heard_ms: u64,
+    is_away: bool,
+    nodes: u64,
+    cursor: u64,
+    /// Nothing is granted before.
+    closed_until_ms: u64,
+    beat_ms: u64,
+    flight: Option<Flight>,
+    due: BTreeSet<(u64, Key)>,
+    /// Up to when buckets were refilled while the store is away.
+    flowed_ms: u64,
+}
+
+#[derive(Debug)]
+struct Flight {
+    sent_ms: u64,
+    said: Vec<Said>,
+}
+
+impl Agent {
+    /// `process` grows with each of the node's.
+    pub fn new(settings: Settings, node: u64, process: u64, now_ms: u64) -> Self {
+        let group = || Group {
+            epoch: 0,
+            seq: process << SEQ_SHIFT,
+            acked: 0,
+            heard_ms: now_ms,
+            is_away: false,
+            nodes: 1,
+            cursor: 0,
+            closed_until_ms: 0,
+            beat_ms: now_ms,
+            flight: None,
+            due: BTreeSet::new(),
+            flowed_ms: now_ms,
+        };
+        let groups = (0..settings.groups.clamp(1, shared::MAX_GROUPS)).map(|_| group());
+        Self {
+            settings,
+            node,
+            process,
+            held: BTreeMap::new(),
+            groups: groups.collect(),
+            notices: Vec::new(),
+            standing: Standing::default(),
+            roll_ms: 0,
+        }
+    }
+
+    /// From now on these are the limits, and what else there was goes back. `unix_ms`: by this machine's clock.
+    pub fn know(
+        &mut self,
+        balances: &Balances,
+        known: impl Iterator<Item = (u64, Limit)>,
+        (zone, unix_ms): (&TimeZone, u64),
+        now_ms: u64,
+    ) {
+        let moment = moment(balances, zone, unix_ms);
+        for held in self.held.values_mut() {
+            held.is_known = false;
+        }
+        for (id, limit) in known.take(MAX_STANDING) {
+            let key = (id, shared::tag(balances, &limit, &moment));
+            if self.hold(balances, key, limit, now_ms)
+                && let Some(held) = self.held.get_mut(&key)
+            {
+                (held.is_known, held.doomed) = (true, false);
+            }
+        }
+        let unknown: Vec<Key> = self
+            .held
+            .iter()
+            .filter(|(_, held)| !held.is_known)
+            .map(|(key, _)| *key)
+            .collect();
+        for key in unknown {
+            // Those of tags come again when they are used again.
+            if let Some(held) = self.held.get_mut(&key) {
+                held.doomed = true;
+            }
+            self.schedule(key, now_ms);
+        }
+        self.roll_ms = 0;
+    }
+
+    /// Holds a limit; false: there is no room.
+    fn hold(&mut self, balances: &Balances, key: Key, limit: Limit, now_ms: u64) -> bool {
+        if let Some(held) = self.held.get_mut(&key) {
+            let changed = held.limit != limit;
+            held.limit = limit;
+            if changed {
+                self.schedule(key, now_ms);
+            }
+            return true;
+        }
+        let Some(mut held) = Held::new(balances, key, limit, now_ms) else {
+            return false;
+        };
+        let group = &self.groups[self.group_of(key)];
+        if group.is_away {
+            let policy = self.settings.on_partition;
+            let own = away::at_first(policy, &held, balances, group.nodes, now_ms);
+            held.grant_self(balances, own);
+        }
+        self.held.insert(key, held);
+        self.schedule(key, now_ms);
+        true
+    }
+
+    /// Takes what shards called for.
+    pub fn called(&mut self, balances: &Balances, now_ms: u64) {
+        for call in balances.sharing().calls() {
+            let key = (call.id, call.tag);
+            if !self.hold(balances, key, call.limit, now_ms) {
+                continue;
+            }
+            if let Some(held) = self.held.get_mut(&key) {
+                held.need = held.need.max(call.need);
+                held.doomed = false;
+                held.wake(now_ms);
+            }
+            self.standing.refused_early += u64::from(call.need > 0);
+            let at_ms = self
+                .held
+                .get(&key)
+                .map_or(now_ms, |held| now_ms.max(held.quiet_until_ms));
+            self.schedule(key, at_ms);
+        }
+    }
+
+    fn group_of(&self, key: Key) -> usize {
+        (key.0 % self.groups.len() as u64) as usize
+    }
+
+    /// Due then, or sooner.
+    fn schedule(&mut self, key: Key, at_ms: u64) {
+        let group = self.group_of(key);
+        let Some(held) = self.held.get_mut(&key) else { return };
+        if held.due_ms <= at_ms {
+            return;
+        }
+        let due = &mut self.groups[group].due;
+        due.remove(&(held.due_ms, key));
+        held.due_ms = at_ms;
+        due.insert((at_ms, key));
+    }
+
+    /// What is to be sent now, if anything: each group has one on its way at most.
+    pub fn request(&mut self, balances: &Balances, now_ms: u64) -> Option<Request> {
+        let at = (0..self.groups.len()).find(|at| self.groups[*at].is_due(now_ms))?;
+        let group = &mut self.groups[at];
+        let (nodes, epoch) = (group.nodes, group.epoch);
+        let (mut entries, mut said) = (Vec::new(), Vec::new());
+        // Before the first answer there is nothing to tell: the epoch is not known.
+        while epoch > 0 && entries.len() < MAX_BATCH {
+            let Some(&(due_ms, key)) = group.due.first().filter(|(due_ms, _)| *due_ms <= now_ms) else {
+                break;
+            };
+            group.due.remove(&(due_ms, key));
+            let Some(held) = self.held.get_mut(&key) else { continue };
+            held.due_ms = u64::MAX;
+            if let Some((entry, one)) = held.say(balances, (nodes, epoch), now_ms) {
+                entries.push(entry);
+                said.push(one);
+            }
+        }
+        group.seq += 1;
+        group.beat_ms = now_ms + BEAT_MS;
+        group.flight = Some(Flight { sent_ms: now_ms, said });
+        self.standing.asked += 1;
+        Some(Request {
+            group: at,
+            node: self.node,
+            seq: group.seq,
+            acked: group.acked,
+            epoch,
+            reclaim_after_ms: self.settings.reclaim_after_ms,
+            grace_ms: grace_ms(&self.settings),
+            cursor: group.cursor,
+            entries,
+        })
+    }
+
+    /// The request of this group was answered. `unix_ms`: by this machine's clock.
+    pub fn answered(&mut self, balances: &Balances, at: usize, reply: Reply, (unix_ms, now_ms): (u64, u64)) {
+        let Some(flight) = self.groups.get_mut(at).and_then(|group| group.flight.take()) else {
+            return;
+        };
+        self.groups[at].heard_ms = flight.sent_ms;
+        match reply {
+            Reply::Stale(last) => {
+                // A state directory from a backup, or two processes with the same.
+                let group = &mut self.groups[at];
+                group.seq = group.seq.max(last);
+                self.notices.push(Notice::Overtaken);
+                self.again(&flight, now_ms);
+            }
+            Reply::Epoch(epoch) => self.begin_epoch(at, epoch, now_ms),
+            Reply::Done {
+                unix_ms: store_unix_ms,
+                nodes,
+                closed_ms,
+                answers,
+                wanted,
+            } => {
+                let group = &mut self.groups[at];
+                group.acked = group.seq;
+                (group.nodes, group.cursor) = (nodes.max(1), store_unix_ms);
+                group.closed_until_ms = now_ms + closed_ms;
+                let (epoch, is_closed) = (group.epoch, closed_ms > 0);
+                if at == 0 {
+                    // Which is off by a part of the time that the answer took: periods begin a little early or late.
+                    let skew_ms = i64::try_from(i128::from(store_unix_ms) - i128::from(unix_ms));
+                    balances.sharing().set_skew_ms(skew_ms.unwrap_or(0));
+                }
+                self.come_back(balances, at);
+                for (said, answer) in flight.said.iter().zip(&answers) {
+                    let Some(held) = self.held.get_mut(&said.key) else {
+                        continue;
+                    };
+                    let starved = held.take(balances, said, answer, (epoch, store_unix_ms), now_ms);
+                    self.standing.starved += u64::from(starved);
+                    self.plan_next(said.key, is_closed.then_some(now_ms + closed_ms), now_ms);
+                }
+                for key in wanted {
+                    self.recall(key, now_ms);
+                }
+            }
+        }
+    }
+
+    /// When a limit that was just answered is looked at again.
+    fn plan_next(&mut self, key: Key, opens_ms: Option<u64>, now_ms: u64) {
+        let Some(held) = self.held.get(&key) else { return };
+        let next_ms = match (held.is_releasing() || held.need > 0, held.is_active(now_ms)) {
+            (true, _) => now_ms.max(held.quiet_until_ms),
+            (false, true) => now_ms + REVIEW_MS,
+            (false, false) if held.doomed => {
+                self.held.remove(&key);
+                return;
+            }
+            (false, false) => now_ms + self.refresh_ms(),
+        };
+        let next_ms = opens_ms.map_or(next_ms, |opens_ms| opens_ms + 1);
+        self.schedule(key, next_ms);
+    }
+
+    fn refresh_ms(&self) -> u64 {
+        (self.held.len() as u64 * 1_000 / REFRESHED_A_SECOND).max(REFRESH_MS)
+    }
+
+    /// Others lack what this node may hold and not use. By its period in the store, where calls under way have none.
+    fn recall(&mut self, (id, period): (u64, u64), now_ms: u64) {
+        let of_store = |key: &Key, held: &Held| match held.limit.window {
+            Window::Calendar(_) => key.1,
+            Window::Refill { .. } | Window::None => 0,
+        };
+        let meant = self.held.range_mut((id, 0)..=(id, u64::MAX));
+        let meant = meant.filter(|(key, held)| of_store(key, held) == period);
+        let keys: Vec<Key> = meant
+            .map(|(key, held)| {
+                held.recall(now_ms);
+                *key
+            })
+            .collect();
+        for key in keys {
+            self.schedule(key, now_ms);
+        }
+    }
+
+    fn begin_epoch(&mut self, at: usize, epoch: u64, now_ms: u64) {
+        let group = &mut self.groups[at];
+        if group.epoch > 0 {
+            self.notices.push(Notice::Epoch(epoch));
+        }
+        (group.epoch, group.acked, group.cursor) = (epoch, 0, 0);
+        group.beat_ms = now_ms;
+        let all: Vec<Key> = self
+            .held
+            .keys()
+            .copied()
+            .filter(|key| self.group_of(*key) == at)
+            .collect();
+        for key in all {
+            self.schedule(key, now_ms);
+        }
+    }
+
+    /// Nobody answered.
+    pub fn failed(&mut self, at: usize, now_ms: u64) {
+        let Some(flight) = self.groups.get_mut(at).and_then(|group| group.flight.take()) else {
+            return;
+        };
+        self.standing.failed += 1;
+        self.again(&flight, now_ms + RETRY_MS);
+        self.groups[at].beat_ms = now_ms + RETRY_MS;
+    }
+
+    fn again(&mut self, flight: &Flight, at_ms: u64) {
+        for said in &flight.said {
+            self.schedule(said.key, at_ms);
+        }
+    }
+
+    /// What time alone changes.
+    pub fn turn(&mut self, balances: &Balances, (zone, unix_ms): (&TimeZone, u64), now_ms: u64) {
+        for at in 0..self.groups.len() {
+            self.look_for(balances, at, now_ms);
+        }
+        if self.roll_ms <= now_ms {
+            self.roll_ms = now_ms + ROLL_MS;
+            self.roll(balances, &moment(balances, zone, unix_ms), now_ms);
+        }
+    }
+
+    /// Is the store of this group there?
+    fn look_for(&mut self, balances: &Balances, at: usize, now_ms: u64) {
+        let policy = self.settings.on_partition;
+        let group = &mut self.groups[at];
+        let silent_ms = now_ms.saturating_sub(group.heard_ms);
+        if silent_ms <= self.settings.away_after_ms {
+            return;
+        }
+        let (nodes, span) = (group.nodes, (group.flowed_ms, now_ms));
+        let goes = !std::mem::replace(&mut group.is_away, true);
+        group.flowed_ms = now_ms;
+        let of_group = self.groups.len() as u64;
+        let all = self.held.iter_mut().filter(|(key, _)| key.0 % of_group == at as u64);
+        for (_, held) in all {
+            let own = match goes {
+                true => away::at_first(policy, held, balances, nodes, now_ms),
+                false => away::meanwhile(policy, held, balances, nodes, span),
+            };
+            if own > 0 {
+                held.grant_self(balances, own);
+            }
+        }
+        if goes {
+            self.notices.push(Notice::Away);
+        }
+        let mode = match policy {
+            OnPartition::Allow => Mode::Allow,
+            // The store may have given it to others by then.
+            OnPartition::Refuse if silent_ms > self.settings.reclaim_after_ms / 2 => Mode::Refuse,
+            OnPartition::Refuse | OnPartition::LocalShare => Mode::Leased,
+        };
+        balances.sharing().set_mode(at, mode);
+    }
+
+    fn come_back(&mut self, balances: &Balances, at: usize) {
+        if !std::mem::take(&mut self.groups[at].is_away) {
+            return;
+        }
+        balances.sharing().set_mode(at, Mode::Leased);
+        let of_group = self.groups.len() as u64;
+        let all = self.held.iter_mut().filter(|(key, _)| key.0 % of_group == at as u64);
+        for (_, held) in all {
+            held.end_self_grant(balances);
+        }
+        self.notices.push(Notice::Back);
+    }
+
+    /// Forgets periods that are over, and leases those that begin soon.
+    fn roll(&mut self, balances: &Balances, moment: &Moment, now_ms: u64) {
+        let mut over = Vec::new();
+        let mut next = Vec::new();
+        for (key, held) in &self.held {
+            let Window::Calendar(period) = held.limit.window else {
+                continue;
+            };
+            let in_force = moment.today.period(period);
+            if key.1 < in_force.number {
+                over.push(*key);
+            } else if key.1 == in_force.number && in_force.ends_unix_ms.saturating_sub(moment.unix_ms) < AHEAD_MS {
+                next.push(((key.0, key.1 + 1), held.limit, held.is_known));
+            }
+        }
+        for key in over {
+            let group = self.group_of(key);
+            if let Some(held) = self.held.remove(&key) {
+                self.groups[group].due.remove(&(held.due_ms, key));
+            }
+        }
+        for (key, limit, is_known) in next {
+            if self.hold(balances, key, limit, now_ms)
+                && let Some(held) = self.held.get_mut(&key)
+            {
+                held.is_known |= is_known;
+            }
+        }
+    }
+
+    /// All goes back: the node ends, or shares no more. Ask for requests until there are none.
+    pub fn leave(&mut self, now_ms: u64) {
+        for held in self.held.values_mut() {
+            held.doomed = true;
+        }
+        let all: Vec<Key> = self.held.keys().copied().collect();
+        for key in all {
+            self.schedule(key, now_ms);
+        }
+    }
+
+    /// Is anything to be told that has not been?
+    pub fn is_settled(&self, now_ms: u64) -> bool {
+        let open =
+            |group: &Group| group.flight.is_some() || group.due.first().is_some_and(|(due_ms, _)| *due_ms <= now_ms);
+        !self.groups.iter().any(open)
+    }
+
+    /// Has everything that it holds been leased once, as far as there was enough?
+    pub fn is_ready(&self, now_ms: u64) -> bool {
+        let open = |group: &Group| group.epoch > 0 && group.closed_until_ms < now_ms;
+        self.groups.iter().all(open) && self.is_settled(now_ms)
+    }
+
+    /// When there is something to do next.
+    pub fn next_ms(&self) -> u64 {
+        let next = self
+            .groups
+            .iter()
+            .filter(|group| group.flight.is_none())
+            .map(Group::next_ms);
+        next.min().unwrap_or(u64::MAX).min(self.roll_ms)
+    }
+
+    pub fn notices(&mut self) -> impl Iterator<Item = Notice> + '_ {
+        self.notices.drain(..)
+    }
+
+    pub fn standing(&self) -> Standing {
+        let first = self.groups.first();
+        Standing {
+            groups: self.groups.len() as u64,
+            groups_away: self.groups.iter().filter(|group| group.is_away).count() as u64,
+            nodes: first.map_or(0, |group| group.nodes),
+            epoch: first.map_or(0, |group| group.epoch),
+            leases: self.held.len() as u64,
+            ..self.standing
+        }
+    }
+
+    /// The number of the process that it is of.
+    pub fn process(&self) -> u64 {
+        self.process
+    }
+}
+
+impl Group {
+    fn is_due(&self, now_ms: u64) -> bool {
+        self.flight.is_none() && self.next_ms() <= now_ms
+    }
+
+    fn next_ms(&self) -> u64 {
+        let due_ms = match self.epoch {
+            0 => u64::MAX,
+            _ => self.due.first().map_or(u64::MAX, |(due_ms, _)| *due_ms),
+        };
+        // Where the store is away, one question at a time is enough.
+        match self.is_away {
+            true => self.beat_ms,
+            false => due_ms.min(self.beat_ms),
+        }
+    }
+}
+
+/// In a new epoch nothing is granted for so long: all nodes tell what they hold within it, but those that are away.
+fn grace_ms(settings: &Settings) -> u64 {
+    2 * settings.away_after_ms.max(4 * BEAT_MS)
+}
+
+fn moment(balances: &Balances, zone: &TimeZone, unix_ms: u64) -> Moment {
+    let unix_ms = balances.sharing().unix_ms(unix_ms);
+    Moment {
+        unix_ms,
+        today: Today::at(zone, unix_ms),
+    }
+}
+
+/// For whoever turns sharing on.
+impl Sharing {
+    pub fn begin(&self, agent: &Agent) {
+        self.turn_on(agent.groups.len());
+    }
+}

@@ -1,0 +1,319 @@
+//! One limit as a node holds it: how large its lease should be, what goes back, and what the store is told.
+
+use tollgate_config::document::{Limit, LimitMode, Unit, Window};
+
+use super::wire::{Answer, Entry, Kind, MOST_UNITS};
+use crate::limits::{atomic::Ordering, balances::Balances, bucket, shared::Place};
+
+/// Of what may be had a node holds this part of its share where it is idle.
+const IDLE_PART: u64 = 4;
+/// A lease lasts for so many reviews at the rate of late.
+const REVIEWS_AHEAD: u64 = 4;
+/// Without a change for so long a limit is idle.
+const IDLE_MS: u64 = 1_000;
+/// Others lack it: what is idle goes back, and is not asked for again so soon.
+const RECALLED_MS: u64 = 2_000;
+/// Where there was not enough it is not asked for again sooner, whoever is refused meanwhile.
+const STARVED_MS: u64 = 50;
+/// What nobody asks about is forgotten by the store after so long, beyond the time in which all of it flows off.
+const KEPT_MS: u64 = 7 * 86_400_000;
+
+/// A limit's number, and the tag of its lease.
+pub(super) type Key = (u64, u64);
+
+#[derive(Debug)]
+pub(super) struct Held {
+    pub limit: Limit,
+    key: Key,
+    /// Of what was granted, what the node granted itself.
+    pub extra: u64,
+    /// What of the node's own use the store knows.
+    told: u64,
+    /// What the cluster had used then, and when that was.
+    used_then: u64,
+    told_ms: u64,
+    /// The epoch of the store's last answer.
+    pub epoch: u64,
+    pub pool: u64,
+    seen: u64,
+    /// Used between two reviews, of late.
+    recent: u64,
+    active_until_ms: u64,
+    recalled_until_ms: u64,
+    pub need: u64,
+    /// There was not enough a moment ago.
+    pub quiet_until_ms: u64,
+    /// All of it goes back: it is not limited any more, or less than what a call needs.
+    release: bool,
+    pub doomed: bool,
+    /// Of a revision; the others are of tags.
+    pub is_known: bool,
+    pub due_ms: u64,
+}
+
+/// What was said of a limit, until it is answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Said {
+    pub key: Key,
+    lane_used: u64,
+    used: u64,
+    needs_more: bool,
+    rest: u64,
+}
+
+impl Held {
+    /// Goes on with the lease that lies in the balances, where it is of this tag. `None`: the table is full.
+    pub fn new(balances: &Balances, key: Key, limit: Limit, now_ms: u64) -> Option<Self> {
+        let place = Place::new(balances, key.0, &limit, key.1)?;
+        place.begin(&limit);
+        let lease = &place.lease;
+        let mut told = 0;
+        let mut used_then = 0;
+        if lease.tag.load(Ordering::Acquire) == key.1 {
+            told = place.lane.used().saturating_sub(lease.burned.load(Ordering::Acquire));
+            used_then = lease.others.load(Ordering::Acquire).wrapping_add(told);
+        } else {
+            lease.tag.store(0, Ordering::Release);
+            for word in [lease.granted, lease.others, lease.pool, lease.burned] {
+                word.store(0, Ordering::Release);
+            }
+            lease.low.store(1, Ordering::Release);
+            lease.tag.store(key.1, Ordering::Release);
+        }
+        Some(Self {
+            pool: bucket::most(&limit),
+            limit,
+            key,
+            extra: 0,
+            told,
+            used_then: if used_then > u64::MAX / 2 { told } else { used_then },
+            told_ms: now_ms,
+            epoch: 0,
+            seen: told,
+            recent: 0,
+            active_until_ms: now_ms,
+            recalled_until_ms: 0,
+            need: 0,
+            quiet_until_ms: 0,
+            release: false,
+            doomed: false,
+            is_known: false,
+            due_ms: u64::MAX,
+        })
+    }
+
+    fn place<'b>(&self, balances: &'b Balances) -> Option<Place<'b>> {
+        Place::new(balances, self.key.0, &self.limit, self.key.1)
+    }
+
+    pub fn is_active(&self, now_ms: u64) -> bool {
+        now_ms < self.active_until_ms
+    }
+
+    pub fn wake(&mut self, now_ms: u64) {
+        self.active_until_ms = now_ms + IDLE_MS;
+    }
+
+    pub fn recall(&mut self, now_ms: u64) {
+        self.recalled_until_ms = now_ms + RECALLED_MS;
+    }
+
+    fn is_shadow(&self) -> bool {
+        self.limit.mode == LimitMode::Shadow
+    }
+
+    /// How much is to lie ready, of what could be had among so many nodes.
+    fn target(&self, nodes: u64, rest: u64, now_ms: u64) -> u64 {
+        if self.doomed || self.release || self.is_shadow() {
+            return 0;
+        }
+        let most = bucket::most(&self.limit);
+        let ahead = self.recent.saturating_mul(REVIEWS_AHEAD);
+        if now_ms < self.recalled_until_ms {
+            return ahead.min(most) / 2;
+        }
+        let flowed = match self.limit.window {
+            Window::Refill { per_ms, .. } => bucket::flowed((self.told_ms, now_ms), self.limit.amount, per_ms),
+            Window::Calendar(_) | Window::None => 0,
+        };
+        let could = self.pool.saturating_add(rest).saturating_add(flowed).min(most);
+        let share = could / (IDLE_PART * nodes.max(1));
+        let one = u64::from(matches!(self.limit.unit, Unit::Requests | Unit::Concurrent) && could > 0);
+        share.max(one).max(ahead).min(most)
+    }
+
+    /// Gives back what is not needed, and says how it stands. `None`: the table is full.
+    pub fn say(&mut self, balances: &Balances, (nodes, epoch): (u64, u64), now_ms: u64) -> Option<(Entry, Said)> {
+        let place = self.place(balances)?;
+        let lease = &place.lease;
+        // Whoever is refused, or changes what we are about to look away from, calls from here on.
+        match self.is_active(now_ms) {
+            true => place.fed(),
+            false => place.rest(),
+        }
+        let granted = lease.granted.load(Ordering::Acquire);
+        let mut burned = lease.burned.load(Ordering::Acquire);
+        let mut lane_used = place.lane.used();
+        let used = lane_used.saturating_sub(burned);
+        let change = used.abs_diff(self.seen);
+        if change > 0 {
+            self.wake(now_ms);
+        }
+        self.seen = used;
+        self.recent = change.max(self.recent - self.recent.div_ceil(4));
+        let rest = granted.saturating_sub(self.extra).saturating_sub(lane_used);
+        let target = self.target(nodes, rest, now_ms);
+        let is_wanted = now_ms < self.recalled_until_ms || self.doomed || self.release || !self.is_active(now_ms);
+        let back = match is_wanted || rest > target.saturating_mul(2) {
+            true => rest.saturating_sub(target),
+            false => 0,
+        };
+        // As a call takes: nobody can use it from here on, and what is in use stays.
+        if back > 0 && place.lane.take(back, granted).is_ok() {
+            burned += back;
+            lease.burned.store(burned, Ordering::Release);
+            lane_used = place.lane.used();
+        }
+        let used = lane_used.saturating_sub(burned);
+        let rest = granted.saturating_sub(self.extra).saturating_sub(lane_used);
+        let low = if self.is_shadow() { 0 } else { (target / 2).max(1) };
+        lease.low.store(low, Ordering::Release);
+        self.release = false;
+        let needs = std::mem::take(&mut self.need);
+        let need = needs.saturating_sub(rest);
+        let said = Said {
+            key: self.key,
+            lane_used,
+            used,
+            needs_more: need > 0,
+            rest,
+        };
+        let want = target.saturating_sub(rest).max(need);
+        Some((self.entry((used, rest), (want, need), epoch, now_ms), said))
+    }
+
+    fn entry(&self, (used, rest): (u64, u64), (want, need): (u64, u64), epoch: u64, now_ms: u64) -> Entry {
+        let (kind, period, per_ms) = match self.limit.window {
+            Window::None => (Kind::Concurrent, 0, 0),
+            Window::Refill { per_ms, .. } => (
+                Kind::Refill {
+                    amount: self.limit.amount,
+                    per_ms,
+                },
+                0,
+                per_ms,
+            ),
+            Window::Calendar(_) => (Kind::Calendar, self.key.1, 366 * 86_400_000),
+        };
+        let (told, claim) = match (kind, self.epoch == epoch) {
+            (Kind::Concurrent, _) => (0, 0),
+            (_, true) => (self.told, 0),
+            (_, false) => (self.told, self.used_by(now_ms)),
+        };
+        Entry {
+            id: self.key.0,
+            period,
+            kind,
+            exact: self.limit.is_hard() || matches!(self.limit.unit, Unit::Requests),
+            most: bucket::most(&self.limit).min(MOST_UNITS),
+            ttl_ms: KEPT_MS + 2 * per_ms,
+            used,
+            told,
+            claim,
+            rest,
+            want,
+            need,
+        }
+    }
+
+    /// What the cluster has used by what was known last.
+    pub fn used_by(&self, now_ms: u64) -> u64 {
+        match self.limit.window {
+            Window::Refill { per_ms, .. } => {
+                let flowed = bucket::flowed((self.told_ms, now_ms), self.limit.amount, per_ms);
+                self.used_then.saturating_sub(flowed)
+            }
+            Window::Calendar(_) | Window::None => self.used_then,
+        }
+    }
+
+    /// Takes what was granted into the lease. True: there was not enough.
+    pub fn take(
+        &mut self,
+        balances: &Balances,
+        said: &Said,
+        answer: &Answer,
+        (epoch, unix_ms): (u64, u64),
+        now_ms: u64,
+    ) -> bool {
+        let Some(place) = self.place(balances) else {
+            return false;
+        };
+        let lease = &place.lease;
+        (self.told, self.used_then, self.told_ms) = (said.used, answer.used, now_ms);
+        (self.epoch, self.pool) = (epoch, answer.pool);
+        lease
+            .others
+            .store(answer.used.wrapping_sub(said.used), Ordering::Release);
+        lease.pool.store(answer.pool, Ordering::Release);
+        if matches!(self.limit.window, Window::Refill { .. }) {
+            place.lane.tag.store(unix_ms, Ordering::Release);
+        }
+        if answer.granted > 0 {
+            let granted = lease.granted.load(Ordering::Acquire);
+            let leased = granted.saturating_sub(self.extra).max(said.lane_used);
+            let granted = leased.saturating_add(answer.granted).saturating_add(self.extra);
+            lease.granted.fetch_max(granted, Ordering::AcqRel);
+        }
+        // Too little for the call that asked is of use to others' calls.
+        self.release = answer.starved && said.needs_more && said.rest > 0;
+        if answer.starved {
+            self.quiet_until_ms = now_ms + STARVED_MS;
+        }
+        answer.starved
+    }
+
+    pub fn is_releasing(&self) -> bool {
+        self.release
+    }
+
+    /// What the node grants itself.
+    pub fn grant_self(&mut self, balances: &Balances, amount: u64) {
+        let Some(place) = self.place(balances).filter(|_| !self.is_shadow()) else {
+            return;
+        };
+        let granted = place.lease.granted.load(Ordering::Acquire).max(place.lane.used());
+        place
+            .lease
+            .granted
+            .fetch_max(granted.saturating_add(amount), Ordering::AcqRel);
+        self.extra = self.extra.saturating_add(amount);
+    }
+
+    /// The store is back: what is left of that is void.
+    pub fn end_self_grant(&mut self, balances: &Balances) {
+        let Some(place) = self.place(balances).filter(|_| self.extra > 0) else {
+            return;
+        };
+        let granted = place.lease.granted.load(Ordering::Acquire);
+        loop {
+            let back = granted.saturating_sub(place.lane.used()).min(self.extra);
+            if back == 0 {
+                break;
+            }
+            // A call that was quicker has used some of it.
+            if place.lane.take(back, granted).is_ok() {
+                place.lease.burned.fetch_add(back, Ordering::AcqRel);
+                break;
+            }
+        }
+        self.extra = 0;
+    }
+
+    /// Granted and not used, what it granted itself included.
+    pub fn rest(&self, balances: &Balances) -> u64 {
+        let Some(place) = self.place(balances) else { return 0 };
+        let granted = place.lease.granted.load(Ordering::Acquire);
+        granted.saturating_sub(place.lane.used())
+    }
+}
