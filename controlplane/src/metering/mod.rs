@@ -211,15 +211,23 @@ pub fn follow(mut ingest: Ingest, plane: Arc<Plane>) -> std::io::Result<()> {
         // Of no document yet: the ledger is where it was.
         let (mut forget_at, mut turned) = (Instant::now(), 0);
         loop {
-            let turned = metering
+            let before = turned;
+            let mut passed = metering
                 .turn_to(&mut ingest, &plane, &mut turned)
                 .map_err(IngestError::from);
-            let mut passed = turned.and_then(|()| ingest.pass());
-            if passed.is_ok() && forget_at <= Instant::now() {
-                forget_at = Instant::now() + FORGET_INTERVAL;
-                let retention = plane.current().document.usage.retention;
-                passed = ingest.forget(&retention, time::unix_ms());
+            if turned != before {
+                forget_at = Instant::now();
             }
+            // Before a document is in force nobody knows how long calls are kept. Days are made before their calls come.
+            let mut kept = Ok(());
+            if passed.is_ok() && turned > 0 && forget_at <= Instant::now() {
+                let retention = plane.current().document.usage.retention;
+                kept = ingest.forget(&retention, time::unix_ms());
+                if kept.is_ok() {
+                    forget_at = Instant::now() + FORGET_INTERVAL;
+                }
+            }
+            passed = passed.and_then(|()| ingest.pass()).and(kept);
             for news in ingest.news.drain(..) {
                 plane.events.tell(news.kind, news.text);
             }
