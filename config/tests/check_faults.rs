@@ -88,8 +88,8 @@ fn unknown_and_future_keys() {
             "2:1: /guards: `guards` is not supported yet; remove `guards`\n3:1: /identify: `identify` is not supported yet; remove `identify`",
         ),
         (
-            "embedding: {}",
-            "2:1: /embedding: `embedding` is not supported yet; remove `embedding`",
+            "log_content: {}",
+            "2:1: /log_content: `log_content` is not supported yet; remove `log_content`",
         ),
         (
             "client: { idle_timout: 1s }",

@@ -21,11 +21,14 @@ use crate::{
 pub enum Place {
     Sqlite(PathBuf),
     Postgres {
-        settings: Postgres,
+        settings: Box<Postgres>,
         /// Whose marks and open calls are this control plane's own.
         node: i64,
     },
 }
+
+/// By boot and shard.
+pub type Marks = Vec<((u64, u16), Mark)>;
 
 /// One connection to the ledger, made when it is wanted and again when it was lost.
 pub struct Database {
@@ -150,7 +153,7 @@ impl Database {
     }
 
     /// How far each boot and shard of this control plane's was read.
-    pub fn marks(&mut self) -> Result<Vec<((u64, u16), Mark)>, StoreError> {
+    pub fn marks(&mut self) -> Result<Marks, StoreError> {
         let node = match self.place {
             Place::Sqlite(_) => None,
             Place::Postgres { node, .. } => Some(node),

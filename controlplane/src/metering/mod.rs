@@ -176,14 +176,15 @@ impl Metering {
         is_news
     }
 
-    /// The ledger is where the document in force says, from now on.
-    fn turn_to(&self, ingest: &mut Ingest, plane: &Plane) -> Result<(), StoreError> {
+    /// The ledger is where the document in force says, from now on. `turned`: the revision that was looked at.
+    fn turn_to(&self, ingest: &mut Ingest, plane: &Plane, turned: &mut u64) -> Result<(), StoreError> {
         let current = plane.current();
-        if current.revision == 0 {
+        if current.revision == *turned {
             return Ok(());
         }
         let place = place::of(&self.state_dir, &current.document)?;
         if *ingest.place() == place {
+            *turned = current.revision;
             return Ok(());
         }
         ingest.turn_to(&place)?;
@@ -193,6 +194,7 @@ impl Metering {
         let status = self.status();
         let text = format!("the ledger is in {} at {}", status["kind"], status["at"]);
         plane.events.tell("usage_ledger_moved", text.replace('"', ""));
+        *turned = current.revision;
         Ok(())
     }
 }
@@ -206,15 +208,26 @@ pub fn kept_from_ms(retention: &Retention, now_ms: u64) -> u64 {
 pub fn follow(mut ingest: Ingest, plane: Arc<Plane>) -> std::io::Result<()> {
     let run = move || {
         let metering = &plane.metering;
-        let mut forget_at = Instant::now();
+        // Of no document yet: the ledger is where it was.
+        let (mut forget_at, mut turned) = (Instant::now(), 0);
         loop {
-            let turned = metering.turn_to(&mut ingest, &plane).map_err(IngestError::from);
-            let mut passed = turned.and_then(|()| ingest.pass());
-            if passed.is_ok() && forget_at <= Instant::now() {
-                forget_at = Instant::now() + FORGET_INTERVAL;
-                let retention = plane.current().document.usage.retention;
-                passed = ingest.forget(&retention, time::unix_ms());
+            let before = turned;
+            let mut passed = metering
+                .turn_to(&mut ingest, &plane, &mut turned)
+                .map_err(IngestError::from);
+            if turned != before {
+                forget_at = Instant::now();
             }
+            // Before a document is in force nobody knows how long calls are kept. Days are made before their calls come.
+            let mut kept = Ok(());
+            if passed.is_ok() && turned > 0 && forget_at <= Instant::now() {
+                let retention = plane.current().document.usage.retention;
+                kept = ingest.forget(&retention, time::unix_ms());
+                if kept.is_ok() {
+                    forget_at = Instant::now() + FORGET_INTERVAL;
+                }
+            }
+            passed = passed.and_then(|()| ingest.pass()).and(kept);
             for news in ingest.news.drain(..) {
                 plane.events.tell(news.kind, news.text);
             }

@@ -32,7 +32,10 @@ pub fn of(state_dir: &Path, document: &Document) -> Result<Place, StoreError> {
 
 pub fn postgres(state_dir: &Path, settings: Postgres) -> Result<Place, StoreError> {
     let node = node(state_dir).map_err(|error| StoreError::Content(format!("{NODE_FILE}: {error}")))?;
-    Ok(Place::Postgres { settings, node })
+    Ok(Place::Postgres {
+        settings: Box::new(settings),
+        node,
+    })
 }
 
 /// Where it was; SQLite where nothing was remembered.

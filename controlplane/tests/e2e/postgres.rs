@@ -1,5 +1,6 @@
 //! Several gateways that share keys and one ledger in PostgreSQL, and what they do while it is away.
 
+use rusqlite::Connection;
 use serde_json::Value;
 
 use crate::harness::{
@@ -178,4 +179,32 @@ fn a_server_is_trusted_by_its_certificate_and_records_wait_until_it_is() {
         (ledger["kind"] == "postgres" && ledger["up"] == true).then_some(())
     });
     comes_to(&gateway, 2);
+}
+
+/// A control plane that starts knows how long calls are kept before it forgets any.
+#[test]
+fn calls_that_are_kept_longer_than_usual_outlive_a_restart() {
+    const HUNDRED_DAYS_MS: i64 = 100 * 86_400_000;
+    let sandbox = Sandbox::start();
+    let mut setup = Setup::to(sandbox.address);
+    setup.top += "usage: { retention: { calls: 400d } }\n";
+    let mut gateway = setup.start();
+    calls(&gateway, 1);
+    comes_to(&gateway, 1);
+    signal(gateway.controlplane_pid(), Signal::KILL);
+    gateway.process.wait(20);
+    let path = gateway.state_dir.join("usage.db");
+    let open = || Connection::open(&path).expect("the ledger");
+    let aged = open().execute("UPDATE calls SET ended_ms = ended_ms - ?1", [HUNDRED_DAYS_MS]);
+    assert_eq!(aged.expect("it is older now"), 1);
+    gateway.start_again();
+    calls(&gateway, 1);
+    // What came later is there: it has looked at what is too old.
+    until("the second call is in the ledger", 20, || {
+        (gateway.metric("tollgate_usage_records_total", &["ingested"]) >= 2.0).then_some(())
+    });
+    let kept: i64 = open()
+        .query_row("SELECT COUNT(*) FROM calls", [], |row| row.get(0))
+        .expect("a count");
+    assert_eq!(kept, 2);
 }

@@ -207,8 +207,9 @@ fn a_ledger_moves_with_what_is_open(server: &Postgres) {
     };
     let settings = tollgate_config::document::Postgres {
         connections: 9,
-        ..settings
+        ..*settings
     };
+    let settings = Box::new(settings);
     ingest.turn_to(&Place::Postgres { settings, node }).unwrap();
     ingest.pass().unwrap();
     ingest.turn_to(&place::sqlite(world.folder.path())).unwrap();
