@@ -3,18 +3,14 @@
 use std::{
     fs::{File, create_dir_all},
     net::TcpListener,
-    sync::Mutex,
 };
 
 /// Below what Linux takes for the source of a connection and for port 0 (`ip_local_port_range`, 32768 up), so that
 /// neither can take one away before its server is up.
 const PORTS: std::ops::Range<u16> = 12_000..32_000;
 
-/// A port of a stretch of our own is held by a locked file until this process ends: tests run as many processes at
-/// once, and a port that was free a moment ago may be what the next one is given too.
-static HELD: Mutex<Vec<File>> = Mutex::new(Vec::new());
-
-/// A loopback port nobody listens on, and that no other call is given while this process lives.
+/// A loopback port nobody listens on, and that no other call is given while this process lives: a locked file holds it.
+/// Tests run as many processes at once, and a port that was free a moment ago may be what the next one is given too.
 pub fn free_port() -> u16 {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("ports");
     create_dir_all(&folder).expect("a folder for the locks");
@@ -28,7 +24,8 @@ pub fn free_port() -> u16 {
             // The locks of one process are apart too: each is of the file as it was opened.
             let ours = file.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", *port)).is_ok();
             if ours {
-                HELD.lock().expect("no holder panics").push(file);
+                // Open, and so locked, until the process ends.
+                std::mem::forget(file);
             }
             ours
         })
