@@ -227,7 +227,11 @@ fn what_was_overtaken_does_nothing_and_what_was_lost_is_told_again() {
         claimed_ms: 1,
         ..of(0, 0, 0, 0)
     };
-    assert_eq!(other.tell(&mut store, older).used, 60, "the last to hear knows best");
+    assert_eq!(
+        other.tell(&mut store, older).used,
+        70,
+        "whoever knows of more is believed"
+    );
     let again = node.tell(
         &mut store,
         Entry {
@@ -236,7 +240,7 @@ fn what_was_overtaken_does_nothing_and_what_was_lost_is_told_again() {
             ..of(6, 5, 4, 30)
         },
     );
-    assert_eq!((again.used, again.granted), (61, 30), "what is known counts once");
+    assert_eq!((again.used, again.granted), (71, 0), "what is known counts once");
 
     // Writes that a replica never had: the node knows an answer that the store does not.
     let mut request = node.request(vec![of(6, 5, 4, 1)]);

@@ -219,7 +219,11 @@ impl Agent {
             group.due.remove(&(due_ms, key));
             let Some(held) = self.held.get_mut(&key) else { continue };
             held.due_ms = u64::MAX;
-            if let Some((entry, one)) = held.say(balances, (nodes, epoch), now_ms) {
+            if let Some((mut entry, one)) = held.say(balances, (nodes, epoch), now_ms) {
+                if group.is_away {
+                    // What it granted itself comes first: by the time of an answer more may have been used than is said here.
+                    (entry.want, entry.need) = (0, 0);
+                }
                 entries.push(entry);
                 said.push(one);
             }
@@ -273,6 +277,7 @@ impl Agent {
                     let skew_ms = i64::try_from(i128::from(store_unix_ms) - i128::from(unix_ms));
                     balances.sharing().set_skew_ms(skew_ms.unwrap_or(0));
                 }
+                let was_away = self.groups[at].is_away;
                 self.come_back(balances, at);
                 for (said, answer) in flight.said.iter().zip(&answers) {
                     let Some(held) = self.held.get_mut(&said.key) else {
@@ -281,6 +286,9 @@ impl Agent {
                     let starved = held.take(balances, said, answer, (epoch, store_unix_ms), now_ms);
                     self.standing.starved += u64::from(starved);
                     self.plan_next(said.key, is_closed.then_some(now_ms + closed_ms), now_ms);
+                    if was_away {
+                        self.schedule(said.key, now_ms);
+                    }
                 }
                 for key in wanted {
                     self.recall(key, now_ms);

@@ -11,10 +11,13 @@ pub(super) fn at_first(policy: OnPartition, held: &Held, balances: &Balances, no
     let most = bucket::most(&held.limit);
     match policy {
         OnPartition::Refuse => 0,
-        OnPartition::LocalShare => held.pool.min(most) / nodes.max(1),
+        OnPartition::LocalShare => {
+            // Of what it granted itself before, where the store went away again without having heard of it, nothing is left.
+            held.pool.min(most).saturating_sub(held.untold(balances)) / nodes.max(1)
+        }
         OnPartition::Allow => {
-            let used = held.used_by(now_ms).saturating_add(held.rest(balances));
-            most.saturating_sub(used)
+            let used = held.used_by(now_ms).saturating_add(held.untold(balances));
+            most.saturating_sub(used.saturating_add(held.rest(balances)))
         }
     }
 }

@@ -322,6 +322,13 @@ impl Held {
         self.extra = 0;
     }
 
+    /// What the node used that the store has not answered for.
+    pub fn untold(&self, balances: &Balances) -> u64 {
+        let Some(place) = self.place(balances) else { return 0 };
+        let burned = place.lease.burned.load(Ordering::Acquire);
+        place.lane.used().saturating_sub(burned).saturating_sub(self.told)
+    }
+
     /// Granted and not used, what it granted itself included.
     pub fn rest(&self, balances: &Balances) -> u64 {
         let Some(place) = self.place(balances) else { return 0 };

@@ -460,7 +460,6 @@ enum Does {
     Waits(u64),
     Cut(usize, u64),
     Crashes(usize),
-    Forgets,
 }
 
 fn does() -> impl Strategy<Value = Does> {
@@ -470,7 +469,6 @@ fn does() -> impl Strategy<Value = Does> {
         4 => prop_oneof![Just(1u64), Just(20), Just(300)].prop_map(Does::Waits),
         1 => (0..2usize, 1..900u64).prop_map(|(node, ms)| Does::Cut(node, ms)),
         1 => (0..2usize).prop_map(Does::Crashes),
-        1 => Just(Does::Forgets),
     ]
 }
 
@@ -495,12 +493,6 @@ proptest! {
                 Does::Waits(ms) => world.step(ms, false),
                 Does::Cut(at, ms) => world.nodes[at].cut_until_ms = world.now_ms + ms,
                 Does::Crashes(at) => world.crash(at, 0),
-                // Only where both can tell it what they hold.
-                Does::Forgets => {
-                    world.quiet(1_000);
-                    world.store = Store::default();
-                    world.quiet(2_500);
-                }
             }
         }
         while world.nodes.iter().any(|node| !node.open[0].is_empty()) {

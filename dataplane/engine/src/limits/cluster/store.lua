@@ -77,7 +77,7 @@ for i = 3, #KEYS do
         used = used + n - tonumber(before)
     else
         -- What the store once knew counts once, as whoever heard of it last remembers it.
-        if claimed > known_at or (claimed == known_at and claim > known) then
+        if claim > known then
             used = used + claim - known
             known, known_at = claim, claimed
         end

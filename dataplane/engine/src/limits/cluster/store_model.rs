@@ -114,7 +114,7 @@ impl Limit {
         let before = match self.told.get(&node) {
             Some(before) => *before,
             None => {
-                if (entry.claimed_ms, entry.claim) > (self.known_at, self.known) {
+                if entry.claim > self.known {
                     self.used = (self.used + entry.claim).saturating_sub(self.known);
                     (self.known, self.known_at) = (entry.claim, entry.claimed_ms);
                 }
