@@ -3,8 +3,10 @@
 //! A key of a feature that does not exist yet is listed as `NotYet`, so that it is refused with a better message
 //! than a misspelled one.
 
+mod cluster;
 mod database;
 
+pub use cluster::{CLUSTER, SENTINEL, VALKEY, VALKEY_TLS};
 pub use database::{DATABASE, POSTGRES, POSTGRES_TLS};
 
 /// One map of the document and the keys it may have.
@@ -85,32 +87,6 @@ pub static RETENTION: Section = Section {
 pub static SHARD_OVERLOAD: Section = Section {
     path: "overload",
     now: &["max_lag", "max_calls"],
-    not_yet: &[],
-};
-
-pub static CLUSTER: Section = Section {
-    path: "cluster",
-    now: &["valkey", "on_partition", "reclaim_after"],
-    not_yet: &[],
-};
-
-pub static VALKEY: Section = Section {
-    path: "cluster.valkey",
-    now: &[
-        "urls", "mode", "sentinel", "user", "password", "prefix", "timeout", "tls",
-    ],
-    not_yet: &[],
-};
-
-pub static SENTINEL: Section = Section {
-    path: "cluster.valkey.sentinel",
-    now: &["master", "password"],
-    not_yet: &[],
-};
-
-pub static VALKEY_TLS: Section = Section {
-    path: "cluster.valkey.tls",
-    now: &["ca", "client_certificate", "client_key"],
     not_yet: &[],
 };
 

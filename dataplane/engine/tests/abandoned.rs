@@ -72,7 +72,7 @@ fn wherever_it_was_its_target_has_room_again_and_what_it_used_is_paid() {
     let streamed = STREAM.len().div_ceil(4) as u64;
     type Step = fn(&mut Rig);
     let steps: [(&str, &str, Step, [u64; 5], u16); 6] = [
-        ("dialled", CHAT, |_| {}, [1, 0, 0, 0, 0], 500),
+        ("dialled", CHAT, |_| {}, [0, 0, 0, 0, 0], 500),
         (
             "sent",
             CHAT,
@@ -203,8 +203,8 @@ fn who_waits_behind_it_goes_on() {
     let prompt = CHAT.len().div_ceil(4) as u64;
     assert_eq!(
         used(&waiting)[..2],
-        [2, prompt],
-        "of the first, and what the last expects"
+        [1, prompt],
+        "what the last expects: nothing of the first went up"
     );
     std::mem::swap(&mut last.local, &mut waiting.local);
     let did = last.feed(tollgate_engine::Input::Turn);

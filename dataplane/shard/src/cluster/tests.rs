@@ -166,7 +166,6 @@ fn entry(kind: Kind, most: u64, (used, told, rest): (u64, u64, u64), need: u64) 
         used,
         told,
         claim: 0,
-        claimed_ms: 0,
         rest,
         want: need,
         need,
@@ -210,7 +209,6 @@ fn what_was_overtaken_does_nothing_and_what_was_lost_is_told_again() {
     let epoch = node.epoch;
     let told = Entry {
         claim: 60,
-        claimed_ms: 2,
         ..of(5, 5, 5, 40)
     };
     let answer = node.tell(&mut store, told);
@@ -224,7 +222,6 @@ fn what_was_overtaken_does_nothing_and_what_was_lost_is_told_again() {
     other.epoch = node.epoch;
     let older = Entry {
         claim: 70,
-        claimed_ms: 1,
         ..of(0, 0, 0, 0)
     };
     assert_eq!(
@@ -236,7 +233,6 @@ fn what_was_overtaken_does_nothing_and_what_was_lost_is_told_again() {
         &mut store,
         Entry {
             claim: 60,
-            claimed_ms: 2,
             ..of(6, 5, 4, 30)
         },
     );

@@ -32,8 +32,6 @@ pub(super) struct Held {
     /// What the cluster had used then, and when that was.
     used_then: u64,
     told_ms: u64,
-    /// By the store's clock.
-    told_unix_ms: u64,
     /// The epoch of the store's last answer.
     pub epoch: u64,
     pub pool: u64,
@@ -91,7 +89,6 @@ impl Held {
             told,
             used_then: if used_then > u64::MAX / 2 { told } else { used_then },
             told_ms: now_ms,
-            told_unix_ms: 0,
             epoch: 0,
             seen: told,
             recent: 0,
@@ -229,7 +226,6 @@ impl Held {
             used,
             told,
             claim,
-            claimed_ms: if claim > 0 { self.told_unix_ms } else { 0 },
             rest,
             want,
             need,
@@ -261,7 +257,7 @@ impl Held {
         };
         let lease = &place.lease;
         (self.told, self.used_then) = (said.used, answer.used);
-        (self.told_ms, self.told_unix_ms) = (now_ms, unix_ms);
+        self.told_ms = now_ms;
         (self.epoch, self.pool) = (epoch, answer.pool);
         lease
             .others

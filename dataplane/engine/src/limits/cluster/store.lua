@@ -3,7 +3,7 @@
 local group, wants = KEYS[1], KEYS[2]
 local node, seq, acked, epoch = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local reclaim, grace, cursor = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local WANTED_MS, WANTED_MOST, STEP_MS, FORGET_MS, FIELDS = 5000, 64, 1000, 604800000, 15
+local WANTED_MS, WANTED_MOST, STEP_MS, FORGET_MS, FIELDS = 5000, 64, 1000, 604800000, 14
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -43,12 +43,11 @@ for i = 3, #KEYS do
     local name, kind, exact = ARGV[at], ARGV[at + 1], ARGV[at + 2] == '1'
     local most, amount, per, tick = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6])
     local ttl, n, was, claim = ARGV[at + 7], tonumber(ARGV[at + 8]), tonumber(ARGV[at + 9]), tonumber(ARGV[at + 10])
-    local claimed, rest, want, need =
-        tonumber(ARGV[at + 11]), tonumber(ARGV[at + 12]), tonumber(ARGV[at + 13]), tonumber(ARGV[at + 14])
+    local rest, want, need = tonumber(ARGV[at + 11]), tonumber(ARGV[at + 12]), tonumber(ARGV[at + 13])
 
     local h, flat = {}, redis.call('HGETALL', key)
     for j = 1, #flat, 2 do h[flat[j]] = flat[j + 1] end
-    local used, known, known_at = tonumber(h.u or 0), tonumber(h.c or 0), tonumber(h.a or 0)
+    local used, known = tonumber(h.u or 0), tonumber(h.c or 0)
     local carry, since = tonumber(h.f or 0), tonumber(h.m or now)
 
     -- What flows off, exactly: in whole periods, and of the rest in numbers below 2^53.
@@ -66,7 +65,7 @@ for i = 3, #KEYS do
 
     local gone = {}
     if tonumber(h.e or 0) ~= e then
-        known, known_at = used, tonumber(h.t or 0)
+        known = used
         for field in pairs(h) do
             if string.match(field, '^n:') or (kind == 'k' and string.match(field, '^r:')) then gone[field] = true end
         end
@@ -79,7 +78,7 @@ for i = 3, #KEYS do
         -- What the store once knew counts once, as whoever heard of it last remembers it.
         if claim > known then
             used = used + claim - known
-            known, known_at = claim, claimed
+            known = claim
         end
         used = used + n - was
     end
@@ -113,7 +112,7 @@ for i = 3, #KEYS do
     for field in pairs(gone) do
         if h[field] then redis.call('HDEL', key, field) end
     end
-    redis.call('HSET', key, 'e', text(e), 'u', text(used), 'c', text(known), 'a', text(known_at), 't', text(now), 'f', text(carry), 'm', text(since),
+    redis.call('HSET', key, 'e', text(e), 'u', text(used), 'c', text(known), 'f', text(carry), 'm', text(since),
         'n:' .. node, text(n), 'r:' .. node, text(rest + granted))
     redis.call('PEXPIRE', key, ttl)
     out[#out + 1] = granted

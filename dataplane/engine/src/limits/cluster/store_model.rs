@@ -25,8 +25,6 @@ struct Limit {
     epoch: u64,
     used: u64,
     known: u64,
-    known_at: u64,
-    at: u64,
     carry: u64,
     since: u64,
     told: BTreeMap<u64, u64>,
@@ -102,7 +100,7 @@ impl Limit {
             self.known = self.known.saturating_sub(flowed);
         }
         if self.epoch != epoch {
-            (self.known, self.known_at) = (self.used, self.at);
+            self.known = self.used;
             self.told.clear();
             if entry.kind == Kind::Concurrent {
                 self.rests.clear();
@@ -110,13 +108,12 @@ impl Limit {
             }
             self.epoch = epoch;
         }
-        self.at = now;
         let before = match self.told.get(&node) {
             Some(before) => *before,
             None => {
                 if entry.claim > self.known {
                     self.used = (self.used + entry.claim).saturating_sub(self.known);
-                    (self.known, self.known_at) = (entry.claim, entry.claimed_ms);
+                    self.known = entry.claim;
                 }
                 entry.told
             }

@@ -42,8 +42,6 @@ pub struct Entry {
     pub told: u64,
     /// What the cluster had used by then, where the store may have forgotten.
     pub claim: u64,
-    /// When that was, by the store's clock: of several nodes' claims the latest counts.
-    pub claimed_ms: u64,
     /// Granted and not used.
     pub rest: u64,
     pub want: u64,
@@ -150,7 +148,6 @@ impl Request {
                 entry.used,
                 entry.told,
                 entry.claim,
-                entry.claimed_ms,
                 entry.rest,
                 entry.want,
                 entry.need,
@@ -278,7 +275,6 @@ mod tests {
             used: 0,
             told: 0,
             claim: 0,
-            claimed_ms: 0,
             rest: 0,
             want: 0,
             need: 0,
@@ -297,7 +293,7 @@ mod tests {
         let keys = request.keys("edge");
         assert!(keys.iter().all(|key| key.starts_with("{edge:3}:")), "{keys:?}");
         let arguments = request.arguments();
-        assert_eq!(arguments.len(), 7 + 15);
+        assert_eq!(arguments.len(), 7 + 14);
         let (ticks, tick_ms): (u64, u64) = (
             arguments[12].parse().expect("ticks"),
             arguments[13].parse().expect("ms"),
