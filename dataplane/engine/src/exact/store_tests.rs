@@ -39,6 +39,13 @@ fn about(tenant: &str) -> Arc<About> {
     })
 }
 
+fn claim(tenant: &str) -> Claim {
+    Claim {
+        about: about(tenant),
+        leads: true,
+    }
+}
+
 fn stored(tenant: &str, length: usize, at: Tick) -> Stored {
     Stored {
         head: Arc::new(Head {
@@ -49,15 +56,16 @@ fn stored(tenant: &str, length: usize, at: Tick) -> Stored {
         dialect: Dialect::OpenAi,
         body: tenant.bytes().cycle().take(length).collect(),
         at,
-        usage: None,
-        cost: None,
-        took_ns: 7,
+        spent: Spent {
+            took_ns: 7,
+            ..Spent::default()
+        },
         about: about(tenant),
     }
 }
 
 fn keep(held: &mut Held, tenant: &str, key: u128, length: usize) {
-    held.insert(key, stored(tenant, length, Tick(0)), MOST_BYTES);
+    held.insert((key, 1), stored(tenant, length, Tick(0)), &policy());
     assert_sums(held);
 }
 
@@ -73,6 +81,7 @@ fn assert_sums(held: &Held) {
     assert!(held.bytes <= MOST_BYTES);
     assert_eq!(held.tenants.len(), tenants.len());
     assert_eq!(held.by_size.len(), tenants.len());
+    assert_eq!(held.by_age.len(), held.entries.len());
     for (name, sum) in &tenants {
         let owner = &held.tenants[*name];
         assert_eq!((owner.bytes, owner.entries), *sum);
@@ -122,7 +131,7 @@ fn an_answer_is_forgotten_when_its_time_is_over() {
     let mut part = Part::default();
     let policy = policy();
     let tenant = Tenant::named("ta");
-    let Known::Claimed(number) = part.ask(Tick(0), (1, tenant), &policy, Some(about("ta"))) else {
+    let Known::Claimed(number) = part.ask(Tick(0), (1, tenant), &policy, Some(claim("ta"))) else {
         panic!()
     };
     part.store((1, number), stored("ta", 100, Tick(NS_PER_S)), &policy);
@@ -143,17 +152,17 @@ fn what_is_under_way_when_it_is_purged_is_not_kept() {
     let mut part = Part::default();
     let policy = policy();
     let tenant = Tenant::named("ta");
-    let claim = |part: &mut Part, key| match part.ask(Tick(0), (key, tenant), &policy, Some(about("ta"))) {
+    let claimed = |part: &mut Part, key| match part.ask(Tick(0), (key, tenant), &policy, Some(claim("ta"))) {
         Known::Claimed(number) => number,
         other => panic!("{other:?}"),
     };
-    let first = claim(&mut part, 1);
+    let first = claimed(&mut part, 1);
     let filter = Filter(Purge {
         key: Some("ta".to_owned()),
         ..Purge::default()
     });
     assert_eq!(part.purge(&filter), (0, 0));
-    let second = claim(&mut part, 1);
+    let second = claimed(&mut part, 1);
     part.store((1, first), stored("ta", 100, Tick(0)), &policy);
     part.flights.over(first, true);
     assert!(matches!(
@@ -173,7 +182,7 @@ fn another_document_forgets_what_is_of_no_cache_and_shrinks_what_has_less_room()
     let mut part = Part::default();
     let policy = policy();
     for key in 0..100 {
-        let number = part.flights.begin(key, about("ta")).expect("room");
+        let number = part.flights.begin(key, about("ta"), true).expect("room");
         part.store((key, number), stored("ta", 500, Tick(0)), &policy);
         part.flights.over(number, true);
     }
