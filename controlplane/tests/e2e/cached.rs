@@ -165,6 +165,10 @@ fn no_answer_is_given_to_another_tenant_and_purging_one_leaves_the_other() {
         (r#"{"cache":"answer"}"#, "there is no cache 'answer'"),
         (r#"{"tag":"run"}"#, "name=value"),
         (r#"{"teem":"red"}"#, "teem"),
+        (
+            &*format!(r#"{{"prefix":"{}"}}"#, "a".repeat(257)),
+            "prefix: has 257 bytes",
+        ),
     ] {
         let said = gateway
             .control("POST", "/v1/cache/purge", &[], filter.as_bytes())

@@ -11,7 +11,7 @@ use crate::{Tick, cost::Cost};
 /// Of one part of the table.
 const MOST: usize = 4_096;
 /// Of an answer that is too long to be kept, but that others are sent as it comes.
-const MAX_SHARED_BYTES: usize = 16 << 20;
+pub const MAX_SHARED_BYTES: usize = 16 << 20;
 /// Of all such answers together, in one part of the table.
 const MAX_LOST_BYTES: u64 = 32 << 20;
 

@@ -31,6 +31,7 @@ use crate::{
 pub use about::Filter;
 pub(crate) use about::{About, Tenant};
 pub use canon::Seed;
+pub use flight::MAX_SHARED_BYTES;
 pub(crate) use flight::{Head, Spent};
 pub(crate) use follow::{Due, deadline, due, is_wanted, outlives_client};
 use keep::Runs;
@@ -189,6 +190,16 @@ impl Answers {
             .filter_map(|(name, cache)| Some((name.as_str(), cache.exact?.max_bytes)))
             .collect();
         self.each(|part| part.keep_only(&bounds));
+    }
+
+    /// Forgets what is over, whether or not anybody asks; a part is locked for a few answers at a time.
+    pub fn sweep(&self, now: Tick) {
+        for part in 0..CACHE_PARTS as usize {
+            let mut more = true;
+            while std::mem::take(&mut more) {
+                self.0.parts.with(part, &mut |part| more = part.sweep(now));
+            }
+        }
     }
 
     /// Of each cache that was asked, by name.

@@ -212,6 +212,15 @@ impl Part {
         });
     }
 
+    /// Forgets some of what is over. True where there may be more.
+    pub(crate) fn sweep(&mut self, now: Tick) -> bool {
+        let mut more = false;
+        for held in self.caches.values_mut() {
+            more |= held.sweep(now, MOST_SWEPT);
+        }
+        more
+    }
+
     pub(crate) fn stats(&self, mut tell: impl FnMut(&Arc<str>, Stats)) {
         for (name, held) in &self.caches {
             let now = Stats {
@@ -309,16 +318,17 @@ impl Held {
         most_bytes.saturating_sub(self.bytes) + above.sum::<u64>() >= bytes
     }
 
-    /// Forgets what is over, so many at most.
-    fn sweep(&mut self, now: Tick, most: usize) {
+    /// Forgets what is over, so many at most. True where that many went.
+    fn sweep(&mut self, now: Tick, most: usize) -> bool {
         for _ in 0..most {
             let first = self.by_age.first().copied();
             let Some((_, key)) = first.filter(|(over, _)| *over <= now) else {
-                return;
+                return false;
             };
             self.stats.expired += 1;
             self.remove(key);
         }
+        true
     }
 
     fn evict_largest(&mut self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::os::fd::AsRawFd;
 
-use tollgate_engine::{Piece, outputs::ReplyFraming};
+use tollgate_engine::{Piece, exact::MAX_SHARED_BYTES, outputs::ReplyFraming};
 use tollgate_wire::http1::{chunked, write};
 
 use super::{Active, HIGH_WATER_BYTES, LOW_WATER_BYTES, Phase};
@@ -93,7 +93,10 @@ impl Shard {
         } else if let Some(owed) = &mut active.reply.owed {
             *owed = owed.saturating_sub(len as u64);
         }
-        let full = down.pending_bytes() > HIGH_WATER_BYTES;
+        let waiting_bytes = down.pending_bytes();
+        // Others are sent it as well: they do not wait for a client that reads slowly.
+        let full = waiting_bytes > HIGH_WATER_BYTES
+            && (waiting_bytes > MAX_SHARED_BYTES || !active.exchange.is_awaited(self.clock.now()));
         self.dirty_down(id);
         if full {
             active.paused = true;
