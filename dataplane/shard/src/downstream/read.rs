@@ -419,6 +419,7 @@ impl Shard {
                 Some(active) => {
                     down.reset = true;
                     self.drive(id, active, Input::ClientGone);
+                    self.send_no_more(id);
                 }
                 None => self.drop_down(id),
             },

@@ -189,13 +189,19 @@ impl Shard {
             self.down_closed(id);
         }
         let Some(down) = self.downs.get_mut(id) else { return };
-        if !down.is_outlived() {
-            return self.drop_down(id);
+        match down.is_outlived() {
+            true => self.send_no_more(id),
+            false => self.drop_down(id),
         }
-        // Its call goes on for others, and nothing is sent here any more.
-        down.out.clear();
-        down.deadline = None;
-        self.resume_ups_of(id);
+    }
+
+    /// Where the call goes on for others, nothing is sent here any more.
+    pub(super) fn send_no_more(&mut self, id: Id) {
+        if let Some(down) = self.downs.get_mut(id).filter(|down| down.is_outlived()) {
+            down.out.clear();
+            down.deadline = None;
+            self.resume_ups_of(id);
+        }
     }
 
     /// A request begins: only a client that still owes us reading is watched meanwhile.
