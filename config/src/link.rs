@@ -352,6 +352,9 @@ pub struct LimitStatus {
     pub reset_ms: u64,
 }
 
+/// Of what a request says first, caches keep so much to purge by: no longer prefix finds anything.
+pub const MAX_PURGE_PREFIX_BYTES: usize = 256;
+
 /// Which answers caches are to forget: those that all of this is true of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

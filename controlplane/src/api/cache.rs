@@ -9,7 +9,7 @@ use axum::{
     http::StatusCode,
 };
 use serde_json::{Value, json};
-use tollgate_config::link::{AnswerBody, AskBody, Purge};
+use tollgate_config::link::{AnswerBody, AskBody, MAX_PURGE_PREFIX_BYTES, Purge};
 
 use super::{Answer, ApiProblem, keys};
 use crate::{
@@ -48,6 +48,14 @@ fn refuse_unknown(plane: &Plane, filter: &Purge) -> Result<(), ApiProblem> {
     {
         return Err(ApiProblem::bad_request(format!(
             "cache: there is no cache '{name}'; a name from `caches`"
+        )));
+    }
+    if let Some(prefix) = &filter.prefix
+        && prefix.len() > MAX_PURGE_PREFIX_BYTES
+    {
+        return Err(ApiProblem::bad_request(format!(
+            "prefix: has {} bytes; of a request's first text {MAX_PURGE_PREFIX_BYTES} bytes are kept, so at most as many",
+            prefix.len()
         )));
     }
     match &filter.tag {

@@ -1,6 +1,7 @@
 //! Answers that are kept, as clients and operators meet them: over shards, tenants, connections and reloads.
 
 use std::{
+    io::Read,
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
 };
@@ -165,6 +166,10 @@ fn no_answer_is_given_to_another_tenant_and_purging_one_leaves_the_other() {
         (r#"{"cache":"answer"}"#, "there is no cache 'answer'"),
         (r#"{"tag":"run"}"#, "name=value"),
         (r#"{"teem":"red"}"#, "teem"),
+        (
+            &*format!(r#"{{"prefix":"{}"}}"#, "a".repeat(257)),
+            "prefix: has 257 bytes",
+        ),
     ] {
         let said = gateway
             .control("POST", "/v1/cache/purge", &[], filter.as_bytes())
@@ -254,6 +259,52 @@ fn a_stream_goes_on_for_those_who_joined_it_when_the_client_it_began_for_leaves_
     let kept = call(gateway.address, "POST", PATH, &headers, body.as_bytes()).expect(200);
     assert_eq!((mark(&kept), words(&kept.text()) >= 40), (Some("hit"), true));
     assert_eq!(asked(&sandbox), 1);
+}
+
+/// How many bytes come until the stream is over.
+fn read_to_done(client: &mut Client) -> usize {
+    const DONE: &[u8] = b"data: [DONE]\n\n";
+    let (mut tail, mut length) = (std::mem::take(&mut client.buf), 0);
+    let mut chunk = vec![0; 256 * 1024];
+    while !tail.windows(DONE.len()).any(|window| window == DONE) {
+        let read = client.socket.read(&mut chunk).expect("more comes");
+        assert!(read > 0, "it ended after {length} bytes");
+        tail.drain(..tail.len().saturating_sub(DONE.len()));
+        tail.extend_from_slice(&chunk[..read]);
+        length += read;
+    }
+    length
+}
+
+#[test]
+fn a_client_that_reads_nothing_holds_nobody_who_is_sent_its_stream_and_may_break_off() {
+    let sandbox = Sandbox::start();
+    let gateway = setup(&sandbox, "exact: { max_bytes: 512MiB, max_answer: 16MiB }").start();
+    let key = format!("Bearer {KEY}");
+    let headers = [
+        ("authorization", &*key),
+        ("content-type", "application/json"),
+        ("x-sandbox-latency", "700ms"),
+    ];
+    // More than what sockets hold for a client that does not read.
+    for (round, tokens) in [40_000, 40_001].into_iter().enumerate() {
+        let body = chat(&format!("kept/sandbox-tokens-{tokens}"), r#","stream":true"#);
+        let mut clients: Vec<Client> = (0..2).map(|_| Client::connect(gateway.address)).collect();
+        clients[0].send(&request("POST", PATH, &headers, body.as_bytes()));
+        until("the call is under way", 10, || {
+            (asked(&sandbox) == round + 1).then_some(())
+        });
+        clients[1].send(&request("POST", PATH, &headers, body.as_bytes()));
+        clients[1].read_until(b"\ndata: ").expect("the stream has begun");
+        if round == 1 {
+            // What it has not read makes this a reset: sends fail, and so does the receive.
+            drop(clients.remove(0));
+        }
+        let other = clients.last_mut().expect("it stays");
+        let length = read_to_done(other);
+        assert!(length > 6 << 20, "{length}");
+        assert_eq!(asked(&sandbox), round + 1);
+    }
 }
 
 #[test]

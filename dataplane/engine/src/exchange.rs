@@ -306,6 +306,11 @@ impl Exchange {
         attempt::timer(self, io);
     }
 
+    /// Others are sent its answer as it comes, or wait for it.
+    pub fn is_awaited(&self, now: Tick) -> bool {
+        exact::is_wanted(self, now)
+    }
+
     /// When `Input::Timer` is due; the earliest of all that runs. Read after each feed.
     pub fn deadline(&self) -> Option<Tick> {
         match self.phase {

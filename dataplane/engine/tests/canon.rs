@@ -234,6 +234,14 @@ fn what_else_is_seen_of_a_request() {
         )
         .samples
     );
+    let bedrock = |fields: &str| {
+        of(
+            Dialect::Bedrock,
+            &format!(r#"{{"messages":[{{"temperature":1}}],"additionalModelRequestFields":{fields}}}"#),
+        )
+    };
+    assert!(bedrock(r#"{"temperature":0.5}"#).samples && bedrock(r#"{"inferenceConfig":{"temperature":1}}"#).samples);
+    assert!(!bedrock(r#"{"temperature":0,"top_k":9}"#).samples && !bedrock("null").samples);
     let body = r#"{"messages":[{"role":"user","content":"say \"hi\""}]}"#;
     let begins = of(Dialect::OpenAi, body).begins.expect("it says something");
     assert_eq!(&body[begins], r#"say \"hi\""#);

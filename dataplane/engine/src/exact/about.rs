@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use tollgate_config::{document::CacheScope, link::Purge};
+use tollgate_config::{
+    document::CacheScope,
+    link::{MAX_PURGE_PREFIX_BYTES, Purge},
+};
 
 use crate::identity::KeyEntry;
-
-/// Of what was said first, so much is kept to purge by.
-const MAX_BEGINS_BYTES: usize = 256;
 
 /// What is known of a call whose answer is kept.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl About {
 
 /// As long as fits, and no half a character.
 pub(super) fn beginning(text: &str) -> Box<str> {
-    let mut end = text.len().min(MAX_BEGINS_BYTES);
+    let mut end = text.len().min(MAX_PURGE_PREFIX_BYTES);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
@@ -218,7 +218,7 @@ mod tests {
     fn a_beginning_is_whole_characters() {
         let text = "é".repeat(300);
         let kept = beginning(&text);
-        assert_eq!(kept.len(), MAX_BEGINS_BYTES);
+        assert_eq!(kept.len(), MAX_PURGE_PREFIX_BYTES);
         assert_eq!(&*beginning("short"), "short");
     }
 }

@@ -71,6 +71,8 @@ struct Walk<'a> {
     /// Of the keys of all objects that are open, the innermost last.
     keys: Vec<u64>,
     found: Canon,
+    /// What comes goes to the model as it is.
+    passes: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -82,6 +84,7 @@ impl<'a> Walk<'a> {
             // One allocation: few requests have more keys open at once.
             keys: Vec::with_capacity(64),
             found: Canon::default(),
+            passes: false,
         }
     }
 
@@ -140,7 +143,9 @@ impl<'a> Walk<'a> {
             return Some((members > 0).then(|| hasher.finish128().as_u128()));
         }
         self.note_beginning(key);
+        self.passes = rules.passes(key);
         self.value(&mut hasher, depth + 1)?;
+        self.passes = false;
         let raw = self.buf.get(start..self.at)?;
         self.found.samples |= key == params::TEMPERATURE && params::is_above_zero(raw);
         self.found.keeps |= rules.keeps(key, raw);
@@ -200,7 +205,11 @@ impl<'a> Walk<'a> {
                 let mut member = self.seed.hasher();
                 text(&mut member, &key);
                 self.note_beginning(&key);
+                let start = self.at;
                 self.value(&mut member, depth + 1)?;
+                if self.passes && key == params::TEMPERATURE {
+                    self.found.samples |= params::is_above_zero(self.buf.get(start..self.at)?);
+                }
                 sum = sum.wrapping_add(member.finish128().as_u128());
                 members += 1;
                 match self.token() {

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use tollgate_dialect::usage::Usage;
 
 use super::{About, Form};
-use crate::Tick;
+use crate::{Tick, cost::Cost};
 
 /// Of one part of the table.
 const MOST: usize = 4_096;
 /// Of an answer that is too long to be kept, but that others are sent as it comes.
-const MAX_SHARED_BYTES: usize = 16 << 20;
+pub const MAX_SHARED_BYTES: usize = 16 << 20;
+/// Of all such answers together, in one part of the table.
+const MAX_LOST_BYTES: u64 = 32 << 20;
 
 /// What goes before an answer's body.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,6 +38,8 @@ pub(super) struct Flight {
     ended: Option<bool>,
     /// Whatever becomes of it, it is not kept.
     lost: bool,
+    /// Known when all of it has come.
+    spent: Spent,
 }
 
 #[derive(Debug)]
@@ -57,9 +62,19 @@ pub(super) struct Flights {
     all: HashMap<u64, Flight>,
     /// By what is asked: the call that those who ask now wait for.
     leading: HashMap<u128, u64>,
-    /// Of all that has come.
-    bytes: u64,
+    /// Of what has come and may be kept, by cache.
+    coming: HashMap<Arc<str>, u64>,
+    /// Of what has come and will not be kept.
+    lost_bytes: u64,
     numbers: u64,
+}
+
+/// What whoever made an answer used for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Spent {
+    pub usage: Option<Usage>,
+    pub cost: Option<Cost>,
+    pub took_ns: u64,
 }
 
 /// How far an answer is that comes for others as well.
@@ -80,8 +95,9 @@ impl Flights {
         Some((number, flight.head.clone()))
     }
 
-    /// A call begins that others may wait for. `None` where there are too many.
-    pub fn begin(&mut self, key: u128, about: Arc<About>) -> Option<u64> {
+    /// A call begins. Where it `leads` others may wait for it, unless they wait for one already. `None` where there are too
+    /// many.
+    pub fn begin(&mut self, key: u128, about: Arc<About>, leads: bool) -> Option<u64> {
         if self.all.len() >= MOST {
             return None;
         }
@@ -95,9 +111,12 @@ impl Flights {
             live: 0,
             ended: None,
             lost: false,
+            spent: Spent::default(),
         };
         self.all.insert(self.numbers, flight);
-        self.leading.insert(key, self.numbers);
+        if leads {
+            self.leading.entry(key).or_insert(self.numbers);
+        }
         Some(self.numbers)
     }
 
@@ -113,15 +132,20 @@ impl Flights {
             return;
         };
         let Body::Grows(body) = &mut flight.body else { return };
-        let length = body.len() + bytes.len();
-        let fits = length as u64 <= most_bytes && self.bytes + bytes.len() as u64 <= room_bytes;
-        flight.lost |= !fits;
-        if fits || flight.live > 0 && length <= MAX_SHARED_BYTES {
+        let (length, more) = (body.len() + bytes.len(), bytes.len() as u64);
+        let coming = self.coming.entry_ref(&*flight.about.cache).or_default();
+        if !flight.lost && (length as u64 > most_bytes || *coming + more > room_bytes) {
+            flight.lost = true;
+            *coming -= body.len() as u64;
+            self.lost_bytes += body.len() as u64;
+        }
+        let is_shared = flight.live > 0 && length <= MAX_SHARED_BYTES && self.lost_bytes + more <= MAX_LOST_BYTES;
+        if !flight.lost || is_shared {
             body.extend_from_slice(bytes);
-            self.bytes += bytes.len() as u64;
+            *(if flight.lost { &mut self.lost_bytes } else { coming }) += more;
             return;
         }
-        self.bytes -= body.len() as u64;
+        self.lost_bytes -= body.len() as u64;
         *body = Vec::new();
         self.release(number);
         // Who is sent it cannot have the rest.
@@ -180,7 +204,7 @@ impl Flights {
     }
 
     /// All of it has come. Gives it, where it may be kept.
-    pub fn freeze(&mut self, number: u64) -> Option<Arc<[u8]>> {
+    pub fn freeze(&mut self, number: u64, spent: Spent) -> Option<Arc<[u8]>> {
         let flight = self.all.get_mut(&number).filter(|flight| flight.ended.is_none())?;
         let Body::Grows(body) = &mut flight.body else {
             return None;
@@ -188,7 +212,12 @@ impl Flights {
         let whole: Arc<[u8]> = std::mem::take(body).into();
         flight.body = Body::Whole(Arc::clone(&whole));
         flight.ended = Some(true);
+        flight.spent = spent;
         (!flight.lost).then_some(whole)
+    }
+
+    pub fn spent(&self, number: u64) -> Spent {
+        self.all.get(&number).map_or(Spent::default(), |flight| flight.spent)
     }
 
     pub fn is_lost(&self, number: u64) -> bool {
@@ -211,23 +240,48 @@ impl Flights {
         if self.all.get(&number).is_some_and(over)
             && let Some(flight) = self.all.remove(&number)
         {
-            self.bytes -= flight.body.bytes().len() as u64;
+            let bytes = flight.body.bytes().len() as u64;
+            if flight.lost {
+                self.lost_bytes -= bytes;
+            } else if let Some(coming) = self.coming.get_mut(&flight.about.cache) {
+                *coming -= bytes;
+                if *coming == 0 {
+                    self.coming.remove(&flight.about.cache);
+                }
+            }
         }
     }
 
     /// What is under way is not kept where it is of these; who asks now begins anew.
     pub fn purge(&mut self, is_of: impl Fn(&About) -> bool) {
-        let Self { all, leading, .. } = self;
+        let Self {
+            all,
+            leading,
+            coming,
+            lost_bytes,
+            ..
+        } = self;
         for (number, flight) in all.iter_mut().filter(|(_, flight)| is_of(&flight.about)) {
-            flight.lost = true;
+            if !flight.lost {
+                flight.lost = true;
+                let bytes = flight.body.bytes().len() as u64;
+                *lost_bytes += bytes;
+                if let Some(coming) = coming.get_mut(&flight.about.cache) {
+                    *coming -= bytes;
+                }
+            }
             if leading.get(&flight.key) == Some(number) {
                 leading.remove(&flight.key);
             }
         }
+        coming.retain(|_, bytes| *bytes > 0);
     }
 
     #[cfg(test)]
     pub fn is_empty(&self) -> bool {
-        self.all.is_empty() && self.leading.is_empty() && self.bytes == 0
+        self.all.is_empty()
+            && self.leading.is_empty()
+            && self.lost_bytes == 0
+            && self.coming.values().all(|bytes| *bytes == 0)
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Answers, Exact, Head, Mark, Policy, flight::Progress, replay};
+use super::{Answers, Exact, Head, Mark, Part, Policy, flight::Progress, replay};
 use crate::{
     Tick, attempt,
     exchange::{Exchange, Io, Phase, UpstreamFault},
@@ -99,7 +99,11 @@ fn pump(exchange: &mut Exchange, io: &mut Io<'_>, mut follows: Follows) {
             exchange.exact = Some(Box::new(Exact::Follows(follows)));
         }
         Progress::Ended => {
-            follows.answers.with(follows.key, |part| part.joined(&follows.policy));
+            let joined = |part: &mut Part| part.joined(follows.number, &follows.policy);
+            let spent = follows.answers.with(follows.key, joined);
+            if let Some(spent) = spent.filter(|_| follows.policy.charge_hits) {
+                (exchange.facts.usage, exchange.facts.cost) = (spent.usage, spent.cost);
+            }
             exchange.finish(io, Outcome::Complete, Action::End);
         }
         Progress::Broke => {

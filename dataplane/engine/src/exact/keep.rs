@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{About, Answers, Exact, Form, Head, Policy, Stored, judge, key};
+use super::{About, Answers, Exact, Form, Head, Part, Policy, Spent, Stored, judge, key};
 use crate::{
     Tick,
     exchange::{Exchange, Io},
@@ -15,6 +15,8 @@ use crate::{
 
 /// Header lines that are written anew where the answer is sent again.
 const ANEW: [&[u8]; 4] = [header::CONTENT_TYPE, header::CACHE, header::ATTEMPTS, header::EXPLAIN];
+/// And those that were true of one call, at one time.
+const ONCE: [&[u8]; 4] = [b"retry-after", b"date", b"server", b"openai-organization"];
 
 /// A call that this exchange runs. Dropped, whatever the reason, it lets somebody else run it.
 #[derive(Debug)]
@@ -107,7 +109,13 @@ impl Runs {
         if self.spoiled || facts.outcome != Outcome::Complete || facts.rejected.is_some() {
             return;
         }
-        let whole = self.answers.with(self.key, |part| part.flights.freeze(self.number));
+        let spent = Spent {
+            usage: facts.usage,
+            cost: facts.cost,
+            took_ns: facts.ended.ns_since(facts.started),
+        };
+        let freeze = |part: &mut Part| part.flights.freeze(self.number, spent);
+        let whole = self.answers.with(self.key, freeze);
         let (Some(body), Some(head)) = (whole.flatten(), self.head.clone()) else {
             return self.over(true);
         };
@@ -122,9 +130,7 @@ impl Runs {
             dialect,
             body,
             at: now,
-            usage: facts.usage,
-            cost: facts.cost,
-            took_ns: facts.ended.ns_since(facts.started),
+            spent,
             about: Arc::clone(&self.about),
         };
         self.answers.with(self.key, |part| {
@@ -164,6 +170,10 @@ fn note(runs: &mut Runs, exchange: &Exchange, io: &Io<'_>, input: &[u8]) {
         match action {
             _ if runs.spoiled => return,
             Action::Head { status, lines, framing } => {
+                // Where the other model is from, and for whom it is, nobody asked those who wait.
+                if exchange.call.taken_over > 0 {
+                    return runs.spoil();
+                }
                 let lines = io.out.arena.get(lines.start as usize..lines.end as usize);
                 runs.note_head((*status, lines.unwrap_or_default(), *framing), key::form(exchange, io));
             }
@@ -186,7 +196,7 @@ fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 fn kept_lines(lines: &[u8]) -> Vec<u8> {
     let mut kept = Vec::with_capacity(lines.len());
     for line in repeats::shared_lines(lines).split_inclusive(|&byte| byte == b'\n') {
-        if !ANEW.iter().any(|name| value_of(line, name).is_some()) {
+        if !ANEW.iter().chain(&ONCE).any(|name| value_of(line, name).is_some()) {
             kept.extend_from_slice(line);
         }
     }

@@ -1,7 +1,7 @@
 //! The name that an answer is kept under: who may share it, by which policy, of which model, in whose words, and all of the
 //! request that can change it. And which calls have none.
 
-use std::hash::Hasher as _;
+use std::hash::Hasher;
 
 use siphasher::sip128::Hasher128 as _;
 use tollgate_config::document::Dialect;
@@ -12,6 +12,8 @@ use crate::{
     exchange::{Exchange, Io},
     outputs::Rest,
     percent, relay,
+    routing::residency::Regions,
+    stages::route::{Asked, obstacle},
     surface::Operation,
 };
 
@@ -103,8 +105,9 @@ fn named(
     let mut hasher = seed.hasher();
     Tenant::of(policy.scope, owner).write(&mut hasher);
     let mut text = |bytes: &[u8]| {
+        // Whatever bytes a line has, where one text ends and the next begins is not theirs to say.
+        hasher.write_usize(bytes.len());
         hasher.write(bytes);
-        hasher.write_u8(0xff);
     };
     text(policy.name.as_bytes());
     text(exchange.facts.model_asked.as_bytes());
@@ -121,6 +124,7 @@ fn named(
             text(parameter);
         }
     }
+    text(b"");
     for field in io.request.head.fields.lines.iter() {
         let name = field.name.of(io.request.buf);
         if matches!(field.known, Known::Other | Known::AnthropicVersion) && changes_answer(name) {
@@ -128,10 +132,26 @@ fn named(
             text(field.value.of(io.request.buf));
         }
     }
+    reach(exchange, io, &mut hasher);
     hasher.write_u64(policy.version);
     hasher.write_u8(dialect as u8);
     hasher.write_u128(canon.hash);
     Some(hasher.finish128().as_u128())
+}
+
+/// Where the call may go: who may not be answered by all of the model's targets gets no answer of one that is not for it.
+fn reach(exchange: &Exchange, io: &Io<'_>, hasher: &mut impl Hasher) {
+    let pinned = exchange.pin();
+    let route = exchange.facts.route().and_then(|at| pinned.snapshot.routes.get(at));
+    let Some(route) = route else { return };
+    Regions::of(exchange).write(hasher);
+    if route.targets.iter().all(|target| target.when.is_none()) {
+        return;
+    }
+    let asked = Asked::by(exchange, io, route);
+    for target in &route.targets {
+        hasher.write_u8(u8::from(obstacle(exchange, io, &asked, target).is_none()));
+    }
 }
 
 /// Header lines that go to the provider and say how it is to answer.

@@ -19,11 +19,9 @@ mod store;
 use std::{fmt::Debug, sync::Arc};
 
 use tollgate_config::document::{Allowed, CACHE_PARTS, Cache, CacheScope, Dialect, Document};
-use tollgate_dialect::usage::Usage;
 
 use crate::{
     Tick,
-    cost::Cost,
     exchange::{Exchange, Io},
     failure::{Failure, Kind, Waited},
     repeats::Parts,
@@ -33,13 +31,14 @@ use crate::{
 pub use about::Filter;
 pub(crate) use about::{About, Tenant};
 pub use canon::Seed;
-pub(crate) use flight::Head;
+pub use flight::MAX_SHARED_BYTES;
+pub(crate) use flight::{Head, Spent};
 pub(crate) use follow::{Due, deadline, due, is_wanted, outlives_client};
 use keep::Runs;
 pub(crate) use keep::keep;
 pub(crate) use key::Uncached;
 pub(crate) use replay::write_mark;
-use store::Known;
+use store::{Claim, Known};
 pub use store::{Part, Stats};
 
 /// Between two looks whether the call that is waited for is answered: doubled from the first to the last of these.
@@ -95,10 +94,7 @@ pub(crate) struct Stored {
     pub dialect: Dialect,
     pub body: Arc<[u8]>,
     pub at: Tick,
-    /// What whoever made it used.
-    pub usage: Option<Usage>,
-    pub cost: Option<Cost>,
-    pub took_ns: u64,
+    pub spent: Spent,
     pub about: Arc<About>,
 }
 
@@ -196,6 +192,16 @@ impl Answers {
         self.each(|part| part.keep_only(&bounds));
     }
 
+    /// Forgets what is over, whether or not anybody asks; a part is locked for a few answers at a time.
+    pub fn sweep(&self, now: Tick) {
+        for part in 0..CACHE_PARTS as usize {
+            let mut more = true;
+            while std::mem::take(&mut more) {
+                self.0.parts.with(part, &mut |part| more = part.sweep(now));
+            }
+        }
+    }
+
     /// Of each cache that was asked, by name.
     pub fn stats(&self) -> Vec<(Arc<str>, Stats)> {
         let mut all: Vec<(Arc<str>, Stats)> = Vec::new();
@@ -258,16 +264,24 @@ pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>, policy: &Arc<Polic
         return Verdict::Next;
     };
     if wish == Wish::Refresh {
-        let about = Arc::new(key::about(exchange, io, policy));
-        let number = answers
-            .with(key, |part| part.claim_anew(key, Arc::clone(&about)))
-            .flatten();
+        let claim = claim(exchange, io, policy);
+        let about = Arc::clone(&claim.about);
+        let number = answers.with(key, |part| part.claim_anew(key, claim)).flatten();
         return runs(
             exchange,
             number.map(|number| Runs::new(&answers, (key, number), policy, about)),
         );
     }
     look_up(exchange, io, (&answers, policy), key, wish)
+}
+
+/// A call that its own client's time ends, or a limit of its own cuts off, is run for nobody else.
+fn claim(exchange: &Exchange, io: &Io<'_>, policy: &Policy) -> Claim {
+    let held = &exchange.held;
+    Claim {
+        about: Arc::new(key::about(exchange, io, policy)),
+        leads: exchange.facts.timeout_ms.is_none() && held.cap().is_none() && !held.cuts(),
+    }
 }
 
 fn look_up(
@@ -286,9 +300,9 @@ fn look_up(
     let mut known = ask(None);
     let mut about = None;
     if matches!(known, Some(Known::New)) && wish == Wish::Any {
-        let made = Arc::new(key::about(exchange, io, policy));
-        known = ask(Some(Arc::clone(&made)));
-        about = Some(made);
+        let made = claim(exchange, io, policy);
+        about = Some(Arc::clone(&made.about));
+        known = ask(Some(made));
     }
     match known {
         Some(Known::Kept(stored)) => {

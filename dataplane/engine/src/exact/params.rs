@@ -22,6 +22,8 @@ pub(super) struct Rules {
     holds: &'static [&'static str],
     /// Asks for an object at the provider.
     keeps: Option<&'static str>,
+    /// An object that goes to the model as it is: settings of the model's own stand anywhere in it.
+    passes: Option<&'static str>,
 }
 
 impl Rules {
@@ -37,6 +39,10 @@ impl Rules {
 
     pub fn holds_settings(&self, key: &str) -> bool {
         self.holds.contains(&key)
+    }
+
+    pub fn passes(&self, key: &str) -> bool {
+        self.passes == Some(key)
     }
 
     pub fn keeps(&self, key: &str, raw: &[u8]) -> bool {
@@ -101,6 +107,7 @@ static OPENAI: Rules = Rules {
     ],
     holds: &[],
     keeps: Some("store"),
+    passes: None,
 };
 /// An answer repeats what most of these say.
 static RESPONSES: Rules = Rules {
@@ -117,6 +124,7 @@ static RESPONSES: Rules = Rules {
     ],
     holds: &[],
     keeps: None,
+    passes: None,
 };
 static ANTHROPIC: Rules = Rules {
     left_out: &["model", "stream", "metadata", "service_tier", "cache_control"],
@@ -127,18 +135,21 @@ static ANTHROPIC: Rules = Rules {
     ],
     holds: &[],
     keeps: None,
+    passes: None,
 };
 static GEMINI: Rules = Rules {
     left_out: &["model", "labels"],
     usual: &[("candidateCount", ONE), ("tools", Usual::Raw(b"[]"))],
     holds: &["generationConfig", "generation_config"],
     keeps: None,
+    passes: None,
 };
 static BEDROCK: Rules = Rules {
     left_out: &["requestMetadata", "performanceConfig", "serviceTier"],
     usual: &[],
     holds: &["inferenceConfig"],
     keeps: None,
+    passes: Some("additionalModelRequestFields"),
 };
 static COHERE: Rules = Rules {
     left_out: &["model", "stream", "priority"],
@@ -150,6 +161,7 @@ static COHERE: Rules = Rules {
     ],
     holds: &[],
     keeps: None,
+    passes: None,
 };
 
 pub(super) fn of(dialect: Dialect) -> &'static Rules {

@@ -41,7 +41,7 @@ pub(super) fn whole(
     exchange.facts.cache = Mark::Hit;
     exchange.facts.kept = Some(std::sync::Arc::clone(stored));
     if policy.charge_hits {
-        (exchange.facts.usage, exchange.facts.cost) = (stored.usage, stored.cost);
+        (exchange.facts.usage, exchange.facts.cost) = (stored.spent.usage, stored.spent.cost);
     }
     let start = io.out.arena.len();
     let content_type = match (same, form) {

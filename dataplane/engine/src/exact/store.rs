@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use tollgate_config::{document::CACHE_PARTS, money::PicoUsd};
 
 use super::{
-    About, Filter, Head, Policy, Stored, Tenant,
+    About, Filter, Head, Policy, Spent, Stored, Tenant,
     fifo::{Fifo, Known as Asked, MOST_ASKED, Name},
     flight::Flights,
 };
@@ -18,12 +18,23 @@ use crate::Tick;
 pub(super) const ENTRY_BYTES: u64 = 512;
 /// More answers than this are not kept of one cache in one part, however short they are.
 const MOST_ENTRIES: usize = 1 << 20;
+/// Of answers whose time is over, so many go when one is kept, and whenever somebody asks.
+const MOST_SWEPT: usize = 64;
+const SWEPT_BY_ASKING: usize = 4;
 
 /// One part of the node's table.
 #[derive(Debug, Default)]
 pub struct Part {
     caches: HashMap<Arc<str>, Held>,
     pub(super) flights: Flights,
+}
+
+/// Whoever asks would run the call.
+#[derive(Clone, Debug)]
+pub(crate) struct Claim {
+    pub about: Arc<About>,
+    /// Others may wait for it, and are sent what comes.
+    pub leads: bool,
 }
 
 /// What is known of a call.
@@ -73,15 +84,15 @@ impl Stats {
         self.bytes += other.bytes;
     }
 
-    fn saves(&mut self, stored: &Stored) {
-        let tokens = stored
+    fn saves(&mut self, spent: &Spent) {
+        let tokens = spent
             .usage
             .map_or(0, |usage| usage.all_input().saturating_add(usage.all_output()));
         self.saved_tokens = self.saved_tokens.saturating_add(tokens);
         self.saved = self
             .saved
-            .saturating_add(stored.cost.map_or(PicoUsd::ZERO, |cost| cost.usd));
-        self.saved_ns = self.saved_ns.saturating_add(stored.took_ns);
+            .saturating_add(spent.cost.map_or(PicoUsd::ZERO, |cost| cost.usd));
+        self.saved_ns = self.saved_ns.saturating_add(spent.took_ns);
     }
 }
 
@@ -92,6 +103,8 @@ struct Held {
     tenants: HashMap<Arc<str>, Owner>,
     /// The same by how much they have.
     by_size: BTreeSet<(u64, Arc<str>)>,
+    /// Answers by when their time is over.
+    by_age: BTreeSet<(Tick, u128)>,
     bytes: u64,
     numbers: u64,
     stats: Stats,
@@ -101,6 +114,10 @@ struct Held {
 struct Entry {
     stored: Arc<Stored>,
     number: u64,
+    /// Of the call that it is the answer of.
+    call: u64,
+    /// When its time is over.
+    over: Tick,
     bytes: u64,
     asked: u8,
     in_small: bool,
@@ -120,18 +137,19 @@ impl Part {
         now: Tick,
         (key, tenant): (u128, Tenant<'_>),
         policy: &Policy,
-        about: Option<Arc<About>>,
+        claim: Option<Claim>,
     ) -> Known {
         let held = self.caches.entry_ref(&*policy.name).or_default();
+        held.sweep(now, SWEPT_BY_ASKING);
         if let Some(stored) = held.get(now, key, tenant, policy) {
             held.stats.hits += 1;
-            held.stats.saves(&stored);
+            held.stats.saves(&stored.spent);
             return Known::Kept(stored);
         }
         if let Some((number, head)) = self.flights.asked(now, key) {
             return Known::UnderWay(number, head);
         }
-        match about.map(|about| self.flights.begin(key, about)) {
+        match claim.map(|claim| self.flights.begin(key, claim.about, claim.leads)) {
             Some(Some(number)) => {
                 held.stats.misses += 1;
                 Known::Claimed(number)
@@ -141,8 +159,8 @@ impl Part {
     }
 
     /// The call is run whatever is kept, and its answer takes that one's place.
-    pub(crate) fn claim_anew(&mut self, key: u128, about: Arc<About>) -> Option<u64> {
-        self.flights.begin(key, about)
+    pub(crate) fn claim_anew(&mut self, key: u128, claim: Claim) -> Option<u64> {
+        self.flights.begin(key, claim.about, claim.leads)
     }
 
     /// A call was not run, or not by anybody whose answer will be kept.
@@ -151,17 +169,20 @@ impl Part {
         held.stats.misses += 1;
     }
 
-    /// Somebody has got all of another's answer as it came.
-    pub(crate) fn joined(&mut self, policy: &Policy) {
+    /// Somebody has got all of another's answer as it came. Gives what that one used for it.
+    pub(crate) fn joined(&mut self, number: u64, policy: &Policy) -> Spent {
+        let spent = self.flights.spent(number);
         let held = self.caches.entry_ref(&*policy.name).or_default();
         held.stats.joined += 1;
+        held.stats.saves(&spent);
+        spent
     }
 
     /// Keeps the answer of a call that was claimed.
     pub(crate) fn store(&mut self, (key, number): (u128, u64), stored: Stored, policy: &Policy) {
         if !self.flights.is_lost(number) {
             let held = self.caches.entry_ref(&*policy.name).or_default();
-            held.insert(key, stored, policy.max_bytes / CACHE_PARTS);
+            held.insert((key, number), stored, policy);
         }
     }
 
@@ -189,6 +210,15 @@ impl Part {
             }
             bound.is_some()
         });
+    }
+
+    /// Forgets some of what is over. True where there may be more.
+    pub(crate) fn sweep(&mut self, now: Tick) -> bool {
+        let mut more = false;
+        for held in self.caches.values_mut() {
+            more |= held.sweep(now, MOST_SWEPT);
+        }
+        more
     }
 
     pub(crate) fn stats(&self, mut tell: impl FnMut(&Arc<str>, Stats)) {
@@ -219,8 +249,14 @@ impl Held {
         Some(Arc::clone(&entry.stored))
     }
 
-    fn insert(&mut self, key: u128, stored: Stored, most_bytes: u64) {
+    /// `call`: the number of the call whose answer it is. One that began before the call whose answer is there comes too late.
+    fn insert(&mut self, (key, call): (u128, u64), stored: Stored, policy: &Policy) {
+        if self.entries.get(&key).is_some_and(|entry| entry.call > call) {
+            return;
+        }
+        let most_bytes = policy.max_bytes / CACHE_PARTS;
         self.remove(key);
+        self.sweep(stored.at, MOST_SWEPT);
         let bytes = ENTRY_BYTES + stored.bytes();
         let tenant = Arc::clone(&stored.about.tenant);
         if bytes > most_bytes {
@@ -233,6 +269,8 @@ impl Held {
         }
         self.numbers += 1;
         let name = (key, self.numbers);
+        let over = stored.at.plus_ms(policy.ttl_ms);
+        self.by_age.insert((over, key));
         let owner = self.tenants.entry(Arc::clone(&tenant)).or_default();
         owner.entries += 1;
         let in_small = owner.fifo.push(name, bytes);
@@ -241,6 +279,8 @@ impl Held {
             Entry {
                 stored: Arc::new(stored),
                 number: self.numbers,
+                call,
+                over,
                 bytes,
                 asked: 0,
                 in_small,
@@ -258,18 +298,37 @@ impl Held {
 
     /// One goes: of the tenant that wants the room where it has its share already, else of the one that has most. With the
     /// tenant that asks, each may have the same; who has no more than that loses nothing to another, and an answer that alone is
-    /// more drives out none.
+    /// more takes only what others have above their shares, and drives out none where that is not enough.
     fn make_room(&mut self, tenant: &Arc<str>, bytes: u64, most_bytes: u64) -> bool {
         let own = self.tenants.get(tenant).map_or(0, |owner| owner.bytes);
         let others = self.tenants.len() - usize::from(own > 0);
         let share = most_bytes / (others as u64 + 1);
         if bytes > share {
-            return false;
+            return self.may_have(bytes, share, most_bytes) && self.evict_largest();
         }
         if own > 0 && own + bytes > share {
             return self.evict_of(&Arc::clone(tenant));
         }
         self.evict_largest()
+    }
+
+    /// Would so much fit, if everybody had no more than a share?
+    fn may_have(&self, bytes: u64, share: u64, most_bytes: u64) -> bool {
+        let above = self.by_size.iter().rev().map_while(|(has, _)| has.checked_sub(share));
+        most_bytes.saturating_sub(self.bytes) + above.sum::<u64>() >= bytes
+    }
+
+    /// Forgets what is over, so many at most. True where that many went.
+    fn sweep(&mut self, now: Tick, most: usize) -> bool {
+        for _ in 0..most {
+            let first = self.by_age.first().copied();
+            let Some((_, key)) = first.filter(|(over, _)| *over <= now) else {
+                return false;
+            };
+            self.stats.expired += 1;
+            self.remove(key);
+        }
+        true
     }
 
     fn evict_largest(&mut self) -> bool {
@@ -312,6 +371,7 @@ impl Held {
         let Some(entry) = self.entries.remove(&key) else {
             return false;
         };
+        self.by_age.remove(&(entry.over, key));
         let tenant = &entry.stored.about.tenant;
         self.bytes -= entry.bytes;
         self.resize(tenant, |held| held - entry.bytes);

@@ -39,6 +39,13 @@ fn about(tenant: &str) -> Arc<About> {
     })
 }
 
+fn claim(tenant: &str) -> Claim {
+    Claim {
+        about: about(tenant),
+        leads: true,
+    }
+}
+
 fn stored(tenant: &str, length: usize, at: Tick) -> Stored {
     Stored {
         head: Arc::new(Head {
@@ -49,15 +56,16 @@ fn stored(tenant: &str, length: usize, at: Tick) -> Stored {
         dialect: Dialect::OpenAi,
         body: tenant.bytes().cycle().take(length).collect(),
         at,
-        usage: None,
-        cost: None,
-        took_ns: 7,
+        spent: Spent {
+            took_ns: 7,
+            ..Spent::default()
+        },
         about: about(tenant),
     }
 }
 
 fn keep(held: &mut Held, tenant: &str, key: u128, length: usize) {
-    held.insert(key, stored(tenant, length, Tick(0)), MOST_BYTES);
+    held.insert((key, 1), stored(tenant, length, Tick(0)), &policy());
     assert_sums(held);
 }
 
@@ -73,6 +81,7 @@ fn assert_sums(held: &Held) {
     assert!(held.bytes <= MOST_BYTES);
     assert_eq!(held.tenants.len(), tenants.len());
     assert_eq!(held.by_size.len(), tenants.len());
+    assert_eq!(held.by_age.len(), held.entries.len());
     for (name, sum) in &tenants {
         let owner = &held.tenants[*name];
         assert_eq!((owner.bytes, owner.entries), *sum);
@@ -118,11 +127,121 @@ fn an_answer_of_more_than_a_share_drives_nobody_out() {
 }
 
 #[test]
+fn a_part_full_of_what_is_over_keeps_what_comes() {
+    let mut held = Held::default();
+    // Of tenants that nobody hears of any more.
+    for key in 0..40 {
+        keep(&mut held, &format!("tgone{key}"), key, 700);
+    }
+    assert!(held.bytes > MOST_BYTES * 3 / 4);
+    let later = Tick(policy().ttl_ms * 1_000_000);
+    let large = MOST_BYTES as usize / 2;
+    held.insert((1_000, 2), stored("tnew", large, later), &policy());
+    assert_sums(&held);
+    assert_eq!((held.entries.len(), held.stats.expired, held.stats.evicted), (1, 40, 0));
+}
+
+#[test]
+fn a_large_answer_takes_what_another_has_above_its_share() {
+    let mut held = Held::default();
+    // One has nearly all; many have a little.
+    for key in 0..10 {
+        keep(&mut held, &format!("tsmall{key}"), 100 + key, 100);
+    }
+    for key in 1_000..1_200 {
+        keep(&mut held, "thog", key, 500);
+    }
+    let large = MOST_BYTES as usize / 4;
+    keep(&mut held, "tnew", 9_000, large);
+    assert!(
+        has(&mut held, "tnew", 9_000),
+        "a twelfth is less, and yet there was room"
+    );
+    for key in 0..10 {
+        assert!(has(&mut held, &format!("tsmall{key}"), 100 + key));
+    }
+}
+
+#[test]
+fn what_is_over_goes_though_nobody_asks_for_it() {
+    let mut part = Part::default();
+    let policy = policy();
+    for key in 0..20 {
+        let number = part.flights.begin(key, about("ta"), true).expect("room");
+        part.store((key, number), stored("ta", 100, Tick(0)), &policy);
+        part.flights.over(number, true);
+    }
+    let entries = |part: &Part| part.caches["c"].entries.len();
+    assert!(!part.sweep(Tick(9 * NS_PER_S)));
+    assert_eq!(entries(&part), 20);
+    // Whoever asks for anything lets some go.
+    part.ask(Tick(10 * NS_PER_S), (99, Tenant::named("ta")), &policy, None);
+    assert_eq!(entries(&part), 20 - SWEPT_BY_ASKING);
+    while part.sweep(Tick(10 * NS_PER_S)) {}
+    assert_eq!(entries(&part), 0);
+}
+
+#[test]
+fn the_older_call_s_answer_does_not_take_the_newer_one_s_place() {
+    let mut held = Held::default();
+    held.insert((1, 7), stored("ta", 100, Tick(0)), &policy());
+    held.insert((1, 6), stored("ta", 200, Tick(0)), &policy());
+    assert_eq!(held.entries[&1].stored.body.len(), 100);
+    held.insert((1, 8), stored("ta", 300, Tick(0)), &policy());
+    assert_eq!(held.entries[&1].stored.body.len(), 300);
+    assert_sums(&held);
+}
+
+#[test]
+fn caches_on_their_way_have_room_apart_and_what_is_lost_has_a_bound() {
+    use crate::exact::flight::{Flights, MAX_SHARED_BYTES, Progress, Spent};
+    let of = |cache: &str| {
+        Arc::new(About {
+            cache: cache.into(),
+            tenant: "ta".into(),
+            key: "k".into(),
+            team: None,
+            model: "m".into(),
+            tags: "".into(),
+            begins: "".into(),
+        })
+    };
+    let mut flights = Flights::default();
+    let large = flights.begin(1, of("large"), true).expect("room");
+    flights.push(large, &[0; 8_000], (10_000, 10_000));
+    let small = flights.begin(2, of("small"), true).expect("room");
+    flights.push(small, &[0; 900], (1_000, 1_000));
+    assert!(!flights.is_lost(small), "another cache's room is none of its own");
+    let second = flights.begin(3, of("small"), true).expect("room");
+    flights.push(second, &[0; 200], (1_000, 1_000));
+    assert!(flights.is_lost(second), "its own cache's is");
+    // What is sent on though it is not kept: so many bytes of all.
+    let mut shared = Vec::new();
+    for key in 10..14 {
+        let number = flights.begin(key, of("large"), true).expect("room");
+        assert!(flights.join(number));
+        flights.push(number, &vec![0; MAX_SHARED_BYTES * 3 / 4], (10_000, 10_000));
+        shared.push(number);
+    }
+    let goes = |flights: &Flights, number: u64| flights.follow(number, 0, &mut Vec::new()) == Progress::Goes;
+    let went = shared.iter().filter(|number| goes(&flights, **number)).count();
+    assert_eq!(went, 2, "of 12 MiB each, in 32 MiB");
+    // All of it is given back.
+    flights.purge(|_| true);
+    for number in shared.into_iter().chain([large, small, second]) {
+        _ = flights.freeze(number, Spent::default());
+        flights.over(number, true);
+        flights.part(number);
+    }
+    assert!(flights.is_empty());
+}
+
+#[test]
 fn an_answer_is_forgotten_when_its_time_is_over() {
     let mut part = Part::default();
     let policy = policy();
     let tenant = Tenant::named("ta");
-    let Known::Claimed(number) = part.ask(Tick(0), (1, tenant), &policy, Some(about("ta"))) else {
+    let Known::Claimed(number) = part.ask(Tick(0), (1, tenant), &policy, Some(claim("ta"))) else {
         panic!()
     };
     part.store((1, number), stored("ta", 100, Tick(NS_PER_S)), &policy);
@@ -143,17 +262,17 @@ fn what_is_under_way_when_it_is_purged_is_not_kept() {
     let mut part = Part::default();
     let policy = policy();
     let tenant = Tenant::named("ta");
-    let claim = |part: &mut Part, key| match part.ask(Tick(0), (key, tenant), &policy, Some(about("ta"))) {
+    let claimed = |part: &mut Part, key| match part.ask(Tick(0), (key, tenant), &policy, Some(claim("ta"))) {
         Known::Claimed(number) => number,
         other => panic!("{other:?}"),
     };
-    let first = claim(&mut part, 1);
+    let first = claimed(&mut part, 1);
     let filter = Filter(Purge {
         key: Some("ta".to_owned()),
         ..Purge::default()
     });
     assert_eq!(part.purge(&filter), (0, 0));
-    let second = claim(&mut part, 1);
+    let second = claimed(&mut part, 1);
     part.store((1, first), stored("ta", 100, Tick(0)), &policy);
     part.flights.over(first, true);
     assert!(matches!(
@@ -173,7 +292,7 @@ fn another_document_forgets_what_is_of_no_cache_and_shrinks_what_has_less_room()
     let mut part = Part::default();
     let policy = policy();
     for key in 0..100 {
-        let number = part.flights.begin(key, about("ta")).expect("room");
+        let number = part.flights.begin(key, about("ta"), true).expect("room");
         part.store((key, number), stored("ta", 500, Tick(0)), &policy);
         part.flights.over(number, true);
     }

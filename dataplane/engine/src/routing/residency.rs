@@ -1,5 +1,7 @@
 //! Where a call's words may go: the regions that its key, its team and its own tags leave.
 
+use std::hash::Hasher;
+
 use crate::{exchange::Exchange, identity::Labels};
 
 /// The tag of `x-tollgate-tags` by which a call narrows where it may go.
@@ -21,6 +23,21 @@ impl<'a> Regions<'a> {
             kept: kept.map_or(&[][..], |(pinned, key)| &*pinned.keys.entry(key).residency),
             tag: tag(exchange),
         }
+    }
+
+    /// Calls that may go to other regions write something else.
+    pub fn write(&self, hasher: &mut impl Hasher) {
+        let mut text = |text: &str| {
+            hasher.write_usize(text.len());
+            hasher.write(text.as_bytes());
+        };
+        for labels in self.kept {
+            labels.iter().for_each(|label| text(label));
+            text("");
+        }
+        text("");
+        text(self.tag.unwrap_or_default());
+        hasher.write_u8(u8::from(self.tag.is_some()));
     }
 
     /// What is not known to be in a region is in none.

@@ -111,9 +111,15 @@ fn cache(model: &Model, document: &Document) -> Option<Arc<Policy>> {
     let is_asked = |provider: &str| model.targets.iter().any(|target| target.provider == provider);
     let providers = document.providers.iter().filter(|(name, _)| is_asked(name));
     let places: Vec<_> = providers
-        .map(|(name, provider)| (name, &provider.base_url, provider.dialect))
+        .map(|(name, provider)| {
+            let speaks = (provider.dialect, &provider.paths, &provider.also);
+            let is = (&provider.row.kind, &provider.residency);
+            (name, &provider.base_url, speaks, is, &provider.headers)
+        })
         .collect();
-    let version = Fnv::of(format!("{asked:?}{places:?}").as_bytes());
+    // What may be kept counts as well: what a wider `allow` kept is not given by a narrower one.
+    let allow = cache.allow;
+    let version = Fnv::of(format!("{asked:?}{places:?}{allow:?}").as_bytes());
     Policy::new((name, cache), document, version)
 }
 

@@ -40,6 +40,7 @@ use crate::{
     access_log, files,
     messages::{ShardHandle, ToShard},
     metrics::{FAILOVER_OUTCOMES, FailoverCounts, HEDGE_OUTCOMES, HedgeCounts},
+    shard::clock::Clock,
     spool,
     state_dir::StateDir,
     tls::TlsMaker,
@@ -364,6 +365,7 @@ impl Control {
         if self.sweep_at <= now {
             self.sweep_at = now + limits::SWEEP_INTERVAL;
             self.sweep_balances();
+            self.answers.sweep(Clock::start().now());
         }
         if self.keys_at.is_some_and(|at| at <= now) {
             // Whoever lends them may have written new ones in this moment.

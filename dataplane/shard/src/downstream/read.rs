@@ -410,11 +410,16 @@ impl Shard {
     pub fn down_closed(&mut self, id: Id) {
         let Some(down) = self.downs.get_mut(id) else { return };
         down.receiving = false;
+        if down.is_outlived() {
+            // A send that failed has said so already.
+            return;
+        }
         match down.phase {
             Phase::Busy | Phase::Body => match down.active.take() {
                 Some(active) => {
                     down.reset = true;
                     self.drive(id, active, Input::ClientGone);
+                    self.send_no_more(id);
                 }
                 None => self.drop_down(id),
             },

@@ -2,7 +2,7 @@
 
 use std::os::fd::AsRawFd;
 
-use tollgate_engine::{Piece, outputs::ReplyFraming};
+use tollgate_engine::{Piece, exact::MAX_SHARED_BYTES, outputs::ReplyFraming};
 use tollgate_wire::http1::{chunked, write};
 
 use super::{Active, HIGH_WATER_BYTES, LOW_WATER_BYTES, Phase};
@@ -93,7 +93,10 @@ impl Shard {
         } else if let Some(owed) = &mut active.reply.owed {
             *owed = owed.saturating_sub(len as u64);
         }
-        let full = down.pending_bytes() > HIGH_WATER_BYTES;
+        let waiting_bytes = down.pending_bytes();
+        // Others are sent it as well: they do not wait for a client that reads slowly.
+        let full = waiting_bytes > HIGH_WATER_BYTES
+            && (waiting_bytes > MAX_SHARED_BYTES || !active.exchange.is_awaited(self.clock.now()));
         self.dirty_down(id);
         if full {
             active.paused = true;
@@ -186,13 +189,19 @@ impl Shard {
             self.down_closed(id);
         }
         let Some(down) = self.downs.get_mut(id) else { return };
-        if !down.is_outlived() {
-            return self.drop_down(id);
+        match down.is_outlived() {
+            true => self.send_no_more(id),
+            false => self.drop_down(id),
         }
-        // Its call goes on for others, and nothing is sent here any more.
-        down.out.clear();
-        down.deadline = None;
-        self.resume_ups_of(id);
+    }
+
+    /// Where the call goes on for others, nothing is sent here any more.
+    pub(super) fn send_no_more(&mut self, id: Id) {
+        if let Some(down) = self.downs.get_mut(id).filter(|down| down.is_outlived()) {
+            down.out.clear();
+            down.deadline = None;
+            self.resume_ups_of(id);
+        }
     }
 
     /// A request begins: only a client that still owes us reading is watched meanwhile.

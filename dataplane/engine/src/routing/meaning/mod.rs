@@ -327,9 +327,10 @@ fn difficulty(read: &mut Read, threshold: Option<f32>, route: &Route, targets: s
     let (needed, verdict) = match (read.gain, threshold) {
         (Some(_), Some(_)) if read.tokens == 0 => (Difficulty::Hard, Verdict::NoWords),
         (Some(gain), Some(threshold)) => {
-            let difficulty = match gain > threshold {
-                true => Difficulty::Hard,
-                false => Difficulty::Simple,
+            // What is no number is not known to be simple.
+            let difficulty = match gain <= threshold {
+                true => Difficulty::Simple,
+                false => Difficulty::Hard,
             };
             let verdict = Verdict::Needs {
                 difficulty,
