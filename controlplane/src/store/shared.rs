@@ -296,7 +296,10 @@ mod tests {
         }}});
         let document = tollgate_config::check::check(&tollgate_config::parse::Parsed::from_tree(document)).unwrap();
         store.share(document.database.as_ref());
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(async {
             let asked = tokio::spawn({
                 let store = store.clone();
