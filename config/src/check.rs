@@ -72,6 +72,11 @@ pub fn limits(tree: &Value) -> Result<Vec<Limit>, Vec<Problem>> {
     }
 }
 
+/// Those of them that `cluster` cannot count.
+pub fn too_large_for_cluster(limits: &[Limit]) -> Vec<Problem> {
+    cluster::too_large_alone(limits)
+}
+
 fn document(root: &Node) -> Document {
     let mut document = Document::default();
     if root.value.is_null() {

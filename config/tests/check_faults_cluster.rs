@@ -19,7 +19,7 @@ fn faults(text: &str) -> Vec<(String, String)> {
 
 #[test]
 fn a_cluster_is_read() {
-    let text = "version: 1\ncluster: { valkey: { urls: [ redis://a, \"redis://[::1]:7000/\" ] } }\n";
+    let text = "version: 1\ncluster: { valkey: { urls: [ redis://a, \"redis://[::1]:7000/\" ], mode: cluster } }\n";
     let document = check(&parse::parse(text).expect("YAML")).expect("a document");
     let cluster = document.cluster.expect("a cluster");
     let servers: Vec<(&str, u16)> = cluster
@@ -31,7 +31,7 @@ fn a_cluster_is_read() {
     assert_eq!(servers, [("a", 6379), ("::1", 7000)]);
     assert_eq!(
         (cluster.valkey.topology, cluster.on_partition),
-        (Topology::Single, OnPartition::LocalShare)
+        (Topology::Cluster, OnPartition::LocalShare)
     );
     assert_eq!((cluster.reclaim_after_ms, cluster.valkey.timeout_ms), (60_000, 500));
     assert_eq!(cluster.valkey.prefix, "tollgate");
@@ -59,7 +59,7 @@ fn each_fault_is_told_where_it_is() {
             "port",
         ),
         (
-            "{ valkey: { urls: [ redis://a, rediss://b ] } }",
+            "{ valkey: { urls: [ redis://a, rediss://b ], mode: cluster } }",
             "/cluster/valkey/urls",
             "all rediss://",
         ),
@@ -117,6 +117,16 @@ fn each_fault_is_told_where_it_is() {
             "{ valkey: { urls: [ redis://a ] }, reclaim_after: 1s }",
             "/cluster/reclaim_after",
             "10s to 24h",
+        ),
+        (
+            "{ valkey: { urls: [ redis://a, redis://b ] } }",
+            "/cluster/valkey/urls",
+            "one URL, or `mode: cluster`",
+        ),
+        (
+            "{ valkey: { urls: [ redis://a ], timeout: 5s }, reclaim_after: 16s }",
+            "/cluster/reclaim_after",
+            "more than 16000 ms",
         ),
         (
             "{ valky: {}, valkey: { urls: [ redis://a ] } }",

@@ -154,7 +154,7 @@ pub async fn rotate(plane: &Arc<Plane>, name: String, overlap: Duration, actor: 
 pub async fn limit(plane: &Arc<Plane>, name: String, limits: Value, actor: Actor) -> Result<Value, KeyRefusal> {
     to_its_end(plane, move |plane| async move {
         let plane = &*plane;
-        check_limits(&limits)?;
+        check_limits(plane, &limits)?;
         let former = existing(plane, &name).await?;
         let mut row = former.clone();
         row.key.limits = limits.clone();
@@ -171,8 +171,12 @@ pub async fn limit(plane: &Arc<Plane>, name: String, limits: Value, actor: Actor
 }
 
 /// The first fault of a list of limits.
-fn check_limits(limits: &Value) -> Result<(), KeyRefusal> {
-    let problems = tollgate_config::check::limits(limits).err().unwrap_or_default();
+fn check_limits(plane: &Plane, limits: &Value) -> Result<(), KeyRefusal> {
+    let is_clustered = plane.current().document.cluster.is_some();
+    let problems = match tollgate_config::check::limits(limits) {
+        Ok(limits) if is_clustered => tollgate_config::check::too_large_for_cluster(&limits),
+        checked => checked.err().unwrap_or_default(),
+    };
     match problems.into_iter().next() {
         None => Ok(()),
         Some(problem) => {
@@ -248,7 +252,7 @@ fn check_new(plane: &Plane, new: &NewKey) -> Result<(), KeyRefusal> {
             "name one of the configuration's teams",
         ));
     }
-    check_limits(&new.limits)
+    check_limits(plane, &new.limits)
 }
 
 /// A secret and the hex of its SHA-256.

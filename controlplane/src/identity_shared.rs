@@ -8,7 +8,10 @@ use tollgate_config::link::{AnswerBody, AskBody, StoredKey};
 use crate::{
     link::{ANSWER_TIMEOUT, LinkError},
     plane::Plane,
-    store::{StoreError, settings, shared},
+    store::{
+        StoreError, settings,
+        shared::{self, Table},
+    },
 };
 
 /// How far the changes were followed, and of which database.
@@ -54,7 +57,7 @@ pub fn follow(plane: &Arc<Plane>) {
 
 /// Takes over all changes there are.
 async fn look(plane: &Arc<Plane>) -> Result<(), Halt> {
-    let Some(identity) = plane.store.shared_identity().await? else {
+    let Some(Table { identity, last }) = plane.store.shared_table().await? else {
         return Ok(());
     };
     let known = plane.store.setting(settings::KEYS_FOLLOWED).await?;
@@ -63,16 +66,33 @@ async fn look(plane: &Arc<Plane>) -> Result<(), Halt> {
         .and_then(read)
         .filter(|known| known.identity == identity)
     {
+        // A restored database has lost changes, and gives their numbers to others: all that it holds is looked at.
+        Some(known) if known.last > last => {
+            let text = format!(
+                "changes of keys {} to {} are lost; all keys are read again",
+                last + 1,
+                known.last
+            );
+            plane.events.tell("keys_lost", text);
+            let followed = Followed { last: 0, ..known };
+            remember(plane, &followed).await?;
+            followed
+        }
         Some(known) => known,
         None => join(plane, identity).await?,
     };
     loop {
-        if plane.store.changes(followed.last).await?.is_empty() {
+        // Read before anybody waits for it: a database that hangs holds up no change of the document, and no data plane.
+        let written = plane.store.written();
+        let changes = plane.store.changes(followed.last).await?;
+        if changes.is_empty() {
             return Ok(());
         }
-        // No change made here, of keys or of the document, is between what is read now and what it does.
+        // No change made here, of keys or of the document, is between what was read and what it does.
         let _rollout = plane.rollout.lock().await;
-        let changes = plane.store.changes(followed.last).await?;
+        if plane.store.written() != written {
+            continue;
+        }
         let Some(last) = changes.last().map(|change| change.number) else {
             return Ok(());
         };

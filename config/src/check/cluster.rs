@@ -5,7 +5,7 @@ use super::{
     url, values,
 };
 use crate::{
-    Document,
+    Document, Problem,
     document::{Cluster, Limit, MAX_SHARED_AMOUNT, OnPartition, Server, Topology, Unit, Valkey, ValkeyTls, Window},
     keys,
     money::NanoUsd,
@@ -17,6 +17,8 @@ const MAX_TIMEOUT_MS: u64 = 10_000;
 const RECLAIM_MS: std::ops::RangeInclusive<u64> = 10_000..=86_400_000;
 const USUAL_RECLAIM_MS: u64 = 60_000;
 const USUAL_TIMEOUT_MS: u64 = 500;
+/// The store is away when it has not answered for `timeout` and so much more: as the data plane has it.
+const AWAY_AFTER_MS: u64 = 500;
 const URLS: &str = "redis://HOST:PORT, or rediss://HOST:PORT with TLS";
 
 pub fn cluster(node: &Node) -> Option<Cluster> {
@@ -24,10 +26,24 @@ pub fn cluster(node: &Node) -> Option<Cluster> {
     let valkey = fields.required("valkey", "valkey: { urls: [ \"redis://HOST:6379\" ] }", valkey);
     let on_partition = fields.read("on_partition", on_partition).unwrap_or_default();
     let reclaim_after_ms = fields.read("reclaim_after", reclaim_after_ms);
+    let (valkey, reclaim_after_ms) = (valkey?, reclaim_after_ms.unwrap_or(USUAL_RECLAIM_MS));
+    // A node knows that the store is away after that time and `AWAY_AFTER_MS`. It has to stop long before others have its leases.
+    let least_ms = 2 * (valkey.timeout_ms + AWAY_AFTER_MS) + valkey.timeout_ms;
+    if reclaim_after_ms <= least_ms {
+        node.at("reclaim_after", |node| {
+            node.fault(
+                format!(
+                    "{reclaim_after_ms} ms are too short beside a `timeout` of {} ms",
+                    valkey.timeout_ms
+                ),
+                format!("more than {least_ms} ms: twice `timeout` and {AWAY_AFTER_MS} ms, and `timeout` once more"),
+            );
+        });
+    }
     Some(Cluster {
-        valkey: valkey?,
+        valkey,
         on_partition,
-        reclaim_after_ms: reclaim_after_ms.unwrap_or(USUAL_RECLAIM_MS),
+        reclaim_after_ms,
     })
 }
 
@@ -80,6 +96,15 @@ fn valkey(node: &Node) -> Option<Valkey> {
         node.fault(
             "`tls` without a server that is reached by it",
             "rediss://HOST:PORT in `urls`",
+        );
+    }
+    if let (Some(node), Some(Topology::Single), 2..) = (fields.get("urls"), &topology, servers.len()) {
+        node.fault(
+            format!(
+                "{} servers beside `mode: single`: each would count for itself",
+                servers.len()
+            ),
+            "one URL, or `mode: cluster` or `mode: sentinel`",
         );
     }
     Some(Valkey {
@@ -193,6 +218,16 @@ fn tls(node: &Node) -> Option<ValkeyTls> {
     })
 }
 
+/// The same of limits that stand in no document: of keys made through the API.
+pub fn too_large_alone(limits: &[Limit]) -> Vec<Problem> {
+    let found = limits.iter().enumerate().filter(|(_, limit)| is_too_large(limit));
+    let told = found.map(|(at, limit)| {
+        let (wrong, right) = too_large(limit);
+        Problem::new(format!("/{at}"), wrong, right)
+    });
+    told.collect()
+}
+
 /// Limits whose numbers the store cannot hold exactly.
 pub fn refuse_what_is_too_large(root: &Fields, document: &Document) {
     if document.cluster.is_none() {
@@ -235,17 +270,19 @@ fn is_too_large(limit: &Limit) -> bool {
 fn refuse(owner: &Node, limits: &[Limit]) {
     owner.at("limits", |node| {
         for limit in limits.iter().filter(|limit| is_too_large(limit)) {
-            let right = match limit.unit {
-                Unit::Budget => format!("at most {} USD with `cluster`", NanoUsd(MAX_SHARED_AMOUNT)),
-                _ => format!("at most {MAX_SHARED_AMOUNT} with `cluster`"),
-            };
-            node.fault(
-                format!(
-                    "a limit of `{}` is larger than the store of `cluster` counts exactly",
-                    limit.unit.name()
-                ),
-                right,
-            );
+            let (wrong, right) = too_large(limit);
+            node.fault(wrong, right);
         }
     });
+}
+
+/// What is wrong with it, and what would be right.
+fn too_large(limit: &Limit) -> (String, String) {
+    let name = limit.unit.name();
+    let wrong = format!("a limit of `{name}` is larger than the store of `cluster` counts exactly");
+    let right = match limit.unit {
+        Unit::Budget => format!("at most {} USD with `cluster`", NanoUsd(MAX_SHARED_AMOUNT)),
+        _ => format!("at most {MAX_SHARED_AMOUNT} with `cluster`"),
+    };
+    (wrong, right)
 }

@@ -51,7 +51,7 @@ pub struct Valkey {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Topology {
-    /// One server; further ones are tried when it is away.
+    /// One server.
     Single,
     /// Some of a Redis Cluster's servers.
     Cluster,

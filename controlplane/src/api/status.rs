@@ -40,10 +40,10 @@ pub async fn show(State(plane): State<Arc<Plane>>) -> Json<Value> {
             "admin_address": plane.admin.address(),
             // Of data planes: a newer control plane has to read them.
             "usage_newer": plane.metering.counts.newer.load(std::sync::atomic::Ordering::Relaxed),
-            // Null where the store cannot be read.
             // Null where keys are this control plane's own.
             "keys_followed": plane.store.is_shared().then(|| !plane.keys_failing.load(Ordering::Relaxed)),
             "ledger": plane.metering.status(),
+            // Null where the store cannot be read.
             "marks_kept": plane.store.count_marks().await.ok(),
         },
         "dataplane": dataplane,

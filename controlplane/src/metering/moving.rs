@@ -27,6 +27,16 @@ pub fn carry(from: &mut Database, to: &mut Database) -> Result<(), StoreError> {
         let before = there.iter().find(|(of, _)| *of == (boot, shard)).map(|(_, mark)| *mark);
         if before.is_none_or(|before| before.next_sequence < mark.next_sequence) {
             let mut coming = to.begin()?;
+            // Of an earlier move that came back: calls that were closed since.
+            loop {
+                let some = coming.some_open(boot, shard)?;
+                if some.is_empty() {
+                    break;
+                }
+                for (sequence, _) in some {
+                    coming.take_open(boot, shard, sequence)?;
+                }
+            }
             let frames = open.iter().map(|(sequence, frame)| (*sequence, frame.as_slice()));
             coming.insert_open(boot, shard, frames)?;
             coming.move_mark(boot, shard, before.unwrap_or(mark), mark)?;

@@ -79,6 +79,13 @@ impl Session {
         !self.broken && !self.client.is_closed()
     }
 
+    /// Does it still answer, as soon as it would be connected? One that nobody asked for a while may be gone without a word.
+    pub fn answers(&mut self) -> bool {
+        let Self { client, driver, .. } = self;
+        let answered = driver.wait_for(CONNECT_TIMEOUT, client.batch_execute(""));
+        self.noted(answered).is_ok()
+    }
+
     /// Statements without values, one or several.
     pub fn run(&mut self, sql: &str) -> Result<(), StoreError> {
         let Self { client, driver, .. } = self;
@@ -194,14 +201,22 @@ struct Driver(Option<Runtime>);
 
 impl Driver {
     fn wait<T>(&self, answer: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, StoreError> {
+        self.wait_for(ANSWER_TIMEOUT, answer)
+    }
+
+    fn wait_for<T>(
+        &self,
+        longest: Duration,
+        answer: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, StoreError> {
         let Some(runtime) = &self.0 else {
             return Err(StoreError::Away("the session with PostgreSQL is over".to_owned()));
         };
-        match runtime.block_on(async { timeout(ANSWER_TIMEOUT, answer).await }) {
+        match runtime.block_on(async { timeout(longest, answer).await }) {
             Ok(answered) => answered.map_err(|error| refused(&error)),
             Err(_) => Err(StoreError::Away(format!(
                 "PostgreSQL gave no answer in {} s",
-                ANSWER_TIMEOUT.as_secs()
+                longest.as_secs()
             ))),
         }
     }

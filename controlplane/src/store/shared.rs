@@ -2,7 +2,10 @@
 //! serves from while the database is away; changes are made there first, in one order, and followed by all.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -49,37 +52,54 @@ enum Unless {
     Never,
 }
 
-/// One connection; it is made when it is wanted.
-struct Shared {
-    settings: Postgres,
-    session: Option<Session>,
+/// Of keys that are shared: which table it is, and the number of its last change.
+#[derive(Debug)]
+pub struct Table {
+    pub identity: String,
+    pub last: i64,
 }
 
 /// Where keys are shared, if they are.
 #[derive(Clone, Default)]
-pub struct Sharing(Arc<Mutex<Option<Shared>>>);
+pub struct Sharing {
+    /// Held for a moment only: a database that hangs holds nobody up who asks for these.
+    settings: Arc<Mutex<Option<Postgres>>>,
+    /// One connection, made when it is wanted, and where it leads. Held as long as an answer takes: only by threads that may wait.
+    session: Arc<Mutex<Option<(Postgres, Session)>>>,
+    /// Grows with each change that was made from here, or may have been.
+    written: Arc<AtomicU64>,
+}
+
+impl Sharing {
+    fn settings(&self) -> Option<Postgres> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
 
 impl Store {
     /// Keys are shared there from now on; nothing is asked of it yet.
     pub fn share(&self, settings: Option<&Postgres>) {
-        let mut shared = self.sharing.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if shared.as_ref().map(|shared| &shared.settings) != settings {
-            *shared = settings.map(|settings| Shared {
-                settings: settings.clone(),
-                session: None,
-            });
-        }
+        *self.sharing.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings.cloned();
     }
 
     pub fn is_shared(&self) -> bool {
-        self.sharing.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.sharing.settings().is_some()
     }
 
-    /// What tells the table from others, whatever address it has; `None` where keys are not shared.
-    pub async fn shared_identity(&self) -> Result<Option<String>, StoreError> {
+    /// As long as it stays, what was read is not older than what was written from here.
+    pub fn written(&self) -> u64 {
+        self.sharing.written.load(Ordering::Acquire)
+    }
+
+    /// What tells the table from others, whatever address it has, and how far it is; `None` where keys are not shared.
+    pub async fn shared_table(&self) -> Result<Option<Table>, StoreError> {
         self.there(|session| {
-            let row = session.first("SELECT identity FROM key_changes", &[])?;
-            row.map_or(Ok(String::new()), |row| row.try_get(0).map_err(content))
+            let row = session.first("SELECT identity, last FROM key_changes", &[])?;
+            let row = row.ok_or_else(|| StoreError::Content("key_changes has no row".to_owned()))?;
+            Ok(Table {
+                identity: row.try_get(0).map_err(content)?,
+                last: row.try_get(1).map_err(content)?,
+            })
         })
         .await
     }
@@ -111,21 +131,28 @@ impl Store {
 
     /// Before it is in the store's own table; a name that is taken anywhere is an error.
     pub(super) async fn insert_shared(&self, row: KeyRow) -> Result<(), StoreError> {
-        self.there(move |session| write(session, &row.key.name, Some(&row), Unless::Taken))
+        self.change(move |session| write(session, &row.key.name, Some(&row), Unless::Taken))
             .await
-            .map(drop)
     }
 
     pub(super) async fn replace_shared(&self, row: KeyRow) -> Result<(), StoreError> {
-        self.there(move |session| write(session, &row.key.name, Some(&row), Unless::Never))
+        self.change(move |session| write(session, &row.key.name, Some(&row), Unless::Never))
             .await
-            .map(drop)
     }
 
     pub(super) async fn remove_shared(&self, name: String) -> Result<(), StoreError> {
-        self.there(move |session| write(session, &name, None, Unless::Never))
+        self.change(move |session| write(session, &name, None, Unless::Never))
             .await
-            .map(drop)
+    }
+
+    async fn change(
+        &self,
+        work: impl FnOnce(&mut Session) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let done = self.there(work).await;
+        // Also where it failed: it may have taken effect.
+        self.sharing.written.fetch_add(1, Ordering::AcqRel);
+        done.map(drop)
     }
 
     /// Does something there, on a thread that may wait; `None` where keys are not shared.
@@ -139,9 +166,9 @@ impl Store {
         let sharing = self.sharing.clone();
         let done = tokio::task::spawn_blocking(move || {
             // A panic while holding it leaves a transaction that its session rolls back.
-            let mut shared = sharing.0.lock().unwrap_or_else(PoisonError::into_inner);
-            match shared.as_mut() {
-                Some(shared) => work(shared.session()?).map(Some),
+            let mut held = sharing.session.lock().unwrap_or_else(PoisonError::into_inner);
+            match sharing.settings() {
+                Some(settings) => work(session(&mut held, settings)?).map(Some),
                 None => Ok(None),
             }
         });
@@ -150,21 +177,20 @@ impl Store {
     }
 }
 
-impl Shared {
-    fn session(&mut self) -> Result<&mut Session, StoreError> {
-        // One that nobody asked for a while may be gone without a word.
-        let held = self.session.take().filter(Session::is_usable);
-        let held = held.and_then(|mut session| session.run("").is_ok().then_some(session));
-        let session = match held {
-            Some(session) => session,
-            None => {
-                let mut session = Session::connect(&self.settings)?;
-                open(&mut session, &self.settings.schema)?;
-                session
-            }
-        };
-        Ok(self.session.insert(session))
-    }
+fn session(held: &mut Option<(Postgres, Session)>, settings: Postgres) -> Result<&mut Session, StoreError> {
+    let usable = held
+        .take()
+        .filter(|(to, session)| *to == settings && session.is_usable());
+    let usable = usable.and_then(|(_, mut session)| session.answers().then_some(session));
+    let session = match usable {
+        Some(session) => session,
+        None => {
+            let mut session = Session::connect(&settings)?;
+            open(&mut session, &settings.schema)?;
+            session
+        }
+    };
+    Ok(&mut held.insert((settings, session)).1)
 }
 
 /// Makes the tables where there are none.
@@ -251,4 +277,44 @@ fn change(row: &tokio_postgres::Row) -> Result<Change, StoreError> {
 
 fn content(error: tokio_postgres::Error) -> StoreError {
     StoreError::Content(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read, net::TcpListener};
+
+    use super::*;
+
+    /// A database that takes a connection and says nothing.
+    #[test]
+    fn whoever_asks_whether_keys_are_shared_waits_for_no_database() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("tollgate.db")).unwrap();
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let document = serde_json::json!({"version": 1, "database": {"postgres": {
+            "host": "127.0.0.1", "port": silent.local_addr().unwrap().port(), "name": "d", "user": "u",
+        }}});
+        let document = tollgate_config::check::check(&tollgate_config::parse::Parsed::from_tree(document)).unwrap();
+        store.share(document.database.as_ref());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let asked = tokio::spawn({
+                let store = store.clone();
+                async move { store.shared_table().await }
+            });
+            tokio::task::yield_now().await;
+            // It is asked, and waits.
+            let (mut connection, _) = silent.accept().unwrap();
+            assert!(connection.read(&mut [0]).unwrap() > 0);
+            assert!(store.is_shared());
+            store.share(None);
+            assert!(!store.is_shared());
+            assert!(store.sharing.session.try_lock().is_err(), "it waits still");
+            drop((connection, silent));
+            asked.await.unwrap().expect_err("it never answered");
+        });
+    }
 }

@@ -23,7 +23,7 @@ const LOCK: &str = "dataplane.lock";
 const SOCKET: &str = "dataplane.sock";
 /// What is used of limits.
 const BALANCES: &str = "balances";
-/// 18 MiB. Twice as many as there may well be: a table that is full finds nothing.
+/// 18 MiB. Twice as many as there may well be: a table that is full finds nothing. With `cluster` a limit takes three places.
 const LEAST_LIMITS: usize = 1 << 18;
 /// 288 MiB: two million limits of the document and its keys.
 const MOST_LIMITS: usize = 1 << 22;
@@ -109,6 +109,10 @@ impl StateDir {
             .saturating_mul(2)
             .next_power_of_two()
             .clamp(LEAST_LIMITS, MOST_LIMITS);
+        if !file.exists() {
+            // What was used is known to the store alone. It goes by what a node says: this is another one from here on.
+            let _ = fs::remove_file(self.path.join(NODE));
+        }
         let opened = open_shared(&file).map_err(fail)?;
         let bytes = opened.metadata().map_err(fail)?.len();
         // One that was made larger stays so.
@@ -343,6 +347,19 @@ mod tests {
         assert!(refused.contains(&format!("pid {}", std::process::id())), "{refused}");
         drop(first);
         StateDir::open(&path).expect("free again");
+    }
+
+    #[test]
+    fn who_has_lost_what_was_used_is_another_node() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let state = StateDir::open(folder.path()).expect("the lock");
+        let node = |fresh| {
+            state.balances(1).expect("room");
+            state.node(fresh)
+        };
+        assert_eq!([node(7), node(8)], [7, 7]);
+        fs::remove_file(folder.path().join(BALANCES)).expect("there");
+        assert_eq!(node(9), 9);
     }
 
     #[test]

@@ -324,7 +324,7 @@ fn keys_are_brought_along_and_followed_in_order(server: &Postgres) {
         first.insert_key(key("a", "1")).await.unwrap();
         first.insert_key(key("both", "2")).await.unwrap();
         second.insert_key(key("both", "3")).await.unwrap();
-        assert_eq!(first.shared_identity().await.unwrap(), None);
+        assert!(first.shared_table().await.unwrap().is_none());
         for store in [&first, &second] {
             store.share(document.database.as_ref());
         }
@@ -332,10 +332,10 @@ fn keys_are_brought_along_and_followed_in_order(server: &Postgres) {
         assert_eq!(first.bring(own).await.unwrap(), Vec::<String>::new());
         let own = second.keys().await.unwrap();
         assert_eq!(second.bring(own).await.unwrap(), ["both"], "it was there before");
-        assert_eq!(
-            first.shared_identity().await.unwrap(),
-            second.shared_identity().await.unwrap()
-        );
+        let tables = [&first, &second].map(|store| store.shared_table());
+        let [one, other] = tables;
+        let (one, other) = (one.await.unwrap().unwrap(), other.await.unwrap().unwrap());
+        assert_eq!((one.identity, one.last), (other.identity, other.last));
         let refused = second.insert_key(key("a", "4")).await;
         assert!(matches!(refused, Err(StoreError::Exists(_))), "{refused:?}");
         second.insert_key(key("c", "5")).await.unwrap();

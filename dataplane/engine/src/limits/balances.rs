@@ -164,6 +164,12 @@ impl Balances {
         if head.told.swap(balances.process, Ordering::AcqRel) != before {
             balances.worths().for_each(|worth| worth.store(0, Ordering::Release));
         }
+        // An earlier program left words behind of what it freed.
+        let freed = balances
+            .worths()
+            .zip(balances.all())
+            .filter(|(_, cell)| cell.owner().is_freed());
+        freed.for_each(|(worth, _)| worth.store(0, Ordering::Release));
         Ok(balances)
     }
 

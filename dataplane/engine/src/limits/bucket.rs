@@ -20,6 +20,8 @@ pub(crate) struct Taken {
     /// Of the lane that it was taken from.
     tag: u64,
     at_unix_ms: u64,
+    /// Of the balance that nodes share, else of the node's own: `cluster` may be turned on or off while a call is under way.
+    is_shared: bool,
 }
 
 impl Taken {
@@ -32,9 +34,9 @@ impl Taken {
         }
     }
 
-    /// Of the same period.
+    /// Of the same period, and balance.
     pub fn is_beside(&self, other: &Taken) -> bool {
-        self.tag == other.tag
+        (self.tag, self.is_shared) == (other.tag, other.is_shared)
     }
 }
 
@@ -90,14 +92,14 @@ pub(crate) fn take(
 ) -> Result<Taken, Lacking> {
     if let Some(sharing) = balances.shared() {
         let tag = shared::take(sharing, balances, (id, limit), now, amount)?;
-        return Ok(taken(amount, tag, now));
+        return Ok(taken(amount, (tag, true), now));
     }
     let cell = balances.cell(id).ok_or(NO_ROOM)?;
     let (lane, tag) = lane(balances, cell, limit, now);
     match lane.take(amount, most(limit)) {
         Ok(()) => {
             sweep::keep(balances, cell, (limit, now), most(limit));
-            Ok(taken(amount, tag, now))
+            Ok(taken(amount, (tag, false), now))
         }
         Err(used) => Err(Lacking {
             wait_ms: wait_ms(limit, now, used, amount),
@@ -112,13 +114,13 @@ pub(crate) fn note(balances: &Balances, (id, limit): (u64, &Limit), now: &Moment
     let amount = amount.min(most(limit));
     if let Some(sharing) = balances.shared() {
         let tag = shared::note(sharing, balances, (id, limit), now, amount)?;
-        return Some(taken(amount, tag, now));
+        return Some(taken(amount, (tag, true), now));
     }
     let cell = balances.cell(id)?;
     let (lane, tag) = lane(balances, cell, limit, now);
     lane.add(amount);
     sweep::keep(balances, cell, (limit, now), lane.used());
-    Some(taken(amount, tag, now))
+    Some(taken(amount, (tag, false), now))
 }
 
 /// Takes more for a call that goes on; what is not there is refused, but where other nodes' leases leave enough of the limit:
@@ -142,25 +144,26 @@ pub(crate) fn extend(
     }
 }
 
-fn taken(amount: u64, tag: u64, now: &Moment) -> Taken {
+fn taken(amount: u64, (tag, is_shared): (u64, bool), now: &Moment) -> Taken {
     Taken {
         amount,
         tag,
         at_unix_ms: now.unix_ms,
+        is_shared,
     }
 }
 
-/// Puts what was really used in the place of what was taken.
+/// Puts what was really used in the place of what was taken, in the balance that it was taken from.
 pub(crate) fn settle(balances: &Balances, (id, limit): (u64, &Limit), now: &Moment, taken: Taken, used: u64) {
     let (more, back) = (used.saturating_sub(taken.amount), taken.amount.saturating_sub(used));
-    if let Some(sharing) = balances.shared() {
+    if taken.is_shared {
         let back = match limit.window {
             Window::Refill { per_ms, .. } => {
                 back.saturating_sub(flowed((taken.at_unix_ms, now.unix_ms), limit.amount, per_ms))
             }
             Window::Calendar(_) | Window::None => back,
         };
-        return shared::settle(sharing, balances, (id, limit), now, (taken.tag, more, back));
+        return shared::settle(balances.sharing(), balances, (id, limit), now, (taken.tag, more, back));
     }
     let Some(cell) = balances.find(id) else { return };
     match limit.window {

@@ -60,6 +60,11 @@ impl Owner<'_> {
         (id >= FIRST).then_some(id)
     }
 
+    /// It was somebody's, and is nobody's now.
+    pub fn is_freed(self) -> bool {
+        self.0.load(Ordering::Acquire) == FREED
+    }
+
     /// Makes what is nobody's `id`'s. False: another was first.
     pub fn claim(self, id: u64) -> bool {
         let free = |owner| matches!(owner, NOBODY | FREED).then_some(id);

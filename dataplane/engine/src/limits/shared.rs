@@ -257,6 +257,29 @@ impl<'c> Place<'c> {
         Some(place)
     }
 
+    /// Makes its cells, which are kept: what a word of theirs says is of whoever had them before.
+    pub fn keep(balances: &'c Balances, id: u64, limit: &Limit, tag: u64) -> Option<Self> {
+        let place = Self::new(balances, id, limit, tag)?;
+        for of in [BALANCE, LEASES[0], LEASES[1]] {
+            let worth = balances.find(numbered(id, of)).and_then(|cell| balances.worth(cell));
+            if let Some(worth) = worth {
+                worth.store(0, Ordering::Release);
+            }
+        }
+        Some(place)
+    }
+
+    /// Nothing is granted, and what lay there is of no worth.
+    pub fn lease_anew(&self) {
+        let lease = &self.lease;
+        lease.tag.store(0, Ordering::Release);
+        for word in [lease.granted, lease.others, lease.pool, lease.burned] {
+            word.store(0, Ordering::Release);
+        }
+        lease.low.store(1, Ordering::Release);
+        lease.tag.store(self.tag, Ordering::Release);
+    }
+
     /// What the lane holds of another period, or process, is over.
     pub fn begin(&self, limit: &Limit) {
         if !matches!(limit.window, Window::Refill { .. }) {
@@ -418,6 +441,10 @@ pub(super) fn take(
 
 /// Something has changed, and the agent has to know; at once, where little is left.
 fn touch(sharing: &Sharing, balances: &Balances, named: (u64, &Limit), place: &Place<'_>) {
+    // Of a call that began before `cluster` was turned off: nobody looks for what it leaves.
+    if !sharing.is_on() {
+        return;
+    }
     let left = place
         .lease
         .granted

@@ -103,6 +103,10 @@ impl Balances {
             let _alone = self.change();
             if is_worthless && cell.owner().clear() {
                 cell.wipe();
+                // Whoever has the cell next may keep no such word: then it is worth something as long as it is there.
+                if let Some(worth) = self.worth(cell) {
+                    worth.store(0, Ordering::Release);
+                }
                 cell.owner().free();
                 freed += 1;
             }

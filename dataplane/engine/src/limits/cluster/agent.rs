@@ -36,6 +36,10 @@ const RETRY_MS: u64 = 250;
 const ROLL_MS: u64 = 1_000;
 /// Before a period begins its limits are leased.
 const AHEAD_MS: u64 = 60_000;
+/// Of what no revision names: unused for so long it goes back with the next change of what is known.
+const FORGOTTEN_MS: u64 = 3_600_000;
+/// Another process with this node's number is told of once, until it has not been met for so long.
+const QUIET_MS: u64 = 60_000;
 /// Each process of a node has so many numbers for its requests.
 const SEQ_SHIFT: u32 = 32;
 
@@ -49,6 +53,8 @@ pub struct Agent {
     notices: Vec<Notice>,
     standing: Standing,
     roll_ms: u64,
+    /// Another process with this node's number has been told of, and is met until then.
+    overtaken_until_ms: u64,
 }
 
 /// A part of the store, which answers for itself.
@@ -65,6 +71,8 @@ struct Group {
     /// Nothing is granted before.
     closed_until_ms: u64,
     beat_ms: u64,
+    /// Nothing is sent before.
+    rests_until_ms: u64,
     flight: Option<Flight>,
     due: BTreeSet<(u64, Key)>,
     /// Up to when buckets were refilled while the store is away.
@@ -90,6 +98,7 @@ impl Agent {
             cursor: 0,
             closed_until_ms: 0,
             beat_ms: now_ms,
+            rests_until_ms: 0,
             flight: None,
             due: BTreeSet::new(),
             flowed_ms: now_ms,
@@ -104,10 +113,12 @@ impl Agent {
             notices: Vec::new(),
             standing: Standing::default(),
             roll_ms: 0,
+            overtaken_until_ms: 0,
         }
     }
 
-    /// From now on these are the limits, and what else there was goes back. `unix_ms`: by this machine's clock.
+    /// From now on these are the limits; what was known before and is not any more goes back. Others are of tags, or beyond
+    /// what is known: who uses them knows them, and they go when nobody has for long. `unix_ms`: by this machine's clock.
     pub fn know(
         &mut self,
         balances: &Balances,
@@ -116,28 +127,24 @@ impl Agent {
         now_ms: u64,
     ) {
         let moment = moment(balances, zone, unix_ms);
-        for held in self.held.values_mut() {
-            held.is_known = false;
+        let known: BTreeMap<u64, Limit> = known.take(MAX_STANDING).collect();
+        for (id, limit) in &known {
+            let key = (*id, shared::tag(balances, limit, &moment));
+            self.hold(balances, key, *limit, now_ms);
         }
-        for (id, limit) in known.take(MAX_STANDING) {
-            let key = (id, shared::tag(balances, &limit, &moment));
-            if self.hold(balances, key, limit, now_ms)
-                && let Some(held) = self.held.get_mut(&key)
-            {
-                (held.is_known, held.doomed) = (true, false);
-            }
-        }
-        let unknown: Vec<Key> = self
-            .held
-            .iter()
-            .filter(|(_, held)| !held.is_known)
-            .map(|(key, _)| *key)
-            .collect();
-        for key in unknown {
-            // Those of tags come again when they are used again.
-            if let Some(held) = self.held.get_mut(&key) {
+        // Else one that others took the place of may be in use all the same.
+        let is_whole = known.len() < MAX_STANDING;
+        let mut unknown = Vec::new();
+        for (key, held) in &mut self.held {
+            let was_known = std::mem::replace(&mut held.is_known, known.contains_key(&key.0));
+            if held.is_known {
+                held.doomed = false;
+            } else if was_known && (is_whole || !held.is_active(now_ms)) || held.is_idle_for(FORGOTTEN_MS, now_ms) {
                 held.doomed = true;
+                unknown.push(*key);
             }
+        }
+        for key in unknown {
             self.schedule(key, now_ms);
         }
         self.roll_ms = 0;
@@ -256,7 +263,11 @@ impl Agent {
                 // A state directory from a backup, or two processes with the same.
                 let group = &mut self.groups[at];
                 group.seq = group.seq.max(last);
-                self.notices.push(Notice::Overtaken);
+                group.rests_until_ms = now_ms + RETRY_MS;
+                if self.overtaken_until_ms <= now_ms {
+                    self.notices.push(Notice::Overtaken);
+                }
+                self.overtaken_until_ms = now_ms + QUIET_MS;
                 self.again(&flight, now_ms);
             }
             Reply::Epoch(epoch) => self.begin_epoch(at, epoch, now_ms),
@@ -525,10 +536,11 @@ impl Group {
             _ => self.due.first().map_or(u64::MAX, |(due_ms, _)| *due_ms),
         };
         // Where the store is away, one question at a time is enough.
-        match self.is_away {
+        let next_ms = match self.is_away {
             true => self.beat_ms,
             false => due_ms.min(self.beat_ms),
-        }
+        };
+        next_ms.max(self.rests_until_ms)
     }
 }
 

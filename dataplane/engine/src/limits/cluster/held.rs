@@ -65,7 +65,7 @@ pub(super) struct Said {
 impl Held {
     /// Goes on with the lease that lies in the balances, where it is of this tag. `None`: the table is full.
     pub fn new(balances: &Balances, key: Key, limit: Limit, now_ms: u64) -> Option<Self> {
-        let place = Place::new(balances, key.0, &limit, key.1)?;
+        let place = Place::keep(balances, key.0, &limit, key.1)?;
         place.begin(&limit);
         let lease = &place.lease;
         let mut told = 0;
@@ -74,12 +74,7 @@ impl Held {
             told = place.lane.used().saturating_sub(lease.burned.load(Ordering::Acquire));
             used_then = lease.others.load(Ordering::Acquire).wrapping_add(told);
         } else {
-            lease.tag.store(0, Ordering::Release);
-            for word in [lease.granted, lease.others, lease.pool, lease.burned] {
-                word.store(0, Ordering::Release);
-            }
-            lease.low.store(1, Ordering::Release);
-            lease.tag.store(key.1, Ordering::Release);
+            place.lease_anew();
         }
         Some(Self {
             pool: bucket::most(&limit),
@@ -110,6 +105,10 @@ impl Held {
 
     pub fn is_active(&self, now_ms: u64) -> bool {
         now_ms < self.active_until_ms
+    }
+
+    pub fn is_idle_for(&self, span_ms: u64, now_ms: u64) -> bool {
+        self.active_until_ms.saturating_add(span_ms) < now_ms
     }
 
     pub fn wake(&mut self, now_ms: u64) {
@@ -148,9 +147,28 @@ impl Held {
         share.max(one).max(ahead).min(most)
     }
 
-    /// Gives back what is not needed, and says how it stands. `None`: the table is full.
+    /// What the table lost of it is put back: the store is never told of a smaller use because of that. False: the lease that
+    /// lies there is of a later period.
+    fn mend(&mut self, place: &Place<'_>) -> bool {
+        match place.lease.tag.load(Ordering::Acquire) {
+            tag if tag == self.key.1 => true,
+            0 => {
+                place.begin(&self.limit);
+                place.lane.add(self.told);
+                self.extra = 0;
+                place.lease_anew();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Gives back what is not needed, and says how it stands. `None`: the table is full, or its period is over.
     pub fn say(&mut self, balances: &Balances, (nodes, epoch): (u64, u64), now_ms: u64) -> Option<(Entry, Said)> {
         let place = self.place(balances)?;
+        if !self.mend(&place) {
+            return None;
+        }
         let lease = &place.lease;
         // Whoever is refused, or changes what we are about to look away from, calls from here on.
         match self.is_active(now_ms) {

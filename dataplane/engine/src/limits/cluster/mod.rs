@@ -9,6 +9,8 @@ mod held;
 mod wire;
 
 #[cfg(test)]
+mod change_tests;
+#[cfg(test)]
 mod sim_tests;
 #[cfg(test)]
 mod store_model;

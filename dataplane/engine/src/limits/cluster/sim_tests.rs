@@ -97,7 +97,7 @@ fn begin(cells: &'static [Cell], settings: Settings, number: u64, now_ms: u64) -
 
 /// On its way to the store, or back.
 enum Travel {
-    There(usize, Request),
+    There(usize, u64, Request),
     /// To the process that asked: another one of the node does not hear it.
     Back(usize, u64, usize, Option<Reply>),
 }
@@ -278,12 +278,12 @@ impl World {
                     // Some were only held up, and come when nobody waits for them.
                     if self.dice.one_in(2) {
                         let late = self.dice.below(3_000);
-                        self.send(late, Travel::There(usize::MAX, request));
+                        self.send(late, Travel::There(usize::MAX, process, request));
                     }
                     continue;
                 }
                 let there = self.dice.below(5);
-                self.send(there, Travel::There(at, request));
+                self.send(there, Travel::There(at, process, request));
             }
         }
     }
@@ -295,10 +295,11 @@ impl World {
 
     fn arrive(&mut self, travel: Travel, lossy: bool) {
         match travel {
-            Travel::There(at, request) => {
+            Travel::There(at, process, request) => {
                 let reply = self.store.call(START_UNIX_MS + self.now_ms, &request);
-                let Some(node) = self.nodes.get(at) else { return };
-                let process = node.agent.process();
+                if at == usize::MAX {
+                    return;
+                }
                 let lost = lossy && self.dice.one_in(20);
                 let late = if lost { 300 } else { self.dice.below(5) };
                 self.send(late, Travel::Back(at, process, request.group, (!lost).then_some(reply)));
