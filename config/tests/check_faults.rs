@@ -1,20 +1,10 @@
 //! Every way to write the document and its clients' side wrong: what `check` says, and where.
 
-use tollgate_config::{Problem, check::check, parse::parse};
+#[allow(dead_code)] // Each test has it said in one of its ways.
+mod faults;
 
-/// All faults of a text, one per line: `LINE:COL POINTER: wrong; right`.
-fn faults(text: &str) -> String {
-    let problems = match parse(text) {
-        Ok(parsed) => check(&parsed).err().unwrap_or_default(),
-        Err(problems) => problems,
-    };
-    problems.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-fn line(problem: &Problem) -> String {
-    let line = problem.line("");
-    line.trim_start_matches(':').to_string()
-}
+use faults::lines;
+use tollgate_config::check::check;
 
 /// A document that is right, with one section replaced or added.
 fn with(section: &str) -> String {
@@ -25,7 +15,7 @@ fn with(section: &str) -> String {
 #[track_caller]
 fn check_table(cases: &[(&str, &str)]) {
     for (text, expected) in cases {
-        assert_eq!(faults(&with(text)), *expected, "\n{text}");
+        assert_eq!(lines(&with(text)), *expected, "\n{text}");
     }
 }
 
@@ -64,7 +54,7 @@ fn the_document_itself() {
             "1:1: : a list is not a map; a map of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, max_upload, id_secret, idempotency, usage, database, overload, cluster, client, embedding, listeners, admin, timezone, organization, tags, webhooks, charge_hits, caches, providers, models, teams, users, keys",
         ),
     ] {
-        assert_eq!(faults(text), expected, "{text}");
+        assert_eq!(lines(text), expected, "{text}");
     }
 }
 
@@ -245,7 +235,7 @@ fn listeners_and_admin() {
 #[test]
 fn all_faults_come_at_once_in_the_order_of_the_text() {
     let text = "keys:\n  k: { secret: oops }\nversion: 3\nmodels: { m: { targets: [ { provider: p, model: '*' } ] } }\nshards: x\n";
-    let said = faults(text);
+    let said = lines(text);
     let pointers: Vec<&str> = said.lines().filter_map(|line| line.split(": ").nth(1)).collect();
     let expected = [
         "/keys/k/secret",
@@ -268,6 +258,7 @@ fn a_tree_without_text_has_faults_without_positions() {
     assert_eq!(problems.len(), 1);
     assert_eq!((problems[0].pointer.as_str(), problems[0].position), ("/shards", None));
 }
+
 #[test]
 fn what_a_listener_may_say() {
     let listener = |rest: &str| format!("listeners: {{ a: {{ address: '127.0.0.1:1', {rest} }} }}");
@@ -309,7 +300,7 @@ fn what_a_listener_may_say() {
             "/listeners/a/cors/origins/0: `https://a/b` is not an origin; an origin such as https://app.example.com, without a path",
         ),
     ] {
-        let said = faults(&with(&listener(rest)));
+        let said = lines(&with(&listener(rest)));
         assert_eq!(said.split_once(": ").map(|(_, said)| said), Some(expected), "{rest}");
     }
 }

@@ -1,21 +1,15 @@
 //! Every way to write hedges, shadows, arms and looks at providers wrong: what `check` says.
 
-use tollgate_config::{Problem, check::check, parse::parse};
+#[allow(dead_code)] // Each test has it said in one of its ways.
+mod faults;
 
-fn faults(text: &str) -> String {
-    let problems = match parse(text) {
-        Ok(parsed) => check(&parsed).err().unwrap_or_default(),
-        Err(problems) => problems,
-    };
-    let said = |problem: &Problem| format!("{}: {}; {}", problem.pointer, problem.wrong, problem.right);
-    problems.iter().map(said).collect::<Vec<_>>().join("\n")
-}
+use faults::said;
 
 const PROVIDERS: &str = "version: 1\nproviders: { p: { dialect: openai, base_url: 'http://a' } }\n";
 const TWO: &str = "targets: [ { provider: p, model: x }, { provider: p, model: y } ]";
 
 fn model(text: &str) -> String {
-    faults(&format!(
+    said(&format!(
         "{PROVIDERS}models:\n  m: {{ {TWO}, {text} }}\n  other: {{ {TWO} }}\n  'many/*': {{ {TWO} }}\n"
     ))
 }
@@ -78,11 +72,11 @@ fn hedges_shadows_and_arms() {
         "{PROVIDERS}models: {{ m: {{ targets: [ {{ provider: p, model: x }} ], hedge: {{ after: p95 }} }} }}\n"
     );
     assert_eq!(
-        faults(&one),
+        said(&one),
         "/models/m/hedge: the model has one target, and a second one is what `hedge` asks; a second target, or no `hedge`"
     );
     let arm = |arm: &str| {
-        faults(&format!(
+        said(&format!(
             "{PROVIDERS}models: {{ m: {{ targets: [ {{ provider: p, model: x, arm: {arm} }} ] }} }}\n"
         ))
     };
@@ -103,12 +97,12 @@ fn shadows_that_lead_back() {
         )
     };
     assert_eq!(
-        faults(&format!("{PROVIDERS}models:\n{round}")),
+        said(&format!("{PROVIDERS}models:\n{round}")),
         [back("b"), back("c")].join("\n"),
         "those on the way there are not at fault"
     );
     let chain = [shadow("a", "b"), shadow("b", "c"), format!("  c: {{ {TWO} }}\n")].concat();
-    assert_eq!(faults(&format!("{PROVIDERS}models:\n{chain}")), "");
+    assert_eq!(said(&format!("{PROVIDERS}models:\n{chain}")), "");
 }
 
 #[test]
@@ -145,7 +139,7 @@ fn looks_at_providers() {
         ("path: /, evry: 5s", "/evry: unknown key `evry`; did you mean `every`?"),
     ];
     for (check, expected) in cases {
-        let said = faults(&format!(
+        let said = said(&format!(
             "version: 1\nproviders: {{ p: {{ dialect: openai, base_url: 'http://a', check: {{ {check} }} }} }}\n"
         ));
         let expected = match expected {

@@ -1,20 +1,14 @@
 //! Every way to write caches wrong: what `check` says.
 
+#[allow(dead_code)] // Each test has it said in one of its ways.
+mod faults;
+
+use faults::said;
 use tollgate_config::{
-    Problem,
     check::check,
     document::{Allowed, CacheScope},
     parse::parse,
 };
-
-fn faults(text: &str) -> String {
-    let problems = match parse(text) {
-        Ok(parsed) => check(&parsed).err().unwrap_or_default(),
-        Err(problems) => problems,
-    };
-    let said = |problem: &Problem| format!("{}: {}; {}", problem.pointer, problem.wrong, problem.right);
-    problems.iter().map(said).collect::<Vec<_>>().join("\n")
-}
 
 const AROUND: &str = "version: 1\nproviders: { p: { dialect: openai, base_url: 'http://a' } }\n\
                       models: { m: { cache: c, targets: [ { provider: p, model: x } ] } }\n";
@@ -68,15 +62,19 @@ fn caches() {
             "/caches/c/charge_hits: `1` is not true or false; true or false",
         ),
     ];
-    for (cache, said) in cases {
-        assert_eq!(faults(&format!("{AROUND}caches: {{ c: {cache} }}\n")), said, "{cache}");
+    for (cache, expected) in cases {
+        assert_eq!(
+            said(&format!("{AROUND}caches: {{ c: {cache} }}\n")),
+            expected,
+            "{cache}"
+        );
     }
 }
 
 #[test]
 fn a_model_names_a_cache_that_is_there() {
     assert_eq!(
-        faults(&format!("{AROUND}caches: {{ d: {{ exact: {{}} }} }}\n")),
+        said(&format!("{AROUND}caches: {{ d: {{ exact: {{}} }} }}\n")),
         "/models/m/cache: there is no cache `c`; did you mean `d`?"
     );
 }

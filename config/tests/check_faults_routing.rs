@@ -1,20 +1,9 @@
 //! Every way to write providers, models, teams, users and keys wrong: what `check` says.
 
-use tollgate_config::{Problem, check::check, parse::parse};
+#[allow(dead_code)] // Each test has it said in one of its ways.
+mod faults;
 
-/// All faults of a text, one per line: `LINE:COL POINTER: wrong; right`.
-fn faults(text: &str) -> String {
-    let problems = match parse(text) {
-        Ok(parsed) => check(&parsed).err().unwrap_or_default(),
-        Err(problems) => problems,
-    };
-    problems.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-fn line(problem: &Problem) -> String {
-    let line = problem.line("");
-    line.trim_start_matches(':').to_string()
-}
+use faults::lines;
 
 /// A document that is right, with one section replaced or added.
 fn with(section: &str) -> String {
@@ -148,7 +137,7 @@ const PROVIDER_FAULTS: &[(&str, &str)] = &[
 fn providers() {
     let provider = |rest: &str| with(&format!("providers: {{ p: {{ {rest} }} }}"));
     for (rest, expected) in PROVIDER_FAULTS {
-        let said = faults(&provider(rest));
+        let said = lines(&provider(rest));
         let said = said.split_once("/providers/p").map(|(_, said)| said);
         assert_eq!(said, Some(*expected), "{rest}");
     }
@@ -245,7 +234,7 @@ fn prices() {
         let text = with(&format!(
             "providers:\n  p:\n    dialect: openai\n    base_url: http://a\n    prices: {prices}"
         ));
-        let said = faults(&text);
+        let said = lines(&text);
         assert!(said.starts_with("6:"), "{prices}: the line and column: {said}");
         let said = said.split_once("/providers/p/prices").map(|(_, said)| said);
         assert_eq!(said, Some(*expected), "{prices}");
@@ -400,7 +389,7 @@ fn models() {
     let providers = "providers: { p: { kind: openai, credential: env:A } }\n";
     let model = |rest: &str| with(&format!("{providers}models: {{ {rest} }}"));
     for (rest, expected) in MODEL_FAULTS {
-        let said = faults(&model(rest));
+        let said = lines(&model(rest));
         assert_eq!(said.split_once(": ").map(|(_, said)| said), Some(*expected), "{rest}");
     }
 }
@@ -484,7 +473,7 @@ fn teams_users_and_keys() {
     let hash = format!("sha256:{}", "0a".repeat(32));
     let key = |rest: &str| with(&format!("{around}keys: {{ {} }}", rest.replace("HASH", &hash)));
     for (rest, expected) in KEY_FAULTS {
-        let said = faults(&key(rest));
+        let said = lines(&key(rest));
         assert_eq!(said.split_once(": ").map(|(_, said)| said), *expected, "{rest}");
     }
 }

@@ -1,7 +1,8 @@
 //! `tollgate cache …`: answers that are kept.
 
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
+use tollgate_config::link::Purge;
 
 use super::{CliError, Output, judge, print};
 use crate::client::{Call, Client};
@@ -56,24 +57,20 @@ async fn purge(client: &Client, arguments: PurgeArguments, output: Output) -> Re
         prefix,
         all,
     } = arguments;
-    let named = [
-        ("cache", cache),
-        ("key", key),
-        ("team", team),
-        ("model", model),
-        ("tag", tag),
-        ("prefix", prefix),
-    ];
-    let filter: Map<String, Value> = named
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), value?.into())))
-        .collect();
-    if filter.is_empty() && !all {
+    let filter = Purge {
+        cache,
+        key,
+        team,
+        model,
+        tag,
+        prefix,
+    };
+    if filter == Purge::default() && !all {
         return Err(CliError::bad_input(
             "which answers: --cache, --key, --team, --model, --tag or --prefix, several of them together, or --all",
         ));
     }
-    let call = Call::post("/v1/cache/purge").json(&Value::Object(filter));
+    let call = Call::post("/v1/cache/purge").json(&json!(filter));
     let answer: Value = client.json(call).await?;
     match output {
         Output::Json => print(&answer.to_string()),

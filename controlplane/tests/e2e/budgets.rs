@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use crate::harness::{
     Client, Gateway, Sandbox, Setup,
     gateway::{chat, provider_with},
-    http::{call, request},
+    http::request,
     until,
 };
 
@@ -251,22 +251,9 @@ fn keys_of_the_api_have_limits_that_change_at_once_and_outlive_both_planes() {
     );
     let made = br#"{"name":"agent","limits":[{"requests":3,"per":"month"}]}"#;
     let made = gateway.control("POST", "/v1/keys", &[], made).expect(201).json();
-    let bearer = format!("Bearer {}", made["secret"].as_str().expect("a secret"));
-    let statuses = |gateway: &Gateway, calls: usize| -> Vec<u16> {
-        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
-        let body = chat("openai/sandbox-small", "");
-        let one = |_| {
-            call(
-                gateway.address,
-                "POST",
-                "/v1/chat/completions",
-                &headers,
-                body.as_bytes(),
-            )
-            .status
-        };
-        (0..calls).map(one).collect()
-    };
+    let secret = made["secret"].as_str().expect("a secret");
+    let statuses =
+        |gateway: &Gateway, calls: usize| -> Vec<u16> { (0..calls).map(|_| gateway.chat_status(secret)).collect() };
     assert_eq!(statuses(&gateway, 4), [200, 200, 200, 429]);
     let more = br#"[{"requests":4,"per":"month"}]"#;
     gateway.control("PUT", "/v1/keys/agent/limits", &[], more).expect(200);

@@ -1,10 +1,6 @@
 //! Keys through the socket and the command line: in force, or out of force, when the command returns.
 
-use crate::harness::{
-    Gateway, Sandbox, Setup,
-    gateway::{KEY, chat},
-    http::call,
-};
+use crate::harness::{Gateway, Sandbox, Setup, gateway::KEY};
 
 fn pair() -> (Sandbox, Gateway) {
     let sandbox = Sandbox::start();
@@ -15,21 +11,7 @@ fn pair() -> (Sandbox, Gateway) {
 /// The status of a call with that key, from new connections often enough to have met every shard.
 #[track_caller]
 fn everywhere(gateway: &Gateway, secret: &str) -> u16 {
-    let bearer = format!("Bearer {secret}");
-    let headers = [("authorization", bearer.as_str())];
-    let body = chat("openai/sandbox-small", "");
-    let statuses: Vec<u16> = (0..8)
-        .map(|_| {
-            call(
-                gateway.address,
-                "POST",
-                "/v1/chat/completions",
-                &headers,
-                body.as_bytes(),
-            )
-            .status
-        })
-        .collect();
+    let statuses: Vec<u16> = (0..8).map(|_| gateway.chat_status(secret)).collect();
     assert!(
         statuses.iter().all(|&status| status == statuses[0]),
         "the shards disagree: {statuses:?}"

@@ -8,7 +8,6 @@ use crate::harness::{
     certificates::{Authority, Validity},
     free_port,
     gateway::chat,
-    http::call,
     postgres::{DATABASE, PASSWORD, Postgres, USER},
     process::{Signal, signal},
     until,
@@ -52,20 +51,6 @@ fn comes_to(gateway: &Gateway, count: u64) {
     assert_eq!(told(gateway), count);
 }
 
-fn status_with(gateway: &Gateway, secret: &str) -> u16 {
-    let bearer = format!("Bearer {secret}");
-    let body = chat("openai/sandbox-small", "");
-    let headers = [("authorization", bearer.as_str())];
-    call(
-        gateway.address,
-        "POST",
-        "/v1/chat/completions",
-        &headers,
-        body.as_bytes(),
-    )
-    .status
-}
-
 #[test]
 fn gateways_share_a_ledger_and_keys_and_a_database_that_is_away_loses_nothing() {
     let sandbox = Sandbox::start();
@@ -83,7 +68,7 @@ fn gateways_share_a_ledger_and_keys_and_a_database_that_is_away_loses_nothing() 
     let secret = made.json()["secret"].as_str().expect("a secret").to_owned();
     let mut answered = 7;
     let mut is = |gateway: &Gateway, wanted: u16| {
-        let status = status_with(gateway, &secret);
+        let status = gateway.chat_status(&secret);
         answered += u64::from(status == 200);
         (status == wanted).then_some(())
     };

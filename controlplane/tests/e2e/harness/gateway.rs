@@ -229,6 +229,15 @@ impl Gateway {
         http::call(self.address, "POST", path, &with_key(headers), body.as_bytes())
     }
 
+    /// The status of a chat with another key, on a connection of its own.
+    #[track_caller]
+    pub fn chat_status(&self, secret: &str) -> u16 {
+        let bearer = format!("Bearer {secret}");
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        let body = chat("openai/sandbox-small", "");
+        http::call(self.address, "POST", "/v1/chat/completions", &headers, body.as_bytes()).status
+    }
+
     #[track_caller]
     pub fn get(&self, path: &str) -> Response {
         http::call(self.address, "GET", path, &with_key(&[]), b"")

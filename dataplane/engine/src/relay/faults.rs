@@ -69,7 +69,7 @@ impl Gathered {
             }
             if self.held.ends_with(END) || self.held.ends_with(b"\r\n\r\n") {
                 if !std::mem::take(&mut self.is_long) && self.failed.is_none() && begins_as_fault(&self.held) {
-                    self.failed = Some(self.held.clone());
+                    self.failed = Some(std::mem::take(&mut self.held));
                 }
                 self.held.clear();
             }
