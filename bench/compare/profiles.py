@@ -92,6 +92,29 @@ def provider_headers(document):
     return {}
 
 
+def limits_and_budget(document):
+    """Six limits of four scopes and a budget, none of which the load reaches, and prices for the budget."""
+    for provider in document["providers"].values():
+        provider["prices"] = {"models": {"sandbox-*": {"input": "0.25", "output": "2.00"}}}
+    far = 1_000_000_000_000
+    document["keys"]["bench"]["limits"] = [
+        {"requests": 10_000_000, "per": "1s"}, {"tokens": far, "per": "1m"}, {"concurrent": 100_000},
+        {"budget": "5000000 USD", "per": "month"}]
+    document["users"]["user-7@example.com"]["limits"] = [{"input_tokens": far, "per": "day"}]
+    document["teams"]["team-7"]["limits"] = [{"output_tokens": far, "per": "month"}]
+    document["organization"] = {"limits": [{"requests": far, "per": "1h"}]}
+    return {}
+
+
+def exact_cache(document):
+    """Every answer is named, kept and asked of the provider again: without `refresh` the same call would be a hit."""
+    document["caches"] = {"answers": {"scope": "team", "exact": {"ttl": "1h", "max_bytes": "256MiB"},
+                                      "allow": ["temperature"]}}
+    for asked, _ in payloads.MODELS.values():
+        document["models"][asked]["cache"] = "answers"
+    return {"x-tollgate-cache": "refresh"}
+
+
 # In the words of the report, what `everything` has beside `bare`. Usage is read and recorded in both.
 FEATURES = {
     "an access log written to a file": access_log,
@@ -103,6 +126,8 @@ FEATURES = {
     "cross-origin answers": cross_origin_answers,
     "clients' addresses from trusted proxies": forwarded_addresses,
     "headers added for the provider": provider_headers,
+    "six limits and a budget of key, user, team and organization": limits_and_budget,
+    "an exact cache, in which every answer is kept anew": exact_cache,
 }
 
 
