@@ -5,6 +5,9 @@ pub(crate) fn secret(number: usize) -> String {
     format!("tg-bench-{number:032}")
 }
 
+/// Numbers below two to the power of this are each written in another way.
+const SPACES: usize = 32;
+
 pub struct Call {
     pub(crate) head: Vec<u8>,
     pub(crate) body: Vec<u8>,
@@ -47,6 +50,25 @@ impl Call {
     /// The same to a model whose answers are kept.
     pub fn kept(key: usize) -> Self {
         Self::buffered(key).asking(key, br#"{"model":"kept","temperature":0.2,"messages":["#)
+    }
+
+    /// The same with room behind it for white space, which says nothing.
+    pub(crate) fn kept_with_room(key: usize) -> Self {
+        let call = Self::kept(key);
+        let body = [&call.body[..], &[b' '; SPACES]].concat();
+        Self {
+            head: chat_head(key, body.len()),
+            body,
+            ..call
+        }
+    }
+
+    /// What it says stays as it is; its bytes are others for each number.
+    pub(crate) fn write_otherwise(&mut self, number: u64) {
+        let room = self.body.iter_mut().rev().take(SPACES);
+        for (at, byte) in room.enumerate() {
+            *byte = [b' ', b'\n'][(number >> at & 1) as usize];
+        }
     }
 
     /// The same, whatever is kept: its answer takes that one's place.

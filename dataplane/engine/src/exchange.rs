@@ -69,6 +69,8 @@ pub struct Local {
     pub repeats: Option<Repeats>,
     /// And of answers that are kept; without it none is.
     pub answers: Option<Answers>,
+    /// What requests were known by lately that ask for these.
+    pub names: exact::Names,
     pub tokens: AccessTokens,
     /// Is it past what it bears?
     pub pressure: Pressure,

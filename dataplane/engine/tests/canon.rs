@@ -175,6 +175,12 @@ fn texts_count_by_what_they_say() {
         (r#"{"a":1,"b":2}"#, r#"{"a":2,"b":1}"#),
         ("{}", "[]"),
         ("null", "{}"),
+        (r#"{"}":{}}"#, r#"{"":{"}":1}}"#),
+        (r#"[{"}":"}"}]"#, r#"[{},{"}":"}"}]"#),
+        (
+            r#"{"a":1e99999999999999999999,"5":1}"#,
+            r#"{"a":1e999999999999999999995,"":1}"#,
+        ),
     ] {
         assert_ne!(hash(one), hash(other), "{one} {other}");
     }
@@ -199,6 +205,48 @@ fn what_two_readers_may_read_differently_has_none() {
     }
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
     assert_eq!(canon::request(SEED, Dialect::OpenAi, deep.as_bytes()), None);
+    let settings = format!(
+        "{}{{}}{}",
+        r#"{"generationConfig":"#.repeat(100_000),
+        "}".repeat(100_000)
+    );
+    assert_eq!(canon::request(SEED, Dialect::Gemini, settings.as_bytes()), None);
+    for bytes in [&b"{\"a\":\"\xff\"}"[..], b"{\"a\":\"\xed\xa0\xbd\"}", b"{\"\xfe\":1}"] {
+        assert_eq!(canon::request(SEED, Dialect::OpenAi, bytes), None, "{bytes:?}");
+    }
+}
+
+/// What is long is hashed piece by piece: order is nothing there either, and each byte is something.
+#[test]
+fn long_texts_many_items_and_many_members_count_as_short_ones_do() {
+    let hash = |text: &str| canon::value(SEED, text.as_bytes()).unwrap_or_else(|| panic!("{text:.80}"));
+    let long = "word ".repeat(1000);
+    let one = format!(r#"{{"a":"{long}","b":{{"c":"{long}","d":"{long}x"}}}}"#);
+    let turned = format!(r#"{{"b":{{"d":"{long}x","c":"{long}"}},"a":"{long}"}}"#);
+    let other = format!(r#"{{"a":"{long}","b":{{"c":"{long}x","d":"{long}"}}}}"#);
+    assert_eq!(hash(&one), hash(&turned));
+    assert_ne!(hash(&one), hash(&other));
+    let list = |items: &[String]| format!("[{}]", items.join(","));
+    let items: Vec<String> = (0..1000).map(|number| format!(r#""item {number}""#)).collect();
+    for (at, with) in [(0, 1), (10, 900), (998, 999), (0, 999)] {
+        let mut others = items.clone();
+        others.swap(at, with);
+        assert_ne!(hash(&list(&items)), hash(&list(&others)), "{at} {with}");
+    }
+    for cut in [1, 500, 999] {
+        assert_ne!(hash(&list(&items)), hash(&list(&items[..cut])), "{cut}");
+        assert_ne!(
+            hash(&list(&items)),
+            hash(&format!("[{},{}]", list(&items[..cut]), items[cut..].join(",")))
+        );
+    }
+    let members: Vec<String> = (0..1000).map(|number| format!(r#""key {number}":{number}"#)).collect();
+    let object = |members: &[String]| format!("{{{}}}", members.join(","));
+    let mut others = members.clone();
+    others.reverse();
+    assert_eq!(hash(&object(&members)), hash(&object(&others)));
+    others[7] = r#""key 992":993"#.to_owned();
+    assert_ne!(hash(&object(&members)), hash(&object(&others)));
 }
 
 #[test]

@@ -1,11 +1,16 @@
 //! The canonical hash of JSON and of requests: one walk over the bytes, no tree. Two texts that say the same have the same
 //! hash: the order of keys, white space, how a character is escaped and how a number is written are nothing. Of a request what
 //! does not change its answer is left out (`params`). Knows no cache.
+//!
+//! What is said is written anew, each value in the one form that it has here, and that is hashed at once: many small pieces
+//! given to a hasher cost several times what their bytes do. No two values have the same form: each begins with a mark, texts,
+//! numbers and objects end with bytes that are in no text.
 
-use siphasher::sip128::{Hasher128, SipHasher13};
-use std::{borrow::Cow, hash::Hasher, ops::Range};
+use std::{borrow::Cow, ops::Range};
 
+use highway::{HighwayHash as _, HighwayHasher, Key};
 use memchr::memchr2;
+use siphasher::sip128::SipHasher13;
 use tollgate_config::{document::Dialect, fnv::Fnv};
 use tollgate_wire::json::cursor;
 
@@ -16,9 +21,18 @@ use super::params::{self, Rules};
 pub struct Seed(pub [u64; 2]);
 
 impl Seed {
+    /// For what comes in small pieces.
     pub(crate) fn hasher(self) -> SipHasher13 {
         let [one, other] = self.0;
         SipHasher13::new_with_keys(one, other)
+    }
+
+    /// For what lies in one: HighwayHash (Alakuijala, Cox and Wassenberg, 2016), a keyed hash as SipHash is, made for wide
+    /// registers; the same on every machine.
+    pub(super) fn hash(self, bytes: &[u8]) -> u128 {
+        let [one, other] = self.0;
+        let [low, high] = HighwayHasher::new(Key([one, other, one, other])).hash128(bytes);
+        u128::from(high) << 64 | u128::from(low)
     }
 }
 
@@ -37,55 +51,71 @@ pub struct Canon {
 /// What cannot be said canonically: a key that stands twice in one object, which two readers may read differently, and what
 /// is no JSON at all.
 pub fn request(seed: Seed, dialect: Dialect, body: &[u8]) -> Option<Canon> {
-    let mut walk = Walk::new(seed, body);
-    let rules = params::of(dialect);
-    let (sum, members) = walk.settings(rules, 0)?;
+    let mut walk = Walk::new(seed, body)?;
+    walk.settings(params::of(dialect), 0)?;
     walk.is_over()?;
-    let mut hasher = seed.hasher();
-    hasher.write_u128(sum);
-    hasher.write_usize(members);
     Some(Canon {
-        hash: hasher.finish128().as_u128(),
+        hash: seed.hash(&walk.said),
         ..walk.found
     })
 }
 
 /// Of any value.
 pub fn value(seed: Seed, json: &[u8]) -> Option<u128> {
-    let mut walk = Walk::new(seed, json);
-    let mut hasher = seed.hasher();
-    walk.value(&mut hasher, 0)?;
+    let mut walk = Walk::new(seed, json)?;
+    walk.value(0)?;
     walk.is_over()?;
-    Some(hasher.finish128().as_u128())
+    Some(seed.hash(&walk.said))
 }
 
-/// Not in UTF-8: ends texts.
+// None of these is in UTF-8.
+/// Ends texts and numbers.
 const END: u8 = 0xff;
 /// Begins half a character, which no text has.
 const HALF: u8 = 0xfe;
+/// Before the hash that stands for something long.
+const FOLDED: u8 = 0xfd;
+/// Ends objects.
+const CLOSE: u8 = 0xfc;
+
+/// Of what a member says, or of the items of an array so far: what is longer stands as its hash. So little is held at once,
+/// and little moves where members are put in order, however deep they stand.
+const LONGEST_PLAIN_BYTES: usize = 1024;
 
 struct Walk<'a> {
     seed: Seed,
+    text: &'a str,
     buf: &'a [u8],
     at: usize,
-    /// Of the keys of all objects that are open, the innermost last.
-    keys: Vec<u64>,
+    /// What was read, in its one form.
+    said: Vec<u8>,
+    /// Of all objects that are open, the innermost last.
+    members: Vec<Member>,
     found: Canon,
     /// What comes goes to the model as it is.
     passes: bool,
 }
 
+/// By the hash of its key, by which the members of an object are put in order; and where it stands in what is said.
+struct Member {
+    key: u64,
+    start: usize,
+    end: usize,
+}
+
 impl<'a> Walk<'a> {
-    fn new(seed: Seed, buf: &'a [u8]) -> Self {
-        Self {
+    fn new(seed: Seed, buf: &'a [u8]) -> Option<Self> {
+        Some(Self {
             seed,
+            text: simdutf8::basic::from_utf8(buf).ok()?,
             buf,
             at: 0,
-            // One allocation: few requests have more keys open at once.
-            keys: Vec::with_capacity(64),
+            // Two allocations, as a rule: of the room that most requests need at once.
+            said: Vec::with_capacity(buf.len().min(4 * LONGEST_PLAIN_BYTES)),
+            members: Vec::with_capacity(32),
             found: Canon::default(),
             passes: false,
-        }
+        })
     }
 
     fn peek(&self) -> u8 {
@@ -93,10 +123,14 @@ impl<'a> Walk<'a> {
     }
 
     fn token(&mut self) -> u8 {
-        while matches!(self.peek(), b' ' | b'\n' | b'\r' | b'\t') {
+        loop {
+            let byte = self.peek();
+            // One comparison tells most bytes.
+            if byte > b' ' || !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                return byte;
+            }
             self.at += 1;
         }
-        self.peek()
     }
 
     fn take(&mut self, byte: u8) -> Option<()> {
@@ -108,110 +142,113 @@ impl<'a> Walk<'a> {
         (self.at == self.buf.len()).then_some(())
     }
 
-    /// An object of settings: those that are null are as good as absent, and those that say what is so anyhow as well.
-    fn settings(&mut self, rules: &Rules, depth: usize) -> Option<(u128, usize)> {
-        let first_key = self.keys.len();
-        let (mut sum, mut members) = (0u128, 0);
-        self.take(b'{')?;
-        if self.token() != b'}' {
-            loop {
-                let key = self.key()?;
-                if let Some(hash) = self.setting(rules, &key, depth)? {
-                    sum = sum.wrapping_add(hash);
-                    members += 1;
-                }
-                match self.token() {
-                    b',' => self.at += 1,
-                    _ => break,
-                }
+    /// An object of settings: those that are null are as good as absent, and those that say what is so anyhow as well. True
+    /// where anything is left.
+    fn settings(&mut self, rules: &Rules, depth: usize) -> Option<bool> {
+        let mut says = false;
+        self.each_member(depth, |walk, key, start| {
+            let counts = walk.setting(rules, key, depth)?;
+            says |= counts;
+            if !counts {
+                walk.said.truncate(start);
             }
-        }
-        self.take(b'}')?;
-        self.close(first_key)?;
-        Some((sum, members))
+            Some(())
+        })?;
+        Some(says)
     }
 
-    /// The hash of a setting that counts.
-    fn setting(&mut self, rules: &Rules, key: &str, depth: usize) -> Option<Option<u128>> {
-        let mut hasher = self.seed.hasher();
-        text(&mut hasher, key);
+    /// Does it count?
+    fn setting(&mut self, rules: &Rules, key: &str, depth: usize) -> Option<bool> {
         let start = self.at;
         if rules.holds_settings(key) && self.peek() == b'{' {
-            let (sum, members) = self.settings(rules, depth + 1)?;
-            hasher.write_u128(sum);
-            hasher.write_usize(members);
-            return Some((members > 0).then(|| hasher.finish128().as_u128()));
+            return self.settings(rules, depth + 1);
         }
         self.note_beginning(key);
         self.passes = rules.passes(key);
-        self.value(&mut hasher, depth + 1)?;
+        self.value(depth + 1)?;
         self.passes = false;
         let raw = self.buf.get(start..self.at)?;
         self.found.samples |= key == params::TEMPERATURE && params::is_above_zero(raw);
         self.found.keeps |= rules.keeps(key, raw);
-        let is_said = raw != b"null" && !rules.leaves_out(key) && !rules.is_default(key, raw);
-        Some(is_said.then(|| hasher.finish128().as_u128()))
+        Some(raw != b"null" && !rules.leaves_out(key) && !rules.is_default(key, raw))
     }
 
-    fn value(&mut self, hasher: &mut SipHasher13, depth: usize) -> Option<()> {
+    fn value(&mut self, depth: usize) -> Option<()> {
         if depth > cursor::MAX_DEPTH {
             return None;
         }
         match self.token() {
             b'"' => {
-                hasher.write_u8(b'"');
-                self.string(hasher)
+                self.said.push(b'"');
+                self.string()
             }
-            b'{' => self.object(hasher, depth),
-            b'[' => self.array(hasher, depth),
-            b't' => self.word(hasher, b"true"),
-            b'f' => self.word(hasher, b"false"),
-            b'n' => self.word(hasher, b"null"),
-            _ => self.number(hasher),
+            b'{' => self.object(depth),
+            b'[' => self.array(depth),
+            b't' => self.word(b"true"),
+            b'f' => self.word(b"false"),
+            b'n' => self.word(b"null"),
+            _ => self.number(),
         }
     }
 
-    fn word(&mut self, hasher: &mut SipHasher13, word: &[u8]) -> Option<()> {
+    fn word(&mut self, word: &[u8]) -> Option<()> {
         self.buf.get(self.at..)?.strip_prefix(word)?;
         self.at += word.len();
-        hasher.write_u8(word[0]);
+        self.said.push(word[0]);
         Some(())
     }
 
-    fn array(&mut self, hasher: &mut SipHasher13, depth: usize) -> Option<()> {
-        hasher.write_u8(b'[');
+    fn array(&mut self, depth: usize) -> Option<()> {
+        self.said.push(b'[');
+        let start = self.said.len();
         self.at += 1;
         if self.token() != b']' {
             loop {
-                self.value(hasher, depth + 1)?;
+                self.value(depth + 1)?;
+                self.fold(start);
                 match self.token() {
                     b',' => self.at += 1,
                     _ => break,
                 }
             }
         }
-        hasher.write_u8(b']');
+        self.said.push(b']');
         self.take(b']')
     }
 
-    /// A sum, so that the order of its members is nothing. The hashes are keyed: nobody can make others of the same sum.
-    fn object(&mut self, hasher: &mut SipHasher13, depth: usize) -> Option<()> {
-        let first_key = self.keys.len();
-        let (mut sum, mut members) = (0u128, 0);
-        self.at += 1;
+    fn object(&mut self, depth: usize) -> Option<()> {
+        self.each_member(depth, |walk, key, _| {
+            walk.note_beginning(key);
+            let start = walk.at;
+            walk.value(depth + 1)?;
+            if walk.passes && key == params::TEMPERATURE {
+                walk.found.samples |= params::is_above_zero(walk.buf.get(start..walk.at)?);
+            }
+            Some(())
+        })
+    }
+
+    /// An object, whose members' values `say` reads: it is given the key, and where in what is said the member begins.
+    fn each_member(&mut self, depth: usize, mut say: impl FnMut(&mut Self, &str, usize) -> Option<()>) -> Option<()> {
+        if depth > cursor::MAX_DEPTH {
+            return None;
+        }
+        let first = self.members.len();
+        self.take(b'{')?;
+        self.said.push(b'{');
         if self.token() != b'}' {
             loop {
+                let start = self.said.len();
                 let key = self.key()?;
-                let mut member = self.seed.hasher();
-                text(&mut member, &key);
-                self.note_beginning(&key);
-                let start = self.at;
-                self.value(&mut member, depth + 1)?;
-                if self.passes && key == params::TEMPERATURE {
-                    self.found.samples |= params::is_above_zero(self.buf.get(start..self.at)?);
-                }
-                sum = sum.wrapping_add(member.finish128().as_u128());
-                members += 1;
+                self.said.extend_from_slice(key.as_bytes());
+                self.said.push(END);
+                say(self, &key, start)?;
+                self.fold(start);
+                self.members.push(Member {
+                    key: Fnv::of(key.as_bytes()),
+                    start,
+                    end: self.said.len(),
+                });
                 match self.token() {
                     b',' => self.at += 1,
                     _ => break,
@@ -219,47 +256,66 @@ impl<'a> Walk<'a> {
             }
         }
         self.take(b'}')?;
-        self.close(first_key)?;
-        hasher.write_u8(b'{');
-        hasher.write_u128(sum);
-        hasher.write_usize(members);
+        self.order(first)?;
+        self.said.push(CLOSE);
         Some(())
+    }
+
+    /// Of what is said from there on the hash is enough, where it is long. The hash is keyed: nobody can make something else
+    /// of the same.
+    fn fold(&mut self, start: usize) {
+        if self.said.len() - start > LONGEST_PLAIN_BYTES {
+            let hash = self.seed.hash(&self.said[start..]);
+            self.said.truncate(start);
+            self.said.push(FOLDED);
+            self.said.extend_from_slice(&hash.to_le_bytes());
+        }
     }
 
     /// A key, its colon, and the white space behind that.
     fn key(&mut self) -> Option<Cow<'a, str>> {
-        self.token();
-        let start = self.at;
-        let end = self.string_end()?;
-        let quoted = self.buf.get(start..end)?;
-        let inner = quoted.get(1..quoted.len() - 1)?;
-        let key = match inner.contains(&b'\\') {
-            false => Cow::Borrowed(str::from_utf8(inner).ok()?),
-            true => cursor::string(self.buf, string_value(start, end))?,
+        self.take(b'"')?;
+        let rest = self.buf.get(self.at..)?;
+        let plain = memchr2(b'"', b'\\', rest)?;
+        let key = match rest[plain] {
+            b'"' => {
+                let key = self.text.get(self.at..self.at + plain)?;
+                self.at += plain + 1;
+                Cow::Borrowed(key)
+            }
+            _ => {
+                let end = self.string_end(self.at + plain)?;
+                let start = self.at - 1;
+                self.at = end;
+                cursor::string(self.buf, string_value(start, end))?
+            }
         };
-        self.keys.push(Fnv::of(key.as_bytes()));
-        self.at = end;
         self.take(b':')?;
         self.token();
         Some(key)
     }
 
-    /// An object is over. `None` where a key stands in it twice.
-    fn close(&mut self, first_key: usize) -> Option<()> {
-        let keys = self.keys.get_mut(first_key..)?;
-        keys.sort_unstable();
-        let twice = keys.windows(2).any(|pair| pair[0] == pair[1]);
-        self.keys.truncate(first_key);
-        (!twice).then_some(())
+    /// An object is over: its members stand in the order of their keys' hashes. `None` where a key stands in it twice.
+    fn order(&mut self, first: usize) -> Option<()> {
+        let members = self.members.get_mut(first..)?;
+        if members.windows(2).any(|pair| pair[0].key >= pair[1].key) {
+            let (begin, end) = (members.first()?.start, self.said.len());
+            members.sort_unstable_by_key(|member| member.key);
+            if members.windows(2).any(|pair| pair[0].key == pair[1].key) {
+                return None;
+            }
+            for member in &*members {
+                self.said.extend_from_within(member.start..member.end);
+            }
+            self.said.copy_within(end.., begin);
+            self.said.truncate(end);
+        }
+        self.members.truncate(first);
+        Some(())
     }
 
-    /// Behind the closing quote of the string that is next.
-    fn string_end(&self) -> Option<usize> {
-        let mut at = self.at;
-        if self.buf.get(at) != Some(&b'"') {
-            return None;
-        }
-        at += 1;
+    /// Behind the closing quote of the string that goes on at `at`.
+    fn string_end(&self, mut at: usize) -> Option<usize> {
         loop {
             at += memchr2(b'"', b'\\', self.buf.get(at..)?)?;
             match self.buf[at] {
@@ -270,22 +326,22 @@ impl<'a> Walk<'a> {
     }
 
     /// What a string says, however it is escaped.
-    fn string(&mut self, hasher: &mut SipHasher13) -> Option<()> {
+    fn string(&mut self) -> Option<()> {
         self.at += 1;
         loop {
             let rest = self.buf.get(self.at..)?;
             let plain = memchr2(b'"', b'\\', rest)?;
-            hasher.write(&rest[..plain]);
+            self.said.extend_from_slice(&rest[..plain]);
             self.at += plain + 1;
             if rest[plain] == b'"' {
-                hasher.write_u8(END);
+                self.said.push(END);
                 return Some(());
             }
-            self.escape(hasher)?;
+            self.escape()?;
         }
     }
 
-    fn escape(&mut self, hasher: &mut SipHasher13) -> Option<()> {
+    fn escape(&mut self) -> Option<()> {
         let what = self.peek();
         self.at += 1;
         let byte = match what {
@@ -295,14 +351,14 @@ impl<'a> Walk<'a> {
             b'n' => b'\n',
             b'r' => b'\r',
             b't' => b'\t',
-            b'u' => return self.escaped_unit(hasher),
+            b'u' => return self.escaped_unit(),
             _ => return None,
         };
-        hasher.write_u8(byte);
+        self.said.push(byte);
         Some(())
     }
 
-    fn escaped_unit(&mut self, hasher: &mut SipHasher13) -> Option<()> {
+    fn escaped_unit(&mut self) -> Option<()> {
         let unit = self.unit(self.at)?;
         self.at += 4;
         let second = || {
@@ -321,10 +377,12 @@ impl<'a> Walk<'a> {
             _ => unit,
         };
         match char::from_u32(code) {
-            Some(character) => hasher.write(character.encode_utf8(&mut [0; 4]).as_bytes()),
+            Some(character) => self
+                .said
+                .extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
             None => {
-                hasher.write_u8(HALF);
-                hasher.write_u32(code);
+                self.said.push(HALF);
+                self.said.extend_from_slice(&code.to_le_bytes());
             }
         }
         Some(())
@@ -338,13 +396,13 @@ impl<'a> Walk<'a> {
     }
 
     /// What a number is worth: `1`, `1.0` and `10e-1` are one.
-    fn number(&mut self, hasher: &mut SipHasher13) -> Option<()> {
+    fn number(&mut self) -> Option<()> {
         let start = self.at;
         while matches!(self.peek(), b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9') {
             self.at += 1;
         }
         let raw = self.buf.get(start..self.at).filter(|raw| !raw.is_empty())?;
-        hasher.write_u8(b'#');
+        self.said.push(b'#');
         let (negative, unsigned) = match raw.strip_prefix(b"-") {
             Some(rest) => (true, rest),
             None => (false, raw),
@@ -359,7 +417,7 @@ impl<'a> Walk<'a> {
         };
         let point = mantissa.iter().position(|&byte| byte == b'.').unwrap_or(mantissa.len());
         let Some(first) = mantissa.iter().position(|byte| (b'1'..=b'9').contains(byte)) else {
-            hasher.write_u8(b'0');
+            self.said.extend_from_slice(&[b'0', END]);
             return Some(());
         };
         let last = mantissa.iter().rposition(|byte| (b'1'..=b'9').contains(byte))?;
@@ -370,29 +428,25 @@ impl<'a> Walk<'a> {
         };
         let Some(place) = exponent.ok().and_then(|exponent| exponent.checked_add(place)) else {
             // Of a size that nobody means.
-            hasher.write(raw);
+            self.said.extend_from_slice(raw);
+            self.said.push(END);
             return Some(());
         };
-        hasher.write_u8(if negative { b'-' } else { b'+' });
+        self.said.push(if negative { b'-' } else { b'+' });
         for part in mantissa[first..=last].split(|&byte| byte == b'.') {
-            hasher.write(part);
+            self.said.extend_from_slice(part);
         }
-        hasher.write_u8(END);
-        hasher.write_i64(place);
+        self.said.push(END);
+        self.said.extend_from_slice(&place.to_le_bytes());
         Some(())
     }
 
     /// The first text that somebody says.
     fn note_beginning(&mut self, key: &str) {
         if self.found.begins.is_none() && self.peek() == b'"' && params::is_said(key) {
-            self.found.begins = self.string_end().map(|end| self.at + 1..end - 1);
+            self.found.begins = self.string_end(self.at + 1).map(|end| self.at + 1..end - 1);
         }
     }
-}
-
-fn text(hasher: &mut SipHasher13, text: &str) {
-    hasher.write(text.as_bytes());
-    hasher.write_u8(END);
 }
 
 fn string_value(start: usize, end: usize) -> cursor::Value {

@@ -54,7 +54,7 @@ impl Uncached {
 }
 
 /// The name of the call's answer.
-pub(super) fn of(exchange: &mut Exchange, io: &Io<'_>, policy: &Policy, wish: Wish) -> Result<u128, Uncached> {
+pub(super) fn of(exchange: &mut Exchange, io: &mut Io<'_>, policy: &Policy, wish: Wish) -> Result<u128, Uncached> {
     if wish == Wish::Bypass {
         return Err(Uncached::Asked);
     }
@@ -82,7 +82,10 @@ pub(super) fn of(exchange: &mut Exchange, io: &Io<'_>, policy: &Policy, wish: Wi
         .answers
         .as_ref()
         .map_or(canon::Seed([0; 2]), |answers| answers.0.seed);
-    let canon = canon::request(seed, dialect, admitted.body(io.body)).ok_or(Uncached::Unclear)?;
+    let names = &mut io.local.names;
+    let canon = names
+        .of(seed, dialect, admitted.body(io.body))
+        .ok_or(Uncached::Unclear)?;
     if canon.keeps {
         return Err(Uncached::Object);
     }
