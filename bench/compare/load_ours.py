@@ -18,7 +18,7 @@ class Ours:
     has_open_loop = True
 
     def __init__(self, folder):
-        self.folder = folder
+        self.folder, self.runs = folder, 0
         self.program = os.path.join(child.ROOT, "target", "release", "tollgate-loadtest")
         if not os.path.exists(self.program):
             raise SystemExit("target/release/tollgate-loadtest is missing: `cargo build --release --bins`")
@@ -42,6 +42,10 @@ class Ours:
                    "json"] + load
         if row.tls:
             command.append("--insecure")
+        if peer.asked_anew:
+            # The same seed draws the same texts: none of an earlier run is to come again.
+            self.runs += 1
+            command += ["--seed", str(self.runs)]
         root = peer.root_pid(row)
         if root:
             command += ["--watch-pid", str(root)]
@@ -52,11 +56,13 @@ class Ours:
         return result_of(json.loads(told.stdout), row)
 
     def mix(self, peer, row):
-        """A mix of one class: the same bytes that wrk sends, with the headers this peer wants."""
+        """A mix of one class: the same bytes that wrk sends, with the headers this peer wants, and a text of each call's
+        own where it is to be asked something else each time."""
+        own_text = payloads.OWN_TEXT if peer.asked_anew else None
         path = os.path.join(self.folder, f"{peer.name}-{row.name}.mix.json")
         if not os.path.exists(path):
             one = {"weight": 1, "dialect": "openai", "path": "/v1/chat/completions",
-                   "body": payloads.chat_request(row.prompt_bytes, row.route).decode()}
+                   "body": payloads.chat_request(row.prompt_bytes, row.route, own_text).decode()}
             if row.stream:
                 one["stream"] = 1
             if peer.headers(row):

@@ -14,11 +14,21 @@ wrk.method = "POST"
 wrk.body = file:read("*a")
 file:close()
 {headers}
+{request}
 done = function(summary, latency, requests)
   local e = summary.errors
   io.write(string.format('\\nRESULT {{"requests":%d,"failed":%d,"seconds":%f,"p50_us":%f,"p99_us":%f,"max_us":%f}}\\n',
     summary.requests, e.connect + e.read + e.write + e.status + e.timeout, summary.duration / 1e6,
     latency:percentile(50), latency:percentile(99), latency.max))
+end
+"""
+# The body's own text is another in each call, and in no later run what it was in this one.
+ASKED_ANEW = """
+local number, first, last = os.time() * 1000000, wrk.body:find("{own}", 1, true)
+local before, after = wrk.body:sub(1, first - 1), wrk.body:sub(last + 1)
+request = function()
+  number = number + 1
+  return wrk.format(nil, nil, nil, before .. string.format("%016d", number) .. after)
 end
 """
 USUAL = {"Authorization": f"Bearer {payloads.KEY}", "Content-Type": "application/json", "Accept": "application/json"}
@@ -41,7 +51,7 @@ class Wrk:
         seconds = max(1, round(seconds))  # wrk takes whole ones
         if row.stream:
             command = [sys.executable, os.path.join(child.HERE, "streams.py"), "client", str(peer.port(row)),
-                       str(connections), str(seconds), json.dumps(peer.headers(row))]
+                       str(connections), str(seconds), json.dumps(self.stream_headers(peer, row))]
         else:
             command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s",
                        self.script(peer, row), peer.url(row)]
@@ -55,11 +65,17 @@ class Wrk:
     def script(self, peer, row):
         path = os.path.join(self.folder, f"{peer.name}-{row.name}.lua")
         if not os.path.exists(path):
-            body = os.path.join(self.folder, f"{row.name}.json")
+            own = "f" * payloads.OWN_TEXT_BYTES if peer.asked_anew else None
+            body = os.path.join(self.folder, f"{peer.name}-{row.name}.json")
             with open(body, "wb") as file:
-                file.write(payloads.chat_request(row.prompt_bytes, row.route))
+                file.write(payloads.chat_request(row.prompt_bytes, row.route, own))
             headers = {**USUAL, **peer.headers(row)}
             lines = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in headers.items())
             with open(path, "w") as file:
-                file.write(SCRIPT.format(body=body, headers=lines))
+                file.write(SCRIPT.format(body=body, headers=lines, request=ASKED_ANEW.format(own=own) if own else ""))
         return path
+
+    @staticmethod
+    def stream_headers(peer, row):
+        """Streams all ask the same here: what a peer keeps of them must not answer the next."""
+        return {**peer.headers(row), **({"x-tollgate-cache": "refresh"} if peer.asked_anew else {})}

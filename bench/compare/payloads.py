@@ -28,8 +28,13 @@ def text_of(size):
     return " ".join(words)[:size]
 
 
-def chat_request(size, route="whole"):
-    """A chat body of exactly `size` bytes that the given route answers."""
+# In a mix, sixteen hex digits that no other call has; as long, in the body that is sent.
+OWN_TEXT, OWN_TEXT_BYTES = "${random:16}", 16
+
+
+def chat_request(size, route="whole", own_text=None):
+    """A chat body of exactly `size` bytes that the given route answers. `own_text` begins its prompt, and counts as
+    `OWN_TEXT_BYTES`."""
     document = {
         "model": MODELS[route][0],
         "messages": [
@@ -42,7 +47,10 @@ def chat_request(size, route="whole"):
         document["stream"] = True
         document["stream_options"] = {"include_usage": True}
     missing = size - len(json.dumps(document))
-    document["messages"][1]["content"] = text_of(missing)
+    if own_text is None:
+        document["messages"][1]["content"] = text_of(missing)
+    else:
+        document["messages"][1]["content"] = own_text + " " + text_of(missing - OWN_TEXT_BYTES - 1)
     return json.dumps(document).encode()
 
 

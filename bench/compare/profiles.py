@@ -1,4 +1,4 @@
-"""Tollgate's configurations under comparison: `bare`, and `everything` that exists today. The one place to extend.
+"""Tollgate's configurations under comparison: `bare`, `everything` that exists today, and `kept`, whose answers are kept.
 
 A feature that is new to Tollgate gets a function here and a line in FEATURES: it changes the document, and returns the
 headers that clients then send. Knows the configuration's keys and no process.
@@ -107,12 +107,12 @@ def limits_and_budget(document):
 
 
 def exact_cache(document):
-    """Every answer is named, kept and asked of the provider again: without `refresh` the same call would be a hit."""
+    """Calls are looked up here. Those of `everything` each ask something else: they are not found, and are kept."""
     document["caches"] = {"answers": {"scope": "team", "exact": {"ttl": "1h", "max_bytes": "256MiB"},
                                       "allow": ["temperature"]}}
     for asked, _ in payloads.MODELS.values():
         document["models"][asked]["cache"] = "answers"
-    return {"x-tollgate-cache": "refresh"}
+    return {}
 
 
 # In the words of the report, what `everything` has beside `bare`. Usage is read and recorded in both.
@@ -127,7 +127,7 @@ FEATURES = {
     "clients' addresses from trusted proxies": forwarded_addresses,
     "headers added for the provider": provider_headers,
     "six limits and a budget of key, user, team and organization": limits_and_budget,
-    "an exact cache, in which every answer is kept anew": exact_cache,
+    "an exact cache, in which each call is looked up, not found, and kept": exact_cache,
 }
 
 
@@ -137,6 +137,20 @@ def everything(ports, provider_ports):
     for feature in FEATURES.values():
         headers.update(feature(document))
     return document, headers
+
+
+def kept(ports, provider_ports):
+    """(document, headers): `bare` with an exact cache."""
+    document = bare(ports, provider_ports)
+    return document, exact_cache(document)
+
+
+# By name: what makes a document, and the headers that clients then send.
+PROFILES = {
+    "bare": lambda ports, provider_ports: (bare(ports, provider_ports), {}),
+    "everything": everything,
+    "kept": kept,
+}
 
 
 def with_more_keys(document, count):

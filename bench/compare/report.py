@@ -7,7 +7,7 @@ import plot
 import tables
 
 BEGIN, END = "<!-- compare:begin (written by `make compare`) -->", "<!-- compare:end -->"
-OURS = ("tollgate", "tollgate-all")
+OURS = ("tollgate", "tollgate-all", "tollgate-hit")
 PLOTS = {
     "cpu": "CPU per request beside the bare proxies, as a multiple of nginx's",
     "cpu-gateways": "CPU per request beside the AI gateways, as a multiple of nginx's",
@@ -34,7 +34,8 @@ def disturbed(rows):
 
 def colours(result):
     """By title, always the same for the same peer."""
-    order = ["direct", "nginx", "haproxy", "envoy", "litellm", "portkey", "tollgate", "tollgate-all", "dataplane"]
+    order = ["direct", "nginx", "haproxy", "envoy", "litellm", "portkey", "tollgate", "tollgate-all", "dataplane",
+             "tollgate-hit"]
     return {peer["title"]: plot.COLOURS[order.index(name)] for name, peer in result["peers"].items()}
 
 
@@ -133,11 +134,15 @@ def render(result):
     lines += tables.peers_table(result)
     lines += ["`tollgate, everything on` has, beside bare: " + "; ".join(result["features"]) + ".", ""]
     lines += cross_check_line(result)
+    if "tollgate-hit" in result["peers"]:
+        lines += ["`tollgate, exact hit` is bare with an exact cache: the same call again, answered from memory; streams "
+                  "come at once.", ""]
     lines += ["### At a glance", ""] + tables.glance_table(result)
     drawn = plots(result)
     for name in drawn:
         lines += [f"![{PLOTS[name]}](performance/{name}.svg)", ""]
     lines += ["### Where others are ahead", ""] + where_others_lead(result)
+    lines += tables.own_costs(result)
     lines += ["### Row by row", ""]
     for row in result["rows"]:
         lines += tables.row_table(row, result)

@@ -125,6 +125,37 @@ def glance_table(result):
     return table(head, lines)
 
 
+# CPU of a request beside the same row's of bare Tollgate: by peer, and at most what is aimed at.
+GOALS = {"tollgate-all": 1.3, "tollgate-hit": 0.6}
+
+
+def own_costs(result):
+    """What Tollgate's own features cost and save: each row's CPU as a multiple of bare Tollgate's, and whether that is
+    what was aimed at."""
+    peers = [name for name in GOALS if name in result["peers"]]
+    if "tollgate" not in result["peers"] or not peers:
+        return []
+    cpu = {row["name"]: {name: median(row["peers"].get(name, []), "cpu_us") for name in ["tollgate"] + peers}
+           for row in result["rows"]}
+    times = {name: {row: of[name] / of["tollgate"] for row, of in cpu.items() if of[name] and of["tollgate"]}
+             for name in peers}
+    head = ["CPU, × bare Tollgate"] + list(cpu)
+    lines = [[result["peers"][name]["title"]] + [number(times[name].get(row), 2) for row in cpu] for name in peers]
+    said = [goal_words(result["peers"][name]["title"], GOALS[name], times[name]) for name in peers if times[name]]
+    return ["### Beside bare Tollgate", ""] + table(head, lines) + [line for one in said for line in (one, "")]
+
+
+def goal_words(title, goal, times):
+    """Where a goal is met and where it is missed, in the figures as they are told."""
+    missed = {row: ratio for row, ratio in times.items() if round(ratio, 2) > goal}
+    words = f"Aimed at for `{title}`: at most {goal:.2f}× bare. "
+    if not missed:
+        return words + f"Met in every row; at most {max(times.values()):.2f}×."
+    told = ", ".join(f"{row} ({ratio:.2f}×)" for row, ratio in missed.items())
+    met = [row for row in times if row not in missed]
+    return words + f"Missed in {told}; " + (f"met in {', '.join(met)}." if met else "met in no row.")
+
+
 def highest_words(one):
     if one is None:
         return "–"

@@ -6,7 +6,8 @@ from peers.haproxy import Haproxy
 from peers.litellm import Litellm
 from peers.nginx import Nginx
 from peers.portkey import Portkey
-from peers.tollgate import Dataplane, Everything, Tollgate
+from peers.tollgate import Dataplane, Everything, Hit, Tollgate
 
-PEERS = {peer.name: peer for peer in (Direct, Nginx, Haproxy, Envoy, Litellm, Portkey, Tollgate, Everything, Dataplane)}
+PEERS = {peer.name: peer for peer in (Direct, Nginx, Haproxy, Envoy, Litellm, Portkey, Tollgate, Everything, Hit,
+                                  Dataplane)}
 USUAL = [name for name in PEERS if name != "dataplane"]

@@ -44,6 +44,8 @@ class Peer:
     start_seconds = 20.0
     # A program that speaks either plain HTTP or TLS is started a second time for the rows with TLS.
     has_tls_twin = False
+    # Each call asks something else: what it keeps of answers must not answer the next.
+    asked_anew = False
     # Why it takes no part in rows with TLS, if so.
     no_tls = None
 

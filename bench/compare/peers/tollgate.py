@@ -24,10 +24,7 @@ class Tollgate(Peer):
         super().__init__(site)
         self.ports = dict.fromkeys(self.ports, self.ports["whole"])
         own = {"plain": self.ports["whole"], "tls": self.tls_port, "admin": child.free_port()}
-        if self.profile == "bare":
-            self.document, self.wanted_headers = profiles.bare(own, site.providers.ports), {}
-        else:
-            self.document, self.wanted_headers = profiles.everything(own, site.providers.ports)
+        self.document, self.wanted_headers = profiles.PROFILES[self.profile](own, site.providers.ports)
         self.socket = site.path(f"{self.name}.sock")
 
     def launch(self, tls):
@@ -66,6 +63,18 @@ class Everything(Tollgate):
     name = "tollgate-all"
     title = "tollgate, everything on"
     profile = "everything"
+    asked_anew = True
+
+    def version(self):
+        return None
+
+
+class Hit(Tollgate):
+    """The same call again and again, answered from the exact cache but for the first time."""
+
+    name = "tollgate-hit"
+    title = "tollgate, exact hit"
+    profile = "kept"
 
     def version(self):
         return None
