@@ -5,9 +5,11 @@
 
 mod cluster;
 mod database;
+mod kafka;
 
 pub use cluster::{CLUSTER, SENTINEL, VALKEY, VALKEY_TLS};
 pub use database::{DATABASE, POSTGRES, POSTGRES_TLS};
+pub use kafka::{KAFKA, KAFKA_SASL, KAFKA_TLS};
 
 /// One map of the document and the keys it may have.
 #[derive(Debug)]
@@ -74,7 +76,7 @@ pub static IDEMPOTENCY: Section = Section {
 
 pub static USAGE: Section = Section {
     path: "usage",
-    now: &["on_full", "block_for", "durability", "max_spool", "retention"],
+    now: &["on_full", "block_for", "durability", "max_spool", "retention", "kafka"],
     not_yet: &[],
 };
 
@@ -509,6 +511,9 @@ pub static SECTIONS: &[&Section] = &[
     &CACHE_EXACT,
     &USAGE,
     &RETENTION,
+    &KAFKA,
+    &KAFKA_TLS,
+    &KAFKA_SASL,
     &DATABASE,
     &POSTGRES,
     &POSTGRES_TLS,

@@ -34,7 +34,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{marks::Mark, problem::Problem};
+use crate::{marks::Mark, problem::Problem, stored_limits::StoredLimits};
 
 /// A frame over this is refused.
 pub const MAX_FRAME_BYTES: usize = 256 * 1024 * 1024;
@@ -189,7 +189,7 @@ pub struct StoredKey {
     pub priority: Option<String>,
     /// As the document has those of its keys: a list, or null.
     #[serde(default)]
-    pub limits: serde_json::Value,
+    pub limits: StoredLimits,
 }
 
 /// Data plane → control plane.

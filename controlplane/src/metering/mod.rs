@@ -9,6 +9,7 @@ pub mod focus;
 pub mod forecast;
 mod hours;
 mod ingest;
+pub mod kafka;
 mod ledger;
 pub mod money;
 mod moving;
@@ -20,6 +21,7 @@ pub mod rerate;
 pub mod row;
 mod schema;
 mod segment;
+mod sinks;
 mod stream;
 #[cfg(test)]
 mod tests;

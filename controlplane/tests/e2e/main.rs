@@ -24,6 +24,7 @@ mod early;
 mod edge;
 mod faults;
 mod framing;
+mod kafka;
 mod keys;
 mod ledger;
 mod limits;

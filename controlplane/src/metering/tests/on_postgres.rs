@@ -310,7 +310,7 @@ fn keys_are_brought_along_and_followed_in_order(server: &Postgres) {
             user: None,
             expires_unix_s: None,
             priority: None,
-            limits: Value::Null,
+            limits: Default::default(),
         },
         created_ms: 7,
         created_by: "ann".to_owned(),
