@@ -19,6 +19,7 @@ mod overload;
 mod prices;
 mod providers;
 mod routing;
+mod semantic_cache;
 mod spending;
 mod streams;
 mod tiers;
