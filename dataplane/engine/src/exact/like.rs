@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Answers, Policy, Spent, Stored, Tenant};
 use crate::{
     Tick,
-    semantic::{Neighbours, Stats},
+    semantic::{Compared, Neighbours, Stats},
 };
 
 impl Answers {
@@ -55,5 +55,12 @@ impl Answers {
     pub fn is_found(&self, cache: &str, id: u64) -> bool {
         self.with(u128::from(id), |part| part.like(cache, id).is_some())
             .unwrap_or(false)
+    }
+}
+
+impl Answers {
+    /// What `mode: shadow` compared lately.
+    pub fn compared(&self) -> Vec<Compared> {
+        self.neighbours().map(Neighbours::compared).unwrap_or_default()
     }
 }

@@ -240,6 +240,11 @@ impl Answers {
             });
         });
         all.sort_by(|one, other| one.0.cmp(&other.0));
+        let sizes = self.neighbours().map(Neighbours::sizes).unwrap_or_default();
+        for (name, stats) in &mut all {
+            let size = sizes.iter().find(|(cache, _)| cache == name);
+            stats.semantic.entries = size.map_or(0, |(_, entries)| *entries);
+        }
         all
     }
 }

@@ -18,6 +18,8 @@ pub struct Stats {
     pub other: u64,
     pub judged_right: u64,
     pub judged_wrong: u64,
+    /// Now: answers that can be found.
+    pub entries: u64,
 }
 
 impl Stats {
@@ -33,6 +35,7 @@ impl Stats {
             other: others,
             judged_right,
             judged_wrong,
+            entries,
         } = self;
         *hits += other.hits;
         *far += other.far;
@@ -44,6 +47,7 @@ impl Stats {
         *others += other.other;
         *judged_right += other.judged_right;
         *judged_wrong += other.judged_wrong;
+        *entries += other.entries;
     }
 
     pub(super) fn reject(&mut self, why: Rejected) {
