@@ -20,6 +20,7 @@ mod overload;
 mod prices;
 mod providers;
 mod routing;
+mod semantic_cache;
 mod spending;
 mod streams;
 mod tiers;

@@ -58,8 +58,14 @@ pub static ROOT: Section = Section {
 
 pub static CACHE: Section = Section {
     path: "caches.*",
-    now: &["scope", "exact", "allow", "charge_hits"],
-    not_yet: &["semantic"],
+    now: &["scope", "exact", "semantic", "allow", "charge_hits"],
+    not_yet: &[],
+};
+
+pub static CACHE_SEMANTIC: Section = Section {
+    path: "caches.*.semantic",
+    now: &["ttl", "max_entries", "threshold", "mode"],
+    not_yet: &[],
 };
 
 pub static CACHE_EXACT: Section = Section {
@@ -509,6 +515,7 @@ pub static SECTIONS: &[&Section] = &[
     &IDEMPOTENCY,
     &CACHE,
     &CACHE_EXACT,
+    &CACHE_SEMANTIC,
     &USAGE,
     &RETENTION,
     &KAFKA,

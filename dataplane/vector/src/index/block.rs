@@ -4,6 +4,8 @@
 use super::quantised::Quantised;
 
 pub const BLOCK_ENTRIES: usize = 256;
+/// Room that a block begins with.
+const FIRST_ENTRIES: usize = 2;
 
 #[derive(Clone, Debug, Default)]
 pub struct Block {
@@ -25,11 +27,11 @@ impl Block {
 
     pub fn push(&mut self, id: u64, vector: &Quantised, code: &[u64]) {
         if self.ids.is_empty() {
-            // Whole at once: a block does not move while it fills.
-            self.ids.reserve_exact(BLOCK_ENTRIES);
-            self.scales.reserve_exact(BLOCK_ENTRIES);
-            self.values.reserve_exact(BLOCK_ENTRIES * vector.values.len());
-            self.codes.reserve_exact(BLOCK_ENTRIES * code.len());
+            // Doubled from there to the whole: most partitions of a cache never have more.
+            self.ids.reserve_exact(FIRST_ENTRIES);
+            self.scales.reserve_exact(FIRST_ENTRIES);
+            self.values.reserve_exact(FIRST_ENTRIES * vector.values.len());
+            self.codes.reserve_exact(FIRST_ENTRIES * code.len());
         }
         self.ids.push(id);
         self.scales.push(vector.scale);
