@@ -30,6 +30,7 @@ mod ledger;
 mod limits;
 mod lists;
 mod meaning;
+mod near;
 mod overload;
 mod planes;
 mod postgres;

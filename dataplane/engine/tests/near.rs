@@ -267,3 +267,15 @@ fn without_words_of_the_user_s_nothing_is_looked_up_by_meaning() {
     assert_eq!(node.entries(), 0);
     assert_eq!(ask(&mut rig, image, "").0, "hit");
 }
+
+#[test]
+fn indexes_are_made_anew_of_the_answers_that_are_kept() {
+    let mut node = Node::new(100);
+    let mut rig = node.shards(world(|_| {}), 1).remove(0);
+    ask(&mut rig, &question(ASKED), "Paris");
+    ask(&mut rig, &question("What is the height of K2?"), "8611 m");
+    node.turn();
+    node.restart(&rig);
+    assert_eq!(node.entries(), 2);
+    assert_eq!(ask(&mut rig, &question(REWORDED), "no").0, "semantic-hit");
+}

@@ -12,9 +12,8 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, bounded, select_biased};
 use tollgate_engine::{
     Answers,
-    semantic::{Indexer, Job, Queue},
+    semantic::{Indexer, Job, Queue, Rebuilt},
 };
-use tollgate_vector::Rebuilt;
 
 /// What may wait for the writer: a kilobyte each. An answer whose job finds no room is not found by meaning.
 const JOBS: usize = 4_096;

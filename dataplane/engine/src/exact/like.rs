@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use tollgate_config::document::CACHE_PARTS;
+use tollgate_vector::Scratch;
+
 use super::{Answers, Policy, Spent, Stored, Tenant};
 use crate::{
-    Tick,
-    semantic::{Compared, Neighbours, Stats},
+    Snapshot, Tick,
+    semantic::{self, Compared, Insert, Neighbours, Stats},
 };
 
 impl Answers {
@@ -59,6 +62,36 @@ impl Answers {
 }
 
 impl Answers {
+    /// All that is kept with what was asked, for the writer: where answers outlived the indexes they were found by.
+    pub fn find_again(&self, snapshot: &Snapshot, mut take: impl FnMut(Insert)) {
+        let Some((embedder, _)) = snapshot.embedder() else {
+            return;
+        };
+        let mut scratch = Scratch::default();
+        let limits = |name: &str| {
+            let (_, cache) = snapshot.document.caches.iter().find(|(known, _)| known == name)?;
+            Some(cache.semantic?.max_entries as usize)
+        };
+        for part in 0..CACHE_PARTS {
+            let kept = self.with(u128::from(part), |part| part.asked()).unwrap_or_default();
+            for (id, stored) in kept {
+                let (Some(asked), Some(max_entries)) = (&stored.asked, limits(&stored.about.cache)) else {
+                    continue;
+                };
+                let mut vector = vec![0.0; embedder.dims()].into_boxed_slice();
+                embedder.embed(&asked.text, &mut scratch, &mut vector);
+                take(Insert {
+                    cache: Arc::clone(&stored.about.cache),
+                    tenant: semantic::tenant(&stored.about.tenant),
+                    partition: asked.partition,
+                    id,
+                    vector,
+                    max_entries,
+                });
+            }
+        }
+    }
+
     /// What `mode: shadow` compared lately.
     pub fn compared(&self) -> Vec<Compared> {
         self.neighbours().map(Neighbours::compared).unwrap_or_default()

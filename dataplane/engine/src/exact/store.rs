@@ -189,6 +189,14 @@ impl Part {
         Some(Arc::clone(&entry.stored))
     }
 
+    /// All that is.
+    pub(super) fn asked(&self) -> Vec<(u64, Arc<Stored>)> {
+        let held = self.caches.values();
+        let kept = held.flat_map(|held| held.by_id.iter().map(|(id, key)| (*id, held.entries.get(key))));
+        kept.filter_map(|(id, entry)| Some((id, Arc::clone(&entry?.stored))))
+            .collect()
+    }
+
     pub(super) fn served_like(&mut self, cache: &str, id: u64, spent: &Spent) {
         let Some(held) = self.caches.get_mut(cache) else { return };
         held.stats.semantic.hits += 1;

@@ -30,6 +30,7 @@ pub use judge::{Rejected, may_serve};
 use node::Served;
 pub use node::{Compared, Insert, Job, Neighbours, Part, Queue};
 pub use stats::Stats;
+pub use tollgate_vector::Rebuilt;
 use turn::Turn;
 
 /// Nearest entries that are looked at.
@@ -201,6 +202,27 @@ fn ask(
     }))
 }
 
+/// What would be looked up, where nothing is known of what was asked before.
+pub(crate) fn told_before(exchange: &Exchange, io: &Io<'_>) -> Option<String> {
+    let pinned = exchange.pin();
+    let route = pinned.snapshot.routes.get(exchange.facts.route()?)?;
+    let rules = route.cache.as_ref()?.semantic?;
+    let passed = |passed: Passed| format!("passed by: {}", passed.words());
+    if exchange.facts.surface.operation != Operation::Chat {
+        return Some(passed(Passed::Operation));
+    }
+    Some(match Turn::of(exchange.admitted.body(io.body)) {
+        Err(why) => passed(why),
+        Ok(_) if pinned.snapshot.embedder().is_none() => passed(Passed::NoModel),
+        Ok(_) => format!(
+            "the user's last words are compared with those asked in the same place, from a similarity of {:.3} on ({}); a call \
+             that asks with `x-tollgate-explain` is told what candidates there were",
+            rules.threshold,
+            rules.mode.name()
+        ),
+    })
+}
+
 fn find(
     exchange: &mut Exchange,
     io: &mut Io<'_>,
@@ -316,7 +338,7 @@ pub(crate) fn kept(
     }
     let insert = Insert {
         cache: Arc::clone(&policy.name),
-        tenant: Fnv::of(stored.about.tenant.as_bytes()),
+        tenant: tenant(&stored.about.tenant),
         partition: asked.partition,
         id,
         vector,
@@ -325,6 +347,11 @@ pub(crate) fn kept(
     if !neighbours.offer(Job::Insert(insert)) {
         answers.tally(&policy.name, id, |stats| stats.unindexed += 1);
     }
+}
+
+/// Whose share of the entries an answer is in.
+pub(crate) fn tenant(name: &str) -> u64 {
+    Fnv::of(name.as_bytes())
 }
 
 fn compare(

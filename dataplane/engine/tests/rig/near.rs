@@ -13,7 +13,7 @@ use tollgate_engine::{
     Answers,
     exact::{self, Seed},
     repeats::Parts,
-    semantic::{self, Indexer, Job, Neighbours, Queue},
+    semantic::{self, Indexer, Insert, Job, Neighbours, Queue},
 };
 
 use super::{Did, Rig, header, kept::answer_with, reply};
@@ -53,9 +53,18 @@ pub struct Node {
     pub answers: Answers,
     indexer: Indexer,
     waiting: Waiting,
+    mixed_up: bool,
 }
 
 impl Node {
+    /// The writer puts every entry into each partition that there is.
+    pub fn mixed_up(room: usize) -> Self {
+        Self {
+            mixed_up: true,
+            ..Self::new(room)
+        }
+    }
+
     pub fn new(room: usize) -> Self {
         let waiting = Waiting(Arc::default(), room);
         let neighbours = Neighbours::new(Locked::<semantic::Part>::all(), waiting.clone());
@@ -65,18 +74,43 @@ impl Node {
             answers,
             indexer: Indexer::new(neighbours),
             waiting,
+            mixed_up: false,
         }
     }
 
     /// What the writer's thread does in one turn.
     pub fn turn(&mut self) {
         let jobs = std::mem::take(&mut *self.waiting.0.lock().expect("no panic"));
+        let partitions: Vec<u128> = jobs.iter().filter_map(partition_of).collect();
         for job in jobs {
-            self.indexer.take(job);
+            match job {
+                Job::Insert(insert) if self.mixed_up => {
+                    for &partition in &partitions {
+                        self.indexer.take(Job::Insert(Insert {
+                            partition,
+                            cache: insert.cache.clone(),
+                            vector: insert.vector.clone(),
+                            ..insert
+                        }));
+                    }
+                }
+                job => self.indexer.take(job),
+            }
         }
         if self.indexer.node().is_stale() {
             self.indexer.sweep(|cache, id| self.answers.is_found(cache, id));
         }
+        self.indexer.publish();
+    }
+
+    /// The indexes are lost, and made anew of what is kept.
+    pub fn restart(&mut self, rig: &Rig) {
+        self.indexer.sweep(|_, _| false);
+        self.indexer.publish();
+        assert!(self.indexer.is_empty());
+        let indexer = &mut self.indexer;
+        self.answers
+            .find_again(&rig.pinned.snapshot, |insert| indexer.take(Job::Insert(insert)));
         self.indexer.publish();
     }
 
@@ -102,6 +136,13 @@ impl Node {
             rig.local.answers = Some(self.answers.clone());
         }
         all
+    }
+}
+
+fn partition_of(job: &Job) -> Option<u128> {
+    match job {
+        Job::Insert(insert) => Some(insert.partition),
+        _ => None,
     }
 }
 
