@@ -5,9 +5,11 @@
 
 mod cluster;
 mod database;
+mod less;
 
 pub use cluster::{CLUSTER, SENTINEL, VALKEY, VALKEY_TLS};
 pub use database::{DATABASE, POSTGRES, POSTGRES_TLS};
+pub use less::{COMPRESS, EXTRACT, GUARD};
 
 /// One map of the document and the keys it may have.
 #[derive(Debug)]
@@ -45,13 +47,14 @@ pub static ROOT: Section = Section {
         "webhooks",
         "charge_hits",
         "caches",
+        "guards",
         "providers",
         "models",
         "teams",
         "users",
         "keys",
     ],
-    not_yet: &["guards", "identify", "log_content", "on_client_gone"],
+    not_yet: &["identify", "log_content", "on_client_gone"],
 };
 
 pub static CACHE: Section = Section {
@@ -336,8 +339,10 @@ pub static MODEL: Section = Section {
         "hedge",
         "shadow",
         "cache",
+        "guards",
+        "compress",
     ],
-    not_yet: &["guards", "log_content", "on_client_gone"],
+    not_yet: &["log_content", "on_client_gone"],
 };
 
 pub static TARGET: Section = Section {
@@ -507,6 +512,7 @@ pub static SECTIONS: &[&Section] = &[
     &IDEMPOTENCY,
     &CACHE,
     &CACHE_EXACT,
+    &GUARD,
     &USAGE,
     &RETENTION,
     &DATABASE,
@@ -552,6 +558,8 @@ pub static SECTIONS: &[&Section] = &[
     &MODEL_TIMEOUTS,
     &HEDGE,
     &SHADOW,
+    &COMPRESS,
+    &EXTRACT,
     &TEAM,
     &USER,
     &KEY,

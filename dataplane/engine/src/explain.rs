@@ -17,6 +17,7 @@ use crate::{
     exact::Mark,
     exchange::{Exchange, Io, Local, Peer, Pinned},
     failure::{self, Failure},
+    guard,
     limits::assumed,
     outputs::Outputs,
     routing::{choose, meaning, needs::Needs, reckoning::Reckoning},
@@ -132,6 +133,7 @@ fn walk(exchange: &mut Exchange, io: &mut Io<'_>, asked: &Asked<'_>) -> Result<V
             _ => (stage.enter)(exchange, io),
         };
         match verdict {
+            Verdict::Next if stage.name == "guard" => told.push(of_guards(exchange, io)),
             Verdict::Next => told.push(passed(stage.name, exchange, io)),
             Verdict::Refuse(failure) => {
                 told.push(match stage.name {
@@ -211,6 +213,13 @@ fn passed(stage: &'static str, exchange: &Exchange, io: &Io<'_>) -> Explained {
         ),
         "cache" if facts.cache != Mark::None => of_cache(exchange),
         stage => step(stage, "passed".to_owned(), "nothing is configured".to_owned()),
+    }
+}
+
+fn of_guards(exchange: &Exchange, io: &mut Io<'_>) -> Explained {
+    match guard::told(exchange, io) {
+        Some((decision, why)) => step("guard", decision, why),
+        None => passed("guard", exchange, io),
     }
 }
 

@@ -5,6 +5,7 @@
 use crate::{
     exchange::{Exchange, Io},
     failure::Failure,
+    guard,
     repeats,
     stages::{admit, authorize, cache, identify, limit, open, route, shed},
     terminal::{direct, health, list, model, object},
@@ -26,14 +27,6 @@ pub(crate) enum Verdict {
     Refuse(Failure),
     /// The terminal took over.
     Taken,
-}
-
-/// A place kept for policies that do not exist yet: `tollgate check` refuses configurations that would need them.
-const fn empty(name: &'static str) -> Stage {
-    Stage {
-        name,
-        enter: |_, _| Verdict::Next,
-    }
 }
 
 const IDENTIFY: Stage = Stage {
@@ -65,7 +58,10 @@ const LIMIT: Stage = Stage {
     name: "limit",
     enter: limit::enter,
 };
-const GUARD: Stage = empty("guard");
+const GUARD: Stage = Stage {
+    name: "guard",
+    enter: guard::enter,
+};
 const CACHE: Stage = Stage {
     name: "cache",
     enter: cache::enter,

@@ -13,6 +13,7 @@ use super::{CallPath, ids::Ids, names::ModelId};
 use crate::{
     access::{AccessTokens, Lack},
     exact::Policy,
+    guard::Guards,
     limits::Rules,
     routing::{choose::Tier, conditions::Conditions, grants::Grants, health::TargetHealth},
 };
@@ -121,6 +122,8 @@ pub(crate) struct Route {
     pub shadow: Option<(ModelId, u32)>,
     /// Its answers are kept.
     pub cache: Option<Arc<Policy>>,
+    /// What reads its prompts and answers.
+    pub guards: Option<Arc<Guards>>,
     /// Where a shard keeps what it knows of the model.
     pub slot: u32,
     /// A strategy goes by latency.

@@ -19,7 +19,7 @@ use crate::{
     snapshot::{Route, Secrets},
 };
 pub use gauge::{Gauge, Gauged};
-use prompt::Prompt;
+pub(crate) use prompt::Prompt;
 pub(crate) use told::{decision, why};
 
 const THOUSANDTHS: f32 = 1_000.0;
@@ -60,10 +60,14 @@ impl Meaning {
         let any = |strategy| tiers().any(|tier| tier.strategy == strategy);
         let (semantic, complexity) = (any(Strategy::Semantic), any(Strategy::Complexity));
         let configured = &document.embedding;
-        let is_used = semantic || complexity || *configured != Embedding::default();
+        let is_used = semantic || complexity || *configured != Embedding::default() || guards_or_extracts(document);
         is_used
             .then(|| Self::load(configured, complexity, secrets, faults))
             .flatten()
+    }
+
+    pub fn embedder(&self) -> &Arc<Embedder> {
+        &self.embedder
     }
 
     fn load(
@@ -122,6 +126,12 @@ impl Meaning {
         let weights = self.complexity.as_ref();
         read.gain = weights.map(|weights| weights.gain(&read.vector, &prompt.text, prompt.traits(read.tokens)));
     }
+}
+
+/// Guards go by topics, and sentences are left out by how little they have to do with what is asked.
+fn guards_or_extracts(document: &Document) -> bool {
+    let extracts = |model: &Model| model.compress.is_some_and(|compress| compress.steps.extract_percent.is_some());
+    !document.guards.is_empty() || document.models.iter().any(|(_, model)| extracts(model))
 }
 
 fn load(folder: &Reference, secrets: &Secrets) -> Result<Embedder, String> {
