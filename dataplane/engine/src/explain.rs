@@ -14,6 +14,7 @@ use tollgate_wire::{
 
 use crate::{
     Tick,
+    compress,
     exact::Mark,
     exchange::{Exchange, Io, Local, Peer, Pinned},
     failure::{self, Failure},
@@ -124,7 +125,7 @@ fn walk(exchange: &mut Exchange, io: &mut Io<'_>, asked: &Asked<'_>) -> Result<V
             // Nothing is known here of calls that came before, nor of how a shard is.
             "repeat" | "shed" => continue,
             "limit" => assumed::assume(exchange, io, asked.limits),
-            "match" | "authorize" | "open" | "guard" | "cache" | "route" => {}
+            "match" | "authorize" | "open" | "guard" | "cache" | "compress" | "route" => {}
             // Whatever comes now would call somebody.
             _ => break,
         }
@@ -212,6 +213,10 @@ fn passed(stage: &'static str, exchange: &Exchange, io: &Io<'_>) -> Explained {
             "what is left of its limits suffices".to_owned(),
         ),
         "cache" if facts.cache != Mark::None => of_cache(exchange),
+        "compress" if facts.compressed.is_some() => {
+            let (decision, why) = compress::told(exchange).unwrap_or_default();
+            step("compress", decision, why)
+        }
         stage => step(stage, "passed".to_owned(), "nothing is configured".to_owned()),
     }
 }

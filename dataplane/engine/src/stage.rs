@@ -3,6 +3,7 @@
 //! `match` runs first and chooses the surface; `settle` runs last, whatever ended the exchange.
 
 use crate::{
+    compress,
     exchange::{Exchange, Io},
     failure::Failure,
     guard,
@@ -66,6 +67,11 @@ const CACHE: Stage = Stage {
     name: "cache",
     enter: cache::enter,
 };
+/// Behind `cache`: a call is known there by what its client sent.
+const COMPRESS: Stage = Stage {
+    name: "compress",
+    enter: compress::enter,
+};
 const ROUTE: Stage = Stage {
     name: "route",
     enter: route::enter,
@@ -76,7 +82,7 @@ const CALL: Stage = Stage {
 };
 
 pub(crate) const MODEL_CALL: &[Stage] = &[
-    IDENTIFY, SHED, ADMIT, AUTHORIZE, OPEN, REPEAT, LIMIT, GUARD, CACHE, ROUTE, CALL,
+    IDENTIFY, SHED, ADMIT, AUTHORIZE, OPEN, REPEAT, LIMIT, GUARD, CACHE, COMPRESS, ROUTE, CALL,
 ];
 pub(crate) const DIRECT: &[Stage] = &[
     IDENTIFY,

@@ -97,6 +97,7 @@ pub(super) fn compile(
         }),
         cache: cache(model, document),
         guards: places.guards.of(model, document),
+        compress: model.compress,
         slot: places.slots.model(places.before, name),
     }
 }
@@ -309,6 +310,7 @@ pub(super) fn direct((index, name): (usize, &str), places: &mut Places<'_>) -> R
         shadow: None,
         cache: None,
         guards: None,
+        compress: None,
         slot: places.slots.model(places.before, &own_name),
     }
 }
