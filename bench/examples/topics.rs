@@ -40,21 +40,28 @@ fn main() {
         .collect();
     let mut topics: Vec<(&str, Vec<&str>)> = Vec::new();
     for line in &lines {
-        let Some(topic) = line.example_of.as_deref() else { continue };
+        let Some(topic) = line.example_of.as_deref() else {
+            continue;
+        };
         match topics.iter_mut().find(|(known, _)| *known == topic) {
             Some((_, texts)) => texts.push(&line.text),
             None => topics.push((topic, vec![&line.text])),
         }
     }
     let asked: Vec<&Line> = lines.iter().filter(|line| line.example_of.is_none()).collect();
-    println!("| threshold | found of those about a topic | in a long text | of what is near found | of the rest | precision |");
+    println!(
+        "| threshold | found of those about a topic | in a long text | of what is near found | of the rest | precision |"
+    );
     println!("|--:|--:|--:|--:|--:|--:|");
     for thousandths in (300..=700).step_by(50) {
         row(&topics, &asked, thousandths);
     }
     if env::args().any(|word| word == "wrong") {
         let told = judge(&topics, &asked, Guard::THRESHOLD_THOUSANDTHS, "");
-        for told in told.iter().filter(|told| told.found != (told.kind == "in") || told.found && !told.right) {
+        for told in told
+            .iter()
+            .filter(|told| told.found != (told.kind == "in") || told.found && !told.right)
+        {
             println!("{}: {}", told.kind, told.text);
         }
     }
@@ -63,7 +70,10 @@ fn main() {
 fn row(topics: &[(&str, Vec<&str>)], asked: &[&Line], thousandths: u16) {
     let share = |told: &[Told], kind: &str| {
         let of: Vec<&Told> = told.iter().filter(|told| told.kind == kind).collect();
-        let found = of.iter().filter(|told| told.found && (kind != "in" || told.right)).count();
+        let found = of
+            .iter()
+            .filter(|told| told.found && (kind != "in" || told.right))
+            .count();
         format!("{:.1} % of {}", found as f64 * 100.0 / of.len().max(1) as f64, of.len())
     };
     let (told, long) = (
@@ -71,7 +81,10 @@ fn row(topics: &[(&str, Vec<&str>)], asked: &[&Line], thousandths: u16) {
         judge(topics, asked, thousandths, &AROUND.repeat(10)),
     );
     let found = told.iter().filter(|told| told.found).count();
-    let right = told.iter().filter(|told| told.found && told.kind == "in" && told.right).count();
+    let right = told
+        .iter()
+        .filter(|told| told.found && told.kind == "in" && told.right)
+        .count();
     println!(
         "| {:.2} | {} | {} | {} | {} | {:.1} % |",
         f64::from(thousandths) / 1_000.0,

@@ -34,10 +34,7 @@ fn guards() {
             "",
         ),
         ("{ kind: topics, allow: { c: [ d ] }, on: [ request ] }", ""),
-        (
-            "{ deny: { a: [ b ] } }",
-            "/guards/g: `kind` is missing; kind: topics",
-        ),
+        ("{ deny: { a: [ b ] } }", "/guards/g: `kind` is missing; kind: topics"),
         (
             "{ kind: pii, entities: [ email ], action: mask, restore: true }",
             "/guards/g/kind: `kind: pii` is not supported yet; kind: topics",
@@ -104,10 +101,15 @@ fn what_is_right_is_read() {
          targets: [ {{ provider: p, model: x }} ] }} }}\n"
     );
     let document = check(&parse(&text).expect("YAML")).expect("nothing is wrong");
-    let [(_, strict), (_, only)] = &document.guards[..] else { panic!("two guards") };
+    let [(_, strict), (_, only)] = &document.guards[..] else {
+        panic!("two guards")
+    };
     assert_eq!(strict.deny, [("a".to_owned(), vec!["b".to_owned(), "c".to_owned()])]);
     assert_eq!((strict.mode, strict.threshold_thousandths), (GuardMode::Shadow, 425));
-    let both = |response| GuardSides { request: true, response };
+    let both = |response| GuardSides {
+        request: true,
+        response,
+    };
     assert_eq!((strict.on, only.on), (both(true), both(false)));
     assert_eq!(only.threshold_thousandths, Guard::THRESHOLD_THOUSANDTHS);
     let model = &document.models[0].1;

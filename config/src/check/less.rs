@@ -151,7 +151,10 @@ pub fn compress(node: &Node) -> Option<Compress> {
     if nothing && Steps::SWITCHES.iter().all(is_right) {
         node.fault(
             "nothing would be made shorter",
-            format!("one of {} as true, or extract: {{ ratio: 0.6 }}", Steps::SWITCHES.join(", ")),
+            format!(
+                "one of {} as true, or extract: {{ ratio: 0.6 }}",
+                Steps::SWITCHES.join(", ")
+            ),
         );
     }
     Some(Compress {
@@ -177,7 +180,10 @@ fn extract(node: &Node) -> Option<u8> {
     fields.required("ratio", "0.6", |node| {
         match node.value.as_f64().filter(|ratio| (0.1..=0.95).contains(ratio)) {
             Some(ratio) => Some((ratio * PERCENT).round() as u8),
-            None => node.expected("how much stays of what may be left out", "a number from 0.1 to 0.95, such as 0.6"),
+            None => node.expected(
+                "how much stays of what may be left out",
+                "a number from 0.1 to 0.95, such as 0.6",
+            ),
         }
     })
 }

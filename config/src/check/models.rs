@@ -46,7 +46,9 @@ pub fn model(node: &Node, names: &Names) -> Option<Model> {
             beside::shadow(shadow, |other| other_model(other, node.name(), names))
         }),
         cache: fields.read("cache", |node| names::reference(node, "cache", "caches", &names.caches)),
-        guards: fields.read("guards", |node| less::guards(node, names)).unwrap_or_default(),
+        guards: fields
+            .read("guards", |node| less::guards(node, names))
+            .unwrap_or_default(),
         compress: fields.read("compress", less::compress),
     })
 }

@@ -26,6 +26,7 @@ mod faults;
 mod framing;
 mod keys;
 mod ledger;
+mod less;
 mod limits;
 mod lists;
 mod meaning;

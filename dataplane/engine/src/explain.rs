@@ -13,8 +13,7 @@ use tollgate_wire::{
 };
 
 use crate::{
-    Tick,
-    compress,
+    Tick, compress,
     exact::Mark,
     exchange::{Exchange, Io, Local, Peer, Pinned},
     failure::{self, Failure},

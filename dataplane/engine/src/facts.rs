@@ -7,8 +7,8 @@ use tollgate_dialect::usage::Usage;
 
 use crate::{
     Tick,
-    cost::Cost,
     compress::Shorter,
+    cost::Cost,
     counted::{Late, Listed},
     exact::{Mark, Stored},
     exchange::{Local, Peer},

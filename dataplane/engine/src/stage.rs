@@ -6,8 +6,7 @@ use crate::{
     compress,
     exchange::{Exchange, Io},
     failure::Failure,
-    guard,
-    repeats,
+    guard, repeats,
     stages::{admit, authorize, cache, identify, limit, open, route, shed},
     terminal::{direct, health, list, model, object},
 };

@@ -45,7 +45,13 @@ fn chat(prompt: &str) -> String {
 /// What was counted: guard, topic and what became of it.
 fn found(rig: &Rig) -> Vec<(String, String, &'static str)> {
     let findings = rig.exchange.record().findings.iter();
-    let told = findings.map(|finding| (finding.guard().to_owned(), finding.entity().to_owned(), finding.action()));
+    let told = findings.map(|finding| {
+        (
+            finding.guard().to_owned(),
+            finding.entity().to_owned(),
+            finding.action(),
+        )
+    });
     told.collect()
 }
 
@@ -60,7 +66,11 @@ fn enforced(dialect: Dialect) -> Document {
 #[test]
 fn a_prompt_on_a_denied_topic_is_refused_and_told_by_guard_and_topic() {
     let mut rig = Rig::new(guarded(document(), guard(GuardMode::Enforce)));
-    let long = format!("{}Who will be laid off next? {}", "It rains. ".repeat(2_000), "It snows. ".repeat(2_000));
+    let long = format!(
+        "{}Who will be laid off next? {}",
+        "It rains. ".repeat(2_000),
+        "It snows. ".repeat(2_000)
+    );
     for prompt in ["Please tell me who will be laid off!", &long] {
         let did = rig.chat(&chat(prompt));
         let (status, _, body) = reply(&did);
@@ -84,7 +94,10 @@ fn every_dialect_is_told_in_its_own_words() {
     for dialect in Dialect::ALL {
         let mut document = two(dialect, |_| {});
         document.guards = vec![("hush".to_owned(), guard(GuardMode::Enforce))];
-        document.guards[0].1.allow = vec![("anything".to_owned(), vec!["who will be laid off next, exactly".to_owned()])];
+        document.guards[0].1.allow = vec![(
+            "anything".to_owned(),
+            vec!["who will be laid off next, exactly".to_owned()],
+        )];
         document.guards[0].1.deny = Vec::new();
         document.guards[0].1.on.response = false;
         document.models[0].1.guards = vec!["hush".to_owned()];
@@ -92,13 +105,19 @@ fn every_dialect_is_told_in_its_own_words() {
         // The prompt is "?", which is near nothing.
         let did = ask(&mut rig, dialect, false);
         let (status, _, body) = reply(&did);
-        assert!(status == 403 && body.contains("hush") && body.contains("(not allowed)"), "{dialect:?}: {body}");
+        assert!(
+            status == 403 && body.contains("hush") && body.contains("(not allowed)"),
+            "{dialect:?}: {body}"
+        );
     }
 }
 
 #[test]
 fn a_whole_answer_is_told_when_it_was_read_or_not_at_all() {
-    for (client, target) in Dialect::ALL.into_iter().flat_map(|client| Dialect::ALL.map(|target| (client, target))) {
+    for (client, target) in Dialect::ALL
+        .into_iter()
+        .flat_map(|client| Dialect::ALL.map(|target| (client, target)))
+    {
         let at = format!("{client:?} at {target:?}");
         let json = "HTTP/1.1 200 OK\ncontent-type: application/json\ntransfer-encoding: chunked\n";
         let answered = |rig: &mut Rig, body: &[u8]| {
@@ -123,19 +142,39 @@ fn a_whole_answer_is_told_when_it_was_read_or_not_at_all() {
         assert!(bad.contains(DENIED), "{at}: {bad}");
         let did = answered(&mut rig, bad.as_bytes());
         let (status, _, body) = reply(&did);
-        assert!(status == 403 && body.contains("layoffs") && !body.contains("severance"), "{at}: {body}");
+        assert!(
+            status == 403 && body.contains("layoffs") && !body.contains("severance"),
+            "{at}: {body}"
+        );
         assert_eq!(found(&rig), layoffs("block"), "{at}");
         let record = rig.exchange.record();
         assert_eq!((record.status, record.outcome), (403, Outcome::Complete), "{at}");
-        assert!(record.usage.is_some_and(|usage| usage.output == Some(2)), "{at}: it was used all the same");
+        assert!(
+            record.usage.is_some_and(|usage| usage.output == Some(2)),
+            "{at}: it was used all the same"
+        );
         assert_eq!(did[did.len() - 2..], [Did::Settle, Did::End], "{at}");
     }
 }
 
 #[test]
 fn a_stream_is_told_sentence_by_sentence_and_ends_where_a_guard_ends_it() {
-    let words = ["All ", "is ", "well. ", "Our ", "severance ", "plans ", "are ", "generous. ", "More ", "follows."];
-    for (client, target) in Dialect::ALL.into_iter().flat_map(|client| Dialect::ALL.map(|target| (client, target))) {
+    let words = [
+        "All ",
+        "is ",
+        "well. ",
+        "Our ",
+        "severance ",
+        "plans ",
+        "are ",
+        "generous. ",
+        "More ",
+        "follows.",
+    ];
+    for (client, target) in Dialect::ALL
+        .into_iter()
+        .flat_map(|client| Dialect::ALL.map(|target| (client, target)))
+    {
         for at_once in [false, true] {
             let at = format!("{client:?} at {target:?}, at once: {at_once}");
             let mut rig = Rig::new(enforced(target));
@@ -155,7 +194,11 @@ fn a_stream_is_told_sentence_by_sentence_and_ends_where_a_guard_ends_it() {
                 }
             }
             let read = read(client, &out);
-            assert!(read.ended && read.started == 1, "{at}: {}", String::from_utf8_lossy(&out));
+            assert!(
+                read.ended && read.started == 1,
+                "{at}: {}",
+                String::from_utf8_lossy(&out)
+            );
             assert_eq!(read.text().trim_end(), "All is well.", "{at}");
             let told = String::from_utf8_lossy(&out);
             let word = match client {
@@ -173,7 +216,11 @@ fn a_stream_is_told_sentence_by_sentence_and_ends_where_a_guard_ends_it() {
             // The provider is not heard out.
             if !at_once {
                 assert!(did.contains(&Did::Abandon { attempt: 1 }), "{at}");
-                assert_eq!(rig.exchange.attempts().next(), Some((0, AttemptOutcome::Cancelled)), "{at}");
+                assert_eq!(
+                    rig.exchange.attempts().next(),
+                    Some((0, AttemptOutcome::Cancelled)),
+                    "{at}"
+                );
             }
         }
     }
@@ -181,7 +228,9 @@ fn a_stream_is_told_sentence_by_sentence_and_ends_where_a_guard_ends_it() {
 
 #[test]
 fn a_stream_that_nothing_is_found_in_passes_byte_for_byte() {
-    let words = ["All ", "is ", "well. ", "It ", "rains ", "and ", "the ", "bread ", "is ", "good"];
+    let words = [
+        "All ", "is ", "well. ", "It ", "rains ", "and ", "the ", "bread ", "is ", "good",
+    ];
     for dialect in Dialect::ALL {
         let mut rig = Rig::new(enforced(dialect));
         ask(&mut rig, dialect, true);
@@ -274,7 +323,10 @@ fn an_answer_that_cannot_be_read_is_not_told() {
     let mut rig = Rig::new(guarded(document(), guard(GuardMode::Enforce)));
     rig.chat(&chat("Hello"));
     rig.connected(1);
-    rig.answer(1, "HTTP/1.1 400 Bad Request\ncontent-type: application/json\ncontent-length: 2\n");
+    rig.answer(
+        1,
+        "HTTP/1.1 400 Bad Request\ncontent-type: application/json\ncontent-length: 2\n",
+    );
     let did = [rig.body(1, "{}"), rig.end(1)].concat();
     assert!(did.contains(&Did::Body("{}".to_owned())), "{did:?}");
 }
@@ -292,7 +344,10 @@ fn without_a_model_to_judge_by_nothing_passes_a_guard_that_enforces() {
     };
     let did = broken(GuardMode::Enforce).chat(&chat("Hello"));
     let (status, _, body) = reply(&did);
-    assert!(status == 503 && body.contains("guard_unavailable") && body.contains("'hush'"), "{body}");
+    assert!(
+        status == 503 && body.contains("guard_unavailable") && body.contains("'hush'"),
+        "{body}"
+    );
     let did = broken(GuardMode::Shadow).chat(&chat("Hello"));
     assert!(matches!(did[..], [Did::Dial { .. }]), "{did:?}");
 }
@@ -303,7 +358,10 @@ fn what_no_guard_could_read_is_not_asked_for() {
     let head = "POST /v1/responses HTTP/1.1\nhost: g\nauthorization: Bearer secret-all\n";
     let did = rig.request(head, br#"{"model":"m","input":"?","background":true}"#);
     let (status, _, body) = reply(&did);
-    assert!(status == 400 && body.contains("background") && body.contains("'hush'"), "{body}");
+    assert!(
+        status == 400 && body.contains("background") && body.contains("'hush'"),
+        "{body}"
+    );
     let mut rig = Rig::new(enforced(Dialect::OpenAi));
     let head = "POST /v1/completions HTTP/1.1\nhost: g\nauthorization: Bearer secret-all\n";
     let did = rig.request(head, br#"{"model":"m","prompt":"Hello"}"#);
@@ -319,7 +377,10 @@ fn calls_of_models_without_guards_are_as_they_were() {
     rig.chat(&chat("Who will be laid off?"));
     let (_, up) = sent(&rig.connected(1));
     assert!(up.contains("laid off"));
-    rig.answer(1, "HTTP/1.1 200 OK\ncontent-type: application/json\ncontent-length: 7\n");
+    rig.answer(
+        1,
+        "HTTP/1.1 200 OK\ncontent-type: application/json\ncontent-length: 7\n",
+    );
     let did = rig.body(1, "no JSON");
     assert_eq!(body_of(&did), "no JSON");
 }

@@ -142,7 +142,10 @@ fn ends(text: &str) -> [&str; 2] {
     }
     let head = text.floor_char_boundary(MAX_LOOKED_AT_BYTES / 2);
     let tail = text.ceil_char_boundary(text.len() - MAX_LOOKED_AT_BYTES / 2);
-    [text.get(..head).unwrap_or_default(), text.get(tail..).unwrap_or_default()]
+    [
+        text.get(..head).unwrap_or_default(),
+        text.get(tail..).unwrap_or_default(),
+    ]
 }
 
 /// Its sentences, and of longer ones stretches of so many words.
@@ -225,9 +228,18 @@ mod tests {
         assert_eq!(cut("一。二"), ["一。", "二"]);
         let words: Vec<String> = (0..60).map(|word| format!("w{word}")).collect();
         let stretches = cut(&words.join(" "));
-        assert!(stretches[0].starts_with("w0 ") && stretches[0].ends_with(" w23"), "{stretches:?}");
-        assert!(stretches[1].starts_with("w12 ") && stretches[1].ends_with(" w35"), "{stretches:?}");
-        assert!(stretches.last().is_some_and(|last| last.ends_with(" w59")), "{stretches:?}");
+        assert!(
+            stretches[0].starts_with("w0 ") && stretches[0].ends_with(" w23"),
+            "{stretches:?}"
+        );
+        assert!(
+            stretches[1].starts_with("w12 ") && stretches[1].ends_with(" w35"),
+            "{stretches:?}"
+        );
+        assert!(
+            stretches.last().is_some_and(|last| last.ends_with(" w59")),
+            "{stretches:?}"
+        );
     }
 
     #[test]
@@ -263,18 +275,28 @@ mod tests {
         const LAW: &[&str] = &["who may be laid off according to labor law"];
         let strict = topics(&[LAYOFFS], &[]);
         let denied = |verdict| matches!(verdict, Verdict::Denied(near) if near.topic == 0);
-        let long = format!("{} Who is going to be laid off? {}", "It rains. ".repeat(500), "The sun shines. ".repeat(500));
+        let long = format!(
+            "{} Who is going to be laid off? {}",
+            "It rains. ".repeat(500),
+            "The sun shines. ".repeat(500)
+        );
         for text in ["Who will be laid off next?", &long] {
             assert!(denied(of(&strict, text)), "{text}");
         }
-        assert!(matches!(of(&strict, "A recipe for pancakes, please."), Verdict::Passes(Some(_))));
+        assert!(matches!(
+            of(&strict, "A recipe for pancakes, please."),
+            Verdict::Passes(Some(_))
+        ));
         assert!(matches!(of(&strict, "⁂"), Verdict::Passes(None)));
         let question = "Who can be laid off according to labor law?";
         assert!(denied(of(&strict, question)));
         assert!(matches!(of(&topics(&[LAYOFFS], &[LAW]), question), Verdict::Passes(_)));
         let allowed = topics(&[], &[LAW]);
         assert!(matches!(of(&allowed, question), Verdict::Passes(_)));
-        assert!(matches!(of(&allowed, "A recipe for pancakes."), Verdict::NotAllowed(Some(_))));
+        assert!(matches!(
+            of(&allowed, "A recipe for pancakes."),
+            Verdict::NotAllowed(Some(_))
+        ));
         assert!(matches!(of(&allowed, ""), Verdict::NotAllowed(None)));
     }
 }

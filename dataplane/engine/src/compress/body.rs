@@ -15,9 +15,22 @@ use super::{duplicates::Passages, extract::Question, shorten_text};
 const MAX_BODY_BYTES: usize = 1 << 20;
 /// A block with one of these is its provider's, or stands at the end of what that keeps.
 const MARKERS: [&str; 2] = ["cache_control", "cachePoint"];
-const SIGNED: [&str; 5] = ["thoughtSignature", "thought_signature", "thought", "signature", "citations"];
+const SIGNED: [&str; 5] = [
+    "thoughtSignature",
+    "thought_signature",
+    "thought",
+    "signature",
+    "citations",
+];
 /// Kinds of blocks and items that have a text.
-const KINDS: [&str; 6] = ["text", "input_text", "output_text", "message", "tool_result", "function_call_output"];
+const KINDS: [&str; 6] = [
+    "text",
+    "input_text",
+    "output_text",
+    "message",
+    "tool_result",
+    "function_call_output",
+];
 
 /// A request that is shorter.
 #[derive(Debug)]

@@ -74,9 +74,13 @@ fn tidy(code: &str, marked: &str) -> Option<String> {
         let mut rest = ends;
         while let Some(at) = rest.find(GONE) {
             out.push_str(rest.get(..at).unwrap_or_default());
-            // What stood on either side of it does not become one word.
-            out.push(' ');
             rest = rest.get(at + GONE.len_utf8()..).unwrap_or_default();
+            match out.ends_with(char::is_whitespace) {
+                true => rest = rest.trim_start_matches([' ', '\t']),
+                // What stood on either side of it does not become one word.
+                false if !rest.starts_with(char::is_whitespace) => out.push(' '),
+                false => {}
+            }
         }
         out.push_str(rest);
         out.push_str(line.get(body.len()..).unwrap_or_default());

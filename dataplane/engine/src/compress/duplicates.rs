@@ -58,7 +58,11 @@ impl Passages {
         }
         let start = paragraph.len() - paragraph.trim_start().len();
         out.push_str(paragraph.get(..start).unwrap_or_default());
-        let shown: String = said.chars().take(SHOWN_CHARS).map(|mark| if mark == '\n' { ' ' } else { mark }).collect();
+        let shown: String = said
+            .chars()
+            .take(SHOWN_CHARS)
+            .map(|mark| if mark == '\n' { ' ' } else { mark })
+            .collect();
         out.push_str("[Repeated from above: ");
         out.push_str(shown.trim_end());
         out.push_str(" …]");

@@ -19,11 +19,13 @@ const AT_ENDS: f32 = 0.15;
 const BY_QUESTION: f32 = 0.75;
 /// Sentences that begin with one of these, or have one of the others in them, tell somebody to do something.
 const COMMANDS: [&str; 30] = [
-    "always", "answer", "avoid", "be", "check", "do", "don't", "ensure", "explain", "follow", "give", "ignore", "include",
-    "keep", "let", "list", "make", "never", "note", "only", "please", "remember", "reply", "return", "say", "see", "tell",
-    "use", "write", "you",
+    "always", "answer", "avoid", "be", "check", "do", "don't", "ensure", "explain", "follow", "give", "ignore",
+    "include", "keep", "let", "list", "make", "never", "note", "only", "please", "remember", "reply", "return", "say",
+    "see", "tell", "use", "write", "you",
 ];
-const DEMANDS: [&str; 8] = ["must", "never", "always", "should", "shall", "please", "do not", "don't"];
+const DEMANDS: [&str; 8] = [
+    "must", "never", "always", "should", "shall", "please", "do not", "don't",
+];
 
 /// What is asked, as a vector.
 pub(super) struct Question<'e> {
@@ -59,7 +61,9 @@ impl<'e> Question<'e> {
         }
         let mut sentences = sentences(text);
         self.weigh(text, &mut sentences);
-        let mut loose: Vec<usize> = (0..sentences.len()).filter(|at| sentences.get(*at).is_some_and(|one| one.is_loose)).collect();
+        let mut loose: Vec<usize> = (0..sentences.len())
+            .filter(|at| sentences.get(*at).is_some_and(|one| one.is_loose))
+            .collect();
         let worth = |at: &usize| sentences.get(*at).map_or(f32::MAX, |one| one.worth);
         loose.sort_by(|one, other| worth(one).total_cmp(&worth(other)).then(one.cmp(other)));
         let mut left = text.len();
@@ -89,7 +93,11 @@ impl<'e> Question<'e> {
         embedder.embed(text, scratch, &mut whole);
         let last = sentences.len().saturating_sub(1);
         for (at, sentence) in sentences.iter_mut().enumerate() {
-            embedder.embed(text.get(sentence.start..sentence.end).unwrap_or_default(), scratch, &mut own);
+            embedder.embed(
+                text.get(sentence.start..sentence.end).unwrap_or_default(),
+                scratch,
+                &mut own,
+            );
             sentence.worth = BY_QUESTION * dot(&own, question) + (1.0 - BY_QUESTION) * dot(&own, &whole);
             if at == 0 || at == last {
                 sentence.worth += AT_ENDS;
@@ -146,9 +154,19 @@ fn is_loose(sentence: &str) -> bool {
         return false;
     }
     let lower = said.to_lowercase();
-    let first = lower.split(|mark: char| !mark.is_alphanumeric() && mark != '\'').next().unwrap_or_default();
-    let demands = |words: &&str| lower.split(|mark: char| !mark.is_alphabetic()).any(|word| word == **words);
-    !COMMANDS.contains(&first) && !DEMANDS.iter().any(|words| demands(words) || words.contains(' ') && lower.contains(words))
+    let first = lower
+        .split(|mark: char| !mark.is_alphanumeric() && mark != '\'')
+        .next()
+        .unwrap_or_default();
+    let demands = |words: &str| {
+        lower
+            .split(|mark: char| !mark.is_alphabetic())
+            .any(|word| word == words)
+    };
+    !COMMANDS.contains(&first)
+        && !DEMANDS
+            .iter()
+            .any(|words| demands(words) || words.contains(' ') && lower.contains(words))
 }
 
 fn without(text: &str, sentences: &[Sentence], gone: &[bool]) -> String {

@@ -83,7 +83,10 @@ fn prose(prose: &str, steps: Steps, out: &mut String) {
 }
 
 fn code(code: &str, info: &str, steps: Steps) -> Option<String> {
-    let is_json = info.split([' ', '\t']).next().is_some_and(|name| name.eq_ignore_ascii_case("json"));
+    let is_json = info
+        .split([' ', '\t'])
+        .next()
+        .is_some_and(|name| name.eq_ignore_ascii_case("json"));
     if steps.json && is_json {
         let mut shorter = json::whole(code)?;
         shorter.push_str(if code.ends_with('\n') { "\n" } else { "" });

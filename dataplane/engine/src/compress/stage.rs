@@ -44,7 +44,9 @@ fn shorten(exchange: &mut Exchange, io: &mut Io<'_>, Compress { mode, steps }: C
     let tokenizer = of(exchange, tokenizer).unwrap_or(Tokenizer::of_model(""));
     let bytes_before = body.len() as u64;
     let before = texts.iter().map(|(before, _)| before.as_str());
-    let after = texts.iter().map(|(before, after)| after.as_ref().unwrap_or(before).as_str());
+    let after = texts
+        .iter()
+        .map(|(before, after)| after.as_ref().unwrap_or(before).as_str());
     let tokens_before = tokens(tokenizer, before, &mut io.local.memo);
     let (bytes_after, tokens_after) = match &shorter {
         Some(shorter) => (shorter.len() as u64, tokens(tokenizer, after, &mut io.local.memo)),
@@ -107,7 +109,9 @@ pub(crate) fn told(exchange: &Exchange) -> Option<(String, String)> {
         (true, true) => format!("the prompt is {saved} tokens shorter"),
         (true, false) => format!("the prompt would be {saved} tokens shorter (`mode: shadow`)"),
     };
-    let steps = of(exchange, |route| route.compress).flatten().map(|compress| compress.steps);
+    let steps = of(exchange, |route| route.compress)
+        .flatten()
+        .map(|compress| compress.steps);
     let steps: Vec<_> = steps.iter().flat_map(|steps| steps.names()).collect();
     let why = format!(
         "{tokens_before} tokens of text become {tokens_after}, {bytes_before} bytes {bytes_after}, by {}",

@@ -77,7 +77,11 @@ fn push_cell(cell: &str, is_ruler: bool, out: &mut String) {
 /// How many of these lines are a table whose cells are padded; none has quotes, whose commas part nothing.
 fn of_commas(lines: &[&str]) -> usize {
     let commas = |line: &str| line.bytes().filter(|byte| *byte == b',').count();
-    let Some(first) = lines.first().map(|line| commas(line)).filter(|first| *first >= LEAST_COMMAS) else {
+    let Some(first) = lines
+        .first()
+        .map(|line| commas(line))
+        .filter(|first| *first >= LEAST_COMMAS)
+    else {
         return 0;
     };
     let is_of_it = |line: &&&str| commas(line) == first && !line.contains(['"', '\'', '`', '|']);
@@ -94,9 +98,17 @@ fn by_commas(line: &str, out: &mut String) {
     let inner = body(line);
     let mut cells = inner.split(',').enumerate().peekable();
     while let Some((index, cell)) = cells.next() {
-        let cell = if index == 0 { cell } else { cell.trim_start_matches([' ', '\t']) };
+        let cell = if index == 0 {
+            cell
+        } else {
+            cell.trim_start_matches([' ', '\t'])
+        };
         let is_last = cells.peek().is_none();
-        out.push_str(if is_last { cell } else { cell.trim_end_matches([' ', '\t']) });
+        out.push_str(if is_last {
+            cell
+        } else {
+            cell.trim_end_matches([' ', '\t'])
+        });
         if !is_last {
             out.push(',');
         }

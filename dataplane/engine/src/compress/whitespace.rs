@@ -65,10 +65,15 @@ fn quoted(text: &str) -> usize {
     let Some(quote) = text.chars().next().filter(|quote| matches!(quote, '`' | '"')) else {
         return 0;
     };
-    text.get(1..).and_then(|behind| behind.find(quote)).map_or(0, |at| at + 2)
+    text.get(1..)
+        .and_then(|behind| behind.find(quote))
+        .map_or(0, |at| at + 2)
 }
 
 fn ruler(line: &str) -> Option<char> {
-    let mark = line.chars().next().filter(|mark| matches!(mark, '-' | '=' | '*' | '_' | '#'))?;
+    let mark = line
+        .chars()
+        .next()
+        .filter(|mark| matches!(mark, '-' | '=' | '*' | '_' | '#'))?;
     (line.len() >= LONG_RULER && line.chars().all(|other| other == mark)).then_some(mark)
 }

@@ -97,7 +97,9 @@ impl Guarding {
 
 /// After each feed: lets out what may go out of what the exchange would send.
 pub(crate) fn pass(exchange: &mut Exchange, io: &mut Io<'_>) {
-    let Some(mut guarding) = exchange.guard.take() else { return };
+    let Some(mut guarding) = exchange.guard.take() else {
+        return;
+    };
     match run(exchange, io, &mut guarding) {
         Blocks::No => exchange.guard = Some(guarding),
         Blocks::Yes => {
@@ -216,12 +218,7 @@ fn each(io: &Io<'_>, pieces: &Range<u32>, input: &[u8], mut take: impl FnMut(&[u
 }
 
 /// What the head says of how the answer is to be read.
-fn begin(
-    exchange: &Exchange,
-    io: &Io<'_>,
-    guards: &Guards,
-    (status, lines): (u16, &Range<u32>),
-) -> State {
+fn begin(exchange: &Exchange, io: &Io<'_>, guards: &Guards, (status, lines): (u16, &Range<u32>)) -> State {
     let Some(dialect) = exchange.facts.surface.dialect else {
         return State::Passes;
     };
@@ -229,7 +226,11 @@ fn begin(
     if status != 200 || exchange.facts.kept.is_some() {
         return State::Passes;
     }
-    let lines = io.out.arena.get(lines.start as usize..lines.end as usize).unwrap_or_default();
+    let lines = io
+        .out
+        .arena
+        .get(lines.start as usize..lines.end as usize)
+        .unwrap_or_default();
     let value = |name: &[u8]| value_of(lines, name);
     let is_plain = value(b"content-encoding").is_none_or(|coding| coding.eq_ignore_ascii_case(b"identity"));
     let is = |kind: &[u8]| value(b"content-type").is_some_and(|found| starts_with(found, kind));
@@ -247,7 +248,12 @@ fn begin(
         }
     };
     let call = relay::call_facts(exchange, false, io.unix_ms / 1000);
-    State::Stream(Box::new(Stream::new(guards, units, (speaks::of(dialect), &call), is_plain)))
+    State::Stream(Box::new(Stream::new(
+        guards,
+        units,
+        (speaks::of(dialect), &call),
+        is_plain,
+    )))
 }
 
 fn value_of<'a>(lines: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
@@ -259,7 +265,9 @@ fn value_of<'a>(lines: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 }
 
 fn starts_with(value: &[u8], kind: &[u8]) -> bool {
-    value.get(..kind.len()).is_some_and(|start| start.eq_ignore_ascii_case(kind))
+    value
+        .get(..kind.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(kind))
 }
 
 impl Whole {
@@ -291,17 +299,25 @@ impl Whole {
 /// A whole answer is read, and goes out or does not.
 fn end_whole(exchange: &mut Exchange, io: &mut Io<'_>, (guards, whole): (&Guards, &mut Whole)) -> Went {
     let mut found = Vec::new();
-    let read = exchange.facts.surface.dialect.filter(|_| !whole.is_unread).and_then(|dialect| {
-        whole.look(speaks::of(dialect), |text| {
-            found.extend(guards.findings(Side::Response, text, &mut io.local.guard));
-        })
-    });
+    let read = exchange
+        .facts
+        .surface
+        .dialect
+        .filter(|_| !whole.is_unread)
+        .and_then(|dialect| {
+            whole.look(speaks::of(dialect), |text| {
+                found.extend(guards.findings(Side::Response, text, &mut io.local.guard));
+            })
+        });
     let unread = guards.holds_answers().filter(|_| read.is_none());
     found.extend(unread.map(|guard| Finding {
         guard: Arc::clone(guard),
         what: Entity::Unread,
     }));
-    let blocks = found.iter().find(|finding| finding.guard.enforces).map(Finding::failure);
+    let blocks = found
+        .iter()
+        .find(|finding| finding.guard.enforces)
+        .map(Finding::failure);
     for finding in found {
         super::add(&mut exchange.facts.findings, finding);
     }

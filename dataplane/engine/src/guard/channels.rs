@@ -83,7 +83,10 @@ impl Channels {
     }
 
     fn at(&mut self, choice: u32, part: u32) -> Option<&mut Channel> {
-        let found = self.0.iter().position(|known| (known.choice, known.part) == (choice, part));
+        let found = self
+            .0
+            .iter()
+            .position(|known| (known.choice, known.part) == (choice, part));
         match found {
             Some(at) => self.0.get_mut(at),
             // A part that is no text was never opened; those beyond the bound are not known apart from such.
@@ -94,12 +97,17 @@ impl Channels {
 
     /// What is to be looked at before that which stands here now is told.
     pub fn mark(&self) -> Mark {
-        let open = self.0.iter().enumerate().filter(|(_, channel)| channel.said > channel.looked_at);
+        let open = self
+            .0
+            .iter()
+            .enumerate()
+            .filter(|(_, channel)| channel.said > channel.looked_at);
         Mark(open.map(|(index, channel)| (index, channel.said)).collect())
     }
 
     pub fn is_looked_at(&self, mark: &Mark) -> bool {
-        let looked_at = |(index, said): &(usize, u64)| self.0.get(*index).is_none_or(|channel| channel.looked_at >= *said);
+        let looked_at =
+            |(index, said): &(usize, u64)| self.0.get(*index).is_none_or(|channel| channel.looked_at >= *said);
         mark.0.iter().all(looked_at)
     }
 
@@ -199,7 +207,10 @@ mod tests {
         assert!(first.len() > MAX_SENTENCE_BYTES - 10 && long.starts_with(&first));
         piece(&mut channels, "behind. ");
         let second = looked(&mut channels).concat();
-        assert!(second.len() >= OVERLAP_BYTES && second.ends_with("word behind. "), "{second}");
+        assert!(
+            second.len() >= OVERLAP_BYTES && second.ends_with("word behind. "),
+            "{second}"
+        );
     }
 
     #[test]

@@ -171,8 +171,14 @@ impl Guard {
             allowed: names(&configured.allow),
             topics: Topics::new(
                 embedder,
-                configured.deny.iter().map(|(_, examples)| examples.iter().map(String::as_str)),
-                configured.allow.iter().map(|(_, examples)| examples.iter().map(String::as_str)),
+                configured
+                    .deny
+                    .iter()
+                    .map(|(_, examples)| examples.iter().map(String::as_str)),
+                configured
+                    .allow
+                    .iter()
+                    .map(|(_, examples)| examples.iter().map(String::as_str)),
                 threshold,
             ),
             enforces: configured.mode == GuardMode::Enforce,
@@ -191,7 +197,11 @@ impl Guard {
 
     /// The nearest topic's name.
     fn topic(&self, near: Near) -> &str {
-        let names = if self.denied.is_empty() { &self.allowed } else { &self.denied };
+        let names = if self.denied.is_empty() {
+            &self.allowed
+        } else {
+            &self.denied
+        };
         names.get(near.topic).map_or("?", |name| name)
     }
 }
@@ -269,7 +279,10 @@ fn guarded(exchange: &mut Exchange, io: &mut Io<'_>, guards: &Arc<Guards>) -> Re
     if guards.on(Side::Request).next().is_some() && !matches!(operation, Operation::CountTokens(_)) {
         let prompt = prompt(exchange, io);
         let found = guards.findings(Side::Request, &prompt, &mut io.local.guard);
-        let blocks = found.iter().find(|finding| finding.guard.enforces).map(Finding::failure);
+        let blocks = found
+            .iter()
+            .find(|finding| finding.guard.enforces)
+            .map(Finding::failure);
         exchange.facts.findings.extend(found);
         if let Some(failure) = blocks {
             return Err(failure);

@@ -159,7 +159,8 @@ impl Stream {
 
     fn take(&mut self, bytes: usize) -> &[u8] {
         self.released.clear();
-        self.released.extend(self.waiting.drain(..bytes.min(self.waiting.len())));
+        self.released
+            .extend(self.waiting.drain(..bytes.min(self.waiting.len())));
         self.read_bytes = self.read_bytes.saturating_sub(bytes);
         if let Some(ending) = &mut self.ending {
             // That it can be read was seen when it was read before.

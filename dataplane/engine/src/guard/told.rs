@@ -32,7 +32,9 @@ fn of_prompt(guard: &Guard, judged: Judged) -> String {
             guard.topic(near),
             near.score
         ),
-        Judged::NotAllowed(None) => format!("'{name}' finds no allowed topic in the prompt: it has no words to judge by"),
+        Judged::NotAllowed(None) => {
+            format!("'{name}' finds no allowed topic in the prompt: it has no words to judge by")
+        }
         Judged::NotAllowed(Some(near)) => format!(
             "'{name}' finds no allowed topic in the prompt: the nearest is '{}', {:.2} near, and `threshold` is {threshold:.2}",
             guard.topic(near),
@@ -48,7 +50,10 @@ fn of_prompt(guard: &Guard, judged: Judged) -> String {
 }
 
 fn of_answers(guards: &Guards) -> Option<String> {
-    let names: Vec<String> = guards.on(Side::Response).map(|guard| format!("'{}'", guard.name)).collect();
+    let names: Vec<String> = guards
+        .on(Side::Response)
+        .map(|guard| format!("'{}'", guard.name))
+        .collect();
     match names.is_empty() {
         true => None,
         false => Some(format!("the answer will be read by {}", names.join(", "))),

@@ -72,7 +72,11 @@ mod tests {
             for searched in 0..text.len() {
                 let before = Units::Events.first(&text.as_bytes()[..searched], 0);
                 if before.is_none() {
-                    assert_eq!(Units::Events.first(text.as_bytes(), searched), end, "{text:?} {searched}");
+                    assert_eq!(
+                        Units::Events.first(text.as_bytes(), searched),
+                        end,
+                        "{text:?} {searched}"
+                    );
                 }
             }
         }

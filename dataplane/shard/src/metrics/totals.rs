@@ -6,7 +6,10 @@ use tollgate_config::link::{ModelStatus, Quantiles, ShardStatus};
 
 use crate::spool::Counts;
 
-use super::{ATTEMPT_OUTCOMES, Events, Latency, Requests, ShardMetrics, Used, beside::BesideTotals, less::LessTotals, overload::Loads};
+use super::{
+    ATTEMPT_OUTCOMES, Events, Latency, Requests, ShardMetrics, Used, beside::BesideTotals, less::LessTotals,
+    overload::Loads,
+};
 
 /// Statuses from here on are failures of ours or the provider's.
 const FAILED_FROM_STATUS: u16 = 500;

@@ -130,7 +130,11 @@ impl Meaning {
 
 /// Guards go by topics, and sentences are left out by how little they have to do with what is asked.
 fn guards_or_extracts(document: &Document) -> bool {
-    let extracts = |model: &Model| model.compress.is_some_and(|compress| compress.steps.extract_percent.is_some());
+    let extracts = |model: &Model| {
+        model
+            .compress
+            .is_some_and(|compress| compress.steps.extract_percent.is_some())
+    };
     !document.guards.is_empty() || document.models.iter().any(|(_, model)| extracts(model))
 }
 
