@@ -134,6 +134,10 @@ fn walk(exchange: &mut Exchange, io: &mut Io<'_>, asked: &Asked<'_>) -> Result<V
         };
         match verdict {
             Verdict::Next if stage.name == "guard" => told.push(of_guards(exchange, io)),
+            // Only of models that have it.
+            Verdict::Next if stage.name == "compress" => {
+                told.extend(compress::told(exchange).map(|(decision, why)| step("compress", decision, why)));
+            }
             Verdict::Next => told.push(passed(stage.name, exchange, io)),
             Verdict::Refuse(failure) => {
                 told.push(match stage.name {
@@ -212,10 +216,6 @@ fn passed(stage: &'static str, exchange: &Exchange, io: &Io<'_>) -> Explained {
             "what is left of its limits suffices".to_owned(),
         ),
         "cache" if facts.cache != Mark::None => of_cache(exchange),
-        "compress" if facts.compressed.is_some() => {
-            let (decision, why) = compress::told(exchange).unwrap_or_default();
-            step("compress", decision, why)
-        }
         stage => step(stage, "passed".to_owned(), "nothing is configured".to_owned()),
     }
 }

@@ -1,3 +1,5 @@
+//! Each step by what it leaves and what it takes, and what holds of any text.
+
 use proptest::prelude::*;
 use tollgate_vector::Embedder;
 
