@@ -11,6 +11,7 @@ mod grants;
 mod idempotency;
 mod identities;
 mod kafka;
+mod less;
 mod limits;
 mod meaning;
 mod models;
@@ -130,6 +131,7 @@ fn document(root: &Node) -> Document {
     webhooks::few(&fields);
     document.charge_hits = fields.read("charge_hits", values::boolean).unwrap_or_default();
     document.caches = fields.named("caches", names::name, caches::cache);
+    document.guards = fields.named("guards", names::name, less::guard);
     document.providers = fields.named("providers", names::visible_name, providers::provider);
     document.models = fields.named("models", names::model_name, |node| models::model(node, &names));
     if let Some(node) = fields.get("models") {

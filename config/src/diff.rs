@@ -31,6 +31,7 @@ const NAMED: &[(&str, &str)] = &[
     ("tags", "tag"),
     ("webhooks", "webhook"),
     ("caches", "cache"),
+    ("guards", "guard"),
 ];
 
 /// The changes that lead from `old` to `new`, in document order; empty when equal.

@@ -17,6 +17,7 @@ mod database;
 mod grants;
 mod idempotency;
 mod kafka;
+mod less;
 mod limits;
 mod meaning;
 mod overload;
@@ -34,6 +35,7 @@ pub use database::{Postgres, PostgresTls};
 pub use grants::{Grant, Granted};
 pub use idempotency::{IDEMPOTENCY_PARTS, Idempotency};
 pub use kafka::{Acks, KAFKA_PORT, Kafka, KafkaTls, Mechanism, Sasl};
+pub use less::{Compress, CompressMode, Guard, GuardMode, GuardSides, MAX_GUARDS, MAX_TOPICS, Steps};
 pub use limits::{Limit, LimitMode, MAX_THRESHOLDS, Period, Thresholds, Unit, Window};
 pub use meaning::{Difficulty, Embedding, Judging, MAX_EXAMPLE_BYTES, MAX_EXAMPLES, Purpose};
 pub use overload::{Overload, Priority, ShardOverload};
@@ -91,6 +93,7 @@ pub struct Document {
     /// An answer that was kept is charged like the call that made it.
     pub charge_hits: bool,
     pub caches: Named<Cache>,
+    pub guards: Named<Guard>,
     pub providers: Named<Provider>,
     pub models: Named<Model>,
     pub teams: Named<Team>,
@@ -126,6 +129,7 @@ impl Default for Document {
             webhooks: Named::new(),
             charge_hits: false,
             caches: Named::new(),
+            guards: Named::new(),
             providers: Named::new(),
             models: Named::new(),
             teams: Named::new(),
@@ -485,6 +489,10 @@ pub struct Model {
     pub shadow: Option<Shadow>,
     /// Where its answers are kept.
     pub cache: Option<String>,
+    /// What reads its prompts and answers, by name.
+    pub guards: Vec<String>,
+    /// What is left out of its prompts.
+    pub compress: Option<Compress>,
 }
 
 /// What becomes of a request that a target's dialect cannot say in full.

@@ -6,10 +6,12 @@
 mod cluster;
 mod database;
 mod kafka;
+mod less;
 
 pub use cluster::{CLUSTER, SENTINEL, VALKEY, VALKEY_TLS};
 pub use database::{DATABASE, POSTGRES, POSTGRES_TLS};
 pub use kafka::{KAFKA, KAFKA_SASL, KAFKA_TLS};
+pub use less::{COMPRESS, EXTRACT, GUARD};
 
 /// One map of the document and the keys it may have.
 #[derive(Debug)]
@@ -47,13 +49,14 @@ pub static ROOT: Section = Section {
         "webhooks",
         "charge_hits",
         "caches",
+        "guards",
         "providers",
         "models",
         "teams",
         "users",
         "keys",
     ],
-    not_yet: &["guards", "identify", "log_content", "on_client_gone"],
+    not_yet: &["identify", "log_content", "on_client_gone"],
 };
 
 pub static CACHE: Section = Section {
@@ -344,8 +347,10 @@ pub static MODEL: Section = Section {
         "hedge",
         "shadow",
         "cache",
+        "guards",
+        "compress",
     ],
-    not_yet: &["guards", "log_content", "on_client_gone"],
+    not_yet: &["log_content", "on_client_gone"],
 };
 
 pub static TARGET: Section = Section {
@@ -516,6 +521,7 @@ pub static SECTIONS: &[&Section] = &[
     &CACHE,
     &CACHE_EXACT,
     &CACHE_SEMANTIC,
+    &GUARD,
     &USAGE,
     &RETENTION,
     &KAFKA,
@@ -564,6 +570,8 @@ pub static SECTIONS: &[&Section] = &[
     &MODEL_TIMEOUTS,
     &HEDGE,
     &SHADOW,
+    &COMPRESS,
+    &EXTRACT,
     &TEAM,
     &USER,
     &KEY,

@@ -51,7 +51,7 @@ fn the_document_itself() {
         ),
         (
             "[1]",
-            "1:1: : a list is not a map; a map of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, max_upload, id_secret, idempotency, usage, database, overload, cluster, client, embedding, listeners, admin, timezone, organization, tags, webhooks, charge_hits, caches, providers, models, teams, users, keys",
+            "1:1: : a list is not a map; a map of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, max_upload, id_secret, idempotency, usage, database, overload, cluster, client, embedding, listeners, admin, timezone, organization, tags, webhooks, charge_hits, caches, guards, providers, models, teams, users, keys",
         ),
     ] {
         assert_eq!(lines(text), expected, "{text}");
@@ -67,15 +67,11 @@ fn unknown_and_future_keys() {
         ),
         (
             "zzz: 1",
-            "2:6: /zzz: unknown key `zzz`; one of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, max_upload, id_secret, idempotency, usage, database, overload, cluster, client, embedding, listeners, admin, timezone, organization, tags, webhooks, charge_hits, caches, providers, models, teams, users, keys",
+            "2:6: /zzz: unknown key `zzz`; one of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, max_upload, id_secret, idempotency, usage, database, overload, cluster, client, embedding, listeners, admin, timezone, organization, tags, webhooks, charge_hits, caches, guards, providers, models, teams, users, keys",
         ),
         (
-            "guards: { a: 1 }",
-            "2:1: /guards: `guards` is not supported yet; remove `guards`",
-        ),
-        (
-            "guards: {}\nidentify: {}",
-            "2:1: /guards: `guards` is not supported yet; remove `guards`\n3:1: /identify: `identify` is not supported yet; remove `identify`",
+            "log_content: {}\nidentify: {}",
+            "2:1: /log_content: `log_content` is not supported yet; remove `log_content`\n3:1: /identify: `identify` is not supported yet; remove `identify`",
         ),
         (
             "log_content: {}",
@@ -87,7 +83,7 @@ fn unknown_and_future_keys() {
         ),
         (
             "\"a/b~c\": 1",
-            "2:10: /a~1b~0c: unknown key `a/b~c`; one of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, max_upload, id_secret, idempotency, usage, database, overload, cluster, client, embedding, listeners, admin, timezone, organization, tags, webhooks, charge_hits, caches, providers, models, teams, users, keys",
+            "2:10: /a~1b~0c: unknown key `a/b~c`; one of version, shards, shutdown_grace, drain_delay, access_log, max_body, cost_header_buffer, max_upload, id_secret, idempotency, usage, database, overload, cluster, client, embedding, listeners, admin, timezone, organization, tags, webhooks, charge_hits, caches, guards, providers, models, teams, users, keys",
         ),
     ]);
 }

@@ -359,10 +359,6 @@ const MODEL_FAULTS: &[(&str, &str)] = &[
         "/models/m/overload: `100` is not a map; a map of min, max, queue, max_queue_wait",
     ),
     (
-        "m: { guards: [ g ], targets: [ { provider: p, model: x } ] }",
-        "/models/m/guards: `guards` is not supported yet; remove `guards`",
-    ),
-    (
         "m: { targets: [ { provider: p, model: x } ], retry: { max_wait: 10 } }",
         "/models/m/retry/max_wait: `10` is not a duration: it has no unit; 10s or 10ms",
     ),

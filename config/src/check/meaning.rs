@@ -74,7 +74,7 @@ pub fn judging(fields: &Fields, strategy: Strategy) -> Judging {
     }
 }
 
-pub(super) fn thousandths(node: &Node) -> Option<u16> {
+pub fn thousandths(node: &Node) -> Option<u16> {
     match node.value.as_f64().filter(|value| (0.0..=1.0).contains(value)) {
         Some(value) => Some((value * PER_WHOLE).round() as u16),
         None => node.expected("a similarity", "a number from 0 to 1, such as 0.35"),
@@ -89,7 +89,7 @@ pub fn purpose(fields: &Fields) -> Purpose {
     }
 }
 
-fn examples(node: &Node) -> Option<Vec<String>> {
+pub fn examples(node: &Node) -> Option<Vec<String>> {
     if let Value::Array(items) = node.value
         && !(1..=MAX_EXAMPLES).contains(&items.len())
     {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::{
-    beside, limits, meaning,
+    beside, less, limits, meaning,
     names::{self, Names},
     node::{Fields, Node},
     overload, routing, spending, streams, values, when,
@@ -46,6 +46,10 @@ pub fn model(node: &Node, names: &Names) -> Option<Model> {
             beside::shadow(shadow, |other| other_model(other, node.name(), names))
         }),
         cache: fields.read("cache", |node| names::reference(node, "cache", "caches", &names.caches)),
+        guards: fields
+            .read("guards", |node| less::guards(node, names))
+            .unwrap_or_default(),
+        compress: fields.read("compress", less::compress),
     })
 }
 

@@ -15,6 +15,7 @@ pub struct Names<'d> {
     pub users: HashSet<&'d str>,
     pub models: HashSet<&'d str>,
     pub caches: HashSet<&'d str>,
+    pub guards: HashSet<&'d str>,
     /// What stands before the star of wildcard models, and how long those are.
     wildcards: HashSet<&'d str>,
     wildcard_lengths: Vec<usize>,
@@ -37,6 +38,7 @@ impl<'d> Names<'d> {
             teams: names("teams"),
             users: names("users"),
             caches: names("caches"),
+            guards: names("guards"),
             models,
             wildcards,
             wildcard_lengths,

@@ -161,7 +161,7 @@ fn a_wrong_change_takes_effect_nowhere_and_names_what_is_wrong() {
         ),
         (
             "/v1/config/models/m",
-            r#"{"targets":[{"provider":"openai","model":"x"}],"guards":["c"]}"#,
+            r#"{"targets":[{"provider":"openai","model":"x"}],"log_content":true}"#,
             "not supported yet",
         ),
         ("/v1/config/listeners/public/adress", r#""127.0.0.1:1""#, "address"),

@@ -27,6 +27,7 @@ mod framing;
 mod kafka;
 mod keys;
 mod ledger;
+mod less;
 mod limits;
 mod lists;
 mod meaning;

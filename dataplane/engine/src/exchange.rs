@@ -7,6 +7,7 @@ use std::{net::IpAddr, rc::Rc, sync::Arc};
 
 use tollgate_config::document::Dialect;
 use tollgate_dialect::tokens::Memo;
+use tollgate_vector::topics::TopicScratch;
 use tollgate_wire::head::{RequestView, ResponseView};
 use tollgate_wire::http1::read::BadHead;
 
@@ -18,6 +19,7 @@ use crate::{
     exact::{self, Answers, Exact},
     facts::Facts,
     failure::{Failure, Kind},
+    guard::{self, Guarding},
     identity::KeyTable,
     limits::{Held, LocalLimits},
     marks::Marks,
@@ -83,6 +85,8 @@ pub struct Local {
     pub meaning: meaning::Workspace,
     /// Room to look for answers by it.
     pub semantic: semantic::Workspace,
+    /// And what prompts and answers are about.
+    pub guard: TopicScratch,
 }
 
 /// What every feed is given.
@@ -183,6 +187,8 @@ pub struct Exchange {
     pub(crate) repeat: Option<Box<Repeat>>,
     /// Of one whose answer is kept, or will be.
     pub(crate) exact: Option<Box<Exact>>,
+    /// Of one whose answer is read by guards.
+    pub(crate) guard: Option<Box<Guarding>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -224,6 +230,7 @@ impl Exchange {
         self.relay.clear();
         self.repeat = None;
         self.exact = None;
+        self.guard = None;
     }
 
     /// Feeds one input; what is to be done is appended to `io.out` (the shell cleared it).
@@ -243,6 +250,9 @@ impl Exchange {
             Input::UpstreamBody(_, bytes) => *bytes,
             _ => &[],
         };
+        if let Some(guard) = &mut self.guard {
+            guard.note_input(kept);
+        }
         match input {
             Input::Head => self.enter_head(io),
             Input::BadHead(bad) => self.refuse(Failure::client(Kind::BadHead(bad)), io),
@@ -282,6 +292,10 @@ impl Exchange {
                 attempt::cancel(self, io);
                 self.refuse(Failure::gateway(Kind::Internal(reason)), io);
             }
+        }
+        // What is kept or shared is what goes out.
+        if self.guard.is_some() {
+            guard::pass(self, io);
         }
         if self.exact.is_some() {
             exact::keep(self, io, kept);
@@ -367,7 +381,8 @@ impl Exchange {
         let held = self.call.held.as_ref().map_or(0, |held| held.held_bytes());
         let decoded = self.admitted.decoded.as_ref().map_or(0, Vec::len);
         let rival = self.call.hedge.as_ref().map_or(0, |hedge| hedge.held_bytes());
-        listed + answers + held + rival + decoded + translated + self.relay.held_bytes()
+        let guarded = self.guard.as_ref().map_or(0, |guard| guard.held_bytes());
+        listed + answers + held + rival + decoded + translated + guarded + self.relay.held_bytes()
     }
 
     /// The bound on `held_bytes` but for translated answers and lists, which have their own (`translate::MAX_ANSWER_BYTES`,
@@ -378,6 +393,7 @@ impl Exchange {
         body + 2 * upward::max_translated_bytes(body)
             + relay::MAX_HELD_BYTES
             + held::MAX_HELD_BYTES
+            + guard::MAX_HELD_BYTES
             + cost_header_buffer_bytes as usize
             + max_piece_bytes
     }
@@ -397,6 +413,7 @@ impl Exchange {
         self.pinned = None;
         self.repeat = None;
         self.exact = None;
+        self.guard = None;
         self.admitted.shrink();
         self.call.shrink();
         self.relay.shrink();
@@ -463,6 +480,9 @@ impl Exchange {
 
     /// Settles and ends. `last` is `End` or `Cut`.
     pub(crate) fn finish(&mut self, io: &mut Io<'_>, outcome: Outcome, last: Action) {
+        if self.guard.is_some() && guard::ends(self, io, &last) == guard::Went::Refused {
+            return;
+        }
         if self.call.queued.is_some() {
             overload::leave(self, io);
         }

@@ -13,10 +13,11 @@ use tollgate_wire::{
 };
 
 use crate::{
-    Tick,
+    Tick, compress,
     exact::Mark,
     exchange::{Exchange, Io, Local, Peer, Pinned},
     failure::{self, Failure},
+    guard,
     limits::assumed,
     outputs::Outputs,
     routing::{choose, meaning, needs::Needs, reckoning::Reckoning},
@@ -124,7 +125,7 @@ fn walk(exchange: &mut Exchange, io: &mut Io<'_>, asked: &Asked<'_>) -> Result<V
             // Nothing is known here of calls that came before, nor of how a shard is.
             "repeat" | "shed" => continue,
             "limit" => assumed::assume(exchange, io, asked.limits),
-            "match" | "authorize" | "open" | "guard" | "cache" | "route" => {}
+            "match" | "authorize" | "open" | "guard" | "cache" | "compress" | "route" => {}
             // Whatever comes now would call somebody.
             _ => break,
         }
@@ -133,6 +134,11 @@ fn walk(exchange: &mut Exchange, io: &mut Io<'_>, asked: &Asked<'_>) -> Result<V
             _ => (stage.enter)(exchange, io),
         };
         match verdict {
+            Verdict::Next if stage.name == "guard" => told.push(of_guards(exchange, io)),
+            // Only of models that have it.
+            Verdict::Next if stage.name == "compress" => {
+                told.extend(compress::told(exchange).map(|(decision, why)| step("compress", decision, why)));
+            }
             Verdict::Next => told.push(passed(stage.name, exchange, io)),
             Verdict::Refuse(failure) => {
                 told.push(match stage.name {
@@ -212,6 +218,13 @@ fn passed(stage: &'static str, exchange: &Exchange, io: &Io<'_>) -> Explained {
         ),
         "cache" if facts.cache != Mark::None => of_cache(exchange, io),
         stage => step(stage, "passed".to_owned(), "nothing is configured".to_owned()),
+    }
+}
+
+fn of_guards(exchange: &Exchange, io: &mut Io<'_>) -> Explained {
+    match guard::told(exchange, io) {
+        Some((decision, why)) => step("guard", decision, why),
+        None => passed("guard", exchange, io),
     }
 }
 

@@ -7,10 +7,12 @@ use tollgate_dialect::usage::Usage;
 
 use crate::{
     Tick,
+    compress::Shorter,
     cost::Cost,
     counted::{Late, Listed},
     exact::{Mark, Stored},
     exchange::{Local, Peer},
+    guard::Finding,
     identity::KeyId,
     percent,
     record::{Media, Outcome},
@@ -84,6 +86,10 @@ pub(crate) struct Facts {
     pub cache: Mark,
     /// The answer that was kept, where that is what it got.
     pub kept: Option<Arc<Stored>>,
+    /// What guards found in it.
+    pub findings: Vec<Finding>,
+    /// By how much its prompt was made shorter, or would have been.
+    pub compressed: Option<Shorter>,
     /// The shard's bound on its calls counts it.
     pub is_counted: bool,
     /// The gateway counted it itself.
@@ -141,6 +147,8 @@ impl Default for Facts {
             replayed: false,
             cache: Mark::None,
             kept: None,
+            findings: Vec::new(),
+            compressed: None,
             is_counted: false,
             estimated: false,
             media: Media::default(),

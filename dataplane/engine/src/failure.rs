@@ -107,6 +107,15 @@ pub enum Kind {
     /// Said in the target's words it is longer than may be held.
     TranslatedTooLarge,
     CacheMiss,
+    /// A guard of the model found this in the prompt, or in the answer.
+    BlockedByGuard {
+        guard: Box<str>,
+        entity: Box<str>,
+    },
+    /// A guard of the model has nothing to judge by.
+    GuardUnavailable {
+        guard: Box<str>,
+    },
     /// A limit does not admit the call.
     Limited(Box<Limited>),
     /// Of a limit that must hold, a call that nobody can tell the most of: whose limit, and why.
@@ -210,6 +219,7 @@ impl Kind {
             Kind::UnknownEncoding => 415,
             Kind::NoKey | Kind::UnknownKey | Kind::ExpiredKey | Kind::RemoteKey => 401,
             Kind::ModelNotAllowed | Kind::PassThroughNotAllowed | Kind::BatchesNotAllowed => 403,
+            Kind::BlockedByGuard { .. } => 403,
             Kind::ModelNotFound | Kind::NoSuchPath | Kind::NoSuchProvider | Kind::NoSuchObject { .. } => 404,
             Kind::WrongMethod => 405,
             Kind::NotServedYet { .. } | Kind::Websocket | Kind::NotOffered => 501,
@@ -219,7 +229,7 @@ impl Kind {
             Kind::IdempotencyKeyReused => 422,
             Kind::NotForThisCall | Kind::OutsideRegion => 403,
             Kind::Limited(_) | Kind::ProviderLimit { .. } => 429,
-            Kind::NoTarget | Kind::NoCredential { .. } | Kind::ListNotReady => 503,
+            Kind::NoTarget | Kind::NoCredential { .. } | Kind::ListNotReady | Kind::GuardUnavailable { .. } => 503,
             Kind::Overloaded { .. } | Kind::Saturated { .. } | Kind::UsageSpoolFull => 503,
             Kind::Upstream(_) | Kind::BadStatus(_) | Kind::Unreadable(_) => 502,
             Kind::Internal(_) => 500,
@@ -252,6 +262,8 @@ impl Kind {
             Kind::NoIdSecret { .. } => code::NOT_SUPPORTED,
             Kind::ListNotReady => code::LIST_NOT_READY,
             Kind::CacheMiss => code::CACHE_MISS,
+            Kind::BlockedByGuard { .. } => code::BLOCKED_BY_GUARD,
+            Kind::GuardUnavailable { .. } => code::GUARD_UNAVAILABLE,
             Kind::UpstreamTimeout(_) => code::UPSTREAM_TIMEOUT,
             Kind::NotForThisCall | Kind::OutsideRegion => code::MODEL_NOT_ALLOWED,
             Kind::Limited(limited) if limited.is_quota() => code::INSUFFICIENT_QUOTA,

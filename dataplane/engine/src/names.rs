@@ -17,6 +17,9 @@ pub(crate) mod code {
     pub const INSUFFICIENT_QUOTA: &str = "insufficient_quota";
     /// Not an error's: of a stream that was ended where a limit ended.
     pub const CUT_BY_LIMIT: &str = "cut_by_limit";
+    /// Of a stream as well that a guard ended.
+    pub const BLOCKED_BY_GUARD: &str = "blocked_by_guard";
+    pub const GUARD_UNAVAILABLE: &str = "guard_unavailable";
     pub const CACHE_MISS: &str = "cache_miss";
     pub const UPSTREAM_ERROR: &str = "upstream_error";
     pub const UPSTREAM_TIMEOUT: &str = "upstream_timeout";

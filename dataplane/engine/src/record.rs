@@ -3,6 +3,8 @@
 pub use tollgate_config::usage_event::AttemptOutcome;
 use tollgate_dialect::usage::Usage;
 
+pub use crate::{compress::Shorter, guard::Finding};
+
 use crate::cost::Cost;
 
 /// How an exchange ended.
@@ -64,6 +66,10 @@ pub struct Record<'a> {
     pub replayed: bool,
     /// What became of it at its model's cache: `hit`, `semantic-hit`, `miss` or `bypass`, where it has one.
     pub cache: Option<&'static str>,
+    /// What guards found in it.
+    pub findings: &'a [Finding],
+    /// By how much its prompt was made shorter, or would have been.
+    pub compressed: Option<Shorter>,
     /// The provider did not say what was used, or not to the end: `usage` is the gateway's own count of what was asked and said
     /// (docs/src/tokens.md).
     pub estimated: bool,

@@ -3,9 +3,10 @@
 //! `match` runs first and chooses the surface; `settle` runs last, whatever ended the exchange.
 
 use crate::{
+    compress,
     exchange::{Exchange, Io},
     failure::Failure,
-    repeats,
+    guard, repeats,
     stages::{admit, authorize, cache, identify, limit, open, route, shed},
     terminal::{direct, health, list, model, object},
 };
@@ -26,14 +27,6 @@ pub(crate) enum Verdict {
     Refuse(Failure),
     /// The terminal took over.
     Taken,
-}
-
-/// A place kept for policies that do not exist yet: `tollgate check` refuses configurations that would need them.
-const fn empty(name: &'static str) -> Stage {
-    Stage {
-        name,
-        enter: |_, _| Verdict::Next,
-    }
 }
 
 const IDENTIFY: Stage = Stage {
@@ -65,10 +58,18 @@ const LIMIT: Stage = Stage {
     name: "limit",
     enter: limit::enter,
 };
-const GUARD: Stage = empty("guard");
+const GUARD: Stage = Stage {
+    name: "guard",
+    enter: guard::enter,
+};
 const CACHE: Stage = Stage {
     name: "cache",
     enter: cache::enter,
+};
+/// Behind `cache`: a call is known there by what its client sent.
+const COMPRESS: Stage = Stage {
+    name: "compress",
+    enter: compress::enter,
 };
 const ROUTE: Stage = Stage {
     name: "route",
@@ -80,7 +81,7 @@ const CALL: Stage = Stage {
 };
 
 pub(crate) const MODEL_CALL: &[Stage] = &[
-    IDENTIFY, SHED, ADMIT, AUTHORIZE, OPEN, REPEAT, LIMIT, GUARD, CACHE, ROUTE, CALL,
+    IDENTIFY, SHED, ADMIT, AUTHORIZE, OPEN, REPEAT, LIMIT, GUARD, CACHE, COMPRESS, ROUTE, CALL,
 ];
 pub(crate) const DIRECT: &[Stage] = &[
     IDENTIFY,

@@ -6,6 +6,7 @@ mod embed;
 mod exemplars;
 mod index;
 mod kernels;
+pub mod topics;
 mod verify;
 
 pub use complexity::{Complexity, Traits, WeightsError};
@@ -16,4 +17,5 @@ pub use index::{
     WriterError,
 };
 pub use kernels::{Kernel, Pick};
+pub use topics::Topics;
 pub use verify::{DEFAULT_THRESHOLD, Difference, MAX_COMPARED_BYTES, Verifier};

@@ -156,7 +156,8 @@ impl Answering {
     /// Ends it where it may say no more, as if its provider had come to a bound of tokens.
     pub fn cut_short(&mut self, used: Usage, out: &mut Vec<u8>) {
         let Some(gate) = &mut self.homeward.gate else { return };
-        let ending = gate.ending();
+        // For want of tokens: every dialect has a word for that.
+        let ending = gate.ending(Reason::Length);
         self.homeward.told = None;
         for event in ending {
             self.homeward.put(&event, out);

@@ -52,16 +52,16 @@ impl Gate {
         }
     }
 
-    /// What ends all that is under way: for want of tokens, as every dialect has a word for it.
-    pub fn ending(&mut self) -> impl Iterator<Item = Event<'static>> + use<> {
+    /// What ends all that is under way, for this reason.
+    pub fn ending(&mut self, reason: Reason<'static>) -> impl Iterator<Item = Event<'static>> + use<> {
         let (open, mut going) = (std::mem::take(&mut self.open), std::mem::take(&mut self.going));
         let closed = open.into_iter().map(|(choice, part)| Event::Closed { choice, part });
         if going.is_empty() {
             going.push(0);
         }
-        let stopped = going.into_iter().map(|choice| Event::Stopped {
+        let stopped = going.into_iter().map(move |choice| Event::Stopped {
             choice,
-            reason: Reason::Length,
+            reason: reason.clone(),
         });
         closed.chain(stopped)
     }

@@ -4,6 +4,7 @@
 //! target has none.
 
 mod downward;
+mod ending;
 mod gate;
 mod members;
 mod onward;
@@ -12,6 +13,7 @@ mod told;
 mod upward;
 
 pub use downward::{Answering, Delivery, MAX_ANSWER_BYTES};
+pub use ending::Ending;
 pub use members::fit;
 pub use onward::{SoFar, write_continuation};
 pub use told::MAX_TOLD_BYTES;

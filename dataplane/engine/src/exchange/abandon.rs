@@ -18,6 +18,7 @@ impl Exchange {
         // Dropped, it lets somebody else run the call.
         self.repeat = None;
         self.exact = None;
+        self.guard = None;
         if forsake::attempts(self, io) {
             relay::of_crash(self, io);
         }

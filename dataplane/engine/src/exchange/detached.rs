@@ -47,7 +47,8 @@ impl Exchange {
         admitted.decoded.clone_from(&from.decoded);
         (admitted.model, admitted.stream) = (from.model, from.stream);
         (admitted.stream_options, admitted.include_usage) = (from.stream_options, from.include_usage);
-        self.enter_at("route")
+        // The model that gets the copy may make prompts shorter, too.
+        self.enter_at("compress")
     }
 
     /// Begins a look at a provider: a request that the shell made for its path under `/providers/`. It feeds `Input::Body`

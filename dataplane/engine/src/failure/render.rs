@@ -195,6 +195,15 @@ fn client_message(exchange: &Exchange, kind: &Kind) -> Cow<'static, str> {
         .into(),
         Kind::TranslatedTooLarge => "The request body is too large in the dialect of the provider.".into(),
         Kind::CacheMiss => "The answer is not in the cache, and 'x-tollgate-cache: only' forbids to ask for it.".into(),
+        Kind::BlockedByGuard { guard, entity } => format!(
+            "The guard '{guard}' of the model '{asked}' does not let this pass: {entity}."
+        )
+        .into(),
+        Kind::GuardUnavailable { guard } => format!(
+            "The guard '{guard}' of the model '{asked}' has no embedding model that it could judge by, and lets nothing \
+             pass until it has one."
+        )
+        .into(),
         Kind::IdempotencyKeyReused => "Another request came under this idempotency-key before: send a new key with each \
                                        new request, and the same only with the same path and body."
             .into(),

@@ -19,6 +19,7 @@ use super::{
     routes,
 };
 use crate::{
+    guard,
     limits::{self, Rules, Scope},
     routing::{Slots, grants::Grants, meaning::Meaning},
 };
@@ -70,12 +71,14 @@ pub fn compile_after(
         .collect();
     let mut meaning_faults = Vec::new();
     let meaning = Meaning::new(&document, secrets, &mut meaning_faults);
+    let guards = guard::Compiled::new(&document, meaning.as_ref());
     let mut places = routes::Places {
         before,
         slots: &mut slots,
         models: &models,
         grants: &grants,
         meaning: meaning.as_ref(),
+        guards: &guards,
     };
     let mut routes = Vec::with_capacity(document.models.len());
     for (name, model) in &document.models {

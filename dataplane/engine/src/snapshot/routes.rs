@@ -18,6 +18,7 @@ use tollgate_wire::json::edit;
 use super::{ModelId, ModelNames, Route, Target, TargetModel, quirks, references::pointer};
 use crate::{
     exact::Policy,
+    guard,
     limits::{Rules, Scope},
     names::header,
     routing::{
@@ -38,6 +39,7 @@ pub(super) struct Places<'a> {
     /// Of each provider.
     pub grants: &'a [Option<Arc<Grants>>],
     pub meaning: Option<&'a Meaning>,
+    pub guards: &'a guard::Compiled,
 }
 
 pub(super) fn compile(
@@ -94,6 +96,8 @@ pub(super) fn compile(
             Some((found.model, shadow.share_percent))
         }),
         cache: cache(model, document),
+        guards: places.guards.of(model, document),
+        compress: model.compress,
         slot: places.slots.model(places.before, name),
     }
 }
@@ -119,7 +123,10 @@ fn cache(model: &Model, document: &Document) -> Option<Arc<Policy>> {
         .collect();
     // What may be kept counts as well: what a wider `allow` kept is not given by a narrower one.
     let allow = cache.allow;
-    let version = Fnv::of(format!("{asked:?}{places:?}{allow:?}").as_bytes());
+    // What a guard would not let pass now, it may have before.
+    let guards = document.guards.iter().filter(|(name, _)| model.guards.contains(name));
+    let guards: Vec<_> = guards.map(|guard| (guard, &document.embedding.model)).collect();
+    let version = Fnv::of(format!("{asked:?}{places:?}{allow:?}{guards:?}").as_bytes());
     Policy::new((name, cache), document, version)
 }
 
@@ -302,6 +309,8 @@ pub(super) fn direct((index, name): (usize, &str), places: &mut Places<'_>) -> R
         learns_answers: false,
         shadow: None,
         cache: None,
+        guards: None,
+        compress: None,
         slot: places.slots.model(places.before, &own_name),
     }
 }

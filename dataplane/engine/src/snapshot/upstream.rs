@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use tollgate_config::{
     catalogue::ModelFacts,
-    document::{Breaker, Dialect, Difficulty, Hedge, OnUnsupported, Overload, Retry, Streams, Timeouts, TokenTimeouts},
+    document::{
+        Breaker, Compress, Dialect, Difficulty, Hedge, OnUnsupported, Overload, Retry, Streams, Timeouts, TokenTimeouts,
+    },
     prices::Priced,
 };
 use tollgate_dialect::{quirks::Quirks, sign::AwsKeys};
@@ -13,6 +15,7 @@ use super::{CallPath, ids::Ids, names::ModelId};
 use crate::{
     access::{AccessTokens, Lack},
     exact::Policy,
+    guard::Guards,
     limits::Rules,
     routing::{choose::Tier, conditions::Conditions, grants::Grants, health::TargetHealth},
 };
@@ -121,6 +124,10 @@ pub(crate) struct Route {
     pub shadow: Option<(ModelId, u32)>,
     /// Its answers are kept.
     pub cache: Option<Arc<Policy>>,
+    /// What reads its prompts and answers.
+    pub guards: Option<Arc<Guards>>,
+    /// What is left out of its prompts.
+    pub compress: Option<Compress>,
     /// Where a shard keeps what it knows of the model.
     pub slot: u32,
     /// A strategy goes by latency.

@@ -196,7 +196,8 @@ pub(crate) fn find_model(facts: &mut Facts, snapshot: &Snapshot, asked: &str) {
     facts.model = if fits { snapshot.models.find(asked) } else { None };
 }
 
-fn find_fields(exchange: &mut Exchange, raw: &[u8]) -> Result<(), Kind> {
+/// Reads the body for what the gateway acts on: once as it came, and once more where it was made shorter.
+pub(crate) fn find_fields(exchange: &mut Exchange, raw: &[u8]) -> Result<(), Kind> {
     const OPENAI: Watch<'static, 7> = Watch::new(&[
         "model",
         "stream",

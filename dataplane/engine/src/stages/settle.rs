@@ -173,6 +173,8 @@ pub(crate) fn record(exchange: &Exchange) -> Record<'_> {
         late: facts.late.as_deref().map(late_work),
         replayed: facts.replayed,
         cache: facts.cache.name(),
+        findings: &facts.findings,
+        compressed: facts.compressed,
         estimated: facts.estimated,
         request_body_bytes: facts.request_body_bytes,
         response_body_bytes: facts.response_body_bytes,

@@ -36,6 +36,8 @@ fn record(request_id: &str) -> Record<'_> {
         late: None,
         replayed: false,
         cache: None,
+        findings: &[],
+        compressed: None,
         estimated: false,
         request_body_bytes: 0,
         response_body_bytes: 0,

@@ -6,6 +6,7 @@ mod cluster;
 mod grants;
 mod labels;
 mod latency;
+mod less;
 pub mod names;
 mod overload;
 pub mod text;
@@ -28,6 +29,7 @@ pub use beside::{FAILOVER_OUTCOMES, FailoverCounts, HEDGE_OUTCOMES, HedgeCounts}
 pub use grants::Granted;
 use labels::{LabelId, Labels, NONE, Words};
 use latency::Latency;
+use less::Less;
 pub use totals::Totals;
 
 /// Over how long `busy_ratio` looks back, at least.
@@ -139,6 +141,7 @@ pub struct ShardMetrics {
     busy: Busy,
     events: Events,
     beside: Beside,
+    less: Less,
     /// As the spool counts them.
     pub usage_records: Counts,
 }
@@ -189,6 +192,7 @@ impl ShardMetrics {
             busy: Busy::default(),
             events: Events::default(),
             beside: Beside::default(),
+            less: Less::default(),
             usage_records: Counts::default(),
         }
     }
@@ -226,6 +230,9 @@ impl ShardMetrics {
         series.ended += 1;
         series.cut += u64::from(record.outcome == Outcome::Cut);
         self.count_use(record, model, provider);
+        if !record.findings.is_empty() || record.compressed.is_some() {
+            self.less.count(record);
+        }
         if let Some(hedged) = &record.hedge {
             self.hedged(model, hedged);
         }

@@ -188,6 +188,14 @@ pub const CACHE_SAVED_SECONDS: Family = counter(
     "tollgate_cache_saved_seconds_total",
     "How long providers took for the answers that a cache gave again.",
 );
+pub const GUARD_FINDINGS: Family = counter(
+    "tollgate_guard_findings_total",
+    "What guards found in prompts and answers, by what became of it.",
+);
+pub const COMPRESSED_TOKENS: Family = counter(
+    "tollgate_compressed_tokens_total",
+    "Tokens of prompts that were made shorter, or would have been: kept and saved.",
+);
 pub const CLUSTER_STORE_UP: Family = gauge(
     "tollgate_cluster_store_up",
     "Does the store answer through which nodes share their limits: 1 where all of it does.",
@@ -215,7 +223,7 @@ pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of 
 
 /// All of them, in the order they are told.
 #[cfg(test)]
-pub const ALL: [Family; 51] = [
+pub const ALL: [Family; 55] = [
     REQUESTS,
     REQUEST_DURATION,
     GATEWAY_DURATION,
@@ -241,6 +249,8 @@ pub const ALL: [Family; 51] = [
     SHADOWS,
     SHADOW_DURATION,
     CHECKS,
+    GUARD_FINDINGS,
+    COMPRESSED_TOKENS,
     QUEUE_LENGTH,
     TARGET_LIMIT,
     CONNECTIONS,

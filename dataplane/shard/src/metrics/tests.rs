@@ -36,6 +36,8 @@ fn record<'a>() -> Record<'a> {
         refusal: None,
         replayed: false,
         cache: None,
+        findings: &[],
+        compressed: None,
         estimated: false,
         usage: Some(Usage {
             input: Some(10),

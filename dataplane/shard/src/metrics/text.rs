@@ -91,6 +91,7 @@ pub fn render(totals: &Totals, process: &Process) -> String {
     page.tokens(totals);
     page.upstream(totals);
     page.beside(totals);
+    page.less(totals);
     page.overload(totals);
     page.usage_records(totals);
     page.caches(&process.caches);

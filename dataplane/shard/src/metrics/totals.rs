@@ -6,7 +6,10 @@ use tollgate_config::link::{ModelStatus, Quantiles, ShardStatus};
 
 use crate::spool::Counts;
 
-use super::{ATTEMPT_OUTCOMES, Events, Latency, Requests, ShardMetrics, Used, beside::BesideTotals, overload::Loads};
+use super::{
+    ATTEMPT_OUTCOMES, Events, Latency, Requests, ShardMetrics, Used, beside::BesideTotals, less::LessTotals,
+    overload::Loads,
+};
 
 /// Statuses from here on are failures of ours or the provider's.
 const FAILED_FROM_STATUS: u16 = 500;
@@ -52,6 +55,7 @@ pub struct Totals {
     pub(super) gateway: Latency,
     pub(super) first_token: Latency,
     pub(super) beside: BesideTotals,
+    pub(super) less: LessTotals,
     pub(super) usage_records: Counts,
     pub(super) shards: Vec<ShardTotals>,
 }
@@ -111,6 +115,7 @@ impl Totals {
         self.gateway.add(&shard.gateway);
         self.first_token.add(&shard.first_token);
         self.beside.add(shard);
+        self.less.add(shard);
         self.usage_records.add(&shard.usage_records);
         self.shards.push(ShardTotals {
             status: ShardStatus {

@@ -35,6 +35,8 @@ fn record(team: &str) -> Record<'_> {
         hedge: None,
         replayed: false,
         cache: None,
+        findings: &[],
+        compressed: None,
         resumed: 0,
         request_id: "id",
         status: 200,

@@ -20,7 +20,7 @@ use crate::{
     snapshot::{Route, Secrets},
 };
 pub use gauge::{Gauge, Gauged};
-use prompt::Prompt;
+pub(crate) use prompt::Prompt;
 pub(crate) use told::{decision, why};
 
 const THOUSANDTHS: f32 = 1_000.0;
@@ -64,10 +64,15 @@ impl Meaning {
         let (semantic, complexity) = (any(Strategy::Semantic), any(Strategy::Complexity));
         let configured = &document.embedding;
         let caches = document.caches.iter().any(|(_, cache)| cache.semantic.is_some());
-        let is_used = semantic || complexity || caches || *configured != Embedding::default();
+        let is_used =
+            semantic || complexity || caches || *configured != Embedding::default() || guards_or_extracts(document);
         is_used
             .then(|| Self::load(configured, complexity, secrets, faults))
             .flatten()
+    }
+
+    pub fn shared_embedder(&self) -> &Arc<Embedder> {
+        &self.embedder
     }
 
     fn load(
@@ -147,6 +152,16 @@ fn fingerprint(embedder: &Embedder) -> u64 {
     );
     let bytes: Vec<u8> = vector.iter().flat_map(|value| value.to_le_bytes()).collect();
     Fnv::of(&bytes)
+}
+
+/// Guards go by topics, and sentences are left out by how little they have to do with what is asked.
+fn guards_or_extracts(document: &Document) -> bool {
+    let extracts = |model: &Model| {
+        model
+            .compress
+            .is_some_and(|compress| compress.steps.extract_percent.is_some())
+    };
+    !document.guards.is_empty() || document.models.iter().any(|(_, model)| extracts(model))
 }
 
 fn load(folder: &Reference, secrets: &Secrets) -> Result<Embedder, String> {

@@ -36,6 +36,11 @@ impl Prompt {
 
     /// Of a request's body; one that is no object has no words.
     pub fn of(body: &[u8]) -> Self {
+        Self::within(body, [HEAD_BYTES, TAIL_BYTES])
+    }
+
+    /// The same with another window: so much of either end.
+    pub fn within(body: &[u8], ends_bytes: [usize; 2]) -> Self {
         let mut prompt = Self::default();
         let Ok(document) = Node::document(body) else {
             return prompt;
@@ -51,7 +56,10 @@ impl Prompt {
                 _ => {}
             }
         }
-        let mut words = Words::default();
+        let mut words = Words {
+            ends_bytes,
+            ..Words::default()
+        };
         if let Some(asked) = asked {
             prompt.turns = turns(asked, &mut words);
         }
@@ -124,6 +132,8 @@ struct Words {
     head: String,
     tail: String,
     bytes: usize,
+    /// So much of either is kept.
+    ends_bytes: [usize; 2],
 }
 
 impl Words {
@@ -153,18 +163,19 @@ impl Words {
     }
 
     fn add(&mut self, text: &str) {
+        let [head_bytes, tail_bytes] = self.ends_bytes;
         self.bytes += text.len();
         let room = if self.tail.is_empty() {
-            HEAD_BYTES.saturating_sub(self.head.len())
+            head_bytes.saturating_sub(self.head.len())
         } else {
             0
         };
         let (head, rest) = text.split_at(text.floor_char_boundary(room));
         self.head.push_str(head);
-        let least = rest.ceil_char_boundary(rest.len().saturating_sub(TAIL_BYTES));
+        let least = rest.ceil_char_boundary(rest.len().saturating_sub(tail_bytes));
         let rest = rest.get(least..).unwrap_or_default();
         self.tail.push_str(rest);
-        let over = self.tail.ceil_char_boundary(self.tail.len().saturating_sub(TAIL_BYTES));
+        let over = self.tail.ceil_char_boundary(self.tail.len().saturating_sub(tail_bytes));
         self.tail.drain(..over);
     }
 

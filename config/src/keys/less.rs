@@ -1,0 +1,29 @@
+//! The keys of `guards` and of a model's `compress`.
+
+use super::Section;
+
+pub static GUARD: Section = Section {
+    path: "guards.*",
+    now: &["kind", "deny", "allow", "threshold", "action", "mode", "on"],
+    not_yet: &["entities", "restore"],
+};
+
+pub static COMPRESS: Section = Section {
+    path: "models.*.compress",
+    now: &[
+        "mode",
+        "whitespace",
+        "duplicates",
+        "json",
+        "tables",
+        "comments",
+        "extract",
+    ],
+    not_yet: &["summarize"],
+};
+
+pub static EXTRACT: Section = Section {
+    path: "models.*.compress.extract",
+    now: &["ratio"],
+    not_yet: &[],
+};

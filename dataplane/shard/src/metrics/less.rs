@@ -1,0 +1,83 @@
+//! What guards found, and what was left out of prompts. Names are an operator's: there are few.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use hashbrown::HashMap;
+use tollgate_engine::record::Record;
+
+use super::{
+    ShardMetrics, Totals,
+    labels::{LabelId, Labels},
+    names,
+    text::Page,
+};
+
+/// Tokens of prompts that were made shorter: those that stayed, and those that were left out.
+const TOKENS: [&str; 2] = ["kept", "saved"];
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Less {
+    labels: Labels,
+    /// By guard, topic and what became of it.
+    found: HashMap<(LabelId, LabelId, &'static str), u64>,
+    /// By model and mode.
+    compressed: HashMap<(LabelId, &'static str), [u64; TOKENS.len()]>,
+}
+
+/// The same of all shards, by name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LessTotals {
+    found: BTreeMap<(Arc<str>, Arc<str>, &'static str), u64>,
+    compressed: BTreeMap<(Arc<str>, &'static str), [u64; TOKENS.len()]>,
+}
+
+impl Less {
+    pub fn count(&mut self, record: &Record<'_>) {
+        for finding in record.findings {
+            let (guard, entity) = (self.labels.id(finding.guard()), self.labels.id(finding.entity()));
+            *self.found.entry((guard, entity, finding.action())).or_default() += 1;
+        }
+        if let (Some(shorter), Some((_, model))) = (record.compressed, record.model) {
+            let model = self.labels.id(model);
+            let [kept, saved] = self.compressed.entry((model, shorter.mode())).or_default();
+            *kept = kept.saturating_add(shorter.tokens_after);
+            *saved = saved.saturating_add(shorter.tokens_saved());
+        }
+    }
+}
+
+impl LessTotals {
+    pub fn add(&mut self, shard: &ShardMetrics) {
+        let Less {
+            labels,
+            found,
+            compressed,
+        } = &shard.less;
+        for ((guard, entity, action), count) in found {
+            let key = (labels.name(*guard).clone(), labels.name(*entity).clone(), *action);
+            *self.found.entry(key).or_default() += count;
+        }
+        for ((model, mode), [kept, saved]) in compressed {
+            let [all_kept, all_saved] = self.compressed.entry((labels.name(*model).clone(), *mode)).or_default();
+            *all_kept = all_kept.saturating_add(*kept);
+            *all_saved = all_saved.saturating_add(*saved);
+        }
+    }
+}
+
+impl Page {
+    pub(super) fn less(&mut self, totals: &Totals) {
+        self.head(names::GUARD_FINDINGS);
+        for ((guard, entity, action), count) in &totals.less.found {
+            let labels = [("guard", &**guard), ("entity", &**entity), ("action", *action)];
+            self.sample(names::GUARD_FINDINGS.name, &labels, count);
+        }
+        self.head(names::COMPRESSED_TOKENS);
+        for ((model, mode), counts) in &totals.less.compressed {
+            for (tokens, count) in TOKENS.iter().zip(counts) {
+                let labels = [("model", &**model), ("mode", *mode), ("tokens", *tokens)];
+                self.sample(names::COMPRESSED_TOKENS.name, &labels, count);
+            }
+        }
+    }
+}
