@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 
 use crate::harness::{Gateway, Sandbox, Setup, http::Response, sandbox};
 
-const LAYOFFS: &str = "kind: topics, deny: { layoffs: [ \"who will be laid off\", \"severance plans\" ] }";
+const LAYOFFS: &str =
+    "kind: topics, mode: enforce, deny: { layoffs: [ \"who will be laid off\", \"severance plans\" ] }";
 /// What the sandbox speaks of.
 const NATURE: &str = "kind: topics, deny: { nature: [ \"rain river forest meadow lake stone valley\", \
-    \"amber island shore spring garden maple willow\", \"quiet morning mist ocean harbor winter pine\" ] }, threshold: 0.3";
+    \"amber island shore spring garden maple willow\", \"quiet morning mist ocean harbor winter pine\" ] }, threshold: 0.3, on: [ response ]";
 
 fn setup(sandbox: &Sandbox, guards: &str, model: &str) -> Setup {
     let mut setup = Setup::to(sandbox.address);
@@ -111,7 +112,7 @@ fn a_prompt_on_a_denied_topic_reaches_no_provider() {
 #[test]
 fn an_answer_on_a_denied_topic_is_not_told_whole_nor_to_its_end() {
     let sandbox = Sandbox::start();
-    let model = "cache: answers,";
+    let model = "cache: answers, guards: [],";
     let gateway = setup(&sandbox, &format!("hush: {{ {NATURE} }}"), model).start();
     let stream = || json!({ "stream": true });
     let whole = ask(&gateway, "Hello there.", json!({})).expect(200);

@@ -480,7 +480,7 @@ impl Exchange {
 
     /// Settles and ends. `last` is `End` or `Cut`.
     pub(crate) fn finish(&mut self, io: &mut Io<'_>, outcome: Outcome, last: Action) {
-        if self.guard.is_some() && guard::ends(self, io, &last) == guard::Went::Refused {
+        if self.guard.is_some() && guard::ends(self, io, outcome, &last) == guard::Went::Refused {
             return;
         }
         if self.call.queued.is_some() {

@@ -12,7 +12,10 @@ use tollgate_config::{
     Document,
     document::{Dialect, Guard, GuardMode, GuardSides, Reference},
 };
-use tollgate_engine::record::{AttemptOutcome, Outcome};
+use tollgate_engine::{
+    exchange::UpstreamFault,
+    record::{AttemptOutcome, Outcome},
+};
 
 const LAYOFFS: [&str; 2] = ["who will be laid off", "severance plans"];
 const DENIED: &str = "Our severance plans are generous.";
@@ -329,6 +332,30 @@ fn an_answer_that_cannot_be_read_is_not_told() {
     );
     let did = [rig.body(1, "{}"), rig.end(1)].concat();
     assert!(did.contains(&Did::Body("{}".to_owned())), "{did:?}");
+}
+
+#[test]
+fn a_whole_answer_that_breaks_while_it_waits_is_an_error() {
+    let mut rig = Rig::new(guarded(document(), guard(GuardMode::Enforce)));
+    rig.chat(&chat("Hello"));
+    rig.connected(1);
+    rig.answer(
+        1,
+        "HTTP/1.1 200 OK\ncontent-type: application/json\ncontent-length: 500\n",
+    );
+    assert!(rig.body(1, "{\"id\":").is_empty());
+    let (status, _, body) = reply(&rig.failed(1, UpstreamFault::Cut));
+    assert!(status == 502 && body.contains("upstream_error"), "{body}");
+    // A client that left is told nothing.
+    let mut rig = Rig::new(guarded(document(), guard(GuardMode::Enforce)));
+    rig.chat(&chat("Hello"));
+    rig.connected(1);
+    rig.answer(
+        1,
+        "HTTP/1.1 200 OK\ncontent-type: application/json\ncontent-length: 500\n",
+    );
+    let did = rig.feed(tollgate_engine::Input::ClientGone);
+    assert!(!did.iter().any(|did| matches!(did, Did::Head { .. })), "{did:?}");
 }
 
 #[test]

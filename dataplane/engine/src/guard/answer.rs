@@ -10,7 +10,8 @@ use tollgate_dialect::{canonical::event::Event, speak::Speaks};
 use super::{Entity, Finding, Guards, Side, channels::Channels, stream::Stream, units::Units};
 use crate::{
     attempt,
-    exchange::{Exchange, Io},
+    exchange::{Exchange, Io, UpstreamFault},
+    failure::{Failure, Kind, RetryWhere},
     names::code,
     outputs::{Action, Piece, ReplyFraming},
     record::Outcome,
@@ -110,11 +111,19 @@ pub(crate) fn pass(exchange: &mut Exchange, io: &mut Io<'_>) {
 }
 
 /// The exchange is to end: what waits is looked at and goes out, or the client is told that it does not.
-pub(crate) fn ends(exchange: &mut Exchange, io: &mut Io<'_>, last: &Action) -> Went {
+pub(crate) fn ends(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome, last: &Action) -> Went {
     let Some(mut guarding) = exchange.guard.take() else {
         return Went::On;
     };
     let blocks = run(exchange, io, &mut guarding);
+    if let (State::Whole(whole), Outcome::Cut, Action::Cut) = (&guarding.state, outcome, last)
+        && whole.head.is_some()
+    {
+        // Nothing of it went out: there is something better to say than nothing.
+        let failure = Failure::upstream(Kind::Upstream(UpstreamFault::Cut), RetryWhere::No);
+        reply::failure(exchange, io, &failure);
+        return Went::Refused;
+    }
     if matches!(blocks, Blocks::Yes) || *last != Action::End {
         return Went::On;
     }
