@@ -194,7 +194,7 @@ const fn ask(key: usize, model: usize, words: usize) -> Step {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
     fn no_answer_crosses(steps in prop::collection::vec(any_step(), 1..200)) {

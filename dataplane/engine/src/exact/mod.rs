@@ -346,7 +346,6 @@ fn look_up(
     if let (Some(Known::New), Some(rules)) = (&known, &policy.semantic) {
         match semantic::look_up(exchange, io, (answers, policy), (rules, true)) {
             Looked::Served => {
-                exchange.facts.wait_ends(now);
                 exchange.exact = None;
                 return Verdict::Taken;
             }

@@ -303,6 +303,7 @@ fn serve(
     found: &Found,
     likeness: &Likeness,
 ) -> bool {
+    exchange.facts.wait_ends(io.now);
     if !replay_as(exchange, io, policy, (&found.stored, Mark::SemanticHit)) {
         return false;
     }

@@ -8,7 +8,7 @@ use std::{
 
 use tollgate_config::link::{AnswerBody, Ask, AskBody, PROTOCOL, Say};
 
-use tollgate_engine::{exact::Filter, semantic};
+use tollgate_engine::exact::Filter;
 
 use super::{Client, Control, End, shards::Silent};
 use crate::messages::ToShard;
@@ -104,12 +104,7 @@ impl Control {
                 Ok(AnswerBody::Purged { answers, bytes })
             }
             AskBody::Caches => Ok(super::caches::told(&self.answers)),
-            AskBody::Feedback { request_id, wrong } => {
-                let cache = semantic::feedback(&self.answers, &request_id, wrong);
-                Ok(AnswerBody::Judged {
-                    cache: cache.map(|cache| cache.as_ref().to_owned()),
-                })
-            }
+            AskBody::Feedback { request_id, wrong } => Ok(super::caches::judged(&self.answers, &request_id, wrong)),
             AskBody::ReloadFiles => {
                 self.reload_files();
                 Ok(AnswerBody::Done)

@@ -1,7 +1,11 @@
 //! What caches did, for whoever asks on the control socket. Nothing of a prompt or an answer is in it.
 
 use tollgate_config::link::{AnswerBody, CacheCompared, CacheStatus};
-use tollgate_engine::{Answers, exact::Stats, semantic::Compared};
+use tollgate_engine::{
+    Answers,
+    exact::Stats,
+    semantic::{self, Compared},
+};
 
 const NS_PER_MS: u64 = 1_000_000;
 const THOUSANDTHS: f32 = 1_000.0;
@@ -14,6 +18,13 @@ pub(super) fn told(answers: &Answers) -> AnswerBody {
             .map(|(cache, stats)| status(cache, stats))
             .collect(),
         compared: answers.compared().iter().map(compared).collect(),
+    }
+}
+
+pub(super) fn judged(answers: &Answers, request_id: &str, wrong: bool) -> AnswerBody {
+    let cache = semantic::feedback(answers, request_id, wrong);
+    AnswerBody::Judged {
+        cache: cache.map(|cache| cache.as_ref().to_owned()),
     }
 }
 
