@@ -10,6 +10,7 @@ mod date;
 mod grants;
 mod idempotency;
 mod identities;
+mod kafka;
 mod limits;
 mod meaning;
 mod models;
@@ -19,6 +20,7 @@ mod overload;
 mod prices;
 mod providers;
 mod routing;
+mod semantic_cache;
 mod spending;
 mod streams;
 mod tiers;
@@ -106,7 +108,7 @@ fn document(root: &Node) -> Document {
     document.idempotency = fields
         .read("idempotency", idempotency::idempotency)
         .unwrap_or(document.idempotency);
-    document.usage = fields.read("usage", usage::usage).unwrap_or_default();
+    (document.usage, document.kafka) = fields.read("usage", usage::usage).unwrap_or_default();
     document.database = fields.read("database", database::database);
     document.overload = fields.read("overload", overload::of_shard);
     document.cluster = fields.read("cluster", cluster::cluster);

@@ -16,6 +16,7 @@ mod cluster;
 mod database;
 mod grants;
 mod idempotency;
+mod kafka;
 mod limits;
 mod meaning;
 mod overload;
@@ -27,11 +28,12 @@ mod webhooks;
 mod when;
 
 pub use beside::{ActiveCheck, Hedge, HedgeAfter, Shadow};
-pub use caches::{Allowed, CACHE_PARTS, Cache, CacheScope, ExactCache, LEAST_CACHE_BYTES};
+pub use caches::{Allowed, CACHE_PARTS, Cache, CacheScope, ExactCache, LEAST_CACHE_BYTES, SemanticCache, SemanticMode};
 pub use cluster::{Cluster, MAX_SHARED_AMOUNT, OnPartition, Server, Topology, Valkey, ValkeyTls};
 pub use database::{Postgres, PostgresTls};
 pub use grants::{Grant, Granted};
 pub use idempotency::{IDEMPOTENCY_PARTS, Idempotency};
+pub use kafka::{Acks, KAFKA_PORT, Kafka, KafkaTls, Mechanism, Sasl};
 pub use limits::{Limit, LimitMode, MAX_THRESHOLDS, Period, Thresholds, Unit, Window};
 pub use meaning::{Difficulty, Embedding, Judging, MAX_EXAMPLE_BYTES, MAX_EXAMPLES, Purpose};
 pub use overload::{Overload, Priority, ShardOverload};
@@ -63,6 +65,8 @@ pub struct Document {
     pub idempotency: Option<Idempotency>,
     /// How records of calls are kept.
     pub usage: UsageKeeping,
+    /// Where they go besides the ledger (`usage.kafka`).
+    pub kafka: Option<Kafka>,
     /// What several control planes share; `None`: each keeps its own.
     pub database: Option<Postgres>,
     /// `None`: a shard takes whatever comes.
@@ -107,6 +111,7 @@ impl Default for Document {
             id_secret: None,
             idempotency: Some(Idempotency::default()),
             usage: UsageKeeping::default(),
+            kafka: None,
             database: None,
             overload: None,
             cluster: None,

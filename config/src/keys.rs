@@ -5,9 +5,11 @@
 
 mod cluster;
 mod database;
+mod kafka;
 
 pub use cluster::{CLUSTER, SENTINEL, VALKEY, VALKEY_TLS};
 pub use database::{DATABASE, POSTGRES, POSTGRES_TLS};
+pub use kafka::{KAFKA, KAFKA_SASL, KAFKA_TLS};
 
 /// One map of the document and the keys it may have.
 #[derive(Debug)]
@@ -56,8 +58,14 @@ pub static ROOT: Section = Section {
 
 pub static CACHE: Section = Section {
     path: "caches.*",
-    now: &["scope", "exact", "allow", "charge_hits"],
-    not_yet: &["semantic"],
+    now: &["scope", "exact", "semantic", "allow", "charge_hits"],
+    not_yet: &[],
+};
+
+pub static CACHE_SEMANTIC: Section = Section {
+    path: "caches.*.semantic",
+    now: &["ttl", "max_entries", "threshold", "mode"],
+    not_yet: &[],
 };
 
 pub static CACHE_EXACT: Section = Section {
@@ -74,7 +82,7 @@ pub static IDEMPOTENCY: Section = Section {
 
 pub static USAGE: Section = Section {
     path: "usage",
-    now: &["on_full", "block_for", "durability", "max_spool", "retention"],
+    now: &["on_full", "block_for", "durability", "max_spool", "retention", "kafka"],
     not_yet: &[],
 };
 
@@ -507,8 +515,12 @@ pub static SECTIONS: &[&Section] = &[
     &IDEMPOTENCY,
     &CACHE,
     &CACHE_EXACT,
+    &CACHE_SEMANTIC,
     &USAGE,
     &RETENTION,
+    &KAFKA,
+    &KAFKA_TLS,
+    &KAFKA_SASL,
     &DATABASE,
     &POSTGRES,
     &POSTGRES_TLS,

@@ -18,6 +18,7 @@ pub mod pointer;
 pub mod prices;
 pub mod problem;
 pub mod quickstart;
+pub mod stored_limits;
 pub mod usage_event;
 
 pub use document::Document;

@@ -34,7 +34,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{marks::Mark, problem::Problem};
+use crate::{marks::Mark, problem::Problem, stored_limits::StoredLimits};
 
 /// A frame over this is refused.
 pub const MAX_FRAME_BYTES: usize = 256 * 1024 * 1024;
@@ -107,6 +107,13 @@ pub enum AskBody {
     /// Forget answers that are kept.
     Purge {
         filter: Purge,
+    },
+    /// What each cache did, and what `mode: shadow` compared lately.
+    Caches,
+    /// An answer that was served by meaning was right, or wrong.
+    Feedback {
+        request_id: String,
+        wrong: bool,
     },
     /// Reread certificates and key files of the running revision.
     ReloadFiles,
@@ -189,7 +196,7 @@ pub struct StoredKey {
     pub priority: Option<String>,
     /// As the document has those of its keys: a list, or null.
     #[serde(default)]
-    pub limits: serde_json::Value,
+    pub limits: StoredLimits,
 }
 
 /// Data plane → control plane.
@@ -249,6 +256,14 @@ pub enum AnswerBody {
     Purged {
         answers: u64,
         bytes: u64,
+    },
+    Caches {
+        caches: Vec<CacheStatus>,
+        compared: Vec<CacheCompared>,
+    },
+    /// The cache whose hit was judged; none where no such request was served by meaning lately.
+    Judged {
+        cache: Option<String>,
     },
     Failed {
         reason: String,
@@ -325,6 +340,49 @@ pub struct ModelStatus {
     pub failures: u64,
     pub input_tokens: u64,
     pub output_tokens: u64,
+}
+
+/// What a cache did since the data plane started. Money is in nano-dollars.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CacheStatus {
+    pub cache: String,
+    pub hits: u64,
+    pub semantic_hits: u64,
+    pub joined: u64,
+    pub misses: u64,
+    pub saved_tokens: u64,
+    pub saved_nano_usd: u64,
+    pub saved_ms: u64,
+    /// Now.
+    pub entries: u64,
+    pub bytes: u64,
+    pub semantic_entries: u64,
+    /// Candidates by meaning that were not near enough, or that the verifier told apart.
+    pub rejected_far: u64,
+    pub rejected_different: u64,
+    pub unindexed: u64,
+    pub judged_right: u64,
+    pub judged_wrong: u64,
+    /// `mode: shadow`: what would have been served, and what of that said the same as the provider.
+    pub shadow_hits: u64,
+    pub shadow_same: u64,
+    pub shadow_alike: u64,
+    pub shadow_other: u64,
+}
+
+/// A call of `mode: shadow` that would have been served, beside its provider's answer. Similarities are in thousandths.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CacheCompared {
+    pub request_id: String,
+    pub unix_ms: u64,
+    pub cache: String,
+    pub model: String,
+    pub similarity: i32,
+    pub answers: i32,
+    /// `same`, `alike` or `other`.
+    pub agreement: String,
 }
 
 /// A limit and how it stands. Budgets are in nano-dollars.

@@ -26,10 +26,6 @@ fn caches() {
             "/caches/c: `exact` is missing; exact: { ttl: 24h, max_bytes: 256MiB }",
         ),
         (
-            "{ exact: {}, semantic: { threshold: 0.9 } }",
-            "/caches/c/semantic: `semantic` is not supported yet; remove `semantic`",
-        ),
-        (
             "{ scope: user, exact: {} }",
             "/caches/c/scope: `user` is not who may share an answer; key, team or organization",
         ),

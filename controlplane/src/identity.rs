@@ -109,7 +109,7 @@ pub async fn create(plane: &Arc<Plane>, new: NewKey, actor: Actor) -> Result<Iss
             models,
             expires_unix_s,
             priority: priority.map(|priority| priority.name().to_owned()),
-            limits,
+            limits: limits.into(),
         };
         let row = KeyRow {
             key: key.clone(),
@@ -157,7 +157,7 @@ pub async fn limit(plane: &Arc<Plane>, name: String, limits: Value, actor: Actor
         check_limits(plane, &limits)?;
         let former = existing(plane, &name).await?;
         let mut row = former.clone();
-        row.key.limits = limits.clone();
+        row.key.limits = limits.clone().into();
         plane.store.replace_key(row.clone()).await?;
         if let Err(error) = push(plane, vec![row.key], Vec::new()).await {
             plane.store.replace_key(former.clone()).await?;
@@ -332,7 +332,7 @@ fn issued(key: StoredKey, secret: String) -> Issued {
         models,
         expires_unix_s,
         priority,
-        limits,
+        limits: limits.value(),
         previous_until_unix_s,
     }
 }

@@ -17,8 +17,14 @@ use tokio::{
 use tollgate_config::Document;
 
 use crate::{
-    admin::AdminServer, events::Events, link::LinkSlot, metering::Metering, rollout::Rollout, store::Store,
-    truth::Truth, webhooks,
+    admin::AdminServer,
+    events::Events,
+    link::LinkSlot,
+    metering::{Metering, kafka},
+    rollout::Rollout,
+    store::Store,
+    truth::Truth,
+    webhooks,
 };
 
 /// Who does something: shown in the history.
@@ -63,6 +69,7 @@ pub struct Plane {
     pub events: Events,
     pub counters: Counters,
     pub webhooks: webhooks::Counts,
+    pub kafka: kafka::Standing,
     pub started: Instant,
     /// Asked to drain through the API: the data plane's end is then wanted.
     pub draining: AtomicBool,
@@ -94,6 +101,7 @@ impl Plane {
             events: Events::default(),
             counters: Counters::default(),
             webhooks: webhooks::Counts::default(),
+            kafka: kafka::Standing::default(),
             started: Instant::now(),
             draining: AtomicBool::new(false),
             closing: Default::default(),

@@ -175,6 +175,13 @@ fn answer(world: &mut World, body: AskBody, state_dir: &Path) -> Option<AnswerBo
             version: "fake".into(),
         },
         AskBody::Purge { .. } => AnswerBody::Purged { answers: 3, bytes: 300 },
+        AskBody::Caches => AnswerBody::Caches {
+            caches: Vec::new(),
+            compared: Vec::new(),
+        },
+        AskBody::Feedback { request_id, .. } => AnswerBody::Judged {
+            cache: (request_id == "served").then(|| "answers".into()),
+        },
         AskBody::Unknown { .. } => unreachable!("nobody asks that"),
         AskBody::Prepare { .. } if world.mishap == Mishap::DieAtPrepare => return None,
         AskBody::Prepare { .. } if world.mishap == Mishap::RefusePrepare => AnswerBody::Refused {

@@ -33,6 +33,7 @@ pub fn dry_run(revision: u64, document: &Document, keys: &[StoredKey]) -> Result
         None
     });
     problems.extend(database(document));
+    problems.extend(kafka(document));
     let (models, unread) = read_models(&document.embedding);
     let (mut secrets, mut problems) = (secrets, problems);
     secrets.extend(models);
@@ -112,6 +113,16 @@ fn database(document: &Document) -> Vec<Problem> {
             Some(unreadable(reference, &format!("/database/postgres/{name}"), &error))
         })
         .collect()
+}
+
+/// What brokers are reached with: the control plane's alone.
+fn kafka(document: &Document) -> Vec<Problem> {
+    let named = document.kafka.iter().flat_map(|kafka| kafka.references());
+    let problem = |(reference, name): (&Reference, &str)| {
+        let error = read(reference).err()?;
+        Some(unreadable(reference, &format!("/usage/kafka/{name}"), &error))
+    };
+    named.filter_map(problem).collect()
 }
 
 /// Reads all that compiling needs; what cannot be read is a problem at the pointer that names it.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     node::{Fields, Node},
-    values,
+    semantic_cache, values,
 };
 use crate::{
     document::{Allowed, CACHE_PARTS, Cache, CacheScope, ExactCache, LEAST_CACHE_BYTES},
@@ -17,9 +17,12 @@ const LEAST_TTL_MS: u64 = 1_000;
 pub fn cache(node: &Node) -> Option<Cache> {
     let fields = Fields::open(node, &keys::CACHE)?;
     let exact = fields.required("exact", "{ ttl: 24h, max_bytes: 256MiB }", exact);
+    let kept_ms = exact.unwrap_or_default().ttl_ms;
+    let semantic = fields.read("semantic", |node| semantic_cache::semantic(node, kept_ms));
     Some(Cache {
         scope: fields.read("scope", scope).unwrap_or_default(),
         exact: Some(exact?),
+        semantic,
         allow: fields.read("allow", allowed).unwrap_or_default(),
         charge_hits: fields.read("charge_hits", values::boolean),
     })
@@ -60,7 +63,7 @@ fn max_bytes(node: &Node) -> Option<u64> {
     node.expected("room for answers", "at least 1MiB, such as 256MiB")
 }
 
-fn ttl_ms(node: &Node) -> Option<u64> {
+pub(super) fn ttl_ms(node: &Node) -> Option<u64> {
     let ttl_ms = values::timeout_ms(node)?;
     if (LEAST_TTL_MS..=MAX_TTL_MS).contains(&ttl_ms) {
         return Some(ttl_ms);

@@ -74,7 +74,7 @@ pub fn judging(fields: &Fields, strategy: Strategy) -> Judging {
     }
 }
 
-fn thousandths(node: &Node) -> Option<u16> {
+pub(super) fn thousandths(node: &Node) -> Option<u16> {
     match node.value.as_f64().filter(|value| (0.0..=1.0).contains(value)) {
         Some(value) => Some((value * PER_WHOLE).round() as u16),
         None => node.expected("a similarity", "a number from 0 to 1, such as 0.35"),

@@ -3,11 +3,12 @@
 use serde_json::Value;
 
 use super::{
+    kafka,
     node::{Fields, Node},
     values,
 };
 use crate::{
-    document::{Durability, OnFull, Retention, UsageKeeping},
+    document::{Durability, Kafka, OnFull, Retention, UsageKeeping},
     keys,
 };
 
@@ -18,16 +19,18 @@ const MAX_BLOCK_MS: u64 = 120_000;
 /// A busy shard alone has seventeen segments of 1 MiB in hand.
 const SPOOL_BYTES: std::ops::RangeInclusive<u64> = (1 << 30)..=(1 << 40);
 
-pub fn usage(node: &Node) -> Option<UsageKeeping> {
+/// How records are kept, and where else they go.
+pub fn usage(node: &Node) -> Option<(UsageKeeping, Option<Kafka>)> {
     let fields = Fields::open(node, &keys::USAGE)?;
     let default = UsageKeeping::default();
-    Some(UsageKeeping {
+    let keeping = UsageKeeping {
         on_full: fields.read("on_full", on_full).unwrap_or_default(),
         block_for_ms: fields.read("block_for", block_for_ms).unwrap_or(default.block_for_ms),
         durability: fields.read("durability", durability).unwrap_or_default(),
         max_spool_bytes: fields.read("max_spool", max_spool).unwrap_or(default.max_spool_bytes),
         retention: fields.read("retention", retention).unwrap_or_default(),
-    })
+    };
+    Some((keeping, fields.read("kafka", kafka::kafka)))
 }
 
 /// A name that is kept with usage: whole, or not at all.

@@ -117,6 +117,7 @@ pub fn effect(path: &[Token], did: Did) -> &'static str {
             "each node grants the whole limit, and begins with nothing used"
         }
         ("cluster", _) => "leases go back and are taken anew",
+        ("usage", _) if part(1) == "kafka" => "records that were not sent yet go there",
         ("version", _) => "none",
         _ => "new requests only",
     }

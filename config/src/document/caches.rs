@@ -9,6 +9,8 @@ pub const LEAST_CACHE_BYTES: u64 = 1 << 20;
 pub struct Cache {
     pub scope: CacheScope,
     pub exact: Option<ExactCache>,
+    /// The same question in other words gets the answer as well.
+    pub semantic: Option<SemanticCache>,
     /// What is kept out of it unless it is named here.
     pub allow: Allowed,
     /// An answer that was kept is charged like the call that made it; `None`: as the document says.
@@ -68,4 +70,42 @@ pub struct Allowed {
 impl Allowed {
     pub const TOOL_CALLS: &str = "tool_calls";
     pub const TEMPERATURE: &str = "temperature";
+}
+
+/// Calls that ask the same in other words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SemanticCache {
+    /// How long an answer is found by what was asked; never longer than it is kept.
+    pub ttl_ms: u64,
+    /// Answers that can be found so, of all tenants.
+    pub max_entries: u32,
+    /// Below this similarity nothing is looked at. In thousandths.
+    pub threshold_thousandths: u16,
+    pub mode: SemanticMode,
+}
+
+impl SemanticCache {
+    pub const DEFAULT_MAX_ENTRIES: u32 = 100_000;
+    pub const MOST_ENTRIES: u32 = 16 << 20;
+    pub const DEFAULT_THRESHOLD_THOUSANDTHS: u16 = 500;
+    pub const LEAST_THRESHOLD_THOUSANDTHS: u16 = 300;
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SemanticMode {
+    #[default]
+    Serve,
+    /// Looked up and never served: what would have been is compared with what the provider says.
+    Shadow,
+}
+
+impl SemanticMode {
+    pub const ALL: [Self; 2] = [Self::Serve, Self::Shadow];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Serve => "serve",
+            Self::Shadow => "shadow",
+        }
+    }
 }

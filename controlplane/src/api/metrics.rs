@@ -14,7 +14,10 @@ use tollgate_config::link::{AnswerBody, AskBody};
 
 use crate::{
     link::ANSWER_TIMEOUT,
-    metric_names::{CHANGES, DATAPLANE_RESTARTS, LEDGER_UP, LINK_UP, REVISION, UPTIME, USAGE_RECORDS, WEBHOOK_NOTICES},
+    metric_names::{
+        CHANGES, DATAPLANE_RESTARTS, KAFKA_LAG, KAFKA_RECORDS, KAFKA_UP, LEDGER_UP, LINK_UP, REVISION, UPTIME,
+        USAGE_RECORDS, WEBHOOK_NOTICES,
+    },
     plane::Plane,
 };
 
@@ -96,6 +99,9 @@ fn own(plane: &Plane, is_up: bool, text: &mut String) {
         "1 while usage records come into the ledger.",
         &[("", u64::from(plane.metering.is_up()))],
     );
+    if plane.current().document.kafka.is_some() {
+        kafka(plane, &mut metric);
+    }
     let told = &plane.webhooks;
     let notices = [
         ("{state=\"delivered\"}", &told.delivered),
@@ -115,5 +121,32 @@ fn own(plane: &Plane, is_up: bool, text: &mut String) {
         "counter",
         "Changes of the document, by what became of them.",
         &changes,
+    );
+}
+
+fn kafka(plane: &Plane, metric: &mut impl FnMut(&str, &str, &str, &[(&str, u64)])) {
+    let kafka = &plane.kafka;
+    metric(
+        KAFKA_UP,
+        "gauge",
+        "1 while calls of the ledger go into the topic.",
+        &[("", u64::from(kafka.is_up()))],
+    );
+    let lag = [("", kafka.lag_ms.load(Ordering::Relaxed) / 1000)];
+    metric(
+        KAFKA_LAG,
+        "gauge",
+        "Age of the oldest call that is not in the topic.",
+        &lag,
+    );
+    let records = [
+        ("{state=\"sent\"}", kafka.sent.load(Ordering::Relaxed)),
+        ("{state=\"skipped\"}", kafka.skipped.load(Ordering::Relaxed)),
+    ];
+    metric(
+        KAFKA_RECORDS,
+        "counter",
+        "Calls, by whether they are in the topic.",
+        &records,
     );
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::routing::{MethodRouter, delete, get, post, put};
 
 use super::{
-    cache, config, drain, events, explain, keys, later, ledger, limits, metrics, openapi, revisions, status, usage,
+    cache, config, drain, events, explain, feedback, keys, ledger, limits, metrics, openapi, revisions, status, usage,
 };
 use crate::plane::Plane;
 
@@ -401,21 +401,31 @@ pub const ROUTES: &[Route] = &[
         ],
         handler: || post(cache::purge),
     },
-    LATER_FEEDBACK,
-];
-
-const PURGE_BODY: &str = r#"{"type":"object","additionalProperties":false,"properties":{"cache":{"type":"string"},"key":{"type":"string"},"team":{"type":"string"},"model":{"type":"string"},"tag":{"type":"string"},"prefix":{"type":"string"}}}"#;
-const LATER_FEEDBACK: Route = later_route("post", "/v1/feedback", || post(later::refuse));
-
-const fn later_route(method: &'static str, path: &'static str, handler: fn() -> MethodRouter<Arc<Plane>>) -> Route {
-    let answers = &[(501, "not supported yet")];
     Route {
-        method,
-        path,
-        summary: "Not supported yet",
+        method: "post",
+        path: "/v1/feedback",
+        summary: "Say whether an answer that a semantic cache served was right: a wrong one is not served again",
+        parameters: &[],
+        body: Some(FEEDBACK_BODY),
+        answers: &[
+            (200, "the cache"),
+            (400, "what is wrong with the question"),
+            (404, "no such request was served by meaning lately"),
+            (503, "the data plane is not connected"),
+        ],
+        handler: || post(feedback::judge),
+    },
+    Route {
+        method: "get",
+        path: "/v1/cache",
+        summary: "What each cache did and saved, and what `mode: shadow` compared lately",
         parameters: &[],
         body: None,
-        answers,
-        handler,
-    }
-}
+        answers: &[(200, "caches, compared"), (503, "the data plane is not connected")],
+        handler: || get(feedback::caches),
+    },
+];
+
+const FEEDBACK_BODY: &str = r#"{"type":"object","additionalProperties":false,"required":["request_id","verdict"],"properties":{"request_id":{"type":"string"},"verdict":{"enum":["right","wrong"]}}}"#;
+
+const PURGE_BODY: &str = r#"{"type":"object","additionalProperties":false,"properties":{"cache":{"type":"string"},"key":{"type":"string"},"team":{"type":"string"},"model":{"type":"string"},"tag":{"type":"string"},"prefix":{"type":"string"}}}"#;

@@ -43,6 +43,8 @@ pub async fn show(State(plane): State<Arc<Plane>>) -> Json<Value> {
             // Null where keys are this control plane's own.
             "keys_followed": plane.store.is_shared().then(|| !plane.keys_failing.load(Ordering::Relaxed)),
             "ledger": plane.metering.status(),
+            // Null where calls go nowhere else.
+            "kafka": plane.kafka.status(),
             // Null where the store cannot be read.
             "marks_kept": plane.store.count_marks().await.ok(),
         },

@@ -97,7 +97,20 @@ async fn refusals_are_problems_with_a_status() {
     assert_eq!(status(bench.get("/v1/none").await.unwrap_err()), 404);
     assert_eq!(status(bench.get("/v1/limits/team/red").await.unwrap_err()), 404);
     assert_eq!(status(bench.get("/v1/limits/planet/red").await.unwrap_err()), 404);
-    assert_eq!(status(bench.post("/v1/feedback", &json!({})).await.unwrap_err()), 501);
+    let judged = |request_id: &str, verdict: &str| json!({"request_id": request_id, "verdict": verdict});
+    for (body, expected) in [
+        (json!({}), 400),
+        (judged("served", "good"), 400),
+        (judged("another", "wrong"), 404),
+    ] {
+        assert_eq!(
+            status(bench.post("/v1/feedback", &body).await.unwrap_err()),
+            expected,
+            "{body}"
+        );
+    }
+    let told = bench.post("/v1/feedback", &judged("served", "wrong")).await.unwrap();
+    assert!(told.to_string().contains("answers"), "{told}");
     assert_eq!(
         status(bench.put("/v1/config/models", &json!(3)).await.unwrap_err()),
         422

@@ -4,13 +4,17 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tollgate_config::link::Purge;
 
-use super::{CliError, Output, judge, print};
+use super::{CliError, Output, judge, print, table};
 use crate::client::{Call, Client};
 
 #[derive(Subcommand)]
 pub enum CacheCommand {
     /// Forget answers: those that all of this is true of, on every shard at once
     Purge(PurgeArguments),
+    /// What each cache did and saved since the data plane started
+    Stats,
+    /// Say whether an answer that was served by meaning was right
+    Feedback(FeedbackArguments),
     /// What a semantic cache would serve of pairs of prompts, and how often wrongly
     Judge(judge::cache::CacheArguments),
 }
@@ -40,9 +44,21 @@ pub struct PurgeArguments {
     all: bool,
 }
 
+#[derive(Args)]
+pub struct FeedbackArguments {
+    /// The `x-request-id` of the answer
+    #[arg(value_name = "REQUEST_ID")]
+    request_id: String,
+    /// A wrong one is not served again, and around it more is asked for
+    #[arg(value_parser = ["right", "wrong"])]
+    verdict: String,
+}
+
 pub async fn run(client: &Client, command: CacheCommand, output: Output) -> Result<(), CliError> {
     match command {
         CacheCommand::Purge(arguments) => purge(client, arguments, output).await,
+        CacheCommand::Stats => stats(client, output).await,
+        CacheCommand::Feedback(arguments) => feedback(client, &arguments, output).await,
         CacheCommand::Judge(arguments) => judge::cache::run(&arguments, output),
     }
 }
@@ -79,5 +95,44 @@ async fn purge(client: &Client, arguments: PurgeArguments, output: Output) -> Re
             answer["answers"], answer["bytes"]
         )),
     }
+    Ok(())
+}
+
+async fn feedback(client: &Client, arguments: &FeedbackArguments, output: Output) -> Result<(), CliError> {
+    let FeedbackArguments { request_id, verdict } = arguments;
+    let call = Call::post("/v1/feedback").json(&json!({ "request_id": request_id, "verdict": verdict }));
+    let answer: Value = client.json(call).await?;
+    match output {
+        Output::Json => print(&answer.to_string()),
+        Output::Text => print(&format!("noted: {verdict}, of cache {}", answer["cache"])),
+    }
+    Ok(())
+}
+
+async fn stats(client: &Client, output: Output) -> Result<(), CliError> {
+    let answer: Value = client.json(Call::get("/v1/cache")).await?;
+    if let Output::Json = output {
+        print(&answer.to_string());
+        return Ok(());
+    }
+    const COLUMNS: [&str; 12] = [
+        "cache",
+        "hits",
+        "semantic_hits",
+        "joined",
+        "misses",
+        "saved_tokens",
+        "saved_nano_usd",
+        "saved_ms",
+        "entries",
+        "semantic_entries",
+        "shadow_hits",
+        "judged_wrong",
+    ];
+    let told = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let head = COLUMNS.map(|column| column.replace('_', " ").to_uppercase()).to_vec();
+    let caches = answer["caches"].as_array().into_iter().flatten();
+    let rows = caches.map(|cache| COLUMNS.map(|column| told(&cache[column])).to_vec());
+    print(&table(&std::iter::once(head).chain(rows).collect::<Vec<_>>()));
     Ok(())
 }

@@ -10,7 +10,7 @@ use super::{
     hours::Sums,
     ledger::{self, Mark},
     pg::{self, Shared, Writer},
-    schema,
+    schema, sinks,
 };
 use crate::{
     postgres::Cell,
@@ -55,6 +55,42 @@ impl Database {
 
     pub fn is_shared(&self) -> bool {
         matches!(self.place, Place::Postgres { .. })
+    }
+
+    /// Whose marks and calls are this control plane's own.
+    pub fn node(&self) -> i64 {
+        match self.place {
+            Place::Sqlite(_) => sinks::OWN,
+            Place::Postgres { node, .. } => node,
+        }
+    }
+
+    pub fn has_table(&mut self, name: &str) -> Result<bool, StoreError> {
+        let schema = match &self.place {
+            Place::Sqlite(_) => String::new(),
+            Place::Postgres { settings, .. } => settings.schema.clone(),
+        };
+        match self.opened()? {
+            Open::Sqlite(connection) => {
+                let sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1";
+                Ok(connection.prepare_cached(sql)?.exists([name])?)
+            }
+            Open::Postgres(shared) => shared.session.has_table(&schema, name),
+        }
+    }
+
+    /// Does what takes its time: statements may run for so long as `postgres::PATIENCE` says.
+    pub fn patiently<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Open::Postgres(shared) = self.opened()? {
+            shared.session.be_patient()?;
+        }
+        let done = work(self);
+        if let Some(Open::Postgres(shared)) = &mut self.open
+            && shared.session.is_usable()
+        {
+            shared.session.be_usual()?;
+        }
+        done
     }
 
     /// Opens it where it is not: its tables are made, or made into those of this version.
@@ -110,10 +146,11 @@ impl Database {
         }
     }
 
+    /// One that writes calls of this control plane's own.
     pub fn begin(&mut self) -> Result<Transaction<'_>, StoreError> {
         match self.opened()? {
             Open::Sqlite(connection) => Ok(Transaction::Sqlite(connection.transaction()?)),
-            Open::Postgres(shared) => Ok(Transaction::Postgres(shared.begin()?)),
+            Open::Postgres(shared) => Ok(Transaction::Postgres(shared.begin_own()?)),
         }
     }
 
@@ -236,6 +273,24 @@ impl Column for usize {
     fn read(row: &Row<'_>, at: usize) -> Result<Self, StoreError> {
         let number: i64 = row.get(at)?;
         Self::try_from(number).map_err(|error| StoreError::Content(error.to_string()))
+    }
+}
+
+impl Column for Option<i64> {
+    fn read(row: &Row<'_>, at: usize) -> Result<Self, StoreError> {
+        match row {
+            Row::Sqlite(row) => Ok(row.get(at)?),
+            Row::Postgres(row) => row.try_get(at).map_err(|error| StoreError::Content(error.to_string())),
+        }
+    }
+}
+
+impl Column for Option<Vec<u8>> {
+    fn read(row: &Row<'_>, at: usize) -> Result<Self, StoreError> {
+        match row {
+            Row::Sqlite(row) => Ok(row.get(at)?),
+            Row::Postgres(row) => row.try_get(at).map_err(|error| StoreError::Content(error.to_string())),
+        }
     }
 }
 

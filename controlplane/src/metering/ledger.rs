@@ -9,7 +9,7 @@ use tollgate_config::{
     usage_event::{AttemptLine, AttemptLines, Tokens, UsageEvent},
 };
 
-use super::{database, row};
+use super::{database, row, sinks};
 use crate::{postgres::Cell, store::StoreError};
 
 /// No call uses more: a provider may say any number, and sums must fit.
@@ -312,11 +312,24 @@ pub fn set_mark(transaction: &Transaction<'_>, boot: u64, shard: u16, mark: Mark
 /// Forgets single calls that ended before then, a few of them; true when there may be more. They stay in the hours' sums.
 pub fn forget_calls(connection: &Connection, before_ms: u64) -> Result<bool, StoreError> {
     const AT_ONCE: usize = 5_000;
-    const OLD: &str = "SELECT id FROM calls WHERE ended_ms < ?1 ORDER BY ended_ms LIMIT ?2";
-    let bounds = (whole(before_ms), AT_ONCE as i64);
+    const OLD: &str =
+        "SELECT id FROM calls WHERE ended_ms < ?1 AND (id <= ?3 OR ended_ms < ?4) ORDER BY ended_ms LIMIT ?2";
     let transaction = connection.unchecked_transaction()?;
+    let before_ms = whole(before_ms);
+    let held = sinks::held(&transaction, before_ms)?;
+    let (last, from_ms) = held.map_or((i64::MAX, before_ms), |held| (held.last, held.from_ms));
+    let bounds = (before_ms, AT_ONCE as i64, last, from_ms);
+    let unsent = match held {
+        Some(_) => transaction.query_row(&format!("SELECT COUNT(*) FROM ({OLD}) WHERE id > ?3"), bounds, |row| {
+            row.get(0)
+        })?,
+        None => 0,
+    };
     transaction.execute(&format!("DELETE FROM attempts WHERE call IN ({OLD})"), bounds)?;
     let forgotten = transaction.execute(&format!("DELETE FROM calls WHERE id IN ({OLD})"), bounds)?;
+    if let (Some(held), 1..) = (held, forgotten) {
+        sinks::forgotten(&transaction, held, unsent)?;
+    }
     transaction.commit()?;
     Ok(forgotten == AT_ONCE)
 }

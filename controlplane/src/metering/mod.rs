@@ -4,11 +4,12 @@
 pub mod adjust;
 mod agreed;
 mod batch;
-mod database;
+pub mod database;
 pub mod focus;
 pub mod forecast;
 mod hours;
 mod ingest;
+pub mod kafka;
 mod ledger;
 pub mod money;
 mod moving;
@@ -20,6 +21,7 @@ pub mod rerate;
 pub mod row;
 mod schema;
 mod segment;
+mod sinks;
 mod stream;
 #[cfg(test)]
 mod tests;

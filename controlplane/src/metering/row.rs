@@ -257,13 +257,6 @@ pub fn view() -> String {
         };
         list(TEXTS.iter().enumerate().map(column).collect())
     };
-    let of_calls = list(
-        OF_CALL
-            .iter()
-            .zip(NUMBERS)
-            .map(|(made, name)| format!("{made} AS {name}"))
-            .collect(),
-    );
     let of_attempts = |sign: &str| {
         let column = |(at, name): (usize, &&str)| match TOKENS.contains(&at) || COST.contains(&at) {
             true => format!("{sign}({}) AS {name}", OF_CALL[at].replace("IFNULL(", "IFNULL(a.")),
@@ -271,9 +264,7 @@ pub fn view() -> String {
         };
         list(NUMBERS.iter().enumerate().map(column).collect())
     };
-    let of_calls = of_calls
-        .replace("IFNULL(", "IFNULL(c.")
-        .replace(", request_bytes", ", c.request_bytes");
+    let of_calls = numbers_of_calls();
     let joined = "attempts a JOIN calls c ON c.id = a.call WHERE a.moved = 1";
     format!(
         "CREATE VIEW IF NOT EXISTS billed AS SELECT c.ended_ms AS at_ms, {}, {of_calls} FROM calls c \
@@ -288,6 +279,16 @@ pub fn view() -> String {
         TEXTS.join(", "),
         NUMBERS.join(", "),
     )
+}
+
+/// `NUMBERS` of a call `c` of the ledger, each by its name.
+pub fn numbers_of_calls() -> String {
+    let made = OF_CALL.iter().zip(NUMBERS);
+    let named: Vec<String> = made.map(|(made, name)| format!("{made} AS {name}")).collect();
+    named
+        .join(", ")
+        .replace("IFNULL(", "IFNULL(c.")
+        .replace(", request_bytes", ", c.request_bytes")
 }
 
 /// The first part of a compound names its columns.

@@ -3,7 +3,7 @@
 
 mod bulk;
 mod cell;
-mod tls;
+pub mod tls;
 mod words;
 
 use std::{collections::BTreeMap, error::Error as _, future::Future, ops::ControlFlow, time::Duration};
@@ -24,6 +24,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// The server gives up before we do, so that it holds no lock for somebody who has left.
 const STATEMENT_TIMEOUT_MS: u64 = 50_000;
+/// The same for what is known to take its time: a period priced anew, an index that is made.
+const PATIENT_ANSWER_TIMEOUT: Duration = Duration::from_secs(900);
+const PATIENT_STATEMENT_TIMEOUT_MS: u64 = 880_000;
 /// Peers that are gone without a word are noticed after this.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
 /// Statements that stay prepared; questions have as many as there are sets of dimensions.
@@ -48,6 +51,7 @@ pub struct Session {
     /// By what the ledger calls them.
     prepared: BTreeMap<String, Statement>,
     driver: Driver,
+    answer_timeout: Duration,
     /// Something failed in a way that leaves its state unknown.
     broken: bool,
 }
@@ -65,6 +69,7 @@ impl Session {
             client,
             prepared: BTreeMap::new(),
             driver,
+            answer_timeout: ANSWER_TIMEOUT,
             broken: false,
         };
         session.run(&format!(
@@ -86,25 +91,40 @@ impl Session {
         self.noted(answered).is_ok()
     }
 
+    /// From now on statements may take minutes.
+    pub fn be_patient(&mut self) -> Result<(), StoreError> {
+        self.run(&format!("SET statement_timeout = {PATIENT_STATEMENT_TIMEOUT_MS}"))?;
+        self.answer_timeout = PATIENT_ANSWER_TIMEOUT;
+        Ok(())
+    }
+
+    pub fn be_usual(&mut self) -> Result<(), StoreError> {
+        self.answer_timeout = ANSWER_TIMEOUT;
+        self.run(&format!("SET statement_timeout = {STATEMENT_TIMEOUT_MS}"))
+    }
+
     /// Statements without values, one or several.
     pub fn run(&mut self, sql: &str) -> Result<(), StoreError> {
+        let longest = self.answer_timeout;
         let Self { client, driver, .. } = self;
-        let ran = driver.wait(client.batch_execute(sql));
+        let ran = driver.wait_for(longest, client.batch_execute(sql));
         self.noted(ran)
     }
 
     /// How many rows it touched.
     pub fn execute(&mut self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<u64, StoreError> {
         let statement = self.prepare(sql)?;
+        let longest = self.answer_timeout;
         let Self { client, driver, .. } = self;
-        let executed = driver.wait(client.execute(&statement, values));
+        let executed = driver.wait_for(longest, client.execute(&statement, values));
         self.noted(executed)
     }
 
     pub fn rows(&mut self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, StoreError> {
         let statement = self.prepare(sql)?;
+        let longest = self.answer_timeout;
         let Self { client, driver, .. } = self;
-        let rows = driver.wait(client.query(&statement, values));
+        let rows = driver.wait_for(longest, client.query(&statement, values));
         self.noted(rows)
     }
 
@@ -140,11 +160,12 @@ impl Session {
         each: &mut dyn FnMut(&Row) -> Result<ControlFlow<()>, StoreError>,
     ) -> Result<(), StoreError> {
         let statement = self.prepare(sql)?;
+        let longest = self.answer_timeout;
         let Self { client, driver, .. } = self;
-        let rows = driver.wait(client.query_raw(&statement, values));
+        let rows = driver.wait_for(longest, client.query_raw(&statement, values));
         let mut rows = std::pin::pin!(self.noted(rows)?);
         loop {
-            let next = self.driver.wait(rows.try_next());
+            let next = self.driver.wait_for(longest, rows.try_next());
             let Some(row) = self.noted(next)? else { return Ok(()) };
             if each(&row)?.is_break() {
                 return Ok(());
@@ -289,7 +310,9 @@ fn refused(error: &tokio_postgres::Error) -> StoreError {
         };
     };
     // Classes 57P (the operator ends it) and 08 (no connection); and a transaction that may be done again as it is.
-    let is_away = code.code().starts_with("57P") || code.code().starts_with("08");
+    let is_away = code.code().starts_with("57P") || code.code().starts_with("08")
+        // It took longer than it may: whether it is done is known, and when it can be is not.
+        || *code == SqlState::QUERY_CANCELED;
     let is_full = [
         SqlState::DISK_FULL,
         SqlState::OUT_OF_MEMORY,

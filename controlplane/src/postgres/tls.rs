@@ -34,42 +34,45 @@ pub struct Tls {
 impl Tls {
     /// `Err`: what is wrong with it.
     pub fn new(tls: &UpstreamTls, host: &str) -> Result<Self, String> {
-        let name = tls.server_name.as_deref().unwrap_or(host).to_owned();
-        let name = ServerName::try_from(name).map_err(|_| "its host is no name that TLS knows".to_owned())?;
-        let mut roots = RootCertStore::empty();
-        match &tls.ca {
-            Some(reference) => {
-                roots.add_parsable_certificates(certificates(reference, "tls.ca")?);
-            }
-            // Some systems carry a root nobody can parse; the others still count.
-            None => {
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            }
-        }
-        if roots.is_empty() {
-            return Err("there is no certificate to trust: tls.ca, or the package ca-certificates".to_owned());
-        }
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|_| "TLS has no versions".to_owned())?
-            .with_root_certificates(roots);
-        let config = match &tls.client_certificate {
-            None => config.with_no_client_auth(),
-            Some((certificate, key)) => {
-                let chain = certificates(certificate, "tls.client_certificate")?;
-                let pem = content(key, "tls.client_key")?;
-                let key = PrivateKeyDer::from_pem_slice(&pem)
-                    .map_err(|error| format!("tls.client_key is no key in PEM: {error}"))?;
-                config
-                    .with_client_auth_cert(chain, key)
-                    .map_err(|error| format!("tls.client_certificate: {error}"))?
-            }
-        };
-        Ok(Self {
-            config: Arc::new(config),
-            name,
-        })
+        let (config, name) = verified(tls, host)?;
+        Ok(Self { config, name })
     }
+}
+
+/// How a server's certificate is verified, and the name that it must have; `Err`: what is wrong with that.
+pub fn verified(tls: &UpstreamTls, host: &str) -> Result<(Arc<ClientConfig>, ServerName<'static>), String> {
+    let name = tls.server_name.as_deref().unwrap_or(host).to_owned();
+    let name = ServerName::try_from(name).map_err(|_| "its host is no name that TLS knows".to_owned())?;
+    let mut roots = RootCertStore::empty();
+    match &tls.ca {
+        Some(reference) => {
+            roots.add_parsable_certificates(certificates(reference, "tls.ca")?);
+        }
+        // Some systems carry a root nobody can parse; the others still count.
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    if roots.is_empty() {
+        return Err("there is no certificate to trust: tls.ca, or the package ca-certificates".to_owned());
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|_| "TLS has no versions".to_owned())?
+        .with_root_certificates(roots);
+    let config = match &tls.client_certificate {
+        None => config.with_no_client_auth(),
+        Some((certificate, key)) => {
+            let chain = certificates(certificate, "tls.client_certificate")?;
+            let pem = content(key, "tls.client_key")?;
+            let key = PrivateKeyDer::from_pem_slice(&pem)
+                .map_err(|error| format!("tls.client_key is no key in PEM: {error}"))?;
+            config
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| format!("tls.client_certificate: {error}"))?
+        }
+    };
+    Ok((Arc::new(config), name))
 }
 
 fn content(reference: &Reference, what: &str) -> Result<Vec<u8>, String> {

@@ -2,7 +2,7 @@
 
 use rusqlite::{ErrorCode, OptionalExtension, Row};
 use serde::Deserialize;
-use tollgate_config::link::StoredKey;
+use tollgate_config::{link::StoredKey, stored_limits::StoredLimits};
 
 use super::{Store, StoreError};
 
@@ -26,7 +26,7 @@ struct Settings {
     #[serde(default)]
     priority: Option<String>,
     #[serde(default)]
-    limits: serde_json::Value,
+    limits: StoredLimits,
 }
 
 impl Store {

@@ -140,6 +140,7 @@ async fn up(
     metering::follow(ingest, plane.clone())
         .map_err(|e| CliError::failed(format!("cannot start the ledger's thread: {e}")))?;
     webhooks::follow(&plane);
+    metering::kafka::follow(&plane);
     identity_shared::follow(&plane);
     let serving = tokio::spawn(api::serve_socket(plane.clone(), control));
     let ended = serve(&plane, &arguments, file, output, &mut signals).await;

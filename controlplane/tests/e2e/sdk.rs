@@ -11,18 +11,23 @@ use crate::harness::{
     until,
 };
 
-/// The interpreter that has the SDKs: `$TOLLGATE_TEST_PYTHON`, else the virtual environment that `make test` makes.
+/// The interpreter that has the SDKs.
 fn python() -> PathBuf {
+    python_with("openai, anthropic, google.genai, cohere, boto3")
+}
+
+/// The interpreter that can import these: `$TOLLGATE_TEST_PYTHON`, else the virtual environment that `make test` makes.
+pub fn python_with(modules: &str) -> PathBuf {
     let workspace = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
     let named = std::env::var_os("TOLLGATE_TEST_PYTHON").map(PathBuf::from);
     let path = named.unwrap_or_else(|| workspace.join(".cache/venv/bin/python"));
-    let has_sdks = Command::new(&path)
-        .args(["-c", "import openai, anthropic, google.genai, cohere, boto3"])
+    let has_them = Command::new(&path)
+        .args(["-c", &format!("import {modules}")])
         .output()
         .is_ok_and(|output| output.status.success());
     assert!(
-        has_sdks,
-        "{} cannot import openai, anthropic, google.genai, cohere and boto3: run 'make test' once, or\n  python3 -m venv .cache/venv && \
+        has_them,
+        "{} cannot import {modules}: run 'make test' once, or\n  python3 -m venv .cache/venv && \
          .cache/venv/bin/pip install -r controlplane/tests/sdk/requirements.txt",
         path.display()
     );

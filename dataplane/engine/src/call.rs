@@ -65,6 +65,8 @@ pub(crate) struct Call {
     pub at_provider: AtProvider,
     /// Why the call goes where it goes, for a client that may ask: JSON without its end.
     pub told: Option<Box<str>>,
+    /// What came of looking for an answer by meaning, for the same.
+    pub likeness: Option<Box<str>>,
     /// An answer of which it is not known yet what it is.
     pub held: Option<Box<Held>>,
     /// The request carries what this provider signed, or names what lives there: no other is tried.

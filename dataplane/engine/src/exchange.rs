@@ -29,6 +29,7 @@ use crate::{
     repeats::{self, Repeat, Repeats},
     reply,
     routing::{Routing, meaning},
+    semantic,
     signers::Signers,
     stage::Verdict,
     stages::{admit::Admitted, identify::Login, matching, settle},
@@ -80,6 +81,8 @@ pub struct Local {
     pub memo: Memo,
     /// Room to judge what prompts mean.
     pub meaning: meaning::Workspace,
+    /// Room to look for answers by it.
+    pub semantic: semantic::Workspace,
 }
 
 /// What every feed is given.

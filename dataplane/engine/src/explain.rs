@@ -20,6 +20,7 @@ use crate::{
     limits::assumed,
     outputs::Outputs,
     routing::{choose, meaning, needs::Needs, reckoning::Reckoning},
+    semantic,
     snapshot::{Route, Target},
     stage::Verdict,
     stages::{matching, route},
@@ -209,12 +210,12 @@ fn passed(stage: &'static str, exchange: &Exchange, io: &Io<'_>) -> Explained {
             "passed".to_owned(),
             "what is left of its limits suffices".to_owned(),
         ),
-        "cache" if facts.cache != Mark::None => of_cache(exchange),
+        "cache" if facts.cache != Mark::None => of_cache(exchange, io),
         stage => step(stage, "passed".to_owned(), "nothing is configured".to_owned()),
     }
 }
 
-fn of_cache(exchange: &Exchange) -> Explained {
+fn of_cache(exchange: &Exchange, io: &Io<'_>) -> Explained {
     let pinned = exchange.pin();
     let model = exchange
         .facts
@@ -226,7 +227,9 @@ fn of_cache(exchange: &Exchange) -> Explained {
         _ => {
             let why = "an answer that is there is given; one that comes is kept when it is complete, unrefused and of a kind that \
                        the cache allows";
-            step("cache", format!("looked up in '{name}'"), why.to_owned())
+            let near =
+                semantic::told_before(exchange, io).map_or_else(String::new, |told| format!("; by meaning: {told}"));
+            step("cache", format!("looked up in '{name}'"), format!("{why}{near}"))
         }
     }
 }

@@ -377,7 +377,7 @@ fn add_stored(keys: &mut Keys, owners: &Owners, key: &StoredKey, problems: &mut 
         }
     }
     // Who stored them had them checked.
-    let limits = match tollgate_config::check::limits(&key.limits) {
+    let limits = match tollgate_config::check::limits(&key.limits.value()) {
         Ok(limits) => limits,
         Err(wrong) => {
             let within = |problem: Problem| {

@@ -34,6 +34,7 @@ pub mod repeats;
 mod reply;
 pub mod routing;
 mod sealing;
+pub mod semantic;
 mod signers;
 pub mod snapshot;
 mod speaks;

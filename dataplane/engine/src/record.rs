@@ -62,7 +62,7 @@ pub struct Record<'a> {
     pub late: Option<LateWork<'a>>,
     /// The answer is one that the same call had before: nobody was asked, and it costs nothing.
     pub replayed: bool,
-    /// What became of it at its model's cache: `hit`, `miss` or `bypass`, where it has one.
+    /// What became of it at its model's cache: `hit`, `semantic-hit`, `miss` or `bypass`, where it has one.
     pub cache: Option<&'static str>,
     /// The provider did not say what was used, or not to the end: `usage` is the gateway's own count of what was asked and said
     /// (docs/src/tokens.md).

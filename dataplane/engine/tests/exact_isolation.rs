@@ -47,6 +47,7 @@ fn world(version: usize) -> Document {
                 max_bytes: CACHE_PARTS * 4_096,
                 ..ExactCache::default()
             }),
+            semantic: None,
             allow: Allowed::default(),
             charge_hits: None,
         };

@@ -491,7 +491,7 @@ fn a_key_of_the_api_has_limits_that_may_change_and_what_was_used_stays() {
         models: Vec::new(),
         expires_unix_s: None,
         priority: None,
-        limits: serde_json::json!([{ "requests": requests, "per": "month" }]),
+        limits: serde_json::json!([{ "requests": requests, "per": "month" }]).into(),
     };
     let base = KeyTable::build(&rig.pinned.snapshot.document, &secrets(&document()), &[stored(1)]).expect("keys");
     let pin = |rig: &mut Rig, keys: KeyTable| {
@@ -522,7 +522,7 @@ fn a_key_of_the_api_has_limits_that_may_change_and_what_was_used_stays() {
         (1, "ops", 2, 2)
     );
     let wrong = StoredKey {
-        limits: serde_json::json!([{ "requests": "many" }]),
+        limits: serde_json::json!([{ "requests": "many" }]).into(),
         ..stored(1)
     };
     let problems =

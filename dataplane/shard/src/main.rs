@@ -12,6 +12,7 @@ mod metrics;
 mod proxy_protocol;
 mod repeats;
 mod resolve;
+mod semantic;
 mod shard;
 mod spool;
 mod state_dir;

@@ -12,7 +12,10 @@ use tollgate_engine::{
     Answers, Repeats,
     exact::{self, Seed},
     repeats::{self, Parts},
+    semantic::{self as engine_semantic, Indexer, Neighbours},
 };
+
+use crate::semantic;
 
 #[derive(Debug)]
 struct Locked<P>(Vec<Mutex<P>>);
@@ -47,5 +50,10 @@ pub fn answers() -> Result<Answers, String> {
             .iter()
             .fold(0, |all, &byte| all << 8 | u64::from(byte))
     });
-    Ok(Answers::new(Locked::<exact::Part>::of(CACHE_PARTS), Seed([one, other])))
+    let (offers, jobs) = semantic::queue();
+    let neighbours = Neighbours::new(Locked::<engine_semantic::Part>::of(CACHE_PARTS), offers);
+    let parts = Locked::<exact::Part>::of(CACHE_PARTS);
+    let answers = Answers::with_neighbours(parts, Seed([one, other]), neighbours.clone());
+    semantic::start(Indexer::new(neighbours), jobs, answers.clone())?;
+    Ok(answers)
 }

@@ -293,7 +293,7 @@ pub fn count_limits(last_good: &LastGood) -> usize {
     let of_keys = last_good
         .keys
         .iter()
-        .map(|key| key.limits.as_array().map_or(0, Vec::len));
+        .map(|key| key.limits.value().as_array().map_or(0, Vec::len));
     let limits = of_keys.fold(within(&last_good.document), usize::saturating_add);
     // Where nodes share them, each has its leases beside its balance.
     let is_shared = last_good
@@ -376,7 +376,7 @@ mod tests {
         }
         assert_eq!(sizes, [1, 1, 2, 2]);
         let key = StoredKey {
-            limits: json!([{"requests": 1, "per": "1m"}, {"concurrent": 2}]),
+            limits: json!([{"requests": 1, "per": "1m"}, {"concurrent": 2}]).into(),
             ..key("a", "1")
         };
         let last_good = LastGood {

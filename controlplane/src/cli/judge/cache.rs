@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 use clap::Args;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tollgate_vector::{DEFAULT_THRESHOLD, Scratch, Verifier};
+use tollgate_engine::semantic::{Rejected, may_serve};
+use tollgate_vector::{DEFAULT_THRESHOLD, Scratch};
 
 use super::{
     With, lines, page, percent,
@@ -91,16 +92,18 @@ impl Count {
 pub fn run(arguments: &CacheArguments, output: Output) -> Result<(), CliError> {
     let pairs = lines::<Pair>(&arguments.pairs, LINE)?;
     let gauge = arguments.with.gauge(false)?;
-    let (embedder, verifier) = (gauge.embedder(), Verifier::default());
+    let embedder = gauge.embedder();
     let mut scratch = Scratch::default();
     let (mut a, mut b) = (vec![0.0; embedder.dims()], vec![0.0; embedder.dims()]);
     let judge = |pair: Pair| {
         embedder.embed(&pair.a, &mut scratch, &mut a);
         embedder.embed(&pair.b, &mut scratch, &mut b);
-        let verdict = verifier.verify(&pair.a, &pair.b, |word| embedder.knows(word));
+        let similarity = a.iter().zip(&b).map(|(a, b)| a * b).sum();
+        // Whether it is near enough is asked of each threshold below.
+        let verdict = may_serve(embedder, (similarity, f32::MIN), &pair.a, &pair.b);
         Judged {
-            similarity: a.iter().zip(&b).map(|(a, b)| a * b).sum(),
-            verdict: verdict.map_err(|difference| difference.name()),
+            similarity,
+            verdict: verdict.map_err(Rejected::name),
             same: pair.same,
             kind: pair.kind,
         }

@@ -1,7 +1,7 @@
 //! Single calls in PostgreSQL lie in a partition for each day (UTC), which is dropped whole when it is too old. What a
 //! clock says of no day near today lies in a partition of its own, and goes row by row.
 
-use super::Shared;
+use super::{super::sinks, Shared};
 use crate::{
     postgres::{Alone, Session},
     store::StoreError,
@@ -30,13 +30,19 @@ impl Shared {
         )?;
         for row in old {
             let day: i64 = row.try_get(0).map_err(|error| StoreError::Content(error.to_string()))?;
-            later(self.change(|session| forget(session, day.unsigned_abs())))?;
+            later(self.change(|session| forget(session, day.unsigned_abs(), before_ms)))?;
         }
-        for table in ["attempts_rest", "calls_rest"] {
+        self.forget_rest(i64::try_from(before_ms).unwrap_or(i64::MAX))
+    }
+
+    /// An attempt goes when its call has gone.
+    fn forget_rest(&mut self, before_ms: i64) -> Result<(), StoreError> {
+        const ORPHAN: &str = "c.ended_ms < ?1 AND NOT EXISTS (SELECT 1 FROM calls_rest r WHERE r.id = c.call)";
+        let free = sinks::let_go_of_rest(&mut self.session, before_ms)?;
+        for (table, free) in [("calls_rest", free), ("attempts_rest", ORPHAN)] {
             let sql = format!(
-                "DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table} WHERE ended_ms < ?1 LIMIT ?2))"
+                "DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT c.ctid FROM {table} c WHERE {free} LIMIT ?2))"
             );
-            let before_ms = i64::try_from(before_ms).unwrap_or(i64::MAX);
             while self.session.execute(&sql, &[&before_ms, &FORGOTTEN_AT_ONCE])? == FORGOTTEN_AT_ONCE as u64 {}
         }
         Ok(())
@@ -85,7 +91,13 @@ fn make(session: &mut Session, day: u64) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn forget(session: &mut Session, day: u64) -> Result<(), StoreError> {
+fn forget(session: &mut Session, day: u64, before_ms: u64) -> Result<(), StoreError> {
+    let whole = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+    let times = (whole(before_ms), whole((day + 1) * DAY_MS));
+    if sinks::is_used(session)? && !sinks::let_go(session, &name("calls", day), times)? {
+        // Not everything of it was sent yet.
+        return Ok(());
+    }
     let gone = session.execute("DELETE FROM days WHERE day = ?1", &[&(day as i64)])?;
     if gone == 0 {
         // Another control plane did it.

@@ -38,6 +38,14 @@ impl Shared {
         })
     }
 
+    /// Alone among those that write calls of this node: one whose connection was lost may still be about to commit, and ids
+    /// rise in the order in which calls are there.
+    pub fn begin_own(&mut self) -> Result<Writer<'_>, StoreError> {
+        let mut writer = self.begin()?;
+        writer.alone_on_node()?;
+        Ok(writer)
+    }
+
     pub fn begin(&mut self) -> Result<Writer<'_>, StoreError> {
         if self.ids.end - self.ids.start < MAX_CALLS {
             let row = self.session.first("SELECT nextval('call_ids')", &[])?;

@@ -57,6 +57,11 @@ impl<'s> Writer<'s> {
         Ok(())
     }
 
+    pub fn alone_on_node(&mut self) -> Result<(), StoreError> {
+        let node = self.shared.node;
+        self.session().run(&format!("SELECT pg_advisory_xact_lock({node})"))
+    }
+
     pub fn insert_call(&mut self, event: &UsageEvent<'_>) -> Result<(), StoreError> {
         let id = self.shared.ids.next();
         let id = id.ok_or_else(|| StoreError::Content("a transaction of too many calls".to_owned()))?;

@@ -3,6 +3,7 @@
 pub mod certificates;
 pub mod gateway;
 pub mod http;
+pub mod kafka;
 pub mod load;
 pub mod ports;
 pub mod postgres;

@@ -11,6 +11,7 @@ use crate::{
     outputs::{Action, Piece, ReplyFraming},
     record::Outcome,
     repeats,
+    semantic::{self, Likeness},
 };
 
 /// Header lines that are written anew where the answer is sent again.
@@ -27,6 +28,8 @@ pub(crate) struct Runs {
     policy: Arc<Policy>,
     about: Arc<About>,
     head: Option<Arc<Head>>,
+    /// What its answer will be found by, where the cache looks by meaning.
+    likeness: Option<Box<Likeness>>,
     /// It is no answer that anybody else is to have.
     spoiled: bool,
     /// Its client is gone: when to look whether anybody else wants the answer.
@@ -42,9 +45,15 @@ impl Runs {
             policy: Arc::clone(policy),
             about,
             head: None,
+            likeness: None,
             spoiled: false,
             left: None,
         }
+    }
+
+    pub fn found_by(mut self, likeness: Option<Box<Likeness>>) -> Self {
+        self.likeness = likeness;
+        self
     }
 
     pub(super) fn is_wanted(&self, then: Tick) -> bool {
@@ -104,7 +113,7 @@ impl Runs {
     }
 
     /// The call is over: keeps its answer where it may be.
-    fn conclude(&self, exchange: &mut Exchange, now: Tick) {
+    fn conclude(&mut self, exchange: &mut Exchange, io: &mut Io<'_>) {
         let facts = &exchange.facts;
         if self.spoiled || facts.outcome != Outcome::Complete || facts.rejected.is_some() {
             return;
@@ -129,14 +138,26 @@ impl Runs {
             head,
             dialect,
             body,
-            at: now,
+            at: io.now,
             spent,
             about: Arc::clone(&self.about),
+            asked: self.likeness.as_ref().map(|likeness| Box::new(likeness.asked())),
         };
+        let stored = Arc::new(stored);
         self.answers.with(self.key, |part| {
-            part.store((self.key, self.number), stored, &self.policy);
+            part.store((self.key, self.number), Arc::clone(&stored), &self.policy);
             part.flights.over(self.number, true);
         });
+        if let Some(likeness) = self.likeness.take() {
+            semantic::kept(
+                exchange,
+                io,
+                &self.answers,
+                (&self.policy, self.key as u64),
+                &stored,
+                *likeness,
+            );
+        }
     }
 }
 
@@ -157,7 +178,7 @@ pub(crate) fn keep(exchange: &mut Exchange, io: &mut Io<'_>, input: &[u8]) {
             io.out.actions.retain(|action| !goes_out(action));
         }
         if settled {
-            runs.conclude(exchange, io.now);
+            runs.conclude(exchange, io);
         }
     }
     if !settled {

@@ -97,6 +97,15 @@ pub(super) fn of(exchange: &mut Exchange, io: &mut Io<'_>, policy: &Policy, wish
     Ok(name)
 }
 
+/// Of all of the request but what is cut out of `rest`: whoever shares it asks in the same place.
+pub(crate) fn partition(exchange: &Exchange, io: &Io<'_>, policy: &Policy, rest: &[u8]) -> Option<(u128, canon::Seed)> {
+    let dialect = exchange.facts.surface.dialect?;
+    let seed = io.local.answers.as_ref()?.0.seed;
+    let canon = canon::request(seed, dialect, rest)?;
+    let around = named(exchange, io, (policy, seed), (dialect, &canon))?;
+    Some((around, seed))
+}
+
 fn named(
     exchange: &Exchange,
     io: &Io<'_>,

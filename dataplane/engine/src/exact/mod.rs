@@ -12,6 +12,7 @@ mod follow;
 mod judge;
 mod keep;
 mod key;
+mod like;
 mod memo;
 mod params;
 mod replay;
@@ -26,6 +27,7 @@ use crate::{
     exchange::{Exchange, Io},
     failure::{Failure, Kind, Waited},
     repeats::Parts,
+    semantic::{self, Asked, Looked, Neighbours},
     stage::Verdict,
 };
 
@@ -37,9 +39,9 @@ pub(crate) use flight::{Head, Spent};
 pub(crate) use follow::{Due, deadline, due, is_wanted, outlives_client};
 use keep::Runs;
 pub(crate) use keep::keep;
-pub(crate) use key::Uncached;
+pub(crate) use key::{Uncached, partition};
 pub use memo::Names;
-pub(crate) use replay::write_mark;
+pub(crate) use replay::{whole as replay_as, write_mark};
 use store::{Claim, Known};
 pub use store::{Part, Stats};
 
@@ -57,6 +59,8 @@ pub(crate) struct Policy {
     pub ttl_ms: u64,
     pub max_bytes: u64,
     pub max_answer_bytes: u64,
+    /// Found by meaning as well.
+    pub semantic: Option<semantic::Rules>,
     /// Of all that the document says of the model and of who answers: another revision's answers are not this one's.
     pub version: u64,
 }
@@ -73,6 +77,7 @@ impl Policy {
             ttl_ms: exact.ttl_ms,
             max_bytes: exact.max_bytes,
             max_answer_bytes: exact.max_answer_bytes,
+            semantic: cache.semantic.map(semantic::Rules::from),
             version,
         }))
     }
@@ -98,12 +103,15 @@ pub(crate) struct Stored {
     pub at: Tick,
     pub spent: Spent,
     pub about: Arc<About>,
+    /// What it is found by, where the cache looks by meaning.
+    pub asked: Option<Box<Asked>>,
 }
 
 impl Stored {
     pub fn bytes(&self) -> u64 {
         let head = self.head.lines.len() + self.head.content_type.len();
-        (head + self.body.len()) as u64 + self.about.bytes()
+        let asked = self.asked.as_ref().map_or(0, |asked| asked.text.len());
+        (head + asked + self.body.len()) as u64 + self.about.bytes()
     }
 }
 
@@ -124,6 +132,8 @@ pub(crate) enum Mark {
     Bypass(Uncached),
     Miss,
     Hit,
+    /// The answer to the same question in other words.
+    SemanticHit,
 }
 
 impl Mark {
@@ -134,11 +144,12 @@ impl Mark {
             Mark::Bypass(_) => Some("bypass"),
             Mark::Miss => Some("miss"),
             Mark::Hit => Some("hit"),
+            Mark::SemanticHit => Some("semantic-hit"),
         }
     }
 
     pub fn is_hit(self) -> bool {
-        self == Mark::Hit
+        matches!(self, Mark::Hit | Mark::SemanticHit)
     }
 }
 
@@ -150,13 +161,27 @@ pub struct Answers(Arc<Node>);
 struct Node {
     parts: Box<dyn Parts<Part>>,
     seed: Seed,
+    /// None: nothing is found by meaning.
+    neighbours: Option<Neighbours>,
 }
 
 impl Answers {
     /// Of `CACHE_PARTS` parts.
     pub fn new(parts: impl Parts<Part> + 'static, seed: Seed) -> Self {
-        let parts = Box::new(parts);
-        Self(Arc::new(Node { parts, seed }))
+        Self::of(Box::new(parts), seed, None)
+    }
+
+    /// The same with indexes of what was asked.
+    pub fn with_neighbours(parts: impl Parts<Part> + 'static, seed: Seed, neighbours: Neighbours) -> Self {
+        Self::of(Box::new(parts), seed, Some(neighbours))
+    }
+
+    fn of(parts: Box<dyn Parts<Part>>, seed: Seed, neighbours: Option<Neighbours>) -> Self {
+        Self(Arc::new(Node {
+            parts,
+            seed,
+            neighbours,
+        }))
     }
 
     fn with<T>(&self, key: u128, work: impl FnOnce(&mut Part) -> T) -> Option<T> {
@@ -181,6 +206,7 @@ impl Answers {
             let (entries, bytes) = part.purge(filter);
             gone = (gone.0 + entries, gone.1 + bytes);
         });
+        self.look();
         gone
     }
 
@@ -192,6 +218,7 @@ impl Answers {
             .filter_map(|(name, cache)| Some((name.as_str(), cache.exact?.max_bytes)))
             .collect();
         self.each(|part| part.keep_only(&bounds));
+        self.look();
     }
 
     /// Forgets what is over, whether or not anybody asks; a part is locked for a few answers at a time.
@@ -202,6 +229,7 @@ impl Answers {
                 self.0.parts.with(part, &mut |part| more = part.sweep(now));
             }
         }
+        self.look();
     }
 
     /// Of each cache that was asked, by name.
@@ -214,6 +242,11 @@ impl Answers {
             });
         });
         all.sort_by(|one, other| one.0.cmp(&other.0));
+        let sizes = self.neighbours().map(Neighbours::sizes).unwrap_or_default();
+        for (name, stats) in &mut all {
+            let size = sizes.iter().find(|(cache, _)| cache == name);
+            stats.semantic.entries = size.map_or(0, |(_, entries)| *entries);
+        }
         all
     }
 }
@@ -269,9 +302,17 @@ pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>, policy: &Arc<Polic
         let claim = claim(exchange, io, policy);
         let about = Arc::clone(&claim.about);
         let number = answers.with(key, |part| part.claim_anew(key, claim)).flatten();
+        let looked = policy
+            .semantic
+            .as_ref()
+            .map(|rules| semantic::look_up(exchange, io, (&answers, policy), (rules, false)));
+        let likeness = match looked {
+            Some(Looked::Asks(likeness)) => Some(likeness),
+            _ => None,
+        };
         return runs(
             exchange,
-            number.map(|number| Runs::new(&answers, (key, number), policy, about)),
+            number.map(|number| Runs::new(&answers, (key, number), policy, about).found_by(likeness)),
         );
     }
     look_up(exchange, io, (&answers, policy), key, wish)
@@ -298,9 +339,21 @@ fn look_up(
         return Verdict::Next;
     };
     let tenant = Tenant::of(policy.scope, owner);
-    let ask = |about| answers.with(key, |part| part.ask(io.now, (key, tenant), policy, about));
+    let now = io.now;
+    let ask = |about| answers.with(key, |part| part.ask(now, (key, tenant), policy, about));
     let mut known = ask(None);
-    let mut about = None;
+    let (mut about, mut likeness) = (None, None);
+    if let (Some(Known::New), Some(rules)) = (&known, &policy.semantic) {
+        match semantic::look_up(exchange, io, (answers, policy), (rules, true)) {
+            Looked::Served => {
+                exchange.facts.wait_ends(now);
+                exchange.exact = None;
+                return Verdict::Taken;
+            }
+            Looked::Asks(asks) => likeness = Some(asks),
+            Looked::Passed => {}
+        }
+    }
     if matches!(known, Some(Known::New)) && wish == Wish::Any {
         let made = claim(exchange, io, policy);
         about = Some(Arc::clone(&made.about));
@@ -310,7 +363,7 @@ fn look_up(
         Some(Known::Kept(stored)) => {
             exchange.facts.wait_ends(io.now);
             exchange.exact = None;
-            match replay::whole(exchange, io, policy, &stored) {
+            match replay::whole(exchange, io, policy, (&stored, Mark::Hit)) {
                 true => Verdict::Taken,
                 false => Verdict::Next,
             }
@@ -318,7 +371,7 @@ fn look_up(
         Some(Known::UnderWay(number, head)) => under_way(exchange, io, (answers, policy), (key, number), head, wish),
         Some(Known::Claimed(number)) => {
             let claim = about.map(|about| Runs::new(answers, (key, number), policy, about));
-            runs(exchange, claim)
+            runs(exchange, claim.map(|runs| runs.found_by(likeness)))
         }
         Some(Known::New) | None if wish == Wish::Only => {
             answers.with(key, |part| part.missed(policy));

@@ -21,11 +21,11 @@ use crate::{
 const NS_PER_S: u64 = 1_000_000_000;
 
 /// Answers with it. False where it cannot be said in the form, or in the words, that the client asks for.
-pub(super) fn whole(
+pub(crate) fn whole(
     exchange: &mut Exchange,
     io: &mut Io<'_>,
     policy: &Policy,
-    stored: &std::sync::Arc<Stored>,
+    (stored, mark): (&std::sync::Arc<Stored>, Mark),
 ) -> bool {
     let form = key::form(exchange, io);
     let dialect = exchange.facts.surface.dialect.unwrap_or(stored.dialect);
@@ -38,7 +38,7 @@ pub(super) fn whole(
         return false;
     }
     let body = io.out.written_since(body_start);
-    exchange.facts.cache = Mark::Hit;
+    exchange.facts.cache = mark;
     exchange.facts.kept = Some(std::sync::Arc::clone(stored));
     if policy.charge_hits {
         (exchange.facts.usage, exchange.facts.cost) = (stored.spent.usage, stored.spent.cost);
@@ -49,7 +49,7 @@ pub(super) fn whole(
         (false, Form::Whole) => &b"application/json"[..],
         (false, Form::Stream { .. }) => relay::stream_content_type(exchange, io),
     };
-    write_lines(&mut io.out.arena, &stored.head, content_type);
+    write_lines(&mut io.out.arena, (&stored.head, mark), content_type);
     write::header_u64(&mut io.out.arena, header::AGE, io.now.ns_since(stored.at) / NS_PER_S);
     if policy.charge_hits && form == Form::Whole {
         cost::write_line(&mut io.out.arena, exchange.facts.cost);
@@ -79,10 +79,10 @@ pub(super) fn whole(
 }
 
 /// Appends the header lines of an answer that was another's before.
-pub(super) fn write_lines(out: &mut Vec<u8>, head: &Head, content_type: &[u8]) {
+pub(super) fn write_lines(out: &mut Vec<u8>, (head, mark): (&Head, Mark), content_type: &[u8]) {
     out.extend_from_slice(&head.lines);
     write::header(out, header::CONTENT_TYPE, content_type);
-    write::header(out, header::CACHE, b"hit");
+    write::header(out, header::CACHE, mark.name().unwrap_or_default().as_bytes());
 }
 
 /// Appends what became of a call at its model's cache, where it has one.

@@ -12,7 +12,7 @@ use super::{
     fifo::{Fifo, Known as Asked, MOST_ASKED, Name},
     flight::Flights,
 };
-use crate::Tick;
+use crate::{Tick, semantic};
 
 /// What an entry takes beside its texts and its answer, about: its places in maps and queues.
 pub(super) const ENTRY_BYTES: u64 = 512;
@@ -63,6 +63,7 @@ pub struct Stats {
     pub saved_tokens: u64,
     pub saved: PicoUsd,
     pub saved_ns: u64,
+    pub semantic: semantic::Stats,
     /// Now.
     pub entries: u64,
     pub bytes: u64,
@@ -80,6 +81,7 @@ impl Stats {
         self.saved_tokens = self.saved_tokens.saturating_add(other.saved_tokens);
         self.saved = self.saved.saturating_add(other.saved);
         self.saved_ns = self.saved_ns.saturating_add(other.saved_ns);
+        self.semantic.add(&other.semantic);
         self.entries += other.entries;
         self.bytes += other.bytes;
     }
@@ -100,6 +102,8 @@ impl Stats {
 #[derive(Debug, Default)]
 struct Held {
     entries: HashMap<u128, Entry>,
+    /// Those that are found by meaning, by half of their names.
+    by_id: HashMap<u64, u128>,
     tenants: HashMap<Arc<str>, Owner>,
     /// The same by how much they have.
     by_size: BTreeSet<(u64, Arc<str>)>,
@@ -178,8 +182,43 @@ impl Part {
         spent
     }
 
+    /// An answer that is found by meaning.
+    pub(super) fn like(&self, cache: &str, id: u64) -> Option<Arc<Stored>> {
+        let held = self.caches.get(cache)?;
+        let entry = held.entries.get(held.by_id.get(&id)?)?;
+        Some(Arc::clone(&entry.stored))
+    }
+
+    /// All that is.
+    pub(super) fn asked(&self) -> Vec<(u64, Arc<Stored>)> {
+        let held = self.caches.values();
+        let kept = held.flat_map(|held| held.by_id.iter().map(|(id, key)| (*id, held.entries.get(key))));
+        kept.filter_map(|(id, entry)| Some((id, Arc::clone(&entry?.stored))))
+            .collect()
+    }
+
+    pub(super) fn served_like(&mut self, cache: &str, id: u64, spent: &Spent) {
+        let Some(held) = self.caches.get_mut(cache) else { return };
+        held.stats.semantic.hits += 1;
+        held.stats.saves(spent);
+        let entry = held.by_id.get(&id).and_then(|key| held.entries.get_mut(key));
+        if let Some(entry) = entry {
+            entry.asked = (entry.asked + 1).min(MOST_ASKED);
+        }
+    }
+
+    pub(super) fn unlink(&mut self, cache: &str, id: u64) {
+        if let Some(held) = self.caches.get_mut(cache) {
+            held.by_id.remove(&id);
+        }
+    }
+
+    pub(super) fn tally(&mut self, cache: &str, count: impl FnOnce(&mut semantic::Stats)) {
+        count(&mut self.caches.entry_ref(cache).or_default().stats.semantic);
+    }
+
     /// Keeps the answer of a call that was claimed.
-    pub(crate) fn store(&mut self, (key, number): (u128, u64), stored: Stored, policy: &Policy) {
+    pub(crate) fn store(&mut self, (key, number): (u128, u64), stored: Arc<Stored>, policy: &Policy) {
         if !self.flights.is_lost(number) {
             let held = self.caches.entry_ref(&*policy.name).or_default();
             held.insert((key, number), stored, policy);
@@ -250,7 +289,7 @@ impl Held {
     }
 
     /// `call`: the number of the call whose answer it is. One that began before the call whose answer is there comes too late.
-    fn insert(&mut self, (key, call): (u128, u64), stored: Stored, policy: &Policy) {
+    fn insert(&mut self, (key, call): (u128, u64), stored: Arc<Stored>, policy: &Policy) {
         if self.entries.get(&key).is_some_and(|entry| entry.call > call) {
             return;
         }
@@ -274,10 +313,13 @@ impl Held {
         let owner = self.tenants.entry(Arc::clone(&tenant)).or_default();
         owner.entries += 1;
         let in_small = owner.fifo.push(name, bytes);
+        if stored.asked.is_some() {
+            self.by_id.insert(key as u64, key);
+        }
         self.entries.insert(
             key,
             Entry {
-                stored: Arc::new(stored),
+                stored,
                 number: self.numbers,
                 call,
                 over,
@@ -372,6 +414,9 @@ impl Held {
             return false;
         };
         self.by_age.remove(&(entry.over, key));
+        if entry.stored.asked.is_some() {
+            self.by_id.remove(&(key as u64));
+        }
         let tenant = &entry.stored.about.tenant;
         self.bytes -= entry.bytes;
         self.resize(tenant, |held| held - entry.bytes);

@@ -23,6 +23,7 @@ fn policy() -> Policy {
         ttl_ms: 10_000,
         max_bytes: MOST_BYTES * CACHE_PARTS,
         max_answer_bytes: MOST_BYTES,
+        semantic: None,
         version: 1,
     }
 }
@@ -46,8 +47,8 @@ fn claim(tenant: &str) -> Claim {
     }
 }
 
-fn stored(tenant: &str, length: usize, at: Tick) -> Stored {
-    Stored {
+fn stored(tenant: &str, length: usize, at: Tick) -> Arc<Stored> {
+    Arc::new(Stored {
         head: Arc::new(Head {
             form: Form::Whole,
             content_type: b"application/json"[..].into(),
@@ -61,7 +62,8 @@ fn stored(tenant: &str, length: usize, at: Tick) -> Stored {
             ..Spent::default()
         },
         about: about(tenant),
-    }
+        asked: None,
+    })
 }
 
 fn keep(held: &mut Held, tenant: &str, key: u128, length: usize) {

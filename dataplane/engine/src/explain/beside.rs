@@ -15,8 +15,20 @@ const NS_PER_MS: u64 = 1_000_000;
 
 /// Of a call whose order is known: `hedge` and `shadow`, where its model has them.
 pub(super) fn told(exchange: &Exchange, io: &Io<'_>) -> Vec<Explained> {
-    let told = route_of(exchange, |route| [hedge(exchange, io, route), shadow(exchange, route)]);
+    let told = route_of(exchange, |route| {
+        [hedge(exchange, io, route), shadow(exchange, route), likeness(exchange)]
+    });
     told.into_iter().flatten().flatten().collect()
+}
+
+/// Why no answer was found by what was asked.
+fn likeness(exchange: &Exchange) -> Option<Explained> {
+    let why = exchange.call.likeness.as_deref()?;
+    Some(step(
+        "semantic",
+        "no answer is served by meaning".to_owned(),
+        why.to_owned(),
+    ))
 }
 
 fn hedge(exchange: &Exchange, io: &Io<'_>, route: &Route) -> Option<Explained> {

@@ -37,6 +37,9 @@ const HUNGRY: u64 = 2;
 /// A call was refused: more than running low.
 const SHORT: u64 = 4;
 const PROCESS_SHIFT: u32 = 3;
+/// Amounts that nodes share are below 2^53.
+const LOW_BITS: u32 = 54;
+const MOST_LOW: u64 = (1 << LOW_BITS) - 1;
 
 /// What a group's leases are worth now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -220,8 +223,8 @@ pub(super) struct Lease<'c> {
     pub pool: &'c AtomicU64,
     /// Of what was taken of the lane, what went back to the cluster.
     pub burned: &'c AtomicU64,
-    /// The agent is called where less than this is left.
-    pub low: &'c AtomicU64,
+    /// The agent is called where less than this is left; above it, of which epoch `others` is.
+    low: &'c AtomicU64,
     state: &'c AtomicU64,
 }
 
@@ -276,7 +279,7 @@ impl<'c> Place<'c> {
         for word in [lease.granted, lease.others, lease.pool, lease.burned] {
             word.store(0, Ordering::Release);
         }
-        lease.low.store(1, Ordering::Release);
+        lease.set_low(1, 0);
         lease.tag.store(self.tag, Ordering::Release);
     }
 
@@ -369,6 +372,25 @@ impl<'c> Place<'c> {
     }
 }
 
+impl Lease<'_> {
+    pub fn set_low(&self, low: u64, epoch_mark: u64) {
+        self.low
+            .store(low.min(MOST_LOW) | epoch_mark << LOW_BITS, Ordering::Release);
+    }
+
+    pub fn set_epoch_mark(&self, epoch_mark: u64) {
+        self.set_low(self.low(), epoch_mark);
+    }
+
+    pub fn epoch_mark(&self) -> u64 {
+        self.low.load(Ordering::Acquire) >> LOW_BITS
+    }
+
+    fn low(&self) -> u64 {
+        self.low.load(Ordering::Relaxed) & MOST_LOW
+    }
+}
+
 impl Cell {
     fn lease(&self) -> Lease<'_> {
         let [_, granted, tag, others, pool, burned, low, state] = self.words();
@@ -450,7 +472,7 @@ fn touch(sharing: &Sharing, balances: &Balances, named: (u64, &Limit), place: &P
         .granted
         .load(Ordering::Relaxed)
         .saturating_sub(place.lane.used());
-    let is_low = named.1.mode == LimitMode::Enforce && left < place.lease.low.load(Ordering::Relaxed);
+    let is_low = named.1.mode == LimitMode::Enforce && left < place.lease.low();
     place.call(sharing, balances, named, (is_low, 0));
 }
 

@@ -21,6 +21,8 @@ use tollgate_config::{
     prices::Price,
 };
 
+use tollgate_vector::Embedder;
+
 use crate::{
     Tick,
     limits::Rules,
@@ -144,6 +146,11 @@ pub struct Exchanged {
 }
 
 impl Snapshot {
+    /// What meaning is judged with, and what tells it from another model.
+    pub(crate) fn embedder(&self) -> Option<(&Embedder, u64)> {
+        self.meaning.as_ref().map(Meaning::embedder)
+    }
+
     pub fn exchanges(&self) -> impl Iterator<Item = Exchanged> + '_ {
         self.credentials()
             .filter_map(|(provider, credential, held)| match held.proof {

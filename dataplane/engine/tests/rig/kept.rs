@@ -38,6 +38,7 @@ pub fn cache(scope: CacheScope) -> Cache {
     Cache {
         scope,
         exact: Some(ExactCache::default()),
+        semantic: None,
         allow: Allowed::default(),
         charge_hits: None,
     }

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its part of the rig")]
 
 pub mod kept;
+pub mod near;
 pub mod streams;
 
 use std::{rc::Rc, sync::Arc};

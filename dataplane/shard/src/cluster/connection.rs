@@ -18,6 +18,8 @@ use super::resp::{self, Value};
 pub type Address = (String, u16);
 
 pub struct Connection {
+    /// Of the server, by a name that it has until it ends; empty: not known.
+    pub process: String,
     stream: Stream,
     buf: Vec<u8>,
 }
@@ -71,6 +73,7 @@ impl Connection {
             }
         };
         let mut connection = Self {
+            process: String::new(),
             stream,
             buf: Vec::new(),
         };

@@ -24,6 +24,9 @@ const MAX_REDIRECTIONS: usize = 5;
 /// A server of many that did not answer is not asked again for so long: those that do would wait for it.
 const LEFT_ALONE: Duration = Duration::from_secs(1);
 
+/// Forty digits, in all versions.
+const MAX_PROCESS_NAME: usize = 64;
+
 /// How the store is reached.
 #[derive(Clone, Debug)]
 pub struct Way {
@@ -122,7 +125,7 @@ impl Store {
     }
 
     fn call_at(&mut self, mut server: Address, request: &Request, until: Instant) -> Result<Reply, String> {
-        let (keys, arguments) = (request.keys(&self.way.prefix), request.arguments());
+        let keys = request.keys(&self.way.prefix);
         let count = keys.len().to_string();
         let (mut asking, mut whole) = (false, false);
         for _ in 0..=MAX_REDIRECTIONS {
@@ -131,6 +134,8 @@ impl Store {
                 true => [b"EVAL", SCRIPT.as_bytes()],
                 false => [b"EVALSHA", sha.as_bytes()],
             };
+            let process = self.process(&server, until)?;
+            let arguments = request.arguments(&process);
             let mut parts: Vec<&[u8]> = verb.to_vec();
             parts.push(count.as_bytes());
             parts.extend(keys.iter().chain(&arguments).map(String::as_bytes));
@@ -158,6 +163,19 @@ impl Store {
             }
         }
         Err(told(&server, "it sends us from one server to the next"))
+    }
+
+    /// Which process answers there: one that was begun anew, or was a replica, may lack what its predecessor was told.
+    fn process(&mut self, server: &Address, until: Instant) -> Result<String, String> {
+        if let Some(connection) = self.connections.get(server) {
+            return Ok(connection.process.clone());
+        }
+        let info = self.ask(server, &[b"INFO", b"server"], until)?;
+        let process = process_in(&info).unwrap_or_default();
+        if let Some(connection) = self.connections.get_mut(server) {
+            connection.process.clone_from(&process);
+        }
+        Ok(process)
     }
 
     fn ask(&mut self, server: &Address, parts: &[&[u8]], until: Instant) -> Result<Value, String> {
@@ -197,6 +215,16 @@ impl Store {
 
 fn told((host, port): &Address, what: &str) -> String {
     format!("{host}:{port}: {what}")
+}
+
+/// `None`: it does not say, or not to this user.
+fn process_in(info: &Value) -> Option<String> {
+    let Value::Text(text) = info else { return None };
+    let text = std::str::from_utf8(text).ok()?;
+    let process = text.lines().find_map(|line| line.strip_prefix("run_id:"))?.trim();
+    let is_plain =
+        (1..=MAX_PROCESS_NAME).contains(&process.len()) && process.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_plain.then(|| process.to_owned())
 }
 
 /// A reply, or what an error means.

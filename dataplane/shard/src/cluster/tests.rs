@@ -139,6 +139,9 @@ impl Node {
             reclaim_after_ms: 60_000,
             grace_ms: self.grace_ms,
             cursor: 0,
+            is_whole: true,
+            leaves: false,
+            peers: Vec::new(),
             entries,
         }
     }
@@ -169,6 +172,8 @@ fn entry(kind: Kind, most: u64, (used, told, rest): (u64, u64, u64), need: u64) 
         rest,
         want: need,
         need,
+        apart: 0,
+        tellers: 0,
     }
 }
 

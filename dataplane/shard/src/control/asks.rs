@@ -8,7 +8,7 @@ use std::{
 
 use tollgate_config::link::{AnswerBody, Ask, AskBody, PROTOCOL, Say};
 
-use tollgate_engine::exact::Filter;
+use tollgate_engine::{exact::Filter, semantic};
 
 use super::{Client, Control, End, shards::Silent};
 use crate::messages::ToShard;
@@ -102,6 +102,13 @@ impl Control {
             AskBody::Purge { filter } => {
                 let (answers, bytes) = self.answers.purge(&Filter(filter));
                 Ok(AnswerBody::Purged { answers, bytes })
+            }
+            AskBody::Caches => Ok(super::caches::told(&self.answers)),
+            AskBody::Feedback { request_id, wrong } => {
+                let cache = semantic::feedback(&self.answers, &request_id, wrong);
+                Ok(AnswerBody::Judged {
+                    cache: cache.map(|cache| cache.as_ref().to_owned()),
+                })
             }
             AskBody::ReloadFiles => {
                 self.reload_files();

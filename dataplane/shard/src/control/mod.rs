@@ -5,6 +5,7 @@
 
 mod asks;
 mod build;
+mod caches;
 mod cluster;
 pub mod connection;
 mod credentials;

@@ -12,7 +12,12 @@ impl Page {
     pub(super) fn caches(&mut self, caches: &[(Arc<str>, Stats)]) {
         self.head(names::CACHE_LOOKUPS);
         for (cache, stats) in caches {
-            let results = [("hit", stats.hits), ("miss", stats.misses), ("joined", stats.joined)];
+            let results = [
+                ("hit", stats.hits),
+                ("semantic-hit", stats.semantic.hits),
+                ("miss", stats.misses),
+                ("joined", stats.joined),
+            ];
             for (result, count) in results {
                 let labels = [("cache", &**cache), ("result", result)];
                 self.sample(names::CACHE_LOOKUPS.name, &labels, count);
@@ -31,6 +36,7 @@ impl Page {
                 self.sample(names::CACHE_CHANGES.name, &labels, count);
             }
         }
+        self.semantic_caches(caches);
         self.each(names::CACHE_ENTRIES, caches, |stats| stats.entries);
         self.each(names::CACHE_BYTES, caches, |stats| stats.bytes);
         self.each(names::CACHE_SAVED_TOKENS, caches, |stats| stats.saved_tokens);
@@ -38,6 +44,31 @@ impl Page {
         self.each(names::CACHE_SAVED_SECONDS, caches, |stats| {
             stats.saved_ns as f64 / NS_PER_S
         });
+    }
+
+    fn semantic_caches(&mut self, caches: &[(Arc<str>, Stats)]) {
+        let counted = |stats: &Stats| {
+            let stats = stats.semantic;
+            [
+                ("rejected_far", stats.far),
+                ("rejected_different", stats.differing),
+                ("unindexed", stats.unindexed),
+                ("judged_right", stats.judged_right),
+                ("judged_wrong", stats.judged_wrong),
+                ("shadow_hit", stats.would_serve),
+                ("shadow_same", stats.same),
+                ("shadow_alike", stats.alike),
+                ("shadow_other", stats.other),
+            ]
+        };
+        self.head(names::CACHE_SEMANTIC);
+        for (cache, stats) in caches {
+            for (what, count) in counted(stats) {
+                let labels = [("cache", &**cache), ("what", what)];
+                self.sample(names::CACHE_SEMANTIC.name, &labels, count);
+            }
+        }
+        self.each(names::CACHE_SEMANTIC_ENTRIES, caches, |stats| stats.semantic.entries);
     }
 
     fn each<T: std::fmt::Display>(

@@ -166,6 +166,14 @@ pub const CACHE_CHANGES: Family = counter(
     "tollgate_cache_changes_total",
     "Answers that a cache took or let go, by why.",
 );
+pub const CACHE_SEMANTIC: Family = counter(
+    "tollgate_cache_semantic_total",
+    "What a cache did by meaning: candidates rejected, answers not indexed, hits judged, and what shadow mode compared.",
+);
+pub const CACHE_SEMANTIC_ENTRIES: Family = gauge(
+    "tollgate_cache_semantic_entries",
+    "Answers that a cache can find by meaning.",
+);
 pub const CACHE_ENTRIES: Family = gauge("tollgate_cache_entries", "Answers that a cache keeps.");
 pub const CACHE_BYTES: Family = gauge("tollgate_cache_bytes", "What the answers that a cache keeps take.");
 pub const CACHE_SAVED_TOKENS: Family = counter(
@@ -217,6 +225,8 @@ pub const ALL: [Family; 51] = [
     USAGE_RECORDS,
     CACHE_LOOKUPS,
     CACHE_CHANGES,
+    CACHE_SEMANTIC,
+    CACHE_SEMANTIC_ENTRIES,
     CACHE_ENTRIES,
     CACHE_BYTES,
     CACHE_SAVED_TOKENS,

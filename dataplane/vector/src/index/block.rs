@@ -1,17 +1,34 @@
-//! Up to 256 entries side by side: ids, bytes, scales and codes each in one run of memory. Immutable once published; the
+//! Up to 128 entries side by side: ids, bytes, scales and codes each in one run of memory. Immutable once published; the
 //! writer copies a block before it changes one that readers may hold. Knows no lists.
 
 use super::quantised::Quantised;
 
-pub const BLOCK_ENTRIES: usize = 256;
+/// What an insert copies at most, where readers hold the block: some 38 KB.
+pub const BLOCK_ENTRIES: usize = 128;
+/// A block grows by so many entries at once: it begins with two, as most partitions of a cache never have more.
+const STEPS: (usize, usize) = (2, 16);
 
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Block {
     pub ids: Vec<u64>,
     pub scales: Vec<f32>,
     pub values: Vec<i8>,
     /// Empty in an index that is small enough to be searched whole.
     pub codes: Vec<u64>,
+}
+
+impl Clone for Block {
+    /// With room for more: who copies a block adds to it.
+    fn clone(&self) -> Self {
+        let mut copy = Self::default();
+        let (dims, words) = self.widths();
+        copy.reserve(self.len() + self.step(), dims, words);
+        copy.ids.extend_from_slice(&self.ids);
+        copy.scales.extend_from_slice(&self.scales);
+        copy.values.extend_from_slice(&self.values);
+        copy.codes.extend_from_slice(&self.codes);
+        copy
+    }
 }
 
 impl Block {
@@ -23,13 +40,13 @@ impl Block {
         self.len() >= BLOCK_ENTRIES
     }
 
+    fn step(&self) -> usize {
+        self.len().clamp(STEPS.0, STEPS.1)
+    }
+
     pub fn push(&mut self, id: u64, vector: &Quantised, code: &[u64]) {
-        if self.ids.is_empty() {
-            // Whole at once: a block does not move while it fills.
-            self.ids.reserve_exact(BLOCK_ENTRIES);
-            self.scales.reserve_exact(BLOCK_ENTRIES);
-            self.values.reserve_exact(BLOCK_ENTRIES * vector.values.len());
-            self.codes.reserve_exact(BLOCK_ENTRIES * code.len());
+        if self.ids.len() == self.ids.capacity() {
+            self.reserve(self.step(), vector.values.len(), code.len());
         }
         self.ids.push(id);
         self.scales.push(vector.scale);
@@ -37,12 +54,18 @@ impl Block {
         self.codes.extend_from_slice(code);
     }
 
+    /// Exactly: a large index has tens of thousands of blocks.
+    fn reserve(&mut self, entries: usize, dims: usize, words: usize) {
+        let entries = entries.min(BLOCK_ENTRIES);
+        self.ids.reserve_exact(entries);
+        self.scales.reserve_exact(entries);
+        self.values.reserve_exact(entries * dims);
+        self.codes.reserve_exact(entries * words);
+    }
+
     /// Takes an entry out; the last takes its place.
     pub fn remove(&mut self, at: usize) {
-        let (dims, words) = (
-            self.values.len() / self.len().max(1),
-            self.codes.len() / self.len().max(1),
-        );
+        let (dims, words) = self.widths();
         let last = self.len() - 1;
         self.ids.swap_remove(at);
         self.scales.swap_remove(at);
@@ -52,8 +75,22 @@ impl Block {
         self.codes.truncate(last * words);
     }
 
+    /// Bytes and words of an entry.
+    fn widths(&self) -> (usize, usize) {
+        let entries = self.len().max(1);
+        (self.values.len() / entries, self.codes.len() / entries)
+    }
+
     pub fn vector(&self, at: usize) -> Option<(&[i8], f32)> {
-        let dims = self.values.len() / self.len().max(1);
+        let (dims, _) = self.widths();
         Some((self.values.get(at * dims..(at + 1) * dims)?, *self.scales.get(at)?))
+    }
+
+    /// Room for more entries included.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + size_of::<u64>() * (self.ids.capacity() + self.codes.capacity())
+            + size_of::<f32>() * self.scales.capacity()
+            + self.values.capacity()
     }
 }

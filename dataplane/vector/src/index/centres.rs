@@ -1,26 +1,41 @@
-//! Where the lists of a large index lie: centres found by spherical k-means on a sample, the same for the same entries.
-//! Knows no entries but the sample it is given.
+//! Where the lists of a large index lie: centres in regions, so that a search compares with the regions, then with the centres
+//! of the nearest regions, and with no others. Found on a sample, the same for the same entries. Knows no entries but the
+//! sample it is given.
 
 use super::code;
+use super::directions::Directions;
 use super::quantised::{Quantised, add_to};
 use crate::Kernel;
 
-/// Rounds after which the centres hardly move.
-const ROUNDS: usize = 6;
-/// Entries a list has, on average: the finer the lists, the fewer entries are near enough to be looked at in vain.
-const ENTRIES_PER_LIST: usize = 256;
+/// Entries a list has when its centres are found, on average; twice as many before they are found anew. The finer the lists, the
+/// fewer entries are near enough to be looked at in vain, and the more there are to be told apart.
+const ENTRIES_PER_LIST: usize = 48;
+const LEAST_LISTS: usize = 16;
 /// Entries of the sample for each centre.
-pub const SAMPLE_PER_CENTRE: usize = 16;
+pub const SAMPLE_PER_CENTRE: usize = 8;
+/// Vectors that the regions are found from, for each of them.
+const SAMPLE_PER_REGION: usize = 64;
+/// A region has at most so many times the lists of one on average: what a search compares stays bounded where entries are alike.
+const MOST_TIMES_AVERAGE: usize = 4;
+/// Regions whose centres a search compares, and those an entry's list is looked for in.
+const REGIONS_SEARCHED: usize = 24;
+const REGIONS_FOR_ENTRY: usize = 4;
 /// Centres whose bytes are compared: those whose codes differ least, so many times what is wanted and at least so many.
-const COMPARED_TIMES: usize = 4;
-const COMPARED_LEAST: usize = 64;
+const COMPARED_TIMES: usize = 3;
+const COMPARED_LEAST: usize = 32;
+
+/// Where a list lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    pub region: u16,
+    pub list: u16,
+}
 
 #[derive(Clone, Debug, Default)]
 pub struct Centres {
-    dims: usize,
-    values: Vec<i8>,
-    scales: Vec<f32>,
-    codes: Vec<u64>,
+    regions: Directions,
+    /// Of each region the centres of its lists.
+    lists: Vec<Directions>,
     /// What codes are taken beside: the mean of the sample, rotated.
     origin: Vec<f32>,
 }
@@ -31,21 +46,24 @@ pub struct CentreScratch {
     rotated: Vec<f32>,
     /// Of the vector that was compared last.
     pub code: Vec<u64>,
+    dots: Vec<i32>,
+    regions: Vec<(f32, u16)>,
     differing: Vec<u16>,
-    pub nearest: Vec<(f32, u32)>,
+    pub nearest: Vec<(f32, Place)>,
 }
 
 impl Centres {
-    /// How many centres so many entries need: a power of two.
+    /// How many lists so many entries need.
     pub fn wanted(entries: usize) -> usize {
-        (entries / ENTRIES_PER_LIST).max(16).next_power_of_two()
+        (entries / ENTRIES_PER_LIST).max(LEAST_LISTS)
     }
 
-    pub fn len(&self) -> usize {
-        self.scales.len()
+    /// Of each region, how many lists it has.
+    pub fn lists_by_region(&self) -> impl Iterator<Item = usize> {
+        self.lists.iter().map(Directions::len)
     }
 
-    /// From a sample of vectors, which holds at least as many as there shall be centres.
+    /// From a sample of vectors, about `count` of them: each region has its share.
     pub fn find(sample: &[Quantised], count: usize, kernel: Kernel) -> Self {
         let dims = sample.first().map_or(0, |vector| vector.values.len());
         let mut origin = vec![0.0; dims];
@@ -54,97 +72,107 @@ impl Centres {
             .for_each(|vector| add_to(&mut origin, &vector.values, vector.scale / sample.len() as f32));
         origin.resize(code::rotated_dims(dims), 0.0);
         code::rotate(&mut origin);
-        let mut centres = Self {
-            dims,
-            origin,
-            ..Self::default()
-        };
-        let stride = (sample.len() / count.max(1)).max(1);
-        for vector in sample.iter().step_by(stride).take(count) {
-            centres.values.extend_from_slice(&vector.values);
-            centres.scales.push(vector.scale);
-        }
-        let mut scratch = CentreScratch::default();
-        centres.encode_all(&mut scratch);
-        for _ in 0..ROUNDS {
-            let mut sums = vec![0.0; centres.len() * dims];
-            for vector in sample {
-                let nearest = centres.nearest(vector, kernel, &mut scratch);
-                let sum = sums.get_mut(nearest * dims..(nearest + 1) * dims).unwrap_or_default();
-                add_to(sum, &vector.values, vector.scale);
-            }
-            centres.settle(&sums);
-            centres.encode_all(&mut scratch);
-        }
-        centres
-    }
-
-    /// Moves each centre to where its vectors point; one without any stays.
-    fn settle(&mut self, sums: &[f32]) {
-        let centres = self.values.chunks_exact_mut(self.dims.max(1)).zip(&mut self.scales);
-        for ((values, scale), sum) in centres.zip(sums.chunks_exact(self.dims.max(1))) {
-            let moved = Quantised::of(sum);
-            if moved.scale > 0.0 {
-                values.copy_from_slice(&moved.values);
-                *scale = moved.scale;
+        let region_count = count.isqrt().clamp(1, usize::from(u16::MAX));
+        let stride = (sample.len() / (region_count * SAMPLE_PER_REGION)).max(1);
+        let of_regions: Vec<&Quantised> = sample.iter().step_by(stride).collect();
+        let regions = Directions::find(&of_regions, region_count, kernel);
+        let mut parts: Vec<Vec<&Quantised>> = vec![Vec::new(); regions.len()];
+        let mut dots = Vec::new();
+        for vector in sample {
+            if let Some(part) = parts.get_mut(regions.nearest(vector, kernel, &mut dots)) {
+                part.push(vector);
             }
         }
-    }
-
-    fn encode_all(&mut self, scratch: &mut CentreScratch) {
-        let mut codes = Vec::with_capacity(self.len() * code::words(self.dims));
-        for (values, scale) in self.values.chunks_exact(self.dims.max(1)).zip(&self.scales) {
-            self.encode(values, *scale, scratch);
-            codes.extend_from_slice(&scratch.code);
-        }
-        self.codes = codes;
+        let most = (MOST_TIMES_AVERAGE * count / region_count).min(usize::from(u16::MAX));
+        let mut rotated = Vec::new();
+        let lists = parts.iter().zip(0..).map(|(part, region): (&Vec<&Quantised>, usize)| {
+            let share = (part.len() * count).div_ceil(sample.len().max(1)).clamp(1, most.max(1));
+            let mut lists = match part.is_empty() {
+                // Nothing of the sample lies there: what comes later has one list.
+                true => regions.only(region),
+                false => Directions::find(part, share, kernel),
+            };
+            lists.encode_all(&origin, &mut rotated);
+            lists
+        });
+        let lists = lists.collect();
+        Self { regions, lists, origin }
     }
 
     /// The code of a vector, into `scratch.code`.
-    pub fn encode(&self, values: &[i8], scale: f32, scratch: &mut CentreScratch) {
+    fn encode(&self, vector: &Quantised, scratch: &mut CentreScratch) {
         let CentreScratch { rotated, code, .. } = scratch;
-        rotated.clear();
-        rotated.extend(values.iter().map(|value| f32::from(*value) * scale));
-        rotated.resize(code::rotated_dims(self.dims), 0.0);
-        code::rotate(rotated);
         code.clear();
-        code::encode(rotated, &self.origin, code);
+        code::of(&vector.values, vector.scale, &self.origin, rotated, code);
     }
 
-    /// The nearest centre; `scratch.code` is the vector's code afterwards.
-    pub fn nearest(&self, vector: &Quantised, kernel: Kernel, scratch: &mut CentreScratch) -> usize {
-        self.nearest_few(vector, 1, kernel, scratch);
-        scratch.nearest.first().map_or(0, |(_, at)| *at as usize)
+    /// The list where a vector belongs; `scratch.code` is its code afterwards.
+    pub fn nearest(&self, vector: &Quantised, kernel: Kernel, scratch: &mut CentreScratch) -> Place {
+        self.nearest_of(vector, REGIONS_FOR_ENTRY, 1, kernel, scratch);
+        scratch.nearest.first().map_or(Place::default(), |(_, place)| *place)
     }
 
-    /// The nearest centres, nearest first, into `scratch.nearest`; `scratch.code` is the vector's code afterwards.
+    /// The nearest lists, nearest first, into `scratch.nearest`; `scratch.code` is the vector's code afterwards.
     pub fn nearest_few(&self, vector: &Quantised, few: usize, kernel: Kernel, scratch: &mut CentreScratch) {
-        self.encode(&vector.values, vector.scale, scratch);
+        self.nearest_of(vector, REGIONS_SEARCHED, few, kernel, scratch);
+    }
+
+    fn nearest_of(
+        &self,
+        vector: &Quantised,
+        region_count: usize,
+        few: usize,
+        kernel: Kernel,
+        scratch: &mut CentreScratch,
+    ) {
+        self.encode(vector, scratch);
         let CentreScratch {
             code,
+            dots,
+            regions,
             differing,
             nearest,
             ..
         } = scratch;
+        self.regions.dots(vector, kernel, dots);
+        regions.clear();
+        let near = dots.iter().zip(&self.regions.scales).zip(0..);
+        regions.extend(near.map(|((dot, scale), region)| (*dot as f32 * scale, region)));
+        first_few(regions, region_count);
+        let lists_of = |region: u16| self.lists.get(usize::from(region));
         differing.clear();
-        kernel.hammings(code, &self.codes, differing);
-        let reach = reach_of(differing, (few * COMPARED_TIMES).max(COMPARED_LEAST));
-        nearest.clear();
-        for (at, _) in differing.iter().enumerate().filter(|(_, bits)| **bits <= reach) {
-            let values = self.values.get(at * self.dims..(at + 1) * self.dims);
-            if let (Some(values), Some(scale)) = (values, self.scales.get(at)) {
-                nearest.push((kernel.dot(&vector.values, values) as f32 * scale, at as u32));
+        for (_, region) in regions.iter() {
+            if let Some(lists) = lists_of(*region) {
+                kernel.hammings(code, &lists.codes, differing);
             }
         }
-        if few < nearest.len() {
-            nearest.select_nth_unstable_by(few, |a, b| b.0.total_cmp(&a.0));
-            nearest.truncate(few);
+        let reach = reach_of(differing, (few * COMPARED_TIMES).max(COMPARED_LEAST));
+        nearest.clear();
+        let mut rest = differing.as_slice();
+        for (_, region) in regions.iter() {
+            let Some(lists) = lists_of(*region) else { continue };
+            let of_region;
+            (of_region, rest) = rest.split_at(lists.len());
+            for (list, _) in (0..).zip(of_region).filter(|(_, bits)| **bits <= reach) {
+                if let Some(near) = lists.nearness(usize::from(list), vector, kernel) {
+                    nearest.push((near, Place { region: *region, list }));
+                }
+            }
         }
+        first_few(nearest, few);
         nearest.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
     }
 
     pub fn bytes(&self) -> usize {
-        self.values.len() + size_of::<f32>() * self.scales.len() + size_of::<u64>() * self.codes.len()
+        self.regions.bytes() + self.lists.iter().map(Directions::bytes).sum::<usize>()
+    }
+}
+
+/// Leaves the nearest, in any order.
+fn first_few<T>(near: &mut Vec<(f32, T)>, few: usize) {
+    if few < near.len() {
+        near.select_nth_unstable_by(few, |a, b| b.0.total_cmp(&a.0));
+        near.truncate(few);
     }
 }
 

@@ -42,8 +42,17 @@ pub fn rotate(lanes: &mut [f32]) {
     lanes.iter_mut().for_each(|lane| *lane *= shrink);
 }
 
+/// Appends the code of a vector of bytes beside a rotated centre. `rotated` is what it needs while it runs.
+pub fn of(values: &[i8], scale: f32, centre: &[f32], rotated: &mut Vec<f32>, code: &mut Vec<u64>) {
+    rotated.clear();
+    rotated.extend(values.iter().map(|value| f32::from(*value) * scale));
+    rotated.resize(rotated_dims(values.len()), 0.0);
+    rotate(rotated);
+    encode(rotated, centre, code);
+}
+
 /// Appends the code of a rotated vector beside a rotated centre.
-pub fn encode(rotated: &[f32], centre: &[f32], code: &mut Vec<u64>) {
+fn encode(rotated: &[f32], centre: &[f32], code: &mut Vec<u64>) {
     for (lanes, centre) in rotated.chunks(64).zip(centre.chunks(64)) {
         let bits = lanes.iter().zip(centre).enumerate();
         code.push(bits.fold(0, |word, (bit, (lane, centre))| word | u64::from(lane > centre) << bit));

@@ -9,6 +9,8 @@
 mod block;
 mod centres;
 mod code;
+mod directions;
+mod lists;
 pub(crate) mod quantised;
 mod shares;
 mod writer;
@@ -17,6 +19,7 @@ use std::sync::Arc;
 
 use block::Block;
 use centres::{CentreScratch, Centres};
+use lists::Candidate;
 use quantised::Quantised;
 pub use shares::{MAX_TENANTS, Room, Shares};
 pub use writer::{MAX_ENTRIES, Rebuild, Rebuilt, Writer, WriterError};
@@ -25,10 +28,6 @@ use crate::Kernel;
 
 /// Up to so many entries are compared one by one: a scan of them is no slower than a search of lists (docs/src/semantic-cache.md).
 pub const FLAT_MOST: usize = 4096;
-/// Lists a search looks into.
-const LISTS_SEARCHED: usize = 64;
-/// Entries whose bytes are compared: those whose codes differ least.
-const ENTRIES_COMPARED: usize = 64;
 
 /// An entry that was found.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,14 +37,18 @@ pub struct Hit {
     pub similarity: f32,
 }
 
+/// Entries around a centre.
+type List = Vec<Arc<Block>>;
+
 /// The entries at one moment.
 #[derive(Clone, Debug)]
 pub struct Generation {
     dims: usize,
     kernel: Kernel,
     centres: Option<Arc<Centres>>,
-    /// One list for each centre, or a single one.
-    lists: Vec<Vec<Arc<Block>>>,
+    /// The lists of each region, one for each centre; without centres one region of one list. What did not change is shared
+    /// with the generation before.
+    regions: Vec<Arc<Vec<List>>>,
     entries: usize,
 }
 
@@ -73,13 +76,17 @@ impl Generation {
         self.centres.is_none()
     }
 
-    /// Memory of the entries and of what finds them; a block that is not full counts whole.
+    /// Memory of the entries and of what finds them, room for more included.
     pub fn bytes(&self) -> usize {
-        let words = if self.is_flat() { 0 } else { code::words(self.dims) };
-        let per_entry = size_of::<u64>() + size_of::<f32>() + self.dims + words * size_of::<u64>();
-        let blocks: usize = self.lists.iter().map(Vec::len).sum();
+        let blocks: usize = self.blocks().map(|block| block.bytes() + size_of::<Arc<Block>>()).sum();
+        let lists: usize = self.regions.iter().map(|lists| lists.len()).sum();
         let centres = self.centres.as_ref().map_or(0, |centres| centres.bytes());
-        blocks * block::BLOCK_ENTRIES * per_entry + centres
+        blocks + lists * size_of::<List>() + centres
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = &Block> {
+        let lists = self.regions.iter().flat_map(|lists| lists.iter());
+        lists.flatten().map(Arc::as_ref)
     }
 
     /// The entries most similar to `vector`, the most similar first; as many as `hits` may hold, which is cleared before.
@@ -98,7 +105,7 @@ impl Generation {
 
     fn scan(&self, most: usize, scratch: &mut IndexScratch, hits: &mut Vec<Hit>) {
         let IndexScratch { query, dots, .. } = scratch;
-        for block in self.lists.iter().flatten() {
+        for block in self.blocks() {
             dots.clear();
             dots.resize(block.len(), 0);
             self.kernel.dots(&query.values, &block.values, dots);
@@ -108,78 +115,6 @@ impl Generation {
             }
         }
     }
-
-    fn search_lists(&self, centres: &Centres, most: usize, scratch: &mut IndexScratch, hits: &mut Vec<Hit>) {
-        let IndexScratch {
-            query,
-            centres: near,
-            differing,
-            candidates,
-            ..
-        } = scratch;
-        centres.nearest_few(query, LISTS_SEARCHED, self.kernel, near);
-        candidates.clear();
-        let mut reach = u16::MAX;
-        for (_, list) in &near.nearest {
-            for (block, entries) in self
-                .lists
-                .get(*list as usize)
-                .map_or(&[][..], Vec::as_slice)
-                .iter()
-                .enumerate()
-            {
-                differing.clear();
-                self.kernel.hammings(&near.code, &entries.codes, differing);
-                let within = differing.iter().zip(0..).filter(|(bits, _)| **bits <= reach);
-                candidates.extend(within.map(|(bits, at)| Candidate {
-                    bits: *bits,
-                    at,
-                    block: block as u32,
-                    list: *list,
-                }));
-                if candidates.len() >= 2 * ENTRIES_COMPARED {
-                    reach = nearest_of(candidates);
-                }
-            }
-        }
-        nearest_of(candidates);
-        for candidate in candidates.iter() {
-            let block = self
-                .lists
-                .get(candidate.list as usize)
-                .and_then(|list| list.get(candidate.block as usize));
-            let at = usize::from(candidate.at);
-            if let Some(block) = block
-                && let (Some((values, scale)), Some(id)) = (block.vector(at), block.ids.get(at))
-            {
-                let similarity = query.similarity(self.kernel.dot(&query.values, values), scale);
-                keep(hits, most, Hit { id: *id, similarity });
-            }
-        }
-    }
-}
-
-/// An entry whose code is near the query's.
-#[derive(Clone, Copy, Debug)]
-struct Candidate {
-    bits: u16,
-    at: u16,
-    block: u32,
-    list: u32,
-}
-
-/// Leaves the candidates whose bytes are to be compared, and tells in how many bits the farthest of them differs.
-fn nearest_of(candidates: &mut Vec<Candidate>) -> u16 {
-    if candidates.len() <= ENTRIES_COMPARED {
-        return u16::MAX;
-    }
-    candidates.select_nth_unstable_by_key(ENTRIES_COMPARED, |candidate| candidate.bits);
-    candidates.truncate(ENTRIES_COMPARED);
-    candidates
-        .iter()
-        .map(|candidate| candidate.bits)
-        .max()
-        .unwrap_or(u16::MAX)
 }
 
 /// Keeps the best hits in order.

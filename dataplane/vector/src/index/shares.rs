@@ -33,6 +33,16 @@ impl Shares {
         }
     }
 
+    /// Another bound. What is held beyond it goes as others come.
+    pub fn set_max(&mut self, max_entries: usize) {
+        self.max_entries = max_entries;
+    }
+
+    /// Of all tenants.
+    pub fn total(&self) -> usize {
+        self.total
+    }
+
     pub fn held(&self, tenant: u64) -> usize {
         self.held.get(&tenant).copied().unwrap_or(0)
     }

@@ -5,10 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::block::Block;
-use super::centres::{CentreScratch, Centres, SAMPLE_PER_CENTRE};
+use super::centres::{CentreScratch, Centres, Place, SAMPLE_PER_CENTRE};
 use super::quantised::Quantised;
-use super::{FLAT_MOST, Generation};
+use super::{FLAT_MOST, Generation, List};
 use crate::Kernel;
 
 pub const MAX_ENTRIES: usize = 16 << 20;
@@ -29,7 +28,7 @@ pub enum WriterError {
 pub struct Writer {
     now: Generation,
     /// The list of each entry.
-    places: BTreeMap<u64, u32>,
+    places: BTreeMap<u64, Place>,
     max_entries: usize,
     /// Entries when the centres were found.
     built_for: usize,
@@ -46,19 +45,13 @@ pub struct Rebuild(Generation);
 #[derive(Debug)]
 pub struct Rebuilt {
     now: Generation,
-    places: BTreeMap<u64, u32>,
+    places: BTreeMap<u64, Place>,
 }
 
 impl Writer {
     pub fn new(dims: usize, max_entries: usize, kernel: Kernel) -> Self {
         Self {
-            now: Generation {
-                dims,
-                kernel,
-                centres: None,
-                lists: vec![Vec::new()],
-                entries: 0,
-            },
+            now: Generation::flat(dims, kernel),
             places: BTreeMap::new(),
             max_entries: max_entries.min(MAX_ENTRIES),
             built_for: FLAT_MOST / GROWTH,
@@ -75,7 +68,8 @@ impl Writer {
         self.now.is_empty()
     }
 
-    /// What searches shall see from now on. Blocks are shared with it, so it costs a counter for each.
+    /// What searches shall see from now on. What has not changed since is shared with it, so it costs a
+    /// counter for each region; the first change of each region and block afterwards copies it.
     pub fn publish(&self) -> Arc<Generation> {
         Arc::new(self.now.clone())
     }
@@ -103,11 +97,11 @@ impl Writer {
 
     /// Takes an entry out; whether there was one.
     pub fn remove(&mut self, id: u64) -> bool {
-        let Some(list) = self.places.remove(&id) else {
+        let Some(place) = self.places.remove(&id) else {
             return false;
         };
         self.note(id);
-        self.now.take_out(id, list);
+        self.now.take_out(id, place);
         true
     }
 
@@ -135,10 +129,10 @@ impl Writer {
         let old_places = std::mem::replace(&mut self.places, rebuilt.places);
         self.built_for = self.now.entries.max(FLAT_MOST / GROWTH);
         for id in self.changed.take().unwrap_or_default() {
-            if let Some(list) = self.places.remove(&id) {
-                self.now.take_out(id, list);
+            if let Some(place) = self.places.remove(&id) {
+                self.now.take_out(id, place);
             }
-            if let Some(vector) = old_places.get(&id).and_then(|list| old.vector_of(id, *list)) {
+            if let Some(vector) = old_places.get(&id).and_then(|place| old.vector_of(id, *place)) {
                 self.places.insert(id, self.now.add(id, &vector, &mut self.scratch));
             }
         }
@@ -149,19 +143,16 @@ impl Rebuild {
     /// Builds it: seconds of work for a million entries.
     pub fn run(self) -> Rebuilt {
         let old = self.0;
-        let mut now = Generation {
-            dims: old.dims,
-            kernel: old.kernel,
-            centres: None,
-            lists: vec![Vec::new()],
-            entries: 0,
-        };
+        let mut now = Generation::flat(old.dims, old.kernel);
         if old.entries > FLAT_MOST {
             let count = Centres::wanted(old.entries);
             let stride = (old.entries / (count * SAMPLE_PER_CENTRE)).max(1);
             let sample: Vec<Quantised> = old.vectors().step_by(stride).map(|(_, vector)| vector).collect();
             let centres = Centres::find(&sample, count, old.kernel);
-            now.lists = vec![Vec::new(); centres.len()];
+            now.regions = centres
+                .lists_by_region()
+                .map(|lists| Arc::new(vec![Vec::new(); lists]))
+                .collect();
             now.centres = Some(Arc::new(centres));
         }
         let mut scratch = CentreScratch::default();
@@ -174,9 +165,18 @@ impl Rebuild {
 }
 
 impl Generation {
+    fn flat(dims: usize, kernel: Kernel) -> Self {
+        Self {
+            dims,
+            kernel,
+            centres: None,
+            regions: vec![Arc::new(vec![Vec::new()])],
+            entries: 0,
+        }
+    }
+
     fn vectors(&self) -> impl Iterator<Item = (u64, Quantised)> {
-        let blocks = self.lists.iter().flatten();
-        blocks.flat_map(|block| {
+        self.blocks().flat_map(|block| {
             let entries = block.ids.iter().enumerate();
             entries.filter_map(|(at, id)| {
                 let (values, scale) = block.vector(at)?;
@@ -186,10 +186,15 @@ impl Generation {
         })
     }
 
+    fn list_mut(&mut self, place: Place) -> Option<&mut List> {
+        let lists = self.regions.get_mut(usize::from(place.region))?;
+        Arc::make_mut(lists).get_mut(usize::from(place.list))
+    }
+
     /// Puts an entry into the list where it belongs, which is told.
-    fn add(&mut self, id: u64, vector: &Quantised, scratch: &mut CentreScratch) -> u32 {
-        let list = match &self.centres {
-            None => 0,
+    fn add(&mut self, id: u64, vector: &Quantised, scratch: &mut CentreScratch) -> Place {
+        let place = match &self.centres {
+            None => Place::default(),
             Some(centres) => centres.nearest(vector, self.kernel, scratch),
         };
         let code = if self.centres.is_some() {
@@ -197,8 +202,8 @@ impl Generation {
         } else {
             &[]
         };
-        let Some(blocks) = self.lists.get_mut(list) else {
-            return 0;
+        let Some(blocks) = self.list_mut(place) else {
+            return place;
         };
         if blocks.last().is_none_or(|last| last.is_full()) {
             match blocks.iter().position(|block| !block.is_full()) {
@@ -213,36 +218,38 @@ impl Generation {
             Arc::make_mut(last).push(id, vector, code);
         }
         self.entries += 1;
-        list as u32
+        place
     }
 
-    fn take_out(&mut self, id: u64, list: u32) {
-        let Some(blocks) = self.lists.get_mut(list as usize) else {
+    fn take_out(&mut self, id: u64, place: Place) {
+        let Some((index, at)) = self.find(id, place) else {
             return;
         };
-        let find = |block: &Arc<Block>| block.ids.iter().position(|of_block| *of_block == id);
-        let found = blocks
-            .iter()
-            .enumerate()
-            .find_map(|(index, block)| Some((index, find(block)?)));
-        let Some((index, at)) = found else { return };
+        let Some(blocks) = self.list_mut(place) else { return };
         if let Some(block) = blocks.get_mut(index) {
-            Arc::make_mut(block).remove(at);
-            self.entries -= 1;
+            let block = Arc::make_mut(block);
+            block.remove(at);
             if block.len() == 0 {
                 blocks.swap_remove(index);
             }
+            self.entries -= 1;
         }
     }
 
-    fn vector_of(&self, id: u64, list: u32) -> Option<Quantised> {
-        self.lists.get(list as usize)?.iter().find_map(|block| {
-            let at = block.ids.iter().position(|of_block| *of_block == id)?;
-            let (values, scale) = block.vector(at)?;
-            Some(Quantised {
-                values: values.to_vec(),
-                scale,
-            })
+    /// The block of an entry, and its place there.
+    fn find(&self, id: u64, place: Place) -> Option<(usize, usize)> {
+        let blocks = self.list(place).iter().enumerate();
+        blocks
+            .filter_map(|(index, block)| Some((index, block.ids.iter().position(|of_block| *of_block == id)?)))
+            .next()
+    }
+
+    fn vector_of(&self, id: u64, place: Place) -> Option<Quantised> {
+        let (index, at) = self.find(id, place)?;
+        let (values, scale) = self.list(place).get(index)?.vector(at)?;
+        Some(Quantised {
+            values: values.to_vec(),
+            scale,
         })
     }
 }

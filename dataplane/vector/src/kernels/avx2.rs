@@ -52,9 +52,15 @@ unsafe fn accumulate(sum: &mut [f32], rows: &[u8], picks: &[Pick]) {
 /// Asks for the cache lines of a row.
 #[inline]
 pub fn prefetch(rows: &[u8], from: usize, bytes: usize) {
-    for at in (from..from + bytes).step_by(LINE_BYTES) {
+    ask_for(rows.as_ptr().wrapping_add(from), bytes);
+}
+
+/// Asks for the cache lines of so many bytes. Every processor of this architecture has the instruction.
+#[inline]
+pub fn ask_for(from: *const u8, bytes: usize) {
+    for at in (0..bytes).step_by(LINE_BYTES) {
         // SAFETY: a prefetch of any address is harmless; it is only a hint.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(rows.as_ptr().wrapping_add(at).cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.wrapping_add(at).cast()) };
     }
 }
 

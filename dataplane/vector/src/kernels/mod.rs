@@ -133,6 +133,14 @@ impl Kernel {
     }
 }
 
+/// Asks for the cache lines of what will be read soon: a hint, where the processor takes one.
+pub fn ask_for<T>(soon: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    avx2::ask_for(soon.as_ptr().cast(), size_of_val(soon));
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = soon;
+}
+
 impl std::fmt::Debug for Kernel {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(out, "Kernel({})", self.name)

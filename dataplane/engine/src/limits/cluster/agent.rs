@@ -1,12 +1,13 @@
 //! A node's side of the cluster's limits: which of them to tell the store of and when, and what becomes of the answers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 use tollgate_config::document::{Limit, Window};
 
 use super::{
     Notice, OnPartition, Settings, Standing, away,
+    group::{BEAT_MS, Flight, Group},
     held::{Held, Key, Said},
     wire::{Reply, Request},
 };
@@ -28,8 +29,6 @@ const REVIEW_MS: u64 = 100;
 const REFRESH_MS: u64 = 5_000;
 /// And so many of them in a second, where there are many.
 const REFRESHED_A_SECOND: u64 = 400;
-/// The store hears of a node so often, and the node of what others lack.
-const BEAT_MS: u64 = 250;
 /// Between two tries where the store does not answer.
 const RETRY_MS: u64 = 250;
 /// Between two looks at the calendar.
@@ -55,55 +54,14 @@ pub struct Agent {
     roll_ms: u64,
     /// Another process with this node's number has been told of, and is met until then.
     overtaken_until_ms: u64,
-}
-
-/// A part of the store, which answers for itself.
-#[derive(Debug)]
-struct Group {
-    epoch: u64,
-    seq: u64,
-    acked: u64,
-    /// When the last request that was answered had been sent.
-    heard_ms: u64,
-    is_away: bool,
-    nodes: u64,
-    cursor: u64,
-    /// Nothing is granted before.
-    closed_until_ms: u64,
-    beat_ms: u64,
-    /// Nothing is sent before.
-    rests_until_ms: u64,
-    flight: Option<Flight>,
-    due: BTreeSet<(u64, Key)>,
-    /// Up to when buckets were refilled while the store is away.
-    flowed_ms: u64,
-}
-
-#[derive(Debug)]
-struct Flight {
-    sent_ms: u64,
-    said: Vec<Said>,
+    leaves: bool,
 }
 
 impl Agent {
     /// `process` grows with each of the node's.
     pub fn new(settings: Settings, node: u64, process: u64, now_ms: u64) -> Self {
-        let group = || Group {
-            epoch: 0,
-            seq: process << SEQ_SHIFT,
-            acked: 0,
-            heard_ms: now_ms,
-            is_away: false,
-            nodes: 1,
-            cursor: 0,
-            closed_until_ms: 0,
-            beat_ms: now_ms,
-            rests_until_ms: 0,
-            flight: None,
-            due: BTreeSet::new(),
-            flowed_ms: now_ms,
-        };
-        let groups = (0..settings.groups.clamp(1, shared::MAX_GROUPS)).map(|_| group());
+        let groups =
+            (0..settings.groups.clamp(1, shared::MAX_GROUPS)).map(|_| Group::new(process << SEQ_SHIFT, now_ms));
         Self {
             settings,
             node,
@@ -114,6 +72,7 @@ impl Agent {
             standing: Standing::default(),
             roll_ms: 0,
             overtaken_until_ms: 0,
+            leaves: false,
         }
     }
 
@@ -226,7 +185,9 @@ impl Agent {
             group.due.remove(&(due_ms, key));
             let Some(held) = self.held.get_mut(&key) else { continue };
             held.due_ms = u64::MAX;
-            if let Some((mut entry, one)) = held.say(balances, (nodes, epoch), now_ms) {
+            let told = held.say(balances, (nodes, epoch), now_ms);
+            held.is_mute = told.is_none();
+            if let Some((mut entry, one)) = told {
                 if group.is_away {
                     // What it granted itself comes first: by the time of an answer more may have been used than is said here.
                     (entry.want, entry.need) = (0, 0);
@@ -235,9 +196,10 @@ impl Agent {
                 said.push(one);
             }
         }
-        group.seq += 1;
-        group.beat_ms = now_ms + BEAT_MS;
-        group.flight = Some(Flight { sent_ms: now_ms, said });
+        let is_whole = self.tells_all(at, &said);
+        let group = &mut self.groups[at];
+        let leaves = self.leaves && is_whole && group.due.first().is_none_or(|(due_ms, _)| *due_ms > now_ms);
+        group.begin_flight(said, is_whole, now_ms);
         self.standing.asked += 1;
         Some(Request {
             group: at,
@@ -248,8 +210,29 @@ impl Agent {
             reclaim_after_ms: self.settings.reclaim_after_ms,
             grace_ms: grace_ms(&self.settings),
             cursor: group.cursor,
+            is_whole,
+            leaves,
+            // Who has told all has told these as well.
+            peers: if group.has_told {
+                Vec::new()
+            } else {
+                group.peers.clone()
+            },
             entries,
         })
+    }
+
+    /// With these the store knows of all that the node holds of a group.
+    fn tells_all(&self, at: usize, said: &[Said]) -> bool {
+        let group = &self.groups[at];
+        if group.has_told {
+            return true;
+        }
+        let is_open = |held: &Held| held.epoch != group.epoch && !held.is_mute;
+        let of_group = self.held.iter().filter(|(key, _)| self.group_of(**key) == at);
+        let open = of_group.filter(|(_, held)| is_open(held)).count();
+        let told = said.iter().filter_map(|said| self.held.get(&said.key));
+        open == told.filter(|held| is_open(held)).count()
     }
 
     /// The request of this group was answered. `unix_ms`: by this machine's clock.
@@ -274,15 +257,17 @@ impl Agent {
             Reply::Done {
                 unix_ms: store_unix_ms,
                 nodes,
+                peers,
                 closed_ms,
                 answers,
                 wanted,
             } => {
                 let group = &mut self.groups[at];
-                group.acked = group.seq;
-                (group.nodes, group.cursor) = (nodes.max(1), store_unix_ms);
-                group.closed_until_ms = now_ms + closed_ms;
-                let (epoch, is_closed) = (group.epoch, closed_ms > 0);
+                (group.acked, group.cursor) = (group.seq, store_unix_ms);
+                group.has_told |= flight.is_whole;
+                let (epoch, is_open) = (group.epoch, closed_ms == 0);
+                let opens = is_open && group.is_closed();
+                group.hear_of(closed_ms, (nodes, peers), now_ms);
                 if at == 0 {
                     // Which is off by a part of the time that the answer took: periods begin a little early or late.
                     let skew_ms = i64::try_from(i128::from(store_unix_ms) - i128::from(unix_ms));
@@ -294,15 +279,19 @@ impl Agent {
                     let Some(held) = self.held.get_mut(&said.key) else {
                         continue;
                     };
-                    let starved = held.take(balances, said, answer, (epoch, store_unix_ms), now_ms);
+                    let heard = (epoch, is_open, store_unix_ms);
+                    let starved = held.take(balances, (said, answer), heard, now_ms);
                     self.standing.starved += u64::from(starved);
-                    self.plan_next(said.key, is_closed.then_some(now_ms + closed_ms), now_ms);
+                    self.plan_next(said.key, (!is_open).then_some(now_ms + closed_ms), now_ms);
                     if was_away {
                         self.schedule(said.key, now_ms);
                     }
                 }
                 for key in wanted {
                     self.recall(key, now_ms);
+                }
+                if opens {
+                    self.schedule_all(at, now_ms);
                 }
             }
         }
@@ -320,7 +309,8 @@ impl Agent {
             }
             (false, false) => now_ms + self.refresh_ms(),
         };
-        let next_ms = opens_ms.map_or(next_ms, |opens_ms| opens_ms + 1);
+        // What is idle is told again when it opens.
+        let next_ms = opens_ms.map_or(next_ms, |opens_ms| next_ms.max(opens_ms + 1));
         self.schedule(key, next_ms);
     }
 
@@ -352,15 +342,13 @@ impl Agent {
         if group.epoch > 0 {
             self.notices.push(Notice::Epoch(epoch));
         }
-        (group.epoch, group.acked, group.cursor) = (epoch, 0, 0);
-        group.beat_ms = now_ms;
-        let all: Vec<Key> = self
-            .held
-            .keys()
-            .copied()
-            .filter(|key| self.group_of(*key) == at)
-            .collect();
-        for key in all {
+        group.begin_epoch(epoch, now_ms);
+        self.schedule_all(at, now_ms);
+    }
+
+    fn schedule_all(&mut self, at: usize, now_ms: u64) {
+        let all = self.held.keys().copied().filter(|key| self.group_of(*key) == at);
+        for key in all.collect::<Vec<_>>() {
             self.schedule(key, now_ms);
         }
     }
@@ -471,12 +459,14 @@ impl Agent {
 
     /// All goes back: the node ends, or shares no more. Ask for requests until there are none.
     pub fn leave(&mut self, now_ms: u64) {
+        self.leaves = true;
         for held in self.held.values_mut() {
             held.doomed = true;
         }
-        let all: Vec<Key> = self.held.keys().copied().collect();
-        for key in all {
-            self.schedule(key, now_ms);
+        for at in 0..self.groups.len() {
+            self.schedule_all(at, now_ms);
+            // Also where nothing is held: who leaves says so.
+            self.groups[at].beat_ms = now_ms;
         }
     }
 
@@ -489,7 +479,7 @@ impl Agent {
 
     /// Has everything that it holds been leased once, as far as there was enough?
     pub fn is_ready(&self, now_ms: u64) -> bool {
-        let open = |group: &Group| group.epoch > 0 && group.closed_until_ms < now_ms;
+        let open = |group: &Group| group.epoch > 0 && !group.is_closed();
         self.groups.iter().all(open) && self.is_settled(now_ms)
     }
 
@@ -522,25 +512,6 @@ impl Agent {
     /// The number of the process that it is of.
     pub fn process(&self) -> u64 {
         self.process
-    }
-}
-
-impl Group {
-    fn is_due(&self, now_ms: u64) -> bool {
-        self.flight.is_none() && self.next_ms() <= now_ms
-    }
-
-    fn next_ms(&self) -> u64 {
-        let due_ms = match self.epoch {
-            0 => u64::MAX,
-            _ => self.due.first().map_or(u64::MAX, |(due_ms, _)| *due_ms),
-        };
-        // Where the store is away, one question at a time is enough.
-        let next_ms = match self.is_away {
-            true => self.beat_ms,
-            false => due_ms.min(self.beat_ms),
-        };
-        next_ms.max(self.rests_until_ms)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::limits::{
 };
 
 const START_UNIX_MS: u64 = 1_800_000_000_000;
-const DAY_MS: u64 = 86_400_000;
+pub(super) const DAY_MS: u64 = 86_400_000;
 const KNOWN: u64 = 11;
 const OF_TAG: u64 = 12;
 
@@ -19,7 +19,7 @@ fn cells(limits: usize) -> &'static [Cell] {
     Box::leak((0..Balances::cells_for(limits)).map(|_| Cell::default()).collect())
 }
 
-fn yearly(amount: u64) -> Limit {
+pub(super) fn yearly(amount: u64) -> Limit {
     Limit::new(Unit::Requests, amount, Window::Calendar(Period::Year))
 }
 
@@ -31,26 +31,33 @@ fn at(now_ms: u64) -> Moment {
     }
 }
 
-struct Node {
-    balances: Balances,
-    agent: Agent,
-    now_ms: u64,
+pub(super) struct Node {
+    cells: &'static [Cell],
+    settings: Settings,
+    number: u64,
+    pub balances: Balances,
+    pub agent: Agent,
+    pub now_ms: u64,
     /// Answers that another process was ahead.
     stale: u64,
 }
 
 impl Node {
     /// Not sharing yet.
-    fn new(number: u64, limits: usize) -> Self {
+    pub fn new(number: u64, limits: usize) -> Self {
         let settings = Settings {
             groups: 1,
             on_partition: OnPartition::Refuse,
             away_after_ms: 1_000,
             reclaim_after_ms: 60_000,
         };
-        let balances = Balances::lent(cells(limits)).expect("our own layout");
+        let cells = cells(limits);
+        let balances = Balances::lent(cells).expect("our own layout");
         let agent = Agent::new(settings, number, balances.process(), 1);
         Self {
+            cells,
+            settings,
+            number,
             balances,
             agent,
             now_ms: 1,
@@ -58,27 +65,35 @@ impl Node {
         }
     }
 
-    fn know(&mut self, known: &[(u64, Limit)]) {
+    /// Another process, under the same state directory.
+    pub fn restart(&mut self) {
+        self.balances = Balances::lent(self.cells).expect("our own layout");
+        let process = self.balances.process();
+        self.agent = Agent::new(self.settings, self.number, process, self.now_ms);
+        self.balances.sharing().begin(&self.agent);
+    }
+
+    pub fn know(&mut self, known: &[(u64, Limit)]) {
         let (known, unix_ms) = (known.iter().copied(), START_UNIX_MS + self.now_ms);
         self.agent
             .know(&self.balances, known, (&TimeZone::UTC, unix_ms), self.now_ms);
     }
 
-    fn share(&mut self, store: &mut Store, known: &[(u64, Limit)]) {
+    pub fn share(&mut self, store: &mut Store, known: &[(u64, Limit)]) {
         self.know(known);
         self.balances.sharing().begin(&self.agent);
         self.run(store, 3_000);
     }
 
     /// So long, with a store that answers within the step.
-    fn run(&mut self, store: &mut Store, ms: u64) {
+    pub fn run(&mut self, store: &mut Store, ms: u64) {
         for _ in 0..ms / 10 {
             self.now_ms += 10;
             self.turn(store);
         }
     }
 
-    fn turn(&mut self, store: &mut Store) {
+    pub fn turn(&mut self, store: &mut Store) {
         let (now_ms, unix_ms) = (self.now_ms, START_UNIX_MS + self.now_ms);
         self.agent.called(&self.balances, now_ms);
         self.agent.turn(&self.balances, (&TimeZone::UTC, unix_ms), now_ms);
@@ -90,22 +105,26 @@ impl Node {
         }
     }
 
-    fn take(&self, id: u64, limit: &Limit, amount: u64) -> bool {
+    pub fn moment(&self) -> Moment {
+        at(self.now_ms)
+    }
+
+    pub fn take(&self, id: u64, limit: &Limit, amount: u64) -> bool {
         bucket::take(&self.balances, (id, limit), &at(self.now_ms), amount).is_ok()
     }
 
-    fn used(&self, id: u64, limit: &Limit) -> u64 {
+    pub fn used(&self, id: u64, limit: &Limit) -> u64 {
         bucket::level(&self.balances, (id, limit), &at(self.now_ms)).used
     }
 
-    fn at_hand(&self, id: u64, limit: &Limit) -> u64 {
+    pub fn at_hand(&self, id: u64, limit: &Limit) -> u64 {
         bucket::at_hand(&self.balances, (id, limit), &at(self.now_ms))
     }
 }
 
 #[test]
 fn a_sweep_frees_no_lease_though_it_lies_where_something_was_freed() {
-    let (mut node, mut store) = (Node::new(1, 8), Store::default());
+    let (mut node, mut store) = (Node::new(1 << 40, 8), Store::default());
     let minute = Limit::new(
         Unit::Requests,
         10,
@@ -146,7 +165,7 @@ fn a_sweep_frees_no_lease_though_it_lies_where_something_was_freed() {
 
 #[test]
 fn a_lease_that_the_table_lost_takes_back_nothing_of_what_was_used() {
-    let (mut node, mut other, mut store) = (Node::new(1, 64), Node::new(2, 64), Store::default());
+    let (mut node, mut other, mut store) = (Node::new(1 << 40, 64), Node::new(2 << 40, 64), Store::default());
     let limit = yearly(100);
     node.share(&mut store, &[(KNOWN, limit)]);
     assert!((0..20).all(|_| node.take(KNOWN, &limit, 1)));
@@ -163,7 +182,7 @@ fn a_lease_that_the_table_lost_takes_back_nothing_of_what_was_used() {
 
 #[test]
 fn what_is_known_anew_takes_no_lease_away_that_is_in_use() {
-    let (mut node, mut store) = (Node::new(1, 64), Store::default());
+    let (mut node, mut store) = (Node::new(1 << 40, 64), Store::default());
     let (known, of_tag) = (yearly(1_000), yearly(1_000));
     node.share(&mut store, &[(KNOWN, known)]);
     // A tag's first call makes its lease.
@@ -190,7 +209,7 @@ fn what_is_known_anew_takes_no_lease_away_that_is_in_use() {
 
 #[test]
 fn a_call_that_began_before_cluster_was_turned_on_or_off_settles_where_it_began() {
-    let (mut node, mut store) = (Node::new(1, 64), Store::default());
+    let (mut node, mut store) = (Node::new(1 << 40, 64), Store::default());
     let calls = Limit::new(Unit::Concurrent, 100, Window::None);
     let bucket = Limit::new(
         Unit::Tokens,
@@ -230,7 +249,7 @@ fn a_call_that_began_before_cluster_was_turned_on_or_off_settles_where_it_began(
 
 #[test]
 fn two_processes_of_one_number_are_told_of_once_and_let_the_store_be() {
-    let (mut one, mut two, mut store) = (Node::new(1, 64), Node::new(1, 64), Store::default());
+    let (mut one, mut two, mut store) = (Node::new(1 << 40, 64), Node::new(1 << 40, 64), Store::default());
     let limit = yearly(1_000);
     one.share(&mut store, &[(KNOWN, limit)]);
     two.share(&mut store, &[(KNOWN, limit)]);

@@ -2,7 +2,10 @@
 
 use tollgate_config::document::{Limit, LimitMode, Unit, Window};
 
-use super::wire::{Answer, Entry, Kind, MOST_UNITS};
+use super::{
+    claim::Claim,
+    wire::{Answer, Entry, Kind, MOST_UNITS},
+};
 use crate::limits::{atomic::Ordering, balances::Balances, bucket, shared::Place};
 
 /// Of what may be had a node holds this part of its share where it is idle.
@@ -29,11 +32,12 @@ pub(super) struct Held {
     pub extra: u64,
     /// What of the node's own use the store knows.
     told: u64,
-    /// What the cluster had used then, and when that was.
-    used_then: u64,
-    told_ms: u64,
+    /// What was heard when something was last granted.
+    claim: Claim,
     /// The epoch of the store's last answer.
     pub epoch: u64,
+    /// The table has no room for it, or a later period has its place: it has nothing to tell.
+    pub is_mute: bool,
     pub pool: u64,
     seen: u64,
     /// Used between two reviews, of late.
@@ -68,23 +72,24 @@ impl Held {
         let place = Place::keep(balances, key.0, &limit, key.1)?;
         place.begin(&limit);
         let lease = &place.lease;
-        let mut told = 0;
-        let mut used_then = 0;
+        let (mut told, mut used_then, mut epoch_mark) = (0, 0, 0);
         if lease.tag.load(Ordering::Acquire) == key.1 {
             told = place.lane.used().saturating_sub(lease.burned.load(Ordering::Acquire));
             used_then = lease.others.load(Ordering::Acquire).wrapping_add(told);
+            epoch_mark = lease.epoch_mark();
         } else {
             place.lease_anew();
         }
+        let used_then = if used_then > u64::MAX / 2 { told } else { used_then };
         Some(Self {
             pool: bucket::most(&limit),
             limit,
             key,
             extra: 0,
             told,
-            used_then: if used_then > u64::MAX / 2 { told } else { used_then },
-            told_ms: now_ms,
+            claim: Claim::of_before(epoch_mark, (used_then, told), now_ms),
             epoch: 0,
+            is_mute: false,
             seen: told,
             recent: 0,
             active_until_ms: now_ms,
@@ -138,7 +143,7 @@ impl Held {
             return ahead.min(most) / 2;
         }
         let flowed = match self.limit.window {
-            Window::Refill { per_ms, .. } => bucket::flowed((self.told_ms, now_ms), self.limit.amount, per_ms),
+            Window::Refill { per_ms, .. } => bucket::flowed((self.claim.at_ms, now_ms), self.limit.amount, per_ms),
             Window::Calendar(_) | Window::None => 0,
         };
         let could = self.pool.saturating_add(rest).saturating_add(flowed).min(most);
@@ -201,7 +206,7 @@ impl Held {
         let used = lane_used.saturating_sub(burned);
         let rest = granted.saturating_sub(self.extra).saturating_sub(lane_used);
         let low = if self.is_shadow() { 0 } else { (target / 2).max(1) };
-        lease.low.store(low, Ordering::Release);
+        lease.set_low(low, self.claim.epoch_mark);
         self.release = false;
         let needs = std::mem::take(&mut self.need);
         let need = needs.saturating_sub(rest);
@@ -229,10 +234,10 @@ impl Held {
             ),
             Window::Calendar(_) => (Kind::Calendar, self.key.1, 366 * 86_400_000),
         };
-        let (told, claim) = match (kind, self.epoch == epoch) {
-            (Kind::Concurrent, _) => (0, 0),
-            (_, true) => (self.told, 0),
-            (_, false) => (self.told, self.used_by(now_ms)),
+        let claim = (kind != Kind::Concurrent && !self.claim.is_of(epoch)).then_some(&self.claim);
+        let told = match kind {
+            Kind::Concurrent => 0,
+            _ => claim.map_or(self.told, |claim| claim.told),
         };
         Entry {
             id: self.key.0,
@@ -243,44 +248,50 @@ impl Held {
             ttl_ms: KEPT_MS + 2 * per_ms,
             used,
             told,
-            claim,
+            claim: claim.map_or(0, |_| self.used_by(now_ms)),
             rest,
             want,
             need,
+            apart: claim.map_or(0, |claim| claim.apart),
+            tellers: claim.map_or(0, |claim| claim.tellers),
         }
     }
 
     /// What the cluster has used by what was known last.
     pub fn used_by(&self, now_ms: u64) -> u64 {
+        let Claim { used, at_ms, .. } = self.claim;
         match self.limit.window {
             Window::Refill { per_ms, .. } => {
-                let flowed = bucket::flowed((self.told_ms, now_ms), self.limit.amount, per_ms);
-                self.used_then.saturating_sub(flowed)
+                used.saturating_sub(bucket::flowed((at_ms, now_ms), self.limit.amount, per_ms))
             }
-            Window::Calendar(_) | Window::None => self.used_then,
+            Window::Calendar(_) | Window::None => used,
         }
     }
 
-    /// Takes what was granted into the lease. True: there was not enough.
+    /// Takes what was granted into the lease. True: there was not enough. `is_open`: all have told what they hold in this epoch,
+    /// else the store knows of a part.
     pub fn take(
         &mut self,
         balances: &Balances,
-        said: &Said,
-        answer: &Answer,
-        (epoch, unix_ms): (u64, u64),
+        (said, answer): (&Said, &Answer),
+        (epoch, is_open, unix_ms): (u64, bool, u64),
         now_ms: u64,
     ) -> bool {
         let Some(place) = self.place(balances) else {
             return false;
         };
         let lease = &place.lease;
-        (self.told, self.used_then) = (said.used, answer.used);
-        self.told_ms = now_ms;
-        (self.epoch, self.pool) = (epoch, answer.pool);
+        (self.epoch, self.told) = (epoch, said.used);
+        if !is_open {
+            return false;
+        }
+        self.pool = answer.pool;
+        self.claim = Claim::new(epoch, answer, said.used, now_ms);
         lease
             .others
             .store(answer.used.wrapping_sub(said.used), Ordering::Release);
         lease.pool.store(answer.pool, Ordering::Release);
+        lease.set_epoch_mark(self.claim.epoch_mark);
         if matches!(self.limit.window, Window::Refill { .. }) {
             place.lane.tag.store(unix_ms, Ordering::Release);
         }
@@ -336,11 +347,11 @@ impl Held {
         self.extra = 0;
     }
 
-    /// What the node used that the store has not answered for.
+    /// What the node used that the store has not answered for when something was last granted.
     pub fn untold(&self, balances: &Balances) -> u64 {
         let Some(place) = self.place(balances) else { return 0 };
         let burned = place.lease.burned.load(Ordering::Acquire);
-        place.lane.used().saturating_sub(burned).saturating_sub(self.told)
+        place.lane.used().saturating_sub(burned).saturating_sub(self.claim.told)
     }
 
     /// Granted and not used, what it granted itself included.

@@ -5,11 +5,15 @@
 
 mod agent;
 mod away;
+mod claim;
+mod group;
 mod held;
 mod wire;
 
 #[cfg(test)]
 mod change_tests;
+#[cfg(test)]
+mod lost_tests;
 #[cfg(test)]
 mod sim_tests;
 #[cfg(test)]

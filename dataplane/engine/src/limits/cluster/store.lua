@@ -3,52 +3,93 @@
 local group, wants = KEYS[1], KEYS[2]
 local node, seq, acked, epoch = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local reclaim, grace, cursor = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local WANTED_MS, WANTED_MOST, STEP_MS, FORGET_MS, FIELDS = 5000, 64, 1000, 604800000, 14
+local is_whole, leaves, server, peers = ARGV[8] == '1', ARGV[9] == '1', ARGV[10], tonumber(ARGV[11])
+local WANTED_MS, WANTED_MOST, STEP_MS, FORGET_MS, FIELDS = 5000, 64, 1000, 604800000, 16
+local AGAIN_MS, MOST_PEERS = 250, 256
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local function text(number) return string.format('%.0f', number) end
 
 -- `v` is a clock that no step of the machine's can move far: who is silent is measured by it.
-local head = redis.call('HMGET', group, 'e', 'open', 's:' .. node, 'v', 'm')
+local head = redis.call('HMGET', group, 'e', 'open', 's:' .. node, 'v', 'm', 'late', 'server')
 local e, open, last = tonumber(head[1] or 0), tonumber(head[2] or 0), tonumber(head[3] or 0)
 local v = tonumber(head[4] or 0) + math.min(math.max(now - tonumber(head[5] or now), 0), STEP_MS)
+local late = tonumber(head[6] or 0)
 
--- Something was lost: nothing is granted until all have told again what they hold.
-if e == 0 or epoch > e or (epoch == e and last < acked) then
+-- Something was lost, or may have been, as another server answers now: nothing is granted until all have told again what they
+-- hold. Who is waited for: whoever was heard lately, by what is left here and by those who tell.
+local answered = head[7] or ''
+local has_moved = server ~= '' and answered ~= '' and answered ~= server
+if e == 0 or epoch > e or (epoch == e and last < acked) or has_moved then
     e = math.max(e, epoch) + 1
-    open = v + grace
-    redis.call('HSET', group, 'e', text(e), 'open', text(open))
-end
-redis.call('HSET', group, 'v', text(v), 'm', text(now))
-if epoch ~= e then return { 2, e, now } end
-if seq <= last then return { 1, last } end
-redis.call('HSET', group, 's:' .. node, text(seq), 'n:' .. node, text(v))
-
-local seen, nodes = {}, 0
-local all = redis.call('HGETALL', group)
-for i = 1, #all, 2 do
-    local who = string.match(all[i], '^n:(.+)$')
-    if who then
-        local silent = v - tonumber(all[i + 1])
-        seen[who] = silent < reclaim
-        if seen[who] then nodes = nodes + 1 end
-        if silent > FORGET_MS then redis.call('HDEL', group, 'n:' .. who, 's:' .. who) end
+    open, late = v + grace, v + math.max(grace, reclaim)
+    redis.call('HSET', group, 'e', text(e), 'open', text(open), 'late', text(late))
+    local all = redis.call('HGETALL', group)
+    for i = 1, #all, 2 do
+        local who = string.match(all[i], '^n:(.+)$')
+        if who and v - tonumber(all[i + 1]) < reclaim then redis.call('HSET', group, 'x:' .. who, text(e)) end
     end
 end
+redis.call('HSET', group, 'v', text(v), 'm', text(now), 'server', server ~= '' and server or answered)
+if epoch ~= e then return { 2, e, now } end
+if seq <= last then return { 1, last } end
+-- Who leaves is as silent as who was not heard for long.
+redis.call('HSET', group, 's:' .. node, text(seq), 'n:' .. node, text(leaves and v - reclaim or v))
+for i = 1, peers do redis.call('HSET', group, 'x:' .. ARGV[11 + i], text(e)) end
+if is_whole then redis.call('HSET', group, 'd:' .. node, text(e)) end
 
-local out = { 0, e, now, nodes, math.max(0, open - v) }
+local seen, nodes, names, has_told, awaited = {}, 0, {}, {}, {}
+local all = redis.call('HGETALL', group)
+for i = 1, #all, 2 do
+    local of, who = string.match(all[i], '^([ndx]):(.+)$')
+    if of == 'n' then
+        local silent = v - tonumber(all[i + 1])
+        seen[who] = silent < reclaim
+        if seen[who] then
+            nodes = nodes + 1
+            if nodes <= MOST_PEERS then names[nodes] = '@' .. who end
+        end
+        if silent > FORGET_MS then redis.call('HDEL', group, 'n:' .. who, 's:' .. who, 'd:' .. who) end
+    elseif of == 'd' then
+        has_told[who] = tonumber(all[i + 1]) == e
+    elseif of == 'x' then
+        if tonumber(all[i + 1]) == e then awaited[#awaited + 1] = who else redis.call('HDEL', group, all[i]) end
+    end
+end
+local closed = math.max(0, open - v)
+for _, who in ipairs(awaited) do
+    if not has_told[who] and v < late then closed = math.max(closed, AGAIN_MS) end
+end
+local is_open = closed == 0
+
+-- Numbers of nodes are random: a sum of their first forty bits says which ones.
+local function mark(who) return tonumber(string.sub(who, 1, 10), 16) end
+
+local out = { 0, e, now, nodes, closed }
 for i = 3, #KEYS do
-    local key, at = KEYS[i], 8 + (i - 3) * FIELDS
+    local key, at = KEYS[i], 12 + peers + (i - 3) * FIELDS
     local name, kind, exact = ARGV[at], ARGV[at + 1], ARGV[at + 2] == '1'
     local most, amount, per, tick = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6])
     local ttl, n, was, claim = ARGV[at + 7], tonumber(ARGV[at + 8]), tonumber(ARGV[at + 9]), tonumber(ARGV[at + 10])
     local rest, want, need = tonumber(ARGV[at + 11]), tonumber(ARGV[at + 12]), tonumber(ARGV[at + 13])
+    local apart, tellers = tonumber(ARGV[at + 14]), tonumber(ARGV[at + 15])
 
     local h, flat = {}, redis.call('HGETALL', key)
     for j = 1, #flat, 2 do h[flat[j]] = flat[j + 1] end
     local used, known = tonumber(h.u or 0), tonumber(h.c or 0)
     local carry, since = tonumber(h.f or 0), tonumber(h.m or now)
+    -- Of a calendar whose epoch began with a loss: who has to tell before it is known again, and what was used beside them.
+    local due, beside = tonumber(h.w or 0), tonumber(h.a or 0)
+    local function told_by()
+        local by, sum = 0, 0
+        if kind ~= 'c' then return by, sum end
+        for field, value in pairs(h) do
+            local who = string.match(field, '^n:(.+)$')
+            if who and seen[who] then by, sum = by + mark(who), sum + tonumber(value) end
+        end
+        return by, sum
+    end
 
     -- What flows off, exactly: in whole periods, and of the rest in numbers below 2^53.
     if kind == 'r' then
@@ -66,29 +107,52 @@ for i = 3, #KEYS do
     local gone = {}
     if tonumber(h.e or 0) ~= e then
         known = used
+        -- What is here is of all that had told, where it was told last when all had.
+        local by, sum = told_by()
+        if h.o == '1' then
+            due, beside = by, by > 0 and math.max(0, used - sum) or 0
+        elseif due < 0 then
+            due, beside = 0, 0
+        end
         for field in pairs(h) do
-            if string.match(field, '^n:') or (kind == 'k' and string.match(field, '^r:')) then gone[field] = true end
+            if string.match(field, '^n:') or (kind == 'k' and string.match(field, '^r:')) then
+                gone[field] = true
+                h[field] = nil
+            end
         end
         if kind == 'k' then used, known = 0, 0 end
     end
-    local before = not gone['n:' .. node] and h['n:' .. node]
+    local before = h['n:' .. node]
     if before then
         used = used + n - tonumber(before)
+    elseif claim == 0 then
+        used = used + n - was
     else
-        -- What the store once knew counts once, as whoever heard of it last remembers it.
+        -- What the store once knew counts once, as whoever heard most of it remembers it; and what came back since not at all:
+        -- it may be known already.
         if claim > known then
             used = used + claim - known
             known = claim
         end
-        used = used + n - was
+        used = used + math.max(0, n - was)
+        if tellers > 0 then
+            if due == 0 then due = tellers elseif due ~= tellers then due = -1 end
+            beside = math.max(beside, apart)
+        end
     end
     used = math.max(0, used)
+    h['n:' .. node] = text(n)
+    if due > 0 then
+        -- All have told who had: it is what each of them used, and what was used beside them.
+        local by, sum = told_by()
+        if by == due then used, due = beside + sum, 0 end
+    end
 
     local leased = 0
     for field, value in pairs(h) do
         local who = string.match(field, '^r:(.+)$')
-        if who and who ~= node and not gone[field] then
-            if seen[who] or open > v or (kind == 'c' and exact) then
+        if who and who ~= node then
+            if seen[who] or not is_open or (kind == 'c' and exact) then
                 leased = leased + tonumber(value)
             else
                 if kind == 'r' then used = used + tonumber(value) end
@@ -99,27 +163,29 @@ for i = 3, #KEYS do
     end
 
     local pool, granted, starved = most - used - leased - rest, 0, 0
-    if open <= v then
+    if is_open then
         if need > pool then
             if need > 0 then
                 starved = 1
                 redis.call('ZADD', wants, text(now), name)
             end
         else
-            granted = math.max(0, math.min(pool, math.max(need, math.min(want, math.max(1, math.floor(pool / (2 * nodes)))))))
+            granted = math.max(0, math.min(pool, math.max(need, math.min(want, math.max(1, math.floor(pool / (2 * math.max(1, nodes))))))))
         end
     end
-    for field in pairs(gone) do
-        if h[field] then redis.call('HDEL', key, field) end
-    end
+    for field in pairs(gone) do redis.call('HDEL', key, field) end
     redis.call('HSET', key, 'e', text(e), 'u', text(used), 'c', text(known), 'f', text(carry), 'm', text(since),
-        'n:' .. node, text(n), 'r:' .. node, text(rest + granted))
+        'w', text(due), 'a', text(beside), 'o', is_open and '1' or '0', 'n:' .. node, text(n), 'r:' .. node, text(rest + granted))
     redis.call('PEXPIRE', key, ttl)
+    local by, sum = told_by()
     out[#out + 1] = granted
     out[#out + 1] = used
     out[#out + 1] = math.max(0, pool - granted)
     out[#out + 1] = starved
+    out[#out + 1] = math.max(0, used - sum)
+    out[#out + 1] = by
 end
+for _, name in ipairs(names) do out[#out + 1] = name end
 
 redis.call('ZREMRANGEBYSCORE', wants, '-inf', text(now - WANTED_MS))
 redis.call('PEXPIRE', wants, 2 * WANTED_MS)

@@ -3,19 +3,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::wire::{Answer, Kind, Reply, Request};
+use super::wire::{Answer, Entry, Kind, Reply, Request, mark};
 
 const WANTED_MS: u64 = 5_000;
 const STEP_MS: u64 = 1_000;
+const AGAIN_MS: u64 = 250;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Store {
+    /// Which process answered last, and which answers now.
+    answered: u64,
+    pub server: u64,
     epoch: u64,
     open: u64,
+    late: u64,
     steady: u64,
     last: u64,
-    /// By node: its last number, and when it was heard.
-    nodes: BTreeMap<u64, (u64, u64)>,
+    /// By node: its last number, when it was heard, and in which epoch it had told all.
+    nodes: BTreeMap<u64, (u64, i64, u64)>,
+    /// Of this epoch.
+    awaited: BTreeSet<u64>,
     limits: BTreeMap<(u64, u64), Limit>,
     wants: BTreeMap<(u64, u64), u64>,
 }
@@ -27,40 +34,78 @@ struct Limit {
     known: u64,
     carry: u64,
     since: u64,
+    /// Who has to tell before it is known again: nobody, these, or others say that it is others.
+    due: Due,
+    beside: u64,
+    /// All had told in the epoch when this was told last: what is here is of all of them.
+    is_whole: bool,
     told: BTreeMap<u64, u64>,
     rests: BTreeMap<u64, u64>,
 }
 
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Due {
+    #[default]
+    Nobody,
+    These(u64),
+    Disputed,
+}
+
+/// What holds for all limits of a call.
+struct Round<'s> {
+    now: u64,
+    epoch: u64,
+    is_open: bool,
+    seen: &'s BTreeSet<u64>,
+}
+
 impl Store {
+    /// By this server.
+    pub fn by(server: u64) -> Self {
+        Self::default().taken_over_by(server)
+    }
+
+    pub fn taken_over_by(self, server: u64) -> Self {
+        Self { server, ..self }
+    }
+
     pub fn call(&mut self, now: u64, request: &Request) -> Reply {
-        let (last_seq, _) = self.nodes.get(&request.node).copied().unwrap_or_default();
+        let (last_seq, _, has_told) = self.nodes.get(&request.node).copied().unwrap_or_default();
         if self.last > 0 {
             self.steady += now.saturating_sub(self.last).min(STEP_MS);
         }
         self.last = now;
         let is_behind = request.epoch == self.epoch && last_seq < request.acked;
-        if self.epoch == 0 || request.epoch > self.epoch || is_behind {
+        let has_moved = self.answered != 0 && self.answered != self.server;
+        if self.epoch == 0 || request.epoch > self.epoch || is_behind || has_moved {
             self.epoch = self.epoch.max(request.epoch) + 1;
             self.open = self.steady + request.grace_ms;
+            self.late = self.steady + request.grace_ms.max(request.reclaim_after_ms);
+            self.awaited = self.seen(request);
         }
+        self.answered = self.server;
         if request.epoch != self.epoch {
             return Reply::Epoch(self.epoch);
         }
         if request.seq <= last_seq {
             return Reply::Stale(last_seq);
         }
-        self.nodes.insert(request.node, (request.seq, self.steady));
-        let heard = |(_, at): &(u64, u64)| self.steady - at < request.reclaim_after_ms;
-        let seen: BTreeSet<u64> = self
-            .nodes
-            .iter()
-            .filter(|(_, one)| heard(one))
-            .map(|(node, _)| *node)
-            .collect();
+        let silent_ms = if request.leaves { request.reclaim_after_ms } else { 0 };
+        let heard = self.steady.cast_signed() - silent_ms.cast_signed();
+        let told = if request.is_whole { self.epoch } else { has_told };
+        self.nodes.insert(request.node, (request.seq, heard, told));
+        self.awaited.extend(&request.peers);
+        let seen = self.seen(request);
+        let closed_ms = self.closed_ms();
+        let round = Round {
+            now,
+            epoch: self.epoch,
+            is_open: closed_ms == 0,
+            seen: &seen,
+        };
         let answers = request.entries.iter().map(|entry| {
             let limit = self.limits.entry((entry.id, entry.period)).or_default();
-            let is_open = self.open <= self.steady;
-            let answer = limit.answer((now, self.epoch, is_open), request.node, entry, &seen);
+            let answer = limit.answer(&round, request.node, entry);
             if answer.starved {
                 self.wants.insert((entry.id, entry.period), now);
             }
@@ -68,61 +113,123 @@ impl Store {
         });
         let answers = answers.collect();
         self.wants.retain(|_, at| now.saturating_sub(*at) <= WANTED_MS);
+        let wanted = self.wants.iter().filter(|(_, at)| **at >= request.cursor);
         Reply::Done {
             unix_ms: now,
             nodes: seen.len() as u64,
-            closed_ms: self.open.saturating_sub(self.steady),
+            peers: seen.into_iter().collect(),
+            closed_ms,
             answers,
-            wanted: self
-                .wants
-                .iter()
-                .filter(|(_, at)| **at >= request.cursor)
-                .map(|(name, _)| *name)
-                .collect(),
+            wanted: wanted.map(|(name, _)| *name).collect(),
+        }
+    }
+
+    fn seen(&self, request: &Request) -> BTreeSet<u64> {
+        let heard = |at: i64| self.steady.cast_signed() - at < request.reclaim_after_ms.cast_signed();
+        let seen = self.nodes.iter().filter(|(_, (_, at, _))| heard(*at));
+        seen.map(|(node, _)| *node).collect()
+    }
+
+    fn closed_ms(&self) -> u64 {
+        let told = |node: &u64| self.nodes.get(node).is_some_and(|(_, _, told)| *told == self.epoch);
+        let closed_ms = self.open.saturating_sub(self.steady);
+        match self.steady < self.late && !self.awaited.iter().all(told) {
+            true => closed_ms.max(AGAIN_MS),
+            false => closed_ms,
         }
     }
 }
 
 impl Limit {
-    fn answer(
-        &mut self,
-        (now, epoch, is_open): (u64, u64, bool),
-        node: u64,
-        entry: &super::Entry,
-        seen: &BTreeSet<u64>,
-    ) -> Answer {
-        if let Kind::Refill { amount, per_ms } = entry.kind {
-            let since = if self.since == 0 { now } else { self.since };
-            let flowing = u128::from(now.saturating_sub(since)) * u128::from(amount) + u128::from(self.carry);
-            let flowed = (flowing / u128::from(per_ms)) as u64;
-            (self.carry, self.since) = ((flowing % u128::from(per_ms)) as u64, now);
-            self.used = self.used.saturating_sub(flowed);
-            self.known = self.known.saturating_sub(flowed);
+    fn answer(&mut self, round: &Round<'_>, node: u64, entry: &Entry) -> Answer {
+        self.flow(round.now, entry);
+        self.begin_epoch(round, entry);
+        self.hear(round, node, entry);
+        let leased = self.leased(round, node, entry);
+        let held = self.used + leased + entry.rest;
+        let pool = entry.most.saturating_sub(held);
+        let starved = round.is_open && entry.need > 0 && (entry.need > pool || held > entry.most);
+        let share = (pool / (2 * (round.seen.len() as u64).max(1))).max(1);
+        let granted = match round.is_open && !starved {
+            true => entry.need.max(entry.want.min(share)).min(pool),
+            false => 0,
+        };
+        self.rests.insert(node, entry.rest + granted);
+        let (tellers, sum) = self.told_by(round, entry);
+        Answer {
+            granted,
+            used: self.used,
+            pool: pool - granted,
+            starved,
+            apart: self.used.saturating_sub(sum),
+            tellers,
         }
-        if self.epoch != epoch {
-            self.known = self.used;
-            self.told.clear();
-            if entry.kind == Kind::Concurrent {
-                self.rests.clear();
-                (self.used, self.known) = (0, 0);
-            }
-            self.epoch = epoch;
+    }
+
+    fn flow(&mut self, now: u64, entry: &Entry) {
+        let Kind::Refill { amount, per_ms } = entry.kind else {
+            return;
+        };
+        let since = if self.since == 0 { now } else { self.since };
+        let flowing = u128::from(now.saturating_sub(since)) * u128::from(amount) + u128::from(self.carry);
+        let flowed = (flowing / u128::from(per_ms)) as u64;
+        (self.carry, self.since) = ((flowing % u128::from(per_ms)) as u64, now);
+        self.used = self.used.saturating_sub(flowed);
+        self.known = self.known.saturating_sub(flowed);
+    }
+
+    fn begin_epoch(&mut self, round: &Round<'_>, entry: &Entry) {
+        if self.epoch == round.epoch {
+            return;
         }
-        let before = match self.told.get(&node) {
-            Some(before) => *before,
+        self.epoch = round.epoch;
+        self.known = self.used;
+        let (by, sum) = self.told_by(round, entry);
+        (self.due, self.beside) = match (self.is_whole, self.due) {
+            (true, _) if by > 0 => (Due::These(by), self.used.saturating_sub(sum)),
+            (false, Due::These(_)) => (self.due, self.beside),
+            _ => (Due::Nobody, 0),
+        };
+        self.told.clear();
+        if entry.kind == Kind::Concurrent {
+            self.rests.clear();
+            (self.used, self.known) = (0, 0);
+        }
+    }
+
+    fn hear(&mut self, round: &Round<'_>, node: u64, entry: &Entry) {
+        self.used = match self.told.get(&node) {
+            Some(before) => (self.used + entry.used).saturating_sub(*before),
+            None if entry.claim == 0 => (self.used + entry.used).saturating_sub(entry.told),
             None => {
-                if entry.claim > self.known {
-                    self.used = (self.used + entry.claim).saturating_sub(self.known);
-                    self.known = entry.claim;
+                let more = entry.claim.saturating_sub(self.known);
+                self.known += more;
+                if entry.tellers > 0 {
+                    self.due = match self.due {
+                        Due::Nobody => Due::These(entry.tellers),
+                        Due::These(these) if these == entry.tellers => self.due,
+                        Due::These(_) | Due::Disputed => Due::Disputed,
+                    };
+                    self.beside = self.beside.max(entry.apart);
                 }
-                entry.told
+                self.used + more + entry.used.saturating_sub(entry.told)
             }
         };
-        self.used = (self.used + entry.used).saturating_sub(before);
+        self.is_whole = round.is_open;
+        self.told.insert(node, entry.used);
+        let (by, sum) = self.told_by(round, entry);
+        if self.due == Due::These(by) {
+            self.used = self.beside + sum;
+            self.due = Due::Nobody;
+        }
+    }
+
+    /// What others hold; who is gone holds nothing.
+    fn leased(&mut self, round: &Round<'_>, node: u64, entry: &Entry) -> u64 {
         let mut leased = 0;
         let others: Vec<(u64, u64)> = self.rests.iter().map(|(who, rest)| (*who, *rest)).collect();
         for (who, rest) in others.into_iter().filter(|(who, _)| *who != node) {
-            if seen.contains(&who) || !is_open || (entry.kind == Kind::Calendar && entry.exact) {
+            if round.seen.contains(&who) || !round.is_open || (entry.kind == Kind::Calendar && entry.exact) {
                 leased += rest;
                 continue;
             }
@@ -134,21 +241,15 @@ impl Limit {
                 Kind::Calendar => {}
             }
         }
-        let held = self.used + leased + entry.rest;
-        let pool = entry.most.saturating_sub(held);
-        let starved = is_open && entry.need > 0 && (entry.need > pool || held > entry.most);
-        let share = (pool / (2 * seen.len() as u64)).max(1);
-        let granted = match is_open && !starved {
-            true => entry.need.max(entry.want.min(share)).min(pool),
-            false => 0,
-        };
-        self.told.insert(node, entry.used);
-        self.rests.insert(node, entry.rest + granted);
-        Answer {
-            granted,
-            used: self.used,
-            pool: pool - granted,
-            starved,
+        leased
+    }
+
+    /// Of a calendar: who told, and how much in all.
+    fn told_by(&self, round: &Round<'_>, entry: &Entry) -> (u64, u64) {
+        if entry.kind != Kind::Calendar {
+            return (0, 0);
         }
+        let told = self.told.iter().filter(|(node, _)| round.seen.contains(node));
+        told.fold((0, 0), |(by, sum), (node, used)| (by + mark(*node), sum + used))
     }
 }

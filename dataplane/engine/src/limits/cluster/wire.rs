@@ -10,7 +10,12 @@ pub const MOST_UNITS: u64 = (1 << 53) - 1;
 /// A period of a bucket is looked at in at most so many ticks, so that a product of two is exact.
 const MOST_TICKS: u64 = 1 << 26;
 /// Of each limit, in the script's arguments.
-const ANSWER_WORDS: usize = 4;
+const ANSWER_WORDS: usize = 6;
+/// Before the name of a node.
+const NODE: u8 = b'@';
+/// What says which nodes told of a limit is the sum of so many of the first bits of their numbers, which are random.
+#[cfg(test)]
+const MARK_BITS: u32 = 40;
 
 /// How the store counts a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +52,9 @@ pub struct Entry {
     pub want: u64,
     /// Of that, what is of no use unless it is whole.
     pub need: u64,
+    /// With `claim`, of a calendar: what was used beside the nodes that had told, and which these were (`mark`).
+    pub apart: u64,
+    pub tellers: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +70,12 @@ pub struct Request {
     pub grace_ms: u64,
     /// The store's time of the last answer: who wants what since then.
     pub cursor: u64,
+    /// With this the node has told all that it holds in this epoch.
+    pub is_whole: bool,
+    /// The node ends, or shares no more: nobody is to wait for it.
+    pub leaves: bool,
+    /// Until it has told all: who was heard lately when something was last granted. Nothing is granted before they tell as well.
+    pub peers: Vec<u64>,
     pub entries: Vec<Entry>,
 }
 
@@ -74,6 +88,9 @@ pub struct Answer {
     pub pool: u64,
     /// What was needed is not there.
     pub starved: bool,
+    /// Of a calendar: as the entry is to say where the store forgets it.
+    pub apart: u64,
+    pub tellers: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +99,8 @@ pub enum Reply {
         unix_ms: u64,
         /// That were heard lately, this one too.
         nodes: u64,
+        /// Some of them, where they are very many.
+        peers: Vec<u64>,
         /// Until something is granted again.
         closed_ms: u64,
         /// One for each entry.
@@ -115,8 +134,9 @@ impl Request {
         keys
     }
 
-    /// Its other arguments.
-    pub fn arguments(&self) -> Vec<String> {
+    /// Its other arguments. `server`: which process is asked, where that is known; another than the last may lack what that
+    /// one was told.
+    pub fn arguments(&self, server: &str) -> Vec<String> {
         let head = [
             self.seq,
             self.acked,
@@ -127,6 +147,9 @@ impl Request {
         ];
         let mut all = vec![format!("{:016x}", self.node)];
         all.extend(head.map(|number| number.to_string()));
+        all.extend([self.is_whole, self.leaves].map(|is| u64::from(is).to_string()));
+        all.extend([server.to_owned(), self.peers.len().to_string()]);
+        all.extend(self.peers.iter().map(|peer| format!("{peer:016x}")));
         for entry in &self.entries {
             let (kind, amount, ticks, tick_ms) = match entry.kind {
                 Kind::Calendar => ("c", 0, 1, 1),
@@ -151,6 +174,8 @@ impl Request {
                 entry.rest,
                 entry.want,
                 entry.need,
+                entry.apart,
+                entry.tellers,
             ];
             all.extend(numbers.map(|number| number.to_string()));
         }
@@ -179,20 +204,26 @@ impl Reply {
                 used: number(at + 1)?,
                 pool: number(at + 2)?,
                 starved: number(at + 3)? != 0,
+                apart: number(at + 4)?,
+                tellers: number(at + 5)?,
             })
         };
         let answers: Option<Vec<Answer>> = (0..entries).map(answer).collect();
-        let wanted = words.iter().skip(HEAD + entries * ANSWER_WORDS);
-        let wanted = wanted.filter_map(|word| match word {
-            Word::Text(text) => named(text),
-            Word::Number(_) => None,
-        });
+        let (mut peers, mut wanted) = (Vec::new(), Vec::new());
+        for word in words.iter().skip(HEAD + entries * ANSWER_WORDS) {
+            let Word::Text(text) = word else { continue };
+            match text.split_first() {
+                Some((&NODE, node)) => peers.extend(std::str::from_utf8(node).ok().and_then(number_of)),
+                _ => wanted.extend(named(text)),
+            }
+        }
         Some(Self::Done {
             unix_ms: number(2)?,
             nodes: number(3)?,
+            peers,
             closed_ms: number(4)?,
             answers: answers?,
-            wanted: wanted.collect(),
+            wanted,
         })
     }
 }
@@ -206,7 +237,17 @@ fn name(id: u64, period: u64) -> String {
 
 fn named(text: &[u8]) -> Option<(u64, u64)> {
     let (id, period) = std::str::from_utf8(text).ok()?.split_once(':')?;
-    Some((u64::from_str_radix(id, 16).ok()?, period.parse().ok()?))
+    Some((number_of(id)?, period.parse().ok()?))
+}
+
+fn number_of(text: &str) -> Option<u64> {
+    u64::from_str_radix(text, 16).ok()
+}
+
+/// What a node adds to `tellers`.
+#[cfg(test)]
+pub(super) fn mark(node: u64) -> u64 {
+    node >> (u64::BITS - MARK_BITS)
 }
 
 #[cfg(test)]
@@ -225,6 +266,9 @@ mod tests {
             Word::Number(7),
             Word::Number(9),
             Word::Number(1),
+            Word::Number(4),
+            Word::Number(2),
+            Word::Text(b"@000000000000000a"),
             Word::Text(b"00000000000000ff:12"),
             Word::Text(b"what"),
         ];
@@ -232,6 +276,7 @@ mod tests {
         let Reply::Done {
             unix_ms,
             nodes,
+            peers,
             answers,
             wanted,
             ..
@@ -245,8 +290,11 @@ mod tests {
             used: 7,
             pool: 9,
             starved: true,
+            apart: 4,
+            tellers: 2,
         };
         assert_eq!(answers[..], [answer]);
+        assert_eq!(peers[..], [10]);
         assert_eq!(wanted[..], [(255, 12)]);
         assert_eq!(Reply::read(&words, 2), None, "an answer is missing");
         assert_eq!(
@@ -278,6 +326,8 @@ mod tests {
             rest: 0,
             want: 0,
             need: 0,
+            apart: 0,
+            tellers: 0,
         };
         let request = Request {
             group: 3,
@@ -288,15 +338,18 @@ mod tests {
             reclaim_after_ms: 1,
             grace_ms: 1,
             cursor: 0,
+            is_whole: false,
+            leaves: false,
+            peers: vec![5, 6],
             entries: vec![entry],
         };
         let keys = request.keys("edge");
         assert!(keys.iter().all(|key| key.starts_with("{edge:3}:")), "{keys:?}");
-        let arguments = request.arguments();
-        assert_eq!(arguments.len(), 7 + 14);
+        let arguments = request.arguments("here");
+        assert_eq!(arguments.len(), 11 + 2 + 16);
         let (ticks, tick_ms): (u64, u64) = (
-            arguments[12].parse().expect("ticks"),
-            arguments[13].parse().expect("ms"),
+            arguments[18].parse().expect("ticks"),
+            arguments[19].parse().expect("ms"),
         );
         assert!(
             ticks <= MOST_TICKS && ticks * tick_ms >= 86_400_000 * 30,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use tollgate_config::{
     Document, Problem,
     document::{Difficulty, Embedding, Model, Reference, Strategy, Tier as Listed},
+    fnv::Fnv,
 };
 use tollgate_vector::{Complexity, Embedder, ExemplarScratch, Exemplars, Nearness, Scratch};
 
@@ -49,6 +50,8 @@ const COMPLEXITY_POINTER: &str = "/embedding/complexity";
 #[derive(Debug)]
 pub(crate) struct Meaning {
     embedder: Arc<Embedder>,
+    /// Another model has another.
+    fingerprint: u64,
     /// None where no model goes by it, or it cannot be used.
     complexity: Option<Arc<Complexity>>,
 }
@@ -60,7 +63,8 @@ impl Meaning {
         let any = |strategy| tiers().any(|tier| tier.strategy == strategy);
         let (semantic, complexity) = (any(Strategy::Semantic), any(Strategy::Complexity));
         let configured = &document.embedding;
-        let is_used = semantic || complexity || *configured != Embedding::default();
+        let caches = document.caches.iter().any(|(_, cache)| cache.semantic.is_some());
+        let is_used = semantic || complexity || caches || *configured != Embedding::default();
         is_used
             .then(|| Self::load(configured, complexity, secrets, faults))
             .flatten()
@@ -109,7 +113,16 @@ impl Meaning {
             );
             None
         });
-        Some(Self { embedder, complexity })
+        let fingerprint = fingerprint(&embedder);
+        Some(Self {
+            embedder,
+            fingerprint,
+            complexity,
+        })
+    }
+
+    pub fn embedder(&self) -> (&Embedder, u64) {
+        (&self.embedder, self.fingerprint)
     }
 
     /// What the prompt of a request is like.
@@ -122,6 +135,18 @@ impl Meaning {
         let weights = self.complexity.as_ref();
         read.gain = weights.map(|weights| weights.gain(&read.vector, &prompt.text, prompt.traits(read.tokens)));
     }
+}
+
+/// Vectors of one model say nothing of another's: a model is told by what it makes of a few words.
+fn fingerprint(embedder: &Embedder) -> u64 {
+    let mut vector = vec![0.0; embedder.dims()];
+    embedder.embed(
+        "how many of the words that people write does a model know by 2026?",
+        &mut Scratch::default(),
+        &mut vector,
+    );
+    let bytes: Vec<u8> = vector.iter().flat_map(|value| value.to_le_bytes()).collect();
+    Fnv::of(&bytes)
 }
 
 fn load(folder: &Reference, secrets: &Secrets) -> Result<Embedder, String> {

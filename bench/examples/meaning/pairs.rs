@@ -1,21 +1,30 @@
-//! Measures the semantic cache's parts (docs/src/semantic-cache.md):
-//!
-//!     meaning pairs            hits and false hits on bench/data/pairs.jsonl by threshold, as the tables of the page
-//!     meaning search ENTRIES   recall and time of a search among so many entries made of pieces of those sentences
-
-use std::time::Instant;
+//! Hits and false hits on bench/data/pairs.jsonl by threshold, and why candidates are rejected.
 
 use serde::Deserialize;
-use tollgate_vector::{DEFAULT_THRESHOLD, Embedder, IndexScratch, Kernel, MAX_ENTRIES, Scratch, Verifier, Writer};
+use tollgate_vector::{DEFAULT_THRESHOLD, Embedder, Scratch, Verifier};
 
-const PAIRS: &str = include_str!("../data/pairs.jsonl");
+pub const PAIRS: &str = include_str!("../../data/pairs.jsonl");
 
 #[derive(Deserialize)]
-struct Pair {
-    a: String,
-    b: String,
-    same: bool,
-    kind: String,
+pub struct Pair {
+    pub a: String,
+    pub b: String,
+    pub same: bool,
+    pub kind: String,
+}
+
+impl Pair {
+    /// Those of the file.
+    pub fn all() -> impl Iterator<Item = Self> {
+        PAIRS
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("a pair a line"))
+    }
+
+    /// Made for this project; the others are of public sets.
+    pub fn is_own(&self) -> bool {
+        !["paws", "stsb"].contains(&self.kind.as_str())
+    }
 }
 
 /// A pair with what the gateway would think of it.
@@ -26,21 +35,9 @@ struct Judged {
     verdict: Result<(), &'static str>,
 }
 
-fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["pairs"] => pairs(),
-        ["search", entries] => match entries.parse() {
-            Ok(entries) => search(entries),
-            Err(_) => eprintln!("`{entries}` is no number of entries"),
-        },
-        _ => eprintln!("meaning pairs | meaning search ENTRIES"),
-    }
-}
-
-fn pairs() {
+pub fn pairs() {
     let judged = judged();
-    let own = |judged: &Judged| !["paws", "stsb"].contains(&judged.pair.kind.as_str());
+    let own = |judged: &Judged| judged.pair.is_own();
     for (title, held_out_only) in [("All pairs", false), ("Held-out pairs", true)] {
         println!("### {title}\n");
         println!("| threshold | own kinds: rewordings served | false hits | all kinds: served | false hits |");
@@ -120,10 +117,7 @@ fn judged() -> Vec<Judged> {
             .map_err(|difference| difference.name()),
         pair,
     };
-    let pairs = PAIRS
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("a pair a line"));
-    pairs.map(judge).collect()
+    Pair::all().map(judge).collect()
 }
 
 /// As bench/data/README.md says.
@@ -149,76 +143,4 @@ fn count<'a>(judged: impl Iterator<Item = &'a Judged>, threshold: f32, verified:
         format!("{:.1} %", percent(right, same)),
         format!("{wrong} of {} ({:.1} %)", right + wrong, percent(wrong, right + wrong)),
     )
-}
-
-/// A sequence of numbers that look like chance and are the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, most: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % most
-    }
-
-    fn text(&mut self, words: &[&'static str]) -> Vec<&'static str> {
-        let pieces = 2 + self.below(2);
-        let mut piece = || {
-            let (length, from) = (3 + self.below(8), self.below(words.len() - 16));
-            words[from..from + length].iter().copied()
-        };
-        (0..pieces).flat_map(|_| piece()).collect()
-    }
-}
-
-fn search(entries: usize) {
-    const QUERIES: usize = 200;
-    let words: Vec<&str> = PAIRS
-        .split(['"', ' '])
-        .filter(|word| word.chars().all(char::is_alphabetic))
-        .collect();
-    let embedder = Embedder::builtin().expect("the shipped model loads");
-    let (mut scratch, mut dice) = (Scratch::default(), Dice(88_172_645_463_325_252));
-    let mut writer = Writer::new(embedder.dims(), MAX_ENTRIES, Kernel::best());
-    let mut all: Vec<f32> = Vec::with_capacity(entries * embedder.dims());
-    let mut vector = vec![0.0; embedder.dims()];
-    let mut queries = Vec::new();
-    for id in 0..entries {
-        let text = dice.text(&words);
-        if embedder.embed(&text.join(" "), &mut scratch, &mut vector) > 0 {
-            writer.insert(id as u64, &vector).expect("there is room");
-        }
-        all.extend_from_slice(&vector);
-        if let Some(rebuild) = writer.outgrown() {
-            writer.adopt(rebuild.run());
-        }
-        if id % (entries / QUERIES).max(1) == 0 {
-            // Asked again with one word left out.
-            embedder.embed(&[&text[..1], &text[2..]].concat().join(" "), &mut scratch, &mut vector);
-            queries.push(vector.clone());
-        }
-    }
-    let index = writer.publish();
-    let (mut index_scratch, mut hits) = (IndexScratch::default(), Vec::new());
-    let (mut found, mut times_ns) = (0usize, Vec::new());
-    for query in &queries {
-        let dot = |row: &[f32]| row.iter().zip(query).map(|(a, b)| a * b).sum::<f32>();
-        let exact = all.chunks_exact(embedder.dims()).map(dot).fold(0.0, f32::max);
-        // The scan of all vectors left no other memory in the caches: the first search is a cold one.
-        let began = Instant::now();
-        index.search(query, 4, &mut index_scratch, &mut hits);
-        times_ns.push(began.elapsed().as_nanos());
-        found += usize::from(hits.first().is_some_and(|hit| hit.similarity > exact - 0.005));
-    }
-    times_ns.sort_unstable();
-    let at = |percent: usize| times_ns.get(times_ns.len() * percent / 100).map_or(0, |ns| ns / 1000);
-    println!(
-        "{entries} entries, {} bytes each: recall@1 {:.3}, a search p10 {} µs, p50 {} µs, p99 {} µs",
-        index.bytes() / entries.max(1),
-        found as f64 / queries.len().max(1) as f64,
-        at(10),
-        at(50),
-        at(99)
-    );
 }

@@ -1,0 +1,292 @@
+//! Kinds of complexity routers, made from the same graded prompts and compared: by cross-validation among the prompts that may be
+//! learned from, by which the best is chosen, and once on those that are held out. `--example meaning -- families FILE`.
+
+#[path = "../../../../controlplane/src/cli/judge/curve.rs"]
+#[allow(dead_code, reason = "the command line shows more of it")]
+mod curve;
+mod dense;
+mod network;
+mod regressions;
+mod tokens;
+mod trees;
+
+use std::path::Path;
+
+use curve::{Answered, Curve};
+use serde::Deserialize;
+use tollgate_vector::{
+    Embedder, Scratch, Traits,
+    complexity::train::{Example, Prepared},
+};
+
+const FOLDS: u64 = 5;
+/// Ways of folding, so that a figure hangs less on one.
+const REPEATS: u64 = 3;
+const HALF: f64 = 0.5;
+const PERCENT: f64 = 100.0;
+
+#[derive(Deserialize)]
+struct Line {
+    prompt: String,
+    strong_ok: bool,
+    weak_ok: bool,
+}
+
+/// A graded prompt as all kinds of routers see it.
+pub struct Graded {
+    example: Example,
+    /// Of the embedder's vocabulary, each once.
+    tokens: Vec<u32>,
+    hash: u64,
+}
+
+impl Graded {
+    /// By how much the strong model's answer was better.
+    fn difference(&self) -> f64 {
+        f64::from(u8::from(self.example.strong_ok)) - f64::from(u8::from(self.example.weak_ok))
+    }
+}
+
+/// What prompts are scored with, made from others: the higher, the sooner the strong model is asked.
+type Family = Box<dyn Fn(&[&Graded], &[&Graded]) -> Vec<f64>>;
+
+struct Measured {
+    name: String,
+    /// Of each way of folding.
+    crossed: Vec<Curve>,
+    held_out: Curve,
+    scores: Vec<Vec<f64>>,
+}
+
+pub fn families(file: &Path) -> Result<(), String> {
+    let graded = read(file)?;
+    let (held_out, own): (Vec<Graded>, Vec<Graded>) =
+        graded.into_iter().partition(|one| one.hash.is_multiple_of(FOLDS));
+    let (held_out, own): (Vec<&Graded>, Vec<&Graded>) = (held_out.iter().collect(), own.iter().collect());
+    println!("{} prompts to learn from, {} held out\n", own.len(), held_out.len());
+    println!("| router | cross-validated: at half | on average | held out: at half | on average |");
+    println!("|---|--:|--:|--:|--:|");
+    let mut measured = Vec::new();
+    for (name, family) in all() {
+        let one = measure(name, &family, &own, &held_out);
+        tell(&one);
+        measured.push(one);
+    }
+    for (name, parts) in ENSEMBLES {
+        let one = together(name, parts, &measured, &own, &held_out);
+        tell(&one);
+        measured.push(one);
+    }
+    let best = measured.iter().max_by(|a, b| a.on_average().total_cmp(&b.on_average()));
+    if let Some(best) = best {
+        let (low, high) = best.held_out.interval(HALF);
+        println!(
+            "\nthe best by cross-validation, on average: {}; held out it recovers {:.1} % (95 of 100: {:.1} to {:.1} %)",
+            best.name,
+            best.held_out.recovered(HALF) * PERCENT,
+            low * PERCENT,
+            high * PERCENT
+        );
+    }
+    learning(&own);
+    Ok(())
+}
+
+fn all() -> Vec<(String, Family)> {
+    let mut all = regressions::families();
+    all.extend(network::families());
+    all.extend(trees::families());
+    all.extend(tokens::families());
+    all
+}
+
+/// Means of what several say, each brought to the same spread.
+const ENSEMBLES: [(&str, &[&str]); 3] = [
+    (
+        "two regressions and the network",
+        &["two regressions, penalty 300", "a network of 24, two ends"],
+    ),
+    (
+        "two regressions, clusters, tokens",
+        &[
+            "two regressions, penalty 300",
+            "two regressions with 128 middles of clusters",
+            "two regressions of tokens beside the vector",
+        ],
+    ),
+    (
+        "all of these together",
+        &[
+            "two regressions, penalty 300",
+            "two regressions with 128 middles of clusters",
+            "two regressions of tokens beside the vector",
+            "a network of 24, two ends",
+            "boosted trees of depth 2 over counts and vector",
+            "100 nearest neighbours",
+        ],
+    ),
+];
+
+fn read(file: &Path) -> Result<Vec<Graded>, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let embedder = Embedder::builtin().map_err(|error| error.to_string())?;
+    let mut scratch = Scratch::default();
+    let grade = |(number, line): (usize, &str)| {
+        let line: Line =
+            serde_json::from_str(line).map_err(|error| format!("{}:{}: {error}", file.display(), number + 1))?;
+        let mut vector = vec![0.0; embedder.dims()];
+        let traits = Traits {
+            bytes: line.prompt.len(),
+            tokens: embedder.embed(&line.prompt, &mut scratch, &mut vector),
+            turns: 1,
+            tools: 0,
+        };
+        let mut tokens = embedder.token_ids(&line.prompt, &mut scratch);
+        tokens.sort_unstable();
+        tokens.dedup();
+        Ok(Graded {
+            hash: hash(&line.prompt),
+            example: Example::new(vector, &line.prompt, traits, (line.strong_ok, line.weak_ok)),
+            tokens,
+        })
+    };
+    text.lines().enumerate().map(grade).collect()
+}
+
+/// FNV-1a: the prompts that are held out are those of `tollgate tune` and of bench/data.
+fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+/// In which fold a prompt is, in one way of folding.
+fn fold(graded: &Graded, repeat: u64) -> u64 {
+    let mixed = (graded.hash / FOLDS).wrapping_add(repeat.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    ((mixed ^ (mixed >> 31)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 32) % FOLDS
+}
+
+/// Scores each fifth by what the others say.
+fn crossed(own: &[&Graded], repeat: u64, family: &dyn Fn(&[&Graded], &[&Graded]) -> Vec<f64>) -> Vec<f64> {
+    let mut scores = vec![0.0; own.len()];
+    for left_out in 0..FOLDS {
+        let (asked, others): (Vec<usize>, Vec<usize>) =
+            (0..own.len()).partition(|index| fold(own[*index], repeat) == left_out);
+        let of = |indices: &[usize]| indices.iter().map(|index| own[*index]).collect::<Vec<_>>();
+        for (index, score) in asked.iter().zip(family(&of(&others), &of(&asked))) {
+            scores[*index] = score;
+        }
+    }
+    scores
+}
+
+fn measure(name: String, family: &Family, own: &[&Graded], held_out: &[&Graded]) -> Measured {
+    let mut scores: Vec<Vec<f64>> = (0..REPEATS).map(|repeat| crossed(own, repeat, family)).collect();
+    let crossed = scores.iter().map(|scores| curve_of(own, scores)).collect();
+    scores.push(family(own, held_out));
+    Measured {
+        name,
+        crossed,
+        held_out: curve_of(held_out, &scores[REPEATS as usize]),
+        scores,
+    }
+}
+
+/// What several say, each in deviations from its mean.
+fn together(name: &str, parts: &[&str], measured: &[Measured], own: &[&Graded], held_out: &[&Graded]) -> Measured {
+    let parts: Vec<&Measured> = measured
+        .iter()
+        .filter(|one| parts.contains(&one.name.as_str()))
+        .collect();
+    let mean = |at: usize| {
+        let spread: Vec<Vec<f64>> = parts.iter().map(|part| in_deviations(&part.scores[at])).collect();
+        let count = spread.first().map_or(0, Vec::len);
+        (0..count)
+            .map(|index| spread.iter().map(|scores| scores[index]).sum())
+            .collect::<Vec<f64>>()
+    };
+    let scores: Vec<Vec<f64>> = (0..=REPEATS as usize).map(mean).collect();
+    Measured {
+        name: name.to_owned(),
+        crossed: scores[..REPEATS as usize]
+            .iter()
+            .map(|scores| curve_of(own, scores))
+            .collect(),
+        held_out: curve_of(held_out, &scores[REPEATS as usize]),
+        scores,
+    }
+}
+
+fn in_deviations(scores: &[f64]) -> Vec<f64> {
+    let count = scores.len().max(1) as f64;
+    let mean = scores.iter().sum::<f64>() / count;
+    let squares = scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / count;
+    scores
+        .iter()
+        .map(|score| (score - mean) / squares.sqrt().max(1e-12))
+        .collect()
+}
+
+fn curve_of(graded: &[&Graded], scores: &[f64]) -> Curve {
+    let one = |(graded, score): (&&Graded, &f64)| Answered {
+        score: *score as f32,
+        strong_ok: graded.example.strong_ok,
+        weak_ok: graded.example.weak_ok,
+    };
+    Curve::new(graded.iter().zip(scores).map(one).collect())
+}
+
+impl Measured {
+    fn mean(&self, of: fn(&Curve) -> f64) -> f64 {
+        self.crossed.iter().map(of).sum::<f64>() / self.crossed.len().max(1) as f64
+    }
+
+    fn at_half(&self) -> f64 {
+        self.mean(|curve| curve.recovered(HALF))
+    }
+
+    fn on_average(&self) -> f64 {
+        self.mean(Curve::mean_recovered)
+    }
+}
+
+fn tell(one: &Measured) {
+    println!(
+        "| {} | {:.1} % | {:.1} % | {:.1} % | {:.1} % |",
+        one.name,
+        one.at_half() * PERCENT,
+        one.on_average() * PERCENT,
+        one.held_out.recovered(HALF) * PERCENT,
+        one.held_out.mean_recovered() * PERCENT
+    );
+}
+
+/// What two regressions are worth that learn from a part of the prompts: whether more of them would help.
+fn learning(own: &[&Graded]) {
+    println!("\n| prompts learned from | at half | on average |\n|--:|--:|--:|");
+    for parts in [16, 8, 4, 2, 1] {
+        let some = move |others: &[&Graded], asked: &[&Graded]| {
+            let some: Vec<&Graded> = others
+                .iter()
+                .filter(|one| (one.hash >> 24).is_multiple_of(parts))
+                .copied()
+                .collect();
+            regressions::two(&some, asked, regressions::PENALTY)
+        };
+        let curves: Vec<Curve> = (0..REPEATS)
+            .map(|repeat| curve_of(own, &crossed(own, repeat, &some)))
+            .collect();
+        let mean = |of: fn(&Curve) -> f64| curves.iter().map(of).sum::<f64>() / REPEATS as f64 * PERCENT;
+        println!(
+            "| {} | {:.1} % | {:.1} % |",
+            own.len() as u64 * (FOLDS - 1) / FOLDS / parts,
+            mean(|curve| curve.recovered(HALF)),
+            mean(Curve::mean_recovered)
+        );
+    }
+}
+
+/// As the regressions of the router see them.
+fn prepared<'g>(graded: &[&'g Graded]) -> Prepared<'g> {
+    Prepared::new(graded.iter().map(|one| &one.example).collect())
+}

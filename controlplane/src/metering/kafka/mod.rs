@@ -1,0 +1,243 @@
+//! Calls of the ledger on their way into a topic of Kafka: behind the ledger, never in its way. What is committed is read,
+//! sent in its order, and noted as sent in the ledger itself; killed between, it sends again. So each call is in the topic at
+//! least once, under an id by which whoever reads drops doubles.
+
+mod bytes;
+mod client;
+mod errors;
+pub mod record;
+pub mod records;
+mod sasl;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tollgate_config::document::Kafka;
+
+use super::sinks::{self, Sent};
+use crate::{plane::Plane, store::StoreError, time};
+use client::Client;
+use errors::KafkaError;
+use record::{Calls, VERSION};
+
+/// Between two looks at the ledger.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// After each failure twice the pause before.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LAST_PAUSE: Duration = Duration::from_secs(8);
+/// A topic so far behind the ledger is told of.
+const BEHIND_MS: u64 = 300_000;
+
+/// How things stand with the topic.
+#[derive(Debug, Default)]
+pub struct Standing {
+    /// Calls, since this control plane started.
+    pub sent: AtomicU64,
+    /// Calls that were forgotten before they were sent, ever.
+    pub skipped: AtomicU64,
+    /// Age of the oldest call that is not there.
+    pub lag_ms: AtomicU64,
+    told: Mutex<Told>,
+}
+
+/// What operators know.
+#[derive(Clone, Debug, Default)]
+struct Told {
+    /// Where calls go.
+    topic: Option<String>,
+    /// Why none goes there, and since when.
+    failing: Option<(u64, String)>,
+    is_behind: bool,
+    /// Of `skipped`, how many were told.
+    skipped: Option<i64>,
+}
+
+impl Standing {
+    fn told(&self) -> std::sync::MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn is_up(&self) -> bool {
+        self.told().failing.is_none()
+    }
+
+    pub fn status(&self) -> Value {
+        let told = self.told().clone();
+        let Some(topic) = told.topic else { return Value::Null };
+        let (since_ms, error) = told.failing.unzip();
+        json!({
+            "topic": topic,
+            "up": error.is_none(),
+            "error": error,
+            "failing_since_ms": since_ms,
+            "lag_ms": self.lag_ms.load(Ordering::Relaxed),
+            "skipped": self.skipped.load(Ordering::Relaxed),
+        })
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum SinkError {
+    #[error("the ledger: {0}")]
+    Ledger(#[from] StoreError),
+    #[error("{0}")]
+    Kafka(#[from] KafkaError),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Went {
+    /// There may be more.
+    On,
+    Nothing,
+}
+
+/// Sends as long as the runtime lives.
+pub fn follow(plane: &Arc<Plane>) {
+    let plane = plane.clone();
+    tokio::spawn(async move {
+        let mut sink = Sink {
+            plane,
+            client: None,
+            released_at: 0,
+        };
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let current = sink.plane.current();
+            let went = match &current.document.kafka {
+                // Before a document is in force nobody knows.
+                _ if current.revision == 0 => Ok(Went::Nothing),
+                Some(settings) => sink.pass(settings).await,
+                None => sink.rest(current.revision).await,
+            };
+            sink.tell(went.as_ref().err());
+            match went {
+                Ok(Went::On) => {}
+                Ok(Went::Nothing) => tokio::time::sleep(INTERVAL).await,
+                Err(_) => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LAST_PAUSE);
+                    continue;
+                }
+            }
+            pause = FIRST_PAUSE;
+        }
+    });
+}
+
+struct Sink {
+    plane: Arc<Plane>,
+    client: Option<Client>,
+    /// The revision under which nothing is sent, as the ledger knows.
+    released_at: u64,
+}
+
+impl Sink {
+    async fn pass(&mut self, settings: &Kafka) -> Result<Went, SinkError> {
+        self.released_at = 0;
+        let same = self.client.take().filter(|client| client.settings == *settings);
+        let client = self
+            .client
+            .insert(same.unwrap_or_else(|| Client::new(settings.clone())));
+        self.plane.kafka.told().topic = Some(settings.topic.clone());
+        let (sent, calls) = read(&self.plane, settings.hold_ms).await?;
+        note(&self.plane, sent, calls.oldest_ms);
+        let Calls {
+            mut records,
+            last,
+            more,
+            ..
+        } = calls;
+        if records.is_empty() {
+            return Ok(Went::Nothing);
+        }
+        let count = records.len();
+        let outcome = client.send(&mut records, VERSION).await;
+        let done = (count - records.len()) as u64;
+        self.plane.kafka.sent.fetch_add(done, Ordering::Relaxed);
+        outcome?;
+        // Where that fails, or calls were forgotten meanwhile, they are sent again.
+        let advance = move |ledger: &mut super::database::Database| sinks::advance(ledger, sent, last);
+        self.plane.metering.with(advance).await?;
+        if !more {
+            self.plane.kafka.lag_ms.store(0, Ordering::Relaxed);
+        }
+        Ok(if more { Went::On } else { Went::Nothing })
+    }
+
+    /// Nothing goes anywhere: the ledger forgets calls when their time is over.
+    async fn rest(&mut self, revision: u64) -> Result<Went, SinkError> {
+        if self.released_at == revision {
+            return Ok(Went::Nothing);
+        }
+        self.client = None;
+        *self.plane.kafka.told() = Told::default();
+        // Whoever has no topic is not told of a ledger that is away: that is told elsewhere, and tried again.
+        if self.plane.metering.with(sinks::release).await.is_ok() {
+            self.released_at = revision;
+        }
+        Ok(Went::Nothing)
+    }
+
+    fn tell(&self, error: Option<&SinkError>) {
+        let (kafka, events) = (&self.plane.kafka, &self.plane.events);
+        let mut told = kafka.told();
+        let Some(topic) = told.topic.clone() else { return };
+        match (error, &told.failing) {
+            (Some(error), None) => events.tell(
+                "usage_kafka_failed",
+                format!("calls stay in the ledger and do not reach topic {topic} for now: {error}"),
+            ),
+            (None, Some(_)) => events.tell("usage_kafka_resumed", format!("calls go into topic {topic} again")),
+            _ => {}
+        }
+        told.failing = error.map(|error| {
+            let since_ms = told
+                .failing
+                .as_ref()
+                .map_or_else(time::unix_ms, |(since_ms, _)| *since_ms);
+            (since_ms, error.to_string())
+        });
+        let lag_ms = kafka.lag_ms.load(Ordering::Relaxed);
+        let is_behind = lag_ms > BEHIND_MS;
+        if is_behind && !told.is_behind {
+            let text = format!("topic {topic} is {} s behind the ledger", lag_ms / 1000);
+            events.tell("usage_kafka_behind", text);
+        }
+        told.is_behind = is_behind;
+    }
+}
+
+async fn read(plane: &Plane, hold_ms: u64) -> Result<(Sent, Calls), StoreError> {
+    let read = move |ledger: &mut super::database::Database| {
+        let sent = sinks::begin(ledger, hold_ms)?;
+        Ok((sent, record::read(ledger, sent.last)?))
+    };
+    plane.metering.with(read).await
+}
+
+/// How far behind the topic is, and what it will never have.
+fn note(plane: &Plane, sent: Sent, oldest_ms: Option<u64>) {
+    let kafka = &plane.kafka;
+    let lag_ms = oldest_ms.map_or(0, |oldest_ms| time::unix_ms().saturating_sub(oldest_ms));
+    kafka.lag_ms.store(lag_ms, Ordering::Relaxed);
+    kafka
+        .skipped
+        .store(u64::try_from(sent.skipped).unwrap_or(0), Ordering::Relaxed);
+    let before = kafka.told().skipped.replace(sent.skipped);
+    let more = sent.skipped.saturating_sub(before.unwrap_or(sent.skipped));
+    if more > 0 {
+        let text = format!(
+            "{more} calls were forgotten before they were sent: the topic could not be reached for longer than \
+             `usage.retention.calls` and `usage.kafka.hold` together"
+        );
+        plane.events.tell("usage_kafka_skipped", text);
+    }
+}

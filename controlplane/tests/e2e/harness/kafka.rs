@@ -1,0 +1,46 @@
+//! A Kafka broker: `tests/kafka/broker.py`, and what it was given.
+
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use super::process::{Process, Signal, signal};
+use crate::sdk;
+
+pub struct Kafka {
+    /// `HOST:PORT`
+    pub address: String,
+    process: Process,
+}
+
+impl Kafka {
+    pub fn start(topic: &str) -> Self {
+        let mut command = Command::new(sdk::python_with("confluent_kafka"));
+        let broker = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kafka/broker.py");
+        command.arg(broker).arg(topic).stdin(Stdio::piped());
+        let mut process = Process::start(&mut command);
+        let line = process.ready_line();
+        let address = line.strip_prefix("ready ").expect("an address").to_owned();
+        Self { address, process }
+    }
+
+    /// As a document's `usage` has it.
+    pub fn settings(&self, topic: &str) -> String {
+        format!("{{ kafka: {{ brokers: [ \"{}\" ], topic: {topic} }} }}", self.address)
+    }
+
+    /// In the order in which its consumer saw them.
+    pub fn records(&self) -> Vec<Value> {
+        let lines = self.process.stdout.all();
+        let objects = lines.iter().filter(|line| line.starts_with('{'));
+        objects
+            .map(|line| serde_json::from_str(line).expect("a record"))
+            .collect()
+    }
+
+    /// Gone without a word; what its consumer saw stays known.
+    pub fn kill(&mut self) {
+        signal(self.process.pid(), Signal::KILL);
+        self.process.wait(10);
+    }
+}

@@ -1,0 +1,185 @@
+//! Calls of the ledger in a topic of Kafka: each of them, whatever is killed or away meanwhile.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rusqlite::Connection;
+use serde_json::Value;
+
+use crate::harness::{
+    Gateway, Sandbox, Setup,
+    gateway::{chat, provider_with},
+    kafka::Kafka,
+    postgres::Postgres,
+    process::{Signal, signal},
+    until,
+};
+
+const TOPIC: &str = "tollgate-usage";
+
+fn setup(sandbox: &Sandbox, kafka: &Kafka) -> Setup {
+    let mut setup = Setup::to(sandbox.address);
+    let prices = ", prices: { models: { \"sandbox-*\": { input: \"2.00\", output: \"10.00\" } } }";
+    setup.providers = provider_with("openai", "openai", sandbox.address, prices);
+    setup.models =
+        "  \"openai/*\": { targets: [ { provider: openai, model: \"*\" } ], retry: { attempts: 2 } }\n".to_owned();
+    setup.top += &format!("usage: {}\n", kafka.settings(TOPIC));
+    setup
+}
+
+#[track_caller]
+fn calls(gateway: &Gateway, model: &str, count: usize) {
+    for _ in 0..count {
+        gateway.post("/v1/chat/completions", &[], &chat(&format!("openai/{model}"), ""));
+    }
+}
+
+/// By their ids: what came again is there once.
+fn by_id(records: &[Value]) -> BTreeMap<String, Value> {
+    let one = |record: &Value| {
+        (
+            record["key"].as_str().expect("a key").to_owned(),
+            record["value"].clone(),
+        )
+    };
+    records.iter().map(one).collect()
+}
+
+#[track_caller]
+fn await_records(kafkas: &[&Kafka], count: usize) -> BTreeMap<String, Value> {
+    until(&format!("{count} calls in the topic"), 60, || {
+        let all: Vec<Value> = kafkas.iter().flat_map(|kafka| kafka.records()).collect();
+        let found = by_id(&all);
+        assert!(found.len() <= count, "{} calls where there were {count}", found.len());
+        (found.len() == count).then_some(found)
+    })
+}
+
+/// Of the ledger's file: `boot-shard-sequence` of each call.
+fn ids(gateway: &Gateway) -> BTreeSet<String> {
+    let ledger = Connection::open(gateway.state_dir.join("usage.db")).expect("the ledger");
+    let sql = "SELECT printf('%016x-%d-%d', boot, shard, sequence) FROM calls";
+    let mut statement = ledger.prepare(sql).expect("a question");
+    let rows = statement.query_map([], |row| row.get(0)).expect("rows");
+    rows.map(|id| id.expect("an id")).collect()
+}
+
+fn sum(records: &BTreeMap<String, Value>, member: &str) -> u64 {
+    records.values().filter_map(|record| record[member].as_u64()).sum()
+}
+
+#[test]
+fn the_topic_has_each_call_of_the_ledger_whoever_is_away_or_killed() {
+    let sandbox = Sandbox::start();
+    let mut first = Kafka::start(TOPIC);
+    let mut gateway = setup(&sandbox, &first).start();
+    calls(&gateway, "sandbox-tokens-11", 5);
+    calls(&gateway, "sandbox-status-500", 1);
+    let records = await_records(&[&first], 6);
+
+    // The records say what the ledger says, under the same names.
+    let row = gateway.control("GET", "/v1/usage?from=1h", &[], b"").expect(200).json()["rows"][0].clone();
+    for member in [
+        "requests",
+        "failed",
+        "attempts",
+        "input_tokens",
+        "output_tokens",
+        "request_bytes",
+    ] {
+        assert_eq!(row[member], sum(&records, member), "{member}");
+    }
+    let picos = |usd: &Value| {
+        usd.as_str()
+            .expect("dollars")
+            .replace('.', "")
+            .parse::<u64>()
+            .expect("digits")
+    };
+    let all: u64 = records.values().map(|record| picos(&record["cost_usd"])).sum();
+    assert_eq!(all, picos(&row["cost_usd"]) * 1_000, "exactly");
+    let failed = records
+        .values()
+        .find(|record| record["failed"] == 1)
+        .expect("it failed");
+    assert_eq!(failed["attempt_lines"].as_array().map(Vec::len), Some(2), "{failed}");
+    assert_eq!(failed["attempt_lines"][0]["outcome"], "status");
+    for record in first.records() {
+        let (id, value) = (&record["key"], &record["value"]);
+        assert!(
+            id == &value["id"] && id == &record["headers"]["tollgate-id"],
+            "{record}"
+        );
+        assert_eq!(
+            (&record["headers"]["tollgate-version"], &value["version"]),
+            (&Value::from("1"), &Value::from(1))
+        );
+        assert_eq!(
+            (&value["key"], &value["model"]),
+            (&Value::from("tester"), &Value::from("openai/*"))
+        );
+        assert!(record["at_ms"].as_u64() > Some(1_600_000_000_000), "{record}");
+    }
+    until("nothing is left to send", 10, || {
+        (gateway.metric("tollgate_kafka_lag_seconds", &[]) == 0.0).then_some(())
+    });
+    assert_eq!(gateway.metric("tollgate_kafka_records_total", &["sent"]), 6.0);
+    assert_eq!(gateway.status()["controlplane"]["kafka"]["topic"], TOPIC);
+
+    // The broker is away: calls and the ledger go on, and the control plane that is killed knows what was not sent.
+    first.kill();
+    calls(&gateway, "sandbox-small", 4);
+    let why = until("the status says so", 60, || {
+        let kafka = gateway.status()["controlplane"]["kafka"].clone();
+        (kafka["up"] == false).then_some(kafka)
+    });
+    assert!(
+        why["error"].as_str().is_some_and(|why| why.contains(&first.address)),
+        "{why}"
+    );
+    assert_eq!(gateway.metric("tollgate_kafka_up", &[]), 0.0);
+    signal(gateway.controlplane_pid(), Signal::KILL);
+    gateway.process.wait(20);
+    calls(&gateway, "sandbox-small", 2);
+    gateway.start_again();
+
+    let mut second = Kafka::start(TOPIC);
+    let brokers = format!("[\"{}\"]", second.address);
+    gateway
+        .control("PUT", "/v1/config/usage/kafka/brokers", &[], brokers.as_bytes())
+        .expect(200);
+    await_records(&[&first, &second], 12);
+    // Killed while calls are on their way, five times.
+    for _ in 0..5 {
+        calls(&gateway, "sandbox-small", 3);
+        signal(gateway.controlplane_pid(), Signal::KILL);
+        gateway.process.wait(20);
+        gateway.start_again();
+    }
+    let records = await_records(&[&first, &second], 27);
+    assert_eq!(records.into_keys().collect::<BTreeSet<_>>(), ids(&gateway));
+    second.kill();
+}
+
+#[test]
+fn gateways_that_share_a_ledger_send_what_is_their_own() {
+    let (sandbox, postgres, kafka) = (Sandbox::start(), Postgres::start(), Kafka::start(TOPIC));
+    let gateways = [(); 2].map(|()| {
+        let mut setup = setup(&sandbox, &kafka);
+        setup.top += &format!("database: {{ \"postgres\": {} }}\n", postgres.settings("gates"));
+        setup.start()
+    });
+    for gateway in &gateways {
+        until("the ledger is in PostgreSQL", 30, || {
+            (gateway.status()["controlplane"]["ledger"]["kind"] == "postgres").then_some(())
+        });
+    }
+    for _ in 0..3 {
+        calls(&gateways[0], "sandbox-small", 2);
+        calls(&gateways[1], "sandbox-status-500", 1);
+    }
+    let records = await_records(&[&kafka], 9);
+    assert_eq!((sum(&records, "requests"), sum(&records, "failed")), (6, 3));
+    for gateway in &gateways {
+        assert_eq!(gateway.metric("tollgate_kafka_up", &[]), 1.0);
+    }
+}

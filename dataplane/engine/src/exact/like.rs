@@ -1,0 +1,99 @@
+//! Answers by the number that the indexes of `semantic` know them by: half of their names. Knows no vectors.
+
+use std::sync::Arc;
+
+use tollgate_config::document::CACHE_PARTS;
+use tollgate_vector::Scratch;
+
+use super::{Answers, Policy, Spent, Stored, Tenant};
+use crate::{
+    Snapshot, Tick,
+    semantic::{self, Compared, Insert, Neighbours, Stats},
+};
+
+impl Answers {
+    pub(crate) fn neighbours(&self) -> Option<&Neighbours> {
+        self.0.neighbours.as_ref()
+    }
+
+    /// Answers have gone: so must what they were found by.
+    pub(super) fn look(&self) {
+        if let Some(neighbours) = &self.0.neighbours {
+            neighbours.look();
+        }
+    }
+
+    /// What is found by meaning at most for `ttl_ms`, where it is there, of this partition and for this tenant.
+    pub(crate) fn like(
+        &self,
+        now: Tick,
+        (id, partition): (u64, u128),
+        tenant: Tenant<'_>,
+        policy: &Policy,
+        ttl_ms: u64,
+    ) -> Option<Arc<Stored>> {
+        let stored = self
+            .with(u128::from(id), |part| part.like(&policy.name, id))
+            .flatten()?;
+        let is_of = stored.asked.as_ref().is_some_and(|asked| asked.partition == partition);
+        let ttl_ns = ttl_ms.min(policy.ttl_ms).saturating_mul(1_000_000);
+        let is_young = now.ns_since(stored.at) < ttl_ns;
+        (is_of && is_young && tenant.is(&stored.about.tenant)).then_some(stored)
+    }
+
+    pub(crate) fn served_like(&self, id: u64, policy: &Policy, spent: &Spent) {
+        self.with(u128::from(id), |part| part.served_like(&policy.name, id, spent));
+    }
+
+    /// It is not found by meaning any more.
+    pub(crate) fn unlink(&self, cache: &str, id: u64) {
+        self.with(u128::from(id), |part| part.unlink(cache, id));
+    }
+
+    pub(crate) fn tally(&self, cache: &Arc<str>, id: u64, count: impl FnOnce(&mut Stats)) {
+        self.with(u128::from(id), |part| part.tally(cache, count));
+    }
+
+    /// Can this entry of an index still be found? For its writer.
+    pub fn is_found(&self, cache: &str, id: u64) -> bool {
+        self.with(u128::from(id), |part| part.like(cache, id).is_some())
+            .unwrap_or(false)
+    }
+}
+
+impl Answers {
+    /// All that is kept with what was asked, for the writer: where answers outlived the indexes they were found by.
+    pub fn find_again(&self, snapshot: &Snapshot, mut take: impl FnMut(Insert)) {
+        let Some((embedder, _)) = snapshot.embedder() else {
+            return;
+        };
+        let mut scratch = Scratch::default();
+        let limits = |name: &str| {
+            let (_, cache) = snapshot.document.caches.iter().find(|(known, _)| known == name)?;
+            Some(cache.semantic?.max_entries as usize)
+        };
+        for part in 0..CACHE_PARTS {
+            let kept = self.with(u128::from(part), |part| part.asked()).unwrap_or_default();
+            for (id, stored) in kept {
+                let (Some(asked), Some(max_entries)) = (&stored.asked, limits(&stored.about.cache)) else {
+                    continue;
+                };
+                let mut vector = vec![0.0; embedder.dims()].into_boxed_slice();
+                embedder.embed(&asked.text, &mut scratch, &mut vector);
+                take(Insert {
+                    cache: Arc::clone(&stored.about.cache),
+                    tenant: semantic::tenant(&stored.about.tenant),
+                    partition: asked.partition,
+                    id,
+                    vector,
+                    max_entries,
+                });
+            }
+        }
+    }
+
+    /// What `mode: shadow` compared lately.
+    pub fn compared(&self) -> Vec<Compared> {
+        self.neighbours().map(Neighbours::compared).unwrap_or_default()
+    }
+}

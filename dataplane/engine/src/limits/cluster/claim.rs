@@ -1,0 +1,53 @@
+//! What a node tells of a limit where the store has lost what it knew: what it had heard when something was last granted. What
+//! it hears before all have told again is of a part of them, and would hide the others' use where the store is lost again.
+
+use super::wire::Answer;
+
+/// Numbers of epochs are kept in a lease by what is left of them, from one: so many are told apart.
+const EPOCH_MARKS: u64 = 1_023;
+
+#[derive(Debug)]
+pub(super) struct Claim {
+    /// Of the epoch that it was heard in; zero: not known.
+    pub epoch_mark: u64,
+    /// What all had used, what of it this node had told, and when that was.
+    pub used: u64,
+    pub told: u64,
+    pub at_ms: u64,
+    pub apart: u64,
+    pub tellers: u64,
+}
+
+impl Claim {
+    pub fn new(epoch: u64, answer: &Answer, told: u64, at_ms: u64) -> Self {
+        Self {
+            epoch_mark: mark(epoch),
+            used: answer.used,
+            told,
+            at_ms,
+            apart: answer.apart,
+            tellers: answer.tellers,
+        }
+    }
+
+    /// Of what an earlier process heard.
+    pub fn of_before(epoch_mark: u64, (used, told): (u64, u64), at_ms: u64) -> Self {
+        Self {
+            epoch_mark,
+            used,
+            told,
+            at_ms,
+            apart: 0,
+            tellers: 0,
+        }
+    }
+
+    /// The store still knows it.
+    pub fn is_of(&self, epoch: u64) -> bool {
+        self.epoch_mark == mark(epoch)
+    }
+}
+
+fn mark(epoch: u64) -> u64 {
+    epoch % EPOCH_MARKS + 1
+}

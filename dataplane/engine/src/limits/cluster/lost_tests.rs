@@ -1,0 +1,174 @@
+//! What becomes of limits where the store loses what it knew: who is waited for and how long, what is known again, and what of
+//! it was given back. By hand, one loss after the other; `sim_tests` has them in any order.
+
+use tollgate_config::document::{Limit, Period, Unit, Window};
+
+use super::{
+    change_tests::{Node, yearly},
+    store_model::Store,
+};
+use crate::limits::bucket;
+
+const ID: u64 = 21;
+const RECLAIM_MS: u64 = 60_000;
+
+fn nodes(count: u64, store: &mut Store, limit: &Limit) -> Vec<Node> {
+    let mut nodes: Vec<Node> = (1..=count).map(|number| Node::new(number << 40, 64)).collect();
+    for node in &mut nodes {
+        node.know(&[(ID, *limit)]);
+        node.balances.sharing().begin(&node.agent);
+    }
+    run(&mut nodes, store, 12_000);
+    nodes
+}
+
+/// So long for all of them, by turns.
+fn run(nodes: &mut [Node], store: &mut Store, ms: u64) {
+    for _ in 0..ms / 10 {
+        for node in &mut *nodes {
+            node.now_ms += 10;
+            node.turn(store);
+        }
+    }
+}
+
+/// So many calls of one each, at a node that may wait for its lease.
+fn calls(nodes: &mut [Node], at: usize, store: &mut Store, limit: &Limit, count: u64) -> u64 {
+    (0..count).fold(0, |passed, _| {
+        let passes = (0..40).any(|_| {
+            nodes[at].take(ID, limit, 1) || {
+                run(nodes, store, 50);
+                false
+            }
+        });
+        passed + u64::from(passes)
+    })
+}
+
+fn used(nodes: &[Node], limit: &Limit) -> Vec<u64> {
+    nodes.iter().map(|node| node.used(ID, limit)).collect()
+}
+
+#[test]
+fn a_node_that_was_there_is_waited_for_and_no_longer_than_its_lease_may_last() {
+    let (mut store, limit) = (Store::by(1), yearly(1_000));
+    let mut nodes = nodes(2, &mut store, &limit);
+    assert_eq!(calls(&mut nodes, 0, &mut store, &limit, 10), 10);
+    run(&mut nodes, &mut store, 6_000);
+    store = Store::by(1);
+    let had = nodes[0].at_hand(ID, &limit);
+    // The second is cut off: nobody knows what it uses.
+    run(&mut nodes[..1], &mut store, 30_000);
+    assert!((0..had).all(|_| nodes[0].take(ID, &limit, 1)), "what it holds it has");
+    run(&mut nodes[..1], &mut store, 20_000);
+    assert!(!nodes[0].take(ID, &limit, 1), "nothing is granted meanwhile");
+    // It comes back: at once there is enough.
+    nodes[1].now_ms = nodes[0].now_ms;
+    run(&mut nodes, &mut store, 1_500);
+    assert!(nodes[0].take(ID, &limit, 1));
+    // Another time it does not.
+    store = Store::by(1);
+    run(&mut nodes[..1], &mut store, RECLAIM_MS / 2);
+    let had = nodes[0].at_hand(ID, &limit);
+    assert!((0..had).all(|_| nodes[0].take(ID, &limit, 1)));
+    assert!(!nodes[0].take(ID, &limit, 1));
+    run(&mut nodes[..1], &mut store, RECLAIM_MS / 2 + 3_000);
+    assert!(
+        nodes[0].take(ID, &limit, 1),
+        "who does not come in that time has nothing any more"
+    );
+}
+
+#[test]
+fn a_node_that_left_in_order_is_not_waited_for() {
+    let (mut store, limit) = (Store::by(1), yearly(1_000));
+    let mut nodes = nodes(2, &mut store, &limit);
+    let now_ms = nodes[1].now_ms;
+    nodes[1].agent.leave(now_ms);
+    run(&mut nodes, &mut store, 1_000);
+    store = Store::by(1);
+    run(&mut nodes[..1], &mut store, 3_000);
+    let had = nodes[0].at_hand(ID, &limit);
+    assert!((0..had).all(|_| nodes[0].take(ID, &limit, 1)));
+    run(&mut nodes[..1], &mut store, 200);
+    assert!(nodes[0].take(ID, &limit, 1));
+}
+
+#[test]
+fn what_was_told_between_two_losses_is_not_forgotten() {
+    let (mut store, limit) = (Store::by(1), yearly(100));
+    let mut nodes = nodes(2, &mut store, &limit);
+    assert_eq!(calls(&mut nodes, 1, &mut store, &limit, 30), 30);
+    // The first has not heard of all of it; it tells its own to a store that is lost before the second tells.
+    store = Store::by(1);
+    while nodes[0].take(ID, &limit, 1) {}
+    let own = nodes[0].used(ID, &limit).saturating_sub(30).max(1);
+    run(&mut nodes[..1], &mut store, 1_000);
+    store = Store::by(1);
+    nodes[1].now_ms = nodes[0].now_ms;
+    run(&mut nodes, &mut store, 12_000);
+    let known = used(&nodes, &limit);
+    assert_eq!(known[0], known[1]);
+    assert!(known[0] >= 30 + own, "{known:?}, of which {own} and 30");
+    let left = 100 - known[0];
+    assert_eq!(calls(&mut nodes, 0, &mut store, &limit, left + 5), left);
+}
+
+#[test]
+fn what_was_given_back_before_a_loss_is_there_again() {
+    let (mut store, limit) = (
+        Store::by(1),
+        Limit::new(Unit::Tokens, 1_000, Window::Calendar(Period::Year)),
+    );
+    let mut nodes = nodes(2, &mut store, &limit);
+    let now = nodes[0].moment();
+    let taken = bucket::take(&nodes[0].balances, (ID, &limit), &now, 100).expect("leased");
+    // Both hear that a hundred are used, and one of them alone that ninety came back.
+    run(&mut nodes, &mut store, 12_000);
+    assert_eq!(used(&nodes, &limit), [100, 100]);
+    bucket::settle(&nodes[0].balances, (ID, &limit), &nodes[0].moment(), taken, 10);
+    run(&mut nodes[..1], &mut store, 300);
+    store = Store::by(1);
+    nodes[1].now_ms = nodes[0].now_ms;
+    run(&mut nodes, &mut store, 12_000);
+    assert_eq!(used(&nodes, &limit), [10, 10]);
+}
+
+#[test]
+fn who_comes_back_after_long_counts_nothing_twice() {
+    // Of these what a node that is gone held is given to others.
+    let limit = Limit::new(Unit::Tokens, 1_000, Window::Calendar(Period::Year));
+    let mut store = Store::by(1);
+    let mut nodes = nodes(2, &mut store, &limit);
+    for node in &nodes {
+        assert!(node.take(ID, &limit, 50));
+    }
+    run(&mut nodes, &mut store, 12_000);
+    assert_eq!(used(&nodes, &limit), [100, 100]);
+    run(&mut nodes[..1], &mut store, 3 * RECLAIM_MS);
+    nodes[1].now_ms = nodes[0].now_ms;
+    nodes[1].restart();
+    nodes[1].know(&[(ID, limit)]);
+    run(&mut nodes, &mut store, 12_000);
+    assert_eq!(used(&nodes, &limit), [100, 100]);
+}
+
+#[test]
+fn a_replica_that_lacks_a_grant_makes_it_to_nobody_else() {
+    let (mut store, limit) = (Store::by(1), yearly(100));
+    let mut nodes = nodes(2, &mut store, &limit);
+    let replica = store.clone();
+    assert_eq!(calls(&mut nodes[..1], 0, &mut store, &limit, 40), 40);
+    let had = nodes[0].at_hand(ID, &limit);
+    store = replica.taken_over_by(2);
+    // The second is the first to call, and the first is away for a while.
+    nodes[1].now_ms = nodes[0].now_ms;
+    let others = calls(&mut nodes[1..], 0, &mut store, &limit, 20);
+    let more = (0..had + 1).filter(|_| nodes[0].take(ID, &limit, 1)).count() as u64;
+    assert_eq!(more, had);
+    nodes[0].now_ms = nodes[1].now_ms;
+    run(&mut nodes, &mut store, 8_000);
+    let passed = 40 + others + more;
+    let last = calls(&mut nodes, 1, &mut store, &limit, 100);
+    assert_eq!(passed + last, 100);
+}

@@ -1,0 +1,413 @@
+//! Answers found by what was asked: the same question in other words gets the answer that is kept (`exact`), where
+//! everything around the question is equal and the verifier finds the two the same. Similarity only finds candidates.
+//!
+//! The answers, their time and their bytes are the table's of `exact`. Here is an index for each partition: who may share an
+//! answer, the model, and all of the request but its last words, hashed. An entry is a vector and a number.
+
+mod indexer;
+mod judge;
+mod node;
+mod shadow;
+mod stats;
+mod turn;
+
+use std::sync::Arc;
+
+use tollgate_config::{
+    document::{SemanticCache, SemanticMode},
+    fnv::Fnv,
+};
+use tollgate_vector::{Embedder, Hit, IndexScratch, Scratch};
+
+use crate::{
+    exact::{Answers, Mark, Policy, Stored, Tenant, partition as around, replay_as},
+    exchange::{Exchange, Io},
+    explain,
+    surface::Operation,
+};
+pub use indexer::Indexer;
+pub use judge::{Rejected, may_serve};
+use node::Served;
+pub use node::{Compared, Insert, Job, Neighbours, Part, Queue};
+pub use stats::Stats;
+pub use tollgate_vector::Rebuilt;
+use turn::Turn;
+
+/// Nearest entries that are looked at.
+const MOST_CANDIDATES: usize = 8;
+/// Of questions that are compared for one call, both sides: the verifier takes about a microsecond a word.
+const MAX_VERIFIED_BYTES: usize = 16 << 10;
+
+/// What a cache does by meaning, compiled.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    pub ttl_ms: u64,
+    pub max_entries: usize,
+    pub threshold: f32,
+    pub mode: SemanticMode,
+}
+
+impl From<SemanticCache> for Rules {
+    fn from(cache: SemanticCache) -> Self {
+        Self {
+            ttl_ms: cache.ttl_ms,
+            max_entries: cache.max_entries as usize,
+            threshold: f32::from(cache.threshold_thousandths) / 1_000.0,
+            mode: cache.mode,
+        }
+    }
+}
+
+/// Of an answer that is kept: what was asked, so that it can be compared, and among what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub partition: u128,
+    pub text: Box<str>,
+}
+
+/// Why a call is not looked up by meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passed {
+    /// It is no chat.
+    Operation,
+    NotWords,
+    Long,
+    /// There is no model to embed with, or no index.
+    NoModel,
+}
+
+impl Passed {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Operation => "only chats are compared by meaning",
+            Self::NotWords => "its last turn is not the user's own plain text",
+            Self::Long => "its last turn is longer than what is compared",
+            Self::NoModel => "there is no embedding model that could be used",
+        }
+    }
+}
+
+/// A call that was looked up: its answer will be found by this.
+#[derive(Debug)]
+pub(crate) struct Likeness {
+    asked: Asked,
+    vector: Box<[f32]>,
+    /// `mode: shadow`: what would have been served.
+    would: Option<(Arc<Stored>, f32)>,
+}
+
+impl Likeness {
+    pub fn asked(&self) -> Asked {
+        self.asked.clone()
+    }
+}
+
+/// What a lookup needs while it runs: a shard's own, so that only what outlives it is allocated.
+#[derive(Debug, Default)]
+pub struct Workspace {
+    scratch: Scratch,
+    index: IndexScratch,
+    hits: Vec<Hit>,
+}
+
+/// What came of a lookup.
+pub(crate) enum Looked {
+    /// The call is answered.
+    Served,
+    /// Nothing is served.
+    Asks(Box<Likeness>),
+    Passed,
+}
+
+/// A candidate that may serve.
+struct Found {
+    stored: Arc<Stored>,
+    id: u64,
+    similarity: f32,
+}
+
+/// Before its provider is asked: is there an answer to the same question in other words? `serves`: it may be answered so.
+pub(crate) fn look_up(
+    exchange: &mut Exchange,
+    io: &mut Io<'_>,
+    (answers, policy): (&Answers, &Policy),
+    (rules, serves): (&Rules, bool),
+) -> Looked {
+    let pinned = exchange.pin();
+    let asked = match (pinned.snapshot.embedder(), answers.neighbours()) {
+        (Some((embedder, fingerprint)), Some(_)) => {
+            ask(exchange, io, policy, (embedder, fingerprint)).map(|likeness| (likeness, embedder))
+        }
+        _ => Err(Passed::NoModel),
+    };
+    let (mut likeness, embedder) = match asked {
+        Ok(asked) => asked,
+        Err(passed) => {
+            tell(exchange, io, || format!("passed by: {}", passed.words()));
+            return Looked::Passed;
+        }
+    };
+    let found = serves
+        .then(|| find(exchange, io, (answers, policy, rules), embedder, &likeness))
+        .flatten();
+    let Some(found) = found else {
+        return Looked::Asks(likeness);
+    };
+    match rules.mode {
+        SemanticMode::Serve => match serve(exchange, io, (answers, policy), &found, &likeness) {
+            true => Looked::Served,
+            false => Looked::Asks(likeness),
+        },
+        SemanticMode::Shadow => {
+            tell(exchange, io, || {
+                format!(
+                    "an answer would be served, at {:.3}, were `mode` not shadow",
+                    found.similarity
+                )
+            });
+            answers.tally(&policy.name, found.id, |stats| stats.would_serve += 1);
+            likeness.would = Some((found.stored, found.similarity));
+            Looked::Asks(likeness)
+        }
+    }
+}
+
+fn ask(
+    exchange: &Exchange,
+    io: &mut Io<'_>,
+    policy: &Policy,
+    (embedder, fingerprint): (&Embedder, u64),
+) -> Result<Box<Likeness>, Passed> {
+    if exchange.facts.surface.operation != Operation::Chat {
+        return Err(Passed::Operation);
+    }
+    let body = exchange.admitted.body(io.body);
+    let turn = Turn::of(body)?;
+    // A copy of the request, of calls that are about to go to a provider: it is hashed as whole requests are.
+    let rest = turn.cut_from(body).ok_or(Passed::NotWords)?;
+    let (around, seed) = around(exchange, io, policy, &rest).ok_or(Passed::NotWords)?;
+    // Kept with the call until its answer is: a kilobyte.
+    let mut vector = vec![0.0; embedder.dims()].into_boxed_slice();
+    let tokens = embedder.embed(&turn.text, &mut io.local.semantic.scratch, &mut vector);
+    if tokens == 0 {
+        return Err(Passed::NotWords);
+    }
+    Ok(Box::new(Likeness {
+        asked: Asked {
+            partition: node::partition(seed, around, fingerprint),
+            text: turn.text.into(),
+        },
+        vector,
+        would: None,
+    }))
+}
+
+/// What would be looked up, where nothing is known of what was asked before.
+pub(crate) fn told_before(exchange: &Exchange, io: &Io<'_>) -> Option<String> {
+    let pinned = exchange.pin();
+    let route = pinned.snapshot.routes.get(exchange.facts.route()?)?;
+    let rules = route.cache.as_ref()?.semantic?;
+    let passed = |passed: Passed| format!("passed by: {}", passed.words());
+    if exchange.facts.surface.operation != Operation::Chat {
+        return Some(passed(Passed::Operation));
+    }
+    Some(match Turn::of(exchange.admitted.body(io.body)) {
+        Err(why) => passed(why),
+        Ok(_) if pinned.snapshot.embedder().is_none() => passed(Passed::NoModel),
+        Ok(_) => format!(
+            "the user's last words are compared with those asked in the same place, from a similarity of {:.3} on ({}); a call \
+             that asks with `x-tollgate-explain` is told what candidates there were",
+            rules.threshold,
+            rules.mode.name()
+        ),
+    })
+}
+
+fn find(
+    exchange: &mut Exchange,
+    io: &mut Io<'_>,
+    (answers, policy, rules): (&Answers, &Policy, &Rules),
+    embedder: &Embedder,
+    likeness: &Likeness,
+) -> Option<Found> {
+    let pinned = exchange.pin();
+    let tenant = Tenant::of(policy.scope, pinned.keys.entry(exchange.facts.key?));
+    let neighbours = answers.neighbours()?;
+    let partition = likeness.asked.partition;
+    let Some(near) = neighbours.at(partition) else {
+        tell(exchange, io, || "nothing was asked in this place before".to_owned());
+        return None;
+    };
+    let needs = near.needs(&likeness.vector, rules.threshold);
+    let Workspace { index, hits, .. } = &mut io.local.semantic;
+    near.generation.search(&likeness.vector, MOST_CANDIDATES, index, hits);
+    let (mut compared_bytes, mut rejected) = (0, Vec::new());
+    let mut found = None;
+    for hit in hits.iter() {
+        let Some(stored) = answers.like(io.now, (hit.id, partition), tenant, policy, rules.ttl_ms) else {
+            // Where there is no room for it the writer finds it by itself.
+            neighbours.offer(Job::Gone { partition, id: hit.id });
+            continue;
+        };
+        let Some(before) = stored.asked.as_deref() else {
+            continue;
+        };
+        compared_bytes += before.text.len() + likeness.asked.text.len();
+        if compared_bytes > MAX_VERIFIED_BYTES {
+            break;
+        }
+        match may_serve(embedder, (hit.similarity, needs), &before.text, &likeness.asked.text) {
+            Ok(()) => {
+                let (id, similarity) = (hit.id, hit.similarity);
+                found = Some(Found { stored, id, similarity });
+                break;
+            }
+            Err(why) => {
+                answers.tally(&policy.name, hit.id, |stats| stats.reject(why));
+                rejected.push((hit.similarity, why));
+                if why == Rejected::Far {
+                    // Those behind it are no nearer.
+                    break;
+                }
+            }
+        }
+    }
+    if found.is_none() {
+        tell(exchange, io, || told(&rejected, needs));
+    }
+    found
+}
+
+fn told(rejected: &[(f32, Rejected)], needs: f32) -> String {
+    let each = rejected.iter().map(|(similarity, why)| match why {
+        Rejected::Far => format!("{similarity:.3} is under {needs:.3}"),
+        Rejected::Differs(difference) => format!("{similarity:.3} differs in {}", difference.name()),
+    });
+    match rejected {
+        [] => "no answer is there any more".to_owned(),
+        _ => format!("candidates: {}", each.collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// For whoever asks why (`x-tollgate-explain`).
+fn tell(exchange: &mut Exchange, io: &Io<'_>, words: impl FnOnce() -> String) {
+    if explain::is_asked_for(exchange, io) {
+        exchange.call.likeness = Some(words().into());
+    }
+}
+
+fn serve(
+    exchange: &mut Exchange,
+    io: &mut Io<'_>,
+    (answers, policy): (&Answers, &Policy),
+    found: &Found,
+    likeness: &Likeness,
+) -> bool {
+    if !replay_as(exchange, io, policy, (&found.stored, Mark::SemanticHit)) {
+        return false;
+    }
+    answers.served_like(found.id, policy, &found.stored.spent);
+    if let Some(neighbours) = answers.neighbours() {
+        neighbours.note_served(Served {
+            request_id: exchange.facts.request_id.as_str().into(),
+            cache: Arc::clone(&policy.name),
+            partition: likeness.asked.partition,
+            id: found.id,
+            vector: likeness.vector.clone(),
+            similarity: found.similarity,
+        });
+    }
+    true
+}
+
+/// An answer was kept: from now on it is found by what was asked, and what would have been served is compared with it.
+pub(crate) fn kept(
+    exchange: &Exchange,
+    io: &mut Io<'_>,
+    answers: &Answers,
+    (policy, id): (&Policy, u64),
+    stored: &Stored,
+    likeness: Likeness,
+) {
+    let (Some(rules), Some(neighbours)) = (&policy.semantic, answers.neighbours()) else {
+        return;
+    };
+    let Likeness { asked, vector, would } = likeness;
+    if let Some((old, similarity)) = would {
+        compare(exchange, io, (answers, policy, id), (&old, stored), similarity);
+    }
+    let insert = Insert {
+        cache: Arc::clone(&policy.name),
+        tenant: tenant(&stored.about.tenant),
+        partition: asked.partition,
+        id,
+        vector,
+        max_entries: rules.max_entries,
+    };
+    if !neighbours.offer(Job::Insert(insert)) {
+        answers.tally(&policy.name, id, |stats| stats.unindexed += 1);
+    }
+}
+
+/// Whose share of the entries an answer is in.
+pub(crate) fn tenant(name: &str) -> u64 {
+    Fnv::of(name.as_bytes())
+}
+
+fn compare(
+    exchange: &Exchange,
+    io: &mut Io<'_>,
+    (answers, policy, id): (&Answers, &Policy, u64),
+    (old, new): (&Stored, &Stored),
+    similarity: f32,
+) {
+    let pinned = exchange.pin();
+    let Some((embedder, _)) = pinned.snapshot.embedder() else {
+        return;
+    };
+    let scratch = &mut io.local.semantic.scratch;
+    let (one, other) = ((old.head.form, &*old.body), (new.head.form, &*new.body));
+    let Some((agreement, answers_similarity)) = shadow::compare(embedder, scratch, new.dialect, one, other) else {
+        return;
+    };
+    answers.tally(&policy.name, id, |stats| stats.compared(agreement));
+    if let Some(neighbours) = answers.neighbours() {
+        neighbours.note_compared(Compared {
+            request_id: exchange.facts.request_id.as_str().into(),
+            cache: Arc::clone(&policy.name),
+            model: exchange.facts.model_asked.as_str().into(),
+            unix_ms: io.unix_ms,
+            similarity,
+            answers: answers_similarity,
+            agreement: agreement.name(),
+        });
+    }
+}
+
+/// An operator judges a hit: one that was wrong is not served again by meaning, and around it more is asked for. Gives the
+/// cache; none where no such request was served lately.
+pub fn feedback(answers: &Answers, request_id: &str, wrong: bool) -> Option<Arc<str>> {
+    let neighbours = answers.neighbours()?;
+    let served = neighbours.take_served(request_id)?;
+    answers.tally(&served.cache, served.id, |stats| {
+        *(if wrong {
+            &mut stats.judged_wrong
+        } else {
+            &mut stats.judged_right
+        }) += 1;
+    });
+    if wrong {
+        // At once; the writer follows.
+        answers.unlink(&served.cache, served.id);
+        let job = Job::Wrong {
+            partition: served.partition,
+            id: served.id,
+            vector: served.vector,
+            similarity: served.similarity,
+        };
+        if !neighbours.offer(job) {
+            neighbours.look();
+        }
+    }
+    Some(served.cache)
+}

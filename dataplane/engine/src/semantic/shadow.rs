@@ -1,0 +1,82 @@
+//! `mode: shadow`: does what would have been served say the same as the provider does? By their words, and by how near those
+//! are. Knows no cache and no prompt.
+
+use tollgate_config::document::Dialect;
+use tollgate_dialect::canonical::event::{Began, Event};
+use tollgate_vector::{Embedder, Scratch, Window};
+
+use super::node::dot;
+use crate::{exact::Form, speaks};
+
+/// Of an answer, so much is compared.
+const MAX_BYTES: usize = 64 << 10;
+/// From this similarity on two answers are taken to say much the same.
+const ALIKE: f32 = 0.9;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Agreement {
+    /// The same words.
+    Same,
+    Alike,
+    Other,
+}
+
+impl Agreement {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Alike => "alike",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// With the similarity of the two. None where one cannot be read.
+pub(super) fn compare(
+    embedder: &Embedder,
+    scratch: &mut Scratch,
+    dialect: Dialect,
+    one: (Form, &[u8]),
+    other: (Form, &[u8]),
+) -> Option<(Agreement, f32)> {
+    let (one, other) = (words(dialect, one)?, words(dialect, other)?);
+    if one == other {
+        return Some((Agreement::Same, 1.0));
+    }
+    let mut vector = |text: &str| {
+        let mut vector = vec![0.0; embedder.dims()];
+        embedder.embed_window(text, Window::default(), scratch, &mut vector);
+        vector
+    };
+    let similarity = dot(&vector(&one), &vector(&other));
+    let agreement = match similarity >= ALIKE {
+        true => Agreement::Alike,
+        false => Agreement::Other,
+    };
+    Some((agreement, similarity))
+}
+
+/// What an answer says, in small letters, with one space between words.
+fn words(dialect: Dialect, (form, body): (Form, &[u8])) -> Option<String> {
+    let (mut said, mut is_text) = (String::new(), false);
+    let mut take = |event: &Event<'_>| match event {
+        Event::Began { what, .. } => is_text = matches!(what, Began::Text),
+        Event::Piece { text, .. } if is_text && said.len() < MAX_BYTES => {
+            if let Some(text) = text.plain() {
+                said.push_str(&text);
+            }
+        }
+        _ => {}
+    };
+    let speaks = speaks::of(dialect);
+    match form {
+        Form::Whole => speaks.read_answer(body, &mut take).ok()?,
+        Form::Stream { .. } => {
+            let mut reader = speaks.stream_reader();
+            reader.feed(body, &mut take).ok()?;
+            reader.end(&mut take).ok()?;
+        }
+    }
+    let words: Vec<String> = said.split_whitespace().map(str::to_lowercase).collect();
+    Some(words.join(" "))
+}
