@@ -56,13 +56,11 @@ class Ours:
         return result_of(json.loads(told.stdout), row)
 
     def mix(self, peer, row):
-        """A mix of one class: the same bytes that wrk sends, with the headers this peer wants, and a text of each call's
-        own where it is to be asked something else each time."""
-        own_text = payloads.OWN_TEXT if peer.asked_anew else None
+        """A mix of one class: the same bytes that wrk sends, with the headers and the beginning that this peer wants."""
         path = os.path.join(self.folder, f"{peer.name}-{row.name}.mix.json")
         if not os.path.exists(path):
             one = {"weight": 1, "dialect": "openai", "path": "/v1/chat/completions",
-                   "body": payloads.chat_request(row.prompt_bytes, row.route, own_text).decode()}
+                   "body": payloads.chat_request(row.prompt_bytes, row.route, peer.own_text).decode()}
             if row.stream:
                 one["stream"] = 1
             if peer.headers(row):

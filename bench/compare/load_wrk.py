@@ -65,14 +65,15 @@ class Wrk:
     def script(self, peer, row):
         path = os.path.join(self.folder, f"{peer.name}-{row.name}.lua")
         if not os.path.exists(path):
-            own = "f" * payloads.OWN_TEXT_BYTES if peer.asked_anew else None
+            own = "f" * payloads.OWN_TEXT_BYTES if peer.asked_anew else peer.own_text
             body = os.path.join(self.folder, f"{peer.name}-{row.name}.json")
             with open(body, "wb") as file:
                 file.write(payloads.chat_request(row.prompt_bytes, row.route, own))
             headers = {**USUAL, **peer.headers(row)}
             lines = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in headers.items())
             with open(path, "w") as file:
-                file.write(SCRIPT.format(body=body, headers=lines, request=ASKED_ANEW.format(own=own) if own else ""))
+                request = ASKED_ANEW.format(own=own) if peer.asked_anew else ""
+                file.write(SCRIPT.format(body=body, headers=lines, request=request))
         return path
 
     @staticmethod

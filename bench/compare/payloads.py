@@ -30,6 +30,8 @@ def text_of(size):
 
 # In a mix, sixteen hex digits that no other call has; as long, in the body that is sent.
 OWN_TEXT, OWN_TEXT_BYTES = "${random:16}", 16
+# As long: the same question in two ways.
+ASKED, ASKED_OTHERWISE = "how does it work", "How does it work"
 
 
 def chat_request(size, route="whole", own_text=None):

@@ -6,7 +6,8 @@ from xml.sax.saxutils import escape
 WIDTH, LEFT, RIGHT, TOP, LINE = 760, 190, 70, 58, 24
 INK, FAINT, PAPER = "#1f2430", "#d9dce3", "#ffffff"
 # Distinct in hue and in lightness, so that they also differ without colour.
-COLOURS = ["#8a8f9c", "#4c8c4a", "#2f6fb3", "#8e6bbf", "#c28a1c", "#b5577f", "#d1432c", "#7d1f12", "#3f4a5a", "#e39a7b"]
+COLOURS = ["#8a8f9c", "#4c8c4a", "#2f6fb3", "#8e6bbf", "#c28a1c", "#b5577f", "#d1432c", "#7d1f12", "#3f4a5a",
+           "#e39a7b", "#b98a2f"]
 
 
 class Canvas:

@@ -1,4 +1,5 @@
-"""Tollgate's configurations under comparison: `bare`, `everything` that exists today, and `kept`, whose answers are kept.
+"""Tollgate's configurations under comparison: `bare`, `everything` that exists today, and `kept` and `like`,
+whose answers are kept.
 
 A feature that is new to Tollgate gets a function here and a line in FEATURES: it changes the document, and returns the
 headers that clients then send. Knows the configuration's keys and no process.
@@ -145,11 +146,19 @@ def kept(ports, provider_ports):
     return document, exact_cache(document)
 
 
+def like(ports, provider_ports):
+    """(document, headers): `kept` that finds the same question in other words as well."""
+    document, headers = kept(ports, provider_ports)
+    document["caches"]["answers"]["semantic"] = {"mode": "serve"}
+    return document, headers
+
+
 # By name: what makes a document, and the headers that clients then send.
 PROFILES = {
     "bare": lambda ports, provider_ports: (bare(ports, provider_ports), {}),
     "everything": everything,
     "kept": kept,
+    "like": like,
 }
 
 

@@ -7,7 +7,7 @@ import plot
 import tables
 
 BEGIN, END = "<!-- compare:begin (written by `make compare`) -->", "<!-- compare:end -->"
-OURS = ("tollgate", "tollgate-all", "tollgate-hit")
+OURS = ("tollgate", "tollgate-all", "tollgate-hit", "tollgate-like")
 PLOTS = {
     "cpu": "CPU per request beside the bare proxies, as a multiple of nginx's",
     "cpu-gateways": "CPU per request beside the AI gateways, as a multiple of nginx's",
@@ -35,7 +35,7 @@ def disturbed(rows):
 def colours(result):
     """By title, always the same for the same peer."""
     order = ["direct", "nginx", "haproxy", "envoy", "litellm", "portkey", "tollgate", "tollgate-all", "dataplane",
-             "tollgate-hit"]
+             "tollgate-hit", "tollgate-like"]
     return {peer["title"]: plot.COLOURS[order.index(name)] for name, peer in result["peers"].items()}
 
 
@@ -137,6 +137,9 @@ def render(result):
     if "tollgate-hit" in result["peers"]:
         lines += ["`tollgate, exact hit` is bare with an exact cache: the same call again, answered from memory; streams "
                   "come at once.", ""]
+    if "tollgate-like" in result["peers"]:
+        lines += ["`tollgate, semantic hit` is the same with `semantic`: the kept question in other words, embedded, "
+                  "found and verified in each call.", ""]
     lines += ["### At a glance", ""] + tables.glance_table(result)
     drawn = plots(result)
     for name in drawn:

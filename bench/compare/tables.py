@@ -125,8 +125,8 @@ def glance_table(result):
     return table(head, lines)
 
 
-# CPU of a request beside the same row's of bare Tollgate: by peer, and at most what is aimed at.
-GOALS = {"tollgate-all": 1.3, "tollgate-hit": 0.6}
+# CPU of a request beside the same row's of bare Tollgate: by peer, and at most what is aimed at, if anything.
+GOALS = {"tollgate-all": 1.3, "tollgate-hit": 0.6, "tollgate-like": None}
 
 
 def own_costs(result):
@@ -141,7 +141,8 @@ def own_costs(result):
              for name in peers}
     head = ["CPU, × bare Tollgate"] + list(cpu)
     lines = [[result["peers"][name]["title"]] + [number(times[name].get(row), 2) for row in cpu] for name in peers]
-    said = [goal_words(result["peers"][name]["title"], GOALS[name], times[name]) for name in peers if times[name]]
+    said = [goal_words(result["peers"][name]["title"], GOALS[name], times[name]) for name in peers
+            if times[name] and GOALS[name]]
     return ["### Beside bare Tollgate", ""] + table(head, lines) + [line for one in said for line in (one, "")]
 
 

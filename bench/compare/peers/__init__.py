@@ -6,8 +6,8 @@ from peers.haproxy import Haproxy
 from peers.litellm import Litellm
 from peers.nginx import Nginx
 from peers.portkey import Portkey
-from peers.tollgate import Dataplane, Everything, Hit, Tollgate
+from peers.tollgate import Dataplane, Everything, Hit, Like, Tollgate
 
-PEERS = {peer.name: peer for peer in (Direct, Nginx, Haproxy, Envoy, Litellm, Portkey, Tollgate, Everything, Hit,
+PEERS = {peer.name: peer for peer in (Direct, Nginx, Haproxy, Envoy, Litellm, Portkey, Tollgate, Everything, Hit, Like,
                                   Dataplane)}
 USUAL = [name for name in PEERS if name != "dataplane"]

@@ -44,8 +44,8 @@ class Peer:
     start_seconds = 20.0
     # A program that speaks either plain HTTP or TLS is started a second time for the rows with TLS.
     has_tls_twin = False
-    # Each call asks something else: what it keeps of answers must not answer the next.
-    asked_anew = False
+    # How the prompts of its load begin. `payloads.OWN_TEXT`: each in its own way.
+    own_text = None
     # Why it takes no part in rows with TLS, if so.
     no_tls = None
 
@@ -54,6 +54,11 @@ class Peer:
         self.ports = {route: child.free_port() for route in payloads.MODELS}
         self.tls_port = child.free_port()
         self.running = self.twin = None
+
+    @property
+    def asked_anew(self):
+        """Each call asks something else: what it keeps of answers must not answer the next."""
+        return self.own_text == payloads.OWN_TEXT
 
     def start(self):
         """Starts the process, or raises `Absent`; `wait` tells when it answers."""

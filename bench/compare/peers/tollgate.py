@@ -7,6 +7,7 @@ connections to the provider than there are clients, so that none is dialled anew
 import json
 import os
 import subprocess
+import time
 import urllib.error
 import urllib.request
 
@@ -14,6 +15,7 @@ import child
 import payloads
 import profiles
 from peers.peer import Absent, Peer
+from rows import Row
 
 
 class Tollgate(Peer):
@@ -63,7 +65,7 @@ class Everything(Tollgate):
     name = "tollgate-all"
     title = "tollgate, everything on"
     profile = "everything"
-    asked_anew = True
+    own_text = payloads.OWN_TEXT
 
     def version(self):
         return None
@@ -75,6 +77,50 @@ class Hit(Tollgate):
     name = "tollgate-hit"
     title = "tollgate, exact hit"
     profile = "kept"
+
+    def version(self):
+        return None
+
+
+class Like(Tollgate):
+    """The same question in other words than the one whose answer is kept, again and again: found by meaning each time."""
+
+    name = "tollgate-like"
+    title = "tollgate, semantic hit"
+    profile = "like"
+    own_text = payloads.ASKED_OTHERWISE
+    found_seconds = 5
+
+    def wait(self):
+        super().wait()
+        self.have_answered(Row("first", "before any load"))
+
+    def before_row(self, row):
+        super().before_row(row)
+        self.have_answered(row)
+
+    def have_answered(self, row):
+        """Has the question answered in its first form. What loads asks it in the other, which must not be kept itself:
+        raises `Absent` where that is not found by meaning."""
+        self.ask(row, payloads.ASKED, {})
+        until = time.monotonic() + self.found_seconds
+        while (found := self.ask(row, self.own_text, {"x-tollgate-cache": "only"})) != "semantic-hit":
+            if time.monotonic() > until:
+                raise Absent(f"its call is not found by meaning (`{found}`): a last turn this long is not compared, or "
+                             "there is no model to embed it with")
+            time.sleep(0.1)
+
+    def ask(self, row, own_text, headers):
+        """What is told of the cache; None where the call is refused."""
+        body = payloads.chat_request(row.prompt_bytes, row.route, own_text)
+        request = urllib.request.Request(f"http://127.0.0.1:{self.ports[row.route]}/v1/chat/completions", body, {
+            "Authorization": f"Bearer {payloads.KEY}", "Content-Type": "application/json", **headers})
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                answer.read()
+                return answer.headers.get("x-tollgate-cache")
+        except urllib.error.HTTPError:
+            return None
 
     def version(self):
         return None
