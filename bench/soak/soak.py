@@ -138,7 +138,7 @@ def cluster_slice():
     build = ["cargo", "build", "-p", "tollgate", "-p", "tollgate-dataplane", "-p", "tollgate-loadtest", "--bins"]
     name = "cluster::limits_of_every_kind_hold_to_the_unit_over_two_nodes"
     test = ["cargo", "test", "-p", "tollgate", "--test", "e2e", "--", "--exact", name]
-    seeds = ["cargo", "test", "--profile", "soak", "-p", "tollgate-engine", "--lib", "--", "limits::cluster::sim_tests"]
+    seeds = ["cargo", "test", "--profile", "soak", "-p", "tollgate-engine", "--lib", "--", "limits::cluster"]
     for command in (build, test, seeds):
         run = subprocess.run(command, cwd=ROOT, env=os.environ | sizes, capture_output=True, text=True)
         if run.returncode != 0:

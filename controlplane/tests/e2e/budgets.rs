@@ -59,7 +59,9 @@ pub fn every_kind(provider: SocketAddr, calls: u64) -> Setup {
                     requests: 1000000, per: year } ] }\n"
             .to_owned();
     setup.top += &format!(
-        "organization: {{ limits: [ {{ requests: 1000000, per: year }}, {{ tokens: 100000000, per: year }} ] }}\n\
+        "organization: {{ limits: [ {{ requests: 1000000, per: year }}, {{ tokens: 100000000, per: year }}, \
+         {{ input_tokens: 100000000, per: year }}, {{ output_tokens: 100000000, per: year }} ] }}\n\
+         users: {{ somebody: {{ limits: [ {{ requests: 1000000, per: year }}, {{ concurrent: 1000 }} ] }} }}\n\
          teams: {{ all: {{ limits: [ {{ budget: \"1000 USD\", per: year }} ] }} }}\n\
          tags: {{ project: {{ limits: [ {{ requests: {each}, per: year }} ] }} }}\n"
     );
@@ -74,7 +76,7 @@ pub fn every_kind(provider: SocketAddr, calls: u64) -> Setup {
     setup.keys = String::new();
     for (kind, limits) in KINDS.iter().zip(limits) {
         setup.keys += &format!(
-            "  {kind}: {{ team: all, secret: env:{}, limits: [ {limits} ] }}\n",
+            "  {kind}: {{ team: all, user: somebody, secret: env:{}, limits: [ {limits} ] }}\n",
             variable(kind)
         );
         setup.environment.push((variable(kind), secret(kind)));
@@ -87,6 +89,7 @@ pub struct Got {
     pub admitted: u64,
     pub refused: u64,
     pub tokens: u64,
+    pub output_tokens: u64,
     pub nanos: u64,
 }
 
@@ -95,6 +98,7 @@ impl Got {
         self.admitted += more.admitted;
         self.refused += more.refused;
         self.tokens += more.tokens;
+        self.output_tokens += more.output_tokens;
         self.nanos += more.nanos;
     }
 }
@@ -123,6 +127,8 @@ pub fn storm(gateway: &Gateway, calls: u64, connections: u64, cap: &str) -> BTre
                         200 => {
                             got.admitted += 1;
                             got.tokens += answer.json()["usage"]["total_tokens"].as_u64().expect("usage");
+                            let output = &answer.json()["usage"]["completion_tokens"];
+                            got.output_tokens += output.as_u64().expect("usage");
                             let cost = answer.header("x-tollgate-cost-usd").expect("a price").replace('.', "");
                             got.nanos += cost.parse::<u64>().expect("an amount");
                         }
@@ -165,9 +171,7 @@ fn limits_of_every_kind_hold_to_the_unit_under_many_connections() {
     // Those that a reservation stood in the way of for a moment: until nothing more fits.
     for (kind, more) in storm(&gateway, calls / 4, connections.min(16), r#","max_tokens":40"#) {
         let sum = got.get_mut(kind).expect("the same kinds");
-        sum.admitted += more.admitted;
-        sum.tokens += more.tokens;
-        sum.nanos += more.nanos;
+        sum.add(&more);
     }
     let each = calls / KINDS.len() as u64 / 2;
     assert_eq!(got["requests"].admitted, each, "{got:?}");
@@ -206,6 +210,14 @@ fn limits_of_every_kind_hold_to_the_unit_under_many_connections() {
     let (admitted, tokens, nanos) = (sum(|got| got.admitted), sum(|got| got.tokens), sum(|got| got.nanos));
     assert_eq!(balance(&gateway, "organization", "", "requests")[1], admitted);
     assert_eq!(balance(&gateway, "organization", "", "tokens")[1], tokens);
+    let output = sum(|got| got.output_tokens);
+    assert_eq!(balance(&gateway, "organization", "", "output_tokens")[1], output);
+    assert_eq!(
+        balance(&gateway, "organization", "", "input_tokens")[1],
+        tokens - output
+    );
+    assert_eq!(balance(&gateway, "user", "somebody", "requests")[1], admitted);
+    assert_eq!(balance(&gateway, "user", "somebody", "concurrent")[1], 0);
     assert_eq!(balance(&gateway, "team", "all", "budget")[1], nanos);
     assert_eq!(balance(&gateway, "model", "openai%2F%2A", "requests")[1], admitted);
     assert_eq!(balance(&gateway, "provider", "openai", "requests")[1], admitted);

@@ -267,3 +267,43 @@ fn what_goes_back_to_the_cluster_is_nobodys() {
         assert_eq!(words.lane().used(), 2);
     });
 }
+
+/// A shard that reads what is granted and takes of it, twice, beside the agent, which gives one back and is granted another: what
+/// was given back another node has.
+fn lease_between(gives_back: fn(&Words, &AtomicU64) -> u64) {
+    model(move || {
+        let (words, granted) = (Arc::new(Words::default()), Arc::new(AtomicU64::new(2)));
+        let (at_shard, read) = (Arc::clone(&words), Arc::clone(&granted));
+        let calls = thread::spawn(move || {
+            let take = |_: &i32| at_shard.lane().take(1, read.load(Ordering::Acquire)).is_ok();
+            (0..2).filter(take).count() as u64
+        });
+        let back = gives_back(&words, &granted);
+        let more = granted.load(Ordering::Acquire) + 1;
+        granted.fetch_max(more, Ordering::AcqRel);
+        let passed = calls.join().expect("it ends");
+        assert!(passed + back <= 3, "of three, {back} are another node's");
+        let last = u64::from(words.lane().take(1, granted.load(Ordering::Acquire)).is_ok());
+        assert!(passed + last + back <= 3, "of three, {back} are another node's");
+        assert!(passed + last >= 1, "nothing is lost");
+    });
+}
+
+#[test]
+fn a_lease_that_shrinks_and_grows_is_used_once() {
+    lease_between(|words, granted| u64::from(words.lane().take(1, granted.load(Ordering::Acquire)).is_ok()));
+}
+
+/// What is granted made smaller instead: who read it before takes what another node has.
+#[test]
+#[should_panic(expected = "another node's")]
+fn a_lease_that_is_taken_back_by_its_size_is_seen() {
+    lease_between(|words, granted| {
+        let most = granted.load(Ordering::Acquire);
+        let is_left = words.lane().used() < most;
+        if is_left {
+            granted.store(most - 1, Ordering::Release);
+        }
+        u64::from(is_left)
+    });
+}

@@ -153,8 +153,12 @@ fn taken(amount: u64, (tag, is_shared): (u64, bool), now: &Moment) -> Taken {
     }
 }
 
-/// Puts what was really used in the place of what was taken, in the balance that it was taken from.
+/// Puts what was really used in the place of what was taken, in the balance that it was taken from. Where `cluster` was turned
+/// on or off meanwhile it counts in the other one as well, which had not heard of the call.
 pub(crate) fn settle(balances: &Balances, (id, limit): (u64, &Limit), now: &Moment, taken: Taken, used: u64) {
+    if taken.is_shared != balances.shared().is_some() && used > 0 && limit.window != Window::None {
+        let _ = note(balances, (id, limit), now, used);
+    }
     let (more, back) = (used.saturating_sub(taken.amount), taken.amount.saturating_sub(used));
     if taken.is_shared {
         let back = match limit.window {

@@ -5,14 +5,17 @@
 
 use std::{
     io::{self, Read, Write},
-    net::{TcpStream, ToSocketAddrs},
+    net::TcpStream,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
 
-use super::resp::{self, Value};
+use super::{
+    resolver::Resolver,
+    resp::{self, Value},
+};
 
 /// Host and port.
 pub type Address = (String, u16);
@@ -45,14 +48,15 @@ pub struct Credential<'c> {
 
 impl Connection {
     pub fn open(
-        (host, port): &Address,
+        resolver: &mut Resolver,
+        server: &Address,
         tls: Option<&Arc<ClientConfig>>,
         credential: Option<Credential<'_>>,
         until: Instant,
     ) -> io::Result<Self> {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name does not resolve");
         let mut socket = None;
-        for address in (host.as_str(), *port).to_socket_addrs()? {
+        for address in resolver.resolve(server, until)? {
             match TcpStream::connect_timeout(&address, left(until)?) {
                 Ok(open) => {
                     socket = Some(open);
@@ -67,7 +71,7 @@ impl Connection {
         let stream = match tls {
             None => Stream::Plain(timed),
             Some(config) => {
-                let name = ServerName::try_from(host.clone()).map_err(io::Error::other)?;
+                let name = ServerName::try_from(server.0.clone()).map_err(io::Error::other)?;
                 let tls = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
                 Stream::Tls(Box::new(StreamOwned::new(tls, timed)))
             }

@@ -4,6 +4,9 @@
 #![allow(clippy::disallowed_methods)] // All but `Handle` runs on that thread.
 
 mod connection;
+#[cfg(test)]
+mod loss_tests;
+mod resolver;
 mod resp;
 mod store;
 #[cfg(test)]

@@ -16,6 +16,7 @@ use tollgate_engine::limits::cluster::{Reply, Request, SCRIPT, Word};
 
 use super::{
     connection::{Address, Connection, Credential},
+    resolver::Resolver,
     resp::Value,
 };
 
@@ -47,6 +48,7 @@ pub struct Store {
     /// By group: who has its slot, as far as it is known.
     owners: BTreeMap<usize, Address>,
     connections: BTreeMap<Address, Connection>,
+    resolver: Resolver,
     /// Of a Redis Cluster: servers that did not answer, and when.
     silent: BTreeMap<Address, Instant>,
     sha: String,
@@ -70,6 +72,7 @@ impl Store {
             next: 0,
             owners: BTreeMap::new(),
             connections: BTreeMap::new(),
+            resolver: Resolver::default(),
             silent: BTreeMap::new(),
             sha,
         }
@@ -108,7 +111,8 @@ impl Store {
         let told = |error: std::io::Error| format!("sentinel {}:{}: {error}", sentinel.0, sentinel.1);
         let credential = self.way.sentinel_password.as_deref();
         let credential = credential.map(|password| Credential { user: None, password });
-        let mut connection = Connection::open(sentinel, self.way.tls.as_ref(), credential, until).map_err(told)?;
+        let mut connection =
+            Connection::open(&mut self.resolver, sentinel, self.way.tls.as_ref(), credential, until).map_err(told)?;
         let parts: [&[u8]; 3] = [b"SENTINEL", b"get-master-addr-by-name", name.as_bytes()];
         let unknown = || format!("sentinel {}:{} knows no master '{name}'", sentinel.0, sentinel.1);
         match connection.ask(&parts, until).map_err(told)? {
@@ -200,7 +204,7 @@ impl Store {
                     user: way.user.as_deref(),
                     password,
                 });
-                Connection::open(server, way.tls.as_ref(), credential, until)
+                Connection::open(&mut self.resolver, server, way.tls.as_ref(), credential, until)
                     .map_err(|error| told(server, &error.to_string()))?
             }
         };

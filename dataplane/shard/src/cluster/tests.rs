@@ -16,6 +16,7 @@ use tollgate_engine::limits::cluster::{Answer, Entry, Kind, Reply, Request};
 
 use super::{
     connection::{Connection, Credential},
+    resolver::Resolver,
     resp::Value,
     store::{Store, Way},
 };
@@ -23,19 +24,19 @@ use super::{
 /// How long a server may take to be there.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Server {
+pub(super) struct Server {
     child: Child,
-    port: u16,
+    pub port: u16,
     folder: tempfile::TempDir,
 }
 
 impl Server {
-    fn start(arguments: &[&str]) -> Self {
+    pub fn start(arguments: &[&str]) -> Self {
         Self::with(|_, _| arguments.iter().map(|&argument| argument.to_owned()).collect())
     }
 
     /// With arguments made of its port and folder.
-    fn with(arguments: impl FnOnce(u16, &Path) -> Vec<String>) -> Self {
+    pub fn with(arguments: impl FnOnce(u16, &Path) -> Vec<String>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         // A Redis Cluster's own port is ten thousand above, where there must be room.
         let port = (0..1_000)
@@ -61,22 +62,28 @@ impl Server {
         Self { child, port, folder }
     }
 
-    fn ask(&self, parts: &[&str]) -> Option<Value> {
+    pub fn ask(&self, parts: &[&str]) -> Option<Value> {
         let until = Instant::now() + PATIENCE;
         let address = ("127.0.0.1".to_owned(), self.port);
         let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
-        Connection::open(&address, None, None, until)
+        Connection::open(&mut Resolver::default(), &address, None, None, until)
             .ok()?
             .ask(&parts, until)
             .ok()
     }
 
-    fn await_ready(self) -> Self {
+    /// As by a power cut.
+    pub fn kill(mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    pub fn await_ready(self) -> Self {
         wait("the server", || self.ask(&["PING"]));
         self
     }
 
-    fn way(&self) -> Way {
+    pub fn way(&self) -> Way {
         Way {
             topology: Topology::Single,
             servers: vec![("127.0.0.1".to_owned(), self.port)],
@@ -97,7 +104,7 @@ impl Drop for Server {
     }
 }
 
-fn wait<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+pub(super) fn wait<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = probe() {
@@ -109,16 +116,16 @@ fn wait<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
 }
 
 /// A node as the store sees it.
-struct Node {
+pub(super) struct Node {
     number: u64,
-    group: usize,
+    pub group: usize,
     seq: u64,
-    epoch: u64,
+    pub epoch: u64,
     grace_ms: u64,
 }
 
 impl Node {
-    fn new(number: u64) -> Self {
+    pub fn new(number: u64) -> Self {
         Self {
             number,
             group: 0,
@@ -128,7 +135,7 @@ impl Node {
         }
     }
 
-    fn request(&mut self, entries: Vec<Entry>) -> Request {
+    pub fn request(&mut self, entries: Vec<Entry>) -> Request {
         self.seq += 1;
         Request {
             group: self.group,
@@ -146,7 +153,7 @@ impl Node {
         }
     }
 
-    fn tell(&mut self, store: &mut Store, entry: Entry) -> Answer {
+    pub fn tell(&mut self, store: &mut Store, entry: Entry) -> Answer {
         loop {
             let request = self.request(vec![entry]);
             match store.call(&request).expect("an answer") {
@@ -158,7 +165,7 @@ impl Node {
     }
 }
 
-fn entry(kind: Kind, most: u64, (used, told, rest): (u64, u64, u64), need: u64) -> Entry {
+pub(super) fn entry(kind: Kind, most: u64, (used, told, rest): (u64, u64, u64), need: u64) -> Entry {
     Entry {
         id: 7,
         period: 3,
@@ -400,7 +407,14 @@ fn a_password_and_tls_are_spoken_and_what_is_wrong_is_told() {
             user: None,
             password: b"right",
         };
-        Connection::open(&way.servers[0], way.tls.as_ref(), Some(credential), until).ok()
+        Connection::open(
+            &mut Resolver::default(),
+            &way.servers[0],
+            way.tls.as_ref(),
+            Some(credential),
+            until,
+        )
+        .ok()
     });
     let answer = Node::new(1).tell(&mut Store::new(way.clone()), entry(Kind::Calendar, 100, (0, 0, 0), 10));
     assert_eq!(answer.granted, 10);

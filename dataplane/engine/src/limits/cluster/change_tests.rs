@@ -45,9 +45,13 @@ pub(super) struct Node {
 impl Node {
     /// Not sharing yet.
     pub fn new(number: u64, limits: usize) -> Self {
+        Self::with(number, limits, OnPartition::Refuse)
+    }
+
+    pub fn with(number: u64, limits: usize, on_partition: OnPartition) -> Self {
         let settings = Settings {
             groups: 1,
-            on_partition: OnPartition::Refuse,
+            on_partition,
             away_after_ms: 1_000,
             reclaim_after_ms: 60_000,
         };
@@ -94,10 +98,18 @@ impl Node {
     }
 
     pub fn turn(&mut self, store: &mut Store) {
+        self.turn_with(Some(store));
+    }
+
+    /// `None`: it does not answer.
+    pub fn turn_with(&mut self, store: Option<&mut Store>) {
         let (now_ms, unix_ms) = (self.now_ms, START_UNIX_MS + self.now_ms);
         self.agent.called(&self.balances, now_ms);
         self.agent.turn(&self.balances, (&TimeZone::UTC, unix_ms), now_ms);
         if let Some(request) = self.agent.request(&self.balances, now_ms) {
+            let Some(store) = store else {
+                return self.agent.failed(request.group, now_ms);
+            };
             let reply = store.call(unix_ms, &request);
             self.stale += u64::from(matches!(reply, Reply::Stale(_)));
             self.agent
@@ -208,7 +220,7 @@ fn what_is_known_anew_takes_no_lease_away_that_is_in_use() {
 }
 
 #[test]
-fn a_call_that_began_before_cluster_was_turned_on_or_off_settles_where_it_began() {
+fn a_call_that_began_before_cluster_was_turned_on_or_off_settles_where_it_began_and_counts_where_it_ends() {
     let (mut node, mut store) = (Node::new(1 << 40, 64), Store::default());
     let calls = Limit::new(Unit::Concurrent, 100, Window::None);
     let bucket = Limit::new(
@@ -240,7 +252,11 @@ fn a_call_that_began_before_cluster_was_turned_on_or_off_settles_where_it_began(
     assert_eq!(used(&node), [0; 3], "what was taken of the node's own came back there");
     let own = take(&node, 5);
     settle(&node, shared, 1);
-    assert_eq!(used(&node), [5; 3]);
+    assert_eq!(
+        used(&node),
+        [6, 5, 6],
+        "what ends here counts here, but for being under way"
+    );
     settle(&node, own, 5);
     node.balances.sharing().begin(&node.agent);
     node.run(&mut store, 500);

@@ -11,6 +11,8 @@ mod held;
 mod wire;
 
 #[cfg(test)]
+mod apart_tests;
+#[cfg(test)]
 mod change_tests;
 #[cfg(test)]
 mod lost_tests;

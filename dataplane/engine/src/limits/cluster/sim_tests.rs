@@ -368,6 +368,8 @@ struct Trouble {
     crashes: bool,
     clocks: bool,
     losses: bool,
+    /// Of the store's machine.
+    store_clock: bool,
 }
 
 fn run(seed: u64, (nodes, shards): (usize, usize), steps: usize, trouble: Trouble) {
@@ -408,6 +410,11 @@ fn run(seed: u64, (nodes, shards): (usize, usize), steps: usize, trouble: Troubl
         }
         if trouble.clocks && world.dice.one_in(200) {
             world.nodes[at].off_ms = [-3_600_000, 86_400_000, 250, 0][world.dice.below(4) as usize];
+        }
+        if trouble.store_clock && world.dice.one_in(150) {
+            world.store_off_ms = [-3_600_000, 86_400_000, 900, 0][world.dice.below(4) as usize];
+            // A step forward lets buckets flow off: a burst more at most.
+            world.bucket = (0, world.now_ms);
         }
         if trouble.losses && (step % 500 == 499 || world.lost_again_ms <= world.now_ms) {
             world.lose();
@@ -458,6 +465,7 @@ fn lost_and_late_messages_and_nodes_that_come_and_go_exceed_nothing_and_strand_n
         crashes: true,
         clocks: true,
         losses: false,
+        store_clock: false,
     };
     for seed in seeds() {
         run(seed, (4, 8), 2_500, trouble);
@@ -471,6 +479,7 @@ fn sixteen_nodes_of_sixty_four_shards() {
         crashes: true,
         clocks: true,
         losses: false,
+        store_clock: false,
     };
     for seed in seeds() {
         run(1_000 + seed, (16, 64), 500, trouble);
@@ -484,10 +493,25 @@ fn a_store_that_is_lost_once_or_twice_is_told_again_by_all_before_it_grants() {
         crashes: true,
         clocks: true,
         losses: true,
+        store_clock: false,
     };
     for seed in seeds() {
         run(2_000 + seed, (4, 8), 2_500, trouble);
         run(3_000 + seed, (16, 4), 1_500, trouble);
+    }
+}
+
+#[test]
+fn a_store_whose_clock_steps_grants_no_more_and_forgets_no_node() {
+    let trouble = Trouble {
+        cuts: true,
+        crashes: true,
+        clocks: false,
+        losses: false,
+        store_clock: true,
+    };
+    for seed in seeds() {
+        run(4_000 + seed, (4, 8), 2_500, trouble);
     }
 }
 

@@ -1,0 +1,279 @@
+//! What a real store may lose, and how: the last writes where a replica takes a master's place, nothing where a slot moves from
+//! one server of a Redis Cluster to another, a server that ends. The script alone, as nodes would call it.
+
+#![allow(clippy::disallowed_methods)] // Servers are started here, and waited for.
+
+use tollgate_config::document::Topology;
+use tollgate_engine::limits::cluster::{Answer, Entry, Kind, Reply, Request};
+
+use super::{
+    resp::Value,
+    store::{Store, Way},
+    tests::{Node, Server, entry, wait},
+};
+
+fn yearly(used: u64, told: u64, rest: u64, need: u64) -> Entry {
+    entry(Kind::Calendar, 100, (used, told, rest), need)
+}
+
+/// Of the last answer: what a node tells again where it is lost.
+fn again(entry: Entry, heard: &Answer) -> Entry {
+    Entry {
+        claim: heard.used,
+        apart: heard.apart,
+        tellers: heard.tellers,
+        ..entry
+    }
+}
+
+fn numbered(number: u64) -> Node {
+    Node::new(number << 40)
+}
+
+fn call(store: &mut Store, node: &mut Node, peers: &[u64], entry: Entry) -> Reply {
+    let request = Request {
+        peers: peers.to_vec(),
+        ..node.request(vec![entry])
+    };
+    store.call(&request).expect("an answer")
+}
+
+#[test]
+fn nothing_is_granted_until_all_who_were_there_have_told_and_then_what_they_used_is_known_again() {
+    let server = Server::start(&[]).await_ready();
+    let mut store = Store::new(server.way());
+    let (mut one, mut two) = (numbered(1), numbered(2));
+    assert_eq!(one.tell(&mut store, yearly(0, 0, 0, 50)).granted, 50);
+    two.tell(&mut store, yearly(20, 0, 0, 0));
+    let first = one.tell(&mut store, yearly(30, 0, 20, 0));
+    assert_eq!((first.used, first.apart), (50, 0));
+    // Twelve of those that the first has heard of come back, which only the second knows.
+    let second = two.tell(&mut store, yearly(8, 20, 0, 0));
+    assert_eq!(second.used, 38);
+    let peers = match call(&mut store, &mut two, &[], yearly(8, 8, 0, 0)) {
+        Reply::Done { peers, .. } => peers,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(peers, [1 << 40, 2 << 40]);
+    server.ask(&["FLUSHALL"]).expect("done");
+
+    let Reply::Epoch(epoch) = call(&mut store, &mut one, &peers, yearly(30, 30, 20, 10)) else {
+        panic!("all is lost")
+    };
+    one.epoch = epoch;
+    let asks = again(yearly(30, 30, 20, 10), &first);
+    match call(&mut store, &mut one, &peers, asks) {
+        Reply::Done { closed_ms, answers, .. } => {
+            assert!(closed_ms > 0, "the second has not told");
+            assert_eq!(
+                (answers[0].granted, answers[0].used, answers[0].starved),
+                (0, 50, false)
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    two.epoch = epoch;
+    let told = two.tell(&mut store, again(yearly(8, 8, 0, 0), &second));
+    assert_eq!((told.used, told.apart), (38, 0), "what each used, and no more");
+    let granted = one.tell(&mut store, yearly(30, 30, 20, 42));
+    assert_eq!((granted.used, granted.granted, granted.pool), (38, 42, 0));
+
+    // Who leaves is not waited for.
+    let leaves = Request {
+        leaves: true,
+        ..two.request(vec![yearly(8, 8, 0, 0)])
+    };
+    match store.call(&leaves) {
+        Ok(Reply::Done { peers, nodes, .. }) => assert_eq!((peers, nodes), (vec![1 << 40], 1)),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_replica_that_takes_the_masters_place_grants_nothing_before_it_was_told_what_it_lacks() {
+    let master = Server::start(&[]).await_ready();
+    let port = master.port.to_string();
+    let mut direct = Store::new(master.way());
+    let (mut one, mut two) = (numbered(1), numbered(2));
+    assert_eq!(one.tell(&mut direct, yearly(0, 0, 0, 10)).granted, 10);
+    assert_eq!(two.tell(&mut direct, yearly(0, 0, 0, 1)).granted, 1);
+    let replica = Server::start(&["--replicaof", "127.0.0.1", &port]).await_ready();
+    wait("the replica to have it", || {
+        let info = text(replica.ask(&["INFO", "replication"]));
+        info.contains("master_link_status:up").then_some(())
+    });
+    let sentinel = Server::with(|_, folder| {
+        let file = folder.join("sentinel.conf");
+        let text = format!(
+            "sentinel monitor main 127.0.0.1 {port} 1\nsentinel down-after-milliseconds main 500\n\
+             sentinel failover-timeout main 3000\n"
+        );
+        std::fs::write(&file, text).expect("written");
+        vec![file.display().to_string(), "--sentinel".to_owned()]
+    })
+    .await_ready();
+    wait("the sentinel to know of it", || {
+        match sentinel.ask(&["SENTINEL", "replicas", "main"])? {
+            Value::List(known) => (!known.is_empty()).then_some(()),
+            _ => None,
+        }
+    });
+    let way = Way {
+        topology: Topology::Sentinel {
+            master: "main".to_owned(),
+            password: None,
+        },
+        ..sentinel.way()
+    };
+    let mut stores = [Store::new(way.clone()), Store::new(way)];
+    // From here on it hears nothing: a grant that the first has and the replica has not.
+    replica.ask(&["REPLICAOF", "127.0.0.1", "1"]).expect("done");
+    let last = one.tell(&mut stores[0], yearly(0, 0, 10, 60));
+    assert_eq!(last.granted, 60);
+    master.kill();
+    let mut answered = None;
+    wait("the replica to be the master", || {
+        let request = two.request(vec![yearly(0, 0, 1, 80)]);
+        answered = stores[1].call(&request).ok();
+        answered.is_some().then_some(())
+    });
+    let Some(Reply::Epoch(epoch)) = answered else {
+        panic!("eighty more are not there: {answered:?}")
+    };
+    (one.epoch, two.epoch) = (epoch, epoch);
+    match call(&mut stores[1], &mut two, &[], yearly(0, 0, 1, 80)) {
+        Reply::Done { closed_ms, answers, .. } => {
+            assert!(closed_ms > 0, "the first was there");
+            assert_eq!(answers[0].granted, 0);
+        }
+        other => panic!("{other:?}"),
+    }
+    wait("the first to reach it", || {
+        stores[0].call(&one.request(vec![yearly(0, 0, 70, 0)])).ok()
+    });
+    let two_asks = two.tell(&mut stores[1], yearly(0, 0, 1, 80));
+    assert_eq!((two_asks.granted, two_asks.pool, two_asks.starved), (0, 29, true));
+    assert_eq!(two.tell(&mut stores[1], yearly(0, 0, 1, 29)).granted, 29);
+}
+
+/// Three servers, of which two have half of the slots each; the third says with one of them who is gone.
+fn cluster() -> [Server; 3] {
+    let start = |arguments: &[&str]| Server::start(arguments).await_ready();
+    let arguments = [
+        "--cluster-enabled",
+        "yes",
+        "--cluster-node-timeout",
+        "1000",
+        "--cluster-require-full-coverage",
+        "no",
+    ];
+    let nodes = [(); 3].map(|()| start(&arguments));
+    let ranges = [["0", "8191"], ["8192", "16382"], ["16383", "16383"]];
+    for (node, range) in nodes.iter().zip(ranges) {
+        node.ask(&["CLUSTER", "ADDSLOTSRANGE", range[0], range[1]])
+            .expect("done");
+    }
+    for node in &nodes[1..] {
+        let port = node.port.to_string();
+        nodes[0].ask(&["CLUSTER", "MEET", "127.0.0.1", &port]).expect("done");
+    }
+    for node in &nodes {
+        wait("the cluster", || {
+            let info = text(node.ask(&["CLUSTER", "INFO"]));
+            let is_whole = info.contains("cluster_slots_assigned:16384") && info.contains("cluster_state:ok");
+            is_whole.then_some(())
+        });
+    }
+    nodes
+}
+
+fn text(value: Option<Value>) -> String {
+    match value {
+        Some(Value::Text(text)) => String::from_utf8(text).expect("ascii"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn slots_that_move_take_what_they_hold_along_and_a_server_that_ends_takes_its_own_alone() {
+    let nodes = cluster();
+    let way = Way {
+        topology: Topology::Cluster,
+        servers: nodes.iter().map(|node| ("127.0.0.1".to_owned(), node.port)).collect(),
+        ..nodes[0].way()
+    };
+    let mut store = Store::new(way);
+    // Of each server's slots one group.
+    let slot_of = |group: usize| {
+        let key = format!("{{test:{group}}}:group");
+        match nodes[0].ask(&["CLUSTER", "KEYSLOT", &key]) {
+            Some(Value::Number(slot)) => slot,
+            other => panic!("{other:?}"),
+        }
+    };
+    let group = |half: bool| {
+        (0..16)
+            .find(|group| (slot_of(*group) < 8192) == half)
+            .expect("one of sixteen")
+    };
+    let (low, high) = (group(true), group(false));
+    let mut all = [low, high].map(|group| {
+        let mut node = numbered(1);
+        node.group = group;
+        node
+    });
+    for node in &mut all {
+        assert_eq!(node.tell(&mut store, yearly(0, 0, 0, 10)).granted, 10);
+    }
+    let ids = nodes.each_ref().map(|node| text(node.ask(&["CLUSTER", "MYID"])));
+    let slot = slot_of(low).to_string();
+    nodes[1]
+        .ask(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &ids[0]])
+        .expect("done");
+    nodes[0]
+        .ask(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &ids[1]])
+        .expect("done");
+    // Half of the keys are there and half here: nobody answers for them, and nothing is counted twice.
+    let port = nodes[1].port.to_string();
+    let move_key = |key: &str| {
+        let moved = nodes[0].ask(&["MIGRATE", "127.0.0.1", &port, key, "0", "5000"]);
+        assert!(matches!(&moved, Some(Value::Text(said)) if said == b"OK"), "{moved:?}");
+    };
+    move_key(&format!("{{test:{low}}}:group"));
+    let split = store.call(&all[0].request(vec![yearly(0, 0, 10, 5)]));
+    assert!(split.as_ref().is_err_and(|why| why.contains("TRYAGAIN")), "{split:?}");
+    move_key(&format!("{{test:{low}}}:{:016x}:3", 7));
+    for node in &nodes {
+        node.ask(&["CLUSTER", "SETSLOT", &slot, "NODE", &ids[1]]).expect("done");
+    }
+    // Another server is another epoch.
+    let told = wait("the new owner", || {
+        let request = all[0].request(vec![yearly(4, 0, 6, 50)]);
+        match store.call(&request).ok()? {
+            Reply::Epoch(epoch) => {
+                all[0].epoch = epoch;
+                None
+            }
+            Reply::Done { answers, .. } => Some(answers[0]),
+            Reply::Stale(_) => panic!("nobody was quicker"),
+        }
+    });
+    assert_eq!(
+        (told.used, told.granted),
+        (4, 50),
+        "with what was granted before the move"
+    );
+    let told = all[0].tell(&mut store, yearly(9, 4, 51, 41));
+    assert_eq!((told.used, told.granted, told.starved), (9, 0, true), "forty are left");
+
+    // The first server ends: what the second has goes on.
+    let [first, second, third] = nodes;
+    first.kill();
+    for node in &mut all {
+        wait("an answer of the server that is left", || {
+            store.call(&node.request(vec![])).ok()
+        });
+    }
+    assert_eq!(all[1].tell(&mut store, yearly(10, 0, 0, 1)).used, 10);
+    drop((second, third));
+}
