@@ -57,7 +57,12 @@ pub fn follow(plane: &Arc<Plane>) {
 
 /// Takes over all changes there are.
 async fn look(plane: &Arc<Plane>) -> Result<(), Halt> {
-    let Some(Table { identity, last }) = plane.store.shared_table().await? else {
+    let Some(Table {
+        identity,
+        last,
+        forgotten,
+    }) = plane.store.shared_table().await?
+    else {
         return Ok(());
     };
     let known = plane.store.setting(settings::KEYS_FOLLOWED).await?;
@@ -77,6 +82,10 @@ async fn look(plane: &Arc<Plane>) -> Result<(), Halt> {
             let followed = Followed { last: 0, ..known };
             remember(plane, &followed).await?;
             followed
+        }
+        Some(known) if (1..forgotten).contains(&known.last) => {
+            take_out_missed(plane).await?;
+            known
         }
         Some(known) => known,
         None => join(plane, identity).await?,
@@ -122,6 +131,34 @@ async fn look(plane: &Arc<Plane>) -> Result<(), Halt> {
         followed.last = last;
         remember(plane, &followed).await?;
     }
+}
+
+/// Names of keys that went were forgotten before they were heard of here: what is not there any more is gone.
+async fn take_out_missed(plane: &Arc<Plane>) -> Result<(), Halt> {
+    let written = plane.store.written();
+    let there = plane.store.shared_names().await?;
+    let _rollout = plane.rollout.lock().await;
+    // Whatever was made here meanwhile may be missing in it: the next look has it.
+    if plane.store.written() != written {
+        return Err(StoreError::Overtaken.into());
+    }
+    let own = plane.store.keys().await?.into_iter().map(|row| row.key.name);
+    let gone: Vec<String> = own.filter(|name| !there.contains(name)).collect();
+    for name in &gone {
+        plane.store.remove_own_key(name.clone()).await?;
+    }
+    if let Ok(link) = plane.link.now()
+        && !gone.is_empty()
+    {
+        let ask = AskBody::Keys {
+            upsert: Vec::new(),
+            remove: gone,
+        };
+        if !matches!(link.ask(ask, ANSWER_TIMEOUT).await?, AnswerBody::Done) {
+            return Err(LinkError::Unexpected.into());
+        }
+    }
+    Ok(())
 }
 
 /// Its own keys go where all are; what is there already has the name.

@@ -22,6 +22,7 @@ use crate::{
         self, Dimension, Question,
         adjust::{self, Adjustment},
         cost,
+        database::Database,
         forecast::{Course, LOOK_BACK_MS, forecast},
         reconcile::{self, Compared, Difference, Line},
         rerate,
@@ -72,12 +73,14 @@ pub async fn rerate(State(plane): State<Arc<Plane>>, body: Bytes) -> Answer<Json
     let (done, posted) = plane
         .metering
         .with(move |ledger| {
-            let done = rerate::rerate(ledger, &document, (from_ms, to_ms))?;
-            let posted = match post && !done.is_cut {
-                true => adjust::post(ledger, &done.adjustments, now_ms)?,
-                false => 0,
-            };
-            Ok((done, posted))
+            ledger.patiently(|ledger| {
+                let done = rerate::rerate(ledger, &document, (from_ms, to_ms))?;
+                let posted = match post && !done.is_cut {
+                    true => adjust::post(ledger, &done.adjustments, now_ms)?,
+                    false => 0,
+                };
+                Ok((done, posted))
+            })
         })
         .await?;
     if done.is_cut {
@@ -170,12 +173,18 @@ pub async fn reconcile(State(plane): State<Arc<Plane>>, body: Bytes) -> Answer<J
             Some(reconcile::correction(difference, &first, day_ms))
         })
         .collect();
+    let pins: Vec<Adjustment> = compared
+        .billed
+        .iter()
+        .filter_map(|key| Some(reconcile::pin(key, &first, zone.day_begins(&key.0)?)))
+        .collect();
     let posted = match asked.post {
         true => {
-            plane
-                .metering
-                .with(move |ledger| adjust::post(ledger, &corrections, now_ms))
-                .await?
+            let post = move |ledger: &mut Database| {
+                adjust::post(ledger, &pins, now_ms)?;
+                adjust::post(ledger, &corrections, now_ms)
+            };
+            plane.metering.with(post).await?
         }
         false => 0,
     };

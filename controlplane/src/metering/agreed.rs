@@ -1,4 +1,4 @@
-//! Days of which the ledger says what the provider bills: reconciliation has posted the difference in money. A re-rating says
+//! Days of which the ledger says what the provider bills: reconciliation has posted the difference in money, or that there is none. A re-rating says
 //! whose that money is, and takes as much of the correction back, so that the sum stays the provider's.
 
 use std::{collections::BTreeMap, ops::ControlFlow};
@@ -10,7 +10,7 @@ use super::{
     database::Database,
     ledger,
     money::Picos,
-    reconcile::ENTRY,
+    reconcile::{ENTRY, PIN},
     rerate,
     row::{COST, NUMBERS, TEXTS},
 };
@@ -42,7 +42,8 @@ impl Agreed {
     pub fn read(ledger: &mut Database, (from_ms, to_ms): (u64, u64)) -> Result<Self, StoreError> {
         let sql = format!(
             "SELECT at_ms, provider, upstream_model, credential, COUNT(*) FROM adjustments WHERE at_ms >= ?1 AND at_ms < ?2 \
-             AND entry = '{ENTRY}' GROUP BY 1, 2, 3, 4 HAVING SUM(CASE WHEN cost_units <> 0 OR cost_rest <> 0 THEN 1 ELSE 0 END) > 0"
+             AND entry = '{ENTRY}' GROUP BY 1, 2, 3, 4 HAVING \
+             SUM(CASE WHEN cost_units <> 0 OR cost_rest <> 0 OR post LIKE '{PIN}%' THEN 1 ELSE 0 END) > 0"
         );
         let from_ms = from_ms / DAY_MS * DAY_MS;
         let mut bills = BTreeMap::new();

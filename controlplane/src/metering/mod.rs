@@ -4,7 +4,7 @@
 pub mod adjust;
 mod agreed;
 mod batch;
-mod database;
+pub mod database;
 pub mod focus;
 pub mod forecast;
 mod hours;

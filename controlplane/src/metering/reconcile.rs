@@ -14,6 +14,8 @@ use super::{
 };
 
 pub const ENTRY: &str = "reconciled";
+/// What `post` of a record begins with that pins a day.
+pub const PIN: &str = "reconciled:agrees:";
 /// What a provider may tell.
 pub const MEASURES: [&str; 10] = [
     "requests",
@@ -85,6 +87,8 @@ pub struct Difference {
 pub struct Compared {
     pub agree: usize,
     pub differences: Vec<Difference>,
+    /// Those whose money is what the provider bills.
+    pub billed: Vec<Key>,
     /// Where the provider tells costs.
     pub theirs_cost: Option<Picos>,
     pub ours_cost: Picos,
@@ -211,7 +215,11 @@ pub fn compare(theirs: &BTreeMap<Key, Theirs>, ours: &BTreeMap<Key, Ours>) -> Co
             compared.theirs_cost = Some(Picos(compared.theirs_cost.unwrap_or_default().0 + cost.0));
         }
         compared.ours_cost.0 += cost(&our.numbers).0;
-        match difference(key, (their, our), &told, has_costs) {
+        let difference = difference(key, (their, our), &told, has_costs);
+        if their.cost.is_some() && difference.as_ref().is_none_or(|difference| difference.cost.is_none()) {
+            compared.billed.push(key.clone());
+        }
+        match difference {
             Some(difference) => compared.differences.push(difference),
             None => compared.agree += 1,
         }
@@ -362,6 +370,24 @@ pub fn correction(difference: &Difference, provider: &str, day_ms: u64) -> Adjus
         reason: format!("reconciled with {provider}: {}", causes.join(", ")),
         texts: TEXTS.map(text),
         numbers,
+    }
+}
+
+/// A record that says no more than that ours is what the provider bills: a later re-rating leaves that sum as it is.
+pub fn pin((day, model, credential): &Key, provider: &str, day_ms: u64) -> Adjustment {
+    let text = |name: &str| match name {
+        "provider" => provider.to_owned(),
+        "upstream_model" => model.clone(),
+        "credential" => credential.clone(),
+        "entry" => ENTRY.to_owned(),
+        _ => String::new(),
+    };
+    Adjustment {
+        post: format!("{PIN}{provider}:{day}:{model}:{credential}"),
+        at_ms: day_ms,
+        reason: format!("reconciled with {provider}: agrees"),
+        texts: TEXTS.map(text),
+        numbers: [0; NUMBERS.len()],
     }
 }
 

@@ -34,6 +34,8 @@ mod hostile;
 mod months;
 mod newer;
 mod on_postgres;
+mod shared_keys;
+mod sinks;
 mod sums;
 mod versions;
 

@@ -310,7 +310,9 @@ fn refused(error: &tokio_postgres::Error) -> StoreError {
         };
     };
     // Classes 57P (the operator ends it) and 08 (no connection); and a transaction that may be done again as it is.
-    let is_away = code.code().starts_with("57P") || code.code().starts_with("08");
+    let is_away = code.code().starts_with("57P") || code.code().starts_with("08")
+        // It took longer than it may: whether it is done is known, and when it can be is not.
+        || *code == SqlState::QUERY_CANCELED;
     let is_full = [
         SqlState::DISK_FULL,
         SqlState::OUT_OF_MEMORY,

@@ -2,6 +2,7 @@
 //! serves from while the database is away; changes are made there first, in one order, and followed by all.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -14,12 +15,17 @@ use tokio_postgres::types::ToSql;
 use tollgate_config::{document::Postgres, link::StoredKey};
 
 use super::{KeyRow, Store, StoreError};
-use crate::postgres::{Alone, Session};
+use crate::postgres::{Alone, Session, named};
 
 /// How long a change made elsewhere may take until it is looked for.
 pub const INTERVAL: Duration = Duration::from_secs(1);
 /// Changes taken over at once.
 pub const CHANGES_AT_ONCE: usize = 200;
+/// A change of a key that takes longer is given up, and whoever waits behind it goes on. The server gives up before.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(5);
+const CHANGE_STATEMENT_TIMEOUT_MS: u64 = 4_000;
+/// A key that is gone leaves its name for so many changes. Who has not heard of it by then reads all keys again.
+const REMEMBERED_CHANGES: i64 = 10_000;
 /// A change's number is given out under a lock on the one row of `key_changes`, so that they become visible in order. A key
 /// that is gone leaves its name, for those who have not heard of it yet.
 const TABLES: &str = "
@@ -27,6 +33,11 @@ CREATE TABLE key_changes (last BIGINT NOT NULL, identity TEXT NOT NULL);
 INSERT INTO key_changes VALUES (0, gen_random_uuid()::TEXT);
 CREATE TABLE keys (name TEXT PRIMARY KEY, changed BIGINT NOT NULL, content TEXT);
 CREATE UNIQUE INDEX keys_by_change ON keys (changed);
+";
+/// What came later: up to which change names of keys that are gone were forgotten.
+const FORGOTTEN: &str = "
+ALTER TABLE key_changes ADD COLUMN IF NOT EXISTS forgotten BIGINT NOT NULL DEFAULT 0;
+CREATE INDEX IF NOT EXISTS keys_gone ON keys (changed) WHERE content IS NULL;
 ";
 
 /// As it lies in the table.
@@ -57,6 +68,8 @@ enum Unless {
 pub struct Table {
     pub identity: String,
     pub last: i64,
+    /// Who has followed no further may have missed that keys are gone.
+    pub forgotten: i64,
 }
 
 /// Where keys are shared, if they are.
@@ -94,11 +107,12 @@ impl Store {
     /// What tells the table from others, whatever address it has, and how far it is; `None` where keys are not shared.
     pub async fn shared_table(&self) -> Result<Option<Table>, StoreError> {
         self.there(|session| {
-            let row = session.first("SELECT identity, last FROM key_changes", &[])?;
+            let row = session.first("SELECT identity, last, forgotten FROM key_changes", &[])?;
             let row = row.ok_or_else(|| StoreError::Content("key_changes has no row".to_owned()))?;
             Ok(Table {
                 identity: row.try_get(0).map_err(content)?,
                 last: row.try_get(1).map_err(content)?,
+                forgotten: row.try_get(2).map_err(content)?,
             })
         })
         .await
@@ -110,6 +124,15 @@ impl Store {
         let found = self.there(move |session| {
             let rows = session.rows(BEHIND, &[&after, &(CHANGES_AT_ONCE as i64)])?;
             rows.iter().map(change).collect()
+        });
+        Ok(found.await?.unwrap_or_default())
+    }
+
+    /// All that are there.
+    pub async fn shared_names(&self) -> Result<BTreeSet<String>, StoreError> {
+        let found = self.there(|session| {
+            let rows = session.rows("SELECT name FROM keys WHERE content IS NOT NULL", &[])?;
+            rows.iter().map(|row| row.try_get(0).map_err(content)).collect()
         });
         Ok(found.await?.unwrap_or_default())
     }
@@ -149,7 +172,16 @@ impl Store {
         &self,
         work: impl FnOnce(&mut Session) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), StoreError> {
-        let done = self.there(work).await;
+        let done = match tokio::time::timeout(CHANGE_TIMEOUT, self.there(work)).await {
+            Ok(done) => done,
+            Err(_) => Err(StoreError::Away(format!(
+                "PostgreSQL{} gave no answer in {} s: the key may change when it does",
+                self.sharing
+                    .settings()
+                    .map_or_else(String::new, |settings| format!(" at {}", named(&settings))),
+                CHANGE_TIMEOUT.as_secs()
+            ))),
+        };
         // Also where it failed: it may have taken effect.
         self.sharing.written.fetch_add(1, Ordering::AcqRel);
         done.map(drop)
@@ -197,7 +229,7 @@ fn session(held: &mut Option<(Postgres, Session)>, settings: Postgres) -> Result
 fn open(session: &mut Session, schema: &str) -> Result<(), StoreError> {
     const TABLE: &str = "key_changes";
     if session.has_table(schema, TABLE)? {
-        return Ok(());
+        return open_earlier(session);
     }
     together(session, |session| {
         session.lock(Alone::Tables)?;
@@ -205,7 +237,21 @@ fn open(session: &mut Session, schema: &str) -> Result<(), StoreError> {
             return Ok(());
         }
         session.make_schema(schema)?;
-        session.run(TABLES)
+        session.run(TABLES)?;
+        session.run(FORGOTTEN)
+    })
+}
+
+/// Tables that were made by an earlier version.
+fn open_earlier(session: &mut Session) -> Result<(), StoreError> {
+    const IS_NEW: &str =
+        "SELECT 1 FROM pg_attribute WHERE attrelid = 'key_changes'::regclass AND attname = 'forgotten'";
+    if session.first(IS_NEW, &[])?.is_some() {
+        return Ok(());
+    }
+    together(session, |session| {
+        session.lock(Alone::Tables)?;
+        session.run(FORGOTTEN)
     })
 }
 
@@ -226,6 +272,7 @@ fn write(session: &mut Session, name: &str, row: Option<&KeyRow>, unless: Unless
     });
     let text = text.transpose()?;
     together(session, |session| {
+        session.run(&format!("SET LOCAL statement_timeout = {CHANGE_STATEMENT_TIMEOUT_MS}"))?;
         let number = session.first("UPDATE key_changes SET last = last + 1 RETURNING last", &[])?;
         let number: i64 = match number {
             Some(row) => row.try_get(0).map_err(content)?,
@@ -236,8 +283,20 @@ fn write(session: &mut Session, name: &str, row: Option<&KeyRow>, unless: Unless
             return Err(StoreError::Exists(format!("a key named {name} exists already")));
         }
         let values: [&(dyn ToSql + Sync); 3] = [&name, &number, &text];
-        session.execute(WRITE, &values).map(drop)
+        session.execute(WRITE, &values)?;
+        match row {
+            Some(_) => Ok(()),
+            None => forget(session, number.saturating_sub(REMEMBERED_CHANGES)),
+        }
     })
+}
+
+/// Names of keys that were gone by then.
+fn forget(session: &mut Session, up_to: i64) -> Result<(), StoreError> {
+    if session.execute("DELETE FROM keys WHERE content IS NULL AND changed <= ?1", &[&up_to])? > 0 {
+        session.execute("UPDATE key_changes SET forgotten = ?1 WHERE forgotten < ?1", &[&up_to])?;
+    }
+    Ok(())
 }
 
 fn together(

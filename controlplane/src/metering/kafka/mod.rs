@@ -5,8 +5,8 @@
 mod bytes;
 mod client;
 mod errors;
-mod record;
-mod records;
+pub mod record;
+pub mod records;
 mod sasl;
 #[cfg(test)]
 mod tests;

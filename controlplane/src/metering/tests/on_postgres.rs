@@ -16,12 +16,13 @@ use super::{
         ingest::IngestError,
         place,
     },
-    BOOT, World, adjusted, calls, clocks, close, end_mark, frame, hostile, months, newer, open, sums, total,
+    BOOT, World, adjusted, calls, clocks, close, end_mark, frame, hostile, months, newer, open, shared_keys, sinks,
+    sums, total,
 };
 use crate::store::{KeyRow, Store, StoreError};
 
 #[path = "../../../tests/e2e/harness/postgres.rs"]
-mod server;
+pub mod server;
 
 use server::Postgres;
 
@@ -59,7 +60,7 @@ fn turn_to(settings: Option<Value>) {
     ON.with_borrow_mut(|on| *on = settings);
 }
 
-fn of(server: &Postgres, schema: &str) -> Value {
+pub fn of(server: &Postgres, schema: &str) -> Value {
     let mut settings: Value = serde_json::from_str(&server.settings("t")).unwrap();
     settings["schema"] = json!(schema);
     settings
@@ -88,7 +89,11 @@ fn what_holds_in_sqlite_holds_in_postgresql() {
         newer::records_of_a_later_version_wait_in_the_spool_for_who_knows_them,
     ];
     let all = SAME.into_iter().chain(later).chain(hostile::ALL);
-    let all = all.chain(adjusted::ALL).chain(sums::ALL).chain(months::ALL);
+    let all = all
+        .chain(adjusted::ALL)
+        .chain(sums::ALL)
+        .chain(months::ALL)
+        .chain(sinks::ALL);
     all.for_each(|holds| holds());
 }
 
@@ -101,6 +106,8 @@ fn control_planes_share_one_ledger() {
     days_are_made_and_dropped(&server);
     any_text_is_taken(&server);
     keys_are_brought_along_and_followed_in_order(&server);
+    shared_keys::names_of_keys_that_are_gone_are_bounded(&server);
+    shared_keys::a_change_that_waits_for_another_is_given_up(&server);
     a_server_that_was_away_misses_nothing_and_has_nothing_twice(&mut server);
 }
 

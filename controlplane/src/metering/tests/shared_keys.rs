@@ -1,0 +1,93 @@
+//! Keys in PostgreSQL: what a control plane that was away long learns, and how long a database that hangs holds one up.
+
+use serde_json::json;
+use tollgate_config::{check::check, link::StoredKey, parse::Parsed};
+
+use super::on_postgres::{of, server::Postgres};
+use crate::{
+    postgres::Session,
+    store::{KeyRow, Store, StoreError},
+};
+
+fn key(name: &str) -> KeyRow {
+    KeyRow {
+        key: StoredKey {
+            name: name.to_owned(),
+            sha256: format!("sha of {name}"),
+            models: Vec::new(),
+            previous: None,
+            team: None,
+            user: None,
+            expires_unix_s: None,
+            priority: None,
+            limits: json!([{ "requests": 5, "per": "1m" }]).into(),
+        },
+        created_ms: 7,
+        created_by: "ann".to_owned(),
+    }
+}
+
+pub fn names_of_keys_that_are_gone_are_bounded(server: &Postgres) {
+    let document = json!({"version": 1, "database": {"postgres": of(server, "gone")}});
+    let document = check(&Parsed::from_tree(document)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("store.db")).unwrap();
+    store.share(document.database.as_ref());
+    let mut session = Session::connect(document.database.as_ref().unwrap()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        for name in ["stays", "goes", "goes later"] {
+            store.insert_key(key(name)).await.unwrap();
+        }
+        store.remove_key("goes".to_owned()).await.unwrap();
+        let table = store.shared_table().await.unwrap().unwrap();
+        assert_eq!((table.last, table.forgotten), (4, 0));
+        // As if so many changes had been made since.
+        session.run("UPDATE key_changes SET last = last + 10000").unwrap();
+        store.remove_key("goes later".to_owned()).await.unwrap();
+        let table = store.shared_table().await.unwrap().unwrap();
+        assert_eq!(
+            (table.last, table.forgotten),
+            (10_005, 5),
+            "who knows of less has to look at all"
+        );
+        let told: Vec<String> = store
+            .changes(0)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|change| change.name)
+            .collect();
+        assert_eq!(told, ["stays", "goes later"]);
+        let names: Vec<String> = store.shared_names().await.unwrap().into_iter().collect();
+        assert_eq!(names, ["stays"]);
+    });
+}
+
+pub fn a_change_that_waits_for_another_is_given_up(server: &Postgres) {
+    let document = json!({"version": 1, "database": {"postgres": of(server, "hangs")}});
+    let document = check(&Parsed::from_tree(document)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("store.db")).unwrap();
+    store.share(document.database.as_ref());
+    let mut session = Session::connect(document.database.as_ref().unwrap()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        store.insert_key(key("a")).await.unwrap();
+        // Whoever holds the row, and says nothing for as long as nobody cuts it off.
+        session.run("BEGIN; UPDATE key_changes SET last = last").unwrap();
+        let refused = store.replace_key(key("a")).await.unwrap_err();
+        assert!(
+            matches!(&refused, StoreError::Away(why) if why.contains("PostgreSQL")),
+            "{refused}"
+        );
+        session.run("ROLLBACK").unwrap();
+        store.replace_key(key("a")).await.unwrap();
+    });
+}
