@@ -231,8 +231,8 @@ fn leaders_of(answer: &[u8], topic: &str) -> Result<Vec<Option<Address>>, KafkaE
     }
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for T {}
 
 struct Connection {
     stream: Box<dyn Stream>,

@@ -113,7 +113,6 @@ fn produced(code: i16) -> Vec<u8> {
 
 #[test]
 fn wrong_credentials_are_told_with_what_is_right_and_without_the_password() {
-    // SAFETY of the environment: read from a file instead.
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("password");
     std::fs::write(&file, "hunter2\n").unwrap();
