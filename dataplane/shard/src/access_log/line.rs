@@ -331,6 +331,8 @@ mod tests {
             refusal: Some(nasty),
             replayed: true,
             cache: Some("hit"),
+            findings: &[],
+            compressed: None,
             estimated: true,
             usage: Some(Usage {
                 cache_read: Some(0),
