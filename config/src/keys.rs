@@ -56,8 +56,14 @@ pub static ROOT: Section = Section {
 
 pub static CACHE: Section = Section {
     path: "caches.*",
-    now: &["scope", "exact", "allow", "charge_hits"],
+    now: &["scope", "exact", "allow", "charge_hits", "snapshot"],
     not_yet: &["semantic"],
+};
+
+pub static CACHE_SNAPSHOT: Section = Section {
+    path: "caches.*.snapshot",
+    now: &["every"],
+    not_yet: &[],
 };
 
 pub static CACHE_EXACT: Section = Section {
@@ -507,6 +513,7 @@ pub static SECTIONS: &[&Section] = &[
     &IDEMPOTENCY,
     &CACHE,
     &CACHE_EXACT,
+    &CACHE_SNAPSHOT,
     &USAGE,
     &RETENTION,
     &DATABASE,

@@ -36,8 +36,9 @@ pub fn table() -> Repeats {
     Repeats::new(Locked::<repeats::Part>::of(IDEMPOTENCY_PARTS))
 }
 
-/// An error where the system gives no randomness: without it, clients could make two requests pass for one.
-pub fn answers() -> Result<Answers, String> {
+/// What names of answers are made with, unless there is one from before. An error where the system gives no randomness:
+/// without it, clients could make two requests pass for one.
+pub fn seed() -> Result<Seed, String> {
     let mut bytes = [0; 16];
     SystemRandom::new()
         .fill(&mut bytes)
@@ -47,5 +48,9 @@ pub fn answers() -> Result<Answers, String> {
             .iter()
             .fold(0, |all, &byte| all << 8 | u64::from(byte))
     });
-    Ok(Answers::new(Locked::<exact::Part>::of(CACHE_PARTS), Seed([one, other])))
+    Ok(Seed([one, other]))
+}
+
+pub fn answers(seed: Seed) -> Answers {
+    Answers::new(Locked::<exact::Part>::of(CACHE_PARTS), seed)
 }

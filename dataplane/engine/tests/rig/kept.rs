@@ -40,6 +40,7 @@ pub fn cache(scope: CacheScope) -> Cache {
         exact: Some(ExactCache::default()),
         allow: Allowed::default(),
         charge_hits: None,
+        snapshot: None,
     }
 }
 

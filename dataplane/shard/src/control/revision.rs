@@ -122,6 +122,7 @@ impl Control {
             self.tell("meaning_unavailable", format!("{}; {what}", lines.join("; ")));
         }
         self.answers.keep_only(built.document());
+        self.kept.plan(&self.answers, built.document());
         self.running = Some(built);
         self.want_tokens();
         self.share();

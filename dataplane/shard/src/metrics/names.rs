@@ -180,6 +180,14 @@ pub const CACHE_SAVED_SECONDS: Family = counter(
     "tollgate_cache_saved_seconds_total",
     "How long providers took for the answers that a cache gave again.",
 );
+pub const CACHE_SNAPSHOTS: Family = counter(
+    "tollgate_cache_snapshots_total",
+    "Snapshots of a cache, by what came of it: written, failed.",
+);
+pub const CACHE_SNAPSHOT_BYTES: Family = gauge(
+    "tollgate_cache_snapshot_bytes",
+    "Answers in the last snapshot of a cache.",
+);
 pub const CLUSTER_STORE_UP: Family = gauge(
     "tollgate_cluster_store_up",
     "Does the store answer through which nodes share their limits: 1 where all of it does.",
@@ -222,6 +230,8 @@ pub const ALL: [Family; 51] = [
     CACHE_SAVED_TOKENS,
     CACHE_SAVED_COST,
     CACHE_SAVED_SECONDS,
+    CACHE_SNAPSHOTS,
+    CACHE_SNAPSHOT_BYTES,
     REJECTED,
     REPLAYED,
     ATTEMPTS,
