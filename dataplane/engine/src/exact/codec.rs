@@ -45,13 +45,18 @@ pub enum Damaged {
     Wrong(u16),
 }
 
+/// What stands before the sections, of all of them.
+pub fn checksum(sections: &[u8]) -> u32 {
+    crc32fast::hash(sections)
+}
+
 /// Appends it. False, and nothing is appended, where a length does not fit.
 pub fn write(kept: &Kept, now: Tick, out: &mut Vec<u8>) -> bool {
     let start = out.len();
     out.push(VERSION);
     out.extend_from_slice(&[0; 4]);
     let written = write_sections(kept, now, out);
-    let sum = out.get(start + 5..).map(crc32fast::hash);
+    let sum = out.get(start + 5..).map(checksum);
     match (written, sum, out.get_mut(start + 1..start + 5)) {
         (Some(()), Some(sum), Some(place)) => {
             place.copy_from_slice(&sum.to_le_bytes());
@@ -162,7 +167,7 @@ pub fn read(bytes: &[u8], cache: &Arc<str>, now: Tick, since_ns: u64) -> Result<
         return Err(Damaged::Version(version));
     }
     let sum = rest.u32().ok_or(Damaged::Short)?;
-    if crc32fast::hash(rest.0) != sum {
+    if checksum(rest.0) != sum {
         return Err(Damaged::Checksum);
     }
     let mut sections = [None; 6];

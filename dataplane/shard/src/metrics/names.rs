@@ -215,7 +215,7 @@ pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of 
 
 /// All of them, in the order they are told.
 #[cfg(test)]
-pub const ALL: [Family; 51] = [
+pub const ALL: [Family; 53] = [
     REQUESTS,
     REQUEST_DURATION,
     GATEWAY_DURATION,
