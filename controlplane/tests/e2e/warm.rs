@@ -39,9 +39,8 @@ fn snapshots(gateway: &Gateway, result: &str) -> f64 {
     gateway.metric("tollgate_cache_snapshots_total", &[&format!("result=\"{result}\"")])
 }
 
-/// The next snapshot that has all that was kept until now.
-fn await_snapshot(gateway: &Gateway) {
-    let before = snapshots(gateway, "written");
+/// One more than were written before: none is where nothing came since.
+fn await_snapshot(gateway: &Gateway, before: f64) {
     until("a snapshot", 20, || {
         (snapshots(gateway, "written") > before).then_some(())
     });
@@ -81,7 +80,7 @@ fn a_hit_outlives_a_kill_and_an_orderly_end() {
     let sandbox = Sandbox::start();
     let mut gateway = setup(&sandbox, OFTEN).start();
     assert_eq!(mark(&gateway, 1), "miss");
-    await_snapshot(&gateway);
+    await_snapshot(&gateway, 0.0);
     for file in files(&gateway) {
         let mode = fs::metadata(&file).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{file:?}");
@@ -104,7 +103,7 @@ fn a_start_is_cold_where_the_file_is_no_good_and_a_half_written_one_is_nothing()
     let sandbox = Sandbox::start();
     let mut gateway = setup(&sandbox, OFTEN).start();
     assert_eq!(mark(&gateway, 1), "miss");
-    await_snapshot(&gateway);
+    await_snapshot(&gateway, 0.0);
     let file = kept_file(&gateway);
     let whole = fs::read(&file).expect("there");
     // What a kill in the midst of a snapshot leaves: the last one, and a part of the next beside it.
@@ -128,7 +127,7 @@ fn a_start_is_cold_where_the_file_is_no_good_and_a_half_written_one_is_nothing()
         });
         assert_eq!(mark(&gateway, 1), "miss");
         assert_eq!(mark(&gateway, 1), "hit");
-        await_snapshot(&gateway);
+        await_snapshot(&gateway, 0.0);
         assert_ne!(fs::read(&file).expect("there"), damaged, "the next one replaces it");
     }
 }
@@ -138,7 +137,7 @@ fn what_is_purged_or_no_longer_to_be_written_is_gone_from_the_disk() {
     let sandbox = Sandbox::start();
     let mut gateway = setup(&sandbox, OFTEN).start();
     assert_eq!(mark(&gateway, 1), "miss");
-    await_snapshot(&gateway);
+    await_snapshot(&gateway, 0.0);
     let file = kept_file(&gateway);
     let said = gateway
         .control("POST", "/v1/cache/purge", &[], b"{}")
@@ -167,7 +166,7 @@ fn a_full_disk_costs_a_snapshot_and_nothing_else() {
     let sandbox = Sandbox::start();
     let (gateway, inside, _disk) = with_a_small_disk(setup(&sandbox, OFTEN));
     assert_eq!(mark(&gateway, 1), "miss");
-    await_snapshot(&gateway);
+    await_snapshot(&gateway, 0.0);
     let filler = inside.join("filler");
     fs::write(&filler, vec![0; 16 << 20]).expect_err("the disk is full now");
     // More than what pages at hand can hold.
@@ -187,8 +186,9 @@ fn a_full_disk_costs_a_snapshot_and_nothing_else() {
         gateway.post(PATH, &[], &long).expect(200).header("x-tollgate-cache"),
         Some("hit")
     );
+    let before = snapshots(&gateway, "written");
     fs::remove_file(&filler).expect("removed");
-    await_snapshot(&gateway);
+    await_snapshot(&gateway, before);
     gateway.kill_dataplane();
     gateway.await_ready();
     await_loaded(&gateway, 2.0);

@@ -324,12 +324,12 @@ fn read(work: &mut Work, shared: &Shared) -> Option<Told> {
     // Cut off because the process ends, it stays unread, and the file as it is.
     work.is_read = goes_on();
     work.due = Instant::now() + work.every;
-    let loaded = loaded?;
-    let (name, shown, answers) = (work.shelf.name(), work.path.display(), loaded.answers);
-    if loaded.stopped.is_none() {
-        // It is as it was written: the next is when something has changed.
+    if loaded.as_ref().is_none_or(|loaded| loaded.stopped.is_none()) {
+        // What is there is what lies on the disk: the next is written when something has changed.
         work.changes = Some(work.shelf.changes());
     }
+    let loaded = loaded?;
+    let (name, shown, answers) = (work.shelf.name(), work.path.display(), loaded.answers);
     Some(match loaded.stopped {
         None => Told {
             event: "cache_loaded",
