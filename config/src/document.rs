@@ -29,7 +29,9 @@ mod webhooks;
 mod when;
 
 pub use beside::{ActiveCheck, Hedge, HedgeAfter, Shadow};
-pub use caches::{Allowed, CACHE_PARTS, Cache, CacheScope, ExactCache, LEAST_CACHE_BYTES, SemanticCache, SemanticMode};
+pub use caches::{
+    Allowed, CACHE_PARTS, Cache, CacheScope, CacheSnapshot, ExactCache, LEAST_CACHE_BYTES, SemanticCache, SemanticMode,
+};
 pub use cluster::{Cluster, MAX_SHARED_AMOUNT, OnPartition, Server, Topology, Valkey, ValkeyTls};
 pub use database::{Postgres, PostgresTls};
 pub use grants::{Grant, Granted};

@@ -61,13 +61,19 @@ pub static ROOT: Section = Section {
 
 pub static CACHE: Section = Section {
     path: "caches.*",
-    now: &["scope", "exact", "semantic", "allow", "charge_hits"],
+    now: &["scope", "exact", "semantic", "allow", "charge_hits", "snapshot"],
     not_yet: &[],
 };
 
 pub static CACHE_SEMANTIC: Section = Section {
     path: "caches.*.semantic",
     now: &["ttl", "max_entries", "threshold", "mode"],
+    not_yet: &[],
+};
+
+pub static CACHE_SNAPSHOT: Section = Section {
+    path: "caches.*.snapshot",
+    now: &["every"],
     not_yet: &[],
 };
 
@@ -521,6 +527,7 @@ pub static SECTIONS: &[&Section] = &[
     &CACHE,
     &CACHE_EXACT,
     &CACHE_SEMANTIC,
+    &CACHE_SNAPSHOT,
     &GUARD,
     &USAGE,
     &RETENTION,

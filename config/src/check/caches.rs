@@ -7,12 +7,13 @@ use super::{
     semantic_cache, values,
 };
 use crate::{
-    document::{Allowed, CACHE_PARTS, Cache, CacheScope, ExactCache, LEAST_CACHE_BYTES},
+    document::{Allowed, CACHE_PARTS, Cache, CacheScope, CacheSnapshot, ExactCache, LEAST_CACHE_BYTES},
     keys,
 };
 
 const MAX_TTL_MS: u64 = 30 * 24 * 3_600_000;
 const LEAST_TTL_MS: u64 = 1_000;
+const SNAPSHOTS_MS: std::ops::RangeInclusive<u64> = 1_000..=86_400_000;
 
 pub fn cache(node: &Node) -> Option<Cache> {
     let fields = Fields::open(node, &keys::CACHE)?;
@@ -25,6 +26,7 @@ pub fn cache(node: &Node) -> Option<Cache> {
         semantic,
         allow: fields.read("allow", allowed).unwrap_or_default(),
         charge_hits: fields.read("charge_hits", values::boolean),
+        snapshot: fields.read("snapshot", snapshot),
     })
 }
 
@@ -53,6 +55,20 @@ fn exact(node: &Node) -> Option<ExactCache> {
         max_bytes,
         max_answer_bytes: said.unwrap_or(default.max_answer_bytes.min(most)),
     })
+}
+
+fn snapshot(node: &Node) -> Option<CacheSnapshot> {
+    let fields = Fields::open(node, &keys::CACHE_SNAPSHOT)?;
+    let every_ms = fields.read("every", every_ms);
+    Some(every_ms.map_or_else(CacheSnapshot::default, |every_ms| CacheSnapshot { every_ms }))
+}
+
+fn every_ms(node: &Node) -> Option<u64> {
+    let every_ms = values::timeout_ms(node)?;
+    if SNAPSHOTS_MS.contains(&every_ms) {
+        return Some(every_ms);
+    }
+    node.expected("a time between two snapshots", "1s to 1d, such as 5m")
 }
 
 fn max_bytes(node: &Node) -> Option<u64> {

@@ -109,6 +109,7 @@ pub fn effect(path: &[Token], did: Did) -> &'static str {
         ("keys", Did::Added) if whole_entry => "accepted from now on",
         ("models", Did::Removed) if whole_entry => "new requests for it are answered 404",
         ("caches", Did::Removed) if whole_entry => "what it kept is forgotten",
+        ("caches", Did::Removed) if part(2) == "snapshot" => "its snapshot is removed from the disk",
         ("id_secret", _) => "ids of objects handed out before open nothing any more",
         ("cluster", Did::Added) if path.len() == 1 => {
             "limits are those of all nodes together, and begin with nothing used"

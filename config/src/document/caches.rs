@@ -15,6 +15,20 @@ pub struct Cache {
     pub allow: Allowed,
     /// An answer that was kept is charged like the call that made it; `None`: as the document says.
     pub charge_hits: Option<bool>,
+    /// What it keeps outlives the process; `None`: nothing touches the disk.
+    pub snapshot: Option<CacheSnapshot>,
+}
+
+/// `snapshot: { every: 5m }`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheSnapshot {
+    pub every_ms: u64,
+}
+
+impl Default for CacheSnapshot {
+    fn default() -> Self {
+        Self { every_ms: 300_000 }
+    }
 }
 
 /// Who may share an answer.

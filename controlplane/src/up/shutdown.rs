@@ -9,12 +9,19 @@ use crate::{drain, plane::Plane};
 
 /// Beyond delay and grace, for closing what is left.
 const MARGIN: Duration = Duration::from_secs(5);
+/// For writing what caches keep: as long as the data plane takes at most.
+const SNAPSHOTS: Duration = Duration::from_secs(10);
 
 /// Drains it and waits for its end.
 pub async fn drain(plane: &Arc<Plane>, running: &mut Running) {
     plane.events.tell("draining", "the gateway ends");
-    let grace = Duration::from_millis(plane.current().document.shutdown_grace_ms);
-    let patience = drain::delay(plane) + grace + MARGIN;
+    let document = &plane.current().document;
+    let grace = Duration::from_millis(document.shutdown_grace_ms);
+    let snapshots = match document.caches.iter().any(|(_, cache)| cache.snapshot.is_some()) {
+        true => SNAPSHOTS,
+        false => Duration::ZERO,
+    };
+    let patience = drain::delay(plane) + grace + snapshots + MARGIN;
     if drain::begin(plane).await.is_err() && !running.link.is_closed() {
         // It drains on SIGTERM as well, which reaches it when the link does not.
         running.process.signal(Signal::TERM);

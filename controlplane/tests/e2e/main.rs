@@ -47,4 +47,5 @@ mod state;
 mod streams;
 mod tls;
 mod usage;
+mod warm;
 mod webhooks;

@@ -81,11 +81,15 @@ fn a_second_gateway_on_the_same_state_is_refused() {
 /// A gateway whose state lies on a file system of 8 MiB, in a mount namespace of its own; its files are reached
 /// through `/proc/PID/root`.
 pub fn on_a_small_disk(sandbox: &Sandbox) -> (Gateway, PathBuf, tempfile::TempDir) {
+    with_a_small_disk(Setup::to(sandbox.address))
+}
+
+/// The same of any gateway.
+pub fn with_a_small_disk(mut setup: Setup) -> (Gateway, PathBuf, tempfile::TempDir) {
     let disk = tempfile::Builder::new()
         .prefix("tollgate-disk-")
         .tempdir()
         .expect("a folder");
-    let mut setup = Setup::to(sandbox.address);
     let mount = format!(
         "mount -t tmpfs -o size=8m,mode=700 tmpfs {} && exec \"$@\"",
         disk.path().display()

@@ -50,6 +50,7 @@ fn world(version: usize) -> Document {
             semantic: None,
             allow: Allowed::default(),
             charge_hits: None,
+            snapshot: None,
         };
         document.caches.push((name.to_owned(), cache));
         let mut model = model(name, &[("one", ["real", "newer"][version])]);

@@ -6,6 +6,7 @@ mod control;
 mod downstream;
 mod files;
 mod host;
+mod kept;
 mod listener;
 mod messages;
 mod metrics;
@@ -163,7 +164,7 @@ fn serve(arguments: &Arguments, log: &access_log::Handle) -> Result<End, String>
         threads: shards,
         tokens,
         keeping,
-        answers,
+        kept,
     } = start_shards(
         &cores.place(count),
         log,
@@ -178,7 +179,7 @@ fn serve(arguments: &Arguments, log: &access_log::Handle) -> Result<End, String>
         log.clone(),
         tokens,
         (balances, cluster),
-        (keeping, answers),
+        (keeping, kept),
     )?;
     match last_good {
         Some(last_good) => {
@@ -211,7 +212,8 @@ struct Started {
     threads: Vec<thread::JoinHandle<()>>,
     tokens: tokens::Handle,
     keeping: Keeping,
-    answers: Answers,
+    /// And what of it outlives the process.
+    kept: (Answers, semantic::Offers, kept::Handle),
 }
 
 /// Starts a thread per core. A shard that ends says so to the control thread.
@@ -238,7 +240,9 @@ fn start_shards(
     let marks = Arc::new(Marks::awaiting());
     let (marked, news) = bounded(control::MARK_NEWS);
     let repeats = repeats::table();
-    let answers = repeats::answers()?;
+    let seed = kept::seed(state_dir).map_or_else(repeats::seed, Ok)?;
+    let (answers, offers) = repeats::answers(seed)?;
+    let snapshots = start_snapshots(state_dir, seed, commands.clone())?;
     let tokens = start_tokens(Arc::clone(&peers), commands.clone())?;
     let (spool, first_segments) = start_spool(state_dir, Arc::clone(&peers), commands.clone())?;
     tracing::info!(shards = cpus.len(), ?cpus, max_connections, "starting");
@@ -272,7 +276,7 @@ fn start_shards(
         threads,
         tokens,
         keeping: Keeping::new(marks, news),
-        answers,
+        kept: (answers, offers, snapshots),
     })
 }
 
@@ -297,6 +301,18 @@ fn start_cluster(node: u64, balances: &Arc<Balances>, commands: Sender<Command>)
     cluster::start(node, Arc::clone(balances), move |told| {
         // As above.
         let _ = commands.try_send(Command::Cluster(told));
+    })
+}
+
+/// The thread that writes what caches keep to the disk, and reads it.
+fn start_snapshots(
+    state_dir: &std::path::Path,
+    seed: tollgate_engine::exact::Seed,
+    commands: Sender<Command>,
+) -> Result<kept::Handle, String> {
+    kept::start(state_dir, seed, move |told| {
+        // As above.
+        let _ = commands.try_send(Command::Kept(told));
     })
 }
 

@@ -39,8 +39,9 @@ pub fn table() -> Repeats {
     Repeats::new(Locked::<repeats::Part>::of(IDEMPOTENCY_PARTS))
 }
 
-/// An error where the system gives no randomness: without it, clients could make two requests pass for one.
-pub fn answers() -> Result<Answers, String> {
+/// What names of answers are made with, unless there is one from before. An error where the system gives no randomness:
+/// without it, clients could make two requests pass for one.
+pub fn seed() -> Result<Seed, String> {
     let mut bytes = [0; 16];
     SystemRandom::new()
         .fill(&mut bytes)
@@ -50,10 +51,13 @@ pub fn answers() -> Result<Answers, String> {
             .iter()
             .fold(0, |all, &byte| all << 8 | u64::from(byte))
     });
+    Ok(Seed([one, other]))
+}
+
+pub fn answers(seed: Seed) -> Result<(Answers, semantic::Offers), String> {
     let (offers, jobs) = semantic::queue();
-    let neighbours = Neighbours::new(Locked::<engine_semantic::Part>::of(CACHE_PARTS), offers);
-    let parts = Locked::<exact::Part>::of(CACHE_PARTS);
-    let answers = Answers::with_neighbours(parts, Seed([one, other]), neighbours.clone());
+    let neighbours = Neighbours::new(Locked::<engine_semantic::Part>::of(CACHE_PARTS), offers.clone());
+    let answers = Answers::with_neighbours(Locked::<exact::Part>::of(CACHE_PARTS), seed, neighbours.clone());
     semantic::start(Indexer::new(neighbours), jobs, answers.clone())?;
-    Ok(answers)
+    Ok((answers, offers))
 }

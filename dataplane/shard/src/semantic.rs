@@ -23,8 +23,16 @@ const TOGETHER: Duration = Duration::from_millis(50);
 const MOST_TOGETHER: usize = 1_024;
 
 /// The way to the writer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Offers(Sender<Job>);
+
+impl Offers {
+    /// For whoever is no shard.
+    pub fn wait(&self, job: Job) {
+        // An error would be that the writer is gone, with the process.
+        let _ = self.0.send(job);
+    }
+}
 
 impl Queue for Offers {
     fn offer(&self, job: Job) -> bool {

@@ -14,6 +14,8 @@ const MOST: usize = 4_096;
 pub const MAX_SHARED_BYTES: usize = 16 << 20;
 /// Of all such answers together, in one part of the table.
 const MAX_LOST_BYTES: u64 = 32 << 20;
+/// Of what has come, at one look: the lock is held while it is copied.
+const MOST_FOLLOWED_BYTES: usize = 256 << 10;
 
 /// What goes before an answer's body.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub(super) struct Flight {
 #[derive(Debug)]
 enum Body {
     Grows(Vec<u8>),
+    /// All of it has come, so many bytes: it is being made into what is kept, while nobody is kept waiting.
+    Leaves(usize),
     Whole(Arc<[u8]>),
 }
 
@@ -52,7 +56,15 @@ impl Body {
     fn bytes(&self) -> &[u8] {
         match self {
             Body::Grows(bytes) => bytes,
+            Body::Leaves(_) => &[],
             Body::Whole(bytes) => bytes,
+        }
+    }
+
+    fn length(&self) -> usize {
+        match self {
+            Body::Leaves(length) => *length,
+            Body::Grows(_) | Body::Whole(_) => self.bytes().len(),
         }
     }
 }
@@ -70,7 +82,7 @@ pub(super) struct Flights {
 }
 
 /// What whoever made an answer used for it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Spent {
     pub usage: Option<Usage>,
     pub cost: Option<Cost>,
@@ -189,10 +201,12 @@ impl Flights {
         if flight.ended == Some(false) {
             return Progress::Broke;
         }
-        out.extend_from_slice(flight.body.bytes().get(from..).unwrap_or_default());
+        let rest = flight.body.bytes().get(from..).unwrap_or_default();
+        let some = rest.get(..MOST_FOLLOWED_BYTES).unwrap_or(rest);
+        out.extend_from_slice(some);
         match flight.ended {
-            Some(_) => Progress::Ended,
-            None => Progress::Goes,
+            Some(_) if some.len() == rest.len() => Progress::Ended,
+            _ => Progress::Goes,
         }
     }
 
@@ -203,17 +217,26 @@ impl Flights {
         self.drop_if_over(number);
     }
 
-    /// All of it has come. Gives it, where it may be kept.
-    pub fn freeze(&mut self, number: u64, spent: Spent) -> Option<Arc<[u8]>> {
+    /// All of it has come. Takes it, to give it back as `freeze` wants it: it is copied with the lock free.
+    pub fn take(&mut self, number: u64) -> Option<Vec<u8>> {
         let flight = self.all.get_mut(&number).filter(|flight| flight.ended.is_none())?;
         let Body::Grows(body) = &mut flight.body else {
             return None;
         };
-        let whole: Arc<[u8]> = std::mem::take(body).into();
-        flight.body = Body::Whole(Arc::clone(&whole));
+        let body = std::mem::take(body);
+        flight.body = Body::Leaves(body.len());
+        Some(body)
+    }
+
+    /// True where it may be kept.
+    pub fn freeze(&mut self, number: u64, whole: Arc<[u8]>, spent: Spent) -> bool {
+        let Some(flight) = self.all.get_mut(&number).filter(|flight| flight.ended.is_none()) else {
+            return false;
+        };
+        flight.body = Body::Whole(whole);
         flight.ended = Some(true);
         flight.spent = spent;
-        (!flight.lost).then_some(whole)
+        !flight.lost
     }
 
     pub fn spent(&self, number: u64) -> Spent {
@@ -240,7 +263,7 @@ impl Flights {
         if self.all.get(&number).is_some_and(over)
             && let Some(flight) = self.all.remove(&number)
         {
-            let bytes = flight.body.bytes().len() as u64;
+            let bytes = flight.body.length() as u64;
             if flight.lost {
                 self.lost_bytes -= bytes;
             } else if let Some(coming) = self.coming.get_mut(&flight.about.cache) {
@@ -264,7 +287,7 @@ impl Flights {
         for (number, flight) in all.iter_mut().filter(|(_, flight)| is_of(&flight.about)) {
             if !flight.lost {
                 flight.lost = true;
-                let bytes = flight.body.bytes().len() as u64;
+                let bytes = flight.body.length() as u64;
                 *lost_bytes += bytes;
                 if let Some(coming) = coming.get_mut(&flight.about.cache) {
                     *coming -= bytes;

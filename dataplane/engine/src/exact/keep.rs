@@ -123,9 +123,13 @@ impl Runs {
             cost: facts.cost,
             took_ns: facts.ended.ns_since(facts.started),
         };
-        let freeze = |part: &mut Part| part.flights.freeze(self.number, spent);
-        let whole = self.answers.with(self.key, freeze);
-        let (Some(body), Some(head)) = (whole.flatten(), self.head.clone()) else {
+        let taken = self.answers.with(self.key, |part| part.flights.take(self.number));
+        let Some(body) = taken.flatten() else {
+            return self.over(true);
+        };
+        let body: Arc<[u8]> = body.into();
+        let freeze = |part: &mut Part| part.flights.freeze(self.number, Arc::clone(&body), spent);
+        let (Some(true), Some(head)) = (self.answers.with(self.key, freeze), self.head.clone()) else {
             return self.over(true);
         };
         let Some(dialect) = facts.surface.dialect else { return };
@@ -139,6 +143,7 @@ impl Runs {
             dialect,
             body,
             at: io.now,
+            aged_ns: 0,
             spent,
             about: Arc::clone(&self.about),
             asked: self.likeness.as_ref().map(|likeness| Box::new(likeness.asked())),

@@ -37,7 +37,7 @@ impl Answers {
             .flatten()?;
         let is_of = stored.asked.as_ref().is_some_and(|asked| asked.partition == partition);
         let ttl_ns = ttl_ms.min(policy.ttl_ms).saturating_mul(1_000_000);
-        let is_young = now.ns_since(stored.at) < ttl_ns;
+        let is_young = stored.age_ns(now) < ttl_ns;
         (is_of && is_young && tenant.is(&stored.about.tenant)).then_some(stored)
     }
 
@@ -62,22 +62,24 @@ impl Answers {
 }
 
 impl Answers {
-    /// All that is kept with what was asked, for the writer: where answers outlived the indexes they were found by.
-    pub fn find_again(&self, snapshot: &Snapshot, mut take: impl FnMut(Insert)) {
+    /// All that a cache keeps with what was asked, for the writer: where answers outlived the indexes they were found by.
+    pub fn find_again(&self, snapshot: &Snapshot, cache: &str, mut take: impl FnMut(Insert)) {
         let Some((embedder, _)) = snapshot.embedder() else {
             return;
         };
         let mut scratch = Scratch::default();
-        let limits = |name: &str| {
-            let (_, cache) = snapshot.document.caches.iter().find(|(known, _)| known == name)?;
-            Some(cache.semantic?.max_entries as usize)
-        };
+        let caches = &snapshot.document.caches;
+        let semantic = caches
+            .iter()
+            .find(|(name, _)| name == cache)
+            .and_then(|(_, cache)| cache.semantic);
+        let Some(semantic) = semantic else { return };
         for part in 0..CACHE_PARTS {
-            let kept = self.with(u128::from(part), |part| part.asked()).unwrap_or_default();
+            let kept = self
+                .with(u128::from(part), |part| part.asked(cache))
+                .unwrap_or_default();
             for (id, stored) in kept {
-                let (Some(asked), Some(max_entries)) = (&stored.asked, limits(&stored.about.cache)) else {
-                    continue;
-                };
+                let Some(asked) = &stored.asked else { continue };
                 let mut vector = vec![0.0; embedder.dims()].into_boxed_slice();
                 embedder.embed(&asked.text, &mut scratch, &mut vector);
                 take(Insert {
@@ -86,7 +88,7 @@ impl Answers {
                     partition: asked.partition,
                     id,
                     vector,
-                    max_entries,
+                    max_entries: semantic.max_entries as usize,
                 });
             }
         }

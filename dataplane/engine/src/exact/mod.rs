@@ -6,6 +6,7 @@
 
 mod about;
 pub mod canon;
+pub mod codec;
 mod fifo;
 mod flight;
 mod follow;
@@ -16,9 +17,16 @@ mod like;
 mod memo;
 mod params;
 mod replay;
+pub mod shelf;
 mod store;
 
-use std::{fmt::Debug, sync::Arc};
+use std::{
+    fmt::Debug,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use tollgate_config::document::{Allowed, CACHE_PARTS, Cache, CacheScope, Dialect, Document};
 
@@ -48,6 +56,7 @@ pub use store::{Part, Stats};
 /// Between two looks whether the call that is waited for is answered: doubled from the first to the last of these.
 const FIRST_LOOK_MS: u64 = 1;
 const LAST_LOOK_MS: u64 = 50;
+const NS_PER_MS: u64 = 1_000_000;
 
 /// What a model's cache does, compiled.
 #[derive(Debug)]
@@ -95,12 +104,14 @@ pub(crate) enum Form {
 }
 
 /// An answer that is kept, as its client was sent it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Stored {
     pub head: Arc<Head>,
     pub dialect: Dialect,
     pub body: Arc<[u8]>,
     pub at: Tick,
+    /// How old it was then: one that came from a disk was made before this process began to count.
+    pub aged_ns: u64,
     pub spent: Spent,
     pub about: Arc<About>,
     /// What it is found by, where the cache looks by meaning.
@@ -108,6 +119,16 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
+    pub fn age_ns(&self, now: Tick) -> u64 {
+        now.ns_since(self.at).saturating_add(self.aged_ns)
+    }
+
+    /// When its time is over.
+    pub fn over(&self, ttl_ms: u64) -> Tick {
+        let left_ns = ttl_ms.saturating_mul(NS_PER_MS).saturating_sub(self.aged_ns);
+        Tick(self.at.0.saturating_add(left_ns))
+    }
+
     pub fn bytes(&self) -> u64 {
         let head = self.head.lines.len() + self.head.content_type.len();
         let asked = self.asked.as_ref().map_or(0, |asked| asked.text.len());
@@ -163,6 +184,8 @@ struct Node {
     seed: Seed,
     /// None: nothing is found by meaning.
     neighbours: Option<Neighbours>,
+    /// Counts when a purge begins and when it has ended: what was read of the table before is of no use after.
+    purges: AtomicU64,
 }
 
 impl Answers {
@@ -181,6 +204,7 @@ impl Answers {
             parts,
             seed,
             neighbours,
+            purges: AtomicU64::new(0),
         }))
     }
 
@@ -199,13 +223,26 @@ impl Answers {
         }
     }
 
-    /// Forgets what this is true of; gives how many answers that were, and how many bytes.
+    /// Forgets what this is true of; gives how many answers that were, and how many bytes. A part is locked for some of its
+    /// answers at a time: what comes meanwhile is of calls that began later.
     pub fn purge(&self, filter: &Filter) -> (u64, u64) {
+        self.0.purges.fetch_add(1, Ordering::SeqCst);
         let mut gone = (0, 0);
-        self.each(|part| {
-            let (entries, bytes) = part.purge(filter);
-            gone = (gone.0 + entries, gone.1 + bytes);
-        });
+        for part in 0..CACHE_PARTS as usize {
+            let mut purging = None;
+            self.0
+                .parts
+                .with(part, &mut |part| purging = Some(part.begin_purge(filter)));
+            let Some(mut purging) = purging else { continue };
+            let mut more = true;
+            while std::mem::take(&mut more) {
+                self.0
+                    .parts
+                    .with(part, &mut |part| more = part.purge_some(filter, &mut purging));
+            }
+            gone = (gone.0 + purging.entries, gone.1 + purging.bytes);
+        }
+        self.0.purges.fetch_add(1, Ordering::SeqCst);
         self.look();
         gone
     }
@@ -217,7 +254,11 @@ impl Answers {
             .iter()
             .filter_map(|(name, cache)| Some((name.as_str(), cache.exact?.max_bytes)))
             .collect();
-        self.each(|part| part.keep_only(&bounds));
+        // What is of no cache any more is let go of when the lock is free again.
+        for part in 0..CACHE_PARTS as usize {
+            let mut gone = Vec::new();
+            self.0.parts.with(part, &mut |part| gone = part.keep_only(&bounds));
+        }
         self.look();
     }
 

@@ -50,7 +50,7 @@ pub(crate) fn whole(
         (false, Form::Stream { .. }) => relay::stream_content_type(exchange, io),
     };
     write_lines(&mut io.out.arena, (&stored.head, mark), content_type);
-    write::header_u64(&mut io.out.arena, header::AGE, io.now.ns_since(stored.at) / NS_PER_S);
+    write::header_u64(&mut io.out.arena, header::AGE, stored.age_ns(io.now) / NS_PER_S);
     if policy.charge_hits && form == Form::Whole {
         cost::write_line(&mut io.out.arena, exchange.facts.cost);
     }

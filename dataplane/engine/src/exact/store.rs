@@ -2,13 +2,13 @@
 //! Who is over its own share of those goes first, so that no tenant can drive out another's. Plain memory; knows no lock, no
 //! exchange and no JSON.
 
-use std::{cell::RefCell, collections::BTreeSet, sync::Arc};
+use std::{cell::RefCell, collections::BTreeSet, ops::Bound, sync::Arc};
 
 use hashbrown::HashMap;
 use tollgate_config::{document::CACHE_PARTS, money::PicoUsd};
 
 use super::{
-    About, Filter, Head, Policy, Spent, Stored, Tenant,
+    About, Filter, Head, NS_PER_MS, Policy, Spent, Stored, Tenant,
     fifo::{Fifo, Known as Asked, MOST_ASKED, Name},
     flight::Flights,
 };
@@ -21,6 +21,8 @@ const MOST_ENTRIES: usize = 1 << 20;
 /// Of answers whose time is over, so many go when one is kept, and whenever somebody asks.
 const MOST_SWEPT: usize = 64;
 const SWEPT_BY_ASKING: usize = 4;
+/// A purge looks at so many before others have their turn.
+const MOST_PURGED: usize = 512;
 
 /// One part of the node's table.
 #[derive(Debug, Default)]
@@ -60,6 +62,8 @@ pub struct Stats {
     pub evicted: u64,
     pub expired: u64,
     pub purged: u64,
+    /// Came from a snapshot.
+    pub loaded: u64,
     pub saved_tokens: u64,
     pub saved: PicoUsd,
     pub saved_ns: u64,
@@ -78,6 +82,7 @@ impl Stats {
         self.evicted += other.evicted;
         self.expired += other.expired;
         self.purged += other.purged;
+        self.loaded += other.loaded;
         self.saved_tokens = self.saved_tokens.saturating_add(other.saved_tokens);
         self.saved = self.saved.saturating_add(other.saved);
         self.saved_ns = self.saved_ns.saturating_add(other.saved_ns);
@@ -98,9 +103,22 @@ impl Stats {
     }
 }
 
+/// An answer by when its time is over.
+pub(crate) type Aged = (Tick, u128);
+
+/// How far a purge of one part is.
+#[derive(Debug)]
+pub(crate) struct Purging {
+    /// That are still to be looked at.
+    caches: Vec<Arc<str>>,
+    after: Option<Aged>,
+    pub entries: u64,
+    pub bytes: u64,
+}
+
 /// One cache.
 #[derive(Debug, Default)]
-struct Held {
+pub(crate) struct Held {
     entries: HashMap<u128, Entry>,
     /// Those that are found by meaning, by half of their names.
     by_id: HashMap<u64, u128>,
@@ -190,8 +208,8 @@ impl Part {
     }
 
     /// All that is.
-    pub(super) fn asked(&self) -> Vec<(u64, Arc<Stored>)> {
-        let held = self.caches.values();
+    pub(super) fn asked(&self, cache: &str) -> Vec<(u64, Arc<Stored>)> {
+        let held = self.caches.get(cache).into_iter();
         let kept = held.flat_map(|held| held.by_id.iter().map(|(id, key)| (*id, held.entries.get(key))));
         kept.filter_map(|(id, entry)| Some((id, Arc::clone(&entry?.stored))))
             .collect()
@@ -225,30 +243,91 @@ impl Part {
         }
     }
 
-    /// Forgets what is of these; says how many and how many bytes that was.
-    pub(crate) fn purge(&mut self, filter: &Filter) -> (u64, u64) {
+    /// What is under way is not kept where it is of these. `purge_some` forgets what is kept, until there is no more.
+    pub(crate) fn begin_purge(&mut self, filter: &Filter) -> Purging {
         self.flights.purge(|about| filter.is_of(about));
-        let (mut entries, mut bytes) = (0, 0);
-        for held in self.caches.values_mut() {
-            let before = (held.entries.len() as u64, held.bytes);
-            held.purge(|about| filter.is_of(about));
-            entries += before.0 - held.entries.len() as u64;
-            bytes += before.1 - held.bytes;
+        Purging {
+            caches: self.caches.keys().cloned().collect(),
+            after: None,
+            entries: 0,
+            bytes: 0,
         }
-        (entries, bytes)
+    }
+
+    /// Looks at some more. False when all was looked at.
+    pub(crate) fn purge_some(&mut self, filter: &Filter, purging: &mut Purging) -> bool {
+        let Some(name) = purging.caches.last() else {
+            return false;
+        };
+        let after = match self.caches.get_mut(name) {
+            Some(held) => {
+                let before = (held.entries.len() as u64, held.bytes);
+                let after = held.purge_some(|about| filter.is_of(about), purging.after);
+                purging.entries += before.0 - held.entries.len() as u64;
+                purging.bytes += before.1 - held.bytes;
+                after
+            }
+            None => None,
+        };
+        purging.after = after;
+        if after.is_none() {
+            purging.caches.pop();
+        }
+        !purging.caches.is_empty()
+    }
+
+    /// Some answers of a cache, by when their time is over, behind that one; how often each was asked for lately.
+    pub(crate) fn some_of(&self, cache: &str, after: Option<Aged>, most: usize) -> Vec<(Aged, u8, Arc<Stored>)> {
+        let Some(held) = self.caches.get(cache) else {
+            return Vec::new();
+        };
+        let of = |aged: &Aged| {
+            let entry = held.entries.get(&aged.1)?;
+            // What was asked for again is in the main queue, and goes back there.
+            let asked = entry.asked.max(u8::from(!entry.in_small));
+            Some((*aged, asked, Arc::clone(&entry.stored)))
+        };
+        held.behind(after).take(most).filter_map(of).collect()
+    }
+
+    /// An answer of another process, unless there is a newer one. False where there is no room.
+    pub(crate) fn put(&mut self, key: u128, asked: u8, stored: Stored, policy: &Policy) -> bool {
+        let held = self.caches.entry_ref(&*policy.name).or_default();
+        // No call of this process has such a number.
+        const FORMER: u64 = 0;
+        let before = held.stats.stored;
+        held.insert((key, FORMER), Arc::new(stored), policy);
+        let is_there = held.stats.stored > before;
+        held.stats.stored = before;
+        held.stats.loaded += u64::from(is_there);
+        if let Some(entry) = held.entries.get_mut(&key).filter(|_| is_there) {
+            entry.asked = asked.min(MOST_ASKED);
+        }
+        is_there
+    }
+
+    /// Of one cache so far: how many answers came and went.
+    pub(crate) fn changes(&self, cache: &str) -> u64 {
+        let held = self.caches.get(cache);
+        held.map_or(0, |held| {
+            let stats = &held.stats;
+            stats.stored + stats.evicted + stats.expired + stats.purged
+        })
     }
 
     /// These caches are configured, each with so many bytes: others are forgotten, and what is too much goes.
-    pub(crate) fn keep_only(&mut self, bounds: &[(&str, u64)]) {
+    pub(crate) fn keep_only(&mut self, bounds: &[(&str, u64)]) -> Vec<Held> {
         self.flights
             .purge(|about| bounds.iter().all(|(name, _)| *name != &*about.cache));
-        self.caches.retain(|name, held| {
+        let gone = self.caches.extract_if(|name, held| {
             let bound = bounds.iter().find(|(known, _)| *known == &**name);
             if let Some((_, max_bytes)) = bound {
                 while held.bytes > max_bytes / CACHE_PARTS && held.evict_largest() {}
             }
-            bound.is_some()
+            bound.is_none()
         });
+        // Memory is given back by whoever holds no lock.
+        gone.map(|(_, held)| held).collect()
     }
 
     /// Forgets some of what is over. True where there may be more.
@@ -278,8 +357,7 @@ impl Held {
         if !tenant.is(&entry.stored.about.tenant) {
             return None;
         }
-        let age_ns = now.ns_since(entry.stored.at);
-        if age_ns >= policy.ttl_ms.saturating_mul(1_000_000) {
+        if entry.stored.age_ns(now) >= policy.ttl_ms.saturating_mul(NS_PER_MS) {
             self.stats.expired += 1;
             self.remove(key);
             return None;
@@ -308,7 +386,7 @@ impl Held {
         }
         self.numbers += 1;
         let name = (key, self.numbers);
-        let over = stored.at.plus_ms(policy.ttl_ms);
+        let over = stored.over(policy.ttl_ms);
         self.by_age.insert((over, key));
         let owner = self.tenants.entry(Arc::clone(&tenant)).or_default();
         owner.entries += 1;
@@ -442,13 +520,22 @@ impl Held {
         }
     }
 
-    fn purge(&mut self, is_of: impl Fn(&About) -> bool) {
-        let gone = self.entries.iter().filter(|(_, entry)| is_of(&entry.stored.about));
-        let gone: Vec<u128> = gone.map(|(key, _)| *key).collect();
-        self.stats.purged += gone.len() as u64;
-        for key in gone {
-            self.remove(key);
+    fn behind(&self, after: Option<Aged>) -> impl Iterator<Item = &Aged> {
+        self.by_age
+            .range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded))
+    }
+
+    /// Looks at some more behind that one; gives the last it looked at, where there may be more.
+    fn purge_some(&mut self, is_of: impl Fn(&About) -> bool, after: Option<Aged>) -> Option<Aged> {
+        let looked_at: Vec<Aged> = self.behind(after).take(MOST_PURGED).copied().collect();
+        for (_, key) in &looked_at {
+            let entry = self.entries.get(key);
+            if entry.is_some_and(|entry| is_of(&entry.stored.about)) {
+                self.stats.purged += 1;
+                self.remove(*key);
+            }
         }
+        looked_at.last().copied().filter(|_| looked_at.len() == MOST_PURGED)
     }
 }
 

@@ -41,6 +41,7 @@ pub fn cache(scope: CacheScope) -> Cache {
         semantic: None,
         allow: Allowed::default(),
         charge_hits: None,
+        snapshot: None,
     }
 }
 

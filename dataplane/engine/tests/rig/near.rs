@@ -110,7 +110,7 @@ impl Node {
         assert!(self.indexer.is_empty());
         let indexer = &mut self.indexer;
         self.answers
-            .find_again(&rig.pinned.snapshot, |insert| indexer.take(Job::Insert(insert)));
+            .find_again(&rig.pinned.snapshot, "c", |insert| indexer.take(Job::Insert(insert)));
         self.indexer.publish();
     }
 

@@ -101,6 +101,8 @@ impl Control {
             }),
             AskBody::Purge { filter } => {
                 let (answers, bytes) = self.answers.purge(&Filter(filter));
+                let left = |why| format!("{answers} answers are forgotten, and snapshots may have them still: {why}");
+                self.kept.forget().map_err(left)?;
                 Ok(AnswerBody::Purged { answers, bytes })
             }
             AskBody::Caches => Ok(super::caches::told(&self.answers)),

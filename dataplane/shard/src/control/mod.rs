@@ -107,6 +107,8 @@ pub enum Command {
     Token(tokens::Told),
     /// The store through which nodes share their limits.
     Cluster(crate::cluster::Told),
+    /// What caches keep was read from the disk, or cannot be written to it.
+    Kept(crate::kept::Told),
     /// Room for usage records is not to be had, or is again.
     Spool(spool::Told),
     /// A shard's thread has ended; an error is why it never started or could not go on.
@@ -135,6 +137,10 @@ pub struct Control {
     keeping: Keeping,
     /// Answers that are kept.
     answers: Answers,
+    /// The way to what they are found by.
+    offers: crate::semantic::Offers,
+    /// What of them outlives the process.
+    kept: crate::kept::Handle,
     running: Option<Built>,
     /// Waits for its commit, and who asked for it.
     prepared: Option<(ConnectionId, Built)>,
@@ -168,7 +174,7 @@ impl Control {
         access: access_log::Handle,
         tokens: tokens::Handle,
         (balances, cluster): (Arc<Balances>, crate::cluster::Handle),
-        (keeping, answers): (Keeping, Answers),
+        (keeping, (answers, offers, kept)): (Keeping, (Answers, crate::semantic::Offers, crate::kept::Handle)),
     ) -> Result<Self, String> {
         let now = Instant::now();
         Ok(Self {
@@ -181,6 +187,8 @@ impl Control {
             cluster,
             keeping,
             answers,
+            offers,
+            kept,
             running: None,
             prepared: None,
             listeners: Listeners::default(),
@@ -236,6 +244,9 @@ impl Control {
                 recv(after) -> _ => None,
             };
             if let Some(end) = end.or_else(|| self.turn()) {
+                if end == End::Orderly {
+                    self.kept.leave();
+                }
                 self.cluster.leave();
                 self.shards.tell_all(|| ToShard::Stop);
                 return end;
@@ -254,6 +265,7 @@ impl Control {
             Command::Token(told) => self.tell_token(&told),
             Command::Crossed(crossed) => self.tell_crossed(*crossed),
             Command::Cluster(told) => self.tell_cluster(&told),
+            Command::Kept(told) => self.tell(told.event, told.text),
             Command::Spool(spool::Told::Full(text)) => self.tell("usage_spool_full", text),
             Command::Spool(spool::Told::Unsynced(text)) => self.tell("usage_sync_failed", text),
             Command::Spool(spool::Told::Synced) => {

@@ -14,10 +14,15 @@ use super::{
     shards::Silent,
     unix_ms,
 };
-use tollgate_engine::routing::{Slots, meaning};
+use tollgate_engine::{
+    Snapshot,
+    routing::{Slots, meaning},
+    semantic::Job,
+};
 
 use crate::{
     files,
+    kept::FindAgain,
     messages::{Prepared, ToShard},
     state_dir::{self, LastGood},
     tls::EXPIRES_SOON_S,
@@ -122,12 +127,22 @@ impl Control {
             self.tell("meaning_unavailable", format!("{}; {what}", lines.join("; ")));
         }
         self.answers.keep_only(built.document());
+        self.kept.plan(
+            &self.answers,
+            built.document(),
+            &self.find_again(&built.prepared.snapshot),
+        );
         self.running = Some(built);
         self.want_tokens();
         self.share();
         self.tell_key_ends();
         self.accept();
         Ok(shards)
+    }
+
+    fn find_again(&self, snapshot: &Arc<Snapshot>) -> FindAgain {
+        let (answers, snapshot, offers) = (self.answers.clone(), Arc::clone(snapshot), self.offers.clone());
+        Arc::new(move |cache| answers.find_again(&snapshot, cache, |insert| offers.wait(Job::Insert(insert))))
     }
 
     /// On disk, then in force on every shard when answered.

@@ -79,6 +79,7 @@ impl Control {
             cluster: self.cluster.standing(),
             granted: self.granted(),
             caches: self.answers.stats(),
+            snapshots: self.kept.counts(),
         };
         text::render(&self.totals(), &process)
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tollgate_engine::exact::Stats;
 
 use super::{names, text::Page};
+use crate::kept::Counts;
 
 const NS_PER_S: f64 = 1e9;
 
@@ -30,6 +31,7 @@ impl Page {
                 ("evicted", stats.evicted),
                 ("expired", stats.expired),
                 ("purged", stats.purged),
+                ("loaded", stats.loaded),
             ];
             for (change, count) in changes {
                 let labels = [("cache", &**cache), ("change", change)];
@@ -69,6 +71,20 @@ impl Page {
             }
         }
         self.each(names::CACHE_SEMANTIC_ENTRIES, caches, |stats| stats.semantic.entries);
+    }
+
+    pub(super) fn cache_snapshots(&mut self, snapshots: &[(Arc<str>, Counts)]) {
+        self.head(names::CACHE_SNAPSHOTS);
+        for (cache, counts) in snapshots {
+            for (result, count) in [("written", counts.written), ("failed", counts.failed)] {
+                let labels = [("cache", &**cache), ("result", result)];
+                self.sample(names::CACHE_SNAPSHOTS.name, &labels, count);
+            }
+        }
+        self.head(names::CACHE_SNAPSHOT_BYTES);
+        for (cache, counts) in snapshots {
+            self.sample(names::CACHE_SNAPSHOT_BYTES.name, &[("cache", &**cache)], counts.bytes);
+        }
     }
 
     fn each<T: std::fmt::Display>(

@@ -188,6 +188,14 @@ pub const CACHE_SAVED_SECONDS: Family = counter(
     "tollgate_cache_saved_seconds_total",
     "How long providers took for the answers that a cache gave again.",
 );
+pub const CACHE_SNAPSHOTS: Family = counter(
+    "tollgate_cache_snapshots_total",
+    "Snapshots of a cache, by what came of it: written, failed.",
+);
+pub const CACHE_SNAPSHOT_BYTES: Family = gauge(
+    "tollgate_cache_snapshot_bytes",
+    "Answers in the last snapshot of a cache.",
+);
 pub const GUARD_FINDINGS: Family = counter(
     "tollgate_guard_findings_total",
     "What guards found in prompts and answers, by what became of it.",
@@ -223,7 +231,7 @@ pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of 
 
 /// All of them, in the order they are told.
 #[cfg(test)]
-pub const ALL: [Family; 55] = [
+pub const ALL: [Family; 57] = [
     REQUESTS,
     REQUEST_DURATION,
     GATEWAY_DURATION,
@@ -240,6 +248,8 @@ pub const ALL: [Family; 55] = [
     CACHE_SAVED_TOKENS,
     CACHE_SAVED_COST,
     CACHE_SAVED_SECONDS,
+    CACHE_SNAPSHOTS,
+    CACHE_SNAPSHOT_BYTES,
     REJECTED,
     REPLAYED,
     ATTEMPTS,

@@ -57,6 +57,8 @@ pub struct Process {
     pub granted: Vec<Granted>,
     /// What each cache did.
     pub caches: Vec<(Arc<str>, Stats)>,
+    /// And what of it was written to the disk.
+    pub snapshots: Vec<(Arc<str>, crate::kept::Counts)>,
 }
 
 /// A target of a model.
@@ -95,6 +97,7 @@ pub fn render(totals: &Totals, process: &Process) -> String {
     page.overload(totals);
     page.usage_records(totals);
     page.caches(&process.caches);
+    page.cache_snapshots(&process.snapshots);
     page.shards(totals);
     page.process(process);
     page.text
