@@ -163,19 +163,26 @@ for i = 3, #KEYS do
     end
 
     local pool, granted, starved = most - used - leased - rest, 0, 0
+    local lacks = h.l or ''
     if is_open then
         if need > pool then
             if need > 0 then
-                starved = 1
+                starved, lacks = 1, node
                 redis.call('ZADD', wants, text(now), name)
             end
         else
-            granted = math.max(0, math.min(pool, math.max(need, math.min(want, math.max(1, math.floor(pool / (2 * math.max(1, nodes))))))))
+            -- No more than half of it for one, and where another lacked it of late no more than a part of half.
+            local share = math.floor(pool / 2)
+            if want > pool / (2 * nodes) and lacks ~= node and redis.call('ZSCORE', wants, name) then
+                share = math.floor(pool / (2 * math.max(1, nodes)))
+            end
+            granted = math.max(0, math.min(pool, math.max(need, math.min(want, math.max(1, share)))))
         end
     end
     for field in pairs(gone) do redis.call('HDEL', key, field) end
     redis.call('HSET', key, 'e', text(e), 'u', text(used), 'c', text(known), 'f', text(carry), 'm', text(since),
-        'w', text(due), 'a', text(beside), 'o', is_open and '1' or '0', 'n:' .. node, text(n), 'r:' .. node, text(rest + granted))
+        'w', text(due), 'a', text(beside), 'o', is_open and '1' or '0', 'l', lacks,
+        'n:' .. node, text(n), 'r:' .. node, text(rest + granted))
     redis.call('PEXPIRE', key, ttl)
     local by, sum = told_by()
     out[#out + 1] = granted
@@ -187,7 +194,9 @@ for i = 3, #KEYS do
 end
 for _, name in ipairs(names) do out[#out + 1] = name end
 
+-- Also what a clock that was ahead left.
 redis.call('ZREMRANGEBYSCORE', wants, '-inf', text(now - WANTED_MS))
+redis.call('ZREMRANGEBYSCORE', wants, '(' .. text(now), '+inf')
 redis.call('PEXPIRE', wants, 2 * WANTED_MS)
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', wants, text(cursor), '+inf', 'LIMIT', 0, WANTED_MOST)) do
     out[#out + 1] = name

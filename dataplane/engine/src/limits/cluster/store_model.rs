@@ -41,6 +41,8 @@ struct Limit {
     is_whole: bool,
     told: BTreeMap<u64, u64>,
     rests: BTreeMap<u64, u64>,
+    /// Who lacked it last.
+    lacks: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,14 +107,16 @@ impl Store {
         };
         let answers = request.entries.iter().map(|entry| {
             let limit = self.limits.entry((entry.id, entry.period)).or_default();
-            let answer = limit.answer(&round, request.node, entry);
+            let name = (entry.id, entry.period);
+            let answer = limit.answer(&round, request.node, entry, self.wants.contains_key(&name));
             if answer.starved {
-                self.wants.insert((entry.id, entry.period), now);
+                self.wants.insert(name, now);
             }
             answer
         });
         let answers = answers.collect();
-        self.wants.retain(|_, at| now.saturating_sub(*at) <= WANTED_MS);
+        self.wants
+            .retain(|_, at| *at <= now && now.saturating_sub(*at) <= WANTED_MS);
         let wanted = self.wants.iter().filter(|(_, at)| **at >= request.cursor);
         Reply::Done {
             unix_ms: now,
@@ -141,7 +145,7 @@ impl Store {
 }
 
 impl Limit {
-    fn answer(&mut self, round: &Round<'_>, node: u64, entry: &Entry) -> Answer {
+    fn answer(&mut self, round: &Round<'_>, node: u64, entry: &Entry, is_wanted: bool) -> Answer {
         self.flow(round.now, entry);
         self.begin_epoch(round, entry);
         self.hear(round, node, entry);
@@ -149,7 +153,14 @@ impl Limit {
         let held = self.used + leased + entry.rest;
         let pool = entry.most.saturating_sub(held);
         let starved = round.is_open && entry.need > 0 && (entry.need > pool || held > entry.most);
-        let share = (pool / (2 * (round.seen.len() as u64).max(1))).max(1);
+        let parts = match is_wanted && self.lacks != node {
+            true => (round.seen.len() as u64).max(1),
+            false => 1,
+        };
+        let share = (pool / (2 * parts)).max(1);
+        if starved {
+            self.lacks = node;
+        }
         let granted = match round.is_open && !starved {
             true => entry.need.max(entry.want.min(share)).min(pool),
             false => 0,
