@@ -87,7 +87,8 @@ fn guards() {
         let told = guard(text);
         let mut told: Vec<&str> = told.lines().collect();
         let mut expected: Vec<&str> = expected.lines().collect();
-        (told.sort_unstable(), expected.sort_unstable());
+        told.sort_unstable();
+        expected.sort_unstable();
         assert_eq!(told, expected, "{text}");
     }
 }

@@ -172,7 +172,8 @@ fn sentences_of_earlier_turns_go_and_the_last_turn_and_the_system_prompt_stay() 
     let talk = "We met in the garden behind the old house. The pump fills the water tank through a long hose. \
         Somebody had brought a cake with cherries on it. The sun was low and the shadows were long. \
         Birds were singing in the trees all the time. A neighbour told a story of his youth in the mountains. \
-        Nobody knew why the door was painted green. The hose leads from the pump to the tank.";
+        Nobody knew why the door was painted green. The tank stands on a frame of steel beside the wall. \
+        The hose leads from the pump to the tank.";
     let steps = Steps {
         extract_percent: Some(50),
         ..Steps::default()
