@@ -18,7 +18,7 @@ fn shipped() -> &'static Embedder {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
     fn a_model_that_is_cut_off_is_refused_by_its_name(share in 0.0f64..1.0, of_tokenizer in any::<bool>()) {
@@ -50,7 +50,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(6))]
+    #![proptest_config(ProptestConfig::with_cases(4))]
 
     #[test]
     fn a_megabyte_of_any_characters_has_a_vector_and_a_difficulty(seed in any::<u64>(), most in prop::sample::select(vec![0x7fu32, 0x7ff, 0xffff, 0x10_ffff])) {
