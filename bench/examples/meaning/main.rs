@@ -21,7 +21,9 @@ fn main() {
             Ok(())
         }
         ["search", entries] => number(entries).map(search::search),
-        ["inserts", entries, rate] => number(entries).and_then(|entries| Ok(inserts::inserts(entries, number(rate)?))),
+        ["inserts", entries, rate] => number(entries)
+            .and_then(|entries| Ok((entries, number(rate)?)))
+            .map(|(entries, rate)| inserts::inserts(entries, rate)),
         ["families", file] => families::families(std::path::Path::new(file)),
         _ => Err("meaning pairs | search ENTRIES | inserts ENTRIES RATE | families FILE".to_owned()),
     };

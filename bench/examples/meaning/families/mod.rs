@@ -10,7 +10,7 @@ mod regressions;
 mod tokens;
 mod trees;
 
-use std::path::Path;
+use std::{path::Path, thread};
 
 use curve::{Answered, Curve};
 use serde::Deserialize;
@@ -48,7 +48,7 @@ impl Graded {
 }
 
 /// What prompts are scored with, made from others: the higher, the sooner the strong model is asked.
-type Family = Box<dyn Fn(&[&Graded], &[&Graded]) -> Vec<f64>>;
+type Family = Box<dyn Fn(&[&Graded], &[&Graded]) -> Vec<f64> + Sync>;
 
 struct Measured {
     name: String,
@@ -167,7 +167,7 @@ fn fold(graded: &Graded, repeat: u64) -> u64 {
 }
 
 /// Scores each fifth by what the others say.
-fn crossed(own: &[&Graded], repeat: u64, family: &dyn Fn(&[&Graded], &[&Graded]) -> Vec<f64>) -> Vec<f64> {
+fn crossed(own: &[&Graded], repeat: u64, family: impl Fn(&[&Graded], &[&Graded]) -> Vec<f64>) -> Vec<f64> {
     let mut scores = vec![0.0; own.len()];
     for left_out in 0..FOLDS {
         let (asked, others): (Vec<usize>, Vec<usize>) =
@@ -181,15 +181,13 @@ fn crossed(own: &[&Graded], repeat: u64, family: &dyn Fn(&[&Graded], &[&Graded])
 }
 
 fn measure(name: String, family: &Family, own: &[&Graded], held_out: &[&Graded]) -> Measured {
-    let mut scores: Vec<Vec<f64>> = (0..REPEATS).map(|repeat| crossed(own, repeat, family)).collect();
-    let crossed = scores.iter().map(|scores| curve_of(own, scores)).collect();
-    scores.push(family(own, held_out));
-    Measured {
-        name,
-        crossed,
-        held_out: curve_of(held_out, &scores[REPEATS as usize]),
-        scores,
-    }
+    let scores: Vec<Vec<f64>> = thread::scope(|scope| {
+        let crossed = (0..REPEATS).map(|repeat| scope.spawn(move || crossed(own, repeat, family)));
+        let mut running: Vec<_> = crossed.collect();
+        running.push(scope.spawn(|| family(own, held_out)));
+        running.into_iter().map(|one| one.join().expect("it ends")).collect()
+    });
+    Measured::new(name, scores, own, held_out)
 }
 
 /// What several say, each in deviations from its mean.
@@ -206,15 +204,7 @@ fn together(name: &str, parts: &[&str], measured: &[Measured], own: &[&Graded], 
             .collect::<Vec<f64>>()
     };
     let scores: Vec<Vec<f64>> = (0..=REPEATS as usize).map(mean).collect();
-    Measured {
-        name: name.to_owned(),
-        crossed: scores[..REPEATS as usize]
-            .iter()
-            .map(|scores| curve_of(own, scores))
-            .collect(),
-        held_out: curve_of(held_out, &scores[REPEATS as usize]),
-        scores,
-    }
+    Measured::new(name.to_owned(), scores, own, held_out)
 }
 
 fn in_deviations(scores: &[f64]) -> Vec<f64> {
@@ -237,6 +227,17 @@ fn curve_of(graded: &[&Graded], scores: &[f64]) -> Curve {
 }
 
 impl Measured {
+    /// Of scores for each way of folding, and behind them for what is held out.
+    fn new(name: String, scores: Vec<Vec<f64>>, own: &[&Graded], held_out: &[&Graded]) -> Self {
+        let (of_held_out, of_own) = scores.split_last().expect("all are scored");
+        Self {
+            name,
+            crossed: of_own.iter().map(|scores| curve_of(own, scores)).collect(),
+            held_out: curve_of(held_out, of_held_out),
+            scores,
+        }
+    }
+
     fn mean(&self, of: fn(&Curve) -> f64) -> f64 {
         self.crossed.iter().map(of).sum::<f64>() / self.crossed.len().max(1) as f64
     }
@@ -274,7 +275,7 @@ fn learning(own: &[&Graded]) {
             regressions::two(&some, asked, regressions::PENALTY)
         };
         let curves: Vec<Curve> = (0..REPEATS)
-            .map(|repeat| curve_of(own, &crossed(own, repeat, &some)))
+            .map(|repeat| curve_of(own, &crossed(own, repeat, some)))
             .collect();
         let mean = |of: fn(&Curve) -> f64| curves.iter().map(of).sum::<f64>() / REPEATS as f64 * PERCENT;
         println!(

@@ -16,29 +16,24 @@ const ROUNDS: usize = 8;
 const STEEP: f32 = 6.0;
 
 pub fn families() -> Vec<(String, Family)> {
-    let mut all: Vec<(String, Family)> = Vec::new();
-    for penalty in [100.0, 300.0, 1_000.0] {
-        all.push((
-            format!("one regression for \"only the strong one is right\", penalty {penalty}"),
-            Box::new(move |others, asked| one(others, asked, penalty)),
-        ));
-    }
-    for penalty in [100.0, 300.0, 1_000.0] {
+    let mut all: Vec<(String, Family)> = vec![
+        (
+            "one regression for \"only the strong one is right\", penalty 100".to_owned(),
+            Box::new(|others, asked| one(others, asked, 100.0)),
+        ),
+        (
+            "100 nearest neighbours".to_owned(),
+            Box::new(|others, asked| nearest(others, asked, 100)),
+        ),
+    ];
+    for penalty in [300.0, 1_000.0] {
         all.push((
             format!("two regressions, penalty {penalty}"),
             Box::new(move |others, asked| two(others, asked, penalty)),
         ));
-    }
-    for penalty in [100.0, 300.0, 1_000.0] {
         all.push((
             format!("ridge regression of the difference, penalty {penalty}"),
             Box::new(move |others, asked| ridge(others, asked, penalty)),
-        ));
-    }
-    for neighbours in [30, 100, 300] {
-        all.push((
-            format!("{neighbours} nearest neighbours"),
-            Box::new(move |others, asked| nearest(others, asked, neighbours)),
         ));
     }
     all.push((

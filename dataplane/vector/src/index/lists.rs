@@ -8,7 +8,7 @@ use crate::kernels::ask_for;
 
 /// Lists a search looks into at most, the nearest first.
 const LISTS_SEARCHED: usize = 128;
-/// Entries whose codes are compared: when there were so many, no further list is looked into.
+/// Entries whose codes are compared: when there were so many, no further block of a list is looked into.
 const ENTRIES_SEARCHED: usize = 6144;
 /// Entries whose bytes are compared: those whose codes differ least.
 const ENTRIES_COMPARED: usize = 64;
