@@ -34,7 +34,7 @@ pub fn may_serve(
     now: &str,
 ) -> Result<(), Rejected> {
     // What is no number is not near.
-    if !(similarity >= needs) {
+    if similarity < needs || similarity.is_nan() {
         return Err(Rejected::Far);
     }
     if before.len().max(now.len()) > MAX_COMPARED_BYTES {
