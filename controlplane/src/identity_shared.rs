@@ -10,7 +10,7 @@ use crate::{
     plane::Plane,
     store::{
         StoreError, settings,
-        shared::{self, Table},
+        shared::{self, Change, Table},
     },
 };
 
@@ -105,32 +105,41 @@ async fn look(plane: &Arc<Plane>) -> Result<(), Halt> {
         let Some(last) = changes.last().map(|change| change.number) else {
             return Ok(());
         };
-        let (mut upsert, mut remove) = (Vec::<StoredKey>::new(), Vec::<String>::new());
-        for change in changes {
-            match change.row {
-                // Also what is known: the shards may not have been told.
-                Some(row) => {
-                    upsert.push(row.key.clone());
-                    plane.store.replace_own_key(row).await?;
-                }
-                None => {
-                    plane.store.remove_own_key(change.name.clone()).await?;
-                    remove.push(change.name);
-                }
-            }
-        }
-        // Without a data plane there is nobody to tell: the next one is given all keys.
-        if let Ok(link) = plane.link.now()
-            && !(upsert.is_empty() && remove.is_empty())
-        {
-            let told = link.ask(AskBody::Keys { upsert, remove }, ANSWER_TIMEOUT).await;
-            if !matches!(told?, AnswerBody::Done) {
-                return Err(LinkError::Unexpected.into());
-            }
-        }
+        take_over(plane, changes).await?;
         followed.last = last;
         remember(plane, &followed).await?;
     }
+}
+
+async fn take_over(plane: &Plane, changes: Vec<Change>) -> Result<(), Halt> {
+    let (mut upsert, mut remove) = (Vec::<StoredKey>::new(), Vec::<String>::new());
+    for change in changes {
+        match change.row {
+            // Also what is known: the shards may not have been told.
+            Some(row) => {
+                upsert.push(row.key.clone());
+                plane.store.replace_own_key(row).await?;
+            }
+            None => {
+                plane.store.remove_own_key(change.name.clone()).await?;
+                remove.push(change.name);
+            }
+        }
+    }
+    tell_shards(plane, upsert, remove).await
+}
+
+/// Without a data plane there is nobody to tell: the next one is given all keys.
+async fn tell_shards(plane: &Plane, upsert: Vec<StoredKey>, remove: Vec<String>) -> Result<(), Halt> {
+    if let Ok(link) = plane.link.now()
+        && !(upsert.is_empty() && remove.is_empty())
+    {
+        let told = link.ask(AskBody::Keys { upsert, remove }, ANSWER_TIMEOUT).await;
+        if !matches!(told?, AnswerBody::Done) {
+            return Err(LinkError::Unexpected.into());
+        }
+    }
+    Ok(())
 }
 
 /// Names of keys that went were forgotten before they were heard of here: what is not there any more is gone.
@@ -147,18 +156,7 @@ async fn take_out_missed(plane: &Arc<Plane>) -> Result<(), Halt> {
     for name in &gone {
         plane.store.remove_own_key(name.clone()).await?;
     }
-    if let Ok(link) = plane.link.now()
-        && !gone.is_empty()
-    {
-        let ask = AskBody::Keys {
-            upsert: Vec::new(),
-            remove: gone,
-        };
-        if !matches!(link.ask(ask, ANSWER_TIMEOUT).await?, AnswerBody::Done) {
-            return Err(LinkError::Unexpected.into());
-        }
-    }
-    Ok(())
+    tell_shards(plane, Vec::new(), gone).await
 }
 
 /// Its own keys go where all are; what is there already has the name.
