@@ -52,6 +52,19 @@ impl Call {
         Self::buffered(key).asking(key, br#"{"model":"kept","temperature":0.2,"messages":["#)
     }
 
+    /// The same to a model whose answers are found by what was asked as well.
+    pub(crate) fn alike(key: usize) -> Self {
+        Self::by_meaning(key, "alike")
+    }
+
+    /// The same question in other words, as far as bytes go: its first letter is small.
+    pub(crate) fn in_other_words(mut self) -> Self {
+        const BEGINS: &[u8] = b"What does";
+        let last = self.body.windows(BEGINS.len()).rposition(|words| words == BEGINS);
+        self.body[last.expect("it asks what")].make_ascii_lowercase();
+        self
+    }
+
     /// The same with room behind it for white space, which says nothing.
     pub(crate) fn kept_with_room(key: usize) -> Self {
         let call = Self::kept(key);

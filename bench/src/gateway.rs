@@ -52,7 +52,8 @@ impl Gateway {
     pub(crate) fn of_models(models: &str) -> Self {
         let mut text = format!(
             r#"{{ "version": 1, "listeners": {{ "public": {{ "address": "127.0.0.1:8080" }} }}, "providers": {{ "priced": {{
-                "dialect": "openai", "base_url": "http://127.0.0.1:9", "prices": "openai" }} }}, "models": {{ {models} }}, "keys": {{ "#
+                "dialect": "openai", "base_url": "http://127.0.0.1:9", "prices": "openai" }} }},
+                "caches": {{ "alike": {{ "exact": {{}}, "semantic": {{}}, "allow": [ "temperature" ] }} }}, "models": {{ {models} }}, "keys": {{ "#
         );
         for number in 0..KNOWN_KEYS {
             let comma = if number == 0 { "" } else { ", " };

@@ -4,7 +4,9 @@ use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 
-use tollgate_engine::{Action, Exchange, Input, Io, Local, Outputs, Peer, Tick, exchange::Pinned, outputs::AttemptId};
+use tollgate_engine::{
+    Action, Answers, Exchange, Input, Io, Local, Outputs, Peer, Tick, exchange::Pinned, outputs::AttemptId,
+};
 use tollgate_wire::{
     head::{Method, RequestHead, RequestView, ResponseHead, ResponseView},
     http1::read,
@@ -45,6 +47,13 @@ impl Shard {
             total: Latency::default(),
             gateway: Latency::default(),
         }
+    }
+
+    /// With answers of its own choosing.
+    pub(crate) fn keeping(gateway: &Gateway, answers: Answers) -> Self {
+        let mut shard = Self::new(gateway);
+        shard.local.answers = Some(answers);
+        shard
     }
 
     /// The whole call, timed into the shard's histograms; panics unless it ended as it should.

@@ -1,12 +1,11 @@
-//! Calls of a model whose answers are kept: the one that is answered from there, byte for byte as it
-//! came before or not, and the one that is not. Beside
-//! `exchange/1.2 KB chat, answered whole` they are what a cache costs and saves.
+//! Calls of a model whose answers are kept: the one that is answered from there, byte for byte as it came before or not, or
+//! by meaning, and the one that is not. Beside `exchange/1.2 KB chat, answered whole` they are what a cache costs and saves.
 
 use std::hint::black_box;
 
-use crate::{Call, Case, Gateway, Shard, Unit, gateway::KNOWN_KEYS};
+use crate::{Call, Case, Gateway, Shard, Unit, gateway::KNOWN_KEYS, kept::found_by_meaning};
 
-pub const CASES: [Case; 3] = [
+pub const CASES: [Case; 4] = [
     Case {
         group: "exchange",
         name: "1.2 KB chat, answered from the exact cache",
@@ -38,6 +37,23 @@ pub const CASES: [Case; 3] = [
     },
     Case {
         group: "exchange",
+        name: "1.2 KB chat, answered from the semantic cache",
+        per: Unit::one("call", 0),
+        counted_runs: 200,
+        prepare: || {
+            let target = r#"{ "provider": "priced", "model": "gpt-5.4-mini" }"#;
+            let model = format!(r#""alike": {{ "targets": [ {target} ], "cache": "alike" }}"#);
+            let (answers, mut writer) = found_by_meaning();
+            let mut shard = Shard::keeping(&Gateway::of_models(&model), answers);
+            shard.run(&Call::alike(0));
+            writer.turn();
+            // What is found by meaning is not kept once more: it is looked for by meaning each time.
+            let call = Call::alike(0).in_other_words().without_answer();
+            Box::new(move || shard.run(black_box(&call)))
+        },
+    },
+    Case {
+        group: "exchange",
         name: "1.2 KB chat, answered whole and kept",
         per: Unit::one("call", 0),
         counted_runs: 200,
@@ -48,3 +64,17 @@ pub const CASES: [Case; 3] = [
         },
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    /// A case panics where its call does not end as it should: one that is to be found and is not is sent up, and never ends.
+    #[test]
+    fn each_is_answered_time_after_time() {
+        for case in super::CASES {
+            let mut run = (case.prepare)();
+            for _ in 0..3 {
+                run();
+            }
+        }
+    }
+}
