@@ -75,8 +75,11 @@ impl Client {
         }
         for (leader, mut parts) in by_leader {
             let sent = self.produce(&leader, &mut parts, version).await;
-            if sent.is_err() {
-                outcome = sent;
+            if let Err(error) = sent {
+                outcome = Err(match error {
+                    KafkaError::Garbled => error.at(&leader),
+                    told => told,
+                });
             }
             left.extend(parts.into_values().flatten());
         }
@@ -153,7 +156,7 @@ impl Client {
         let mut outcome = Err(KafkaError::Garbled);
         for broker in self.settings.brokers.clone() {
             outcome = match self.ask(&broker, METADATA, &request.0).await {
-                Ok(answer) => leaders_of(&answer, &self.settings.topic),
+                Ok(answer) => leaders_of(&answer, &self.settings.topic).map_err(|error| error.at(&broker)),
                 Err(error) => Err(error),
             };
             // Another broker says the same of credentials and topics.

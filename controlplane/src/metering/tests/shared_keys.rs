@@ -33,7 +33,7 @@ pub fn names_of_keys_that_are_gone_are_bounded(server: &Postgres) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("store.db")).unwrap();
     store.share(document.database.as_ref());
-    let mut session = Session::connect(document.database.as_ref().unwrap()).unwrap();
+    let mut other = Session::connect(document.database.as_ref().unwrap()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -45,8 +45,10 @@ pub fn names_of_keys_that_are_gone_are_bounded(server: &Postgres) {
         store.remove_key("goes".to_owned()).await.unwrap();
         let table = store.shared_table().await.unwrap().unwrap();
         assert_eq!((table.last, table.forgotten), (4, 0));
-        // As if so many changes had been made since.
-        session.run("UPDATE key_changes SET last = last + 10000").unwrap();
+    });
+    // As if so many changes had been made since.
+    other.run("UPDATE key_changes SET last = last + 10000").unwrap();
+    runtime.block_on(async {
         store.remove_key("goes later".to_owned()).await.unwrap();
         let table = store.shared_table().await.unwrap().unwrap();
         assert_eq!(
@@ -73,21 +75,19 @@ pub fn a_change_that_waits_for_another_is_given_up(server: &Postgres) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("store.db")).unwrap();
     store.share(document.database.as_ref());
-    let mut session = Session::connect(document.database.as_ref().unwrap()).unwrap();
+    let mut other = Session::connect(document.database.as_ref().unwrap()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
-    runtime.block_on(async {
-        store.insert_key(key("a")).await.unwrap();
-        // Whoever holds the row, and says nothing for as long as nobody cuts it off.
-        session.run("BEGIN; UPDATE key_changes SET last = last").unwrap();
-        let refused = store.replace_key(key("a")).await.unwrap_err();
-        assert!(
-            matches!(&refused, StoreError::Away(why) if why.contains("PostgreSQL")),
-            "{refused}"
-        );
-        session.run("ROLLBACK").unwrap();
-        store.replace_key(key("a")).await.unwrap();
-    });
+    runtime.block_on(store.insert_key(key("a"))).unwrap();
+    // Whoever holds the row, and says nothing for as long as nobody cuts it off.
+    other.run("BEGIN; UPDATE key_changes SET last = last").unwrap();
+    let refused = runtime.block_on(store.replace_key(key("a"))).unwrap_err();
+    assert!(
+        matches!(&refused, StoreError::Away(why) if why.contains("PostgreSQL")),
+        "{refused}"
+    );
+    other.run("ROLLBACK").unwrap();
+    runtime.block_on(store.replace_key(key("a"))).unwrap();
 }

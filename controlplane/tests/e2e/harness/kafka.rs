@@ -1,6 +1,6 @@
 //! A Kafka broker: `tests/kafka/broker.py`, and what it was given.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ impl Kafka {
     pub fn start(topic: &str) -> Self {
         let mut command = Command::new(sdk::python_with("confluent_kafka"));
         let broker = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kafka/broker.py");
-        command.arg(broker).arg(topic).stdin(Stdio::piped());
+        command.arg(broker).arg(topic);
         let mut process = Process::start(&mut command);
         let line = process.ready_line();
         let address = line.strip_prefix("ready ").expect("an address").to_owned();
