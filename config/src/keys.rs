@@ -3,11 +3,13 @@
 //! A key of a feature that does not exist yet is listed as `NotYet`, so that it is refused with a better message
 //! than a misspelled one.
 
+mod caches;
 mod cluster;
 mod database;
 mod kafka;
 mod less;
 
+pub use caches::{CACHE, CACHE_EXACT, CACHE_SEMANTIC, CACHE_SNAPSHOT};
 pub use cluster::{CLUSTER, SENTINEL, VALKEY, VALKEY_TLS};
 pub use database::{DATABASE, POSTGRES, POSTGRES_TLS};
 pub use kafka::{KAFKA, KAFKA_SASL, KAFKA_TLS};
@@ -57,30 +59,6 @@ pub static ROOT: Section = Section {
         "keys",
     ],
     not_yet: &["identify", "log_content", "on_client_gone"],
-};
-
-pub static CACHE: Section = Section {
-    path: "caches.*",
-    now: &["scope", "exact", "semantic", "allow", "charge_hits", "snapshot"],
-    not_yet: &[],
-};
-
-pub static CACHE_SEMANTIC: Section = Section {
-    path: "caches.*.semantic",
-    now: &["ttl", "max_entries", "threshold", "mode"],
-    not_yet: &[],
-};
-
-pub static CACHE_SNAPSHOT: Section = Section {
-    path: "caches.*.snapshot",
-    now: &["every"],
-    not_yet: &[],
-};
-
-pub static CACHE_EXACT: Section = Section {
-    path: "caches.*.exact",
-    now: &["ttl", "max_bytes", "max_answer"],
-    not_yet: &[],
 };
 
 pub static IDEMPOTENCY: Section = Section {

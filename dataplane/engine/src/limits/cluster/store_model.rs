@@ -22,7 +22,7 @@ pub(super) struct Store {
     /// By node: its last number, when it was heard, and in which epoch it had told all.
     nodes: BTreeMap<u64, (u64, i64, u64)>,
     /// Of this epoch.
-    awaited: BTreeSet<u64>,
+    expected: BTreeSet<u64>,
     limits: BTreeMap<(u64, u64), Limit>,
     wants: BTreeMap<(u64, u64), u64>,
 }
@@ -83,7 +83,7 @@ impl Store {
             self.epoch = self.epoch.max(request.epoch) + 1;
             self.open = self.steady + request.grace_ms;
             self.late = self.steady + request.grace_ms.max(request.reclaim_after_ms);
-            self.awaited = self.seen(request);
+            self.expected = self.seen(request);
         }
         self.answered = self.server;
         if request.epoch != self.epoch {
@@ -96,7 +96,7 @@ impl Store {
         let heard = self.steady.cast_signed() - silent_ms.cast_signed();
         let told = if request.is_whole { self.epoch } else { has_told };
         self.nodes.insert(request.node, (request.seq, heard, told));
-        self.awaited.extend(&request.peers);
+        self.expected.extend(&request.peers);
         let seen = self.seen(request);
         let closed_ms = self.closed_ms();
         let round = Round {
@@ -137,7 +137,7 @@ impl Store {
     fn closed_ms(&self) -> u64 {
         let told = |node: &u64| self.nodes.get(node).is_some_and(|(_, _, told)| *told == self.epoch);
         let closed_ms = self.open.saturating_sub(self.steady);
-        match self.steady < self.late && !self.awaited.iter().all(told) {
+        match self.steady < self.late && !self.expected.iter().all(told) {
             true => closed_ms.max(AGAIN_MS),
             false => closed_ms,
         }
