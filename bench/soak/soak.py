@@ -61,7 +61,7 @@ def sim_slice():
     if entry["ok"]:
         entry.update(json.loads(run.stdout))
     else:
-        entry["found"] = (run.stdout + run.stderr)[-3000:]
+        entry["found"] = (run.stderr + run.stdout)[-3000:]
     return record(entry, began)
 
 
@@ -122,7 +122,7 @@ def limit_slice():
     for command in (build, test):
         run = subprocess.run(command, cwd=ROOT, env=os.environ | sizes, capture_output=True, text=True)
         if run.returncode != 0:
-            entry.update(ok=False, found=(run.stdout + run.stderr)[-3000:])
+            entry.update(ok=False, found=(run.stderr + run.stdout)[-3000:])
             break
     return record(entry, began)
 
@@ -142,7 +142,7 @@ def cluster_slice():
     for command in (build, test, seeds):
         run = subprocess.run(command, cwd=ROOT, env=os.environ | sizes, capture_output=True, text=True)
         if run.returncode != 0:
-            entry.update(ok=False, found=(run.stdout + run.stderr)[-3000:])
+            entry.update(ok=False, found=(run.stderr + run.stdout)[-3000:])
             break
     return record(entry, began)
 
