@@ -6,6 +6,9 @@ const LEAST_COMMAS: usize = 2;
 /// Runs of blanks beside a comma, that nobody writes in a sentence.
 const PADDING: [&str; 2] = [",  ", "  ,"];
 
+/// Appends a row without its padding.
+type Pack = fn(&str, &mut String);
+
 /// Appends the prose, its tables without their padding. No line is counted twice.
 pub(super) fn pack(prose: &str, out: &mut String) {
     let lines: Vec<&str> = prose.split_inclusive('\n').collect();
@@ -15,7 +18,7 @@ pub(super) fn pack(prose: &str, out: &mut String) {
             bars_end = at + rest.iter().take_while(|line| is_row(line)).count();
         }
         let bars = bars_end - at;
-        let (rows, pack): (usize, Option<fn(&str, &mut String)>) = match rest.get(1) {
+        let (rows, pack): (usize, Option<Pack>) = match rest.get(1) {
             Some(ruler) if bars > 1 && is_ruler(ruler) => (bars, Some(by_bars)),
             // Its ruler may stand further down.
             _ if bars > 0 => (1, None),
@@ -81,7 +84,7 @@ fn push_cell(cell: &str, is_ruler: bool, out: &mut String) {
 
 /// How many of these lines, one at least, belong together, and how they are packed where they are a table whose cells are
 /// padded; none of such a table has quotes, whose commas part nothing.
-fn of_commas(lines: &[&str]) -> (usize, Option<fn(&str, &mut String)>) {
+fn of_commas(lines: &[&str]) -> (usize, Option<Pack>) {
     let commas = |line: &str| line.bytes().filter(|byte| *byte == b',').count();
     let Some(first) = lines
         .first()
