@@ -292,109 +292,112 @@ mod tests {
     const OTHER: Operation = Operation::Other(b"/completions");
     use Dialect::{Anthropic, Bedrock, Cohere, Gemini, OpenAi, OpenAiResponses};
 
+    /// Bodies, and the prompt of each.
+    const READ: [(Dialect, Operation, &str, &str); 19] = [
+        (
+            OpenAi,
+            Operation::Chat,
+            r#"{"messages":[{"role":"user","content":"a","parts":[{"text":"hi"}]}],"contents":"hi","input":"hi"}"#,
+            "a",
+        ),
+        (
+            OpenAi,
+            Operation::Chat,
+            r#"{"messages":[{"role":"user","content":"a"},{"role":"user","content":"."}]}"#,
+            "a\n.",
+        ),
+        (
+            OpenAi,
+            Operation::Chat,
+            r#"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"no"},{"role":"user","content":"b"},{"role":"user","content":" "}]}"#,
+            "b",
+        ),
+        (
+            OpenAi,
+            Operation::Chat,
+            r#"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":""},{"role":"human","content":"b"}]}"#,
+            "a\nb",
+        ),
+        (
+            OpenAi,
+            Operation::Chat,
+            r#"{"messages":[{"role":"system","content":"s"},{"type":"x","content":"a"},{"role":"tool","content":"t"}]}"#,
+            "a",
+        ),
+        (
+            Anthropic,
+            Operation::Chat,
+            r#"{"messages":[{"role":"user","content":[{"type":"document","source":{"data":"a","type":"text"}},{"type":"image","source":{"type":"base64","data":"QQ"}},{"type":"tool_result","content":"t"}]}]}"#,
+            "a",
+        ),
+        (
+            Anthropic,
+            Operation::Chat,
+            r#"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":[{"type":"tool_use"}]},{"role":"user","content":[{"type":"tool_result","content":"t"}]}]}"#,
+            "a",
+        ),
+        (
+            OpenAiResponses,
+            Operation::Chat,
+            r#"{"input":"a","messages":[{"role":"user","content":"hi"}]}"#,
+            "a",
+        ),
+        (
+            OpenAiResponses,
+            Operation::Chat,
+            r#"{"prompt":{"id":"p","variables":{"x":"a","y":{"type":"input_text","text":"b"}}}}"#,
+            "a\nb",
+        ),
+        (
+            OpenAiResponses,
+            Operation::Chat,
+            r#"{"input":[{"role":"user","content":"a"},{"type":"function_call","name":"f"},{"type":"function_call_output","output":"x"}]}"#,
+            "a",
+        ),
+        (
+            Gemini,
+            Operation::Chat,
+            r#"{"contents":[{"parts":[{"text":"a"}],"content":"hi"},{"role":"model","parts":[{"functionCall":{}}]},{"parts":[{"functionResponse":{}}]}]}"#,
+            "a",
+        ),
+        (
+            Bedrock,
+            Operation::Chat,
+            r#"{"messages":[{"role":"user","content":[{"document":{"source":{"text":"a"}}},{"guardContent":{"text":{"text":"b"}}},{"toolResult":{"content":[{"text":"t"}]}}]}]}"#,
+            "a\nb",
+        ),
+        (
+            Gemini,
+            Operation::Embed(Shape::GeminiOne),
+            r#"{"content":{"parts":[{"text":"a"}]}}"#,
+            "a",
+        ),
+        (
+            Gemini,
+            Operation::Embed(Shape::GeminiMany),
+            r#"{"requests":[{"content":{"parts":[{"text":"a"}]}},{"content":{"parts":[{"text":"b"}]}}]}"#,
+            "a\nb",
+        ),
+        (
+            Cohere,
+            Operation::Embed(Shape::Cohere),
+            r#"{"texts":["a"],"inputs":[{"content":[{"type":"text","text":"b"}]}]}"#,
+            "a\nb",
+        ),
+        (
+            OpenAi,
+            Operation::Embed(Shape::OpenAi),
+            r#"{"prompt":"hi","input":["a"]}"#,
+            "a",
+        ),
+        (OpenAi, OTHER, r#"{"prompt":["a","b"],"suffix":"c"}"#, "a\nb\nc"),
+        (OpenAi, Operation::Chat, r#"{"messages":[]}"#, ""),
+        (OpenAi, Operation::Chat, "[]", ""),
+    ];
+
     #[test]
     fn what_a_provider_reads_as_the_prompt_is_read() {
-        for (dialect, operation, body, text) in [
-            (
-                OpenAi,
-                Operation::Chat,
-                r#"{"messages":[{"role":"user","content":"a","parts":[{"text":"hi"}]}],"contents":"hi","input":"hi"}"#,
-                "a",
-            ),
-            (
-                OpenAi,
-                Operation::Chat,
-                r#"{"messages":[{"role":"user","content":"a"},{"role":"user","content":"."}]}"#,
-                "a\n.",
-            ),
-            (
-                OpenAi,
-                Operation::Chat,
-                r#"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"no"},{"role":"user","content":"b"},{"role":"user","content":" "}]}"#,
-                "b",
-            ),
-            (
-                OpenAi,
-                Operation::Chat,
-                r#"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":""},{"role":"human","content":"b"}]}"#,
-                "a\nb",
-            ),
-            (
-                OpenAi,
-                Operation::Chat,
-                r#"{"messages":[{"role":"system","content":"s"},{"type":"x","content":"a"},{"role":"tool","content":"t"}]}"#,
-                "a",
-            ),
-            (
-                Anthropic,
-                Operation::Chat,
-                r#"{"messages":[{"role":"user","content":[{"type":"document","source":{"data":"a","type":"text"}},{"type":"image","source":{"type":"base64","data":"QQ"}},{"type":"tool_result","content":"t"}]}]}"#,
-                "a",
-            ),
-            (
-                Anthropic,
-                Operation::Chat,
-                r#"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":[{"type":"tool_use"}]},{"role":"user","content":[{"type":"tool_result","content":"t"}]}]}"#,
-                "a",
-            ),
-            (
-                OpenAiResponses,
-                Operation::Chat,
-                r#"{"input":"a","messages":[{"role":"user","content":"hi"}]}"#,
-                "a",
-            ),
-            (
-                OpenAiResponses,
-                Operation::Chat,
-                r#"{"prompt":{"id":"p","variables":{"x":"a","y":{"type":"input_text","text":"b"}}}}"#,
-                "a\nb",
-            ),
-            (
-                OpenAiResponses,
-                Operation::Chat,
-                r#"{"input":[{"role":"user","content":"a"},{"type":"function_call","name":"f"},{"type":"function_call_output","output":"x"}]}"#,
-                "a",
-            ),
-            (
-                Gemini,
-                Operation::Chat,
-                r#"{"contents":[{"parts":[{"text":"a"}],"content":"hi"},{"role":"model","parts":[{"functionCall":{}}]},{"parts":[{"functionResponse":{}}]}]}"#,
-                "a",
-            ),
-            (
-                Bedrock,
-                Operation::Chat,
-                r#"{"messages":[{"role":"user","content":[{"document":{"source":{"text":"a"}}},{"guardContent":{"text":{"text":"b"}}},{"toolResult":{"content":[{"text":"t"}]}}]}]}"#,
-                "a\nb",
-            ),
-            (
-                Gemini,
-                Operation::Embed(Shape::GeminiOne),
-                r#"{"content":{"parts":[{"text":"a"}]}}"#,
-                "a",
-            ),
-            (
-                Gemini,
-                Operation::Embed(Shape::GeminiMany),
-                r#"{"requests":[{"content":{"parts":[{"text":"a"}]}},{"content":{"parts":[{"text":"b"}]}}]}"#,
-                "a\nb",
-            ),
-            (
-                Cohere,
-                Operation::Embed(Shape::Cohere),
-                r#"{"texts":["a"],"inputs":[{"content":[{"type":"text","text":"b"}]}]}"#,
-                "a\nb",
-            ),
-            (
-                OpenAi,
-                Operation::Embed(Shape::OpenAi),
-                r#"{"prompt":"hi","input":["a"]}"#,
-                "a",
-            ),
-            (OpenAi, OTHER, r#"{"prompt":["a","b"],"suffix":"c"}"#, "a\nb\nc"),
-            (OpenAi, Operation::Chat, r#"{"messages":[]}"#, ""),
-            (OpenAi, Operation::Chat, "[]", ""),
-        ] {
+        for (dialect, operation, body, text) in READ {
             assert_eq!(of(dialect, operation, body), (text.to_owned(), None), "{body}");
         }
     }
