@@ -82,10 +82,12 @@ fn read(ledger: &mut Database) -> Result<Option<(Sent, i64)>, StoreError> {
     Ok(found)
 }
 
-/// Sent up to `last`; false where calls were forgotten meanwhile, and it is to be looked again.
-pub fn advance(ledger: &mut Database, before: Sent, last: i64) -> Result<bool, StoreError> {
-    const ADVANCE: &str = "UPDATE sinks SET last = ?1 WHERE node = ?2 AND last = ?3 AND epoch = ?4";
-    let values = [last, ledger.node(), before.last, before.epoch];
+/// Sent up to `last`, but for so many that nobody takes; false where calls were forgotten meanwhile, and it is to be looked
+/// again.
+pub fn advance(ledger: &mut Database, before: Sent, last: i64, skipped: i64) -> Result<bool, StoreError> {
+    const ADVANCE: &str =
+        "UPDATE sinks SET last = ?1, skipped = skipped + ?5 WHERE node = ?2 AND last = ?3 AND epoch = ?4";
+    let values = [last, ledger.node(), before.last, before.epoch, skipped];
     Ok(ledger.execute(ADVANCE, &values)? == 1)
 }
 

@@ -7,7 +7,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
@@ -172,6 +172,14 @@ impl Store {
         &self,
         work: impl FnOnce(&mut Session) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), StoreError> {
+        let until = Instant::now() + CHANGE_TIMEOUT;
+        let work = move |session: &mut Session| match Instant::now() < until {
+            true => work(session),
+            // Whoever wanted it was told that it failed, and others may have changed the key since.
+            false => Err(StoreError::Away(
+                "the change waited for too long and was given up".to_owned(),
+            )),
+        };
         let done = match tokio::time::timeout(CHANGE_TIMEOUT, self.there(work)).await {
             Ok(done) => done,
             Err(_) => Err(StoreError::Away(format!(

@@ -142,7 +142,6 @@ fn what_is_marked_signed_or_begun_stays_byte_for_byte() {
     let mut expected = body;
     expected["model"] = "claude-sonnet".into();
     expected["messages"][0]["content"][1]["text"] = "c d".into();
-    expected["messages"][2]["content"][0]["content"] = "e f".into();
     assert_eq!(tree(&sent), expected);
 }
 
@@ -165,6 +164,32 @@ fn what_stood_before_is_told_to_be_repeated_over_the_turns() {
         sent["messages"][2]["content"],
         "[Repeated from above: The tank is filled by a pump through a h …]\n\nHow?"
     );
+}
+
+#[test]
+fn what_the_model_is_told_is_never_taken_for_a_repetition() {
+    let rules = "You are the assistant of the bank. Never tell anybody the balance of another account. ".repeat(3);
+    let turns = json!([{ "role": "user", "content": rules }]);
+    let body = format!(
+        "{{\"model\":\"sonnet\",\"max_tokens\":9,\"messages\":{turns},\"system\":{}}}",
+        json!(rules)
+    );
+    let mut rig = on(STEPS);
+    rig.messages(&body);
+    let sent = tree(&up(&mut rig).1);
+    assert_eq!((&sent["system"], &sent["messages"]), (&json!(rules), &turns));
+}
+
+#[test]
+fn a_request_of_which_nobody_knows_what_is_read_goes_as_it_came() {
+    for body in [
+        json!({ "model": "same", "messages": [ { "role": "user", "content": LONG } ], "input": LONG }),
+        json!({ "model": "same", "messages": [ { "role": "user", "content": LONG, "parts": [ { "text": LONG } ] } ] }),
+    ] {
+        let mut rig = on(STEPS);
+        rig.chat(&body.to_string());
+        assert_eq!(tree(&up(&mut rig).1), body);
+    }
 }
 
 #[test]

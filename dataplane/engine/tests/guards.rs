@@ -93,6 +93,45 @@ fn a_prompt_on_a_denied_topic_is_refused_and_told_by_guard_and_topic() {
 }
 
 #[test]
+fn no_member_turns_a_guard_from_what_is_sent() {
+    let turn = json!({ "role": "user", "content": "Who will be laid off?" });
+    let twice = |more: &str| format!("{{\"model\":\"gpt\",\"messages\":[{turn}],{more}}}");
+    for (body, expected) in [
+        (json!({ "model": "gpt", "messages": [ turn ], "contents": "hi", "input": "hi" }).to_string(), 403),
+        (json!({ "model": "gpt", "messages": [ turn, { "role": "user", "content": "." } ] }).to_string(), 403),
+        (json!({ "model": "gpt", "messages": [ { "role": "user", "content": turn["content"], "parts": [ { "text": "hi" } ] } ] }).to_string(), 403),
+        (twice("\"messages\":[]"), 400),
+    ] {
+        let mut rig = Rig::new(guarded(document(), guard(GuardMode::Enforce)));
+        let (status, _, told) = reply(&rig.chat(&body));
+        assert_eq!(status, expected, "{body}: {told}");
+        assert!(told.contains("'hush'"), "{told}");
+    }
+    // One that only counts refuses nothing.
+    let mut rig = Rig::new(guarded(document(), guard(GuardMode::Shadow)));
+    let did = rig.chat(&twice("\"messages\":[]"));
+    assert!(matches!(did[..], [Did::Dial { .. }]), "{did:?}");
+    assert_eq!(found(&rig), layoffs("shadow"));
+}
+
+#[test]
+fn an_answer_of_any_good_status_is_read() {
+    let mut rig = Rig::new(enforced(Dialect::OpenAi));
+    ask(&mut rig, Dialect::OpenAi, false);
+    rig.connected(1);
+    rig.answer(
+        1,
+        "HTTP/1.1 201 Created\ncontent-type: application/json\ntransfer-encoding: chunked\n",
+    );
+    let bad = String::from_utf8(whole(Dialect::OpenAi))
+        .expect("text")
+        .replace("good day", DENIED);
+    rig.body(1, &bad);
+    let (status, _, body) = reply(&rig.end(1));
+    assert!(status == 403 && body.contains("layoffs"), "{status}: {body}");
+}
+
+#[test]
 fn every_dialect_is_told_in_its_own_words() {
     for dialect in Dialect::ALL {
         let mut document = two(dialect, |_| {});

@@ -26,6 +26,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A broker gives up on its replicas before we give up on it.
 const REPLICAS_TIMEOUT_MS: i32 = 20_000;
 const MAX_ANSWER_BYTES: usize = 16 << 20;
+/// Less than Kafka's brokers take of one batch unless they are told otherwise (`message.max.bytes`, 1 MiB).
+const BATCH_BYTES: usize = 768 << 10;
 /// Partitions may be added, and leaders change without a word.
 const METADATA_AGE: Duration = Duration::from_secs(300);
 const CLIENT_ID: &str = "tollgate";
@@ -43,6 +45,8 @@ pub struct Client {
     connections: BTreeMap<Address, Connection>,
     /// Who leads each partition, and until when that is believed.
     leaders: Option<(Vec<Option<Address>>, Instant)>,
+    /// Ids of records that the topic does not take, each by itself: they are no longer to be sent.
+    pub too_large: Vec<String>,
 }
 
 impl Client {
@@ -51,10 +55,11 @@ impl Client {
             settings,
             connections: BTreeMap::new(),
             leaders: None,
+            too_large: Vec::new(),
         }
     }
 
-    /// Sends them all, or says why not: those that are in the topic by then are no longer in `records`.
+    /// Sends them all, or says why not: those that are in the topic by then, or too large for it, are no longer in `records`.
     pub async fn send(&mut self, records: &mut Vec<Record>, version: &str) -> Result<(), KafkaError> {
         let mut by_leader: BTreeMap<Address, BTreeMap<usize, Vec<Record>>> = BTreeMap::new();
         let leaders = self.leaders().await?;
@@ -91,16 +96,37 @@ impl Client {
         outcome
     }
 
-    /// Records that the leader has taken leave `parts`.
+    /// Records that the leader has taken leave `parts`, batch by batch; a batch that is too large for it is halved.
     async fn produce(
         &mut self,
         leader: &Address,
         parts: &mut BTreeMap<usize, Vec<Record>>,
         version: &str,
     ) -> Result<(), KafkaError> {
-        let request = self.produce_request(parts, version);
-        let answer = self.ask(leader, PRODUCE, &request).await?;
-        let mut reader = Reader(&answer);
+        let mut most: BTreeMap<usize, usize> = BTreeMap::new();
+        while !parts.is_empty() {
+            let batches: BTreeMap<usize, usize> = parts
+                .iter()
+                .map(|(partition, records)| {
+                    let most = most.get(partition).copied().unwrap_or(usize::MAX);
+                    (*partition, fitting(records).min(most))
+                })
+                .collect();
+            let request = self.produce_request(parts, &batches, version);
+            let answer = self.ask(leader, PRODUCE, &request).await?;
+            self.take_answer(&answer, parts, (batches, &mut most))?;
+        }
+        Ok(())
+    }
+
+    /// What became of these batches: so many records of each partition, the first ones.
+    fn take_answer(
+        &mut self,
+        answer: &[u8],
+        parts: &mut BTreeMap<usize, Vec<Record>>,
+        (mut batches, most): (BTreeMap<usize, usize>, &mut BTreeMap<usize, usize>),
+    ) -> Result<(), KafkaError> {
+        let mut reader = Reader(answer);
         let mut outcome = Ok(());
         for _ in 0..reader.entries()? {
             reader.string()?;
@@ -109,22 +135,41 @@ impl Client {
                 // Offset, time and first offset of the log.
                 let _ = (reader.i64()?, reader.i64()?, reader.i64()?);
                 let partition = usize::try_from(partition).map_err(|_| KafkaError::Garbled)?;
+                let Some(count) = batches.remove(&partition) else {
+                    continue;
+                };
+                let Some(records) = parts.get_mut(&partition) else {
+                    continue;
+                };
                 match code {
-                    Code::NONE => {
-                        parts.remove(&partition);
+                    Code::NONE => drop(records.drain(..count.min(records.len()))),
+                    code if Code::TOO_LARGE.contains(&code) && count > 1 => {
+                        most.insert(partition, count / 2);
+                    }
+                    code if Code::TOO_LARGE.contains(&code) => {
+                        self.too_large.extend(records.drain(..1).map(|record| record.id));
+                        most.remove(&partition);
                     }
                     code => outcome = Err(refused(code, &self.settings.topic)),
                 }
+                if records.is_empty() {
+                    parts.remove(&partition);
+                }
             }
         }
-        match parts.is_empty() {
-            true => Ok(()),
+        match batches.is_empty() {
+            true => outcome,
             // What was not answered for was not taken.
             false => outcome.and(Err(KafkaError::Garbled)),
         }
     }
 
-    fn produce_request(&self, parts: &BTreeMap<usize, Vec<Record>>, version: &str) -> Vec<u8> {
+    fn produce_request(
+        &self,
+        parts: &BTreeMap<usize, Vec<Record>>,
+        batches: &BTreeMap<usize, usize>,
+        version: &str,
+    ) -> Vec<u8> {
         let mut request = Writer::default();
         request.no_string(); // No transaction.
         request.i16(match self.settings.acks {
@@ -134,10 +179,11 @@ impl Client {
         request.i32(REPLICAS_TIMEOUT_MS);
         request.length(1);
         request.string(&self.settings.topic);
-        request.length(parts.len());
-        for (partition, records) in parts {
+        request.length(batches.len());
+        for (partition, count) in batches {
+            let records = parts.get(partition).map(Vec::as_slice).unwrap_or_default();
             request.length(*partition);
-            request.bytes(&records::batch(records.iter(), version));
+            request.bytes(&records::batch(records.iter().take(*count), version));
         }
         request.0
     }
@@ -195,6 +241,16 @@ impl Client {
             }
         }
     }
+}
+
+/// How many of these, one at least, are one batch.
+fn fitting(records: &[Record]) -> usize {
+    let mut bytes = records::HEAD_BYTES;
+    let fits = |record: &&Record| {
+        bytes += records::bytes_of(record);
+        bytes <= BATCH_BYTES
+    };
+    records.iter().take_while(fits).count().max(1)
 }
 
 fn leaders_of(answer: &[u8], topic: &str) -> Result<Vec<Option<Address>>, KafkaError> {

@@ -41,6 +41,8 @@ pub struct Code(pub i16);
 impl Code {
     pub const NONE: Self = Self(0);
     pub const UNKNOWN_TOPIC: Self = Self(3);
+    /// A batch, or a record in it, is larger than the topic takes.
+    pub const TOO_LARGE: [Self; 2] = [Self(10), Self(18)];
 }
 
 /// Why a broker did not take records of this topic.
@@ -51,7 +53,6 @@ pub fn refused(code: Code, topic: &str) -> KafkaError {
         3 => stays("there is none of that name, or this user may not see it; make it, or set `usage.kafka.topic`"),
         5 | 6 | 9 => passes("another broker leads it by now"),
         7 | 13 => passes("its replicas took too long"),
-        10 | 18 => stays("its `max.message.bytes` is less than Kafka's default of 1 MiB; raise it"),
         17 => stays("Kafka takes no such name; set `usage.kafka.topic`"),
         19 | 20 => passes("fewer replicas are in sync than its `min.insync.replicas`"),
         29 | 31 => stays("this user may not write to it; grant it WRITE and DESCRIBE"),

@@ -26,7 +26,8 @@ use super::sinks::{self, Sent};
 use crate::{plane::Plane, store::StoreError, time};
 use client::Client;
 use errors::KafkaError;
-use record::{Calls, VERSION};
+use record::VERSION;
+use records::Record;
 
 /// Between two looks at the ledger.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -35,13 +36,15 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LAST_PAUSE: Duration = Duration::from_secs(8);
 /// A topic so far behind the ledger is told of.
 const BEHIND_MS: u64 = 300_000;
+/// Of calls that are too large so many are named.
+const NAMED: usize = 3;
 
 /// How things stand with the topic.
 #[derive(Debug, Default)]
 pub struct Standing {
     /// Calls, since this control plane started.
     pub sent: AtomicU64,
-    /// Calls that were forgotten before they were sent, ever.
+    /// Calls that were forgotten before they were sent, or that the topic does not take, ever.
     pub skipped: AtomicU64,
     /// Age of the oldest call that is not there.
     pub lag_ms: AtomicU64,
@@ -106,6 +109,7 @@ pub fn follow(plane: &Arc<Plane>) {
         let mut sink = Sink {
             plane,
             client: None,
+            reading: None,
             released_at: 0,
         };
         let mut pause = FIRST_PAUSE;
@@ -135,41 +139,59 @@ pub fn follow(plane: &Arc<Plane>) {
 struct Sink {
     plane: Arc<Plane>,
     client: Option<Client>,
+    reading: Option<Reading>,
     /// The revision under which nothing is sent, as the ledger knows.
     released_at: u64,
+}
+
+/// Calls that were read, until all are in the topic and that is noted: what is there is not sent again while others wait.
+struct Reading {
+    sent: Sent,
+    /// Those that are not there.
+    records: Vec<Record>,
+    count: u64,
+    last: i64,
+    oldest_ms: Option<u64>,
+    more: bool,
+    /// Ids of those that the topic does not take.
+    too_large: Vec<String>,
 }
 
 impl Sink {
     async fn pass(&mut self, settings: &Kafka) -> Result<Went, SinkError> {
         self.released_at = 0;
         let same = self.client.take().filter(|client| client.settings == *settings);
+        if same.is_none() {
+            self.reading = None;
+        }
         let client = self
             .client
             .insert(same.unwrap_or_else(|| Client::new(settings.clone())));
         self.plane.kafka.told().topic = Some(settings.topic.clone());
-        let (sent, calls) = read(&self.plane, settings.hold_ms).await?;
-        note(&self.plane, sent, calls.oldest_ms);
-        let Calls {
-            mut records,
-            last,
-            more,
-            ..
-        } = calls;
-        if records.is_empty() {
+        let known = self.reading.take();
+        let reading = self.reading.insert(read(&self.plane, settings.hold_ms, known).await?);
+        note(&self.plane, reading.sent, reading.oldest_ms);
+        if reading.count == 0 {
+            self.reading = None;
             return Ok(Went::Nothing);
         }
-        let count = records.len();
-        let outcome = client.send(&mut records, VERSION).await;
-        let done = (count - records.len()) as u64;
-        self.plane.kafka.sent.fetch_add(done, Ordering::Relaxed);
+        let outcome = client.send(&mut reading.records, VERSION).await;
+        reading.too_large.append(&mut client.too_large);
         outcome?;
-        // Where that fails, or calls were forgotten meanwhile, they are sent again.
-        let advance = move |ledger: &mut super::database::Database| sinks::advance(ledger, sent, last);
-        self.plane.metering.with(advance).await?;
-        if !more {
+        let (sent, last, skipped) = (reading.sent, reading.last, reading.too_large.len() as i64);
+        let advance = move |ledger: &mut super::database::Database| sinks::advance(ledger, sent, last, skipped);
+        let is_noted = self.plane.metering.with(advance).await?;
+        let Some(reading) = self.reading.take().filter(|_| is_noted) else {
+            // Calls were forgotten meanwhile: they are read again.
+            return Ok(Went::On);
+        };
+        tell_of_too_large(&self.plane, &reading);
+        let sent = reading.count.saturating_sub(reading.too_large.len() as u64);
+        self.plane.kafka.sent.fetch_add(sent, Ordering::Relaxed);
+        if !reading.more {
             self.plane.kafka.lag_ms.store(0, Ordering::Relaxed);
         }
-        Ok(if more { Went::On } else { Went::Nothing })
+        Ok(if reading.more { Went::On } else { Went::Nothing })
     }
 
     /// Nothing goes anywhere: the ledger forgets calls when their time is over.
@@ -178,6 +200,7 @@ impl Sink {
             return Ok(Went::Nothing);
         }
         self.client = None;
+        self.reading = None;
         *self.plane.kafka.told() = Told::default();
         // Whoever has no topic is not told of a ledger that is away: that is told elsewhere, and tried again.
         if self.plane.metering.with(sinks::release).await.is_ok() {
@@ -215,12 +238,45 @@ impl Sink {
     }
 }
 
-async fn read(plane: &Plane, hold_ms: u64) -> Result<(Sent, Calls), StoreError> {
+/// What is to be sent: what was read before, as long as the ledger says that it begins where it did.
+async fn read(plane: &Plane, hold_ms: u64, known: Option<Reading>) -> Result<Reading, StoreError> {
     let read = move |ledger: &mut super::database::Database| {
         let sent = sinks::begin(ledger, hold_ms)?;
-        Ok((sent, record::read(ledger, sent.last)?))
+        if let Some(known) = known.filter(|known| known.sent == sent) {
+            return Ok(known);
+        }
+        let calls = record::read(ledger, sent.last)?;
+        Ok(Reading {
+            sent,
+            count: calls.records.len() as u64,
+            records: calls.records,
+            last: calls.last,
+            oldest_ms: calls.oldest_ms,
+            more: calls.more,
+            too_large: Vec::new(),
+        })
     };
     plane.metering.with(read).await
+}
+
+/// They are counted in the ledger by now.
+fn tell_of_too_large(plane: &Plane, reading: &Reading) {
+    if reading.too_large.is_empty() {
+        return;
+    }
+    let (kafka, count) = (&plane.kafka, reading.too_large.len());
+    let skipped = reading.sent.skipped.saturating_add(count as i64);
+    kafka
+        .skipped
+        .store(u64::try_from(skipped).unwrap_or(0), Ordering::Relaxed);
+    kafka.told().skipped = Some(skipped);
+    let named: Vec<&str> = reading.too_large.iter().take(NAMED).map(String::as_str).collect();
+    let text = format!(
+        "{count} calls are larger than the topic's `max.message.bytes` lets them be and are not sent: {}{}",
+        named.join(", "),
+        if count > named.len() { " and others" } else { "" }
+    );
+    plane.events.tell("usage_kafka_skipped", text);
 }
 
 /// How far behind the topic is, and what it will never have.

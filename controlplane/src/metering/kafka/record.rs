@@ -19,8 +19,8 @@ use crate::{store::StoreError, time};
 pub const VERSION: &str = "1";
 /// Calls of one reading.
 const CALLS_AT_ONCE: i64 = 500;
-/// Less than Kafka's brokers take of one batch unless they are told otherwise (`message.max.bytes`, 1 MiB).
-const BATCH_BYTES: usize = 512 * 1024;
+/// Of one reading, without the attempts of its calls.
+const READ_BYTES: usize = 512 * 1024;
 
 /// Of a call, before the texts and the sums.
 const HEAD: [&str; 21] = [
@@ -88,7 +88,7 @@ pub fn read(ledger: &mut Database, after: i64) -> Result<Calls, StoreError> {
     let mut bytes = 0;
     let values: Vec<i64> = [after, CALLS_AT_ONCE].into_iter().chain(node).collect();
     ledger.each(&sql, &values, |row| {
-        if bytes > BATCH_BYTES {
+        if bytes > READ_BYTES {
             calls.more = true;
             return Ok(ControlFlow::Break(()));
         }
@@ -97,7 +97,6 @@ pub fn read(ledger: &mut Database, after: i64) -> Result<Calls, StoreError> {
         calls.oldest_ms = calls.oldest_ms.or(u64::try_from(ended_ms).ok());
         calls.last = id;
         let (name, members) = call(row)?;
-        // What follows of its attempts is not counted: few calls have any, and half of what a broker takes is left for them.
         bytes += members
             .iter()
             .map(|(name, value)| name.len() + 8 + value.to_string().len())

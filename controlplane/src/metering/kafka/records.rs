@@ -59,6 +59,17 @@ pub fn batch<'r>(records: impl Iterator<Item = &'r Record> + Clone, version: &st
     head.0
 }
 
+/// What the head of a batch takes.
+pub const HEAD_BYTES: usize = 61;
+/// Lengths, numbers and the version of a record.
+const AROUND_BYTES: usize = 64;
+
+/// No more than this is what a record takes of a batch.
+pub fn bytes_of(record: &Record) -> usize {
+    // Its id is its key and a header.
+    2 * record.id.len() + record.value.len() + HEADER_ID.len() + HEADER_VERSION.len() + AROUND_BYTES
+}
+
 /// As Kafka's own producers choose it, so that a key is where others would put it: murmur2 of the key's bytes.
 pub fn partition(key: &[u8], partitions: usize) -> usize {
     (murmur2(key) & 0x7fff_ffff) as usize % partitions.max(1)
@@ -111,7 +122,7 @@ fn crc32c(bytes: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Record, batch, crc32c, murmur2, partition};
+    use super::{HEAD_BYTES, Record, batch, bytes_of, crc32c, murmur2, partition};
 
     #[test]
     fn sums_are_those_that_others_make() {
@@ -144,6 +155,8 @@ mod tests {
         let bytes = batch(records.iter(), "1");
         let length = i32::from_be_bytes(bytes[8..12].try_into().expect("a length"));
         assert_eq!(length as usize, bytes.len() - 12);
+        assert!(bytes.len() <= HEAD_BYTES + records.iter().map(bytes_of).sum::<usize>());
+        assert_eq!(batch([].iter(), "1").len(), HEAD_BYTES);
         let said = |what: &[u8]| bytes.windows(what.len()).filter(|window| *window == what).count();
         assert_eq!([said(b"tollgate-id"), said(b"{}")], [2, 2]);
     }

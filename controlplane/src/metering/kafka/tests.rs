@@ -152,11 +152,7 @@ fn a_wrong_topic_and_what_a_broker_refuses_are_told() {
         let text = said(port, "");
         assert!(text.contains("topic usage") && text.contains(words), "{text}");
     }
-    for (code, words) in [
-        (10, "max.message.bytes"),
-        (19, "min.insync.replicas"),
-        (6, "another broker leads"),
-    ] {
+    for (code, words) in [(19, "min.insync.replicas"), (6, "another broker leads")] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let served = std::thread::spawn(move || {
@@ -168,6 +164,62 @@ fn a_wrong_topic_and_what_a_broker_refuses_are_told() {
         assert!(text.contains(words), "{text}");
         served.join().unwrap();
     }
+}
+
+/// As `produced`, of one that takes so many bytes of a batch at most: the answer to this request, and how many records of it
+/// it took.
+fn bounded(request: &[u8], most_bytes: usize) -> (Vec<u8>, usize) {
+    // Behind the head: no transaction, acks, time, one topic, `usage`, one partition and its number.
+    let at = 8 + 2 + 8 + 2 + 2 + 4 + 4 + 7 + 4 + 4;
+    let batch = &request[at + 4..];
+    let count = i32::from_be_bytes(batch[57..61].try_into().unwrap());
+    match batch.len() <= most_bytes {
+        true => (produced(0), count as usize),
+        false => (produced(10), 0),
+    }
+}
+
+#[test]
+fn a_batch_that_is_too_large_is_halved_and_a_record_that_is_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let served = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        serve(&mut stream, &metadata(0, port));
+        let (mut taken, mut largest) = (0, 0);
+        while taken < 299 {
+            let mut length = [0; 4];
+            stream.read_exact(&mut length).unwrap();
+            let mut request = vec![0; u32::from_be_bytes(length) as usize];
+            stream.read_exact(&mut request).unwrap();
+            largest = largest.max(request.len());
+            let (answer, more) = bounded(&request, 100_000);
+            taken += more;
+            let mut out = Writer::default();
+            out.length(4 + answer.len());
+            out.0.extend_from_slice(&request[4..8]);
+            out.0.extend_from_slice(&answer);
+            stream.write_all(&out.0).unwrap();
+        }
+        largest
+    });
+    let text = format!("version: 1\nusage: {{ kafka: {{ brokers: [ \"127.0.0.1:{port}\" ], topic: usage }} }}\n");
+    let parsed: Parsed = tollgate_config::parse::parse(&text).unwrap();
+    let mut client = Client::new(check(&parsed).unwrap().kafka.unwrap());
+    let record = |number: usize| Record {
+        id: format!("call-{number}"),
+        at_ms: 1,
+        value: vec![b'x'; if number == 7 { 200_000 } else { 5_000 }],
+    };
+    let mut records: Vec<Record> = (0..300).map(record).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(client.send(&mut records, "1")).unwrap();
+    assert!(records.is_empty());
+    assert_eq!(client.too_large, ["call-7"]);
+    assert!(served.join().unwrap() < 1 << 20, "no batch is larger than brokers take");
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn unsent(ledger: &mut Database) -> Vec<u64> {
 fn send(ledger: &mut Database) -> bool {
     let sent = sinks::begin(ledger, 2 * DAY_MS).unwrap();
     let last = record::read(ledger, sent.last).unwrap().last;
-    sinks::advance(ledger, sent, last).unwrap()
+    sinks::advance(ledger, sent, last, 0).unwrap()
 }
 
 fn calls_left(ledger: &mut Database) -> i64 {
@@ -67,7 +67,7 @@ fn calls_are_read_in_order_and_once_noted_not_again() {
     assert!(send(&mut ledger));
     assert_eq!(unsent(&mut ledger), Vec::<u64>::new());
     assert!(
-        !sinks::advance(&mut ledger, before, before.last).unwrap(),
+        !sinks::advance(&mut ledger, before, before.last, 0).unwrap(),
         "who read before that is late"
     );
     let more = [
@@ -107,7 +107,7 @@ fn what_was_not_sent_is_kept_for_a_while_and_then_missed() {
         id
     };
     assert_eq!(calls.records.len(), 3);
-    assert!(sinks::advance(&mut ledger, sent, id_of_first).unwrap());
+    assert!(sinks::advance(&mut ledger, sent, id_of_first, 0).unwrap());
 
     // All are older than they are kept, and those that were not sent wait.
     let over = second + DAY_MS;

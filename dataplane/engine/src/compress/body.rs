@@ -13,6 +13,8 @@ use super::{duplicates::Passages, extract::Question, shorten_text};
 
 /// A longer request goes as it came: this is done on a shard's own time.
 const MAX_BODY_BYTES: usize = 1 << 20;
+/// No dialect has a text further in: a turn, a block, what a tool gave, its block.
+const MAX_DEPTH: usize = 4;
 /// A block with one of these is its provider's, or stands at the end of what that keeps.
 const MARKERS: [&str; 2] = ["cache_control", "cachePoint"];
 const SIGNED: [&str; 5] = [
@@ -48,8 +50,21 @@ enum Whose {
     Earlier,
     /// The last of the user, or behind it.
     Last,
-    /// What the model is told to be, or what a tool gave.
+    /// What the model is told to be.
+    Told,
+    /// What a tool gave: of a file each blank may be looked for again.
     Given,
+}
+
+impl Whose {
+    fn steps(self, steps: Steps) -> Steps {
+        Steps {
+            whitespace: steps.whitespace && self != Self::Given,
+            // What the model is told keeps its authority, and stands nowhere but there.
+            duplicates: steps.duplicates && self != Self::Told,
+            ..steps
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -81,6 +96,7 @@ pub fn shorten_body(body: &[u8], steps: Steps, embedder: Option<&Embedder>) -> O
     };
     let (mut out, mut at) = (Vec::with_capacity(body.len()), 0);
     for Found { at: place, text, whose } in texts.found {
+        let steps = whose.steps(steps);
         let mut now = shorten_text(&text, steps);
         if let (Some((question, percent)), Whose::Earlier) = (&mut question, whose) {
             now = question.extract(now.as_deref().unwrap_or(&text), *percent).or(now);
@@ -113,19 +129,24 @@ fn question<'e>(texts: &Texts<'_>, steps: Steps, embedder: Option<&'e Embedder>)
 }
 
 impl<'b> Texts<'b> {
-    /// In the order in which they stand. None: it is no request of a chat.
+    /// In the order in which they stand. None: it is no request of a chat, or one with turns in two places, of which nobody
+    /// knows here which is read.
     fn of(body: &'b [u8]) -> Option<Self> {
         let document = Node::document(body).ok()?;
-        let mut texts = Self::default();
+        let (mut texts, mut has_turns) = (Self::default(), false);
         for (name, value) in document.members() {
             match &*name {
-                "system" | "instructions" | "preamble" => texts.content(value, Whose::Given),
+                "system" | "instructions" | "preamble" => texts.content(value, Whose::Told, MAX_DEPTH),
                 "systemInstruction" | "system_instruction" => {
                     if let Some(parts) = value.get("parts") {
-                        texts.content(parts, Whose::Given);
+                        texts.content(parts, Whose::Told, MAX_DEPTH);
                     }
                 }
-                "messages" | "contents" | "input" => texts.turns(value),
+                "messages" | "contents" | "input" if has_turns => return None,
+                "messages" | "contents" | "input" => {
+                    texts.turns(value);
+                    has_turns = true;
+                }
                 _ => {}
             }
         }
@@ -134,7 +155,7 @@ impl<'b> Texts<'b> {
 
     fn turns(&mut self, turns: Node<'b>) {
         if !turns.is_array() {
-            return self.content(turns, Whose::Last);
+            return self.content(turns, Whose::Last, MAX_DEPTH);
         }
         let role = |turn: Node<'b>| turn.get("role");
         let is = |turn, wanted: &str| role(turn).is_some_and(|role| role.is(wanted));
@@ -149,16 +170,17 @@ impl<'b> Texts<'b> {
                 continue;
             }
             let whose = match index {
-                _ if is(turn, "system") || is(turn, "developer") || is(turn, "tool") => Whose::Given,
+                _ if is(turn, "system") || is(turn, "developer") => Whose::Told,
+                _ if is(turn, "tool") => Whose::Given,
                 index if index >= last => Whose::Last,
                 _ => Whose::Earlier,
             };
-            self.block(turn, whose);
+            self.block(turn, whose, MAX_DEPTH);
         }
     }
 
     /// A text, or a list of blocks.
-    fn content(&mut self, content: Node<'b>, whose: Whose) {
+    fn content(&mut self, content: Node<'b>, whose: Whose, depth: usize) {
         if let Some(text) = content.string() {
             let start = content.offset();
             return self.found.push(Found {
@@ -168,30 +190,38 @@ impl<'b> Texts<'b> {
             });
         }
         for block in content.elements() {
-            self.block(block, whose);
+            self.block(block, whose, depth);
         }
     }
 
-    /// A turn, an item or a block, with what is in it.
-    fn block(&mut self, block: Node<'b>, whose: Whose) {
-        let has = |names: &[&str]| block.members().any(|(name, _)| names.contains(&&*name));
-        if has(&MARKERS) {
-            self.is_marked = true;
-            return;
-        }
-        let kind = block.get("type").and_then(Node::string);
-        let is_text = kind.is_none_or(|kind| KINDS.contains(&&*kind));
-        if !is_text || has(&SIGNED) {
-            return;
-        }
+    /// A turn, an item or a block, with what is in it, so many levels deep.
+    fn block(&mut self, block: Node<'b>, whose: Whose, depth: usize) {
+        let Some(depth) = depth.checked_sub(1) else { return };
+        let (mut kind, mut is_signed, mut inside) = (None, false, Vec::new());
         for (name, value) in block.members() {
             match &*name {
-                "text" if value.text().is_some() => self.content(value, whose),
-                "content" | "parts" => self.content(value, whose),
-                "output" if value.text().is_some() => self.content(value, Whose::Given),
-                "toolResult" => self.block(value, Whose::Given),
+                name if MARKERS.contains(&name) => {
+                    self.is_marked = true;
+                    return;
+                }
+                name if SIGNED.contains(&name) => is_signed = true,
+                "type" => kind = value.string(),
+                "text" if value.text().is_some() => inside.push((value, whose)),
+                "content" | "parts" => inside.push((value, whose)),
+                "output" if value.text().is_some() => inside.push((value, Whose::Given)),
+                "toolResult" => inside.extend(value.get("content").map(|content| (content, Whose::Given))),
                 _ => {}
             }
+        }
+        let is_text = kind.as_deref().is_none_or(|kind| KINDS.contains(&kind));
+        let is_given = kind.as_deref() == Some("tool_result");
+        // Of two texts nobody knows here which is read.
+        if let [(value, whose)] = inside[..]
+            && is_text
+            && !is_signed
+        {
+            let whose = if is_given { Whose::Given } else { whose };
+            self.content(value, whose, depth);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Passages of prose that stand word for word before, in the same text or in an earlier one of the same prompt: in their place
-//! stands that they are repeated, and how they begin. Knows no prompt: texts are given in order.
+//! stands that they are repeated, and how they begin, where no other passage begins like that. Knows no prompt: texts are
+//! given in order.
 
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 
 use super::fences::{self, Part};
 
@@ -12,9 +13,16 @@ const SHOWN_CHARS: usize = 40;
 /// As many passages as are remembered.
 const MAX_PASSAGES: usize = 16 << 10;
 
+const BEFORE: &str = "[Repeated from above: ";
+const BEHIND: &str = " …]";
+
 /// Passages that were seen.
 #[derive(Debug, Default)]
-pub(super) struct Passages(HashSet<Box<str>>);
+pub(super) struct Passages {
+    seen: HashSet<Box<str>>,
+    /// How many of them begin like that.
+    beginnings: HashMap<Box<str>, u32>,
+}
 
 impl Passages {
     /// The next text, without what it repeats; none where that is nothing.
@@ -50,22 +58,28 @@ impl Passages {
         if said.len() < LEAST_BYTES {
             return out.push_str(paragraph);
         }
-        if !self.0.contains(said) {
-            if self.0.len() < MAX_PASSAGES {
-                self.0.insert(said.into());
+        let shown = shown(said);
+        if !self.seen.contains(said) {
+            if self.seen.len() < MAX_PASSAGES {
+                self.seen.insert(said.into());
+                *self.beginnings.entry(shown.into()).or_default() += 1;
             }
+            return out.push_str(paragraph);
+        }
+        let is_the_only_one = self.beginnings.get(&*shown) == Some(&1) && self.seen.len() < MAX_PASSAGES;
+        if !is_the_only_one || BEFORE.len() + shown.len() + BEHIND.len() >= said.len() {
             return out.push_str(paragraph);
         }
         let start = paragraph.len() - paragraph.trim_start().len();
         out.push_str(paragraph.get(..start).unwrap_or_default());
-        let shown: String = said
-            .chars()
-            .take(SHOWN_CHARS)
-            .map(|mark| if mark == '\n' { ' ' } else { mark })
-            .collect();
-        out.push_str("[Repeated from above: ");
-        out.push_str(shown.trim_end());
-        out.push_str(" …]");
+        [BEFORE, &shown, BEHIND].iter().for_each(|part| out.push_str(part));
         out.push_str(paragraph.get(start + said.len()..).unwrap_or_default());
     }
+}
+
+/// How a passage begins.
+fn shown(said: &str) -> String {
+    let marks = said.chars().take(SHOWN_CHARS);
+    let shown: String = marks.map(|mark| if mark == '\n' { ' ' } else { mark }).collect();
+    shown.trim_end().to_owned()
 }

@@ -1,4 +1,5 @@
-//! Where a text is code: fenced blocks, as CommonMark has them. Everything else is prose. Knows no language.
+//! Where a text is code: fenced blocks, as CommonMark has them, and what may be one. Everything else is prose. Knows no
+//! language.
 
 use std::ops::Range;
 
@@ -18,7 +19,8 @@ pub(super) enum Part {
 const LEAST_FENCE: usize = 3;
 const MOST_INDENT: usize = 3;
 
-/// Its parts, in order and without gaps.
+/// Its parts, in order and without gaps. From a fence within a list, a quotation or an indentation on, of which the lines
+/// alone do not say where it ends, all is code.
 pub(super) fn parts(text: &str) -> Vec<Part> {
     let mut parts = Vec::new();
     let (mut prose, mut open): (usize, Option<(usize, usize, Fence)>) = (0, None);
@@ -31,6 +33,16 @@ pub(super) fn parts(text: &str) -> Vec<Part> {
                         parts.push(Part::Prose(prose..line.start));
                     }
                     open = Some((line.start, line.end, fence));
+                } else if Fence::is_within(content) {
+                    if prose < line.start {
+                        parts.push(Part::Prose(prose..line.start));
+                    }
+                    parts.push(Part::Code {
+                        whole: line.start..text.len(),
+                        inside: line.start..text.len(),
+                        info: line.start..line.start,
+                    });
+                    return parts;
                 }
             }
             Some((start, inside, fence)) if fence.is_closed_by(content) => {
@@ -88,6 +100,12 @@ impl Fence {
         let (fence, rest) = Self::run(line)?;
         // Three backticks around a word are code in a line.
         (fence.mark != '`' || !rest.contains('`')).then_some(fence)
+    }
+
+    /// Behind the marks of items and quotations, or further in than a fence of its own is.
+    fn is_within(line: &str) -> bool {
+        let marks = |mark: char| mark.is_ascii_digit() || " \t>-*+.)".contains(mark);
+        Self::opened_by(line.trim_start_matches(marks)).is_some()
     }
 
     fn is_closed_by(&self, line: &str) -> bool {

@@ -3,26 +3,34 @@
 /// A block of lines that are parted by commas is a table from so many lines, and so many commas a line, on.
 const LEAST_ROWS: usize = 3;
 const LEAST_COMMAS: usize = 2;
-/// A run of blanks beside a comma, that nobody writes in a sentence.
-const PADDING: &str = "  ";
+/// Runs of blanks beside a comma, that nobody writes in a sentence.
+const PADDING: [&str; 2] = [",  ", "  ,"];
 
-/// Appends the prose, its tables without their padding.
+/// Appends a row without its padding.
+type Pack = fn(&str, &mut String);
+
+/// Appends the prose, its tables without their padding. No line is counted twice.
 pub(super) fn pack(prose: &str, out: &mut String) {
     let lines: Vec<&str> = prose.split_inclusive('\n').collect();
-    let mut at = 0;
+    let (mut at, mut bars_end) = (0, 0);
     while let Some(rest) = lines.get(at..).filter(|rest| !rest.is_empty()) {
-        let bars = rest.iter().take_while(|line| is_row(line)).count();
-        let (rows, pack): (usize, fn(&str, &mut String)) = match rest.get(1) {
-            Some(ruler) if bars > 1 && is_ruler(ruler) => (bars, by_bars),
-            _ => (of_commas(rest), by_commas),
+        if bars_end <= at {
+            bars_end = at + rest.iter().take_while(|line| is_row(line)).count();
+        }
+        let bars = bars_end - at;
+        let (rows, pack): (usize, Option<Pack>) = match rest.get(1) {
+            Some(ruler) if bars > 1 && is_ruler(ruler) => (bars, Some(by_bars)),
+            // Its ruler may stand further down.
+            _ if bars > 0 => (1, None),
+            _ => of_commas(rest),
         };
-        for line in rest.iter().take(rows.max(1)) {
-            match rows {
-                0 => out.push_str(line),
-                _ => pack(line, out),
+        for line in rest.iter().take(rows) {
+            match pack {
+                Some(pack) => pack(line, out),
+                None => out.push_str(line),
             }
         }
-        at += rows.max(1);
+        at += rows;
     }
 }
 
@@ -74,23 +82,24 @@ fn push_cell(cell: &str, is_ruler: bool, out: &mut String) {
     });
 }
 
-/// How many of these lines are a table whose cells are padded; none has quotes, whose commas part nothing.
-fn of_commas(lines: &[&str]) -> usize {
+/// How many of these lines, one at least, belong together, and how they are packed where they are a table whose cells are
+/// padded; none of such a table has quotes, whose commas part nothing.
+fn of_commas(lines: &[&str]) -> (usize, Option<Pack>) {
     let commas = |line: &str| line.bytes().filter(|byte| *byte == b',').count();
     let Some(first) = lines
         .first()
         .map(|line| commas(line))
         .filter(|first| *first >= LEAST_COMMAS)
     else {
-        return 0;
+        return (1, None);
     };
     let is_of_it = |line: &&&str| commas(line) == first && !line.contains(['"', '\'', '`', '|']);
     let rows = lines.iter().take_while(is_of_it).count();
     let table = lines.get(..rows).unwrap_or_default();
-    let is_padded = |line: &&str| line.contains(&format!(",{PADDING}")) || line.contains(&format!("{PADDING},"));
+    let is_padded = |line: &&str| PADDING.iter().any(|padding| line.contains(padding));
     match rows >= LEAST_ROWS && table.iter().any(is_padded) {
-        true => rows,
-        false => 0,
+        true => (rows, Some(by_commas)),
+        false => (rows.max(1), None),
     }
 }
 

@@ -7,11 +7,15 @@ use tollgate_dialect::canonical::event::{Began, Event};
 const MAX_SENTENCE_BYTES: usize = 1 << 10;
 /// And so much of it is looked at again with what follows.
 const OVERLAP_BYTES: usize = 128;
-/// Parts that are told apart; what comes in further ones is taken for more of the last.
+/// Parts that are told apart while they go on; what comes in further ones is taken for more of the last.
 const MAX_PARTS: usize = 64;
 
 #[derive(Debug, Default)]
-pub(super) struct Channels(Vec<Channel>);
+pub(super) struct Channels {
+    all: Vec<Channel>,
+    /// There was no room for a part.
+    is_over_full: bool,
+}
 
 #[derive(Debug)]
 struct Channel {
@@ -41,6 +45,7 @@ impl Channels {
             } => self.open(*choice, *part),
             Event::Piece { choice, part, text } => {
                 let Some(channel) = self.at(*choice, *part) else { return };
+                channel.over = false;
                 let before = channel.text.len();
                 match text.plain() {
                     Some(text) => channel.text.push_str(&text),
@@ -55,7 +60,7 @@ impl Channels {
                 }
             }
             Event::Stopped { choice, .. } => {
-                let of_choice = self.0.iter_mut().filter(|channel| channel.choice == *choice);
+                let of_choice = self.all.iter_mut().filter(|channel| channel.choice == *choice);
                 of_choice.for_each(|channel| channel.over = true);
             }
             Event::Failed(_) | Event::Ended => self.end(),
@@ -65,12 +70,15 @@ impl Channels {
 
     /// Nothing more comes of any of them.
     pub fn end(&mut self) {
-        self.0.iter_mut().for_each(|channel| channel.over = true);
+        self.all.iter_mut().for_each(|channel| channel.over = true);
     }
 
     fn open(&mut self, choice: u32, part: u32) {
-        if self.at(choice, part).is_none() && self.0.len() < MAX_PARTS {
-            self.0.push(Channel {
+        if self.known(choice, part).is_some() {
+            return;
+        }
+        if self.all.len() < MAX_PARTS {
+            return self.all.push(Channel {
                 choice,
                 part,
                 text: String::new(),
@@ -80,17 +88,28 @@ impl Channels {
                 over: false,
             });
         }
+        // In the place of one that is over, whose counts go on: marks know it by its place.
+        let is_free = |channel: &&mut Channel| channel.over && channel.said == channel.looked_at;
+        match self.all.iter_mut().find(is_free) {
+            Some(channel) => {
+                (channel.choice, channel.part, channel.over) = (choice, part, false);
+                channel.text.clear();
+                channel.seen_bytes = 0;
+            }
+            None => self.is_over_full = true,
+        }
+    }
+
+    fn known(&self, choice: u32, part: u32) -> Option<usize> {
+        let is = |known: &Channel| (known.choice, known.part) == (choice, part);
+        self.all.iter().position(is)
     }
 
     fn at(&mut self, choice: u32, part: u32) -> Option<&mut Channel> {
-        let found = self
-            .0
-            .iter()
-            .position(|known| (known.choice, known.part) == (choice, part));
-        match found {
-            Some(at) => self.0.get_mut(at),
+        match self.known(choice, part) {
+            Some(at) => self.all.get_mut(at),
             // A part that is no text was never opened; those beyond the bound are not known apart from such.
-            None if self.0.len() >= MAX_PARTS => self.0.last_mut(),
+            None if self.is_over_full => self.all.last_mut(),
             None => None,
         }
     }
@@ -98,7 +117,7 @@ impl Channels {
     /// What is to be looked at before that which stands here now is told.
     pub fn mark(&self) -> Mark {
         let open = self
-            .0
+            .all
             .iter()
             .enumerate()
             .filter(|(_, channel)| channel.said > channel.looked_at);
@@ -107,19 +126,19 @@ impl Channels {
 
     pub fn is_looked_at(&self, mark: &Mark) -> bool {
         let looked_at =
-            |(index, said): &(usize, u64)| self.0.get(*index).is_none_or(|channel| channel.looked_at >= *said);
+            |(index, said): &(usize, u64)| self.all.get(*index).is_none_or(|channel| channel.looked_at >= *said);
         mark.0.iter().all(looked_at)
     }
 
     /// Gives `look` all whole sentences that it did not have, and the rest of what is over. `hurry`: whatever there is.
     pub fn look(&mut self, hurry: bool, mut look: impl FnMut(&str)) {
-        for channel in &mut self.0 {
+        for channel in &mut self.all {
             channel.look(hurry, &mut look);
         }
     }
 
     pub fn held_bytes(&self) -> usize {
-        self.0.iter().map(|channel| channel.text.len()).sum()
+        self.all.iter().map(|channel| channel.text.len()).sum()
     }
 }
 
@@ -211,6 +230,32 @@ mod tests {
             second.len() >= OVERLAP_BYTES && second.ends_with("word behind. "),
             "{second}"
         );
+    }
+
+    #[test]
+    fn of_many_parts_each_is_looked_at_by_its_sentences() {
+        let mut channels = Channels::default();
+        for part in 0..MAX_PARTS as u32 + 10 {
+            channels.take(&Event::Began {
+                choice: 0,
+                part,
+                what: Began::Text,
+            });
+            let mark = channels.mark();
+            for text in ["One ", "sentence"] {
+                channels.take(&Event::Piece {
+                    choice: 0,
+                    part,
+                    text: Text::from(text.to_owned()),
+                });
+                assert!(
+                    looked(&mut channels).is_empty() && channels.is_looked_at(&mark),
+                    "{part}"
+                );
+            }
+            channels.take(&Event::Closed { choice: 0, part });
+            assert_eq!(looked(&mut channels), ["One sentence"], "{part}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! admitted with. Knows no file and no vector: those are `tollgate_vector`'s.
 
 mod answer;
+mod asked;
 mod channels;
 mod stream;
 mod told;
@@ -22,13 +23,15 @@ use tollgate_vector::{
 use crate::{
     exchange::{Exchange, Io},
     failure::{Failure, Kind},
-    routing::meaning::{Meaning, Prompt},
+    routing::meaning::Meaning,
     stage::Verdict,
     surface::Operation,
 };
 
 pub(crate) use answer::{Guarding, MAX_HELD_BYTES, Went, ends, pass};
 pub(crate) use told::told;
+
+use asked::{Asked, Unread};
 
 const THOUSANDTHS: f32 = 1_000.0;
 
@@ -212,6 +215,11 @@ impl Guards {
         guards.filter(move |guard| guard.reads(side))
     }
 
+    /// The first that would not let a prompt pass.
+    fn holds_prompts(&self) -> Option<&Arc<Guard>> {
+        self.on(Side::Request).find(|guard| guard.enforces)
+    }
+
     /// The first that would not let an answer pass.
     fn holds_answers(&self) -> Option<&Arc<Guard>> {
         self.on(Side::Response).find(|guard| guard.enforces)
@@ -251,9 +259,24 @@ fn of(exchange: &Exchange) -> Option<&Arc<Guards>> {
     exchange.pinned()?.snapshot.routes.get(route)?.guards.as_ref()
 }
 
-fn prompt(exchange: &Exchange, io: &Io<'_>) -> String {
+fn prompt(exchange: &Exchange, io: &Io<'_>) -> Asked {
     let ends_bytes = [topics::MAX_LOOKED_AT_BYTES / 2; 2];
-    Prompt::within(exchange.admitted.body(io.body), ends_bytes).text
+    let surface = exchange.facts.surface;
+    match &exchange.admitted.form {
+        None => Asked::of(
+            (surface.dialect, surface.operation),
+            exchange.admitted.body(io.body),
+            ends_bytes,
+        ),
+        Some(_) => Asked {
+            text: String::new(),
+            unread: Some(Unread {
+                field: "model".to_owned(),
+                wrong: "is called by a form",
+                offset: 0,
+            }),
+        },
+    }
 }
 
 /// The stage: reads the prompt, and sees to it that the answer will be read.
@@ -277,8 +300,16 @@ fn guarded(exchange: &mut Exchange, io: &mut Io<'_>, guards: &Arc<Guards>) -> Re
     }
     let operation = exchange.facts.surface.operation;
     if guards.on(Side::Request).next().is_some() && !matches!(operation, Operation::CountTokens(_)) {
-        let prompt = prompt(exchange, io);
-        let found = guards.findings(Side::Request, &prompt, &mut io.local.guard);
+        let Asked { text, unread } = prompt(exchange, io);
+        if let (Some(Unread { field, wrong, offset }), Some(guard)) = (unread, guards.holds_prompts()) {
+            let name = &guard.name;
+            return Err(Failure::client(Kind::Untranslatable {
+                field: field.into(),
+                wrong: format!("{wrong}: the guard '{name}' lets no prompt pass that it cannot read").into(),
+                offset,
+            }));
+        }
+        let found = guards.findings(Side::Request, &text, &mut io.local.guard);
         let blocks = found
             .iter()
             .find(|finding| finding.guard.enforces)

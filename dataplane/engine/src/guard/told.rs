@@ -12,7 +12,7 @@ pub(crate) fn told(exchange: &Exchange, io: &mut Io<'_>) -> Option<(String, Stri
         let why = "there is no embedding model that could be used: see what /embedding says";
         return Some(("passed without a look".to_owned(), why.to_owned()));
     }
-    let prompt = prompt(exchange, io);
+    let prompt = prompt(exchange, io).text;
     let judged = guards.judge(Side::Request, &prompt, &mut io.local.guard);
     let found = judged.iter().any(|(_, judged)| !matches!(judged, Judged::Passes(_)));
     let decision = match found {

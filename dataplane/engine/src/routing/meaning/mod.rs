@@ -20,7 +20,7 @@ use crate::{
     snapshot::{Route, Secrets},
 };
 pub use gauge::{Gauge, Gauged};
-pub(crate) use prompt::Prompt;
+pub(crate) use prompt::{Prompt, Words};
 pub(crate) use told::{decision, why};
 
 const THOUSANDTHS: f32 = 1_000.0;

@@ -36,11 +36,6 @@ impl Prompt {
 
     /// Of a request's body; one that is no object has no words.
     pub fn of(body: &[u8]) -> Self {
-        Self::within(body, [HEAD_BYTES, TAIL_BYTES])
-    }
-
-    /// The same with another window: so much of either end.
-    pub fn within(body: &[u8], ends_bytes: [usize; 2]) -> Self {
         let mut prompt = Self::default();
         let Ok(document) = Node::document(body) else {
             return prompt;
@@ -56,10 +51,7 @@ impl Prompt {
                 _ => {}
             }
         }
-        let mut words = Words {
-            ends_bytes,
-            ..Words::default()
-        };
+        let mut words = Words::within([HEAD_BYTES, TAIL_BYTES]);
         if let Some(asked) = asked {
             prompt.turns = turns(asked, &mut words);
         }
@@ -128,7 +120,7 @@ fn has_words(content: Node<'_>) -> bool {
 
 /// The two ends of a text that comes in pieces.
 #[derive(Debug, Default)]
-struct Words {
+pub(crate) struct Words {
     head: String,
     tail: String,
     bytes: usize,
@@ -137,7 +129,14 @@ struct Words {
 }
 
 impl Words {
-    fn clear(&mut self) {
+    pub fn within(ends_bytes: [usize; 2]) -> Self {
+        Self {
+            ends_bytes,
+            ..Self::default()
+        }
+    }
+
+    pub fn clear(&mut self) {
         self.head.clear();
         self.tail.clear();
         self.bytes = 0;
@@ -155,7 +154,7 @@ impl Words {
         }
     }
 
-    fn push(&mut self, text: &str) {
+    pub fn push(&mut self, text: &str) {
         if self.bytes > 0 {
             self.add("\n");
         }
@@ -175,12 +174,21 @@ impl Words {
         let least = rest.ceil_char_boundary(rest.len().saturating_sub(tail_bytes));
         let rest = rest.get(least..).unwrap_or_default();
         self.tail.push_str(rest);
+        // Not for each of many pieces.
+        if self.tail.len() > 2 * tail_bytes {
+            self.cut();
+        }
+    }
+
+    fn cut(&mut self) {
+        let [_, tail_bytes] = self.ends_bytes;
         let over = self.tail.ceil_char_boundary(self.tail.len().saturating_sub(tail_bytes));
         self.tail.drain(..over);
     }
 
     /// Where something is left out, the ends are cut back to whole words.
-    fn into_text(mut self) -> String {
+    pub fn into_text(mut self) -> String {
+        self.cut();
         if self.bytes == self.head.len() + self.tail.len() {
             self.head.push_str(&self.tail);
             return self.head;
