@@ -1,5 +1,5 @@
 //! Whether the answer to one prompt may be served for another: everything that turns an answer must agree. What is not
-//! known to mean the same is a difference, so a wording that nobody thought of costs a call and never a wrong answer.
+//! known to mean the same is a difference, so a wording that nobody thought of costs a call.
 //! Knows no vectors: similarity finds candidates, this decides.
 
 mod lex;
