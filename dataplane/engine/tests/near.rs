@@ -279,3 +279,85 @@ fn indexes_are_made_anew_of_the_answers_that_are_kept() {
     assert_eq!(node.entries(), 2);
     assert_eq!(ask(&mut rig, &question(REWORDED), "no").0, "semantic-hit");
 }
+
+/// What is served to a call that no provider is to answer.
+fn only(rig: &mut rig::Rig, text: &str) -> (u16, String) {
+    let did = call_as(rig, "all", "x-tollgate-cache: only\n", &question(text));
+    let (status, lines, _) = reply(&did);
+    (status, header(&lines, "x-request-id").unwrap_or_default().to_owned())
+}
+
+#[test]
+fn a_hit_that_was_wrong_is_not_found_again_after_a_snapshot_and_a_restart() {
+    let mut node = Node::new(100);
+    let mut rig = node.shards(world(|_| {}), 1).remove(0);
+    ask(&mut rig, &question(ASKED), "Lyon");
+    ask(&mut rig, &question("What is the height of K2?"), "8611 m");
+    node.turn();
+    let (status, id) = only(&mut rig, REWORDED);
+    assert_eq!(status, 200);
+    let changes = |node: &Node, rig: &rig::Rig| {
+        let shelf = node.answers.shelf(&rig.pinned.snapshot.document, "c");
+        shelf.expect("a cache").changes()
+    };
+    let before = changes(&node, &rig);
+    assert!(semantic::feedback(&node.answers, &id, true).is_some());
+    assert!(changes(&node, &rig) > before, "a snapshot is wanted");
+    assert_eq!(node.reread(&rig, |_| {}), 2);
+    node.restart(&rig);
+    assert_eq!(node.entries(), 1);
+    assert_eq!(only(&mut rig, REWORDED).0, 504);
+    assert_eq!(only(&mut rig, ASKED).0, 200, "its own question gets it");
+    assert_eq!(only(&mut rig, "What's the height of K2?").0, 200);
+}
+
+#[test]
+fn a_place_is_remembered_where_all_entries_have_gone() {
+    let mut node = Node::new(100);
+    let mut rig = node.shards(world(|_| {}), 1).remove(0);
+    ask(&mut rig, &question(ASKED), "Lyon");
+    node.turn();
+    let (_, id) = only(&mut rig, REWORDED);
+    node.answers.purge(&Filter(Purge::default()));
+    node.turn();
+    assert_eq!(node.entries(), 0);
+    assert!(semantic::feedback(&node.answers, &id, true).is_some());
+    node.turn();
+    ask(&mut rig, &question(ASKED), "Paris");
+    node.turn();
+    assert_eq!((node.entries(), only(&mut rig, REWORDED).0), (1, 504));
+}
+
+#[test]
+fn a_bound_that_changes_holds_for_what_is_there() {
+    let mut node = Node::new(100);
+    let cities = ["Lima", "Oslo", "Rome"].map(|city| (city, format!("What is the population of {city}?")));
+    let mut few = node.shards(world(|semantic| semantic.max_entries = 1), 1).remove(0);
+    for (city, asks) in &cities {
+        ask(&mut few, &question(asks), city);
+        node.turn();
+        assert_eq!(node.entries(), 1, "{city}: the newest is found");
+    }
+    let mut more = node.shards(world(|semantic| semantic.max_entries = 9), 1).remove(0);
+    for (city, asks) in &cities {
+        let did = call_as(&mut more, "all", "x-tollgate-cache: refresh\n", &question(asks));
+        finish(&mut more, did, city);
+    }
+    node.turn();
+    assert_eq!(node.entries(), 3);
+}
+
+#[test]
+fn answers_that_another_model_s_vectors_stood_for_are_found_by_the_same_words_only() {
+    let mut node = Node::new(100);
+    let mut rig = node.shards(world(|_| {}), 1).remove(0);
+    ask(&mut rig, &question(ASKED), "Paris");
+    node.turn();
+    // The model's fingerprint stands last.
+    let other = |bytes: &mut Vec<u8>| *bytes.last_mut().expect("bytes") ^= 1;
+    assert_eq!(node.reread(&rig, other), 1);
+    node.restart(&rig);
+    assert_eq!(node.entries(), 0);
+    assert_eq!(only(&mut rig, REWORDED).0, 504);
+    assert_eq!(only(&mut rig, ASKED).0, 200);
+}

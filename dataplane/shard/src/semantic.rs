@@ -17,6 +17,8 @@ use tollgate_engine::{
 
 /// What may wait for the writer: a kilobyte each. An answer whose job finds no room is not found by meaning.
 const JOBS: usize = 4_096;
+/// And of what was kept before: whoever offers it waits.
+const OLD_JOBS: usize = 64;
 /// Changes of so long are published together.
 const TOGETHER: Duration = Duration::from_millis(50);
 /// Of jobs that wait, so many are done before what they changed is published.
@@ -24,29 +26,44 @@ const MOST_TOGETHER: usize = 1_024;
 
 /// The way to the writer.
 #[derive(Clone, Debug)]
-pub struct Offers(Sender<Job>);
+pub struct Offers {
+    jobs: Sender<Job>,
+    old: Sender<Job>,
+}
+
+/// What the writer is told.
+#[derive(Debug)]
+pub struct Offered {
+    jobs: Receiver<Job>,
+    old: Receiver<Job>,
+}
 
 impl Offers {
-    /// For whoever is no shard.
+    /// For whoever is no shard, of what was kept before: it takes no room from what shards offer.
     pub fn wait(&self, job: Job) {
         // An error would be that the writer is gone, with the process.
-        let _ = self.0.send(job);
+        let _ = self.old.send(job);
     }
 }
 
 impl Queue for Offers {
     fn offer(&self, job: Job) -> bool {
-        self.0.try_send(job).is_ok()
+        self.jobs.try_send(job).is_ok()
     }
 }
 
-pub fn queue() -> (Offers, Receiver<Job>) {
-    let (offers, jobs) = bounded(JOBS);
-    (Offers(offers), jobs)
+pub fn queue() -> (Offers, Offered) {
+    let (to_jobs, jobs) = bounded(JOBS);
+    let (to_old, old) = bounded(OLD_JOBS);
+    let offers = Offers {
+        jobs: to_jobs,
+        old: to_old,
+    };
+    (offers, Offered { jobs, old })
 }
 
 /// Lives as long as the process: it holds the table that it is told of.
-pub fn start(indexer: Indexer, jobs: Receiver<Job>, answers: Answers) -> Result<(), String> {
+pub fn start(indexer: Indexer, jobs: Offered, answers: Answers) -> Result<(), String> {
     let thread = thread::Builder::new().name("semantic".to_owned());
     let spawned = thread.spawn(move || run(indexer, &jobs, &answers));
     spawned
@@ -54,15 +71,20 @@ pub fn start(indexer: Indexer, jobs: Receiver<Job>, answers: Answers) -> Result<
         .map_err(|error| format!("cannot start the thread of the semantic caches: {error}"))
 }
 
-fn run(mut indexer: Indexer, jobs: &Receiver<Job>, answers: &Answers) {
+fn run(mut indexer: Indexer, offered: &Offered, answers: &Answers) {
     let (built, rebuilt) = bounded::<(u128, Rebuilt)>(1);
+    let Offered { jobs, old } = offered;
     loop {
         select_biased! {
             recv(rebuilt) -> done => if let Ok((partition, done)) = done {
                 indexer.adopt(partition, done);
             },
             recv(jobs) -> job => match job {
-                Ok(job) => take_some(&mut indexer, job, jobs),
+                Ok(job) => take_some(&mut indexer, job, offered),
+                Err(_) => return,
+            },
+            recv(old) -> job => match job {
+                Ok(job) => take_some(&mut indexer, job, offered),
                 Err(_) => return,
             },
         }
@@ -83,11 +105,16 @@ fn run(mut indexer: Indexer, jobs: &Receiver<Job>, answers: &Answers) {
 }
 
 /// This one, and those that come soon.
-fn take_some(indexer: &mut Indexer, first: Job, jobs: &Receiver<Job>) {
+fn take_some(indexer: &mut Indexer, first: Job, Offered { jobs, old }: &Offered) {
     indexer.take(first);
     let until = Instant::now() + TOGETHER;
     for _ in 1..MOST_TOGETHER {
-        match jobs.recv_deadline(until) {
+        let job = select_biased! {
+            recv(jobs) -> job => job,
+            recv(old) -> job => job,
+            default(until.saturating_duration_since(Instant::now())) => return,
+        };
+        match job {
             Ok(job) => indexer.take(job),
             Err(_) => return,
         }

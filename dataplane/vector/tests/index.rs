@@ -64,6 +64,13 @@ fn texts(count: usize) -> Vec<Vec<&'static str>> {
 }
 
 #[test]
+fn nothing_is_near_a_vector_of_another_model() {
+    let mut writer = writer((0..9).map(|id| (id, Dice(7 + id).vector())));
+    assert_eq!(search(&writer.publish(), &[1.0; DIMS / 2], 8), []);
+    assert!(writer.insert(10, &[1.0; DIMS / 2]).is_err());
+}
+
+#[test]
 fn lists_find_what_a_comparison_with_all_finds() {
     let embedder = Embedder::builtin().expect("the shipped model loads");
     let mut scratch = Scratch::default();

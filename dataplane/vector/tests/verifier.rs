@@ -110,9 +110,11 @@ fn other_words_for_the_same_are_served() {
     let judge = Judge::new();
     let wordings = wordings("same");
     assert!(wordings.len() > 80);
-    for (before, now) in wordings {
-        assert_eq!(judge.verdict(before, now), Ok(()), "{before} | {now}");
-    }
+    let verdicts = wordings
+        .into_iter()
+        .map(|(before, now)| (before, now, judge.verdict(before, now)));
+    let refused = verdicts.filter(|(_, _, verdict)| verdict.is_err());
+    assert_eq!(refused.collect::<Vec<_>>(), []);
 }
 
 #[test]
@@ -132,6 +134,20 @@ fn a_rejection_says_why() {
     for (before, now, why) in REASONS {
         assert_eq!(judge.verdict(before, now), Err(*why), "{before} | {now}");
         assert!(!why.name().is_empty());
+    }
+}
+
+#[test]
+fn a_prompt_of_many_words_and_marks_is_served_only_when_it_is_equal() {
+    let judge = Judge::new();
+    for many in ["x than y ", "from x to y ", "<a", "a "] {
+        let many = many.repeat(3_900 / many.len());
+        assert_eq!(judge.verdict(&many, &format!("please {many}")), Err(Difference::Length));
+    }
+    for silent in ["(", "“", "\""] {
+        let silent = silent.repeat(3_900 / silent.len());
+        let verdict = judge.verdict(&format!("{silent}a"), &format!("{silent}b"));
+        assert!(verdict.is_err(), "{verdict:?}");
     }
 }
 

@@ -122,7 +122,9 @@ fn write_sections(kept: &Kept, now: Tick, out: &mut Vec<u8>) -> Option<()> {
         None => Some(()),
         Some(asked) => section(out, ASKED, |out| {
             out.extend_from_slice(&asked.partition.to_le_bytes());
-            text(out, asked.text.as_bytes())
+            text(out, asked.text.as_bytes())?;
+            out.extend_from_slice(&asked.model.to_le_bytes());
+            Some(())
         }),
     }
 }
@@ -221,11 +223,10 @@ fn place(mut bytes: Bytes<'_>) -> Option<(u128, u64, u8)> {
 }
 
 fn asked(mut bytes: Bytes<'_>) -> Option<Asked> {
-    let partition = bytes.u128()?;
-    Some(Asked {
-        partition,
-        text: bytes.word()?.into(),
-    })
+    let (partition, text) = (bytes.u128()?, bytes.word()?.into());
+    // A former version did not say it: then it is no model's.
+    let model = bytes.u64().unwrap_or_default();
+    Some(Asked { partition, model, text })
 }
 
 fn about(mut bytes: Bytes<'_>, cache: &Arc<str>) -> Option<About> {

@@ -62,6 +62,7 @@ fn kept() -> impl Strategy<Value = Kept> {
                 asked: found_by.map(|(partition, text)| {
                     Box::new(Asked {
                         partition,
+                        model: took_ns,
                         text: text.into(),
                     })
                 }),

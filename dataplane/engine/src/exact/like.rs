@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use tollgate_config::document::CACHE_PARTS;
 use tollgate_vector::Scratch;
 
-use super::{Answers, Policy, Spent, Stored, Tenant};
+use super::{Answers, Policy, Spent, Stored, Tenant, codec::Kept, shelf::Place};
 use crate::{
     Snapshot, Tick,
     semantic::{self, Compared, Insert, Neighbours, Stats},
@@ -63,8 +62,9 @@ impl Answers {
 
 impl Answers {
     /// All that a cache keeps with what was asked, for the writer: where answers outlived the indexes they were found by.
-    pub fn find_again(&self, snapshot: &Snapshot, cache: &str, mut take: impl FnMut(Insert)) {
-        let Some((embedder, _)) = snapshot.embedder() else {
+    /// Ends where `take` is false.
+    pub fn find_again(&self, snapshot: &Snapshot, cache: &str, mut take: impl FnMut(Insert) -> bool) {
+        let Some((embedder, fingerprint)) = snapshot.embedder() else {
             return;
         };
         let mut scratch = Scratch::default();
@@ -73,16 +73,20 @@ impl Answers {
             .iter()
             .find(|(name, _)| name == cache)
             .and_then(|(_, cache)| cache.semantic);
-        let Some(semantic) = semantic else { return };
-        for part in 0..CACHE_PARTS {
-            let kept = self
-                .with(u128::from(part), |part| part.asked(cache))
-                .unwrap_or_default();
-            for (id, stored) in kept {
-                let Some(asked) = &stored.asked else { continue };
+        let (Some(semantic), Some(shelf)) = (semantic, self.shelf(&snapshot.document, cache)) else {
+            return;
+        };
+        let (mut place, mut some, mut is_more) = (Place::default(), Vec::new(), true);
+        while is_more {
+            is_more = shelf.some(&mut place, &mut some);
+            for Kept { key, stored, .. } in some.drain(..) {
+                // A partition holds the vectors of one model.
+                let asked = stored.asked.as_ref().filter(|asked| asked.model == fingerprint);
+                let Some(asked) = asked else { continue };
+                let id = key as u64;
                 let mut vector = vec![0.0; embedder.dims()].into_boxed_slice();
                 embedder.embed(&asked.text, &mut scratch, &mut vector);
-                take(Insert {
+                let goes_on = take(Insert {
                     cache: Arc::clone(&stored.about.cache),
                     tenant: semantic::tenant(&stored.about.tenant),
                     partition: asked.partition,
@@ -90,6 +94,9 @@ impl Answers {
                     vector,
                     max_entries: semantic.max_entries as usize,
                 });
+                if !goes_on {
+                    return;
+                }
             }
         }
     }

@@ -104,7 +104,7 @@ pub(crate) enum Form {
 }
 
 /// An answer that is kept, as its client was sent it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stored {
     pub head: Arc<Head>,
     pub dialect: Dialect,

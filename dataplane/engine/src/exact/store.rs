@@ -129,6 +129,8 @@ pub(crate) struct Held {
     by_age: BTreeSet<(Tick, u128)>,
     bytes: u64,
     numbers: u64,
+    /// That are not found by meaning any more.
+    unlinked: u64,
     stats: Stats,
 }
 
@@ -207,14 +209,6 @@ impl Part {
         Some(Arc::clone(&entry.stored))
     }
 
-    /// All that is.
-    pub(super) fn asked(&self, cache: &str) -> Vec<(u64, Arc<Stored>)> {
-        let held = self.caches.get(cache).into_iter();
-        let kept = held.flat_map(|held| held.by_id.iter().map(|(id, key)| (*id, held.entries.get(key))));
-        kept.filter_map(|(id, entry)| Some((id, Arc::clone(&entry?.stored))))
-            .collect()
-    }
-
     pub(super) fn served_like(&mut self, cache: &str, id: u64, spent: &Spent) {
         let Some(held) = self.caches.get_mut(cache) else { return };
         held.stats.semantic.hits += 1;
@@ -226,8 +220,12 @@ impl Part {
     }
 
     pub(super) fn unlink(&mut self, cache: &str, id: u64) {
-        if let Some(held) = self.caches.get_mut(cache) {
-            held.by_id.remove(&id);
+        let Some(held) = self.caches.get_mut(cache) else { return };
+        let key = held.by_id.remove(&id);
+        if let Some(entry) = key.and_then(|key| held.entries.get_mut(&key)) {
+            // Nor is it in the next snapshot.
+            Arc::make_mut(&mut entry.stored).asked = None;
+            held.unlinked += 1;
         }
     }
 
@@ -311,7 +309,7 @@ impl Part {
         let held = self.caches.get(cache);
         held.map_or(0, |held| {
             let stats = &held.stats;
-            stats.stored + stats.evicted + stats.expired + stats.purged
+            stats.stored + stats.evicted + stats.expired + stats.purged + held.unlinked
         })
     }
 

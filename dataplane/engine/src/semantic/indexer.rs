@@ -4,7 +4,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use hashbrown::{HashMap, HashSet};
-use tollgate_vector::{Kernel, Rebuild, Rebuilt, Room, Shares, Writer};
+use tollgate_vector::{Kernel, MAX_ENTRIES, Rebuild, Rebuilt, Room, Shares, Writer};
 
 use super::node::{Insert, Job, Neighbourhood, Neighbours, Place};
 
@@ -50,6 +50,19 @@ struct Held {
     tenants: HashMap<u64, VecDeque<(u128, u64, u64)>>,
 }
 
+impl Kept {
+    /// What the cache may hold is counted in its shares, and may change.
+    fn new(cache: &Arc<str>, tenant: u64, dims: usize) -> Self {
+        Self {
+            cache: Arc::clone(cache),
+            tenant,
+            writer: Writer::new(dims, MAX_ENTRIES, Kernel::best()),
+            numbers: HashMap::new(),
+            places: VecDeque::new(),
+        }
+    }
+}
+
 impl Indexer {
     pub fn new(node: Neighbours) -> Self {
         Self {
@@ -74,12 +87,14 @@ impl Indexer {
             Job::Insert(insert) => self.insert(insert),
             Job::Gone { partition, id } => self.remove(partition, id),
             Job::Wrong {
+                cache,
+                tenant,
                 partition,
                 id,
                 vector,
                 similarity,
             } => {
-                self.tighten(partition, &vector, similarity);
+                self.tighten((cache, tenant, partition), &vector, similarity);
                 self.remove(partition, id);
             }
             Job::Look => {}
@@ -96,29 +111,21 @@ impl Indexer {
             max_entries,
         } = insert;
         self.remove(partition, id);
-        let held = self.caches.entry(Arc::clone(&cache)).or_insert_with(|| Held {
-            shares: Shares::new(max_entries),
-            tenants: HashMap::new(),
-        });
-        held.shares.set_max(max_entries);
         loop {
-            match self
-                .caches
-                .get(&cache)
-                .map_or(Room::None, |held| held.shares.room(tenant))
-            {
+            // Whose last entry has gone for this one is forgotten with it.
+            let held = self.caches.entry(Arc::clone(&cache)).or_insert_with(|| Held {
+                shares: Shares::new(max_entries),
+                tenants: HashMap::new(),
+            });
+            held.shares.set_max(max_entries);
+            match held.shares.room(tenant) {
                 Room::Free => break,
                 Room::Displaces(from) if self.evict_oldest(&cache, from) => {}
                 Room::Displaces(_) | Room::None => return,
             }
         }
-        let kept = self.partitions.entry(partition).or_insert_with(|| Kept {
-            cache: Arc::clone(&cache),
-            tenant,
-            writer: Writer::new(vector.len(), max_entries, Kernel::best()),
-            numbers: HashMap::new(),
-            places: VecDeque::new(),
-        });
+        let kept = self.partitions.entry(partition);
+        let kept = kept.or_insert_with(|| Kept::new(&cache, tenant, vector.len()));
         if kept.writer.insert(id, &vector).is_err() {
             // Words that the model knows none of are like nothing.
             self.forget_if_empty(partition);
@@ -190,10 +197,10 @@ impl Indexer {
     }
 
     /// Around what was asked, entries must be twice as near from now on as the one that was served wrongly.
-    fn tighten(&mut self, partition: u128, vector: &[f32], similarity: f32) {
-        let Some(kept) = self.partitions.get_mut(&partition) else {
-            return;
-        };
+    fn tighten(&mut self, (cache, tenant, partition): (Arc<str>, u64, u128), vector: &[f32], similarity: f32) {
+        // Its entries may all have gone since: what comes there next is held to it.
+        let kept = self.partitions.entry(partition);
+        let kept = kept.or_insert_with(|| Kept::new(&cache, tenant, vector.len()));
         let needs = match similarity < NEAREST {
             true => f32::midpoint(similarity, 1.0),
             false => NEVER,

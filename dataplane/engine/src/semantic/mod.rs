@@ -62,6 +62,8 @@ impl From<SemanticCache> for Rules {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Asked {
     pub partition: u128,
+    /// The fingerprint of the model whose vectors that partition holds.
+    pub model: u64,
     pub text: Box<str>,
 }
 
@@ -195,6 +197,7 @@ fn ask(
     Ok(Box::new(Likeness {
         asked: Asked {
             partition: node::partition(seed, around, fingerprint),
+            model: fingerprint,
             text: turn.text.into(),
         },
         vector,
@@ -312,6 +315,7 @@ fn serve(
         neighbours.note_served(Served {
             request_id: exchange.facts.request_id.as_str().into(),
             cache: Arc::clone(&policy.name),
+            tenant: tenant(&found.stored.about.tenant),
             partition: likeness.asked.partition,
             id: found.id,
             vector: likeness.vector.clone(),
@@ -401,6 +405,8 @@ pub fn feedback(answers: &Answers, request_id: &str, wrong: bool) -> Option<Arc<
         // At once; the writer follows.
         answers.unlink(&served.cache, served.id);
         let job = Job::Wrong {
+            cache: Arc::clone(&served.cache),
+            tenant: served.tenant,
             partition: served.partition,
             id: served.id,
             vector: served.vector,

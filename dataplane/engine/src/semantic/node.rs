@@ -32,6 +32,8 @@ pub enum Job {
     },
     /// An operator says that it was served wrongly for what this is the vector of.
     Wrong {
+        cache: Arc<str>,
+        tenant: u64,
         partition: u128,
         id: u64,
         vector: Box<[f32]>,
@@ -93,6 +95,7 @@ pub(super) fn dot(one: &[f32], other: &[f32]) -> f32 {
 pub(super) struct Served {
     pub request_id: Box<str>,
     pub cache: Arc<str>,
+    pub tenant: u64,
     pub partition: u128,
     pub id: u64,
     pub vector: Box<[f32]>,

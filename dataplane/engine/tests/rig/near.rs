@@ -11,7 +11,7 @@ use tollgate_config::{
 };
 use tollgate_engine::{
     Answers,
-    exact::{self, Seed},
+    exact::{self, Seed, codec},
     repeats::Parts,
     semantic::{self, Indexer, Insert, Job, Neighbours, Queue},
 };
@@ -78,6 +78,28 @@ impl Node {
         }
     }
 
+    /// What is kept of the cache, written as a snapshot has it, changed, and read again; so many.
+    pub fn reread(&self, rig: &Rig, change: impl Fn(&mut Vec<u8>)) -> usize {
+        let shelf = self.answers.shelf(&rig.pinned.snapshot.document, "c").expect("a cache");
+        let (mut place, mut kept) = (Default::default(), Vec::new());
+        while shelf.some(&mut place, &mut kept) {}
+        let write = |kept: exact::codec::Kept| {
+            let mut bytes = Vec::new();
+            assert!(codec::write(&kept, rig.now, &mut bytes));
+            change(&mut bytes);
+            let sum = codec::checksum(&bytes[5..]).to_le_bytes();
+            bytes[1..5].copy_from_slice(&sum);
+            bytes
+        };
+        let written: Vec<Vec<u8>> = kept.into_iter().map(write).collect();
+        self.answers.purge(&exact::Filter(Default::default()));
+        let put = |bytes: &Vec<u8>| {
+            let kept = codec::read(bytes, shelf.name(), rig.now, 0).expect("an answer");
+            shelf.put(kept, shelf.purges()) == exact::shelf::Put::Kept
+        };
+        written.iter().filter(|bytes| put(bytes)).count()
+    }
+
     /// What the writer's thread does in one turn.
     pub fn turn(&mut self) {
         let jobs = std::mem::take(&mut *self.waiting.0.lock().expect("no panic"));
@@ -109,8 +131,10 @@ impl Node {
         self.indexer.publish();
         assert!(self.indexer.is_empty());
         let indexer = &mut self.indexer;
-        self.answers
-            .find_again(&rig.pinned.snapshot, "c", |insert| indexer.take(Job::Insert(insert)));
+        self.answers.find_again(&rig.pinned.snapshot, "c", |insert| {
+            indexer.take(Job::Insert(insert));
+            true
+        });
         self.indexer.publish();
     }
 

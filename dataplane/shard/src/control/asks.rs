@@ -106,7 +106,14 @@ impl Control {
                 Ok(AnswerBody::Purged { answers, bytes })
             }
             AskBody::Caches => Ok(super::caches::told(&self.answers)),
-            AskBody::Feedback { request_id, wrong } => Ok(super::caches::judged(&self.answers, &request_id, wrong)),
+            AskBody::Feedback { request_id, wrong } => {
+                let judged = super::caches::judged(&self.answers, &request_id, wrong);
+                if wrong && matches!(&judged, AnswerBody::Judged { cache: Some(_) }) {
+                    let left = |why| format!("it is not served again by meaning until a restart: {why}");
+                    self.kept.forget_found().map_err(left)?;
+                }
+                Ok(judged)
+            }
             AskBody::ReloadFiles => {
                 self.reload_files();
                 Ok(AnswerBody::Done)

@@ -142,7 +142,12 @@ impl Control {
 
     fn find_again(&self, snapshot: &Arc<Snapshot>) -> FindAgain {
         let (answers, snapshot, offers) = (self.answers.clone(), Arc::clone(snapshot), self.offers.clone());
-        Arc::new(move |cache| answers.find_again(&snapshot, cache, |insert| offers.wait(Job::Insert(insert))))
+        Arc::new(move |cache, goes_on| {
+            answers.find_again(&snapshot, cache, |insert| {
+                offers.wait(Job::Insert(insert));
+                goes_on()
+            });
+        })
     }
 
     /// On disk, then in force on every shard when answered.

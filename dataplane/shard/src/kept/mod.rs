@@ -36,6 +36,8 @@ const FOLDER: &str = "caches";
 /// What names are made with.
 const KEY: &str = "key";
 const NEW: &str = "new";
+const NEW_ENDING: &str = ".new";
+const NEW_KEY: &str = "key.new";
 const ENDING: &str = ".kept";
 /// Reading one may take so long; the rest is left.
 const LONGEST_LOAD: Duration = Duration::from_secs(60);
@@ -72,8 +74,9 @@ struct Wanted {
     find_again: FindAgain,
 }
 
-/// Given a cache whose answers have been read: what they are found by is no part of them.
-pub type FindAgain = Arc<dyn Fn(&str) + Send + Sync>;
+/// Given a cache whose answers have been read: what they are found by is no part of them. And whether it goes on: the process
+/// may end.
+pub type FindAgain = Arc<dyn Fn(&str, &dyn Fn() -> bool) + Send + Sync>;
 
 /// The way to the thread.
 #[derive(Clone)]
@@ -149,6 +152,16 @@ impl Handle {
 
     /// Answers were purged: what lies on the disk has them still, and goes. The error says what could not be removed.
     pub fn forget(&self) -> Result<(), String> {
+        let _files = lock(&self.shared.files);
+        self.shared.again.store(true, Ordering::SeqCst);
+        self.wake();
+        // Of those being written as well: what has changed meanwhile is seen before they are put in place.
+        let is_one = |name: &str| name.ends_with(ENDING) || (name.ends_with(NEW_ENDING) && name != NEW_KEY);
+        remove(&self.shared.folder, is_one)
+    }
+
+    /// One answer is not found by meaning any more: what lies on the disk says so soon, and nothing is said till then.
+    pub fn forget_found(&self) -> Result<(), String> {
         let _files = lock(&self.shared.files);
         self.shared.again.store(true, Ordering::SeqCst);
         self.wake();
@@ -270,7 +283,7 @@ impl Side {
             }
             let told = read(work, &self.shared);
             if let Some(find_again) = work.find_again.take_if(|_| work.is_read) {
-                find_again(name);
+                find_again(name, &|| !self.shared.is_ending.load(Ordering::SeqCst));
             }
             if let Some(told) = told {
                 (self.tell)(told);
@@ -371,7 +384,8 @@ fn write(work: &Work, shared: &Shared, seed: Seed, until: Instant, ends: bool) -
     let goes_on = || Instant::now() < until && (ends || !shared.is_ending.load(Ordering::SeqCst));
     let written = file::write(&new, &work.shelf, now(), goes_on).and_then(|written| {
         let _files = lock(&shared.files);
-        if work.shelf.purges() != purges {
+        // Whoever purges removes it as well.
+        if work.shelf.purges() != purges || !new.exists() {
             return Ok(None);
         }
         file::replace(&new, &work.path).map(|()| Some(written))

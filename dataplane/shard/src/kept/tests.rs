@@ -260,3 +260,24 @@ fn names_of_files_are_plain_and_no_two_the_same() {
     }
     assert_ne!(file_name("a/b"), file_name("a-b"));
 }
+
+#[test]
+fn a_purge_takes_what_is_being_written_as_well() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let shared = Arc::new(shared(folder.path()));
+    let all = ["one.kept", "one.new", "key.new", "key"];
+    let left = || all.map(|name| shared.folder.join(name).exists());
+    for name in all {
+        fs::create_dir_all(&shared.folder).expect("a folder");
+        fs::write(shared.folder.join(name), "x").expect("written");
+    }
+    let (wake, _woken) = bounded(1);
+    let handle = Handle {
+        wake,
+        shared: Arc::clone(&shared),
+    };
+    handle.forget_found().expect("removed");
+    assert_eq!(left(), [false, true, true, true]);
+    handle.forget().expect("removed");
+    assert_eq!(left(), [false, false, true, true]);
+}

@@ -92,7 +92,10 @@ impl Generation {
     /// The entries most similar to `vector`, the most similar first; as many as `hits` may hold, which is cleared before.
     pub fn search(&self, vector: &[f32], most: usize, scratch: &mut IndexScratch, hits: &mut Vec<Hit>) {
         hits.clear();
-        assert!(vector.len() == self.dims, "a query has the index's dimensions");
+        // Nothing is near a vector of another model.
+        if vector.len() != self.dims {
+            return;
+        }
         scratch.query.set(vector);
         if most == 0 || scratch.query.scale == 0.0 {
             return;

@@ -42,6 +42,8 @@ pub fn lexemes(text: &str) -> Vec<Lexeme> {
         rest: text,
         found: Vec::new(),
         sentence_begins: true,
+        no_address_until: usize::MAX,
+        unclosed: 0,
     };
     while !reader.rest.is_empty() {
         reader.step();
@@ -54,6 +56,10 @@ struct Reader<'a> {
     rest: &'a str,
     found: Vec<Lexeme>,
     sentence_begins: bool,
+    /// No address begins in what is left until so little is left: a run is looked at once.
+    no_address_until: usize,
+    /// Of each of `QUOTES` a bit, and above them of the two fences: it is closed nowhere behind here.
+    unclosed: u16,
 }
 
 impl<'a> Reader<'a> {
@@ -132,18 +138,36 @@ impl<'a> Reader<'a> {
         if fence.len() == 1 && inside.starts_with('`') {
             return false;
         }
-        let Some(length) = inside.find(fence) else { return false };
+        let bit = 1 << (QUOTES.len() + usize::from(fence.len() > 1));
+        let Some(length) = self.closes(bit, inside, fence) else {
+            return false;
+        };
         self.push(inside.get(..length).unwrap_or("").trim().to_owned(), kind, false);
         self.skip(length + 2 * fence.len());
         true
     }
 
+    /// Where it does, looked for once only where it does not.
+    fn closes(&mut self, bit: u16, inside: &str, close: &str) -> Option<usize> {
+        if self.unclosed & bit != 0 {
+            return None;
+        }
+        let found = inside.find(close);
+        if found.is_none() {
+            self.unclosed |= bit;
+        }
+        found
+    }
+
     fn quoted(&mut self) -> bool {
-        let Some((open, close)) = QUOTES.iter().find(|(open, _)| self.rest.starts_with(open)) else {
+        let mut quotes = QUOTES.iter().enumerate();
+        let Some((at, (open, close))) = quotes.find(|(_, (open, _))| self.rest.starts_with(open)) else {
             return false;
         };
         let inside = self.rest.get(open.len()..).unwrap_or("");
-        let Some(length) = inside.find(close) else { return false };
+        let Some(length) = self.closes(1 << at, inside, close) else {
+            return false;
+        };
         let text = inside
             .get(..length)
             .unwrap_or("")
@@ -176,7 +200,12 @@ impl<'a> Reader<'a> {
 
     /// A link, a mail address, a path, a name of code: a run without spaces with marks no plain word has.
     fn address(&mut self) -> bool {
+        // Neither a bracket that opens nor what follows in a run that was looked at.
+        if self.rest.len() > self.no_address_until || self.rest.starts_with(['(', '[', '{', '<']) {
+            return false;
+        }
         let run = start_of(self.rest).split(char::is_whitespace).next().unwrap_or("");
+        let left = self.rest.len() - run.len();
         let run = run.trim_end_matches(['.', ',', ';', ':', '!', '?', ')', ']', '}', '"', '\'', '>']);
         let wordy = run.chars().any(char::is_alphabetic);
         let marked = run.contains("://")
@@ -188,6 +217,7 @@ impl<'a> Reader<'a> {
             || run.starts_with("--")
             || has_inner_dot(run);
         if !(wordy && marked) {
+            self.no_address_until = left;
             return false;
         }
         let kind = if run.contains("://") || run.contains('@') || run.starts_with("www.") {

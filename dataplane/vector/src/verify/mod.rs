@@ -1,5 +1,5 @@
 //! Whether the answer to one prompt may be served for another: everything that turns an answer must agree. What is not
-//! known to mean the same is a difference, so a wording that nobody thought of costs a call and never a wrong answer.
+//! known to mean the same is a difference, so a wording that nobody thought of costs a call.
 //! Knows no vectors: similarity finds candidates, this decides.
 
 mod lex;
@@ -9,6 +9,7 @@ mod slips;
 mod spelled;
 mod tables;
 mod words;
+mod written;
 
 use reading::{Reading, Term};
 use spelled::Words;
@@ -17,6 +18,8 @@ use words::Class;
 
 /// Longer prompts are served only when they are equal but for white space: comparing takes about a microsecond a word.
 pub const MAX_COMPARED_BYTES: usize = 4 << 10;
+/// And those of more words and marks: what comparing costs is bounded whatever they are.
+const MAX_COMPARED_LEXEMES: usize = 512;
 
 /// The similarity below which no candidate is looked at, unless configured otherwise: low, for similarity only finds
 /// what the verifier decides.
@@ -90,15 +93,21 @@ impl Verifier {
         if before.len().max(now.len()) > MAX_COMPARED_BYTES {
             return Err(Difference::Length);
         }
-        let mut before = Words::of(lex::lexemes(before), &self.tables);
-        let mut now = Words::of(lex::lexemes(now), &self.tables);
+        let as_is = (before, now);
+        let (before, now) = (lex::lexemes(before), lex::lexemes(now));
+        if before.len().max(now.len()) > MAX_COMPARED_LEXEMES {
+            return Err(Difference::Length);
+        }
+        let mut before = Words::of(before, &self.tables);
+        let mut now = Words::of(now, &self.tables);
         let as_written = before.clone();
         before.correct(&now, &self.tables, &is_known);
         now.correct(&as_written, &self.tables, &is_known);
         compare(
             &before.read(&self.tables, &is_known),
             &now.read(&self.tables, &is_known),
-        )
+        )?;
+        written::alike(as_is.0, as_is.1)
     }
 }
 

@@ -64,10 +64,6 @@ impl Words {
             .map(|word| word.text.as_str())
     }
 
-    fn has_capital(&self, text: &str) -> bool {
-        self.0.iter().any(|word| word.capital && word.text == text)
-    }
-
     /// Puts right what `is_known` calls no word and is one slip from a word of the other prompt or of the tables.
     pub fn correct(&mut self, other: &Self, tables: &Tables, is_known: impl Fn(&str) -> bool) {
         /// Prompts with more words that the other has not are no slips apart.
@@ -80,17 +76,13 @@ impl Words {
             return;
         }
         for word in self.0.iter_mut().filter(|word| is_odd(word)) {
-            // Names are written in many ways that are not slips: only two letters that changed places are one.
-            let plain = |meant: &&str| !word.capital && !other.has_capital(meant);
-            let meant = slips::transposed(&word.text, other.texts())
+            // Names and terms of a trade are one letter apart (nitrate, nitrite): only two letters that changed places make a
+            // slip of a word that the other prompt has, and one letter only of a word of the tables.
+            let meant = slips::transposed(&word.text, other.texts().filter(|meant| is_word(meant)))
                 .or_else(|| slips::transposed(&word.text, tables.words()))
-                .or_else(|| slips::one_off(&word.text, other.texts().filter(plain)))
                 .or_else(|| slips::one_off(&word.text, tables.words().filter(|_| !word.capital)));
-            match meant {
-                Some(meant) if is_word(meant) => word.text = meant.to_owned(),
-                // Nobody says which of the two is right: both become the same one.
-                Some(meant) if meant < word.text.as_str() => word.text = meant.to_owned(),
-                _ => {}
+            if let Some(meant) = meant {
+                word.text = meant.to_owned();
             }
         }
     }
