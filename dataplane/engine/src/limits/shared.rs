@@ -236,6 +236,8 @@ pub(super) struct Place<'c> {
     pub lease: Lease<'c>,
     /// What the lease has to have.
     pub tag: u64,
+    /// Of a bucket, what of the node's own use `others` is without, and one: what it used since is told beside that.
+    heard: Option<&'c AtomicU64>,
 }
 
 impl<'c> Place<'c> {
@@ -251,6 +253,8 @@ impl<'c> Place<'c> {
             lane: cell.lane(at),
             lease: lease.lease(),
             tag,
+            // A bucket has no second period.
+            heard: matches!(limit.window, Window::Refill { .. }).then(|| cell.lane(1).tag),
         })
     }
 
@@ -276,11 +280,23 @@ impl<'c> Place<'c> {
     pub fn lease_anew(&self) {
         let lease = &self.lease;
         lease.tag.store(0, Ordering::Release);
+        self.set_heard(None);
         for word in [lease.granted, lease.others, lease.pool, lease.burned] {
             word.store(0, Ordering::Release);
         }
         lease.set_low(1, 0);
         lease.tag.store(self.tag, Ordering::Release);
+    }
+
+    /// With `others`.
+    pub fn set_heard(&self, used: Option<u64>) {
+        if let Some(word) = self.heard {
+            word.store(used.map_or(0, |used| used.saturating_add(1)), Ordering::Release);
+        }
+    }
+
+    pub fn heard(&self) -> Option<u64> {
+        self.heard.and_then(|word| word.load(Ordering::Acquire).checked_sub(1))
     }
 
     /// What the lane holds of another period, or process, is over.

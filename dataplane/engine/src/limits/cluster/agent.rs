@@ -9,6 +9,7 @@ use super::{
     Notice, OnPartition, Settings, Standing, away,
     group::{BEAT_MS, Flight, Group},
     held::{Held, Key, Said},
+    peers,
     wire::{Reply, Request},
 };
 use crate::limits::{
@@ -176,6 +177,9 @@ impl Agent {
         let at = (0..self.groups.len()).find(|at| self.groups[*at].is_due(now_ms))?;
         let group = &mut self.groups[at];
         let (nodes, epoch) = (group.nodes, group.epoch);
+        if epoch == 0 {
+            group.peers = peers::kept(balances, at);
+        }
         let (mut entries, mut said) = (Vec::new(), Vec::new());
         // Before the first answer there is nothing to tell: the epoch is not known.
         while epoch > 0 && entries.len() < MAX_BATCH {
@@ -267,7 +271,13 @@ impl Agent {
                 group.has_told |= flight.is_whole;
                 let (epoch, is_open) = (group.epoch, closed_ms == 0);
                 let opens = is_open && group.is_closed();
-                group.hear_of(closed_ms, (nodes, peers), now_ms);
+                if group.hear_of(closed_ms, (nodes, peers), now_ms) {
+                    peers::keep(balances, at, &group.peers);
+                }
+                if self.leaves {
+                    // Who comes after a node that left in order waits for nobody.
+                    peers::keep(balances, at, &[]);
+                }
                 if at == 0 {
                     // Which is off by a part of the time that the answer took: periods begin a little early or late.
                     let skew_ms = i64::try_from(i128::from(store_unix_ms) - i128::from(unix_ms));

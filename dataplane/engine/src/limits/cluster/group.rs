@@ -3,12 +3,13 @@
 
 use std::collections::BTreeSet;
 
-use super::held::{Key, Said};
+use super::{
+    held::{Key, Said},
+    peers::MAX_PEERS,
+};
 
 /// The store hears of a node so often, and the node of what others lack.
 pub(super) const BEAT_MS: u64 = 250;
-/// So many others a node remembers, which it has the store wait for.
-const MAX_PEERS: usize = 256;
 
 #[derive(Debug)]
 pub(super) struct Group {
@@ -79,16 +80,21 @@ impl Group {
         });
     }
 
-    /// Until something is granted again, and who is there.
-    pub fn hear_of(&mut self, closed_ms: u64, (nodes, mut peers): (u64, Vec<u64>), now_ms: u64) {
+    /// Until something is granted again, and who is there. True: others than before are to be waited for.
+    pub fn hear_of(&mut self, closed_ms: u64, (nodes, mut peers): (u64, Vec<u64>), now_ms: u64) -> bool {
         self.nodes = nodes.max(1);
         self.closed_until_ms = (closed_ms > 0).then_some(now_ms + closed_ms);
         match self.closed_until_ms {
             // Those who have come back by now are not all who were there.
-            Some(until_ms) => self.beat_ms = self.beat_ms.min(until_ms + 1),
+            Some(until_ms) => {
+                self.beat_ms = self.beat_ms.min(until_ms + 1);
+                false
+            }
             None => {
                 peers.truncate(MAX_PEERS);
+                let changed = self.peers != peers;
                 self.peers = peers;
+                changed
             }
         }
     }

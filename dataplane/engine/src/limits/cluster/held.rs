@@ -72,22 +72,23 @@ impl Held {
         let place = Place::keep(balances, key.0, &limit, key.1)?;
         place.begin(&limit);
         let lease = &place.lease;
-        let (mut told, mut used_then, mut epoch_mark) = (0, 0, 0);
+        let (mut told, mut told_then, mut used_then, mut epoch_mark) = (0, 0, 0, 0);
         if lease.tag.load(Ordering::Acquire) == key.1 {
             told = place.lane.used().saturating_sub(lease.burned.load(Ordering::Acquire));
-            used_then = lease.others.load(Ordering::Acquire).wrapping_add(told);
+            told_then = place.heard().unwrap_or(told);
+            used_then = lease.others.load(Ordering::Acquire).wrapping_add(told_then);
             epoch_mark = lease.epoch_mark();
         } else {
             place.lease_anew();
         }
-        let used_then = if used_then > u64::MAX / 2 { told } else { used_then };
+        let used_then = if used_then > u64::MAX / 2 { told_then } else { used_then };
         Some(Self {
             pool: bucket::most(&limit),
             limit,
             key,
             extra: 0,
             told,
-            claim: Claim::of_before(epoch_mark, (used_then, told), now_ms),
+            claim: Claim::of_before(epoch_mark, (used_then, told_then), now_ms),
             epoch: 0,
             is_mute: false,
             seen: told,
@@ -290,6 +291,7 @@ impl Held {
         lease
             .others
             .store(answer.used.wrapping_sub(said.used), Ordering::Release);
+        place.set_heard(Some(said.used));
         lease.pool.store(answer.pool, Ordering::Release);
         lease.set_epoch_mark(self.claim.epoch_mark);
         if matches!(self.limit.window, Window::Refill { .. }) {

@@ -8,6 +8,7 @@ mod away;
 mod claim;
 mod group;
 mod held;
+mod peers;
 mod wire;
 
 #[cfg(test)]

@@ -233,6 +233,9 @@ impl Limit {
             self.used = self.beside + sum;
             self.due = Due::Nobody;
         }
+        if round.is_open && sum > self.used {
+            (self.used, self.known) = (sum, self.known.max(sum));
+        }
     }
 
     /// What others hold; who is gone holds nothing.
