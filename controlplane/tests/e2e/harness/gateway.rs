@@ -151,8 +151,10 @@ impl Gateway {
         up_command(&self.setup, &self.config, &self.state_dir, &self.socket)
     }
 
-    /// Starts `tollgate up` again on the same state, and waits until it is ready.
+    /// Starts `tollgate up` again on the same state once the last has ended, and waits until it is ready.
+    #[track_caller]
     pub fn start_again(&mut self) {
+        self.process.wait(20);
         self.process = Process::start(&mut self.up_command());
         self.process.ready_line();
     }
