@@ -17,6 +17,19 @@ use crate::{
     plane::{Actor, Plane},
 };
 
+fn away(reason: impl ToString) -> ApiProblem {
+    ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, reason.to_string())
+}
+
+pub(super) async fn ask(plane: &Plane, body: AskBody) -> Result<AnswerBody, ApiProblem> {
+    let link = plane.link.now().map_err(away)?;
+    link.ask(body, ANSWER_TIMEOUT).await.map_err(away)
+}
+
+pub(super) fn misunderstood() -> ApiProblem {
+    away("the data plane did not understand the question")
+}
+
 pub async fn purge(
     State(plane): State<Arc<Plane>>,
     Extension(actor): Extension<Actor>,
@@ -27,17 +40,14 @@ pub async fn purge(
         false => keys::read(&body)?,
     };
     refuse_unknown(&plane, &filter)?;
-    let away = |reason: String| ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, reason);
-    let link = plane.link.now().map_err(|error| away(error.to_string()))?;
     let said = words(&filter);
-    match link.ask(AskBody::Purge { filter }, ANSWER_TIMEOUT).await {
-        Ok(AnswerBody::Purged { answers, bytes }) => {
+    match ask(&plane, AskBody::Purge { filter }).await? {
+        AnswerBody::Purged { answers, bytes } => {
             let text = format!("{answers} answers ({bytes} bytes) forgotten by {}: {said}", actor.name);
             plane.events.tell("cache_purged", text);
             Ok(Json(json!({ "answers": answers, "bytes": bytes })))
         }
-        Ok(_) => Err(away("the data plane did not understand the question".to_owned())),
-        Err(error) => Err(away(error.to_string())),
+        _ => Err(misunderstood()),
     }
 }
 

@@ -12,11 +12,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tollgate_config::link::{AnswerBody, AskBody};
 
-use super::{Answer, ApiProblem, keys};
-use crate::{
-    link::ANSWER_TIMEOUT,
-    plane::{Actor, Plane},
+use super::{
+    Answer, ApiProblem,
+    cache::{ask, misunderstood},
+    keys,
 };
+use crate::plane::{Actor, Plane};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,15 +32,6 @@ struct Feedback {
 enum Verdict {
     Right,
     Wrong,
-}
-
-fn away(reason: impl ToString) -> ApiProblem {
-    ApiProblem::new(StatusCode::SERVICE_UNAVAILABLE, reason.to_string())
-}
-
-async fn ask(plane: &Plane, body: AskBody) -> Result<AnswerBody, ApiProblem> {
-    let link = plane.link.now().map_err(away)?;
-    link.ask(body, ANSWER_TIMEOUT).await.map_err(away)
 }
 
 pub async fn judge(
@@ -70,13 +62,13 @@ pub async fn judge(
                  `x-request-id` of an answer with `x-tollgate-cache: semantic-hit`"
             ),
         )),
-        _ => Err(away("the data plane did not understand the question")),
+        _ => Err(misunderstood()),
     }
 }
 
 pub async fn caches(State(plane): State<Arc<Plane>>) -> Answer<Json<Value>> {
     match ask(&plane, AskBody::Caches).await? {
         AnswerBody::Caches { caches, compared } => Ok(Json(json!({ "caches": caches, "compared": compared }))),
-        _ => Err(away("the data plane did not understand the question")),
+        _ => Err(misunderstood()),
     }
 }

@@ -340,6 +340,16 @@ fn calls(count: i64) -> String {
     }
 }
 
+fn texts((_, model, credential): &Key, provider: &str) -> [String; TEXTS.len()] {
+    TEXTS.map(|name| match name {
+        "provider" => provider.to_owned(),
+        "upstream_model" => model.clone(),
+        "credential" => credential.clone(),
+        "entry" => ENTRY.to_owned(),
+        _ => String::new(),
+    })
+}
+
 /// Records by which ours become what the provider tells. `day_ms`: when the day began.
 pub fn correction(difference: &Difference, provider: &str, day_ms: u64) -> Adjustment {
     let (day, model, credential) = &difference.key;
@@ -351,13 +361,6 @@ pub fn correction(difference: &Difference, provider: &str, day_ms: u64) -> Adjus
     }
     let (units, rest) = difference.cost.unwrap_or_default().units();
     numbers[COST][..2].copy_from_slice(&[units, rest]);
-    let text = |name: &str| match name {
-        "provider" => provider.to_owned(),
-        "upstream_model" => model.clone(),
-        "credential" => credential.clone(),
-        "entry" => ENTRY.to_owned(),
-        _ => String::new(),
-    };
     let causes: Vec<&str> = difference.causes.iter().map(|(cause, _)| *cause).collect();
     let said = format!("{:?}{:?}", difference.counts, difference.cost);
     Adjustment {
@@ -368,25 +371,19 @@ pub fn correction(difference: &Difference, provider: &str, day_ms: u64) -> Adjus
         ),
         at_ms: day_ms,
         reason: format!("reconciled with {provider}: {}", causes.join(", ")),
-        texts: TEXTS.map(text),
+        texts: texts(&difference.key, provider),
         numbers,
     }
 }
 
 /// A record that says no more than that ours is what the provider bills: a later re-rating leaves that sum as it is.
-pub fn pin((day, model, credential): &Key, provider: &str, day_ms: u64) -> Adjustment {
-    let text = |name: &str| match name {
-        "provider" => provider.to_owned(),
-        "upstream_model" => model.clone(),
-        "credential" => credential.clone(),
-        "entry" => ENTRY.to_owned(),
-        _ => String::new(),
-    };
+pub fn pin(key: &Key, provider: &str, day_ms: u64) -> Adjustment {
+    let (day, model, credential) = key;
     Adjustment {
         post: format!("{PIN}{provider}:{day}:{model}:{credential}"),
         at_ms: day_ms,
         reason: format!("reconciled with {provider}: agrees"),
-        texts: TEXTS.map(text),
+        texts: texts(key, provider),
         numbers: [0; NUMBERS.len()],
     }
 }

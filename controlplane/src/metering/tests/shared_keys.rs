@@ -1,6 +1,8 @@
 //! Keys in PostgreSQL: what a control plane that was away long learns, and how long a database that hangs holds one up.
 
 use serde_json::json;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
 use tollgate_config::{check::check, link::StoredKey, parse::Parsed};
 
 use super::on_postgres::{of, server::Postgres};
@@ -27,17 +29,23 @@ fn key(name: &str) -> KeyRow {
     }
 }
 
-pub fn names_of_keys_that_are_gone_are_bounded(server: &Postgres) {
-    let document = json!({"version": 1, "database": {"postgres": of(server, "gone")}});
+/// A store that shares its keys in a schema of this name, and a session of somebody else's there.
+fn shared(server: &Postgres, name: &str) -> (TempDir, Store, Session, Runtime) {
+    let document = json!({"version": 1, "database": {"postgres": of(server, name)}});
     let document = check(&Parsed::from_tree(document)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("store.db")).unwrap();
     store.share(document.database.as_ref());
-    let mut other = Session::connect(document.database.as_ref().unwrap()).unwrap();
+    let other = Session::connect(document.database.as_ref().unwrap()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
+    (folder, store, other, runtime)
+}
+
+pub fn names_of_keys_that_are_gone_are_bounded(server: &Postgres) {
+    let (_folder, store, mut other, runtime) = shared(server, "gone");
     runtime.block_on(async {
         for name in ["stays", "goes", "goes later"] {
             store.insert_key(key(name)).await.unwrap();
@@ -70,16 +78,7 @@ pub fn names_of_keys_that_are_gone_are_bounded(server: &Postgres) {
 }
 
 pub fn a_change_that_waits_for_another_is_given_up(server: &Postgres) {
-    let document = json!({"version": 1, "database": {"postgres": of(server, "hangs")}});
-    let document = check(&Parsed::from_tree(document)).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&folder.path().join("store.db")).unwrap();
-    store.share(document.database.as_ref());
-    let mut other = Session::connect(document.database.as_ref().unwrap()).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let (_folder, store, mut other, runtime) = shared(server, "hangs");
     runtime.block_on(store.insert_key(key("a"))).unwrap();
     // Whoever holds the row, and says nothing for as long as nobody cuts it off.
     other.run("BEGIN; UPDATE key_changes SET last = last").unwrap();
