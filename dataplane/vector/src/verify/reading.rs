@@ -330,11 +330,9 @@ impl<'a> Reader<'a> {
         let verb = self.tables.verb(word, &self.is_known).filter(|_| self.is_english);
         let is_past = verb.is_some();
         let base = verb.or_else(gerund);
-        let class_as_written = self
-            .tables
-            .class(&self.tables.canonical(word))
-            .or_else(|| self.tables.class(word));
-        let text = self.tables.canonical(base.as_deref().unwrap_or(word));
+        let canonical = self.tables.canonical(word);
+        let class_as_written = self.tables.class(&canonical).or_else(|| self.tables.class(word));
+        let text = base.map_or(canonical, |base| self.tables.canonical(&base));
         let class = class_as_written.or_else(|| self.tables.class(&text));
         let class = class.unwrap_or(if capital { Class::Name } else { Class::Word });
         self.how_came_last = false;

@@ -4,6 +4,8 @@
 //! A group holds only words that may stand for each other in any question: a wrong member serves wrong answers, a missing
 //! one only costs a hit.
 
+use memchr::memmem;
+
 /// What a term is, which says why a prompt differs, and whether its place in the prompt matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
@@ -24,9 +26,12 @@ pub enum Class {
     Literal,
 }
 
-/// Whether a list of words holds this one.
+/// Whether a list of words, with one space between, holds this one.
 pub fn has(list: &str, word: &str) -> bool {
-    list.split(' ').any(|listed| listed == word)
+    let (bytes, length) = (list.as_bytes(), word.len());
+    let is_edge = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_none_or(|byte| *byte == b' ');
+    let is_whole = |at: usize| is_edge(at.checked_sub(1)) && is_edge(Some(at + length));
+    !word.is_empty() && !word.contains(' ') && memmem::find_iter(bytes, word.as_bytes()).any(is_whole)
 }
 
 pub const CLASSES: &[(Class, &str)] = &[
@@ -446,3 +451,19 @@ pub const CONTRACTIONS: &[(&str, &str)] = &[
 
 /// Words whose `'s` is "is" and no possessive.
 pub const IS_AFTER: &str = "what who where when how why that it there here he she this which";
+
+#[cfg(test)]
+mod tests {
+    use super::has;
+
+    #[test]
+    fn a_list_holds_its_words_and_no_part_of_them() {
+        const LIST: &str = "mean means in meaning mm é";
+        for word in LIST.split(' ') {
+            assert!(has(LIST, word), "{word}");
+        }
+        for word in ["", " ", "m", "ean", "mea", "in meaning", "eans", "meanings", "é ", "e"] {
+            assert!(!has(LIST, word), "{word:?}");
+        }
+    }
+}
