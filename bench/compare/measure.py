@@ -54,7 +54,8 @@ class Patience:
 
 def round_of(generator, peer, providers, row, seconds, rough_rate):
     """Loads one peer with one row, first gently, then as much as it takes. Adds `cpu_us` of its process tree for each
-    completed request, `rss_mib`, and `others`: the larger share of a core that strangers took meanwhile."""
+    completed request, `cpu_us_by` its programs, `rss_mib`, and `others`: the larger share of a core that strangers took
+    meanwhile."""
     calm = calm_round_of(generator, peer, row, rough_rate)
     if not calm and not row.stream:
         generator.closed(peer, row, WARM_S)  # connections, caches and pools as in steady state
@@ -66,6 +67,7 @@ def round_of(generator, peer, providers, row, seconds, rough_rate):
         # A stream's cost is counted by its chunks, where rounds cut streams at both ends.
         done = result["chunks"] / result["chunks_each"] if "chunks" in result else result["requests"]
         result["cpu_us"] = sum(by_pid.values()) * 1e6 / done
+        result["cpu_us_by"] = {proc.name_of(pid): seconds * 1e6 / done for pid, seconds in by_pid.items()}
         result["rss_mib"] = rss_mib(pids)
     return result
 
