@@ -104,9 +104,13 @@ pub(crate) fn write_lines(exchange: &Exchange, out: &mut Vec<u8>) {
     let of_tokens = [header::LIMIT_TOKENS, header::REMAINING_TOKENS, header::RESET_TOKENS];
     for (level, names) in [(exchange.held.requests, of_requests), (exchange.held.tokens, of_tokens)] {
         let Some(level) = level else { continue };
-        write::header_u64(out, names[0], level.limit);
-        write::header_u64(out, names[1], level.remaining());
-        write::header(out, names[2], duration(level.reset_ms).as_bytes());
+        let [limit, remaining, reset] = names;
+        write::header_u64(out, limit, level.limit);
+        write::header_u64(out, remaining, level.remaining());
+        out.extend_from_slice(reset);
+        out.extend_from_slice(b": ");
+        write_duration(out, level.reset_ms);
+        out.extend_from_slice(b"\r\n");
     }
 }
 
@@ -121,13 +125,28 @@ pub(crate) fn write_refusal(limited: &Limited, out: &mut Vec<u8>) {
     }
 }
 
-/// `120ms`, `1s`, `6m0s`, as OpenAI writes it. Source: OpenAI, "Rate limits", headers.
 fn duration(ms: u64) -> String {
+    let mut out = Vec::new();
+    write_duration(&mut out, ms);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// `120ms`, `1s`, `6m0s`, as OpenAI writes it. Source: OpenAI, "Rate limits", headers.
+fn write_duration(out: &mut Vec<u8>, ms: u64) {
     let seconds = ms / 1_000;
-    match (ms, seconds / 3_600, seconds / 60 % 60, seconds % 60) {
-        (..1_000, ..) => format!("{ms}ms"),
-        (_, 0, 0, seconds) => format!("{seconds}s"),
-        (_, 0, minutes, seconds) => format!("{minutes}m{seconds}s"),
-        (_, hours, minutes, seconds) => format!("{hours}h{minutes}m{seconds}s"),
+    let (hours, minutes) = (seconds / 3_600, seconds / 60);
+    let mut part = |number: u64, unit: &[u8]| {
+        out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+        out.extend_from_slice(unit);
+    };
+    if ms < 1_000 {
+        return part(ms, b"ms");
     }
+    if hours > 0 {
+        part(hours, b"h");
+    }
+    if minutes > 0 {
+        part(minutes % 60, b"m");
+    }
+    part(seconds % 60, b"s");
 }
