@@ -9,10 +9,9 @@
 use std::{borrow::Cow, ops::Range};
 
 use highway::{HighwayHash as _, HighwayHasher, Key};
-use memchr::memchr2;
 use siphasher::sip128::SipHasher13;
 use tollgate_config::{document::Dialect, fnv::Fnv};
-use tollgate_wire::json::cursor;
+use tollgate_wire::json::{cursor, plain_end};
 
 use super::params::{self, Rules};
 
@@ -275,16 +274,15 @@ impl<'a> Walk<'a> {
     /// A key, its colon, and the white space behind that.
     fn key(&mut self) -> Option<Cow<'a, str>> {
         self.take(b'"')?;
-        let rest = self.buf.get(self.at..)?;
-        let plain = memchr2(b'"', b'\\', rest)?;
-        let key = match rest[plain] {
+        let plain = plain_end(self.buf, self.at);
+        let key = match self.buf.get(plain)? {
             b'"' => {
-                let key = self.text.get(self.at..self.at + plain)?;
-                self.at += plain + 1;
+                let key = self.text.get(self.at..plain)?;
+                self.at = plain + 1;
                 Cow::Borrowed(key)
             }
             _ => {
-                let end = self.string_end(self.at + plain)?;
+                let end = self.string_end(plain)?;
                 let start = self.at - 1;
                 self.at = end;
                 cursor::string(self.buf, string_value(start, end))?
@@ -317,10 +315,12 @@ impl<'a> Walk<'a> {
     /// Behind the closing quote of the string that goes on at `at`.
     fn string_end(&self, mut at: usize) -> Option<usize> {
         loop {
-            at += memchr2(b'"', b'\\', self.buf.get(at..)?)?;
-            match self.buf[at] {
+            at = plain_end(self.buf, at);
+            match self.buf.get(at)? {
                 b'"' => return Some(at + 1),
-                _ => at += 2,
+                b'\\' => at += 2,
+                // No byte of a string.
+                _ => return None,
             }
         }
     }
@@ -329,15 +329,18 @@ impl<'a> Walk<'a> {
     fn string(&mut self) -> Option<()> {
         self.at += 1;
         loop {
-            let rest = self.buf.get(self.at..)?;
-            let plain = memchr2(b'"', b'\\', rest)?;
-            self.said.extend_from_slice(&rest[..plain]);
-            self.at += plain + 1;
-            if rest[plain] == b'"' {
-                self.said.push(END);
-                return Some(());
+            let plain = plain_end(self.buf, self.at);
+            self.said.extend_from_slice(self.buf.get(self.at..plain)?);
+            self.at = plain + 1;
+            match self.buf.get(plain)? {
+                b'"' => {
+                    self.said.push(END);
+                    return Some(());
+                }
+                b'\\' => self.escape()?,
+                // No byte of a string.
+                _ => return None,
             }
-            self.escape()?;
         }
     }
 

@@ -7,3 +7,5 @@ mod scan;
 pub mod tap;
 mod text;
 pub mod watch;
+
+pub use plain::plain_end;
