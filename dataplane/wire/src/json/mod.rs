@@ -3,6 +3,7 @@
 pub mod cursor;
 pub mod edit;
 mod plain;
+pub mod pull;
 mod scan;
 pub mod tap;
 mod text;
