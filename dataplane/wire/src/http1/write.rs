@@ -28,13 +28,15 @@ pub fn request_line(out: &mut Vec<u8>, method: &[u8], target: &[u8]) {
     out.extend_from_slice(b" HTTP/1.1\r\n");
 }
 
-/// Appends `name: value\r\n`.
+/// Appends `name: value\r\n`. A name that is a constant is looked at when this is compiled.
+#[inline]
 pub fn header(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     assert_no_line_end(value);
     line(out, name, value);
 }
 
 /// Of a value that has no line end.
+#[inline]
 fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     assert_no_line_end(name);
     out.reserve(name.len() + value.len() + 4);
@@ -45,6 +47,7 @@ fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 }
 
 /// Appends `name: <decimal>\r\n`.
+#[inline]
 pub fn header_u64(out: &mut Vec<u8>, name: &[u8], value: u64) {
     line(out, name, itoa::Buffer::new().format(value).as_bytes());
 }
@@ -78,6 +81,7 @@ fn line_end(buf: &[u8], field: &Field) -> usize {
 }
 
 /// A CR or LF here would let whoever chose the value write headers of their own: our mistake, so it panics.
+#[inline]
 fn assert_no_line_end(bytes: &[u8]) {
     assert!(!has_line_end(bytes), "a line end inside a header line");
 }
