@@ -28,15 +28,14 @@ pub fn request_line(out: &mut Vec<u8>, method: &[u8], target: &[u8]) {
     out.extend_from_slice(b" HTTP/1.1\r\n");
 }
 
-/// Appends `name: value\r\n`. A name that is a constant is looked at when this is compiled.
-#[inline]
+/// Appends `name: value\r\n`.
 pub fn header(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     assert_no_line_end(value);
     line(out, name, value);
 }
 
 /// Of a value that has no line end.
-#[inline]
+#[inline(always)]
 fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     assert_no_line_end(name);
     out.reserve(name.len() + value.len() + 4);
@@ -46,8 +45,8 @@ fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends `name: <decimal>\r\n`.
-#[inline]
+/// Appends `name: <decimal>\r\n`. A name that is a constant is looked at when this is compiled.
+#[inline(always)]
 pub fn header_u64(out: &mut Vec<u8>, name: &[u8], value: u64) {
     line(out, name, itoa::Buffer::new().format(value).as_bytes());
 }
@@ -81,13 +80,13 @@ fn line_end(buf: &[u8], field: &Field) -> usize {
 }
 
 /// A CR or LF here would let whoever chose the value write headers of their own: our mistake, so it panics.
-#[inline]
+#[inline(always)]
 fn assert_no_line_end(bytes: &[u8]) {
     assert!(!has_line_end(bytes), "a line end inside a header line");
 }
 
 /// Eight bytes at a time: most names and values are too short to call a searcher for.
-#[inline]
+#[inline(always)]
 fn has_line_end(bytes: &[u8]) -> bool {
     const LONG_BYTES: usize = 64;
     const ONES: u64 = 0x0101_0101_0101_0101;
