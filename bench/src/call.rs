@@ -7,6 +7,8 @@ pub(crate) fn secret(number: usize) -> String {
 
 /// Numbers below two to the power of this are each written in another way.
 const SPACES: usize = 32;
+/// Of a number that a question has in it.
+const DIGITS: usize = 8;
 
 pub struct Call {
     pub(crate) head: Vec<u8>,
@@ -81,6 +83,15 @@ impl Call {
         let room = self.body.iter_mut().rev().take(SPACES);
         for (at, byte) in room.enumerate() {
             *byte = [b' ', b'\n'][(number >> at & 1) as usize];
+        }
+    }
+
+    /// Asks something else for each number: digits stand in its last question's words.
+    pub(crate) fn ask_otherwise(&mut self, number: u64) {
+        // Behind them: `"}]}`.
+        let digits = self.body.iter_mut().rev().skip(4).take(DIGITS);
+        for (at, byte) in digits.enumerate() {
+            *byte = b'a' + (number >> (4 * at) & 15) as u8;
         }
     }
 

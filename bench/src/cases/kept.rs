@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use crate::{Call, Case, Gateway, Shard, Unit, gateway::KNOWN_KEYS, kept::found_by_meaning};
 
-pub const CASES: [Case; 4] = [
+pub const CASES: [Case; 5] = [
     Case {
         group: "exchange",
         name: "1.2 KB chat, answered from the exact cache",
@@ -61,6 +61,21 @@ pub const CASES: [Case; 4] = [
             let mut shard = Shard::new(&Gateway::of_keys(KNOWN_KEYS));
             let call = Call::kept(0).kept_anew(0);
             Box::new(move || shard.run(black_box(&call)))
+        },
+    },
+    Case {
+        group: "exchange",
+        name: "1.2 KB chat, looked up, not found, answered whole and kept",
+        per: Unit::one("call", 0),
+        counted_runs: 200,
+        prepare: || {
+            let mut shard = Shard::new(&Gateway::of_keys(KNOWN_KEYS));
+            let (mut call, mut number) = (Call::kept(0), 0);
+            Box::new(move || {
+                number += 1;
+                call.ask_otherwise(number);
+                shard.run(black_box(&call));
+            })
         },
     },
 ];

@@ -40,6 +40,12 @@ pub trait Speaks: Sync + fmt::Debug {
     /// Reads a provider's buffered answer (status 200).
     fn read_answer(&self, body: &[u8], sink: &mut Sink<'_>) -> Result<(), BadAnswer>;
 
+    /// Can be told at a glance that a buffered answer says all that it has to say, refuses nothing and calls no tools? Where it
+    /// is true `read_answer` finds so; where it is not nothing is known.
+    fn is_plain(&self, _body: &[u8]) -> bool {
+        false
+    }
+
     /// Appends the body of a buffered answer to a client.
     fn write_answer(&self, answer: &Answer, call: &CallFacts, out: &mut Vec<u8>);
 

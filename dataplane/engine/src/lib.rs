@@ -22,6 +22,7 @@ pub mod failure;
 mod guard;
 pub mod identity;
 pub mod limits;
+mod lines;
 mod listing;
 pub mod marks;
 mod names;

@@ -11,6 +11,7 @@ mod calls;
 mod extra;
 mod fault;
 mod finish;
+mod glance;
 mod reader;
 mod saying;
 mod stream;
@@ -57,6 +58,10 @@ impl Speaks for OpenAiChat {
 
     fn read_answer(&self, body: &[u8], sink: &mut Sink<'_>) -> Result<(), BadAnswer> {
         answer::read(body, sink)
+    }
+
+    fn is_plain(&self, body: &[u8]) -> bool {
+        glance::is_plain(body)
     }
 
     fn write_answer(&self, answer: &Answer, call: &CallFacts, out: &mut Vec<u8>) {

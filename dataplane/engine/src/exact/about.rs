@@ -13,31 +13,84 @@ use crate::identity::KeyEntry;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct About {
     pub cache: Arc<str>,
-    pub tenant: Arc<str>,
-    pub key: Box<str>,
-    pub team: Option<Box<str>>,
+    /// What it says, one behind the other: there are many of these, and each piece of memory costs.
+    text: Box<str>,
+    /// Of the tenant, the key, the model, the tags, the beginning and the team.
+    ends: [usize; 6],
+    has_team: bool,
+}
+
+/// The same, each by itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Said<'a> {
+    pub key: &'a str,
+    pub team: Option<&'a str>,
     /// As it was asked for.
-    pub model: Box<str>,
-    pub tags: Box<str>,
+    pub model: &'a str,
+    pub tags: &'a str,
     /// How the first text of the request begins.
-    pub begins: Box<str>,
+    pub begins: &'a str,
 }
 
 impl About {
+    /// `tenant`: in two parts, as `Tenant::text` gives it.
+    pub fn new(cache: Arc<str>, tenant: [&str; 2], said: &Said<'_>) -> Self {
+        let [mark, name] = tenant;
+        let all = [
+            name,
+            said.key,
+            said.model,
+            said.tags,
+            said.begins,
+            said.team.unwrap_or_default(),
+        ];
+        let bytes = mark.len() + all.iter().map(|text| text.len()).sum::<usize>();
+        let mut text = String::with_capacity(bytes);
+        text.push_str(mark);
+        let ends = all.map(|one| {
+            text.push_str(one);
+            text.len()
+        });
+        Self {
+            cache,
+            text: text.into(),
+            ends,
+            has_team: said.team.is_some(),
+        }
+    }
+
     pub fn bytes(&self) -> u64 {
-        let texts = [&*self.tenant, &*self.key, &*self.model, &*self.tags, &*self.begins];
-        let team = self.team.as_ref().map_or(0, |team| team.len());
-        (texts.iter().map(|text| text.len()).sum::<usize>() + team) as u64
+        self.text.len() as u64
+    }
+
+    /// Who may have the answer, by `Tenant::text`.
+    pub fn tenant(&self) -> &str {
+        self.part(0)
+    }
+
+    pub fn said(&self) -> Said<'_> {
+        Said {
+            key: self.part(1),
+            model: self.part(2),
+            tags: self.part(3),
+            begins: self.part(4),
+            team: self.has_team.then(|| self.part(5)),
+        }
+    }
+
+    fn part(&self, at: usize) -> &str {
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
+        self.text.get(start..self.ends[at]).unwrap_or_default()
     }
 }
 
 /// As long as fits, and no half a character.
-pub(super) fn beginning(text: &str) -> Box<str> {
+pub(super) fn beginning(text: &str) -> &str {
     let mut end = text.len().min(MAX_PURGE_PREFIX_BYTES);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    text[..end].into()
+    &text[..end]
 }
 
 /// Who may have an answer.
@@ -75,11 +128,11 @@ impl<'a> Tenant<'a> {
         }
     }
 
-    fn mark(self) -> char {
+    fn mark(self) -> &'static str {
         match self.scope {
-            CacheScope::Key => 'k',
-            CacheScope::Team => 't',
-            CacheScope::Organization => 'o',
+            CacheScope::Key => "k",
+            CacheScope::Team => "t",
+            CacheScope::Organization => "o",
         }
     }
 
@@ -87,12 +140,13 @@ impl<'a> Tenant<'a> {
         text.strip_prefix(self.mark()) == Some(self.name)
     }
 
-    pub fn text(self) -> Arc<str> {
-        format!("{}{}", self.mark(), self.name).into()
+    /// In two parts: no two tenants have the same.
+    pub fn text(self) -> [&'a str; 2] {
+        [self.mark(), self.name]
     }
 
     pub fn write(self, hasher: &mut impl std::hash::Hasher) {
-        hasher.write_u8(self.mark() as u8);
+        self.mark().bytes().for_each(|byte| hasher.write_u8(byte));
         hasher.write(self.name.as_bytes());
         hasher.write_u8(0xff);
     }
@@ -114,13 +168,14 @@ impl Filter {
         } = &self.0;
         let is =
             |wanted: &Option<String>, has: Option<&str>| wanted.as_deref().is_none_or(|wanted| Some(wanted) == has);
-        let tagged = |wanted: &String| about.tags.split(',').any(|tag| tag.trim() == wanted);
+        let said = about.said();
+        let tagged = |wanted: &String| said.tags.split(',').any(|tag| tag.trim() == wanted);
         is(cache, Some(&*about.cache))
-            && is(key, Some(&*about.key))
-            && is(team, about.team.as_deref())
-            && is(model, Some(&*about.model))
+            && is(key, Some(said.key))
+            && is(team, said.team)
+            && is(model, Some(said.model))
             && tag.as_ref().is_none_or(tagged)
-            && prefix.as_ref().is_none_or(|prefix| about.begins.starts_with(&**prefix))
+            && prefix.as_ref().is_none_or(|prefix| said.begins.starts_with(&**prefix))
     }
 }
 
@@ -130,15 +185,15 @@ mod tests {
 
     #[test]
     fn all_that_is_asked_for_must_be_so() {
-        let about = About {
-            cache: "c".into(),
-            tenant: "tresearch".into(),
-            key: "ci".into(),
-            team: Some("research".into()),
-            model: "smart".into(),
-            tags: "app=a, run=1".into(),
-            begins: "You are a clerk".into(),
+        let said = Said {
+            key: "ci",
+            team: Some("research"),
+            model: "smart",
+            tags: "app=a, run=1",
+            begins: "You are a clerk",
         };
+        let about = About::new("c".into(), ["t", "research"], &said);
+        assert_eq!(about.tenant(), "tresearch");
         let is_of = |purge: Purge| Filter(purge).is_of(&about);
         let some = |text: &str| Some(text.to_owned());
         assert!(is_of(Purge::default()));
@@ -219,6 +274,6 @@ mod tests {
         let text = "é".repeat(300);
         let kept = beginning(&text);
         assert_eq!(kept.len(), MAX_PURGE_PREFIX_BYTES);
-        assert_eq!(&*beginning("short"), "short");
+        assert_eq!(beginning("short"), "short");
     }
 }

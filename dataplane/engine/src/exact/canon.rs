@@ -9,10 +9,9 @@
 use std::{borrow::Cow, ops::Range};
 
 use highway::{HighwayHash as _, HighwayHasher, Key};
-use memchr::memchr2;
 use siphasher::sip128::SipHasher13;
 use tollgate_config::{document::Dialect, fnv::Fnv};
-use tollgate_wire::json::cursor;
+use tollgate_wire::json::{cursor, plain_end};
 
 use super::params::{self, Rules};
 
@@ -35,6 +34,9 @@ impl Seed {
         u128::from(high) << 64 | u128::from(low)
     }
 }
+
+/// Of the form that is hashed: names of another one are of no use.
+pub(super) const VERSION: u32 = 2;
 
 /// What is known of a request by its body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,7 +98,7 @@ struct Walk<'a> {
     passes: bool,
 }
 
-/// By the hash of its key, by which the members of an object are put in order; and where it stands in what is said.
+/// By the place of its key, by which the members of an object are put in order; and where it stands in what is said.
 struct Member {
     key: u64,
     start: usize,
@@ -245,7 +247,7 @@ impl<'a> Walk<'a> {
                 say(self, &key, start)?;
                 self.fold(start);
                 self.members.push(Member {
-                    key: Fnv::of(key.as_bytes()),
+                    key: place_of(&key),
                     start,
                     end: self.said.len(),
                 });
@@ -275,16 +277,15 @@ impl<'a> Walk<'a> {
     /// A key, its colon, and the white space behind that.
     fn key(&mut self) -> Option<Cow<'a, str>> {
         self.take(b'"')?;
-        let rest = self.buf.get(self.at..)?;
-        let plain = memchr2(b'"', b'\\', rest)?;
-        let key = match rest[plain] {
+        let plain = plain_end(self.buf, self.at);
+        let key = match self.buf.get(plain)? {
             b'"' => {
-                let key = self.text.get(self.at..self.at + plain)?;
-                self.at += plain + 1;
+                let key = self.text.get(self.at..plain)?;
+                self.at = plain + 1;
                 Cow::Borrowed(key)
             }
             _ => {
-                let end = self.string_end(self.at + plain)?;
+                let end = self.string_end(plain)?;
                 let start = self.at - 1;
                 self.at = end;
                 cursor::string(self.buf, string_value(start, end))?
@@ -295,7 +296,7 @@ impl<'a> Walk<'a> {
         Some(key)
     }
 
-    /// An object is over: its members stand in the order of their keys' hashes. `None` where a key stands in it twice.
+    /// An object is over: its members stand in the order of their keys' places. `None` where a key stands in it twice.
     fn order(&mut self, first: usize) -> Option<()> {
         let members = self.members.get_mut(first..)?;
         if members.windows(2).any(|pair| pair[0].key >= pair[1].key) {
@@ -317,10 +318,12 @@ impl<'a> Walk<'a> {
     /// Behind the closing quote of the string that goes on at `at`.
     fn string_end(&self, mut at: usize) -> Option<usize> {
         loop {
-            at += memchr2(b'"', b'\\', self.buf.get(at..)?)?;
-            match self.buf[at] {
+            at = plain_end(self.buf, at);
+            match self.buf.get(at)? {
                 b'"' => return Some(at + 1),
-                _ => at += 2,
+                b'\\' => at += 2,
+                // No byte of a string.
+                _ => return None,
             }
         }
     }
@@ -329,15 +332,18 @@ impl<'a> Walk<'a> {
     fn string(&mut self) -> Option<()> {
         self.at += 1;
         loop {
-            let rest = self.buf.get(self.at..)?;
-            let plain = memchr2(b'"', b'\\', rest)?;
-            self.said.extend_from_slice(&rest[..plain]);
-            self.at += plain + 1;
-            if rest[plain] == b'"' {
-                self.said.push(END);
-                return Some(());
+            let plain = plain_end(self.buf, self.at);
+            self.said.extend_from_slice(self.buf.get(self.at..plain)?);
+            self.at = plain + 1;
+            match self.buf.get(plain)? {
+                b'"' => {
+                    self.said.push(END);
+                    return Some(());
+                }
+                b'\\' => self.escape()?,
+                // No byte of a string.
+                _ => return None,
             }
-            self.escape()?;
         }
     }
 
@@ -447,6 +453,12 @@ impl<'a> Walk<'a> {
             self.found.begins = self.string_end(self.at + 1).map(|end| self.at + 1..end - 1);
         }
     }
+}
+
+/// Short keys first, as they stand in most requests (`role` before `content`), and of one length by a hash.
+fn place_of(key: &str) -> u64 {
+    const LENGTH_SHIFT: u32 = 56;
+    (key.len().min(255) as u64) << LENGTH_SHIFT | Fnv::of(key.as_bytes()) >> (u64::BITS - LENGTH_SHIFT)
 }
 
 fn string_value(start: usize, end: usize) -> cursor::Value {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tollgate_config::{document::Dialect, money::PicoUsd, prices::PriceVersion};
 use tollgate_dialect::usage::Usage;
 
-use super::{About, Form, Head, Spent, Stored};
+use super::{About, Form, Head, Spent, Stored, about::Said};
 use crate::{Tick, cost::Cost, semantic::Asked};
 
 /// Of what stands before the sections, and of them all.
@@ -81,10 +81,11 @@ fn write_sections(kept: &Kept, now: Tick, out: &mut Vec<u8>) -> Option<()> {
     })?;
     section(out, ABOUT, |out| {
         let about = &*stored.about;
-        for said in [&*about.tenant, &about.key, &about.model, &about.tags, &about.begins] {
+        let said = about.said();
+        for said in [about.tenant(), said.key, said.model, said.tags, said.begins] {
             text(out, said.as_bytes())?;
         }
-        option(out, about.team.as_deref(), |out, team| text(out, team.as_bytes()))
+        option(out, said.team, |out, team| text(out, team.as_bytes()))
     })?;
     section(out, HEAD, |out| {
         let (form, usage, array) = match stored.head.form {
@@ -93,8 +94,8 @@ fn write_sections(kept: &Kept, now: Tick, out: &mut Vec<u8>) -> Option<()> {
         };
         out.extend_from_slice(&[form, u8::from(usage), u8::from(array)]);
         text(out, stored.dialect.name().as_bytes())?;
-        text(out, &stored.head.content_type)?;
-        text(out, &stored.head.lines)
+        text(out, stored.head.content_type())?;
+        text(out, stored.head.lines())
     })?;
     section(out, BODY, |out| {
         out.extend_from_slice(&stored.body);
@@ -237,15 +238,14 @@ fn about(mut bytes: Bytes<'_>, cache: &Arc<str>) -> Option<About> {
         bytes.word()?,
         bytes.word()?,
     );
-    Some(About {
-        cache: Arc::clone(cache),
-        tenant: tenant.into(),
-        key: key.into(),
-        model: model.into(),
-        tags: tags.into(),
-        begins: begins.into(),
-        team: bytes.option(|bytes| Some(bytes.word()?.into()))?,
-    })
+    let said = Said {
+        key,
+        team: bytes.option(|bytes| bytes.word())?,
+        model,
+        tags,
+        begins,
+    };
+    Some(About::new(Arc::clone(cache), [tenant, ""], &said))
 }
 
 fn head(mut bytes: Bytes<'_>) -> Option<(Head, Dialect)> {
@@ -270,11 +270,7 @@ fn head(mut bytes: Bytes<'_>) -> Option<(Head, Dialect)> {
         .split(|&byte| byte == b'\n');
     let are_lines = lines.is_empty()
         || lines.ends_with(b"\r\n") && all.all(|line| is_line(line.strip_suffix(b"\r").unwrap_or(line)));
-    let head = Head {
-        form,
-        content_type: content_type.into(),
-        lines: lines.into(),
-    };
+    let head = Head::new(form, content_type, lines.to_vec());
     (are_lines && is_line(content_type)).then_some((head, dialect))
 }
 

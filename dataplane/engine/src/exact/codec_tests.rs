@@ -21,20 +21,15 @@ fn kept() -> impl Strategy<Value = Kept> {
     let named = (prop::option::of("[a-z]{0,9}"), found_by);
     (place, texts, named, form, rest, usage, cost).prop_map(
         |((key, asked, aged_ns), texts, (team, found_by), form, (dialect, body, took_ns), usage, cost)| {
-            let about = About {
-                cache: "c".into(),
-                tenant: texts[0].as_str().into(),
-                key: texts[1].as_str().into(),
-                team: team.map(|team| team.as_str().into()),
-                model: texts[2].as_str().into(),
-                tags: texts[3].as_str().into(),
-                begins: texts[4].as_str().into(),
+            let said = Said {
+                key: &texts[1],
+                team: team.as_deref(),
+                model: &texts[2],
+                tags: &texts[3],
+                begins: &texts[4],
             };
-            let head = Head {
-                form,
-                content_type: b"text/event-stream"[..].into(),
-                lines: b"request-id: 1\r\nx-other: a\r\n"[..].into(),
-            };
+            let about = About::new("c".into(), [&texts[0], ""], &said);
+            let head = Head::new(form, b"text/event-stream", b"request-id: 1\r\nx-other: a\r\n".to_vec());
             let usage = usage.map(|all| Usage {
                 input: all[0],
                 cache_read: all[1],

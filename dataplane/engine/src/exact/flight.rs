@@ -21,9 +21,34 @@ const MOST_FOLLOWED_BYTES: usize = 256 << 10;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     pub form: Form,
-    pub content_type: Box<[u8]>,
+    /// Header lines, and behind them the content's type: there are many of these, and each piece of memory costs.
+    text: Box<[u8]>,
+    lines_bytes: usize,
+}
+
+impl Head {
+    pub fn new(form: Form, content_type: &[u8], mut lines: Vec<u8>) -> Self {
+        let lines_bytes = lines.len();
+        lines.extend_from_slice(content_type);
+        Self {
+            form,
+            text: lines.into(),
+            lines_bytes,
+        }
+    }
+
     /// Header lines but for those that each answer has of its own.
-    pub lines: Box<[u8]>,
+    pub fn lines(&self) -> &[u8] {
+        self.text.get(..self.lines_bytes).unwrap_or_default()
+    }
+
+    pub fn content_type(&self) -> &[u8] {
+        self.text.get(self.lines_bytes..).unwrap_or_default()
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.text.len()
+    }
 }
 
 #[derive(Debug)]
@@ -47,8 +72,9 @@ pub(super) struct Flight {
 #[derive(Debug)]
 enum Body {
     Grows(Vec<u8>),
-    /// All of it has come, so many bytes: it is being made into what is kept, while nobody is kept waiting.
-    Leaves(usize),
+    /// Whoever runs the call has it, so many bytes: nobody is sent it as it comes, or all of it has come and is being made into
+    /// what is kept, while nobody is kept waiting.
+    Away(usize),
     Whole(Arc<[u8]>),
 }
 
@@ -56,14 +82,14 @@ impl Body {
     fn bytes(&self) -> &[u8] {
         match self {
             Body::Grows(bytes) => bytes,
-            Body::Leaves(_) => &[],
+            Body::Away(_) => &[],
             Body::Whole(bytes) => bytes,
         }
     }
 
     fn length(&self) -> usize {
         match self {
-            Body::Leaves(length) => *length,
+            Body::Away(length) => *length,
             Body::Grows(_) | Body::Whole(_) => self.bytes().len(),
         }
     }
@@ -164,6 +190,24 @@ impl Flights {
         self.over(number, false);
     }
 
+    /// The same of an answer that nobody is sent as it comes: whoever runs the call has it. False where it is lost.
+    pub fn grow(&mut self, number: u64, more: usize, (most_bytes, room_bytes): (u64, u64)) -> bool {
+        let Some(flight) = self.all.get_mut(&number) else {
+            return false;
+        };
+        let (held, more) = (flight.body.length() as u64, more as u64);
+        let coming = self.coming.entry_ref(&*flight.about.cache).or_default();
+        if !flight.lost && held + more <= most_bytes && *coming + more <= room_bytes {
+            *coming += more;
+            flight.body = Body::Away((held + more) as usize);
+            return true;
+        }
+        *(if flight.lost { &mut self.lost_bytes } else { coming }) -= held;
+        (flight.lost, flight.body) = (true, Body::Away(0));
+        self.over(number, false);
+        false
+    }
+
     /// Nobody waits for it any more.
     fn release(&mut self, number: u64) {
         if let Some(flight) = self.all.get(&number)
@@ -224,7 +268,7 @@ impl Flights {
             return None;
         };
         let body = std::mem::take(body);
-        flight.body = Body::Leaves(body.len());
+        flight.body = Body::Away(body.len());
         Some(body)
     }
 
@@ -267,10 +311,8 @@ impl Flights {
             if flight.lost {
                 self.lost_bytes -= bytes;
             } else if let Some(coming) = self.coming.get_mut(&flight.about.cache) {
+                // What is zero stays for the next; a cache that is none any more is purged.
                 *coming -= bytes;
-                if *coming == 0 {
-                    self.coming.remove(&flight.about.cache);
-                }
             }
         }
     }

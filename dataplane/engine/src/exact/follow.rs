@@ -56,7 +56,7 @@ impl Drop for Follows {
 pub(super) fn begin(exchange: &mut Exchange, io: &mut Io<'_>, follows: Follows, head: &Head) {
     exchange.facts.cache = Mark::Hit;
     let start = io.out.arena.len();
-    replay::write_lines(&mut io.out.arena, (head, Mark::Hit), &head.content_type);
+    replay::write_lines(&mut io.out.arena, (head, Mark::Hit), head.content_type());
     exchange.facts.answer_begins(200, io.now);
     reply::write_common_lines(exchange, io);
     let lines = io.out.written_since(start);

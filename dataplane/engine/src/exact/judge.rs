@@ -55,6 +55,13 @@ pub(super) fn answer(
             Ok(())
         };
     }
+    match form == Form::Whole && speaks::of(dialect).is_plain(body) {
+        true => Ok(()),
+        false => read(dialect, form, body)?.judge(allow),
+    }
+}
+
+fn read(dialect: Dialect, form: Form, body: &[u8]) -> Result<Said, Unkept> {
     let mut said = Said::default();
     let mut take = |event: &Event<'_>| said.take(event);
     let speaks = speaks::of(dialect);
@@ -66,7 +73,7 @@ pub(super) fn answer(
         }
     };
     read.map_err(|_| Unkept::Unreadable)?;
-    said.judge(allow)
+    Ok(said)
 }
 
 #[derive(Debug, Default)]
@@ -115,6 +122,8 @@ impl Said {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const STREAM: Form = Form::Stream {
@@ -158,6 +167,100 @@ mod tests {
         );
         for broken in ["", "{}", "[]", r#"{"choices":["#] {
             assert!(judged(Dialect::OpenAi, Form::Whole, broken, tools).is_err(), "{broken}");
+        }
+    }
+
+    /// A member that may stand in an answer, and what it may say.
+    fn member(keys: &'static [&'static str], values: &'static [&'static str]) -> impl Strategy<Value = String> {
+        (prop::sample::select(keys), prop::sample::select(values))
+            .prop_map(|(key, value)| format!(r#""{key}":{value}"#))
+    }
+
+    fn object(members: impl Strategy<Value = String>, most: usize) -> impl Strategy<Value = String> {
+        prop::collection::vec(members, 0..most).prop_map(|all| format!("{{{}}}", all.join(",")))
+    }
+
+    fn any_answer() -> impl Strategy<Value = String> {
+        const SAID: &[&str] = &[
+            "content",
+            "refusal",
+            "tool_calls",
+            "function_call",
+            r"r\u0065fusal",
+            "role",
+        ];
+        const SAYS: &[&str] = &[
+            "null",
+            r#""hi""#,
+            "[]",
+            r#"[{"id":"c","function":{"name":"f"}}]"#,
+            "{}",
+            "7",
+        ];
+        const OF_CHOICE: &[&str] = &[
+            "index",
+            "finish_reason",
+            r"finish\u005freason",
+            "error",
+            "logprobs",
+            "message",
+        ];
+        const IN_CHOICE: &[&str] = &["0", "1", "200", "null", r#""stop""#, r#""length""#, r#""error""#, "{}"];
+        const AROUND: &[&str] = &["id", "object", "error", "usage", "choices", r"ch\u006fices"];
+        const SAYS_AROUND: &[&str] = &[
+            "null",
+            r#""chat.completion""#,
+            r#""error""#,
+            "[]",
+            "{}",
+            r#"{"message":"m"}"#,
+        ];
+        let message = object(member(SAID, SAYS), 3).prop_map(|message| format!(r#""message":{message}"#));
+        let stops = Just(r#""finish_reason":"stop""#.to_owned());
+        let choice = object(prop_oneof![message, stops, member(OF_CHOICE, IN_CHOICE)], 4);
+        let choices = prop::collection::vec(choice, 0..3).prop_map(|all| format!(r#""choices":[{}]"#, all.join(",")));
+        let whole = object(prop_oneof![3 => choices, 1 => member(AROUND, SAYS_AROUND)], 3);
+        // Of some the end is missing.
+        (whole, 0..20usize).prop_map(|(mut text, cut)| {
+            text.truncate(if cut == 0 { text.len() / 2 } else { text.len() });
+            text
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(10_000))]
+
+        #[test]
+        fn what_is_known_at_a_glance_is_what_is_read(body in any_answer()) {
+            if speaks::of(Dialect::OpenAi).is_plain(body.as_bytes()) {
+                let read = read(Dialect::OpenAi, Form::Whole, body.as_bytes());
+                prop_assert_eq!(read.and_then(|said| said.judge(Allowed::default())), Ok(()), "{}", body);
+            }
+        }
+    }
+
+    #[test]
+    fn common_answers_are_known_at_a_glance() {
+        let is_plain = |body: &str| speaks::of(Dialect::OpenAi).is_plain(body.as_bytes());
+        let common = openai(r#""content":"hi","refusal":null,"annotations":[]"#, "stop");
+        assert!(is_plain(&common) && is_plain(&openai(r#""content":"hi","tool_calls":[]"#, "stop")));
+        assert!(is_plain(&common.replace(r#""index":0,"#, r#""logprobs":null,"#)));
+        for (one, other) in [
+            (r#""stop""#, r#""length""#),
+            (r#""stop""#, "null"),
+            (r#""stop""#, r#""stop","finish_reason":"length""#),
+            ("null", r#""no""#),
+            (r#""refusal":null"#, r#""tool_calls":[{}]"#),
+            (r#""refusal":null"#, r#""function_call":{}"#),
+            ("refusal", r"refus\u0061l"),
+            ("chat.completion", "error"),
+            (r#""id":"1""#, r#""error":{}"#),
+            (r#""index":0"#, r#""index":128"#),
+            ("}]}", "}]"),
+            ("}]}", "}]}x"),
+        ] {
+            assert!(common.contains(one), "{one}");
+            assert!(!is_plain(&common.replace(one, other)), "{one} {other}");
         }
     }
 

@@ -7,6 +7,7 @@ use super::{About, Answers, Exact, Form, Head, Part, Policy, Spent, Stored, judg
 use crate::{
     Tick,
     exchange::{Exchange, Io},
+    lines::{self, Line},
     names::header,
     outputs::{Action, Piece, ReplyFraming},
     record::Outcome,
@@ -28,10 +29,14 @@ pub(crate) struct Runs {
     policy: Arc<Policy>,
     about: Arc<About>,
     head: Option<Arc<Head>>,
+    /// What has come of an answer that is no stream: as nobody is sent that as it comes, it waits here.
+    whole: Vec<u8>,
     /// What its answer will be found by, where the cache looks by meaning.
     likeness: Option<Box<Likeness>>,
     /// It is no answer that anybody else is to have.
     spoiled: bool,
+    /// Who waits for it was told that it is over.
+    over: bool,
     /// Its client is gone: when to look whether anybody else wants the answer.
     pub(super) left: Option<Tick>,
 }
@@ -45,8 +50,10 @@ impl Runs {
             policy: Arc::clone(policy),
             about,
             head: None,
+            whole: Vec::new(),
             likeness: None,
             spoiled: false,
+            over: false,
             left: None,
         }
     }
@@ -69,34 +76,30 @@ impl Runs {
         self.over(false);
     }
 
-    fn over(&self, well: bool) {
-        self.answers.with(self.key, |part| part.flights.over(self.number, well));
+    fn over(&mut self, well: bool) {
+        if !std::mem::replace(&mut self.over, true) {
+            self.answers.with(self.key, |part| part.flights.over(self.number, well));
+        }
     }
 
     /// The head goes out.
     fn note_head(&mut self, (status, lines, framing): (u16, &[u8], ReplyFraming), asked: Form) {
-        let value = |name: &[u8]| {
-            let mut all = lines.split(|&byte| byte == b'\n');
-            all.find_map(|line| value_of(line, name))
-        };
-        if status != 200 || value(b"content-encoding").is_some() {
+        let Some((content_type, kept)) = kept_lines(lines).filter(|_| status == 200) else {
             return self.spoil();
-        }
+        };
         let form = match framing {
             ReplyFraming::Stream => asked,
             ReplyFraming::Length(_) | ReplyFraming::Empty(_) => Form::Whole,
         };
-        let head = Arc::new(Head {
-            form,
-            content_type: value(header::CONTENT_TYPE).unwrap_or_default().into(),
-            lines: kept_lines(lines).into(),
-        });
+        let head = Arc::new(Head::new(form, content_type, kept));
         self.head = Some(Arc::clone(&head));
-        self.answers
-            .with(self.key, |part| part.flights.set_head(self.number, head));
+        if form != Form::Whole {
+            self.answers
+                .with(self.key, |part| part.flights.set_head(self.number, head));
+        }
     }
 
-    fn note_body(&self, exchange: &Exchange, io: &Io<'_>, pieces: &[Piece], input: &[u8]) {
+    fn note_body(&mut self, exchange: &Exchange, io: &Io<'_>, pieces: &[Piece], input: &[u8]) {
         let bounds = (self.policy.max_answer_bytes, self.policy.room_bytes());
         let bytes = |piece: &Piece| match piece {
             Piece::Arena(range) => io.out.arena.get(range.start as usize..range.end as usize),
@@ -105,11 +108,41 @@ impl Runs {
             Piece::Input(range) => input.get(range.start as usize..range.end as usize),
         };
         debug_assert!(exchange.facts.status > 0, "a body goes behind a head");
-        self.answers.with(self.key, |part| {
-            for bytes in pieces.iter().filter_map(bytes) {
-                part.flights.push(self.number, bytes, bounds);
+        let bytes = pieces.iter().filter_map(bytes);
+        let number = self.number;
+        if !self.is_whole() {
+            self.answers.with(self.key, |part| {
+                bytes.for_each(|bytes| part.flights.push(number, bytes, bounds));
+            });
+            return;
+        }
+        let more = bytes.clone().map(<[u8]>::len).sum();
+        let has_room = |part: &mut Part| part.flights.grow(number, more, bounds);
+        match self.answers.with(self.key, has_room) {
+            Some(true) => bytes.for_each(|bytes| self.whole.extend_from_slice(bytes)),
+            _ => {
+                self.whole = Vec::new();
+                self.spoil();
             }
-        });
+        }
+    }
+
+    /// Is its answer no stream?
+    fn is_whole(&self) -> bool {
+        self.head.as_ref().is_some_and(|head| head.form == Form::Whole)
+    }
+
+    /// All that came. `None`: it may not be kept.
+    fn take(&mut self, spent: Spent) -> Option<Arc<[u8]>> {
+        if self.is_whole() {
+            return Some(std::mem::take(&mut self.whole).into());
+        }
+        let number = self.number;
+        let taken = self.answers.with(self.key, |part| part.flights.take(number));
+        let body: Arc<[u8]> = taken.flatten()?.into();
+        let freeze = |part: &mut Part| part.flights.freeze(number, Arc::clone(&body), spent);
+        let may_be_kept = self.answers.with(self.key, freeze).unwrap_or(false);
+        may_be_kept.then_some(body)
     }
 
     /// The call is over: keeps its answer where it may be.
@@ -123,13 +156,7 @@ impl Runs {
             cost: facts.cost,
             took_ns: facts.ended.ns_since(facts.started),
         };
-        let taken = self.answers.with(self.key, |part| part.flights.take(self.number));
-        let Some(body) = taken.flatten() else {
-            return self.over(true);
-        };
-        let body: Arc<[u8]> = body.into();
-        let freeze = |part: &mut Part| part.flights.freeze(self.number, Arc::clone(&body), spent);
-        let (Some(true), Some(head)) = (self.answers.with(self.key, freeze), self.head.clone()) else {
+        let (Some(body), Some(head)) = (self.take(spent), self.head.clone()) else {
             return self.over(true);
         };
         let Some(dialect) = facts.surface.dialect else { return };
@@ -149,11 +176,14 @@ impl Runs {
             asked: self.likeness.as_ref().map(|likeness| Box::new(likeness.asked())),
         };
         let stored = Arc::new(stored);
-        self.answers.with(self.key, |part| {
+        self.over = true;
+        let is_lost = self.answers.with(self.key, |part| {
+            let is_lost = part.flights.is_lost(self.number);
             part.store((self.key, self.number), Arc::clone(&stored), &self.policy);
             part.flights.over(self.number, true);
+            is_lost
         });
-        if let Some(likeness) = self.likeness.take() {
+        if let Some(likeness) = self.likeness.take().filter(|_| is_lost == Some(false)) {
             semantic::kept(
                 exchange,
                 io,
@@ -212,19 +242,23 @@ fn note(runs: &mut Runs, exchange: &Exchange, io: &Io<'_>, input: &[u8]) {
     }
 }
 
-fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let (start, rest) = line.split_at_checked(name.len())?;
-    let value = rest.strip_prefix(b":").filter(|_| start.eq_ignore_ascii_case(name))?;
-    Some(value.trim_ascii())
-}
-
-/// Of header lines those that the answer is sent again with.
-fn kept_lines(lines: &[u8]) -> Vec<u8> {
-    let mut kept = Vec::with_capacity(lines.len());
-    for line in repeats::shared_lines(lines).split_inclusive(|&byte| byte == b'\n') {
-        if !ANEW.iter().chain(&ONCE).any(|name| value_of(line, name).is_some()) {
-            kept.extend_from_slice(line);
+/// The content's type, and of header lines those that the answer is sent again with. `None` where its body is encoded.
+fn kept_lines(all: &[u8]) -> Option<(&[u8], Vec<u8>)> {
+    let (mut content_type, mut kept) = (None, Vec::with_capacity(all.len()));
+    for line in lines::each(all) {
+        if line.is(b"content-encoding") {
+            return None;
+        }
+        if line.is(header::CONTENT_TYPE) {
+            content_type.get_or_insert(line.value);
+        }
+        if !is_of_one_call(&line) {
+            kept.extend_from_slice(line.whole);
         }
     }
-    kept
+    Some((content_type.unwrap_or_default(), kept))
+}
+
+fn is_of_one_call(line: &Line<'_>) -> bool {
+    line.is_one_of(&ANEW) || line.is_one_of(&ONCE) || repeats::is_own(line)
 }

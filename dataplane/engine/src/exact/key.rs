@@ -1,19 +1,26 @@
 //! The name that an answer is kept under: who may share it, by which policy, of which model, in whose words, and all of the
 //! request that can change it. And which calls have none.
 
-use std::hash::Hasher;
+use std::{hash::Hasher, sync::Arc};
 
 use siphasher::sip128::Hasher128 as _;
 use tollgate_config::document::Dialect;
 use tollgate_wire::head::Known;
 
-use super::{About, Form, Policy, Tenant, Wish, about, canon};
+use super::{
+    About, Body, Form, Policy, Tenant, Wish,
+    about::{self, Said},
+    canon,
+};
 use crate::{
     exchange::{Exchange, Io},
     outputs::Rest,
     percent, relay,
     routing::residency::Regions,
-    stages::route::{Asked, obstacle},
+    stages::{
+        admit::Fields,
+        route::{Asked, obstacle},
+    },
     surface::Operation,
 };
 
@@ -82,10 +89,13 @@ pub(super) fn of(exchange: &mut Exchange, io: &mut Io<'_>, policy: &Policy, wish
         .answers
         .as_ref()
         .map_or(canon::Seed([0; 2]), |answers| answers.0.seed);
-    let names = &mut io.local.names;
-    let canon = names
-        .of(seed, dialect, admitted.body(io.body))
-        .ok_or(Uncached::Unclear)?;
+    let body = Body {
+        dialect,
+        bytes: admitted.body(io.body),
+        hash: admitted.hash,
+    };
+    let fields = Fields::of(dialect, admitted, facts.tier);
+    let canon = io.local.names.of(seed, body, fields).ok_or(Uncached::Unclear)?;
     if canon.keeps {
         return Err(Uncached::Object);
     }
@@ -202,13 +212,13 @@ pub(super) fn about(exchange: &Exchange, io: &Io<'_>, policy: &Policy) -> About 
         };
         tollgate_wire::json::cursor::string(body, value)
     });
-    About {
-        cache: policy.name.clone(),
-        tenant: owner.map_or_else(|| "".into(), |owner| Tenant::of(policy.scope, owner).text()),
-        key: owner.map_or_else(Box::default, |owner| owner.name.clone()),
-        team: owner.and_then(|owner| owner.team.clone()),
-        model: exchange.facts.model_asked.as_str().into(),
-        tags: exchange.facts.tags.as_str().into(),
-        begins: about::beginning(&begins.unwrap_or_default()),
-    }
+    let tenant = owner.map_or_else(Default::default, |owner| Tenant::of(policy.scope, owner).text());
+    let said = Said {
+        key: owner.map_or("", |owner| &owner.name),
+        team: owner.and_then(|owner| owner.team.as_deref()),
+        model: &exchange.facts.model_asked,
+        tags: &exchange.facts.tags,
+        begins: about::beginning(begins.as_deref().unwrap_or_default()),
+    };
+    About::new(Arc::clone(&policy.name), tenant, &said)
 }

@@ -37,7 +37,7 @@ impl Answers {
         let is_of = stored.asked.as_ref().is_some_and(|asked| asked.partition == partition);
         let ttl_ns = ttl_ms.min(policy.ttl_ms).saturating_mul(1_000_000);
         let is_young = stored.age_ns(now) < ttl_ns;
-        (is_of && is_young && tenant.is(&stored.about.tenant)).then_some(stored)
+        (is_of && is_young && tenant.is(stored.about.tenant())).then_some(stored)
     }
 
     pub(crate) fn served_like(&self, id: u64, policy: &Policy, spent: &Spent) {
@@ -88,7 +88,7 @@ impl Answers {
                 embedder.embed(&asked.text, &mut scratch, &mut vector);
                 let goes_on = take(Insert {
                     cache: Arc::clone(&stored.about.cache),
-                    tenant: semantic::tenant(&stored.about.tenant),
+                    tenant: semantic::tenant(stored.about.tenant()),
                     partition: asked.partition,
                     id,
                     vector,

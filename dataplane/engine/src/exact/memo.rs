@@ -1,14 +1,19 @@
-//! What requests were known by lately: one that comes again byte for byte, as most do that are answered from a cache, costs
-//! one pass of a hash over its bytes instead of a reading of what they say. A shard's own; knows no policy and no answer.
+//! What requests were known by lately, and what they say: one that comes again byte for byte, as most do that are answered
+//! from a cache, costs one pass of a hash over its bytes instead of two readings. A shard's own; knows no policy and no answer.
 
 use tollgate_config::document::Dialect;
 
 use super::canon::{self, Canon, Seed};
+use crate::stages::admit::Fields;
 
 /// A request is looked for in one set, by its hash; what was not asked for longest gives way there.
 const WAYS: usize = 4;
-/// Together 4,096 requests of 80 bytes: 320 KiB a shard, from the first call of a model with a cache on.
+/// Together 4,096 requests of 144 bytes: 576 KiB a shard, from the first call of a model with a cache on.
 const SETS: usize = 1024;
+/// Requests are looked for before they are read as long as one in so many is found.
+const LEAST_LUCK: u8 = 8;
+/// And for so many more once none is any more.
+const MOST_LUCK: u8 = 64;
 
 type Set = [Option<Entry>; WAYS];
 
@@ -17,6 +22,8 @@ type Set = [Option<Entry>; WAYS];
 pub struct Names {
     /// None, or `SETS` of them.
     sets: Box<[Set]>,
+    /// Above zero: what comes next may well be here.
+    luck: u8,
 }
 
 #[derive(Clone, Debug)]
@@ -25,29 +32,70 @@ struct Entry {
     bytes: u128,
     dialect: Dialect,
     canon: Canon,
+    /// None where they say more than these tell.
+    fields: Option<Fields>,
+}
+
+/// A request's body: its bytes, and their hash where it was made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Body<'a> {
+    pub dialect: Dialect,
+    pub bytes: &'a [u8],
+    pub hash: Option<u128>,
 }
 
 impl Names {
-    /// As `canon::request`.
-    pub(super) fn of(&mut self, seed: Seed, dialect: Dialect, body: &[u8]) -> Option<Canon> {
-        let bytes = seed.hash(body);
+    /// What a request says that came before. Its hash as well, where it was looked for: it is, as long as some are found.
+    pub(crate) fn look(&mut self, seed: Seed, body: Body<'_>) -> (Option<u128>, Option<Fields>) {
+        if self.luck == 0 {
+            return (None, None);
+        }
+        let hash = seed.hash(body.bytes);
+        let found = self.find(hash, body.dialect);
+        let fields = found.and_then(|entry| entry.fields);
+        self.note(fields.is_some());
+        (Some(hash), fields)
+    }
+
+    /// As `canon::request`. `fields`: what was read of it.
+    pub(super) fn of(&mut self, seed: Seed, body: Body<'_>, fields: Option<Fields>) -> Option<Canon> {
+        let hash = body.hash.unwrap_or_else(|| seed.hash(body.bytes));
+        let canon = self.find(hash, body.dialect).map(|entry| entry.canon.clone());
+        if body.hash.is_none() {
+            self.note(canon.is_some());
+        }
+        if canon.is_some() {
+            return canon;
+        }
+        let canon = canon::request(seed, body.dialect, body.bytes)?;
         if self.sets.is_empty() {
             self.sets = vec![Set::default(); SETS].into();
         }
-        let set = self.sets.get_mut(bytes as usize % SETS)?;
-        let is_it = |entry: &Entry| entry.bytes == bytes && entry.dialect == dialect;
-        if let Some(at) = set.iter().position(|entry| entry.as_ref().is_some_and(is_it)) {
-            set[..=at].rotate_right(1);
-            return set[0].as_ref().map(|entry| entry.canon.clone());
-        }
-        let canon = canon::request(seed, dialect, body)?;
+        let set = self.sets.get_mut(hash as usize % SETS)?;
         set.rotate_right(1);
         set[0] = Some(Entry {
-            bytes,
-            dialect,
+            bytes: hash,
+            dialect: body.dialect,
             canon: canon.clone(),
+            fields,
         });
         Some(canon)
+    }
+
+    /// It is the first of its set then.
+    fn find(&mut self, hash: u128, dialect: Dialect) -> Option<&Entry> {
+        let set = self.sets.get_mut(hash as usize % SETS)?;
+        let is_it = |entry: &Entry| entry.bytes == hash && entry.dialect == dialect;
+        let at = set.iter().position(|entry| entry.as_ref().is_some_and(is_it))?;
+        set[..=at].rotate_right(1);
+        set[0].as_ref()
+    }
+
+    fn note(&mut self, found: bool) {
+        self.luck = match found {
+            true => self.luck.saturating_add(LEAST_LUCK).min(MOST_LUCK),
+            false => self.luck.saturating_sub(1),
+        };
     }
 }
 
@@ -56,6 +104,42 @@ mod tests {
     use super::*;
 
     const SEED: Seed = Seed([1, 2]);
+
+    fn of(names: &mut Names, dialect: Dialect, body: &str) -> Option<Canon> {
+        let body = Body {
+            dialect,
+            bytes: body.as_bytes(),
+            hash: None,
+        };
+        names.of(SEED, body, Some(Fields::default()))
+    }
+
+    fn is_read(names: &mut Names, body: &str) -> (bool, bool) {
+        let body = Body {
+            dialect: Dialect::OpenAi,
+            bytes: body.as_bytes(),
+            hash: None,
+        };
+        let (hash, fields) = names.look(SEED, body);
+        (hash.is_some(), fields.is_some())
+    }
+
+    #[test]
+    fn what_comes_is_looked_for_as_long_as_some_of_it_is_found() {
+        let mut names = Names::default();
+        let (known, new) = (body(1), body(2));
+        assert_eq!(is_read(&mut names, &known), (false, false), "nothing was found yet");
+        of(&mut names, Dialect::OpenAi, &known);
+        assert_eq!(is_read(&mut names, &known), (false, false));
+        of(&mut names, Dialect::OpenAi, &known);
+        for _ in 0..20 {
+            assert_eq!(is_read(&mut names, &known), (true, true));
+        }
+        for _ in 0..MOST_LUCK {
+            assert_eq!(is_read(&mut names, &new), (true, false));
+        }
+        assert_eq!(is_read(&mut names, &known), (false, false), "not worth its hash");
+    }
 
     fn body(number: usize) -> String {
         format!(r#"{{"messages":[{{"role":"user","content":"{number}"}}],"user":"{number}","temperature":{number}}}"#)
@@ -68,7 +152,7 @@ mod tests {
         for number in (0..SETS * WAYS + SETS).chain(0..SETS) {
             let body = body(number);
             for dialect in [Dialect::OpenAi, Dialect::OpenAiResponses, Dialect::OpenAi] {
-                let found = names.of(SEED, dialect, body.as_bytes());
+                let found = of(&mut names, dialect, &body);
                 assert!(found.is_some());
                 assert_eq!(
                     found,
@@ -79,14 +163,14 @@ mod tests {
         }
         let held = names.sets.iter().flatten().filter(|entry| entry.is_some()).count();
         assert!(held <= SETS * WAYS && held > SETS * WAYS / 2, "{held}");
-        assert!(size_of::<Set>() <= 80 * WAYS);
+        assert!(size_of::<Set>() <= 144 * WAYS, "{}", size_of::<Set>());
     }
 
     #[test]
     fn a_dialect_has_its_own_though_the_bytes_are_the_same() {
         let mut names = Names::default();
         let body = body(1);
-        let mut of = |dialect| names.of(SEED, dialect, body.as_bytes()).expect("it has one").hash;
+        let mut of = |dialect| of(&mut names, dialect, &body).expect("it has one").hash;
         // Who it is for is repeated in the answers of one, and left out of the hash of the other.
         assert_ne!(of(Dialect::OpenAi), of(Dialect::OpenAiResponses));
     }
@@ -97,13 +181,13 @@ mod tests {
         let kept = body(0);
         let hash = SEED.hash(kept.as_bytes());
         for number in 1..3 * SETS * WAYS {
-            names.of(SEED, Dialect::OpenAi, body(number).as_bytes());
+            of(&mut names, Dialect::OpenAi, &body(number));
             // As often as its set is filled anew by far.
             if number % (SETS / 4) == 0 {
                 let set = &names.sets[hash as usize % SETS];
                 let is_there = set.iter().flatten().any(|entry| entry.bytes == hash);
                 assert!(is_there || number == SETS / 4, "{number}");
-                names.of(SEED, Dialect::OpenAi, kept.as_bytes());
+                of(&mut names, Dialect::OpenAi, &kept);
             }
         }
     }
@@ -112,7 +196,7 @@ mod tests {
     fn what_has_no_name_is_not_remembered() {
         let mut names = Names::default();
         for _ in 0..2 {
-            assert_eq!(names.of(SEED, Dialect::OpenAi, br#"{"n":1,"n":2}"#), None);
+            assert_eq!(of(&mut names, Dialect::OpenAi, r#"{"n":1,"n":2}"#), None);
         }
         assert!(names.sets.iter().flatten().all(Option::is_none));
     }

@@ -37,6 +37,7 @@ use crate::{
     repeats::Parts,
     semantic::{self, Asked, Looked, Neighbours},
     stage::Verdict,
+    stages::admit::Fields,
 };
 
 pub use about::Filter;
@@ -48,6 +49,7 @@ pub(crate) use follow::{Due, deadline, due, is_wanted, outlives_client};
 use keep::Runs;
 pub(crate) use keep::keep;
 pub(crate) use key::{Uncached, partition};
+pub(crate) use memo::Body;
 pub use memo::Names;
 pub(crate) use replay::{whole as replay_as, write_mark};
 use store::{Claim, Known};
@@ -130,9 +132,8 @@ impl Stored {
     }
 
     pub fn bytes(&self) -> u64 {
-        let head = self.head.lines.len() + self.head.content_type.len();
         let asked = self.asked.as_ref().map_or(0, |asked| asked.text.len());
-        (head + asked + self.body.len()) as u64 + self.about.bytes()
+        (self.head.bytes() + asked + self.body.len()) as u64 + self.about.bytes()
     }
 }
 
@@ -206,6 +207,11 @@ impl Answers {
             neighbours,
             purges: AtomicU64::new(0),
         }))
+    }
+
+    /// What a request's body says, where it came before and was looked for; and its hash where it was.
+    pub(crate) fn look_at(&self, names: &mut Names, body: Body<'_>) -> (Option<u128>, Option<Fields>) {
+        names.look(self.0.seed, body)
     }
 
     fn with<T>(&self, key: u128, work: impl FnOnce(&mut Part) -> T) -> Option<T> {
@@ -381,9 +387,13 @@ fn look_up(
     };
     let tenant = Tenant::of(policy.scope, owner);
     let now = io.now;
-    let ask = |about| answers.with(key, |part| part.ask(now, (key, tenant), policy, about));
-    let mut known = ask(None);
-    let (mut about, mut likeness) = (None, None);
+    let ask = |claim: Option<&dyn Fn() -> Claim>| answers.with(key, |part| part.ask(now, (key, tenant), policy, claim));
+    let mut likeness = None;
+    // Looked at once where nothing is found by meaning: whoever finds nothing runs the call.
+    let mut known = match policy.semantic {
+        Some(_) => ask(None),
+        None => Some(Known::New),
+    };
     if let (Some(Known::New), Some(rules)) = (&known, &policy.semantic) {
         match semantic::look_up(exchange, io, (answers, policy), (rules, true)) {
             Looked::Served => {
@@ -394,10 +404,12 @@ fn look_up(
             Looked::Passed => {}
         }
     }
-    if matches!(known, Some(Known::New)) && wish == Wish::Any {
-        let made = claim(exchange, io, policy);
-        about = Some(Arc::clone(&made.about));
-        known = ask(Some(made));
+    if matches!(known, Some(Known::New)) {
+        let made = || claim(exchange, io, policy);
+        known = match wish {
+            Wish::Any => ask(Some(&made)),
+            _ => ask(None),
+        };
     }
     match known {
         Some(Known::Kept(stored)) => {
@@ -409,9 +421,9 @@ fn look_up(
             }
         }
         Some(Known::UnderWay(number, head)) => under_way(exchange, io, (answers, policy), (key, number), head, wish),
-        Some(Known::Claimed(number)) => {
-            let claim = about.map(|about| Runs::new(answers, (key, number), policy, about));
-            runs(exchange, claim.map(|runs| runs.found_by(likeness)))
+        Some(Known::Claimed(number, about)) => {
+            let claim = Runs::new(answers, (key, number), policy, about);
+            runs(exchange, Some(claim.found_by(likeness)))
         }
         Some(Known::New) | None if wish == Wish::Only => {
             answers.with(key, |part| part.missed(policy));

@@ -45,7 +45,7 @@ pub(crate) fn whole(
     }
     let start = io.out.arena.len();
     let content_type = match (same, form) {
-        (true, _) => &stored.head.content_type,
+        (true, _) => stored.head.content_type(),
         (false, Form::Whole) => &b"application/json"[..],
         (false, Form::Stream { .. }) => relay::stream_content_type(exchange, io),
     };
@@ -80,7 +80,7 @@ pub(crate) fn whole(
 
 /// Appends the header lines of an answer that was another's before.
 pub(super) fn write_lines(out: &mut Vec<u8>, (head, mark): (&Head, Mark), content_type: &[u8]) {
-    out.extend_from_slice(&head.lines);
+    out.extend_from_slice(head.lines());
     write::header(out, header::CONTENT_TYPE, content_type);
     write::header(out, header::CACHE, mark.name().unwrap_or_default().as_bytes());
 }

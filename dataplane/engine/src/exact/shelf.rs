@@ -10,7 +10,7 @@ use siphasher::sip128::Hasher128 as _;
 use tollgate_config::document::{CACHE_PARTS, Document};
 
 use super::{
-    Answers, Policy,
+    Answers, Policy, canon,
     codec::Kept,
     store::{Aged, ENTRY_BYTES},
 };
@@ -66,6 +66,7 @@ impl Shelf {
     pub fn mark(&self) -> u64 {
         let mut hasher = self.answers.0.seed.hasher();
         hasher.write(b"whose names are these?");
+        hasher.write_u32(canon::VERSION);
         hasher.finish128().as_u128() as u64
     }
 

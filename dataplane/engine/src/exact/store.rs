@@ -48,7 +48,7 @@ pub(crate) enum Known {
     /// Nothing.
     New,
     /// Nothing, and whoever asked runs it, under this number.
-    Claimed(u64),
+    Claimed(u64, Arc<About>),
 }
 
 /// Of one cache since it was first asked, in all parts together once they are added up.
@@ -155,13 +155,13 @@ struct Owner {
 }
 
 impl Part {
-    /// What is known of a call of this tenant. `about`: it is to be run by whoever asks, where nobody else does.
+    /// What is known of a call of this tenant. `claim`: it is to be run by whoever asks, where nobody else does.
     pub(crate) fn ask(
         &mut self,
         now: Tick,
         (key, tenant): (u128, Tenant<'_>),
         policy: &Policy,
-        claim: Option<Claim>,
+        claim: Option<&dyn Fn() -> Claim>,
     ) -> Known {
         let held = self.caches.entry_ref(&*policy.name).or_default();
         held.sweep(now, SWEPT_BY_ASKING);
@@ -173,12 +173,15 @@ impl Part {
         if let Some((number, head)) = self.flights.asked(now, key) {
             return Known::UnderWay(number, head);
         }
-        match claim.map(|claim| self.flights.begin(key, claim.about, claim.leads)) {
-            Some(Some(number)) => {
+        let Some(Claim { about, leads }) = claim.map(|claim| claim()) else {
+            return Known::New;
+        };
+        match self.flights.begin(key, Arc::clone(&about), leads) {
+            Some(number) => {
                 held.stats.misses += 1;
-                Known::Claimed(number)
+                Known::Claimed(number, about)
             }
-            _ => Known::New,
+            None => Known::New,
         }
     }
 
@@ -352,7 +355,7 @@ impl Part {
 impl Held {
     fn get(&mut self, now: Tick, key: u128, tenant: Tenant<'_>, policy: &Policy) -> Option<Arc<Stored>> {
         let entry = self.entries.get_mut(&key)?;
-        if !tenant.is(&entry.stored.about.tenant) {
+        if !tenant.is(entry.stored.about.tenant()) {
             return None;
         }
         if entry.stored.age_ns(now) >= policy.ttl_ms.saturating_mul(NS_PER_MS) {
@@ -373,12 +376,13 @@ impl Held {
         self.remove(key);
         self.sweep(stored.at, MOST_SWEPT);
         let bytes = ENTRY_BYTES + stored.bytes();
-        let tenant = Arc::clone(&stored.about.tenant);
+        let about = Arc::clone(&stored.about);
+        let tenant = about.tenant();
         if bytes > most_bytes {
             return;
         }
         while self.bytes + bytes > most_bytes || self.entries.len() >= MOST_ENTRIES {
-            if !self.make_room(&tenant, bytes, most_bytes) {
+            if !self.make_room(tenant, bytes, most_bytes) {
                 return;
             }
         }
@@ -386,7 +390,7 @@ impl Held {
         let name = (key, self.numbers);
         let over = stored.over(policy.ttl_ms);
         self.by_age.insert((over, key));
-        let owner = self.tenants.entry(Arc::clone(&tenant)).or_default();
+        let owner = self.tenants.entry_ref(tenant).or_default();
         owner.entries += 1;
         let in_small = owner.fifo.push(name, bytes);
         if stored.asked.is_some() {
@@ -404,11 +408,11 @@ impl Held {
                 in_small,
             },
         );
-        self.resize(&tenant, |held| held + bytes);
+        self.resize(tenant, |held| held + bytes);
         self.bytes += bytes;
         self.stats.stored += 1;
         let Self { entries, tenants, .. } = self;
-        if let Some(owner) = tenants.get_mut(&tenant) {
+        if let Some(owner) = tenants.get_mut(tenant) {
             let is_there = |name: Name| entries.get(&name.0).is_some_and(|entry| entry.number == name.1);
             owner.fifo.tidy(owner.entries, is_there);
         }
@@ -417,7 +421,7 @@ impl Held {
     /// One goes: of the tenant that wants the room where it has its share already, else of the one that has most. With the
     /// tenant that asks, each may have the same; who has no more than that loses nothing to another, and an answer that alone is
     /// more takes only what others have above their shares, and drives out none where that is not enough.
-    fn make_room(&mut self, tenant: &Arc<str>, bytes: u64, most_bytes: u64) -> bool {
+    fn make_room(&mut self, tenant: &str, bytes: u64, most_bytes: u64) -> bool {
         let own = self.tenants.get(tenant).map_or(0, |owner| owner.bytes);
         let others = self.tenants.len() - usize::from(own > 0);
         let share = most_bytes / (others as u64 + 1);
@@ -425,7 +429,7 @@ impl Held {
             return self.may_have(bytes, share, most_bytes) && self.evict_largest();
         }
         if own > 0 && own + bytes > share {
-            return self.evict_of(&Arc::clone(tenant));
+            return self.evict_of(tenant);
         }
         self.evict_largest()
     }
@@ -454,7 +458,7 @@ impl Held {
         largest.is_some_and(|(_, largest)| self.evict_of(&largest))
     }
 
-    fn evict_of(&mut self, tenant: &Arc<str>) -> bool {
+    fn evict_of(&mut self, tenant: &str) -> bool {
         let Self { entries, tenants, .. } = self;
         let Some(owner) = tenants.get_mut(tenant) else {
             return false;
@@ -493,7 +497,7 @@ impl Held {
         if entry.stored.asked.is_some() {
             self.by_id.remove(&(key as u64));
         }
-        let tenant = &entry.stored.about.tenant;
+        let tenant = entry.stored.about.tenant();
         self.bytes -= entry.bytes;
         self.resize(tenant, |held| held - entry.bytes);
         if let Some(owner) = self.tenants.get_mut(tenant) {
@@ -507,14 +511,16 @@ impl Held {
     }
 
     /// A tenant has another number of bytes.
-    fn resize(&mut self, tenant: &Arc<str>, bytes: impl Fn(u64) -> u64) {
-        let Some(owner) = self.tenants.get_mut(tenant) else {
+    fn resize(&mut self, tenant: &str, bytes: impl Fn(u64) -> u64) {
+        let Some((name, owner)) = self.tenants.get_key_value_mut(tenant) else {
             return;
         };
-        self.by_size.remove(&(owner.bytes, Arc::clone(tenant)));
+        let mut place = (owner.bytes, Arc::clone(name));
+        self.by_size.remove(&place);
         owner.bytes = bytes(owner.bytes);
+        place.0 = owner.bytes;
         if owner.bytes > 0 {
-            self.by_size.insert((owner.bytes, Arc::clone(tenant)));
+            self.by_size.insert(place);
         }
     }
 

@@ -9,7 +9,7 @@ use tollgate_config::{
 };
 
 use super::*;
-use crate::exact::{Form, Head};
+use crate::exact::{Form, Head, about::Said};
 
 const MOST_BYTES: u64 = 64 * 1024;
 const NS_PER_S: u64 = 1_000_000_000;
@@ -29,15 +29,16 @@ fn policy() -> Policy {
 }
 
 fn about(tenant: &str) -> Arc<About> {
-    Arc::new(About {
-        cache: "c".into(),
-        tenant: tenant.into(),
-        key: tenant.into(),
-        team: None,
-        model: "m".into(),
-        tags: "".into(),
-        begins: "".into(),
-    })
+    of_cache("c", tenant)
+}
+
+fn of_cache(cache: &str, tenant: &str) -> Arc<About> {
+    let said = Said {
+        key: tenant,
+        model: "m",
+        ..Said::default()
+    };
+    Arc::new(About::new(cache.into(), [tenant, ""], &said))
 }
 
 fn claim(tenant: &str) -> Claim {
@@ -49,11 +50,7 @@ fn claim(tenant: &str) -> Claim {
 
 fn stored(tenant: &str, length: usize, at: Tick) -> Arc<Stored> {
     Arc::new(Stored {
-        head: Arc::new(Head {
-            form: Form::Whole,
-            content_type: b"application/json"[..].into(),
-            lines: Box::default(),
-        }),
+        head: Arc::new(Head::new(Form::Whole, b"application/json", Vec::new())),
         dialect: Dialect::OpenAi,
         body: tenant.bytes().cycle().take(length).collect(),
         at,
@@ -83,7 +80,7 @@ fn assert_sums(held: &Held) {
     let mut tenants: BTreeMap<&str, (u64, usize)> = BTreeMap::new();
     for entry in held.entries.values() {
         assert_eq!(entry.bytes, ENTRY_BYTES + entry.stored.bytes());
-        let sum = tenants.entry(&entry.stored.about.tenant).or_default();
+        let sum = tenants.entry(entry.stored.about.tenant()).or_default();
         *sum = (sum.0 + entry.bytes, sum.1 + 1);
     }
     assert_eq!(held.bytes, tenants.values().map(|(bytes, _)| bytes).sum::<u64>());
@@ -204,17 +201,7 @@ fn the_older_call_s_answer_does_not_take_the_newer_one_s_place() {
 #[test]
 fn caches_on_their_way_have_room_apart_and_what_is_lost_has_a_bound() {
     use crate::exact::flight::{Flights, MAX_SHARED_BYTES, Progress, Spent};
-    let of = |cache: &str| {
-        Arc::new(About {
-            cache: cache.into(),
-            tenant: "ta".into(),
-            key: "k".into(),
-            team: None,
-            model: "m".into(),
-            tags: "".into(),
-            begins: "".into(),
-        })
-    };
+    let of = |cache: &str| of_cache(cache, "ta");
     let mut flights = Flights::default();
     let large = flights.begin(1, of("large"), true).expect("room");
     flights.push(large, &[0; 8_000], (10_000, 10_000));
@@ -252,7 +239,7 @@ fn an_answer_is_forgotten_when_its_time_is_over() {
     let mut part = Part::default();
     let policy = policy();
     let tenant = Tenant::named("ta");
-    let Known::Claimed(number) = part.ask(Tick(0), (1, tenant), &policy, Some(claim("ta"))) else {
+    let Known::Claimed(number, _) = part.ask(Tick(0), (1, tenant), &policy, Some(&|| claim("ta"))) else {
         panic!()
     };
     part.store((1, number), stored("ta", 100, Tick(NS_PER_S)), &policy);
@@ -273,8 +260,8 @@ fn what_is_under_way_when_it_is_purged_is_not_kept() {
     let mut part = Part::default();
     let policy = policy();
     let tenant = Tenant::named("ta");
-    let claimed = |part: &mut Part, key| match part.ask(Tick(0), (key, tenant), &policy, Some(claim("ta"))) {
-        Known::Claimed(number) => number,
+    let claimed = |part: &mut Part, key| match part.ask(Tick(0), (key, tenant), &policy, Some(&|| claim("ta"))) {
+        Known::Claimed(number, _) => number,
         other => panic!("{other:?}"),
     };
     let first = claimed(&mut part, 1);
@@ -352,7 +339,7 @@ proptest! {
                     }
                 }
                 _ => {
-                    while held.purge_some(|about| &*about.tenant == name, None).is_some() {}
+                    while held.purge_some(|about| about.tenant() == name, None).is_some() {}
                     assert_sums(&held);
                     prop_assert!(!held.tenants.contains_key(name));
                 }

@@ -160,6 +160,9 @@ pub(crate) fn settle(balances: &Balances, (id, limit): (u64, &Limit), now: &Mome
         let _ = note(balances, (id, limit), now, used);
     }
     let (more, back) = (used.saturating_sub(taken.amount), taken.amount.saturating_sub(used));
+    if !taken.is_shared && more == 0 && back == 0 {
+        return;
+    }
     if taken.is_shared {
         let back = match limit.window {
             Window::Refill { per_ms, .. } => {
@@ -182,9 +185,12 @@ pub(crate) fn settle(balances: &Balances, (id, limit): (u64, &Limit), now: &Mome
         }
         Window::Refill { per_ms, .. } => {
             // What flowed off meanwhile has come back already, as far as it goes.
-            let flowed = flowed((taken.at_unix_ms, now.unix_ms), limit.amount, per_ms);
+            let back = match back {
+                0 => 0,
+                back => back.saturating_sub(flowed((taken.at_unix_ms, now.unix_ms), limit.amount, per_ms)),
+            };
             let lane = lane(balances, cell, limit, now).0;
-            change(lane, more, back.saturating_sub(flowed));
+            change(lane, more, back);
             if more > 0 {
                 sweep::keep(balances, cell, (limit, now), lane.used());
             }
@@ -202,20 +208,28 @@ pub(super) fn change(lane: Lane<'_>, more: u64, back: u64) {
     }
 }
 
-pub(crate) fn level(balances: &Balances, (id, limit): (u64, &Limit), now: &Moment) -> Level {
+pub(crate) fn level(balances: &Balances, named: (u64, &Limit), now: &Moment) -> Level {
+    level_of(named.1, now, used(balances, named, now))
+}
+
+/// How much of it is used now.
+pub(super) fn used(balances: &Balances, (id, limit): (u64, &Limit), now: &Moment) -> u64 {
     if balances.shared().is_some() {
-        return shared::level(balances, (id, limit), now);
+        return shared::used(balances, (id, limit), now);
     }
-    let used = balances
+    balances
         .find(id)
-        .map_or(0, |cell| lane(balances, cell, limit, now).0.used());
-    level_of(limit, now, used)
+        .map_or(0, |cell| lane(balances, cell, limit, now).0.used())
+}
+
+fn remaining(balances: &Balances, named: (u64, &Limit), now: &Moment) -> u64 {
+    most(named.1).saturating_sub(used(balances, named, now))
 }
 
 /// What a call may count on: of a limit that nodes share more than this node holds may be had soon.
 pub(crate) fn within_reach(balances: &Balances, named: (u64, &Limit), now: &Moment) -> u64 {
     match balances.shared() {
-        None => level(balances, named, now).remaining(),
+        None => remaining(balances, named, now),
         Some(_) => shared::within_reach(balances, named, now),
     }
 }
@@ -223,7 +237,7 @@ pub(crate) fn within_reach(balances: &Balances, named: (u64, &Limit), now: &Mome
 /// What can be taken now.
 pub(crate) fn at_hand(balances: &Balances, named: (u64, &Limit), now: &Moment) -> u64 {
     match balances.shared() {
-        None => level(balances, named, now).remaining(),
+        None => remaining(balances, named, now),
         Some(sharing) => shared::at_hand(sharing, balances, named, now),
     }
 }

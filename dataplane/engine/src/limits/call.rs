@@ -14,14 +14,13 @@ use super::{
     limited::Limited,
     rules::Rule,
     tags,
+    used::Used,
 };
 use crate::{
-    attempt::hedge,
     exchange::{Exchange, Io, Pinned},
     failure::Kind,
     record::Outcome,
     snapshot::{ModelId, Route, Snapshot},
-    stages::settle,
     surface::Operation,
 };
 
@@ -282,30 +281,32 @@ fn admit(exchange: &mut Exchange, io: &mut Io<'_>, pinned: &Pinned, lists: &List
     let found = route.and_then(|route| pinned.snapshot.routes.get(route));
     let needs = Needs::of(exchange, io, (pinned, found), lists)?;
     let now = io.local.limits.now(&pinned.snapshot, io.unix_ms);
-    let balances = Arc::clone(&io.local.limits.balances);
     let held = &mut exchange.held;
     let first = held.taken.len();
     let (tokens, nanos) = held.prompt;
     held.prompt = (tokens.max(needs.expected.input), nanos.max(needs.expected.prompt_nanos));
     held.bounded |= needs.bound.is_some();
-    held.cuts |= needs.streams && lists.rules().any(|(.., rule)| rule.limit.cuts());
+    held.cuts |= needs.streams && lists.all().any(|rules| rules.cuts);
     let mut looks = 1;
     let refused = loop {
-        let cap = needs.cap(|rule| bucket::within_reach(&balances, (rule.id, &rule.limit), &now));
+        // Borrowed: a count of who holds them would be written by all shards.
+        let balances = &*io.local.limits.balances;
+        let cap = needs.cap(|rule| bucket::within_reach(balances, (rule.id, &rule.limit), &now));
         let mut refused: Option<Limited> = None;
         let mut again = false;
-        for ((list, at), rules, rule) in lists.rules() {
+        let taken = &mut exchange.held.taken;
+        lists.rules().for_each(|((list, at), rules, rule)| {
             let has_none = rules.scope == Scope::Tag && balances.has_none_for_tag(rule.id);
             match if has_none {
                 without_balance(rule)
             } else {
-                take(&balances, rule, &now, &needs, cap)
+                take(balances, rule, &now, &needs, cap)
             } {
-                Ok(Some(taken)) => exchange.held.taken.push(Reserved {
+                Ok(Some(of_rule)) => taken.push(Reserved {
                     list,
                     route: route.filter(|_| usize::from(list) == OF_MODEL),
                     rule: at,
-                    taken,
+                    taken: of_rule,
                     extended: 0,
                 }),
                 Ok(None) => {}
@@ -315,7 +316,7 @@ fn admit(exchange: &mut Exchange, io: &mut Io<'_>, pinned: &Pinned, lists: &List
                     longest(&mut refused, rules, at.into(), lacking);
                 }
             }
-        }
+        });
         if needs.bound.is_some_and(|bound| bound.changes(cap)) {
             exchange.held.cap = Some(cap);
         }
@@ -325,9 +326,7 @@ fn admit(exchange: &mut Exchange, io: &mut Io<'_>, pinned: &Pinned, lists: &List
         looks += 1;
         put_back(exchange, io, first);
     };
-    tell(exchange, lists, |rule| {
-        bucket::level(&balances, (rule.id, &rule.limit), &now)
-    });
+    tell(&mut exchange.held, lists, &io.local.limits.balances, &now);
     match refused {
         None => Ok(()),
         Some(limited) => {
@@ -356,11 +355,11 @@ impl<'p> Needs<'p> {
         lists: &Lists<'p>,
     ) -> Result<Self, Kind> {
         let expected = match route {
-            Some(route) if expect::counts(lists.all()) => expect::at_any(exchange, io, route),
+            Some(route) if lists.all().any(|rules| rules.counts) => expect::at_any(exchange, io, route),
             _ => Expected::default(),
         };
-        let hard = || lists.rules().filter(|(.., rule)| rule.limit.is_hard());
-        let whose = hard().next().map(|(_, rules, _)| (rules.scope, &*rules.name));
+        let with_hard = lists.all().find(|rules| rules.has_hard);
+        let whose = with_hard.map(|rules| (rules.scope, &*rules.name));
         let bound = whose.map(|whose| bound::of(exchange, io, route, whose)).transpose()?;
         let costs = Costs::of(exchange, io, pinned, route.filter(|_| bound.is_some()));
         Ok(Self {
@@ -368,7 +367,10 @@ impl<'p> Needs<'p> {
             bound,
             costs,
             streams: exchange.facts.stream && exchange.facts.surface.operation == Operation::Chat,
-            hard: hard().map(|(.., rule)| rule).collect(),
+            hard: match with_hard {
+                Some(_) => hard_rules(lists).collect(),
+                None => Vec::new(),
+            },
         })
     }
 
@@ -382,6 +384,11 @@ impl<'p> Needs<'p> {
     fn may_shrink(&self, cap: u64) -> bool {
         self.bound.is_some_and(|bound| cap > bound.least())
     }
+}
+
+fn hard_rules<'p>(lists: &Lists<'p>) -> impl Iterator<Item = &'p Rule> {
+    let rules = lists.all().flat_map(|rules| &rules.all);
+    rules.filter(|rule| rule.limit.is_hard())
 }
 
 /// A value of a tag that is new when new ones have no room: it is not counted, and so not granted.
@@ -433,16 +440,27 @@ fn longest(refused: &mut Option<Limited>, rules: &Rules, index: usize, lacking: 
     }
 }
 
-fn tell(exchange: &mut Exchange, lists: &Lists<'_>, level: impl Fn(&Rule) -> Level) {
-    let tightest = |unit| {
-        let levels = lists.all().filter_map(|rules| rules.tightest(unit, &level));
-        levels.min_by_key(Level::remaining)
-    };
-    let held = &mut exchange.held;
-    for (told, new) in [
-        (&mut held.requests, tightest(Unit::Requests)),
-        (&mut held.tokens, tightest(Unit::Tokens)),
-    ] {
+/// Notes how the tightest limits of requests and of tokens stand that are enforced.
+fn tell(held: &mut Held, lists: &Lists<'_>, balances: &super::Balances, now: &Moment) {
+    let mut tightest: [Option<(u64, &Rule)>; 2] = [None; 2];
+    let [requests, tokens] = &mut tightest;
+    let remaining = |limit: &Limit, used: u64| bucket::most(limit).saturating_sub(used);
+    lists.rules().for_each(|(.., rule)| {
+        let tightest = match rule.limit.unit {
+            Unit::Requests => &mut *requests,
+            Unit::Tokens => &mut *tokens,
+            _ => return,
+        };
+        if rule.limit.mode == LimitMode::Enforce {
+            let used = bucket::used(balances, (rule.id, &rule.limit), now);
+            let left = remaining(&rule.limit, used);
+            if tightest.is_none_or(|(used, known)| left < remaining(&known.limit, used)) {
+                *tightest = Some((used, rule));
+            }
+        }
+    });
+    for (told, new) in [&mut held.requests, &mut held.tokens].into_iter().zip(tightest) {
+        let new = new.map(|(used, rule)| bucket::level_of(&rule.limit, now, used));
         *told = told.iter().copied().chain(new).min_by_key(Level::remaining);
     }
 }
@@ -497,86 +515,4 @@ pub(crate) fn is_unknown(exchange: &Exchange) -> bool {
         && facts.surface.operation == Operation::Chat
         && !exchange.relay.outlives_call()
         && !facts.cache.is_hit()
-}
-
-/// What a call used, as its limits count it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Used {
-    asked: bool,
-    /// Nobody said what an answer that broke had used: what was reserved for it counts.
-    unknown: bool,
-    estimated: bool,
-    input: u64,
-    output: u64,
-    nanos: u64,
-}
-
-impl Used {
-    pub fn by_now(exchange: &Exchange) -> Self {
-        let facts = &exchange.facts;
-        let usage = facts.usage;
-        Self {
-            // An answer that was kept is a request, and used nothing.
-            asked: exchange.call.reached || facts.cache.is_hit(),
-            unknown: is_unknown(exchange),
-            estimated: facts.estimated,
-            input: usage.map_or(0, |usage| usage.all_input()),
-            output: usage.map_or(0, |usage| usage.all_output()),
-            nanos: facts.cost.map_or(0, |cost| cost.usd.to_nanos().0),
-        }
-    }
-
-    /// The provider had the prompt, and nobody waited for what it says: it bills what it read. So does the one that another
-    /// was quicker than.
-    pub fn with_prompts_given_up(mut self, exchange: &Exchange) -> Self {
-        if settle::is_prompt_given_up(exchange) {
-            (self.input, self.nanos) = exchange.held.prompt;
-        }
-        if let Some(lost) = hedge::record(exchange).and_then(|hedged| hedged.lost) {
-            self.input = self.input.saturating_add(lost.input_tokens.unwrap_or(0));
-            let nanos = lost.cost.map_or(0, |cost| cost.usd.to_nanos().0);
-            self.nanos = self.nanos.saturating_add(nanos);
-        }
-        self
-    }
-
-    /// And what a list has shown the end of.
-    pub fn with_listed(mut self, exchange: &Exchange) -> Self {
-        for listed in &exchange.facts.listed {
-            self.input = self.input.saturating_add(listed.usage.all_input());
-            self.output = self.output.saturating_add(listed.usage.all_output());
-            let nanos = listed.cost.map_or(0, |cost| cost.usd.to_nanos().0);
-            self.nanos = self.nanos.saturating_add(nanos);
-        }
-        self
-    }
-
-    fn since(self, (input, output, nanos): (u64, u64, u64)) -> Self {
-        Self {
-            input: self.input.saturating_sub(input),
-            output: self.output.saturating_sub(output),
-            nanos: self.nanos.saturating_sub(nanos),
-            ..self
-        }
-    }
-
-    /// Of a limit, where so much was reserved.
-    pub fn of(&self, limit: &Limit, reserved: u64) -> u64 {
-        let used = match limit.unit {
-            Unit::Requests => return u64::from(self.asked),
-            Unit::Concurrent => return 0,
-            Unit::Tokens => self.input.saturating_add(self.output),
-            Unit::InputTokens => self.input,
-            Unit::OutputTokens => self.output,
-            Unit::Budget => self.nanos,
-        };
-        if self.unknown {
-            return used.max(reserved);
-        }
-        // What was proved is worth more than what is guessed.
-        match limit.is_hard() && self.estimated {
-            true => used.min(reserved),
-            false => used,
-        }
-    }
 }

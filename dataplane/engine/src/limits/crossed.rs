@@ -38,12 +38,13 @@ pub(super) fn look(balances: &Balances, (rules, rule): (&Rules, &Rule), now: &bu
         Window::Calendar(period) => now.today.period(period).number,
         Window::Refill { per_ms, .. } => now.unix_ms / per_ms.max(1) + 1,
     };
-    let level = bucket::level(balances, (rule.id, limit), now);
-    let reached = reached(limit, &level);
-    let cell = balances.counted(rule.id);
-    let Some(cell) = cell.filter(|_| reached > 0) else {
+    let used = bucket::used(balances, (rule.id, limit), now);
+    let reached = reached(limit, used);
+    // As a rule.
+    if reached == 0 {
         return;
-    };
+    }
+    let Some(cell) = balances.counted(rule.id) else { return };
     let word = |told: u64| match told >> PERIOD_SHIFT == period {
         true => told | reached,
         false => period << PERIOD_SHIFT | reached,
@@ -53,6 +54,7 @@ pub(super) fn look(balances: &Balances, (rules, rule): (&Rules, &Rule), now: &bu
         return;
     };
     let told = if before >> PERIOD_SHIFT == period { before } else { 0 };
+    let level = bucket::level_of(limit, now, used);
     let percents = limit.thresholds.percents().enumerate();
     let notices = percents.map(|(bit, percent)| (1 << bit, Notice::Threshold(percent)));
     for (bit, notice) in notices.chain([(DEBT_BIT, Notice::Debt)]) {
@@ -68,17 +70,15 @@ pub(super) fn look(balances: &Balances, (rules, rule): (&Rules, &Rule), now: &bu
     }
 }
 
-fn reached(limit: &Limit, level: &Level) -> u64 {
-    let used = |percent: u8| u128::from(level.used) * 100 >= u128::from(level.limit) * u128::from(percent);
+fn reached(limit: &Limit, used: u64) -> u64 {
+    let most = bucket::most(limit);
+    let is_used = |percent: u8| u128::from(used) * 100 >= u128::from(most) * u128::from(percent);
+    // They rise.
     let bits = limit
         .thresholds
         .percents()
         .enumerate()
-        .filter(|(_, percent)| used(*percent));
-    let debt = if limit.is_hard() && level.debt() > 0 {
-        DEBT_BIT
-    } else {
-        0
-    };
+        .take_while(|(_, percent)| is_used(*percent));
+    let debt = if limit.is_hard() && used > most { DEBT_BIT } else { 0 };
     bits.fold(debt, |bits, (bit, _)| bits | 1 << bit)
 }

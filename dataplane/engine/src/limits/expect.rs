@@ -5,7 +5,6 @@ use tollgate_config::{
     prices::{Counts, Price, ServiceTier},
 };
 
-use super::Rules;
 use crate::{
     exchange::{Exchange, Io, Pinned},
     routing::reckoning::{self, BYTES_A_TOKEN, Like, USUAL_OUTPUT_TOKENS},
@@ -44,12 +43,6 @@ impl Expected {
     }
 }
 
-/// Do these count what a call says and is told?
-pub(super) fn counts<'r>(mut rules: impl Iterator<Item = &'r Rules>) -> bool {
-    let counts = |unit: Unit| !matches!(unit, Unit::Requests | Unit::Concurrent);
-    rules.any(|rules| rules.all.iter().any(|rule| counts(rule.limit.unit)))
-}
-
 /// At the dearest of the route's targets: which of them it will be is not known yet.
 pub(super) fn at_any(exchange: &Exchange, io: &Io<'_>, route: &Route) -> Expected {
     at(exchange, io, route, &route.targets)
@@ -72,25 +65,27 @@ pub(super) fn at(exchange: &Exchange, io: &Io<'_>, route: &Route, targets: &[Tar
         _ => 0,
     };
     let pinned = exchange.pin();
-    let nanos = |output: u64| {
+    let nanos = |price: &Price<'_>, output: u64| {
         let used = Counts {
             input,
             output,
             requests: 1,
             ..Counts::default()
         };
-        let prices = targets
-            .iter()
-            .filter_map(|target| price(&pinned, exchange, target, io.unix_ms));
-        let nanos = prices.map(|price| price.cost(&used, ServiceTier::Standard).to_nanos().0);
-        nanos.max().unwrap_or(0)
+        price.cost(&used, ServiceTier::Standard).to_nanos().0
     };
-    Expected {
+    let mut expected = Expected {
         input,
         output,
-        nanos: nanos(output),
-        prompt_nanos: nanos(0),
+        ..Expected::default()
+    };
+    for target in targets {
+        if let Some(price) = price(&pinned, exchange, target, io.unix_ms) {
+            expected.nanos = expected.nanos.max(nanos(&price, output));
+            expected.prompt_nanos = expected.prompt_nanos.max(nanos(&price, 0));
+        }
     }
+    expected
 }
 
 /// What a target costs now, also where only the call names its model.

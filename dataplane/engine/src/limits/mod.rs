@@ -22,6 +22,7 @@ mod shared;
 pub(crate) mod spent;
 mod sweep;
 mod tags;
+mod used;
 
 /// What `lane` and `owner` are made of; their model checkers have others in their place.
 mod atomic {

@@ -8,10 +8,10 @@ use tollgate_config::document::{LimitMode, Unit};
 use super::{
     Rules,
     bucket::{self, Taken},
-    call::Used,
     crossed, expect,
     expect::Expected,
     limited::Limited,
+    used::Used,
 };
 use crate::{
     Tick,
@@ -76,7 +76,7 @@ pub(crate) fn suffice(exchange: &Exchange, io: &Io<'_>, route: &Route, target: &
 }
 
 fn expected(exchange: &Exchange, io: &Io<'_>, rules: &Rules, (route, target): (&Route, &Target)) -> Expected {
-    match expect::counts(std::iter::once(rules)) {
+    match rules.counts {
         true => expect::at(exchange, io, route, std::slice::from_ref(target)),
         false => Expected::default(),
     }

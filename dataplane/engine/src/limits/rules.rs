@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
-use tollgate_config::document::{Limit, LimitMode, Unit, Window};
+use tollgate_config::document::{Limit, Unit, Window};
 
 use super::{Balances, Level, bucket, calendar::Today, owner, tags};
 use crate::{Snapshot, identity::KeyTable};
@@ -50,6 +50,12 @@ pub(crate) struct Rules {
     pub scope: Scope,
     pub name: Box<str>,
     pub all: Box<[Rule]>,
+    /// Some count what a call says and is told.
+    pub counts: bool,
+    /// Some are hard.
+    pub has_hard: bool,
+    /// Some end streams where they end.
+    pub cuts: bool,
 }
 
 #[derive(Debug)]
@@ -71,19 +77,16 @@ impl Rules {
                 scope,
                 name: name.into(),
                 all: limits.iter().map(rule).collect(),
+                counts: limits.iter().any(|limit| counts(limit.unit)),
+                has_hard: limits.iter().any(Limit::is_hard),
+                cuts: limits.iter().any(Limit::cuts),
             })
         })
     }
+}
 
-    fn enforced(&self) -> impl Iterator<Item = &Rule> {
-        self.all.iter().filter(|rule| rule.limit.mode == LimitMode::Enforce)
-    }
-
-    /// The tightest of those enforced that count this unit.
-    pub fn tightest(&self, unit: Unit, level: impl Fn(&Rule) -> Level) -> Option<Level> {
-        let levels = self.enforced().filter(|rule| rule.limit.unit == unit).map(level);
-        levels.min_by_key(Level::remaining)
-    }
+fn counts(unit: Unit) -> bool {
+    !matches!(unit, Unit::Requests | Unit::Concurrent)
 }
 
 /// 63 bits of SHA-256: among a million limits two are alike once in some fifteen million times.

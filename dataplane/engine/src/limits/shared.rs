@@ -10,7 +10,7 @@ use tollgate_config::document::{Limit, LimitMode, Period, Unit, Window};
 use super::{
     atomic::{AtomicU64, Ordering},
     balances::{Balances, Cell},
-    bucket::{self, Lacking, Level, Moment, NO_ROOM},
+    bucket::{self, Lacking, Moment, NO_ROOM},
     lane::Lane,
     owner,
 };
@@ -367,7 +367,7 @@ impl<'c> Place<'c> {
         self.lease.state.fetch_and(!(ACTIVE | HUNGRY | SHORT), Ordering::AcqRel);
     }
 
-    fn level(&self, limit: &Limit, now: &Moment) -> Level {
+    fn used(&self, limit: &Limit, now: &Moment) -> u64 {
         let own = self.lane.used();
         let used = match self.is_leased() {
             false => own,
@@ -378,13 +378,12 @@ impl<'c> Place<'c> {
                 if used > u64::MAX / 2 { 0 } else { used }
             }
         };
-        let used = match limit.window {
+        match limit.window {
             Window::Refill { per_ms, .. } => {
                 used.saturating_sub(bucket::flowed((self.lane.tag(), now.unix_ms), limit.amount, per_ms))
             }
             Window::Calendar(_) | Window::None => used,
-        };
-        bucket::level_of(limit, now, used)
+        }
     }
 }
 
@@ -534,15 +533,12 @@ pub(super) fn settle(
     touch(sharing, balances, named, &place);
 }
 
-pub(super) fn level(balances: &Balances, named: (u64, &Limit), now: &Moment) -> Level {
+pub(super) fn used(balances: &Balances, named: (u64, &Limit), now: &Moment) -> u64 {
     if balances.counted(named.0).is_none() {
         // To look at what was never used takes no room.
-        return bucket::level_of(named.1, now, 0);
+        return 0;
     }
-    match Place::of(balances, named, now) {
-        Some(place) => place.level(named.1, now),
-        None => bucket::level_of(named.1, now, 0),
-    }
+    Place::of(balances, named, now).map_or(0, |place| place.used(named.1, now))
 }
 
 /// What could be had: of the lease at once, and of what nobody has leased soon.
@@ -572,11 +568,11 @@ pub(super) fn at_hand(sharing: &Sharing, balances: &Balances, named: (u64, &Limi
 
 /// Refused: until when, and whether it is the limit or only the lease that has no room.
 fn lacking(place: &Place<'_>, mode: Mode, limit: &Limit, now: &Moment, amount: u64) -> Lacking {
-    let level = place.level(limit, now);
-    let is_spent = level.used.saturating_add(amount) > level.limit && place.is_leased();
+    let used = place.used(limit, now);
+    let is_spent = used.saturating_add(amount) > bucket::most(limit) && place.is_leased();
     if is_spent || amount > bucket::most(limit) {
         return Lacking {
-            wait_ms: bucket::wait_ms(limit, now, level.used, amount),
+            wait_ms: bucket::wait_ms(limit, now, used, amount),
             is_early: false,
         };
     }

@@ -3,6 +3,7 @@
 use super::{Claim, Repeat, Runs, table::Answer};
 use crate::{
     exchange::{Exchange, Io},
+    lines::{self, Line},
     names::header,
     outputs::{Action, Piece, ReplyFraming},
     record::Outcome,
@@ -78,21 +79,16 @@ pub(crate) fn keep(exchange: &mut Exchange, io: &mut Io<'_>, input: &[u8]) {
     }
 }
 
+/// Is it of one answer alone?
+pub(crate) fn is_own(line: &Line<'_>) -> bool {
+    line.is_one_of(&OWN) || OWN_FAMILIES.iter().any(|family| line.is_of(family))
+}
+
 /// Of header lines those that a repeat is sent too.
-pub(crate) fn shared_lines(lines: &[u8]) -> Vec<u8> {
-    let named = |line: &[u8], name: &[u8]| {
-        line.get(..name.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(name))
-    };
-    let own = |line: &[u8]| {
-        OWN_FAMILIES.iter().any(|family| named(line, family))
-            || OWN
-                .iter()
-                .any(|name| named(line, name) && line.get(name.len()) == Some(&b':'))
-    };
-    let mut shared = Vec::with_capacity(lines.len());
-    for line in lines.split_inclusive(|&byte| byte == b'\n').filter(|line| !own(line)) {
-        shared.extend_from_slice(line);
+fn shared_lines(all: &[u8]) -> Vec<u8> {
+    let mut shared = Vec::with_capacity(all.len());
+    for line in lines::each(all).filter(|line| !is_own(line)) {
+        shared.extend_from_slice(line.whole);
     }
     shared
 }

@@ -41,7 +41,7 @@ use crate::{
 };
 
 use keep::Kept;
-pub(crate) use keep::{keep, shared_lines};
+pub(crate) use keep::{is_own, keep};
 pub use table::Part;
 use table::{Answer, Known};
 

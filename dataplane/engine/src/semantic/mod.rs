@@ -315,7 +315,7 @@ fn serve(
         neighbours.note_served(Served {
             request_id: exchange.facts.request_id.as_str().into(),
             cache: Arc::clone(&policy.name),
-            tenant: tenant(&found.stored.about.tenant),
+            tenant: tenant(found.stored.about.tenant()),
             partition: likeness.asked.partition,
             id: found.id,
             vector: likeness.vector.clone(),
@@ -343,7 +343,7 @@ pub(crate) fn kept(
     }
     let insert = Insert {
         cache: Arc::clone(&policy.name),
-        tenant: tenant(&stored.about.tenant),
+        tenant: tenant(stored.about.tenant()),
         partition: asked.partition,
         id,
         vector,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use tollgate_config::document::Dialect;
+use tollgate_config::{document::Dialect, prices::ServiceTier};
 use tollgate_dialect::canonical::seal;
 use tollgate_wire::{
     head::Known,
@@ -15,7 +15,7 @@ use tollgate_wire::{
 use crate::{
     Snapshot,
     attempt::overload,
-    billing, cost, decode,
+    billing, cost, decode, exact,
     exchange::{Exchange, Io},
     facts::{Facts, MAX_MODEL_NAME_BYTES},
     failure::{Failure, Kind},
@@ -63,6 +63,41 @@ pub(crate) struct Admitted {
     pub begins: Option<std::ops::Range<usize>>,
     /// What of the body was a sealed id, in order.
     pub opened: Vec<Opened>,
+    /// Of the body as it is to be answered, where it was looked for among those that came lately.
+    pub hash: Option<u128>,
+}
+
+/// What is read of most bodies: where it is known, they need not be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fields {
+    model: Option<Value>,
+    stream: Option<Value>,
+    stream_options: Option<Value>,
+    include_usage: Option<Value>,
+    bound: Option<u64>,
+    tier: ServiceTier,
+}
+
+impl Fields {
+    /// `None` where more was read.
+    pub fn of(dialect: Dialect, admitted: &Admitted, tier: ServiceTier) -> Option<Self> {
+        let says_more = dialect == Dialect::OpenAiResponses || admitted.looks_sealed;
+        (!says_more).then_some(Self {
+            model: admitted.model,
+            stream: admitted.stream,
+            stream_options: admitted.stream_options,
+            include_usage: admitted.include_usage,
+            bound: admitted.bound,
+            tier,
+        })
+    }
+
+    fn note(&self, exchange: &mut Exchange) {
+        let admitted = &mut exchange.admitted;
+        (admitted.model, admitted.stream, admitted.bound) = (self.model, self.stream, self.bound);
+        (admitted.stream_options, admitted.include_usage) = (self.stream_options, self.include_usage);
+        exchange.facts.tier = self.tier;
+    }
 }
 
 /// The members of a Responses request that name objects.
@@ -152,7 +187,16 @@ fn read_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
     if let Some(encoding) = io.request.get(Known::ContentEncoding) {
         exchange.admitted.decoded = decode::request_body(encoding, io.body, max_bytes)?;
     }
-    find_fields(exchange, io.body)?;
+    match read_before(exchange, io) {
+        (hash, Some(fields)) => {
+            fields.note(exchange);
+            exchange.admitted.hash = hash;
+        }
+        (hash, None) => {
+            find_fields(exchange, io.body)?;
+            exchange.admitted.hash = hash;
+        }
+    }
     let admitted = &exchange.admitted;
     let body = admitted.body(io.body);
     let facts = &mut exchange.facts;
@@ -189,6 +233,19 @@ fn read_body(exchange: &mut Exchange, io: &mut Io<'_>) -> Result<Verdict, Kind> 
     }
 }
 
+/// What is known of the body, where it came lately to a model whose answers are kept.
+fn read_before(exchange: &Exchange, io: &mut Io<'_>) -> (Option<u128>, Option<Fields>) {
+    let (Some(dialect), Some(answers)) = (exchange.facts.surface.dialect, &io.local.answers) else {
+        return (None, None);
+    };
+    let body = exact::Body {
+        dialect,
+        bytes: exchange.admitted.body(io.body),
+        hash: None,
+    };
+    answers.look_at(&mut io.local.names, body)
+}
+
 /// Notes the name asked for, and the configured model that it is.
 pub(crate) fn find_model(facts: &mut Facts, snapshot: &Snapshot, asked: &str) {
     push_bounded(&mut facts.model_asked, asked, MAX_MODEL_NAME_BYTES);
@@ -222,6 +279,7 @@ pub(crate) fn find_fields(exchange: &mut Exchange, raw: &[u8]) -> Result<(), Kin
     const IN_CONFIGURATION: Watch<'static, 2> =
         Watch::new(&["generationConfig.maxOutputTokens", "inferenceConfig.maxTokens"]);
     let admitted = &mut exchange.admitted;
+    admitted.hash = None;
     let body = admitted.decoded.as_deref().unwrap_or(raw);
     match exchange.facts.surface.dialect {
         Some(Dialect::OpenAiResponses) => {

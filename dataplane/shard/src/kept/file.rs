@@ -176,7 +176,7 @@ fn read_head(input: &mut impl Read, shelf: &Shelf, now: Now) -> Result<u64, Stri
         return Err(format!("it is of the cache '{cache}'"));
     }
     if mark != shelf.mark() {
-        return Err("its names were made with another key".to_owned());
+        return Err("its names were made with another key, or by another version".to_owned());
     }
     // A clock that was set back makes nothing younger than it was.
     Ok(now.unix_ms.saturating_sub(unix_ms).saturating_mul(1_000_000))

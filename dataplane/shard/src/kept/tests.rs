@@ -150,7 +150,7 @@ fn what_another_key_or_another_version_named_is_not_taken() {
     let said = load_at(&path, &shelf, THEN);
     assert_eq!(
         (said.answers, said.stopped.as_deref()),
-        (0, Some("its names were made with another key"))
+        (0, Some("its names were made with another key, or by another version"))
     );
     let mut newer = fs::read(&path).expect("there");
     let head = 12..12 + usize::from(newer[8]) - 4;

@@ -30,8 +30,14 @@ pub fn request_line(out: &mut Vec<u8>, method: &[u8], target: &[u8]) {
 
 /// Appends `name: value\r\n`.
 pub fn header(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
-    assert_no_line_end(name);
     assert_no_line_end(value);
+    line(out, name, value);
+}
+
+/// Of a value that has no line end.
+#[inline(always)]
+fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    assert_no_line_end(name);
     out.reserve(name.len() + value.len() + 4);
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
@@ -39,9 +45,10 @@ pub fn header(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends `name: <decimal>\r\n`.
+/// Appends `name: <decimal>\r\n`. A name that is a constant is looked at when this is compiled.
+#[inline(always)]
 pub fn header_u64(out: &mut Vec<u8>, name: &[u8], value: u64) {
-    header(out, name, itoa::Buffer::new().format(value).as_bytes());
+    line(out, name, itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// Appends the lines of a parsed head for which `keep` holds, as they came, from the buffer they were parsed in.
@@ -73,11 +80,34 @@ fn line_end(buf: &[u8], field: &Field) -> usize {
 }
 
 /// A CR or LF here would let whoever chose the value write headers of their own: our mistake, so it panics.
+#[inline(always)]
 fn assert_no_line_end(bytes: &[u8]) {
-    assert!(
-        memchr2(b'\r', b'\n', bytes).is_none(),
-        "a line end inside a header line"
-    );
+    assert!(!has_line_end(bytes), "a line end inside a header line");
+}
+
+/// Eight bytes at a time: most names and values are too short to call a searcher for.
+#[inline(always)]
+fn has_line_end(bytes: &[u8]) -> bool {
+    const LONG_BYTES: usize = 64;
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    // Not zero where one of the bytes is.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
+    let line_ends = |word: &[u8; 8]| {
+        let word = u64::from_ne_bytes(*word);
+        zeros(word ^ (ONES * u64::from(b'\r'))) | zeros(word ^ (ONES * u64::from(b'\n')))
+    };
+    if bytes.len() > LONG_BYTES {
+        return memchr2(b'\r', b'\n', bytes).is_some();
+    }
+    let Some(last) = bytes.last_chunk::<8>() else {
+        return bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n'));
+    };
+    let (words, _) = bytes.as_chunks::<8>();
+    words
+        .iter()
+        .fold(line_ends(last), |found, word| found | line_ends(word))
+        != 0
 }
 
 /// The reason phrase of RFC 9110 §15 (and 529), empty when unknown.
@@ -159,6 +189,21 @@ mod tests {
     #[should_panic(expected = "line end")]
     fn a_line_end_in_a_value_is_our_mistake() {
         header(&mut Vec::new(), b"a", b"b\r\nc: d");
+    }
+
+    #[test]
+    fn line_ends_are_seen_wherever_they_stand() {
+        for length in (0..40).chain(60..70) {
+            let plain: Vec<u8> = (0..length).map(|at| b"\x0b\x0e\x8d\x8a\x00a"[at % 6]).collect();
+            assert!(!has_line_end(&plain), "{length}");
+            for at in 0..length {
+                for end in *b"\r\n" {
+                    let mut text = plain.clone();
+                    text[at] = end;
+                    assert!(has_line_end(&text), "{at} of {length}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub fn prove(buf: &[u8]) -> Result<&str, BadJson> {
     Ok(text)
 }
 
-fn utf8(buf: &[u8]) -> Result<&str, BadJson> {
+pub(super) fn utf8(buf: &[u8]) -> Result<&str, BadJson> {
     simdutf8::basic::from_utf8(buf).map_err(|_| BadJson {
         reason: "bad UTF-8",
         offset: std::str::from_utf8(buf).map_or_else(|error| error.valid_up_to(), |_| buf.len()),

@@ -3,7 +3,10 @@
 pub mod cursor;
 pub mod edit;
 mod plain;
+pub mod pull;
 mod scan;
 pub mod tap;
 mod text;
 pub mod watch;
+
+pub use plain::plain_end;

@@ -11,7 +11,7 @@ const BLOCK: usize = 4 * STEP;
 ///
 /// Most strings are keys and end within two steps; the rest are prompts and are passed by the block.
 #[inline(always)]
-pub(super) fn plain_end(buf: &[u8], mut at: usize) -> usize {
+pub fn plain_end(buf: &[u8], mut at: usize) -> usize {
     loop {
         for _ in 0..2 {
             let Some(step) = chunk::<STEP>(buf, at) else {
