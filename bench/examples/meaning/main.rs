@@ -3,7 +3,8 @@
 //!     meaning pairs                  hits and false hits on bench/data/pairs.jsonl by threshold, as the tables of the page
 //!     meaning search ENTRIES         recall and time of a search among so many entries made of pieces of those sentences
 //!     meaning inserts ENTRIES RATE   what so many inserts a second, on another thread, do to searches
-//!     meaning families FILE          kinds of complexity routers, made from graded prompts and compared
+//!     meaning families FILE [PART]   kinds of complexity routers, made from graded prompts and compared; those with PART in their
+//!                                    names
 
 mod corpus;
 mod families;
@@ -24,8 +25,9 @@ fn main() {
         ["inserts", entries, rate] => number(entries)
             .and_then(|entries| Ok((entries, number(rate)?)))
             .map(|(entries, rate)| inserts::inserts(entries, rate)),
-        ["families", file] => families::families(std::path::Path::new(file)),
-        _ => Err("meaning pairs | search ENTRIES | inserts ENTRIES RATE | families FILE".to_owned()),
+        ["families", file] => families::families(std::path::Path::new(file), ""),
+        ["families", file, part] => families::families(std::path::Path::new(file), part),
+        _ => Err("meaning pairs | search ENTRIES | inserts ENTRIES RATE | families FILE [PART OF A NAME]".to_owned()),
     };
     if let Err(wrong) = done {
         eprintln!("{wrong}");

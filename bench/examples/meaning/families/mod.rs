@@ -9,6 +9,7 @@ mod network;
 mod regressions;
 mod tokens;
 mod trees;
+mod whole;
 
 use std::{path::Path, thread};
 
@@ -41,6 +42,15 @@ pub struct Graded {
 }
 
 impl Graded {
+    /// The same prompt, seen in another way.
+    fn with(&self, example: Example) -> Self {
+        Self {
+            example,
+            tokens: Vec::new(),
+            hash: self.hash,
+        }
+    }
+
     /// By how much the strong model's answer was better.
     fn difference(&self) -> f64 {
         f64::from(u8::from(self.example.strong_ok)) - f64::from(u8::from(self.example.weak_ok))
@@ -52,47 +62,66 @@ type Family = Box<dyn Fn(&[&Graded], &[&Graded]) -> Vec<f64> + Sync>;
 
 struct Measured {
     name: String,
-    /// Of each way of folding.
+    /// Of each way of folding the prompts to learn from.
     crossed: Vec<Curve>,
     held_out: Curve,
+    /// Of all prompts, each scored by folds without it.
+    whole: Curve,
+    /// In this order.
     scores: Vec<Vec<f64>>,
 }
 
-pub fn families(file: &Path) -> Result<(), String> {
+/// The prompts in their parts.
+struct Parts<'g> {
+    own: Vec<&'g Graded>,
+    held_out: Vec<&'g Graded>,
+    all: Vec<&'g Graded>,
+}
+
+/// Of those kinds whose name has `part`; all have none.
+pub fn families(file: &Path, part: &str) -> Result<(), String> {
     let graded = read(file)?;
-    let (held_out, own): (Vec<Graded>, Vec<Graded>) =
-        graded.into_iter().partition(|one| one.hash.is_multiple_of(FOLDS));
-    let (held_out, own): (Vec<&Graded>, Vec<&Graded>) = (held_out.iter().collect(), own.iter().collect());
-    println!("{} prompts to learn from, {} held out\n", own.len(), held_out.len());
-    println!("| router | cross-validated: at half | on average | held out: at half | on average |");
-    println!("|---|--:|--:|--:|--:|");
+    let all: Vec<&Graded> = graded.iter().collect();
+    let (held_out, own) = all.iter().partition(|one| one.hash.is_multiple_of(FOLDS));
+    let parts = Parts { own, held_out, all };
+    println!(
+        "{} prompts to learn from, {} held out\n",
+        parts.own.len(),
+        parts.held_out.len()
+    );
+    println!(
+        "| router | cross-validated: at half | on average | held out: at half | on average | all: at half | on average |"
+    );
+    println!("|---|--:|--:|--:|--:|--:|--:|");
     let mut measured = Vec::new();
-    for (name, family) in all() {
-        let one = measure(name, &family, &own, &held_out);
+    for (name, family) in kinds().into_iter().filter(|(name, _)| name.contains(part)) {
+        let one = measure(name, &family, &parts);
         tell(&one);
         measured.push(one);
     }
-    for (name, parts) in ENSEMBLES {
-        let one = together(name, parts, &measured, &own, &held_out);
+    for (name, of) in ENSEMBLES.into_iter().filter(|_| part.is_empty()) {
+        let one = together(name, of, &measured, &parts);
         tell(&one);
         measured.push(one);
     }
-    let best = measured.iter().max_by(|a, b| a.on_average().total_cmp(&b.on_average()));
-    if let Some(best) = best {
-        let (low, high) = best.held_out.interval(HALF);
-        println!(
-            "\nthe best by cross-validation, on average: {}; held out it recovers {:.1} % (95 of 100: {:.1} to {:.1} %)",
-            best.name,
-            best.held_out.recovered(HALF) * PERCENT,
-            low * PERCENT,
-            high * PERCENT
-        );
+    let by_average = |one: &&Measured, other: &&Measured| one.on_average().total_cmp(&other.on_average());
+    let plain = measured.iter().filter(|one| one.name.starts_with(regressions::PLAIN));
+    if let (Some(best), Some(plain)) = (measured.iter().max_by(by_average), plain.max_by(by_average)) {
+        println!("\nthe best by cross-validation, on average: {}", best.name);
+        println!("the best plain one: {}", plain.name);
+        let shipped = measured.iter().find(|one| one.name == regressions::SHIPPED);
+        for one in [Some(best), shipped.filter(|one| one.name != best.name)]
+            .into_iter()
+            .flatten()
+        {
+            whole::tell(one, plain, &parts.all);
+        }
     }
-    learning(&own);
+    learning(&parts.own);
     Ok(())
 }
 
-fn all() -> Vec<(String, Family)> {
+fn kinds() -> Vec<(String, Family)> {
     let mut all = regressions::families();
     all.extend(network::families());
     all.extend(trees::families());
@@ -104,12 +133,12 @@ fn all() -> Vec<(String, Family)> {
 const ENSEMBLES: [(&str, &[&str]); 3] = [
     (
         "two regressions and the network",
-        &["two regressions, penalty 300", "a network of 24, two ends"],
+        &["two regressions, penalty 1000", "a network of 24, two ends"],
     ),
     (
         "two regressions, clusters, tokens",
         &[
-            "two regressions, penalty 300",
+            "two regressions, penalty 1000",
             "two regressions with 128 middles of clusters",
             "two regressions of tokens beside the vector",
         ],
@@ -117,7 +146,7 @@ const ENSEMBLES: [(&str, &[&str]); 3] = [
     (
         "all of these together",
         &[
-            "two regressions, penalty 300",
+            "two regressions, penalty 1000",
             "two regressions with 128 middles of clusters",
             "two regressions of tokens beside the vector",
             "a network of 24, two ends",
@@ -180,31 +209,29 @@ fn crossed(own: &[&Graded], repeat: u64, family: impl Fn(&[&Graded], &[&Graded])
     scores
 }
 
-fn measure(name: String, family: &Family, own: &[&Graded], held_out: &[&Graded]) -> Measured {
+fn measure(name: String, family: &Family, parts: &Parts) -> Measured {
     let scores: Vec<Vec<f64>> = thread::scope(|scope| {
-        let crossed = (0..REPEATS).map(|repeat| scope.spawn(move || crossed(own, repeat, family)));
-        let mut running: Vec<_> = crossed.collect();
-        running.push(scope.spawn(|| family(own, held_out)));
+        let crossed_own = (0..REPEATS).map(|repeat| scope.spawn(move || crossed(&parts.own, repeat, family)));
+        let mut running: Vec<_> = crossed_own.collect();
+        running.push(scope.spawn(|| family(&parts.own, &parts.held_out)));
+        running.push(scope.spawn(|| crossed(&parts.all, REPEATS, family)));
         running.into_iter().map(|one| one.join().expect("it ends")).collect()
     });
-    Measured::new(name, scores, own, held_out)
+    Measured::new(name, scores, parts)
 }
 
 /// What several say, each in deviations from its mean.
-fn together(name: &str, parts: &[&str], measured: &[Measured], own: &[&Graded], held_out: &[&Graded]) -> Measured {
-    let parts: Vec<&Measured> = measured
-        .iter()
-        .filter(|one| parts.contains(&one.name.as_str()))
-        .collect();
+fn together(name: &str, of: &[&str], measured: &[Measured], parts: &Parts) -> Measured {
+    let of: Vec<&Measured> = measured.iter().filter(|one| of.contains(&one.name.as_str())).collect();
     let mean = |at: usize| {
-        let spread: Vec<Vec<f64>> = parts.iter().map(|part| in_deviations(&part.scores[at])).collect();
+        let spread: Vec<Vec<f64>> = of.iter().map(|one| in_deviations(&one.scores[at])).collect();
         let count = spread.first().map_or(0, Vec::len);
         (0..count)
             .map(|index| spread.iter().map(|scores| scores[index]).sum())
             .collect::<Vec<f64>>()
     };
-    let scores: Vec<Vec<f64>> = (0..=REPEATS as usize).map(mean).collect();
-    Measured::new(name.to_owned(), scores, own, held_out)
+    let scores: Vec<Vec<f64>> = (0..REPEATS as usize + 2).map(mean).collect();
+    Measured::new(name.to_owned(), scores, parts)
 }
 
 fn in_deviations(scores: &[f64]) -> Vec<f64> {
@@ -227,15 +254,22 @@ fn curve_of(graded: &[&Graded], scores: &[f64]) -> Curve {
 }
 
 impl Measured {
-    /// Of scores for each way of folding, and behind them for what is held out.
-    fn new(name: String, scores: Vec<Vec<f64>>, own: &[&Graded], held_out: &[&Graded]) -> Self {
-        let (of_held_out, of_own) = scores.split_last().expect("all are scored");
+    fn new(name: String, scores: Vec<Vec<f64>>, parts: &Parts) -> Self {
+        let [of_own @ .., of_held_out, of_all] = scores.as_slice() else {
+            unreachable!("all are scored");
+        };
         Self {
             name,
-            crossed: of_own.iter().map(|scores| curve_of(own, scores)).collect(),
-            held_out: curve_of(held_out, of_held_out),
+            crossed: of_own.iter().map(|scores| curve_of(&parts.own, scores)).collect(),
+            held_out: curve_of(&parts.held_out, of_held_out),
+            whole: curve_of(&parts.all, of_all),
             scores,
         }
+    }
+
+    /// The scores of all prompts.
+    fn of_whole(&self) -> &[f64] {
+        self.scores.last().map_or(&[], Vec::as_slice)
     }
 
     fn mean(&self, of: fn(&Curve) -> f64) -> f64 {
@@ -252,14 +286,16 @@ impl Measured {
 }
 
 fn tell(one: &Measured) {
-    println!(
-        "| {} | {:.1} % | {:.1} % | {:.1} % | {:.1} % |",
-        one.name,
-        one.at_half() * PERCENT,
-        one.on_average() * PERCENT,
-        one.held_out.recovered(HALF) * PERCENT,
-        one.held_out.mean_recovered() * PERCENT
-    );
+    let figures = [
+        one.at_half(),
+        one.on_average(),
+        one.held_out.recovered(HALF),
+        one.held_out.mean_recovered(),
+        one.whole.recovered(HALF),
+        one.whole.mean_recovered(),
+    ];
+    let figures = figures.map(|figure| format!("{:.1} %", figure * PERCENT));
+    println!("| {} | {} |", one.name, figures.join(" | "));
 }
 
 /// What two regressions are worth that learn from a part of the prompts: whether more of them would help.

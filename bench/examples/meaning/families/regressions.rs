@@ -1,6 +1,9 @@
 //! Regressions as the router has them, and what else goes by a prompt's neighbours: ridge, nearest neighbours, clusters.
 
-use tollgate_vector::complexity::train::{Asked, Example};
+use tollgate_vector::complexity::{
+    counts::NAMES,
+    train::{Asked, Example},
+};
 
 use super::{
     Family, Graded,
@@ -9,7 +12,10 @@ use super::{
 };
 
 /// That of the shipped weights.
-pub const PENALTY: f64 = 300.0;
+pub const PENALTY: f64 = 1_000.0;
+pub const SHIPPED: &str = "two regressions, penalty 1000";
+/// How the plain baselines' names begin.
+pub const PLAIN: &str = "one regression for";
 const CLUSTERS: usize = 128;
 const ROUNDS: usize = 8;
 /// How steeply nearness to a cluster falls.
@@ -36,11 +42,56 @@ pub fn families() -> Vec<(String, Family)> {
             Box::new(move |others, asked| ridge(others, asked, penalty)),
         ));
     }
+    for (name, sees) in SIGHTS {
+        all.push((
+            format!("two regressions {name}"),
+            Box::new(move |others, asked| partly(others, asked, sees)),
+        ));
+    }
     all.push((
         "two regressions with 128 middles of clusters".to_owned(),
         Box::new(clusters),
     ));
     all
+}
+
+/// What of a prompt is seen: its vector, its counts up to how it is built, how it is built.
+type Sight = (bool, bool, bool);
+const SIGHTS: [(&str, Sight); 3] = [
+    ("over the counts alone", (false, true, true)),
+    ("over the vector alone", (true, false, false)),
+    ("without what its items are like", (true, true, false)),
+];
+/// Counts of how a prompt is built, by name.
+const BUILT: [&str; 5] = [
+    "words_an_item",
+    "numeric_items",
+    "alike_items",
+    "words_before_items",
+    "asks",
+];
+
+fn partly(others: &[&Graded], asked: &[&Graded], (vector, counts, built): Sight) -> Vec<f64> {
+    let seen = |one: &&Graded| {
+        let mut example = one.example.clone();
+        if !vector {
+            example.vector.fill(0.0);
+        }
+        for (count, name) in example.counts.iter_mut().zip(NAMES) {
+            let is_seen = if BUILT.contains(&name) { built } else { counts };
+            if !is_seen {
+                *count = 0.0;
+            }
+        }
+        one.with(example)
+    };
+    let of = |graded: &[&Graded]| graded.iter().map(seen).collect::<Vec<_>>();
+    let (others, asked) = (of(others), of(asked));
+    two(
+        &others.iter().collect::<Vec<_>>(),
+        &asked.iter().collect::<Vec<_>>(),
+        PENALTY,
+    )
 }
 
 pub fn two(others: &[&Graded], asked: &[&Graded], penalty: f64) -> Vec<f64> {
@@ -100,11 +151,7 @@ fn clusters(others: &[&Graded], asked: &[&Graded]) -> Vec<f64> {
         }
     };
     let widen = |graded: &[&Graded]| {
-        let widened = graded.iter().map(|one| Graded {
-            example: widened(one),
-            tokens: Vec::new(),
-            hash: one.hash,
-        });
+        let widened = graded.iter().map(|one| one.with(widened(one)));
         widened.collect::<Vec<_>>()
     };
     let (others, asked) = (widen(others), widen(asked));

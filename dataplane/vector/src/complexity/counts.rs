@@ -1,7 +1,7 @@
-//! What shows in a prompt without a model: length, numbers, mathematics, code, steps, language, and what its call is like. Reads
-//! the text once. Knows no weights.
+//! What shows in a prompt without a model: length, numbers, mathematics, code, language, how it is built, and what its call is
+//! like. Knows no weights.
 
-use super::Traits;
+use super::{Traits, shape::Shape};
 
 /// The features by name, in the order of [`of`].
 pub const NAMES: [&str; COUNTS] = [
@@ -21,10 +21,15 @@ pub const NAMES: [&str; COUNTS] = [
     "steps",
     "questions",
     "negations",
+    "words_an_item",
+    "numeric_items",
+    "alike_items",
+    "words_before_items",
+    "asks",
     "turns",
     "tools",
 ];
-pub const COUNTS: usize = 18;
+pub const COUNTS: usize = 23;
 
 const MATHEMATICS: &[u8] = b"=+*/^<>%$\\|~_";
 const CODE: &[u8] = b"{}();[]`#&";
@@ -46,14 +51,13 @@ struct Seen {
     code: u32,
     sentences: u32,
     lines: u32,
-    steps: u32,
     questions: u32,
     negations: u32,
 }
 
 /// The features of a text, of which `traits` says more than shows in it.
 pub fn of(text: &str, traits: Traits) -> [f32; COUNTS] {
-    let seen = Seen::of(text);
+    let (seen, shape) = (Seen::of(text), Shape::of(text));
     let share = |part: u32, whole: usize| part as f32 / whole.max(1) as f32;
     let count = |count: u32| (count as f32).ln_1p();
     [
@@ -70,9 +74,14 @@ pub fn of(text: &str, traits: Traits) -> [f32; COUNTS] {
         count(seen.code),
         count(seen.sentences),
         count(seen.lines),
-        count(seen.steps),
+        count(shape.items),
         count(seen.questions),
         count(seen.negations),
+        shape.words_an_item().ln_1p(),
+        shape.numeric_share(),
+        shape.alike_share(),
+        count(shape.words_before),
+        f32::from(u8::from(shape.asks)),
         (traits.turns as f32).ln_1p(),
         (traits.tools as f32).ln_1p(),
     ]
@@ -89,9 +98,6 @@ impl Seen {
         seen.sentences += u32::from(matches!(before, b'.' | b'!' | b'?'));
         for word in text.split_ascii_whitespace() {
             seen.word(word);
-        }
-        for line in text.lines() {
-            seen.steps += u32::from(begins_a_step(line.trim_start().as_bytes()));
         }
         seen
     }
@@ -116,15 +122,6 @@ impl Seen {
         self.long_words += u32::from(letters > LONG_WORD_LETTERS);
         let bare = word.trim_matches(|letter: char| !letter.is_alphanumeric());
         self.negations += u32::from(NEGATIONS.iter().any(|negation| bare.eq_ignore_ascii_case(negation)));
-    }
-}
-
-/// `1.`, `2)`, `A.`, `- `, `* `: an item of a list.
-fn begins_a_step(line: &[u8]) -> bool {
-    match line {
-        [mark, after, ..] if mark.is_ascii_alphanumeric() => matches!(after, b'.' | b')'),
-        [b'-' | b'*', b' ', ..] => true,
-        _ => false,
     }
 }
 
@@ -157,6 +154,12 @@ mod tests {
         assert_eq!(counted("steps"), 2);
         assert_eq!(counted("questions"), 1);
         assert_eq!(counted("negations"), 1);
+        assert_eq!((named("words_an_item").exp_m1() * 2.0).round(), 5.0);
+        assert_eq!(counted("words_before_items"), 7);
+        assert_eq!(
+            (named("numeric_items"), named("alike_items"), named("asks")),
+            (0.0, 0.0, 0.0)
+        );
         assert_eq!((counted("turns"), counted("tools")), (3, 2));
         assert_eq!(named("beyond_ascii"), 1.0 / text.len() as f32);
     }

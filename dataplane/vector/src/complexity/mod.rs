@@ -4,6 +4,7 @@
 
 pub mod counts;
 mod matrix;
+mod shape;
 pub mod train;
 
 use std::sync::{Arc, OnceLock};
@@ -15,7 +16,7 @@ use counts::COUNTS;
 
 /// A file of weights larger than this is none.
 pub const MAX_WEIGHTS_BYTES: usize = 4 << 20;
-const FORMAT: &str = "tollgate-complexity-1";
+const FORMAT: &str = "tollgate-complexity-2";
 /// What is embedded to tell one model from another: words of several kinds, whole ones and pieces.
 const SAMPLE: &str = "Prove that 12 apples cost 7.50 EUR; otherwise translate: 東京 überqueren, f(x) == y?";
 /// Shares of ordinary prompts, in percent, from none to all.
