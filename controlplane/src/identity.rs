@@ -116,9 +116,9 @@ pub async fn create(plane: &Arc<Plane>, new: NewKey, actor: Actor) -> Result<Iss
             created_ms: unix_ms(),
             created_by: actor.name.clone(),
         };
-        plane.store.insert_key(row).await?;
+        let made = plane.store.insert_key(row).await?;
         if let Err(error) = push(plane, vec![key.clone()], Vec::new()).await {
-            plane.store.remove_key(name.clone()).await?;
+            plane.store.take_back(made).await?;
             undo_push(plane, Vec::new(), vec![name]).await;
             return Err(error.into());
         }
@@ -138,16 +138,23 @@ pub async fn rotate(plane: &Arc<Plane>, name: String, overlap: Duration, actor: 
         let until = unix_s().saturating_add(overlap.as_secs());
         row.key.previous = (!overlap.is_zero()).then(|| (former.key.sha256.clone(), until));
         row.key.sha256 = sha256;
-        plane.store.replace_key(row.clone()).await?;
-        if let Err(error) = push(plane, vec![row.key.clone()], Vec::new()).await {
-            plane.store.replace_key(former.clone()).await?;
-            undo_push(plane, vec![former.key], Vec::new()).await;
-            return Err(error.into());
-        }
+        replace(plane, former, row.clone()).await?;
         note(plane, &actor, "key_rotated", &name).await;
         Ok(issued(row.key, secret))
     })
     .await
+}
+
+/// In the store and on every shard, or nowhere.
+async fn replace(plane: &Plane, former: KeyRow, row: KeyRow) -> Result<(), KeyRefusal> {
+    let (key, before) = (row.key.clone(), former.key.clone());
+    let made = plane.store.replace_key(former, row).await?;
+    if let Err(error) = push(plane, vec![key], Vec::new()).await {
+        plane.store.take_back(made).await?;
+        undo_push(plane, vec![before], Vec::new()).await;
+        return Err(error.into());
+    }
+    Ok(())
 }
 
 /// Gives a key other limits, in force on every shard when this returns; what was used of those that stay is kept.
@@ -158,12 +165,7 @@ pub async fn limit(plane: &Arc<Plane>, name: String, limits: Value, actor: Actor
         let former = existing(plane, &name).await?;
         let mut row = former.clone();
         row.key.limits = limits.clone().into();
-        plane.store.replace_key(row.clone()).await?;
-        if let Err(error) = push(plane, vec![row.key], Vec::new()).await {
-            plane.store.replace_key(former.clone()).await?;
-            undo_push(plane, vec![former.key], Vec::new()).await;
-            return Err(error.into());
-        }
+        replace(plane, former, row).await?;
         note(plane, &actor, "key_limited", &name).await;
         Ok(limits)
     })

@@ -57,6 +57,11 @@ pub fn follow(plane: &Arc<Plane>) {
 
 /// Takes over all changes there are.
 async fn look(plane: &Arc<Plane>) -> Result<(), Halt> {
+    plane.store.settle_doubts().await?;
+    for name in plane.store.taken_back() {
+        let text = format!("a change of the key {name} that was answered as failed had been made, and is taken back");
+        plane.events.tell("key_change_taken_back", text);
+    }
     let Some(Table {
         identity,
         last,

@@ -118,7 +118,7 @@ impl From<StoreError> for ApiProblem {
     fn from(error: StoreError) -> Self {
         let status = match error {
             StoreError::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
-            StoreError::Exists(_) => StatusCode::CONFLICT,
+            StoreError::Exists(_) | StoreError::Elsewhere(_) => StatusCode::CONFLICT,
             StoreError::Away(_) | StoreError::Overtaken => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };

@@ -9,7 +9,7 @@ use tollgate_config::{document::Postgres, usage_event::UsageEvent};
 use super::{
     hours::Sums,
     ledger::{self, Mark},
-    pg::{self, Shared, Writer},
+    pg::{self, Shared, Writer, index},
     schema, sinks,
 };
 use crate::{
@@ -91,6 +91,15 @@ impl Database {
             shared.session.be_usual()?;
         }
         done
+    }
+
+    /// What calls of one node are read by, beside whoever writes; SQLite's calls are all of one. `None`: another control plane
+    /// is at it.
+    pub fn index_by_node(&mut self) -> Result<Option<index::Built>, StoreError> {
+        self.patiently(|ledger| match ledger.opened()? {
+            Open::Sqlite(_) => Ok(Some(index::Built::default())),
+            Open::Postgres(shared) => index::build(&mut shared.session),
+        })
     }
 
     /// Opens it where it is not: its tables are made, or made into those of this version.

@@ -11,6 +11,9 @@ use crate::{postgres::Session, store::StoreError};
 pub const TABLE: &str = "sinks";
 /// Of SQLite's one control plane.
 pub const OWN: i64 = 0;
+/// In place of a node: what is posted later, which nobody forgets. Control planes that share a ledger note together how far
+/// that is.
+const CORRECTIONS: i64 = -1;
 /// In place of `hold_ms`: nothing is sent from here now, and nothing waits for it.
 const RELEASED: i64 = -1;
 
@@ -18,6 +21,8 @@ const RELEASED: i64 = -1;
 /// one thread commits those of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent {
+    /// Whose calls these are.
+    of: i64,
     pub last: i64,
     /// Grows when calls are forgotten: an id may then come again in SQLite, and what was read before is not to be noted.
     epoch: i64,
@@ -25,52 +30,51 @@ pub struct Sent {
     pub skipped: i64,
 }
 
-/// Where it is; the table and its row are made where there are none, and `hold_ms` is said.
+/// Where it is with this node's calls; the table and its row are made where there are none, and `hold_ms` is said.
 pub fn begin(ledger: &mut Database, hold_ms: u64) -> Result<Sent, StoreError> {
-    let hold_ms = i64::try_from(hold_ms).unwrap_or(i64::MAX);
+    begin_of(ledger, ledger.node(), i64::try_from(hold_ms).unwrap_or(i64::MAX))
+}
+
+/// Where it is with corrections.
+pub fn begin_corrections(ledger: &mut Database) -> Result<Sent, StoreError> {
+    begin_of(ledger, CORRECTIONS, 0)
+}
+
+fn begin_of(ledger: &mut Database, of: i64, hold_ms: i64) -> Result<Sent, StoreError> {
     if !ledger.has_table(TABLE)? {
         make(ledger)?;
     }
-    if let Some((sent, held)) = read(ledger)? {
+    if let Some((sent, held)) = read(ledger, of)? {
         if held != hold_ms {
-            let values = [hold_ms, ledger.node()];
-            ledger.execute("UPDATE sinks SET hold_ms = ?1 WHERE node = ?2", &values)?;
+            ledger.execute("UPDATE sinks SET hold_ms = ?1 WHERE node = ?2", &[hold_ms, of])?;
         }
         return Ok(sent);
     }
-    let values = [ledger.node(), hold_ms];
+    let values = [of, hold_ms];
     ledger.execute(
         "INSERT INTO sinks (node, last, epoch, skipped, hold_ms) VALUES (?1, 0, 0, 0, ?2) ON CONFLICT DO NOTHING",
         &values,
     )?;
-    let made = read(ledger)?.map(|(sent, _)| sent);
+    let made = read(ledger, of)?.map(|(sent, _)| sent);
     made.ok_or_else(|| StoreError::Content("how far calls were sent cannot be noted".to_owned()))
 }
 
 fn make(ledger: &mut Database) -> Result<(), StoreError> {
     const MAKE: &str = "CREATE TABLE IF NOT EXISTS sinks (node BIGINT PRIMARY KEY, last BIGINT NOT NULL, epoch BIGINT NOT NULL, \
          skipped BIGINT NOT NULL, hold_ms BIGINT NOT NULL)";
-    // Of a node's calls behind one: in PostgreSQL those of others stand between.
-    const INDEX: &str = "CREATE INDEX IF NOT EXISTS calls_by_node ON calls (node, id)";
-    let is_shared = ledger.is_shared();
-    ledger.patiently(|ledger| {
-        let mut making = ledger.begin_to_write()?;
-        if is_shared {
-            making.execute(INDEX, &[])?;
-        }
-        making.execute(MAKE, &[])?;
-        making.commit()
-    })
+    let mut making = ledger.begin_to_write()?;
+    making.execute(MAKE, &[])?;
+    making.commit()
 }
 
-fn read(ledger: &mut Database) -> Result<Option<(Sent, i64)>, StoreError> {
-    let node = ledger.node();
+fn read(ledger: &mut Database, of: i64) -> Result<Option<(Sent, i64)>, StoreError> {
     let mut found = None;
     ledger.each(
         "SELECT last, epoch, skipped, hold_ms FROM sinks WHERE node = ?1",
-        &[node],
+        &[of],
         |row| {
             let sent = Sent {
+                of,
                 last: row.get(0)?,
                 epoch: row.get(1)?,
                 skipped: row.get(2)?,
@@ -87,7 +91,7 @@ fn read(ledger: &mut Database) -> Result<Option<(Sent, i64)>, StoreError> {
 pub fn advance(ledger: &mut Database, before: Sent, last: i64, skipped: i64) -> Result<bool, StoreError> {
     const ADVANCE: &str =
         "UPDATE sinks SET last = ?1, skipped = skipped + ?5 WHERE node = ?2 AND last = ?3 AND epoch = ?4";
-    let values = [last, ledger.node(), before.last, before.epoch, skipped];
+    let values = [last, before.of, before.last, before.epoch, skipped];
     Ok(ledger.execute(ADVANCE, &values)? == 1)
 }
 

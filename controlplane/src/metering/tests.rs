@@ -31,6 +31,7 @@ use super::{
 mod adjusted;
 mod clocks;
 mod hostile;
+mod index;
 mod months;
 mod newer;
 mod on_postgres;

@@ -41,6 +41,8 @@ pub enum Alone {
     Tables = 1,
     /// What is there once whoever sees it is written: batches, adjustments.
     Once = 2,
+    /// An index is made, as long as the session lasts.
+    Index = 3,
 }
 
 /// Of advisory locks, beside whatever else uses the database: `toll` in ASCII.
@@ -135,6 +137,17 @@ impl Session {
     /// Until the transaction ends.
     pub fn lock(&mut self, what: Alone) -> Result<(), StoreError> {
         self.run(&format!("SELECT pg_advisory_xact_lock({LOCK_CLASS}, {})", what as i32))
+    }
+
+    /// Until the session ends, or it is no longer; false: another session is.
+    pub fn try_alone(&mut self, what: Alone) -> Result<bool, StoreError> {
+        let sql = format!("SELECT pg_try_advisory_lock({LOCK_CLASS}, {})", what as i32);
+        let row = self.first(&sql, &[])?;
+        Ok(row.and_then(|row| row.try_get(0).ok()).unwrap_or(false))
+    }
+
+    pub fn no_longer_alone(&mut self, what: Alone) -> Result<(), StoreError> {
+        self.run(&format!("SELECT pg_advisory_unlock({LOCK_CLASS}, {})", what as i32))
     }
 
     /// Asked of the catalogue itself: what a session knows by name may be older than a lock that it waited for.

@@ -4,7 +4,7 @@ use rusqlite::{ErrorCode, OptionalExtension, Row};
 use serde::Deserialize;
 use tollgate_config::{link::StoredKey, stored_limits::StoredLimits};
 
-use super::{Store, StoreError};
+use super::{Made, Store, StoreError, shared_change::Wanted};
 
 /// A key with what the shards need not know.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,15 +53,13 @@ impl Store {
     }
 
     /// Adds a key; a name that is taken is an error.
-    pub async fn insert_key(&self, row: KeyRow) -> Result<(), StoreError> {
-        self.insert_shared(row.clone()).await?;
-        let name = row.key.name.clone();
-        let inserted = self.insert_own_key(row).await;
-        if inserted.is_err() {
-            // Nobody will ever know its secret.
-            let _ = self.remove_shared(name).await;
+    pub async fn insert_key(&self, row: KeyRow) -> Result<Made, StoreError> {
+        let made = self.made(Wanted::Made(row.clone())).await?;
+        if let Err(error) = self.insert_own_key(row).await {
+            self.take_back_there(&made).await;
+            return Err(error);
         }
-        inserted
+        Ok(made)
     }
 
     async fn insert_own_key(&self, row: KeyRow) -> Result<(), StoreError> {
@@ -74,10 +72,39 @@ impl Store {
         .await
     }
 
-    /// Replaces the key of that name.
-    pub async fn replace_key(&self, row: KeyRow) -> Result<(), StoreError> {
-        self.replace_shared(row.clone()).await?;
-        self.replace_own_key(row).await
+    /// Replaces a key; where keys are shared, only one that is still what it was.
+    pub async fn replace_key(&self, former: KeyRow, row: KeyRow) -> Result<Made, StoreError> {
+        let wanted = Wanted::Changed {
+            former,
+            row: row.clone(),
+        };
+        let made = self.made(wanted).await?;
+        if let Err(error) = self.replace_own_key(row).await {
+            self.take_back_there(&made).await;
+            return Err(error);
+        }
+        Ok(made)
+    }
+
+    async fn made(&self, wanted: Wanted) -> Result<Made, StoreError> {
+        let number = self.change_shared(wanted.clone()).await?;
+        Ok(Made { wanted, number })
+    }
+
+    /// The key is again what it was, unless somebody else has changed it since.
+    pub async fn take_back(&self, made: Made) -> Result<(), StoreError> {
+        self.take_back_there(&made).await;
+        match made.wanted {
+            Wanted::Made(row) => self.remove_own_key(row.key.name).await,
+            Wanted::Changed { former, .. } => self.replace_own_key(former).await,
+            Wanted::Removed(_) => Ok(()),
+        }
+    }
+
+    async fn take_back_there(&self, made: &Made) {
+        if let Some(number) = made.number {
+            self.take_back_shared(made.wanted.clone(), number).await;
+        }
     }
 
     /// In this store alone.
@@ -86,7 +113,7 @@ impl Store {
     }
 
     pub async fn remove_key(&self, name: String) -> Result<(), StoreError> {
-        self.remove_shared(name.clone()).await?;
+        self.change_shared(Wanted::Removed(name.clone())).await?;
         self.remove_own_key(name).await
     }
 

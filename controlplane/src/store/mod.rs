@@ -8,6 +8,7 @@ mod marks;
 mod revisions;
 pub mod settings;
 pub mod shared;
+mod shared_change;
 
 use std::{
     path::Path,
@@ -18,6 +19,7 @@ use rusqlite::Connection;
 
 pub use keys::KeyRow;
 pub use revisions::{NewRevision, Revision};
+pub use shared_change::Made;
 
 /// Written to `PRAGMA user_version`; a store of a later version is refused rather than misread.
 const SCHEMA_VERSION: i64 = 3;
@@ -72,6 +74,9 @@ pub enum StoreError {
     Content(String),
     #[error("{0}")]
     Exists(String),
+    /// It is not what whoever wants to change it has seen.
+    #[error("{0}")]
+    Elsewhere(String),
     /// Nobody knows whether the last thing asked was done.
     #[error("{0}")]
     Away(String),

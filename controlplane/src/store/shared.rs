@@ -5,16 +5,17 @@ use std::{
     collections::BTreeSet,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use serde::{Deserialize, Serialize};
-use tokio_postgres::types::ToSql;
-use tollgate_config::{document::Postgres, link::StoredKey};
+use tollgate_config::document::Postgres;
 
-use super::{KeyRow, Store, StoreError};
+use super::{
+    KeyRow, Store, StoreError,
+    shared_change::{self, Doubts, Wanted, content},
+};
 use crate::postgres::{Alone, Session, named};
 
 /// How long a change made elsewhere may take until it is looked for.
@@ -23,9 +24,6 @@ pub const INTERVAL: Duration = Duration::from_secs(1);
 pub const CHANGES_AT_ONCE: usize = 200;
 /// A change of a key that takes longer is given up, and whoever waits behind it goes on. The server gives up before.
 const CHANGE_TIMEOUT: Duration = Duration::from_secs(5);
-const CHANGE_STATEMENT_TIMEOUT_MS: u64 = 4_000;
-/// A key that is gone leaves its name for so many changes. Who has not heard of it by then reads all keys again.
-const REMEMBERED_CHANGES: i64 = 10_000;
 /// A change's number is given out under a lock on the one row of `key_changes`, so that they become visible in order. A key
 /// that is gone leaves its name, for those who have not heard of it yet.
 const TABLES: &str = "
@@ -40,14 +38,6 @@ ALTER TABLE key_changes ADD COLUMN IF NOT EXISTS forgotten BIGINT NOT NULL DEFAU
 CREATE INDEX IF NOT EXISTS keys_gone ON keys (changed) WHERE content IS NULL;
 ";
 
-/// As it lies in the table.
-#[derive(Serialize, Deserialize)]
-struct Content {
-    key: StoredKey,
-    created_ms: u64,
-    created_by: String,
-}
-
 /// What became of a key, and which change that was.
 #[derive(Debug)]
 pub struct Change {
@@ -55,12 +45,6 @@ pub struct Change {
     pub name: String,
     /// `None`: it is gone.
     pub row: Option<KeyRow>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Unless {
-    Taken,
-    Never,
 }
 
 /// Of keys that are shared: which table it is, and the number of its last change.
@@ -81,6 +65,7 @@ pub struct Sharing {
     session: Arc<Mutex<Option<(Postgres, Session)>>>,
     /// Grows with each change that was made from here, or may have been.
     written: Arc<AtomicU64>,
+    doubts: Doubts,
 }
 
 impl Sharing {
@@ -139,12 +124,15 @@ impl Store {
 
     /// Keys of this control plane's own go there, unless a name is taken; answers the names that were.
     pub async fn bring(&self, rows: Vec<KeyRow>) -> Result<Vec<String>, StoreError> {
+        let doubts = self.sharing.doubts.clone();
         let brought = self.there(move |session| {
             let mut taken = Vec::new();
-            for row in &rows {
-                match write(session, &row.key.name, Some(row), Unless::Taken) {
-                    Err(StoreError::Exists(_)) => taken.push(row.key.name.clone()),
-                    written => written?,
+            for row in rows {
+                let name = row.key.name.clone();
+                let in_time = (Instant::now() + CHANGE_TIMEOUT, &AtomicBool::new(false));
+                match shared_change::make(session, &doubts, Wanted::Made(row), in_time) {
+                    Err(StoreError::Exists(_)) => taken.push(name),
+                    made => _ = made?,
                 }
             }
             Ok(taken)
@@ -152,47 +140,59 @@ impl Store {
         Ok(brought.await?.unwrap_or_default())
     }
 
-    /// Before it is in the store's own table; a name that is taken anywhere is an error.
-    pub(super) async fn insert_shared(&self, row: KeyRow) -> Result<(), StoreError> {
-        self.change(move |session| write(session, &row.key.name, Some(&row), Unless::Taken))
-            .await
-    }
-
-    pub(super) async fn replace_shared(&self, row: KeyRow) -> Result<(), StoreError> {
-        self.change(move |session| write(session, &row.key.name, Some(&row), Unless::Never))
-            .await
-    }
-
-    pub(super) async fn remove_shared(&self, name: String) -> Result<(), StoreError> {
-        self.change(move |session| write(session, &name, None, Unless::Never))
-            .await
-    }
-
-    async fn change(
-        &self,
-        work: impl FnOnce(&mut Session) -> Result<(), StoreError> + Send + 'static,
-    ) -> Result<(), StoreError> {
+    /// Before it is in the store's own table; answers its number, where keys are shared.
+    pub(super) async fn change_shared(&self, wanted: Wanted) -> Result<Option<i64>, StoreError> {
         let until = Instant::now() + CHANGE_TIMEOUT;
+        let is_told = Arc::new(AtomicBool::new(false));
+        let (doubts, told) = (self.sharing.doubts.clone(), is_told.clone());
+        let is_removal = matches!(wanted, Wanted::Removed(_));
         let work = move |session: &mut Session| match Instant::now() < until {
-            true => work(session),
-            // Whoever wanted it was told that it failed, and others may have changed the key since.
-            false => Err(StoreError::Away(
-                "the change waited for too long and was given up".to_owned(),
-            )),
+            true => shared_change::make(session, &doubts, wanted, (until, &*told)),
+            false => Err(shared_change::late()),
         };
-        let done = match tokio::time::timeout(CHANGE_TIMEOUT, self.there(work)).await {
+        let mut making = std::pin::pin!(self.there(work));
+        let done = match tokio::time::timeout(CHANGE_TIMEOUT, &mut making).await {
             Ok(done) => done,
-            Err(_) => Err(StoreError::Away(format!(
-                "PostgreSQL{} gave no answer in {} s: the key may change when it does",
-                self.sharing
-                    .settings()
-                    .map_or_else(String::new, |settings| format!(" at {}", named(&settings))),
-                CHANGE_TIMEOUT.as_secs()
-            ))),
+            // It is made in this moment.
+            Err(_) if is_told.swap(true, Ordering::AcqRel) => making.await,
+            Err(_) => Err(self.unanswered(is_removal)),
         };
         // Also where it failed: it may have taken effect.
         self.sharing.written.fetch_add(1, Ordering::AcqRel);
-        done.map(drop)
+        done
+    }
+
+    fn unanswered(&self, is_removal: bool) -> StoreError {
+        let at = self.sharing.settings();
+        let at = at.map_or_else(String::new, |settings| format!(" at {}", named(&settings)));
+        let then = match is_removal {
+            true => "the key may be gone when it does",
+            false => "what it may have done of the change is taken back when it does",
+        };
+        let seconds = CHANGE_TIMEOUT.as_secs();
+        StoreError::Away(format!("PostgreSQL{at} gave no answer in {seconds} s: {then}"))
+    }
+
+    /// A change that is not to be after all is taken back, now or as soon as the database answers.
+    pub(super) async fn take_back_shared(&self, wanted: Wanted, number: i64) {
+        self.sharing.doubts.add(wanted, number);
+        // Tried again by whoever looks next.
+        let _ = self.settle_doubts().await;
+        self.sharing.written.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Takes back what is to be.
+    pub async fn settle_doubts(&self) -> Result<(), StoreError> {
+        if self.sharing.doubts.are_open() {
+            let doubts = self.sharing.doubts.clone();
+            self.there(move |session| doubts.settle(session)).await?;
+        }
+        Ok(())
+    }
+
+    /// Names of keys of which a change was taken back, each told once.
+    pub fn taken_back(&self) -> Vec<String> {
+        self.sharing.doubts.taken_back()
     }
 
     /// Does something there, on a thread that may wait; `None` where keys are not shared.
@@ -263,50 +263,6 @@ fn open_earlier(session: &mut Session) -> Result<(), StoreError> {
     })
 }
 
-fn write(session: &mut Session, name: &str, row: Option<&KeyRow>, unless: Unless) -> Result<(), StoreError> {
-    const WRITE: &str = "INSERT INTO keys (name, changed, content) VALUES (?1, ?2, ?3) ON CONFLICT (name) DO UPDATE SET \
-         changed = excluded.changed, content = excluded.content";
-    let text = row.map(|row| {
-        let KeyRow {
-            key,
-            created_ms,
-            created_by,
-        } = row.clone();
-        serde_json::to_string(&Content {
-            key,
-            created_ms,
-            created_by,
-        })
-    });
-    let text = text.transpose()?;
-    together(session, |session| {
-        session.run(&format!("SET LOCAL statement_timeout = {CHANGE_STATEMENT_TIMEOUT_MS}"))?;
-        let number = session.first("UPDATE key_changes SET last = last + 1 RETURNING last", &[])?;
-        let number: i64 = match number {
-            Some(row) => row.try_get(0).map_err(content)?,
-            None => return Err(StoreError::Content("key_changes has no row".to_owned())),
-        };
-        let is_taken = "SELECT 1 FROM keys WHERE name = ?1 AND content IS NOT NULL";
-        if unless == Unless::Taken && session.first(is_taken, &[&name])?.is_some() {
-            return Err(StoreError::Exists(format!("a key named {name} exists already")));
-        }
-        let values: [&(dyn ToSql + Sync); 3] = [&name, &number, &text];
-        session.execute(WRITE, &values)?;
-        match row {
-            Some(_) => Ok(()),
-            None => forget(session, number.saturating_sub(REMEMBERED_CHANGES)),
-        }
-    })
-}
-
-/// Names of keys that were gone by then.
-fn forget(session: &mut Session, up_to: i64) -> Result<(), StoreError> {
-    if session.execute("DELETE FROM keys WHERE content IS NULL AND changed <= ?1", &[&up_to])? > 0 {
-        session.execute("UPDATE key_changes SET forgotten = ?1 WHERE forgotten < ?1", &[&up_to])?;
-    }
-    Ok(())
-}
-
 fn together(
     session: &mut Session,
     work: impl FnOnce(&mut Session) -> Result<(), StoreError>,
@@ -322,28 +278,11 @@ fn together(
 }
 
 fn change(row: &tokio_postgres::Row) -> Result<Change, StoreError> {
-    let text: Option<String> = row.try_get(2).map_err(content)?;
-    let read = |text: String| -> Result<KeyRow, StoreError> {
-        let Content {
-            key,
-            created_ms,
-            created_by,
-        } = serde_json::from_str(&text)?;
-        Ok(KeyRow {
-            key,
-            created_ms,
-            created_by,
-        })
-    };
     Ok(Change {
         number: row.try_get(0).map_err(content)?,
         name: row.try_get(1).map_err(content)?,
-        row: text.map(read).transpose()?,
+        row: shared_change::read(row, 2)?,
     })
-}
-
-fn content(error: tokio_postgres::Error) -> StoreError {
-    StoreError::Content(error.to_string())
 }
 
 #[cfg(test)]

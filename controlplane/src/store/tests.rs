@@ -86,7 +86,7 @@ async fn keys_survive_with_all_their_parts() {
         Err(StoreError::Exists(_))
     ));
     assert_eq!(store.keys().await.unwrap(), [key("ci", "aa")]);
-    store.replace_key(key("ci", "cc")).await.unwrap();
+    store.replace_key(key("ci", "aa"), key("ci", "cc")).await.unwrap();
     assert_eq!(store.key("ci".into()).await.unwrap().unwrap().key.sha256, "cc");
     store.remove_key("ci".into()).await.unwrap();
     assert!(store.key("ci".into()).await.unwrap().is_none());

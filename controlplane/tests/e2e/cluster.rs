@@ -195,6 +195,32 @@ fn a_count_is_exact_whatever_becomes_of_the_store_and_of_a_node() {
 }
 
 #[test]
+fn other_settings_of_the_cluster_are_no_second_process_of_this_node() {
+    let (store, provider) = (Valkey::start(), Sandbox::start());
+    let nodes = limited(&store, &provider, "refuse", "{ requests: 40, per: year }");
+    let mut passed = some(&nodes, 5);
+    assert_eq!(passed, 10);
+    for on_partition in ["local_share", "allow", "refuse"] {
+        let told = format!("\"{on_partition}\"");
+        nodes[0]
+            .control("PUT", "/v1/config/cluster/on_partition", &[], told.as_bytes())
+            .expect(200);
+        until("both nodes to be admitted", 20, || {
+            let more = some(&nodes, 1);
+            passed += more;
+            (more == 2).then_some(())
+        });
+    }
+    until("the last to be admitted", 30, || {
+        passed += some(&nodes, 5);
+        (passed >= 40).then_some(())
+    });
+    assert_eq!((passed, some(&nodes, 5)), (40, 0));
+    let said = nodes[0].process.output();
+    assert!(!said.contains("cluster_node_twice"), "{said}");
+}
+
+#[test]
 fn one_busy_node_gets_what_an_idle_one_holds_and_one_that_ends_gives_back() {
     let (store, provider) = (Valkey::start(), Sandbox::start());
     let mut nodes = limited(

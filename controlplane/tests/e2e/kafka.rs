@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Connection;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::{
     Gateway, Sandbox, Setup,
@@ -166,6 +166,80 @@ fn the_topic_has_each_call_of_the_ledger_whoever_is_away_or_killed() {
     let records = await_records(&[&first, &second], 27);
     assert_eq!(records.into_keys().collect::<BTreeSet<_>>(), ids(&gateway));
     second.kill();
+}
+
+#[test]
+fn what_others_lead_is_sent_once_while_a_partition_has_no_leader() {
+    const CALLS: usize = 40;
+    let (sandbox, kafka) = (Sandbox::start(), Kafka::start(TOPIC));
+    let gateway = setup(&sandbox, &kafka).start();
+    calls(&gateway, "sandbox-small", 1);
+    await_records(&[&kafka], 1);
+    kafka.take_leader();
+    calls(&gateway, "sandbox-small", CALLS);
+    until("the status says so", 60, || {
+        let kafka = gateway.status()["controlplane"]["kafka"].clone();
+        let says = |why: &str| why.contains("partition 0 has no leader");
+        kafka["error"].as_str().is_some_and(says).then_some(())
+    });
+    until("calls of other partitions in the topic", 30, || {
+        (kafka.records().len() > 1).then_some(())
+    });
+    kafka.give_leader();
+    let records = await_records(&[&kafka], CALLS + 1);
+    assert_eq!(records.into_keys().collect::<BTreeSet<_>>(), ids(&gateway));
+    let led: Vec<Value> = kafka
+        .records()
+        .into_iter()
+        .filter(|record| record["partition"] != 0)
+        .collect();
+    assert_eq!(led.len(), by_id(&led).len(), "none of them came twice");
+    assert!(led.len() <= CALLS, "some were of partition 0");
+}
+
+#[test]
+fn what_is_posted_later_is_in_the_topic_and_all_of_it_adds_up_to_the_ledger() {
+    let (sandbox, kafka) = (Sandbox::start(), Kafka::start(TOPIC));
+    let gateway = setup(&sandbox, &kafka).start();
+    calls(&gateway, "sandbox-tokens-11", 5);
+    await_records(&[&kafka], 5);
+    let mut document = gateway.control("GET", "/v1/config", &[], b"").expect(200).json();
+    document["providers"]["openai"]["prices"]["models"]["sandbox-*"] = json!({"input": "4.00", "output": "30.00"});
+    let asked = json!({"from": "2d", "post": true, "document": document}).to_string();
+    let content = [("content-type", "application/json")];
+    gateway
+        .control("POST", "/v1/usage/rerate", &content, asked.as_bytes())
+        .expect(200);
+    let records = until("a correction in the topic", 60, || {
+        let records = by_id(&kafka.records());
+        (records.len() > 5).then_some(records)
+    });
+    let corrections: Vec<&Value> = records.values().filter(|record| record["entry"] == "rerated").collect();
+    assert_eq!(corrections.len() + 5, records.len());
+    for correction in corrections {
+        assert_eq!(
+            (&correction["key"], &correction["model"], &correction["requests"]),
+            (&json!("tester"), &json!("openai/*"), &json!(0)),
+            "{correction}"
+        );
+        assert!(
+            correction["posted_at"].as_str() >= correction["ended_at"].as_str(),
+            "{correction}"
+        );
+    }
+    let picos = |usd: &Value| {
+        let digits = usd.as_str().expect("dollars").replace('.', "");
+        digits.parse::<i64>().expect("digits")
+    };
+    let rows = gateway.control("GET", "/v1/usage?from=1d", &[], b"").expect(200).json()["rows"].clone();
+    let told: i64 = rows
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|row| picos(&row["cost_usd"]))
+        .sum();
+    let sent: i64 = records.values().map(|record| picos(&record["cost_usd"])).sum();
+    assert_eq!(sent, told * 1_000);
 }
 
 #[test]

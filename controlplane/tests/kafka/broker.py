@@ -1,29 +1,64 @@
 """A Kafka broker for tests: the mock cluster of librdkafka, which speaks the real protocol on loopback, and a consumer of it
 that verifies each record's checksum. Usage: broker.py TOPIC
 
-Prints `ready HOST:PORT`, then a line of JSON for each record. Ends when it is killed, or after ten minutes.
+Prints `ready HOST:PORT`, then a line of JSON for each record. SIGUSR1 takes the leader of partition 0 away, SIGUSR2 gives it
+back; a line says that it is so. Ends when it is killed, or after ten minutes.
 """
 
+import ctypes
+import glob
 import json
+import os
+import signal
 import sys
 import time
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+import confluent_kafka
+from confluent_kafka import Consumer, TopicPartition
 
-PATIENCE_S = 20
 LIFE_S = 600
+PARTITIONS = 4
+BROKER = 1
+NOBODY = -1
+PRODUCER = 0  # rd_kafka_type_t
+
+
+def mock(topic):
+    """A cluster of one broker, by librdkafka's own functions (rdkafka_mock.h): Python's module has none for leaders."""
+    beside = os.path.join(os.path.dirname(confluent_kafka.__file__), "..", "confluent_kafka.libs", "librdkafka-*.so*")
+    library = ctypes.CDLL(glob.glob(beside)[0])
+    for name, kind in [("rd_kafka_conf_new", ctypes.c_void_p), ("rd_kafka_new", ctypes.c_void_p),
+                       ("rd_kafka_mock_cluster_new", ctypes.c_void_p),
+                       ("rd_kafka_mock_cluster_bootstraps", ctypes.c_char_p)]:
+        getattr(library, name).restype = kind
+    why = ctypes.create_string_buffer(512)
+    handle = library.rd_kafka_new(PRODUCER, ctypes.c_void_p(library.rd_kafka_conf_new()), why, len(why))
+    if not handle:
+        raise SystemExit(why.value.decode())
+    cluster = ctypes.c_void_p(library.rd_kafka_mock_cluster_new(ctypes.c_void_p(handle), 1))
+    library.rd_kafka_mock_topic_create(cluster, topic.encode(), PARTITIONS, 1)
+
+    def lead(broker):
+        if library.rd_kafka_mock_partition_set_leader(cluster, topic.encode(), 0, broker):
+            raise SystemExit("the leader stays as it was")
+
+    return library.rd_kafka_mock_cluster_bootstraps(cluster).decode(), lead
 
 
 def main():
     topic = sys.argv[1]
-    cluster = Producer({"test.mock.num.brokers": 1})
-    # Asked for, the topic is made.
-    metadata = cluster.list_topics(topic, timeout=PATIENCE_S)
-    broker = next(iter(metadata.brokers.values()))
-    address = f"{broker.host}:{broker.port}"
+    address, lead = mock(topic)
+
+    def change(number, _frame):
+        lead(NOBODY if number == signal.SIGUSR1 else BROKER)
+        print("leaderless" if number == signal.SIGUSR1 else "led", flush=True)
+
+    signal.signal(signal.SIGUSR1, change)
+    signal.signal(signal.SIGUSR2, change)
     consumer = Consumer({"bootstrap.servers": address, "group.id": "tests", "check.crcs": True,
-                         "auto.offset.reset": "earliest", "fetch.wait.max.ms": 50})
-    consumer.assign([TopicPartition(topic, number, 0) for number in metadata.topics[topic].partitions])
+                         "auto.offset.reset": "earliest", "fetch.wait.max.ms": 50,
+                         "topic.metadata.refresh.interval.ms": 200})
+    consumer.assign([TopicPartition(topic, number, 0) for number in range(PARTITIONS)])
     print(f"ready {address}", flush=True)
     end = time.monotonic() + LIFE_S
     while time.monotonic() < end:

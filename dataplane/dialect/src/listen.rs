@@ -47,6 +47,13 @@ impl Words {
         }
     }
 
+    fn failure(self, object: &[u8]) -> Option<Fault> {
+        match self {
+            Self::Chat(speaks) => speaks.hear_failure(object),
+            Self::Embeddings(_) => None,
+        }
+    }
+
     /// Takes what an object at one of the places says; true when it said something.
     fn hear(self, object: &[u8], total: &mut Usage) -> bool {
         match self {
@@ -84,17 +91,19 @@ enum Framing {
 struct Heard {
     tap: Tap,
     usage: Option<Usage>,
-    /// Of frames: the exception that one was.
+    /// Of frames: the exception that one was. Of a list of answers: the error in place of one.
     failed: Option<Fault>,
 }
 
 impl Heard {
     fn take(&mut self, words: Words, bytes: &[u8]) {
-        let Heard { tap, usage, .. } = self;
+        let Heard { tap, usage, failed } = self;
         tap.feed(bytes, |object| {
             let mut total = usage.unwrap_or_default();
             if words.hear(object, &mut total) {
                 *usage = Some(total);
+            } else if let Some(fault) = words.failure(object) {
+                failed.get_or_insert(fault);
             }
         });
     }
@@ -156,7 +165,7 @@ impl Listener {
         end
     }
 
-    /// The failure that frames told of, once.
+    /// The failure that frames, or a list of answers, told of, once.
     pub fn take_failure(&mut self) -> Option<Fault> {
         self.heard.failed.take()
     }
@@ -165,6 +174,13 @@ impl Listener {
     pub fn usage(&self) -> Option<Usage> {
         self.heard.usage
     }
+}
+
+/// The failure that a list of answers tells of.
+pub fn failure_of(speaks: &'static dyn Speaks, document: &[u8]) -> Option<Fault> {
+    let mut listener = Listener::new(speaks, Form::Document);
+    listener.feed(document);
+    listener.take_failure()
 }
 
 /// The usage of a whole answer, or of a list of them.

@@ -61,6 +61,11 @@ pub trait Speaks: Sync + fmt::Debug {
     /// Takes what the object at such a place says into `total`; false where it says nothing.
     fn hear_usage(&self, object: &[u8], total: &mut Usage) -> bool;
 
+    /// The failure that the object at such a place is, in an answer that had begun well and is one document: a list of answers.
+    fn hear_failure(&self, _object: &[u8]) -> Option<Fault> {
+        None
+    }
+
     /// What a provider's error answer says. Never fails: a body that is none of the dialect's gives `Fault::of_status`.
     fn read_fault(&self, status: u16, body: &[u8]) -> Fault;
 

@@ -69,6 +69,29 @@ fn streams_say_what_their_readers_read() {
     }
 }
 
+#[test]
+fn a_list_of_answers_says_what_its_reader_reads_of_a_failure() {
+    let (name, speaks) = ALL
+        .into_iter()
+        .find(|(name, _)| *name == "gemini")
+        .expect("it is one of them");
+    let mut failed = 0;
+    for case in cases(name, "streams") {
+        if form_of(name, &case.bytes) != Form::Document {
+            continue;
+        }
+        let (_, read) = read_stream(speaks, &[&case.bytes]).unwrap_or_else(|bad| panic!("{}: {bad}", case.name));
+        failed += usize::from(read.fault.is_some());
+        for slice in [1, 13, 100_000] {
+            let mut listener = Listener::new(speaks, Form::Document);
+            case.bytes.chunks(slice).for_each(|slice| listener.feed(slice));
+            assert_eq!(listener.take_failure(), read.fault, "{} by {slice}", case.name);
+            assert_eq!(listener.take_failure(), None, "it is told once");
+        }
+    }
+    assert!(failed >= 2, "one at once, and one behind an answer");
+}
+
 /// What each dialect's usage is called, and a usage of seven tokens in.
 const SAID: [(&str, &str, &str); 6] = [
     ("openai", "usage", r#"{"prompt_tokens":7}"#),

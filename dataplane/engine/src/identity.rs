@@ -1,6 +1,7 @@
 //! Keys by the SHA-256 of their secret: those of the document and those of the identity store, in one immutable table
 //! that a change replaces. Sharing between table versions keeps a small change cheap beside 100,000 keys.
 
+mod lists;
 mod residency;
 
 use std::sync::{
@@ -23,6 +24,7 @@ use crate::{
     patterns::Patterns,
     snapshot::{Secrets, pointer, secret_text},
 };
+use lists::Lists;
 pub(crate) use residency::Labels;
 use residency::Residency;
 
@@ -163,8 +165,9 @@ impl KeyTable {
         for (name, key) in &document.keys {
             add_of_document(&mut keys, &owners, (name, key), secrets, &mut problems);
         }
+        let mut lists = Lists::default();
         for key in stored {
-            add_stored(&mut keys, &owners, key, &mut problems);
+            add_stored(&mut keys, &owners, (key, &mut lists), &mut problems);
         }
         if !problems.is_empty() {
             return Err(problems);
@@ -191,10 +194,11 @@ impl KeyTable {
         for name in remove {
             table.take_out(name);
         }
+        let mut lists = Lists::default();
         for key in upsert {
             if table.take_out(&key.name) {
                 let mut entry_problems = Vec::new();
-                add_stored(&mut table.changed, &self.owners, key, &mut entry_problems);
+                add_stored(&mut table.changed, &self.owners, (key, &mut lists), &mut entry_problems);
             }
         }
         if table.changed.entries.len() + table.hidden.len() > MAX_CHANGED_KEYS {
@@ -356,11 +360,16 @@ fn add_of_document(
         of_document: true,
     };
     let until_unix_ms = key.expires_unix_s.map_or(u64::MAX, |s| s.saturating_mul(1000));
-    insert(keys, entry, &[(digest, until_unix_ms)], &at, problems);
+    insert(keys, entry, &[(digest, until_unix_ms)], problems);
 }
 
-fn add_stored(keys: &mut Keys, owners: &Owners, key: &StoredKey, problems: &mut Vec<Problem>) {
-    let at = pointer(&["keys", &key.name]);
+fn add_stored<'k>(
+    keys: &mut Keys,
+    owners: &Owners,
+    (key, lists): (&'k StoredKey, &mut Lists<'k>),
+    problems: &mut Vec<Problem>,
+) {
+    let at = || pointer(&["keys", &key.name]);
     let expires_unix_ms = key.expires_unix_s.map_or(u64::MAX, |s| s.saturating_mul(1000));
     let said = [
         Some((&key.sha256, u64::MAX)),
@@ -372,16 +381,20 @@ fn add_stored(keys: &mut Keys, owners: &Owners, key: &StoredKey, problems: &mut 
             Some(digest) => digests.push((digest, expires_unix_ms.min(until_unix_s.saturating_mul(1000)))),
             None => {
                 let right = "64 hexadecimal digits, as 'tollgate keys create' stores them";
-                return problems.push(Problem::new(at, "the stored hash is no SHA-256", right));
+                return problems.push(Problem::new(at(), "the stored hash is no SHA-256", right));
             }
         }
     }
     // Who stored them had them checked.
-    let limits = match tollgate_config::check::limits(&key.limits.value()) {
+    let limits = match lists.of(&key.limits) {
         Ok(limits) => limits,
         Err(wrong) => {
             let within = |problem: Problem| {
-                Problem::new(format!("{at}/limits{}", problem.pointer), problem.wrong, problem.right)
+                Problem::new(
+                    format!("{}/limits{}", at(), problem.pointer),
+                    problem.wrong,
+                    problem.right,
+                )
             };
             return problems.extend(wrong.into_iter().map(within));
         }
@@ -403,14 +416,19 @@ fn add_stored(keys: &mut Keys, owners: &Owners, key: &StoredKey, problems: &mut 
         explain: false,
         of_document: false,
     };
-    insert(keys, entry, &digests, &at, problems);
+    insert(keys, entry, &digests, problems);
 }
 
-fn insert(keys: &mut Keys, entry: KeyEntry, digests: &[(Digest, u64)], at: &str, problems: &mut Vec<Problem>) {
+fn insert(keys: &mut Keys, entry: KeyEntry, digests: &[(Digest, u64)], problems: &mut Vec<Problem>) {
+    let at = |name: &str| pointer(&["keys", name]);
     let index = keys.entries.len() as u32;
     if keys.by_name.contains_key(&entry.name) {
         let right = "another name, or revoke the key of the identity store with 'tollgate keys revoke'";
-        return problems.push(Problem::new(at, "a key of this name exists already", right));
+        return problems.push(Problem::new(
+            at(&entry.name),
+            "a key of this name exists already",
+            right,
+        ));
     }
     for &(digest, until_unix_ms) in digests {
         let slot = Slot {
@@ -425,7 +443,7 @@ fn insert(keys: &mut Keys, entry: KeyEntry, digests: &[(Digest, u64)], at: &str,
                 .to_owned();
             keys.by_digest.insert(digest, other);
             let wrong = format!("its secret is also that of key '{holder}'");
-            return problems.push(Problem::new(at, wrong, "a secret of its own for each key"));
+            return problems.push(Problem::new(at(&entry.name), wrong, "a secret of its own for each key"));
         }
     }
     keys.by_name.insert(entry.name.clone(), index);

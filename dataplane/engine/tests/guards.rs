@@ -13,6 +13,7 @@ use tollgate_config::{
     document::{Dialect, Guard, GuardMode, GuardSides, Reference},
 };
 use tollgate_engine::{
+    Input,
     exchange::UpstreamFault,
     record::{AttemptOutcome, Outcome},
 };
@@ -433,6 +434,55 @@ fn what_no_guard_could_read_is_not_asked_for() {
     let did = rig.request(head, br#"{"model":"m","prompt":"Hello"}"#);
     let (status, _, body) = reply(&did);
     assert!(status == 400 && body.contains("'hush'"), "{body}");
+}
+
+/// What is said in a sound no guard reads, wherever the form names its model.
+#[test]
+fn a_form_is_refused_where_a_guard_would_have_to_read_it() {
+    const END: &str = "--xYz--\r\n";
+    let head = |more: &str| {
+        format!(
+            "POST /v1/audio/transcriptions HTTP/1.1\nhost: g\nauthorization: Bearer secret-all\n\
+             content-type: multipart/form-data; boundary=xYz\n{more}"
+        )
+    };
+    let part = |name: &str, content: &str| {
+        format!("--xYz\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{content}\r\n")
+    };
+    let with = |mode| {
+        Rig::new(Document {
+            max_body_bytes: 32 * 1024 * 1024,
+            ..guarded(document(), guard(mode))
+        })
+    };
+    let refused = |did: &[Did]| {
+        let (status, _, body) = reply(did);
+        assert!(
+            status == 400 && body.contains("is called by a form") && body.contains("'hush'"),
+            "{status} {body}"
+        );
+    };
+    let form = part("model", "gpt") + &part("file", "RIFF") + END;
+    refused(&with(GuardMode::Enforce).request(&head(""), form.as_bytes()));
+    let did = with(GuardMode::Shadow).request(&head(""), form.as_bytes());
+    assert!(matches!(did[..], [Did::Dial { .. }]), "{did:?}");
+    // More of a file than is held; its end, and then the name.
+    let file = part("file", &"x".repeat(1_100_000));
+    let (begin, end) = file.split_at(file.len() - 2);
+    let mut rig = with(GuardMode::Enforce);
+    rig.begin(&head("content-length: 3000000\n"), begin.as_bytes());
+    assert_eq!(rig.feed(Input::Head), [Did::ReadPart]);
+    assert!(matches!(rig.feed(Input::BodyPart)[..], [Did::Dial { .. }]));
+    rig.connected(1);
+    let mut did = rig.feed(Input::BodyPassing(
+        (end.to_owned() + &part("model", "gpt") + END).as_bytes(),
+    ));
+    did.extend(rig.feed(Input::BodyPassed));
+    refused(&did);
+    assert!(
+        did.contains(&Did::Abandon { attempt: 1 }) && !did.contains(&Did::EndUp { attempt: 1 }),
+        "the provider never sees its end: {did:?}"
+    );
 }
 
 #[test]

@@ -5,12 +5,15 @@ mod rig;
 
 use rig::{
     Did, Rig, dialled, model,
-    streams::{ask, down, feed, head, read, saying, two, written},
+    streams::{ask, down, facts, feed, head, read, saying, speaks, two, written},
 };
 use tollgate_config::document::{Breaker, Dialect};
-use tollgate_dialect::canonical::{
-    event::Event,
-    fault::{Fault, FaultKind},
+use tollgate_dialect::{
+    canonical::{
+        event::Event,
+        fault::{Fault, FaultKind},
+    },
+    speak::CallFacts,
 };
 use tollgate_engine::{
     exchange::UpstreamFault,
@@ -101,6 +104,45 @@ fn a_target_whose_streams_fail_after_they_began_is_left_alone() {
             let next = asked(&ask(&mut rig, dialect, true));
             assert_eq!(next, "two", "{dialect:?} {comes:?}: five in a row");
         }
+    }
+}
+
+/// Google's streams without `alt=sse`: one list, whose last answer is an error.
+#[test]
+fn a_list_of_answers_that_ends_with_an_error_is_a_failure() {
+    let dialect = Dialect::Gemini;
+    let mut events = saying("a", &["Hello", " there"]);
+    events.truncate(5);
+    events.push(Event::Failed(Fault::in_stream(FaultKind::Internal, "the engine died")));
+    let mut writer = speaks(dialect).stream_writer(&CallFacts {
+        as_array: true,
+        ..facts()
+    });
+    let mut list = Vec::new();
+    events.iter().for_each(|event| writer.write(event, &mut list));
+    // In one piece whose length is known, and in many.
+    for piece in [list.len(), 17] {
+        let mut rig = Rig::new(two(dialect, |_| {}));
+        for number in 0..Breaker::default().failures {
+            assert_eq!(asked(&ask(&mut rig, dialect, true)), "one", "{piece} {number}");
+            rig.connected(1);
+            let mut head = head(dialect).replace("text/event-stream", "application/json");
+            if piece == list.len() {
+                head = head.replace("transfer-encoding: chunked", &format!("content-length: {piece}"));
+            }
+            rig.answer(1, &head);
+            let mut got = Vec::new();
+            for piece in list.chunks(piece) {
+                got.extend(feed(&mut rig, 1, piece).1);
+            }
+            rig.end(1);
+            got.extend(down(&rig, b""));
+            assert_eq!(got, list, "it passes as it came");
+            assert_eq!(rig.exchange.record().outcome, Outcome::Cut, "{piece}");
+            let logged: Vec<_> = rig.exchange.attempts().map(|(_, outcome)| outcome).collect();
+            assert_eq!(logged, [AttemptOutcome::Status], "{piece}");
+        }
+        assert_eq!(asked(&ask(&mut rig, dialect, true)), "two", "{piece}: five in a row");
     }
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods)] // Runs on the control thread.
 
 use std::{
+    collections::HashMap,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, BufRead, BufReader, Read, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -14,7 +15,7 @@ use std::{
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tollgate_config::link::StoredKey;
+use tollgate_config::{link::StoredKey, stored_limits::StoredLimits};
 use tollgate_engine::limits::{Balances, Cell, UnknownLayout};
 
 use crate::sys::shared;
@@ -275,6 +276,9 @@ fn open_shared(file: &Path) -> io::Result<File> {
     options.mode(0o600).open(file)
 }
 
+/// Lists of limits that are counted once.
+const MAX_KNOWN_LISTS: usize = 1_024;
+
 /// Limits of a document and its keys, at most.
 pub fn count_limits(last_good: &LastGood) -> usize {
     fn within(value: &Value) -> usize {
@@ -290,10 +294,16 @@ pub fn count_limits(last_good: &LastGood) -> usize {
             _ => 0,
         }
     }
-    let of_keys = last_good
-        .keys
-        .iter()
-        .map(|key| key.limits.value().as_array().map_or(0, Vec::len));
+    // Most keys of a store say what many others say.
+    let mut known: HashMap<&StoredLimits, usize> = HashMap::new();
+    let of_keys = last_good.keys.iter().map(|key| {
+        let count = || key.limits.value().as_array().map_or(0, Vec::len);
+        match known.get(&key.limits) {
+            Some(count) => *count,
+            None if known.len() < MAX_KNOWN_LISTS => *known.entry(&key.limits).or_insert_with(count),
+            None => count(),
+        }
+    });
     let limits = of_keys.fold(within(&last_good.document), usize::saturating_add);
     // Where nodes share them, each has its leases beside its balance.
     let is_shared = last_good

@@ -4,6 +4,7 @@
 
 mod bytes;
 mod client;
+pub mod corrections;
 mod errors;
 pub mod record;
 pub mod records;
@@ -16,7 +17,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -31,6 +32,8 @@ use records::Record;
 
 /// Between two looks at the ledger.
 const INTERVAL: Duration = Duration::from_millis(500);
+/// Between two looks whether the index is there.
+const INDEX_INTERVAL: Duration = Duration::from_secs(600);
 /// After each failure twice the pause before.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LAST_PAUSE: Duration = Duration::from_secs(8);
@@ -109,8 +112,9 @@ pub fn follow(plane: &Arc<Plane>) {
         let mut sink = Sink {
             plane,
             client: None,
-            reading: None,
+            readings: Default::default(),
             released_at: 0,
+            index_at: Instant::now(),
         };
         let mut pause = FIRST_PAUSE;
         loop {
@@ -139,9 +143,20 @@ pub fn follow(plane: &Arc<Plane>) {
 struct Sink {
     plane: Arc<Plane>,
     client: Option<Client>,
-    reading: Option<Reading>,
+    /// By what they are of.
+    readings: [Option<Reading>; 2],
     /// The revision under which nothing is sent, as the ledger knows.
     released_at: u64,
+    /// When it is looked whether what a node's calls are read by is there, which nodes that share a ledger need. Without it
+    /// they are read as well, only slower.
+    index_at: Instant,
+}
+
+/// What is sent. Corrections come behind the calls that were there.
+#[derive(Clone, Copy)]
+enum What {
+    Calls,
+    Corrections,
 }
 
 /// Calls that were read, until all are in the topic and that is noted: what is there is not sent again while others wait.
@@ -162,17 +177,53 @@ impl Sink {
         self.released_at = 0;
         let same = self.client.take().filter(|client| client.settings == *settings);
         if same.is_none() {
-            self.reading = None;
+            self.readings = Default::default();
+            self.index_at = Instant::now();
         }
-        let client = self
-            .client
-            .insert(same.unwrap_or_else(|| Client::new(settings.clone())));
+        self.client = same.or_else(|| Some(Client::new(settings.clone())));
         self.plane.kafka.told().topic = Some(settings.topic.clone());
-        let known = self.reading.take();
-        let reading = self.reading.insert(read(&self.plane, settings.hold_ms, known).await?);
-        note(&self.plane, reading.sent, reading.oldest_ms);
+        self.make_index().await;
+        match self.pass_of(What::Calls, settings.hold_ms).await? {
+            Went::On => Ok(Went::On),
+            Went::Nothing => self.pass_of(What::Corrections, settings.hold_ms).await,
+        }
+    }
+
+    /// Whoever writes calls does not wait for it.
+    async fn make_index(&mut self) {
+        if self.index_at > Instant::now() {
+            return;
+        }
+        let events = &self.plane.events;
+        let built = self.plane.metering.with(super::database::Database::index_by_node).await;
+        self.index_at = Instant::now() + INDEX_INTERVAL;
+        match built {
+            Ok(Some(built)) if !built.remade.is_empty() => events.tell(
+                "usage_kafka_index",
+                format!(
+                    "indexes that had been broken off are made again: of {}",
+                    built.remade.join(", ")
+                ),
+            ),
+            // A ledger that is away is told of elsewhere.
+            Ok(_) | Err(StoreError::Away(_)) => {}
+            Err(error) => events.tell(
+                "usage_kafka_index",
+                format!("the index `calls_by_node` is not made, and is tried again in ten minutes: {error}"),
+            ),
+        }
+    }
+
+    async fn pass_of(&mut self, what: What, hold_ms: u64) -> Result<Went, SinkError> {
+        let Some(client) = &mut self.client else {
+            return Ok(Went::Nothing);
+        };
+        let slot = &mut self.readings[what as usize];
+        let known = slot.take();
+        let reading = slot.insert(read(&self.plane, (what, hold_ms), known).await?);
+        note(&self.plane, what, reading);
         if reading.count == 0 {
-            self.reading = None;
+            *slot = None;
             return Ok(Went::Nothing);
         }
         let outcome = client.send(&mut reading.records, VERSION).await;
@@ -181,11 +232,11 @@ impl Sink {
         let (sent, last, skipped) = (reading.sent, reading.last, reading.too_large.len() as i64);
         let advance = move |ledger: &mut super::database::Database| sinks::advance(ledger, sent, last, skipped);
         let is_noted = self.plane.metering.with(advance).await?;
-        let Some(reading) = self.reading.take().filter(|_| is_noted) else {
+        let Some(reading) = slot.take().filter(|_| is_noted) else {
             // Calls were forgotten meanwhile: they are read again.
             return Ok(Went::On);
         };
-        tell_of_too_large(&self.plane, &reading);
+        tell_of_too_large(&self.plane, what, &reading);
         let sent = reading.count.saturating_sub(reading.too_large.len() as u64);
         self.plane.kafka.sent.fetch_add(sent, Ordering::Relaxed);
         if !reading.more {
@@ -200,7 +251,7 @@ impl Sink {
             return Ok(Went::Nothing);
         }
         self.client = None;
-        self.reading = None;
+        self.readings = Default::default();
         *self.plane.kafka.told() = Told::default();
         // Whoever has no topic is not told of a ledger that is away: that is told elsewhere, and tried again.
         if self.plane.metering.with(sinks::release).await.is_ok() {
@@ -239,13 +290,19 @@ impl Sink {
 }
 
 /// What is to be sent: what was read before, as long as the ledger says that it begins where it did.
-async fn read(plane: &Plane, hold_ms: u64, known: Option<Reading>) -> Result<Reading, StoreError> {
+async fn read(plane: &Plane, (what, hold_ms): (What, u64), known: Option<Reading>) -> Result<Reading, StoreError> {
     let read = move |ledger: &mut super::database::Database| {
-        let sent = sinks::begin(ledger, hold_ms)?;
+        let sent = match what {
+            What::Calls => sinks::begin(ledger, hold_ms)?,
+            What::Corrections => sinks::begin_corrections(ledger)?,
+        };
         if let Some(known) = known.filter(|known| known.sent == sent) {
             return Ok(known);
         }
-        let calls = record::read(ledger, sent.last)?;
+        let calls = match what {
+            What::Calls => record::read(ledger, sent.last)?,
+            What::Corrections => corrections::read(ledger, sent.last)?,
+        };
         Ok(Reading {
             sent,
             count: calls.records.len() as u64,
@@ -260,19 +317,25 @@ async fn read(plane: &Plane, hold_ms: u64, known: Option<Reading>) -> Result<Rea
 }
 
 /// They are counted in the ledger by now.
-fn tell_of_too_large(plane: &Plane, reading: &Reading) {
+fn tell_of_too_large(plane: &Plane, what: What, reading: &Reading) {
     if reading.too_large.is_empty() {
         return;
     }
     let (kafka, count) = (&plane.kafka, reading.too_large.len());
-    let skipped = reading.sent.skipped.saturating_add(count as i64);
-    kafka
-        .skipped
-        .store(u64::try_from(skipped).unwrap_or(0), Ordering::Relaxed);
-    kafka.told().skipped = Some(skipped);
+    let what = match what {
+        What::Calls => {
+            let skipped = reading.sent.skipped.saturating_add(count as i64);
+            kafka
+                .skipped
+                .store(u64::try_from(skipped).unwrap_or(0), Ordering::Relaxed);
+            kafka.told().skipped = Some(skipped);
+            "calls"
+        }
+        What::Corrections => "corrections",
+    };
     let named: Vec<&str> = reading.too_large.iter().take(NAMED).map(String::as_str).collect();
     let text = format!(
-        "{count} calls are larger than the topic's `max.message.bytes` lets them be and are not sent: {}{}",
+        "{count} {what} are larger than the topic's `max.message.bytes` lets them be and are not sent: {}{}",
         named.join(", "),
         if count > named.len() { " and others" } else { "" }
     );
@@ -280,10 +343,15 @@ fn tell_of_too_large(plane: &Plane, reading: &Reading) {
 }
 
 /// How far behind the topic is, and what it will never have.
-fn note(plane: &Plane, sent: Sent, oldest_ms: Option<u64>) {
-    let kafka = &plane.kafka;
-    let lag_ms = oldest_ms.map_or(0, |oldest_ms| time::unix_ms().saturating_sub(oldest_ms));
+fn note(plane: &Plane, what: What, reading: &Reading) {
+    let (kafka, sent) = (&plane.kafka, reading.sent);
+    let lag_ms = reading
+        .oldest_ms
+        .map_or(0, |oldest_ms| time::unix_ms().saturating_sub(oldest_ms));
     kafka.lag_ms.store(lag_ms, Ordering::Relaxed);
+    if matches!(what, What::Corrections) {
+        return;
+    }
     kafka
         .skipped
         .store(u64::try_from(sent.skipped).unwrap_or(0), Ordering::Relaxed);

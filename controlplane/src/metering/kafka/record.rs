@@ -47,13 +47,13 @@ const HEAD: [&str; 21] = [
     "trace",
 ];
 /// `TEXTS` without what it is an entry of, and its prices.
-const OF_CALL: usize = TEXTS.len() - 2;
+pub(super) const OF_CALL: &[&str] = TEXTS.split_at(TEXTS.len() - 2).0;
 /// A single call is no adjustment.
 const ADJUSTMENTS: &str = "adjustments";
 const ENDINGS: [&str; 4] = ["complete", "client_gone", "cut", "crashed"];
 const HEDGES: [&str; 5] = ["none", "won", "lost", "failed", "over_budget"];
 
-/// Calls behind `after`, the oldest first.
+/// Of one reading, the oldest first.
 #[derive(Debug, Default)]
 pub struct Calls {
     pub records: Vec<Record>,
@@ -65,16 +65,13 @@ pub struct Calls {
     pub more: bool,
 }
 
+/// Calls behind `after`.
 pub fn read(ledger: &mut Database, after: i64) -> Result<Calls, StoreError> {
     let (own, node) = match ledger.is_shared() {
         true => (" AND c.node = ?3", Some(ledger.node())),
         false => ("", None),
     };
-    let columns: Vec<String> = HEAD
-        .iter()
-        .chain(&TEXTS[..OF_CALL])
-        .map(|name| format!("c.{name}"))
-        .collect();
+    let columns: Vec<String> = HEAD.iter().chain(OF_CALL).map(|name| format!("c.{name}")).collect();
     let sql = format!(
         "SELECT {}, {} FROM calls c WHERE c.id > ?1{own} ORDER BY c.id LIMIT ?2",
         columns.join(", "),
@@ -150,10 +147,18 @@ fn call(row: &Row<'_>) -> Result<(String, Map<String, Value>), StoreError> {
     put("first_token_ns", json!(row.get::<Option<i64>>(18)?));
     put("price_version", json!(row.get::<Option<i64>>(19)?.map(version)));
     put("trace", json!(row.get::<Option<Vec<u8>>>(20)?.map(|bytes| hex(&bytes))));
-    for (place, name) in TEXTS[..OF_CALL].iter().enumerate() {
-        put(name, json!(text(HEAD.len() + place)?));
+    put_sums(&mut members, row, HEAD.len())?;
+    Ok((id, members))
+}
+
+/// By what sums are kept apart, and what they are, from a column on.
+pub(super) fn put_sums(members: &mut Map<String, Value>, row: &Row<'_>, from: usize) -> Result<(), StoreError> {
+    let number = |at: usize| row.get::<i64>(at);
+    let mut put = |name: &str, value: Value| members.insert(name.to_owned(), value);
+    for (place, name) in OF_CALL.iter().enumerate() {
+        put(name, json!(row.get::<String>(from + place)?));
     }
-    let numbers = HEAD.len() + OF_CALL;
+    let numbers = from + OF_CALL.len();
     for (place, name) in NUMBERS[..SHOWN].iter().enumerate() {
         if *name != ADJUSTMENTS {
             put(name, json!(number(numbers + place)?));
@@ -164,7 +169,7 @@ fn call(row: &Row<'_>) -> Result<(String, Map<String, Value>), StoreError> {
     };
     put("cost_usd", money(numbers + SHOWN)?);
     put("list_cost_usd", money(numbers + SHOWN + 2)?);
-    Ok((id, members))
+    Ok(())
 }
 
 /// Of calls that took more than one.
@@ -243,7 +248,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// `2026-11-24T17:54:08.123Z`
-fn at(unix_ms: i64) -> String {
+pub(super) fn at(unix_ms: i64) -> String {
     let unix_ms = u64::try_from(unix_ms).unwrap_or(0);
     let whole = time::rfc3339(unix_ms / 1000);
     format!("{}.{:03}Z", whole.trim_end_matches('Z'), unix_ms % 1000)

@@ -2,6 +2,7 @@
 //! once is right. A connection that was lost may have committed or not: marks say which.
 
 mod days;
+pub mod index;
 mod schema;
 mod write;
 

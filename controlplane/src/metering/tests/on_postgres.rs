@@ -16,8 +16,8 @@ use super::{
         ingest::IngestError,
         place,
     },
-    BOOT, World, adjusted, calls, clocks, close, end_mark, frame, hostile, months, newer, open, shared_keys, sinks,
-    sums, total,
+    BOOT, World, adjusted, calls, clocks, close, end_mark, frame, hostile, index, months, newer, open, shared_keys,
+    sinks, sums, total,
 };
 use crate::store::{KeyRow, Store, StoreError};
 
@@ -56,7 +56,7 @@ pub fn step(on_sqlite: usize) -> usize {
     }
 }
 
-fn turn_to(settings: Option<Value>) {
+pub fn turn_to(settings: Option<Value>) {
     ON.with_borrow_mut(|on| *on = settings);
 }
 
@@ -108,6 +108,7 @@ fn control_planes_share_one_ledger() {
     keys_are_brought_along_and_followed_in_order(&server);
     shared_keys::names_of_keys_that_are_gone_are_bounded(&server);
     shared_keys::a_change_that_waits_for_another_is_given_up(&server);
+    index::it_is_made_beside_whoever_writes_and_again_where_it_was_broken_off(&server);
     a_server_that_was_away_misses_nothing_and_has_nothing_twice(&mut server);
 }
 
@@ -347,7 +348,14 @@ fn keys_are_brought_along_and_followed_in_order(server: &Postgres) {
         assert!(matches!(refused, Err(StoreError::Exists(_))), "{refused:?}");
         second.insert_key(key("c", "5")).await.unwrap();
         first.remove_key("a".to_owned()).await.unwrap();
-        second.replace_key(key("both", "6")).await.unwrap();
+        let refused = second.replace_key(key("both", "3"), key("both", "6")).await;
+        assert!(matches!(refused, Err(StoreError::Elsewhere(_))), "{refused:?}");
+        second.replace_key(key("both", "2"), key("both", "6")).await.unwrap();
+        let refused = second.replace_key(key("a", "1"), key("a", "7")).await;
+        assert!(
+            matches!(refused, Err(StoreError::Elsewhere(_))),
+            "it is gone: {refused:?}"
+        );
         let changes = first.changes(0).await.unwrap();
         let told: Vec<(&str, Option<&str>)> = changes
             .iter()

@@ -82,11 +82,16 @@ pub fn a_change_that_waits_for_another_is_given_up(server: &Postgres) {
     runtime.block_on(store.insert_key(key("a"))).unwrap();
     // Whoever holds the row, and says nothing for as long as nobody cuts it off.
     other.run("BEGIN; UPDATE key_changes SET last = last").unwrap();
-    let refused = runtime.block_on(store.replace_key(key("a"))).unwrap_err();
+    let changed = || {
+        let mut row = key("a");
+        row.created_by = "bob".to_owned();
+        row
+    };
+    let refused = runtime.block_on(store.replace_key(key("a"), changed())).unwrap_err();
     assert!(
         matches!(&refused, StoreError::Away(why) if why.contains("PostgreSQL")),
         "{refused}"
     );
     other.run("ROLLBACK").unwrap();
-    runtime.block_on(store.replace_key(key("a"))).unwrap();
+    runtime.block_on(store.replace_key(key("a"), changed())).unwrap();
 }

@@ -4,7 +4,10 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::process::{Process, Signal, signal};
+use super::{
+    process::{Process, Signal, signal},
+    until,
+};
 use crate::sdk;
 
 pub struct Kafka {
@@ -36,6 +39,22 @@ impl Kafka {
         objects
             .map(|line| serde_json::from_str(line).expect("a record"))
             .collect()
+    }
+
+    /// Nobody leads partition 0.
+    pub fn take_leader(&self) {
+        self.change(Signal::USR1, "leaderless");
+    }
+
+    pub fn give_leader(&self) {
+        self.change(Signal::USR2, "led");
+    }
+
+    fn change(&self, how: Signal, said: &str) {
+        signal(self.process.pid(), how);
+        until("the broker to say so", 10, || {
+            self.process.stdout.find(|line| line == said)
+        });
     }
 
     /// Gone without a word; what its consumer saw stays known.

@@ -87,11 +87,18 @@ impl Speaks for Gemini {
     }
 
     fn usage_places(&self) -> &'static [Place] {
-        &[&["usageMetadata"]]
+        &[&["usageMetadata"], &["error"]]
     }
 
     fn hear_usage(&self, object: &[u8], total: &mut Usage) -> bool {
         take(Node::document(object).ok().and_then(usage::read), total)
+    }
+
+    fn hear_failure(&self, object: &[u8]) -> Option<Fault> {
+        let object = Node::document(object).ok()?;
+        // What says how much was used says neither.
+        let is_failure = object.get("code").or_else(|| object.get("status")).is_some();
+        is_failure.then(|| fault::read_error(object, None))
     }
 
     fn read_fault(&self, status: u16, body: &[u8]) -> Fault {

@@ -299,16 +299,22 @@ impl Balances {
 
     /// The cell of a limit, made where there is none; `None`: there is no room.
     pub(super) fn cell(&self, id: u64) -> Option<&Cell> {
-        self.find(id).or_else(|| self.make(id))
+        self.cell_after(id, || {})
+    }
+
+    /// The same; where it is made, `before` comes first, with nobody else making or freeing a cell.
+    pub(super) fn cell_after(&self, id: u64, before: impl Fn()) -> Option<&Cell> {
+        self.find(id).or_else(|| self.make(id, before))
     }
 
     #[cold]
-    fn make(&self, id: u64) -> Option<&Cell> {
+    fn make(&self, id: u64, before: impl Fn()) -> Option<&Cell> {
         let _alone = self.change();
         loop {
             if let Some(found) = self.find(id) {
                 return Some(found);
             }
+            before();
             let is_free = |cell: &&Cell| matches!(cell.owner().of(id), Whose::Freed | Whose::Nobodys);
             let cell = self.probe(id).find(is_free)?;
             // Another process may be first; then it is looked for again.

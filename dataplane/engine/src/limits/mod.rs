@@ -14,6 +14,7 @@ mod crossed;
 pub(crate) mod cut;
 mod expect;
 mod lane;
+mod leased_cells;
 mod limited;
 mod owner;
 pub(crate) mod provider;

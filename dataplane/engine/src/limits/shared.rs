@@ -12,7 +12,7 @@ use super::{
     balances::{Balances, Cell},
     bucket::{self, Lacking, Moment, NO_ROOM},
     lane::Lane,
-    owner,
+    leased_cells,
 };
 
 /// Parts of the store that answer each for themselves: a slot of a Redis Cluster each.
@@ -25,9 +25,6 @@ const CALL_PROBES: usize = 8;
 const SOON_MS: u64 = 50;
 /// Where it does not.
 const AWAY_MS: u64 = 1_000;
-/// What is shared has cells of its own: what a node counted for itself is not mixed with it.
-const BALANCE: u64 = 0x9e37_79b9_7f4a_7c15;
-const LEASES: [u64; 2] = [0xd1b5_4a32_d192_ed03, 0x8cb9_2ba7_2f3d_8dd7];
 /// The tag of a lease that is of no period.
 const ENDLESS: u64 = 1;
 
@@ -247,8 +244,7 @@ impl<'c> Place<'c> {
             Window::Calendar(_) => tag & 1,
             Window::Refill { .. } | Window::None => 0,
         };
-        let cell = balances.cell(numbered(id, BALANCE))?;
-        let lease = balances.cell(numbered(id, LEASES[at as usize]))?;
+        let (cell, lease) = leased_cells::made(balances, id, at)?;
         Some(Self {
             lane: cell.lane(at),
             lease: lease.lease(),
@@ -261,18 +257,6 @@ impl<'c> Place<'c> {
     fn of(balances: &'c Balances, (id, limit): (u64, &Limit), now: &Moment) -> Option<Self> {
         let place = Self::new(balances, id, limit, tag(balances, limit, now))?;
         place.begin(limit);
-        Some(place)
-    }
-
-    /// Makes its cells, which are kept: what a word of theirs says is of whoever had them before.
-    pub fn keep(balances: &'c Balances, id: u64, limit: &Limit, tag: u64) -> Option<Self> {
-        let place = Self::new(balances, id, limit, tag)?;
-        for of in [BALANCE, LEASES[0], LEASES[1]] {
-            let worth = balances.find(numbered(id, of)).and_then(|cell| balances.worth(cell));
-            if let Some(worth) = worth {
-                worth.store(0, Ordering::Release);
-            }
-        }
         Some(place)
     }
 
@@ -407,7 +391,7 @@ impl Lease<'_> {
 }
 
 impl Cell {
-    fn lease(&self) -> Lease<'_> {
+    pub(super) fn lease(&self) -> Lease<'_> {
         let [_, granted, tag, others, pool, burned, low, state] = self.words();
         Lease {
             granted,
@@ -430,10 +414,6 @@ pub(super) fn tag(balances: &Balances, limit: &Limit, now: &Moment) -> u64 {
     }
 }
 
-fn numbered(id: u64, of: u64) -> u64 {
-    owner::number(id ^ of)
-}
-
 /// Of the lane that a call takes from: what settles it finds it by.
 fn taken_of(limit: &Limit, place: &Place<'_>) -> u64 {
     match limit.window {
@@ -447,7 +427,7 @@ impl Balances {
     pub(super) fn counted(&self, id: u64) -> Option<&Cell> {
         match self.shared() {
             None => self.find(id),
-            Some(_) => self.find(numbered(id, BALANCE)),
+            Some(_) => leased_cells::balance(self, id),
         }
     }
 }

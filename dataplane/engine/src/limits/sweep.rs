@@ -11,7 +11,8 @@ use super::{
     Balances,
     atomic::{AtomicU64, Ordering},
     balances::Cell,
-    bucket::Moment,
+    bucket::{self, Moment},
+    leased_cells,
 };
 
 /// Longer than any call: one that began under a balance finds it when it ends.
@@ -19,6 +20,8 @@ const SLACK_MINUTES: u64 = 25 * 60;
 const MS_PER_MINUTE: u64 = 60_000;
 /// Of a word: it is worth something as long as anything is used, too. Above it, the minute from which on it is worth nothing.
 const WHILE_USED: u64 = 1;
+/// Of a word: it is the balance of a limit that nodes share, and its leases are given back with it.
+const SHARED: u64 = 1 << 63;
 
 /// Cells that are marked.
 #[derive(Debug, Default)]
@@ -48,6 +51,22 @@ impl Fill {
 /// Notes until when a limit's cell is worth something, now that it is used. `used`: so much is.
 pub(super) fn keep(balances: &Balances, cell: &Cell, (limit, now): (&Limit, &Moment), used: u64) {
     let Some(worth) = balances.worth(cell) else { return };
+    let needed = until((limit, now), used);
+    // Once an hour is enough: the slack is longer, and the word shares its line with those of others.
+    if worth.load(Ordering::Relaxed) < needed {
+        worth.fetch_max(needed + (60 << 1), Ordering::Relaxed);
+    }
+}
+
+/// The same of a limit that nodes share, as long as this one holds it: of a bucket all may be used, elsewhere.
+pub(super) fn keep_shared(balances: &Balances, cell: &Cell, (limit, now): (&Limit, &Moment)) {
+    if let Some(worth) = balances.worth(cell) {
+        worth.fetch_max(until((limit, now), bucket::most(limit)) | SHARED, Ordering::Relaxed);
+    }
+}
+
+/// The word of a limit of which so much is used.
+fn until((limit, now): (&Limit, &Moment), used: u64) -> u64 {
     let (until_ms, kind) = match limit.window {
         Window::None => (now.unix_ms, WHILE_USED),
         Window::Calendar(period) => (now.today.period(period).ends_unix_ms, 0),
@@ -61,12 +80,8 @@ pub(super) fn keep(balances: &Balances, cell: &Cell, (limit, now): (&Limit, &Mom
     };
     let minute = (until_ms / MS_PER_MINUTE)
         .saturating_add(SLACK_MINUTES)
-        .min(u64::MAX >> 1);
-    let needed = minute << 1 | kind;
-    // Once an hour is enough: the slack is longer, and the word shares its line with those of others.
-    if worth.load(Ordering::Relaxed) < needed {
-        worth.fetch_max(needed + (60 << 1), Ordering::Relaxed);
-    }
+        .min(u64::MAX >> 3);
+    minute << 1 | kind
 }
 
 impl Balances {
@@ -82,8 +97,9 @@ impl Balances {
         self.fill().is_half() && self.counted(id).is_none()
     }
 
-    /// The first step. Every shard has to end what it is about before the second.
+    /// The first step. Every shard, and whoever shares limits with other nodes, has to end what it is about before the second.
     pub fn mark_worthless(&self, unix_ms: u64) -> Marked {
+        let unix_ms = self.unix_ms(unix_ms);
         let each = self.worths().zip(self.all()).enumerate();
         let worthless = each.filter(|(_, (worth, cell))| self.is_worthless(worth, cell, unix_ms));
         let marked = worthless.filter(|(_, (_, cell))| cell.owner().mark());
@@ -92,22 +108,20 @@ impl Balances {
 
     /// The second step; answers how many cells are free now. What was wanted meanwhile stays.
     pub fn free_marked(&self, marked: &Marked, unix_ms: u64) -> u64 {
-        let mut freed = 0;
+        let (unix_ms, mut freed) = (self.unix_ms(unix_ms), 0);
         for at in &marked.0 {
             let Some(cell) = self.all().get(*at as usize) else {
                 continue;
             };
-            let is_worthless = self
-                .worth(cell)
-                .is_some_and(|worth| self.is_worthless(worth, cell, unix_ms));
+            let Some(worth) = self.worth(cell) else { continue };
+            let (is_worthless, whose) = (self.is_worthless(worth, cell, unix_ms), cell.owner().whose());
             let _alone = self.change();
             if is_worthless && cell.owner().clear() {
-                cell.wipe();
-                // Whoever has the cell next may keep no such word: then it is worth something as long as it is there.
-                if let Some(worth) = self.worth(cell) {
-                    worth.store(0, Ordering::Release);
+                // Nobody has these who has not found the balance, which is nobody's now.
+                if let Some(id) = whose.filter(|_| worth.load(Ordering::Relaxed) & SHARED != 0) {
+                    freed += leased_cells::leases_of(self, id).map(|lease| self.free(lease)).count() as u64;
                 }
-                cell.owner().free();
+                self.free(cell);
                 freed += 1;
             }
         }
@@ -119,15 +133,34 @@ impl Balances {
         freed
     }
 
-    /// A word that says nothing is of a cell that nobody uses, or of an earlier program.
+    /// By whoever has it to himself.
+    fn free(&self, cell: &Cell) {
+        cell.wipe();
+        // Whoever has the cell next may keep no such word: then it is worth something as long as it is there.
+        if let Some(worth) = self.worth(cell) {
+            worth.store(0, Ordering::Release);
+        }
+        cell.owner().free();
+    }
+
+    /// A word that says nothing is of a cell that nobody uses, of an earlier program, or of a lease.
     fn is_worthless(&self, worth: &AtomicU64, cell: &Cell, unix_ms: u64) -> bool {
         let word = worth.load(Ordering::Acquire);
-        if word == 0 || word >> 1 > unix_ms / MS_PER_MINUTE {
+        if word == 0 || (word & !SHARED) >> 1 > unix_ms / MS_PER_MINUTE {
             return false;
         }
+        if word & WHILE_USED == 0 {
+            return true;
+        }
         let lane = cell.lane(0);
-        let is_used = word & WHILE_USED != 0 && lane.tag() == self.process() && lane.used() > 0;
-        !is_used
+        // What went back to the cluster is taken, and not used.
+        let burned = match cell.owner().whose().filter(|_| word & SHARED != 0) {
+            Some(id) => leased_cells::leases_of(self, id)
+                .map(|lease| lease.lease().burned.load(Ordering::Acquire))
+                .sum(),
+            None => 0,
+        };
+        lane.tag() != self.process() || lane.used() <= burned
     }
 }
 

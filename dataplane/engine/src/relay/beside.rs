@@ -115,7 +115,7 @@ pub(super) fn whole(exchange: &mut Exchange, bytes: &[u8]) {
     let relay = &mut exchange.relay;
     if relay.came_length == Some(bytes.len() as u64) {
         relay.mode = Mode::Unread;
-        exchange.facts.usage = says.usage_of(bytes);
+        hear_whole(exchange, bytes);
         return estimate::of_whole(exchange, bytes);
     }
     if relay.held.len() + bytes.len() <= MAX_GATHERED_BYTES {
@@ -131,10 +131,21 @@ pub(super) fn whole(exchange: &mut Exchange, bytes: &[u8]) {
 /// A whole answer that was gathered is complete.
 pub(super) fn finish(exchange: &mut Exchange) {
     let held = std::mem::take(&mut exchange.relay.held);
-    exchange.facts.usage = Says::of(exchange).usage_of(&held);
+    hear_whole(exchange, &held);
     estimate::of_whole(exchange, &held);
     exchange.relay.held = held;
     exchange.relay.held.clear();
+}
+
+fn hear_whole(exchange: &mut Exchange, body: &[u8]) {
+    let says = Says::of(exchange);
+    exchange.facts.usage = says.usage_of(body);
+    // Google's streams are one list where nobody asked for events.
+    if let (true, Says::Chat(dialect)) = (exchange.facts.stream, says)
+        && let Some(fault) = listen::failure_of(speaks::of(dialect), body)
+    {
+        exchange.relay.faults.hear(&fault);
+    }
 }
 
 /// Of the two dialects that most calls are in usage is found by a look, which is cheaper than to listen.

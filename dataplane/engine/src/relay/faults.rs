@@ -84,7 +84,7 @@ impl Gathered {
 }
 
 impl Faults {
-    /// Frames of AWS told it.
+    /// Frames of AWS told it, or a list of Google's answers.
     pub fn hear(&mut self, fault: &Fault) {
         self.heard = self.heard.or(Some(status_of(fault)));
     }

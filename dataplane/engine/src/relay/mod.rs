@@ -240,7 +240,10 @@ pub(crate) fn body(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId, byte
             exchange.relay.reads += 1;
             return events::pass(exchange, io, bytes);
         }
-        Mode::Whole => beside::whole(exchange, bytes),
+        Mode::Whole => {
+            beside::whole(exchange, bytes);
+            faults::tell(exchange, io);
+        }
         Mode::Unread => {}
     }
     let first = io.out.pieces.len() as u32;
@@ -308,7 +311,10 @@ pub(crate) fn end(exchange: &mut Exchange, io: &mut Io<'_>, id: AttemptId) {
             }
         }
         Mode::Events => events::flush(exchange, io),
-        Mode::Whole => beside::finish(exchange),
+        Mode::Whole => {
+            beside::finish(exchange);
+            faults::tell(exchange, io);
+        }
         Mode::Heard | Mode::Unread => {}
     }
     estimate::of_embeddings(exchange, io);

@@ -22,7 +22,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use crossbeam_channel::{Receiver, Sender, bounded, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
 use jiff::tz::TimeZone;
 use tollgate_config::document::Limit;
 use tollgate_engine::limits::{
@@ -40,6 +40,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// How long first leases are waited for, and at the end what is to go back.
 const FIRST_LEASES: Duration = Duration::from_secs(5);
 const LAST_LEASES: Duration = Duration::from_secs(1);
+/// How long whoever gives back balances waits for the thread to end what it is about.
+const TURNED: Duration = Duration::from_secs(2);
 
 /// What a revision shares, and how.
 pub struct Plan {
@@ -53,6 +55,8 @@ enum Ask {
     Plan(Box<Plan>),
     /// All goes back: the process ends.
     Leave,
+    /// Whatever it is about is to end.
+    Turn,
 }
 
 /// What operators are told.
@@ -85,6 +89,11 @@ impl Handle {
     pub fn leave(&self) {
         // Ends by itself: nothing is sent.
         let _ = self.ask(Ask::Leave).recv_timeout(LAST_LEASES + LONGEST_WAIT);
+    }
+
+    /// True: what the thread was about has ended since.
+    pub fn turned(&self) -> bool {
+        self.ask(Ask::Turn).recv_timeout(TURNED) == Err(RecvTimeoutError::Disconnected)
     }
 
     fn ask(&self, ask: Ask) -> Receiver<()> {
@@ -155,6 +164,7 @@ pub fn start(node: u64, balances: Arc<Balances>, tell: impl FnMut(Told) + Send +
         began: Instant::now(),
         work: None,
         shown: Arc::clone(&shown),
+        last_seq: 0,
         why: String::new(),
         tell: Box::new(tell),
     };
@@ -171,6 +181,8 @@ struct Side {
     began: Instant,
     work: Option<Work>,
     shown: Arc<Shown>,
+    /// Of what the store was asked by agents before this one: it takes a smaller number for another process's.
+    last_seq: u64,
     /// Of the last call that failed.
     why: String,
     tell: Box<dyn FnMut(Told) + Send>,
@@ -201,6 +213,7 @@ impl Side {
                     match ask {
                         Ask::Plan(plan) => self.take(*plan),
                         Ask::Leave => self.leave(),
+                        Ask::Turn => {}
                     }
                 }
                 recv(woken) -> _ => {}
@@ -230,9 +243,9 @@ impl Side {
         }
         let now_ms = self.now_ms();
         let is_new = self.work.is_none();
-        let (node, process) = (self.node, self.balances.process());
+        let (node, process, last_seq) = (self.node, self.balances.process(), self.last_seq);
         let work = self.work.get_or_insert_with(|| Work {
-            agent: Agent::new(shared.settings, node, process, now_ms),
+            agent: Agent::new(shared.settings, node, process, now_ms).after(last_seq),
             store: Store::new(shared.way.clone()),
             zone: plan.zone.clone(),
             shared,
@@ -256,7 +269,9 @@ impl Side {
         let Some(work) = &mut self.work else { return };
         work.agent.leave(now_ms);
         self.turn_until(Instant::now() + LAST_LEASES, Agent::is_settled);
-        self.work = None;
+        if let Some(work) = self.work.take() {
+            self.last_seq = self.last_seq.max(work.agent.last_seq());
+        }
         self.shown.show(&Standing::default());
     }
 

@@ -36,8 +36,8 @@ impl Control {
     /// Gives balances back that are worth nothing any more. No other process shares them: the state directory is locked.
     pub(super) fn sweep_balances(&mut self) {
         let marked = self.balances.mark_worthless(unix_ms());
-        if !marked.is_empty() && self.shards.ask(ToShard::Turned).is_ok() {
-            // A shard that does not answer may be about anything: then they stay, and are found again.
+        if !marked.is_empty() && self.shards.ask(ToShard::Turned).is_ok() && self.cluster.turned() {
+            // Who does not answer may be about anything: then they stay, and are found again.
             self.balances.free_marked(&marked, unix_ms());
         }
         let fill = self.balances.fill();

@@ -36,7 +36,7 @@ const RETRY_MS: u64 = 250;
 const ROLL_MS: u64 = 1_000;
 /// Before a period begins its limits are leased.
 const AHEAD_MS: u64 = 60_000;
-/// Of what no revision names: unused for so long it goes back with the next change of what is known.
+/// Of what no revision names: unused for so long it goes back.
 const FORGOTTEN_MS: u64 = 3_600_000;
 /// Another process with this node's number is told of once, until it has not been met for so long.
 const QUIET_MS: u64 = 60_000;
@@ -77,6 +77,18 @@ impl Agent {
         }
     }
 
+    /// Goes on behind an agent of the same process, whose last request had this number.
+    pub fn after(mut self, last_seq: u64) -> Self {
+        for group in &mut self.groups {
+            group.seq = group.seq.max(last_seq);
+        }
+        self
+    }
+
+    pub fn last_seq(&self) -> u64 {
+        self.groups.iter().map(|group| group.seq).max().unwrap_or(0)
+    }
+
     /// From now on these are the limits; what was known before and is not any more goes back. Others are of tags, or beyond
     /// what is known: who uses them knows them, and they go when nobody has for long. `unix_ms`: by this machine's clock.
     pub fn know(
@@ -99,7 +111,7 @@ impl Agent {
             let was_known = std::mem::replace(&mut held.is_known, known.contains_key(&key.0));
             if held.is_known {
                 held.doomed = false;
-            } else if was_known && (is_whole || !held.is_active(now_ms)) || held.is_idle_for(FORGOTTEN_MS, now_ms) {
+            } else if was_known && (is_whole || !held.is_active(now_ms)) {
                 held.doomed = true;
                 unknown.push(*key);
             }
@@ -437,11 +449,15 @@ impl Agent {
         self.notices.push(Notice::Back);
     }
 
-    /// Forgets periods that are over, and leases those that begin soon.
+    /// Forgets periods that are over and what nobody uses any more, and leases what begins soon.
     fn roll(&mut self, balances: &Balances, moment: &Moment, now_ms: u64) {
-        let mut over = Vec::new();
-        let mut next = Vec::new();
-        for (key, held) in &self.held {
+        let (mut over, mut next, mut unused) = (Vec::new(), Vec::new(), Vec::new());
+        for (key, held) in &mut self.held {
+            held.keep(balances, moment);
+            if !held.is_known && !held.doomed && held.is_idle_for(FORGOTTEN_MS, now_ms) {
+                held.doomed = true;
+                unused.push(*key);
+            }
             let Window::Calendar(period) = held.limit.window else {
                 continue;
             };
@@ -451,6 +467,9 @@ impl Agent {
             } else if key.1 == in_force.number && in_force.ends_unix_ms.saturating_sub(moment.unix_ms) < AHEAD_MS {
                 next.push(((key.0, key.1 + 1), held.limit, held.is_known));
             }
+        }
+        for key in unused {
+            self.schedule(key, now_ms);
         }
         for key in over {
             let group = self.group_of(key);

@@ -10,7 +10,7 @@ use crate::limits::{
     calendar::Today,
 };
 
-const START_UNIX_MS: u64 = 1_800_000_000_000;
+pub(super) const START_UNIX_MS: u64 = 1_800_000_000_000;
 pub(super) const DAY_MS: u64 = 86_400_000;
 const KNOWN: u64 = 11;
 const OF_TAG: u64 = 12;

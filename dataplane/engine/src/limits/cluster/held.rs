@@ -6,7 +6,14 @@ use super::{
     claim::Claim,
     wire::{Answer, Entry, Kind, MOST_UNITS},
 };
-use crate::limits::{atomic::Ordering, balances::Balances, bucket, shared::Place};
+use crate::limits::{
+    atomic::Ordering,
+    balances::Balances,
+    bucket::{self, Moment},
+    leased_cells,
+    shared::Place,
+    sweep,
+};
 
 /// Of what may be had a node holds this part of its share where it is idle.
 const IDLE_PART: u64 = 4;
@@ -20,6 +27,9 @@ const RECALLED_MS: u64 = 2_000;
 const STARVED_MS: u64 = 50;
 /// What nobody asks about is forgotten by the store after so long, beyond the time in which all of it flows off.
 const KEPT_MS: u64 = 7 * 86_400_000;
+
+/// Between two notes that a balance is worth something: far less than the slack that a sweep gives it.
+const KEEP_MS: u64 = 30 * 60_000;
 
 /// A limit's number, and the tag of its lease.
 pub(super) type Key = (u64, u64);
@@ -54,6 +64,8 @@ pub(super) struct Held {
     /// Of a revision; the others are of tags.
     pub is_known: bool,
     pub due_ms: u64,
+    /// By the store's clock: then it is noted again that the balance is worth something.
+    keep_unix_ms: u64,
 }
 
 /// What was said of a limit, until it is answered.
@@ -69,7 +81,7 @@ pub(super) struct Said {
 impl Held {
     /// Goes on with the lease that lies in the balances, where it is of this tag. `None`: the table is full.
     pub fn new(balances: &Balances, key: Key, limit: Limit, now_ms: u64) -> Option<Self> {
-        let place = Place::keep(balances, key.0, &limit, key.1)?;
+        let place = Place::new(balances, key.0, &limit, key.1)?;
         place.begin(&limit);
         let lease = &place.lease;
         let (mut told, mut told_then, mut used_then, mut epoch_mark) = (0, 0, 0, 0);
@@ -102,7 +114,19 @@ impl Held {
             doomed: false,
             is_known: false,
             due_ms: u64::MAX,
+            keep_unix_ms: 0,
         })
+    }
+
+    /// Its cells stay as long as it is held, and then until what is used of it is of no account any more.
+    pub fn keep(&mut self, balances: &Balances, moment: &Moment) {
+        if moment.unix_ms < self.keep_unix_ms {
+            return;
+        }
+        if let Some(cell) = leased_cells::balance(balances, self.key.0) {
+            sweep::keep_shared(balances, cell, (&self.limit, moment));
+            self.keep_unix_ms = moment.unix_ms + KEEP_MS;
+        }
     }
 
     fn place<'b>(&self, balances: &'b Balances) -> Option<Place<'b>> {

@@ -16,6 +16,8 @@ mod apart_tests;
 #[cfg(test)]
 mod change_tests;
 #[cfg(test)]
+mod given_back_tests;
+#[cfg(test)]
 mod lost_tests;
 #[cfg(test)]
 mod sim_tests;
