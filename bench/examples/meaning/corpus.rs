@@ -134,8 +134,20 @@ impl Corpus {
     }
 }
 
-/// The similarity of the nearest of all vectors.
-pub fn exact(vectors: &[f32], query: &[f32]) -> f32 {
+/// Of each query the similarity of the nearest of all vectors; these are read once, by so many that stay in the cache.
+pub fn exact(vectors: &[f32], queries: &[&Query]) -> Vec<f32> {
+    const ROWS: usize = 64;
+    let mut nearest = vec![0.0f32; queries.len()];
+    let dims = queries.first().map_or(1, |query| query.vector.len());
+    for rows in vectors.chunks(dims * ROWS) {
+        for (nearest, query) in nearest.iter_mut().zip(queries) {
+            *nearest = nearest.max(exact_of(rows, &query.vector));
+        }
+    }
+    nearest
+}
+
+fn exact_of(vectors: &[f32], query: &[f32]) -> f32 {
     let dot = |row: &[f32]| {
         let mut lanes = [0.0f32; 16];
         for (row, query) in row.as_chunks::<16>().0.iter().zip(query.as_chunks::<16>().0) {
