@@ -33,15 +33,24 @@ fn main() {
             println!("{}", search::HEAD);
             filled(entries, search::search);
         }),
-        ["inserts", entries, rate] => number(entries)
-            .and_then(|entries| Ok((entries, number(rate)?)))
-            .map(|(entries, rate)| {
-                println!("{}", inserts::HEAD);
-                filled(entries, |corpus, filled| inserts::inserts(corpus, filled, rate));
-            }),
-        ["speed", ref sizes @ ..] => sizes.iter().map(|entries| number(entries)).collect::<Result<Vec<_>, _>>().map(speed),
+        ["inserts", entries, rate] => {
+            number(entries)
+                .and_then(|entries| Ok((entries, number(rate)?)))
+                .map(|(entries, rate)| {
+                    println!("{}", inserts::HEAD);
+                    filled(entries, |corpus, filled| inserts::inserts(corpus, filled, rate));
+                })
+        }
+        ["speed", ref sizes @ ..] => sizes
+            .iter()
+            .map(|entries| number(entries))
+            .collect::<Result<Vec<_>, _>>()
+            .map(speed),
         ["families", file] => families::families(std::path::Path::new(file)),
-        _ => Err("meaning pairs | embedding | search ENTRIES | inserts ENTRIES RATE | speed ENTRIES… | families FILE".to_owned()),
+        _ => Err(
+            "meaning pairs | embedding | search ENTRIES | inserts ENTRIES RATE | speed ENTRIES… | families FILE"
+                .to_owned(),
+        ),
     };
     if let Err(wrong) = done {
         eprintln!("{wrong}");

@@ -19,10 +19,10 @@ const SAMPLE_PER_REGION: usize = 64;
 /// A region has at most so many times the lists of one on average: what a search compares stays bounded where entries are alike.
 const MOST_TIMES_AVERAGE: usize = 4;
 /// Regions whose centres a search compares, and those an entry's list is looked for in.
-const REGIONS_SEARCHED: usize = 24;
+const REGIONS_SEARCHED: usize = 48;
 const REGIONS_FOR_ENTRY: usize = 4;
 /// Centres whose bytes are compared: those whose codes differ least, so many times what is wanted and at least so many.
-const COMPARED_TIMES: usize = 3;
+const COMPARED_TIMES: usize = 2;
 const COMPARED_LEAST: usize = 32;
 
 /// Where a list lies.
@@ -123,7 +123,8 @@ impl Centres {
     fn encode(&self, vector: &Quantised, scratch: &mut CentreScratch) {
         let CentreScratch { rotated, code, .. } = scratch;
         code.clear();
-        self.rotation.code_of(&vector.values, vector.scale, &self.origin, rotated, code);
+        self.rotation
+            .code_of(&vector.values, vector.scale, &self.origin, rotated, code);
     }
 
     /// The list where a vector belongs; `scratch.code` is its code afterwards.
@@ -173,12 +174,15 @@ impl Centres {
             });
         }
         chosen.retain(|(bits, _)| *bits <= reach.bits());
-        let each = chosen.iter().filter_map(|(_, place)| Some((lists_of(place.region)?, *place)));
-        each.clone().for_each(|(lists, place)| lists.ask_for(usize::from(place.list)));
+        let each = chosen
+            .iter()
+            .filter_map(|(_, place)| Some((lists_of(place.region)?, *place)));
+        each.clone()
+            .for_each(|(lists, place)| lists.ask_for(usize::from(place.list)));
         nearest.clear();
-        nearest.extend(each.filter_map(|(lists, place)| {
-            Some((lists.nearness(usize::from(place.list), vector, kernel)?, place))
-        }));
+        nearest.extend(
+            each.filter_map(|(lists, place)| Some((lists.nearness(usize::from(place.list), vector, kernel)?, place))),
+        );
         first_few(nearest, few);
         nearest.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
     }

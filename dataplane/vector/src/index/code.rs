@@ -68,7 +68,12 @@ fn transform(lanes: &mut [f32]) {
     for four in lanes.as_chunks_mut::<4>().0 {
         let [a, b, c, d] = *four;
         let (left, right) = ([a + b, a - b], [c + d, c - d]);
-        *four = [left[0] + right[0], left[1] + right[1], left[0] - right[0], left[1] - right[1]];
+        *four = [
+            left[0] + right[0],
+            left[1] + right[1],
+            left[0] - right[0],
+            left[1] - right[1],
+        ];
     }
     let mut half = 4;
     while half < lanes.len() {

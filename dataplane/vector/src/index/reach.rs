@@ -35,7 +35,9 @@ impl Reach {
     }
 
     fn at_edge(&self) -> usize {
-        self.counts.get(usize::from(self.bits)).map_or(0, |count| *count as usize)
+        self.counts
+            .get(usize::from(self.bits))
+            .map_or(0, |count| *count as usize)
     }
 
     /// Gives `keep` the place and bits of those that are within reach as of now. The reach may be drawn in further.

@@ -128,7 +128,9 @@ impl Kernel {
             let mut differing = Vec::new();
             kernel.hammings(&codes[..1], &codes, &mut differing);
             // Eleven codes of four words: a whole run of those that are compared at once, and a rest.
-            let words: Vec<u64> = (1..=44).map(|index: u64| index.wrapping_mul(0x9e37_79b9_7f4a_7c15)).collect();
+            let words: Vec<u64> = (1..=44)
+                .map(|index: u64| index.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+                .collect();
             kernel.hammings(&words[..4], &words, &mut differing);
             (sum.map(f32::to_bits), dots, differing)
         };
