@@ -1,12 +1,18 @@
 //! Prompts to search among: the first of each pair of bench/data that means the same, and texts of two or three pieces of
 //! unrelated sentences. Asked are entries with a word left out, and the rewordings of those pairs.
 
-use tollgate_vector::{Embedder, Generation, Kernel, MAX_ENTRIES, Scratch, Writer};
+use tollgate_vector::{Embedder, Generation, Hit, IndexScratch, Kernel, MAX_ENTRIES, Scratch, Writer};
 
-use crate::pairs::{PAIRS, Pair};
+use crate::{
+    pairs::{PAIRS, Pair},
+    timing::timed,
+};
 
 /// A query is padded to so many tokens, which is how long embedding it takes.
 const TOKENS: usize = 200;
+/// As many as the gateway asks for.
+const HITS: usize = 8;
+const US_PER_NS: f64 = 1e-3;
 
 pub struct Corpus {
     embedder: Embedder,
@@ -30,6 +36,8 @@ pub struct Filled {
     /// Entries with a word left out.
     pub left_out: Vec<Query>,
     pub rewordings: Vec<Query>,
+    /// What an entry took on average, its embedding and all rebuilding included.
+    pub insert_us: f64,
 }
 
 impl Corpus {
@@ -60,7 +68,14 @@ impl Corpus {
             vectors: Vec::with_capacity(entries * self.dims()),
             left_out: Vec::new(),
             rewordings: Vec::new(),
+            insert_us: 0.0,
         };
+        let fill_ns = timed(|| self.fill_into(&mut filled, entries, queries));
+        filled.insert_us = fill_ns as f64 / entries.max(1) as f64 * US_PER_NS;
+        filled
+    }
+
+    fn fill_into(&mut self, filled: &mut Filled, entries: usize, queries: usize) {
         let every = (entries / queries.max(1)).max(1);
         let pairs = Pair::all().filter(|pair| pair.same && pair.is_own());
         for pair in pairs.take(entries) {
@@ -76,7 +91,6 @@ impl Corpus {
                 filled.left_out.push(query);
             }
         }
-        filled
     }
 
     fn insert(&mut self, text: &str, vectors: &mut Vec<f32>) {
@@ -100,6 +114,16 @@ impl Corpus {
         (self.next_id, vector)
     }
 
+    /// A text of at least so many tokens, and a few more.
+    pub fn text_of(&mut self, tokens: usize) -> String {
+        let (mut text, mut vector) = (String::new(), vec![0.0; self.dims()]);
+        while self.embed(&text, &mut vector) < tokens {
+            text.push_str(self.dice.text(&self.words)[..4].join(" ").as_str());
+            text.push(' ');
+        }
+        text
+    }
+
     /// Said over and over it means the same, and is as long as a prompt.
     fn query(&mut self, text: &str) -> Query {
         let mut vector = vec![0.0; self.dims()];
@@ -110,8 +134,20 @@ impl Corpus {
     }
 }
 
-/// The similarity of the nearest of all vectors.
-pub fn exact(vectors: &[f32], query: &[f32]) -> f32 {
+/// Of each query the similarity of the nearest of all vectors; these are read once, by so many that stay in the cache.
+pub fn exact(vectors: &[f32], queries: &[&Query]) -> Vec<f32> {
+    const ROWS: usize = 64;
+    let mut nearest = vec![0.0f32; queries.len()];
+    let dims = queries.first().map_or(1, |query| query.vector.len());
+    for rows in vectors.chunks(dims * ROWS) {
+        for (nearest, query) in nearest.iter_mut().zip(queries) {
+            *nearest = nearest.max(exact_of(rows, &query.vector));
+        }
+    }
+    nearest
+}
+
+fn exact_of(vectors: &[f32], query: &[f32]) -> f32 {
     let dot = |row: &[f32]| {
         let mut lanes = [0.0f32; 16];
         for (row, query) in row.as_chunks::<16>().0.iter().zip(query.as_chunks::<16>().0) {
@@ -126,11 +162,19 @@ pub fn exact(vectors: &[f32], query: &[f32]) -> f32 {
     vectors.chunks_exact(query.len()).map(dot).fold(0.0, f32::max)
 }
 
-/// The nearest that a search finds.
-pub fn nearest(index: &Generation, query: &[f32], scratch: &mut tollgate_vector::IndexScratch) -> f32 {
-    let mut hits = Vec::with_capacity(1);
-    index.search(query, 1, scratch, &mut hits);
-    hits.first().map_or(0.0, |hit| hit.similarity)
+/// Who searches, as a shard does.
+#[derive(Default)]
+pub struct Searcher {
+    scratch: IndexScratch,
+    hits: Vec<Hit>,
+}
+
+impl Searcher {
+    /// The similarity of the nearest that a search finds.
+    pub fn nearest(&mut self, index: &Generation, query: &[f32]) -> f32 {
+        index.search(query, HITS, &mut self.scratch, &mut self.hits);
+        self.hits.first().map_or(0.0, |hit| hit.similarity)
+    }
 }
 
 /// A sequence of numbers that look like chance and are the same in every run.

@@ -11,14 +11,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tollgate_vector::{Generation, IndexScratch};
+use tollgate_vector::Generation;
 
 use crate::{
-    corpus::{Corpus, Query, nearest},
+    corpus::{Corpus, Filled, Query, Searcher},
     timing::{quantile_us, timed},
 };
 
-const STREAM: usize = 2_000;
 const ROUNDS: usize = 5;
 const US_PER_S: usize = 1_000_000;
 const ROUND: Duration = Duration::from_secs(3);
@@ -30,38 +29,46 @@ fn current(published: &Published) -> Arc<Generation> {
     Arc::clone(&published.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-pub fn inserts(entries: usize, rate: usize) {
-    let mut corpus = Corpus::new();
-    let filled = corpus.fill(entries, STREAM);
+pub const HEAD: &str = "
+| entries | inserts a second, of those asked for | searches by the thread's clock, p50 without, with | p99 without, with | | by the wall's clock, p99 without, with | | an insert and its publishing, p50, p99 |
+|--:|--:|--:|--:|--:|--:|--:|--:|";
+
+/// Prints a row.
+pub fn inserts(corpus: &mut Corpus, filled: &Filled, rate: usize) {
     let published = Mutex::new(corpus.writer.publish());
+    let entries = corpus.writer.len();
     let (mut without, mut with) = (Times::default(), Times::default());
     let mut insert_ns = Vec::new();
     for _ in 0..ROUNDS {
         searches(&published, &filled.left_out, &mut without);
         let is_over = AtomicBool::new(false);
         thread::scope(|scope| {
-            let writer = scope.spawn(|| insert(&mut corpus, &published, rate, &is_over));
+            let writer = scope.spawn(|| insert(corpus, &published, rate, &is_over));
             searches(&published, &filled.left_out, &mut with);
             is_over.store(true, Ordering::Relaxed);
             insert_ns.extend(writer.join().expect("the writer ends"));
         });
     }
+    let seconds = ROUND.as_secs() as usize * ROUNDS;
+    let [ran, passed] = [
+        [&mut without.ran_ns, &mut with.ran_ns],
+        [&mut without.passed_ns, &mut with.passed_ns],
+    ]
+    .map(|times| times.map(|times_ns| [500, 990].map(|per_mille| quantile_us(times_ns, per_mille))));
     println!(
-        "{entries} entries, {} inserts, each published: p50 {:.1} µs, p99 {:.1} µs of the writer's core",
-        insert_ns.len(),
+        "| {entries} | {} of {rate} | {:.1} µs, {:.1} µs | {:.1} µs, {:.1} µs | {:.2} | {:.1} µs, {:.1} µs | {:.2} | {:.1} µs, {:.1} µs |",
+        insert_ns.len() / seconds,
+        ran[0][0],
+        ran[1][0],
+        ran[0][1],
+        ran[1][1],
+        ran[1][1] / ran[0][1],
+        passed[0][1],
+        passed[1][1],
+        passed[1][1] / passed[0][1],
         quantile_us(&mut insert_ns, 500),
-        quantile_us(&mut insert_ns, 990)
+        quantile_us(&mut insert_ns, 990),
     );
-    for (name, times) in [("without inserts", &mut without), ("with inserts", &mut with)] {
-        println!(
-            "{name}: {} searches, on the core p50 {:.1} µs, p99 {:.1} µs; by the clock p50 {:.1} µs, p99 {:.1} µs",
-            times.ran_ns.len(),
-            quantile_us(&mut times.ran_ns, 500),
-            quantile_us(&mut times.ran_ns, 990),
-            quantile_us(&mut times.passed_ns, 500),
-            quantile_us(&mut times.passed_ns, 990)
-        );
-    }
 }
 
 #[derive(Default)]
@@ -71,7 +78,7 @@ struct Times {
 }
 
 fn searches(published: &Published, queries: &[Query], times: &mut Times) {
-    let mut scratch = IndexScratch::default();
+    let mut searcher = Searcher::default();
     let began = Instant::now();
     for query in queries.iter().cycle() {
         if began.elapsed() > ROUND {
@@ -80,7 +87,7 @@ fn searches(published: &Published, queries: &[Query], times: &mut Times) {
         let from = Instant::now();
         let ran_ns = timed(|| {
             let index = current(published);
-            black_box(nearest(&index, &query.vector, &mut scratch));
+            black_box(searcher.nearest(&index, &query.vector));
         });
         times.ran_ns.push(ran_ns);
         times.passed_ns.push(from.elapsed().as_nanos() as u64);

@@ -3,97 +3,102 @@
 
 use std::hint::black_box;
 
-use tollgate_vector::{Generation, IndexScratch};
+use tollgate_vector::Generation;
 
 use crate::{
-    corpus::{Corpus, Query, exact, nearest},
+    corpus::{Corpus, Filled, Query, Searcher, exact},
     timing::{quantile_us, timed},
 };
 
-/// Of either kind, compared with all entries.
-const COMPARED: usize = 200;
+/// Of either kind at most, compared with all entries.
+const COMPARED: usize = 1_000;
 /// Different prompts of the stream, and how often it runs.
-const STREAM: usize = 2_000;
+pub const STREAM: usize = 2_000;
 const ROUNDS: usize = 7;
 /// As near as the nearest, but for rounding.
 const ROUNDING: f32 = 0.005;
-/// No semantic cache is served from below.
-const NEAR: f32 = 0.5;
 /// More than the caches of a processor hold.
 const SWEPT_BYTES: usize = 256 << 20;
-const US_PER_NS: f64 = 1e-3;
 
-pub fn search(entries: usize) {
-    let mut corpus = Corpus::new();
-    let mut filled = None;
-    let fill_ns = timed(|| filled = Some(corpus.fill(entries, STREAM)));
-    let filled = filled.expect("it was filled");
+pub const HEAD: &str = "
+| entries | bytes an entry | an insert, with rebuilding | recall@1, a word left out | reworded | cold, p50 | stream, p50 | embedding | searching | p99 | quietest round |
+|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|";
+
+/// Prints a row.
+pub fn search(corpus: &mut Corpus, filled: &Filled) {
     let index = corpus.writer.publish();
+    let entries = index.len().max(1);
+    let [left_out, reworded] = [&filled.left_out, &filled.rewordings].map(|queries| recall(&index, filled, queries));
+    let cold_us = quantile_us(&mut [left_out.cold_ns, reworded.cold_ns].concat(), 500);
+    let mut rounds: Vec<Round> = (0..ROUNDS).map(|_| stream(corpus, &index, &filled.left_out)).collect();
+    rounds.sort_by(|a, b| a.both_us.total_cmp(&b.both_us));
+    let (quietest, median) = (&rounds[0], &rounds[ROUNDS / 2]);
     println!(
-        "{entries} entries, {} bytes each, {:.1} µs an insert, rebuilding included",
-        index.bytes() / entries.max(1),
-        fill_ns as f64 / entries.max(1) as f64 * US_PER_NS
+        "| {entries} | {} | {:.1} µs | {} of {} | {} of {} | {cold_us:.0} µs | {:.1} µs | {:.1} µs | {:.1} µs | {:.0} µs | {:.1} µs |",
+        index.bytes() / entries,
+        filled.insert_us,
+        left_out.found,
+        left_out.asked,
+        reworded.found,
+        reworded.asked,
+        median.both_us,
+        median.embed_us,
+        median.search_us,
+        median.p99_us,
+        quietest.both_us,
     );
-    let (mut cold_ns, mut scratch) = (Vec::new(), IndexScratch::default());
-    let swept = vec![1u8; SWEPT_BYTES];
-    for (kind, queries) in [("a word left out", &filled.left_out), ("reworded", &filled.rewordings)] {
-        let every = (queries.len() / COMPARED).max(1);
-        let (mut found, mut found_near, mut asked, mut asked_near) = (0, 0, 0, 0);
-        for query in queries.iter().step_by(every).take(COMPARED) {
-            let exact = exact(&filled.vectors, &query.vector);
-            // The search is the first after other memory was read.
-            black_box(swept.iter().map(|byte| u64::from(*byte)).sum::<u64>());
-            let mut hit = 0.0;
-            cold_ns.push(timed(|| hit = nearest(&index, &query.vector, &mut scratch)));
-            let is_found = hit > exact - ROUNDING;
-            found += u32::from(is_found);
-            asked += 1;
-            found_near += u32::from(is_found && exact >= NEAR);
-            asked_near += u32::from(exact >= NEAR);
-        }
-        println!(
-            "{kind}: recall@1 {found} of {asked}; where the nearest is at {NEAR} or nearer, {found_near} of {asked_near}"
-        );
-    }
-    let at = |times: &mut Vec<u64>, per_mille| quantile_us(times, per_mille);
-    println!(
-        "cold: p10 {:.0} µs, p50 {:.0} µs, p90 {:.0} µs",
-        at(&mut cold_ns, 100),
-        at(&mut cold_ns, 500),
-        at(&mut cold_ns, 900)
-    );
-    stream(&mut corpus, &index, &filled.left_out);
 }
 
-fn stream(corpus: &mut Corpus, index: &Generation, queries: &[Query]) {
-    let (mut scratch, mut vector) = (IndexScratch::default(), vec![0.0; corpus.dims()]);
-    let mut rounds = Vec::new();
-    for _ in 0..ROUNDS {
-        let (mut embed_ns, mut search_ns, mut both_ns) = (Vec::new(), Vec::new(), Vec::new());
-        for query in queries {
-            let embed = timed(|| {
-                corpus.embed(&query.text, &mut vector);
-            });
-            let search = timed(|| {
-                black_box(nearest(index, &vector, &mut scratch));
-            });
-            embed_ns.push(embed);
-            search_ns.push(search);
-            both_ns.push(embed + search);
-        }
-        let at = |times: &mut [u64], per_mille| quantile_us(times, per_mille);
-        rounds.push([
-            at(&mut both_ns, 500),
-            at(&mut embed_ns, 500),
-            at(&mut search_ns, 500),
-            at(&mut both_ns, 990),
-        ]);
+struct Recall {
+    found: usize,
+    asked: usize,
+    cold_ns: Vec<u64>,
+}
+
+fn recall(index: &Generation, filled: &Filled, queries: &[Query]) -> Recall {
+    let (mut found, mut cold_ns, mut searcher) = (0, Vec::new(), Searcher::default());
+    let swept = vec![1u8; SWEPT_BYTES];
+    let every = (queries.len() / COMPARED).max(1);
+    let asked: Vec<&Query> = queries.iter().step_by(every).take(COMPARED).collect();
+    for (query, exact) in asked.iter().zip(exact(&filled.vectors, &asked)) {
+        // The search is the first after other memory was read.
+        black_box(swept.iter().map(|byte| u64::from(*byte)).sum::<u64>());
+        let mut hit = 0.0;
+        cold_ns.push(timed(|| hit = searcher.nearest(index, &query.vector)));
+        found += usize::from(hit > exact - ROUNDING);
     }
-    rounds.sort_by(|a, b| a[0].total_cmp(&b[0]));
-    for (name, round) in [("median", &rounds[ROUNDS / 2]), ("quietest", &rounds[0])] {
-        println!(
-            "in a stream, {name} of {ROUNDS} rounds: embedding 200 tokens and searching p50 {:.0} µs ({:.0} and {:.0}), p99 {:.0} µs",
-            round[0], round[1], round[2], round[3]
-        );
+    Recall {
+        found,
+        asked: asked.len(),
+        cold_ns,
+    }
+}
+
+struct Round {
+    both_us: f64,
+    embed_us: f64,
+    search_us: f64,
+    p99_us: f64,
+}
+
+fn stream(corpus: &mut Corpus, index: &Generation, queries: &[Query]) -> Round {
+    let (mut searcher, mut vector) = (Searcher::default(), vec![0.0; corpus.dims()]);
+    let (mut embed_ns, mut search_ns, mut both_ns) = (Vec::new(), Vec::new(), Vec::new());
+    for query in queries {
+        let embed = timed(|| {
+            corpus.embed(&query.text, &mut vector);
+        });
+        let search = timed(|| {
+            black_box(searcher.nearest(index, &vector));
+        });
+        embed_ns.push(embed);
+        search_ns.push(search);
+        both_ns.push(embed + search);
+    }
+    Round {
+        both_us: quantile_us(&mut both_ns, 500),
+        embed_us: quantile_us(&mut embed_ns, 500),
+        search_us: quantile_us(&mut search_ns, 500),
+        p99_us: quantile_us(&mut both_ns, 990),
     }
 }

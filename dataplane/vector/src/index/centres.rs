@@ -2,9 +2,10 @@
 //! of the nearest regions, and with no others. Found on a sample, the same for the same entries. Knows no entries but the
 //! sample it is given.
 
-use super::code;
+use super::code::{self, Rotation};
 use super::directions::Directions;
 use super::quantised::{Quantised, add_to};
+use super::reach::Reach;
 use crate::Kernel;
 
 /// Entries a list has when its centres are found, on average; twice as many before they are found anew. The finer the lists, the
@@ -18,10 +19,10 @@ const SAMPLE_PER_REGION: usize = 64;
 /// A region has at most so many times the lists of one on average: what a search compares stays bounded where entries are alike.
 const MOST_TIMES_AVERAGE: usize = 4;
 /// Regions whose centres a search compares, and those an entry's list is looked for in.
-const REGIONS_SEARCHED: usize = 24;
+const REGIONS_SEARCHED: usize = 48;
 const REGIONS_FOR_ENTRY: usize = 4;
 /// Centres whose bytes are compared: those whose codes differ least, so many times what is wanted and at least so many.
-const COMPARED_TIMES: usize = 3;
+const COMPARED_TIMES: usize = 2;
 const COMPARED_LEAST: usize = 32;
 
 /// Where a list lies.
@@ -38,6 +39,9 @@ pub struct Centres {
     lists: Vec<Directions>,
     /// What codes are taken beside: the mean of the sample, rotated.
     origin: Vec<f32>,
+    rotation: Rotation,
+    /// Of all regions.
+    count: usize,
 }
 
 /// What comparing with the centres needs while it runs.
@@ -49,6 +53,9 @@ pub struct CentreScratch {
     dots: Vec<i32>,
     regions: Vec<(f32, u16)>,
     differing: Vec<u16>,
+    reach: Reach,
+    /// Centres whose codes are near, and in how many bits they differ.
+    chosen: Vec<(u16, Place)>,
     pub nearest: Vec<(f32, Place)>,
 }
 
@@ -56,6 +63,11 @@ impl Centres {
     /// How many lists so many entries need.
     pub fn wanted(entries: usize) -> usize {
         (entries / ENTRIES_PER_LIST).max(LEAST_LISTS)
+    }
+
+    /// How many lists there are.
+    pub fn lists(&self) -> usize {
+        self.count
     }
 
     /// Of each region, how many lists it has.
@@ -71,7 +83,8 @@ impl Centres {
             .iter()
             .for_each(|vector| add_to(&mut origin, &vector.values, vector.scale / sample.len() as f32));
         origin.resize(code::rotated_dims(dims), 0.0);
-        code::rotate(&mut origin);
+        let rotation = Rotation::new(dims);
+        rotation.rotate(&mut origin);
         let region_count = count.isqrt().clamp(1, usize::from(u16::MAX));
         let stride = (sample.len() / (region_count * SAMPLE_PER_REGION)).max(1);
         let of_regions: Vec<&Quantised> = sample.iter().step_by(stride).collect();
@@ -92,18 +105,26 @@ impl Centres {
                 true => regions.only(region),
                 false => Directions::find(part, share, kernel),
             };
-            lists.encode_all(&origin, &mut rotated);
+            lists.encode_all(&rotation, &origin, &mut rotated);
             lists
         });
-        let lists = lists.collect();
-        Self { regions, lists, origin }
+        let lists: Vec<Directions> = lists.collect();
+        let count = lists.iter().map(Directions::len).sum();
+        Self {
+            regions,
+            lists,
+            origin,
+            rotation,
+            count,
+        }
     }
 
     /// The code of a vector, into `scratch.code`.
     fn encode(&self, vector: &Quantised, scratch: &mut CentreScratch) {
         let CentreScratch { rotated, code, .. } = scratch;
         code.clear();
-        code::of(&vector.values, vector.scale, &self.origin, rotated, code);
+        self.rotation
+            .code_of(&vector.values, vector.scale, &self.origin, rotated, code);
     }
 
     /// The list where a vector belongs; `scratch.code` is its code afterwards.
@@ -131,6 +152,8 @@ impl Centres {
             dots,
             regions,
             differing,
+            reach,
+            chosen,
             nearest,
             ..
         } = scratch;
@@ -140,25 +163,26 @@ impl Centres {
         regions.extend(near.map(|((dot, scale), region)| (*dot as f32 * scale, region)));
         first_few(regions, region_count);
         let lists_of = |region: u16| self.lists.get(usize::from(region));
-        differing.clear();
-        for (_, region) in regions.iter() {
-            if let Some(lists) = lists_of(*region) {
-                kernel.hammings(code, &lists.codes, differing);
-            }
-        }
-        let reach = reach_of(differing, (few * COMPARED_TIMES).max(COMPARED_LEAST));
-        nearest.clear();
-        let mut rest = differing.as_slice();
+        reach.begin(code.len(), (few * COMPARED_TIMES).max(COMPARED_LEAST));
+        chosen.clear();
         for (_, region) in regions.iter() {
             let Some(lists) = lists_of(*region) else { continue };
-            let of_region;
-            (of_region, rest) = rest.split_at(lists.len());
-            for (list, _) in (0..).zip(of_region).filter(|(_, bits)| **bits <= reach) {
-                if let Some(near) = lists.nearness(usize::from(list), vector, kernel) {
-                    nearest.push((near, Place { region: *region, list }));
-                }
-            }
+            differing.clear();
+            kernel.hammings(code, &lists.codes, differing);
+            reach.sift(differing, |list, bits| {
+                chosen.push((bits, Place { region: *region, list }));
+            });
         }
+        chosen.retain(|(bits, _)| *bits <= reach.bits());
+        let each = chosen
+            .iter()
+            .filter_map(|(_, place)| Some((lists_of(place.region)?, *place)));
+        each.clone()
+            .for_each(|(lists, place)| lists.ask_for(usize::from(place.list)));
+        nearest.clear();
+        nearest.extend(
+            each.filter_map(|(lists, place)| Some((lists.nearness(usize::from(place.list), vector, kernel)?, place))),
+        );
         first_few(nearest, few);
         nearest.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
     }
@@ -174,22 +198,4 @@ fn first_few<T>(near: &mut Vec<(f32, T)>, few: usize) {
         near.select_nth_unstable_by(few, |a, b| b.0.total_cmp(&a.0));
         near.truncate(few);
     }
-}
-
-/// The number of differing bits up to which `least` are, or a few more.
-fn reach_of(differing: &[u16], least: usize) -> u16 {
-    /// Codes of the largest dimensions count in the last bin what is beyond it.
-    const BINS: usize = 1024;
-    let mut bins = [0u32; BINS];
-    for bits in differing {
-        bins[usize::from(*bits).min(BINS - 1)] += 1;
-    }
-    let mut within = 0;
-    let reach = bins.iter().position(|count| {
-        within += *count as usize;
-        within >= least
-    });
-    reach
-        .filter(|reach| *reach < BINS - 1)
-        .map_or(u16::MAX, |reach| reach as u16)
 }

@@ -1,9 +1,9 @@
 //! Directions that vectors lie in, side by side: their bytes, scales and codes; and how they are found among vectors by spherical
 //! k-means, the same for the same vectors. Knows no lists.
 
-use super::code;
+use super::code::{self, Rotation};
 use super::quantised::{Quantised, add_to};
-use crate::Kernel;
+use crate::{Kernel, kernels::ask_for};
 
 /// Rounds after which directions hardly move.
 const ROUNDS: usize = 6;
@@ -85,6 +85,11 @@ impl Directions {
         kernel.dots(&vector.values, &self.values, dots);
     }
 
+    /// Asks for what [`Self::nearness`] reads.
+    pub fn ask_for(&self, at: usize) {
+        ask_for(self.values.get(at * self.dims..(at + 1) * self.dims).unwrap_or(&[]));
+    }
+
     /// How near a vector is to one of them, but for its own scale.
     pub fn nearness(&self, at: usize, vector: &Quantised, kernel: Kernel) -> Option<f32> {
         let values = self.values.get(at * self.dims..(at + 1) * self.dims)?;
@@ -92,10 +97,10 @@ impl Directions {
     }
 
     /// Codes beside `origin`, for a comparison of many at once.
-    pub fn encode_all(&mut self, origin: &[f32], rotated: &mut Vec<f32>) {
+    pub fn encode_all(&mut self, rotation: &Rotation, origin: &[f32], rotated: &mut Vec<f32>) {
         let mut codes = Vec::with_capacity(self.len() * code::words(self.dims));
         for (values, scale) in self.values.chunks_exact(self.dims.max(1)).zip(&self.scales) {
-            code::of(values, *scale, origin, rotated, &mut codes);
+            rotation.code_of(values, *scale, origin, rotated, &mut codes);
         }
         self.codes = codes;
     }

@@ -12,6 +12,7 @@ mod code;
 mod directions;
 mod lists;
 pub(crate) mod quantised;
+mod reach;
 mod shares;
 mod writer;
 
@@ -21,6 +22,7 @@ use block::Block;
 use centres::{CentreScratch, Centres};
 use lists::Candidate;
 use quantised::Quantised;
+use reach::Reach;
 pub use shares::{MAX_TENANTS, Room, Shares};
 pub use writer::{MAX_ENTRIES, Rebuild, Rebuilt, Writer, WriterError};
 
@@ -38,7 +40,7 @@ pub struct Hit {
 }
 
 /// Entries around a centre.
-type List = Vec<Arc<Block>>;
+type List = Vec<Block>;
 
 /// The entries at one moment.
 #[derive(Clone, Debug)]
@@ -59,6 +61,7 @@ pub struct IndexScratch {
     dots: Vec<i32>,
     centres: CentreScratch,
     differing: Vec<u16>,
+    reach: Reach,
     candidates: Vec<Candidate>,
 }
 
@@ -78,7 +81,7 @@ impl Generation {
 
     /// Memory of the entries and of what finds them, room for more included.
     pub fn bytes(&self) -> usize {
-        let blocks: usize = self.blocks().map(|block| block.bytes() + size_of::<Arc<Block>>()).sum();
+        let blocks: usize = self.blocks().map(Block::bytes).sum();
         let lists: usize = self.regions.iter().map(|lists| lists.len()).sum();
         let centres = self.centres.as_ref().map_or(0, |centres| centres.bytes());
         blocks + lists * size_of::<List>() + centres
@@ -86,7 +89,7 @@ impl Generation {
 
     fn blocks(&self) -> impl Iterator<Item = &Block> {
         let lists = self.regions.iter().flat_map(|lists| lists.iter());
-        lists.flatten().map(Arc::as_ref)
+        lists.flatten()
     }
 
     /// The entries most similar to `vector`, the most similar first; as many as `hits` may hold, which is cleared before.
@@ -111,10 +114,10 @@ impl Generation {
         for block in self.blocks() {
             dots.clear();
             dots.resize(block.len(), 0);
-            self.kernel.dots(&query.values, &block.values, dots);
-            for ((dot, scale), id) in dots.iter().zip(&block.scales).zip(&block.ids) {
-                let similarity = query.similarity(*dot, *scale);
-                keep(hits, most, Hit { id: *id, similarity });
+            self.kernel.dots(&query.values, block.values(), dots);
+            for ((dot, scale), id) in dots.iter().zip(block.scales()).zip(block.ids()) {
+                let similarity = query.similarity(*dot, scale);
+                keep(hits, most, Hit { id, similarity });
             }
         }
     }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::block::Block;
 use super::centres::{CentreScratch, Centres, Place, SAMPLE_PER_CENTRE};
 use super::quantised::Quantised;
 use super::{FLAT_MOST, Generation, List};
@@ -177,11 +178,11 @@ impl Generation {
 
     fn vectors(&self) -> impl Iterator<Item = (u64, Quantised)> {
         self.blocks().flat_map(|block| {
-            let entries = block.ids.iter().enumerate();
+            let entries = block.ids().enumerate();
             entries.filter_map(|(at, id)| {
                 let (values, scale) = block.vector(at)?;
                 let values = values.to_vec();
-                Some((*id, Quantised { values, scale }))
+                Some((id, Quantised { values, scale }))
             })
         })
     }
@@ -211,11 +212,11 @@ impl Generation {
                     let last = blocks.len() - 1;
                     blocks.swap(with_room, last);
                 }
-                None => blocks.push(Arc::default()),
+                None => blocks.push(Block::new(vector.values.len(), code.len())),
             }
         }
         if let Some(last) = blocks.last_mut() {
-            Arc::make_mut(last).push(id, vector, code);
+            last.push(id, vector, code);
         }
         self.entries += 1;
         place
@@ -227,7 +228,6 @@ impl Generation {
         };
         let Some(blocks) = self.list_mut(place) else { return };
         if let Some(block) = blocks.get_mut(index) {
-            let block = Arc::make_mut(block);
             block.remove(at);
             if block.len() == 0 {
                 blocks.swap_remove(index);
@@ -240,7 +240,7 @@ impl Generation {
     fn find(&self, id: u64, place: Place) -> Option<(usize, usize)> {
         let blocks = self.list(place).iter().enumerate();
         blocks
-            .filter_map(|(index, block)| Some((index, block.ids.iter().position(|of_block| *of_block == id)?)))
+            .filter_map(|(index, block)| Some((index, block.ids().position(|of_block| of_block == id)?)))
             .next()
     }
 

@@ -1,28 +1,36 @@
-//! The loops with AVX-512 and its VNNI: 16 floats or 32 products at a time. Knows that lengths were checked.
+//! The loops with AVX-512 and its VNNI: 16 floats or 32 products at a time, and where the processor counts bits by the
+//! register, eight codes. Knows that lengths were checked.
 
 use std::arch::x86_64::{
-    __m128i, __m256i, _mm_loadu_si128, _mm256_loadu_si256, _mm512_add_ps, _mm512_cvtepi8_epi16, _mm512_cvtepi8_epi32,
-    _mm512_cvtepi32_ps, _mm512_dpwssd_epi32, _mm512_loadu_ps, _mm512_mul_ps, _mm512_reduce_add_epi32, _mm512_set1_ps,
-    _mm512_setzero_si512, _mm512_storeu_ps,
+    __m128i, __m256i, __m512i, _mm_loadu_si128, _mm_storeu_si128, _mm256_loadu_si256, _mm512_add_epi64, _mm512_add_ps,
+    _mm512_broadcast_i64x4, _mm512_cvtepi8_epi16, _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps, _mm512_cvtepi64_epi16,
+    _mm512_dpwssd_epi32, _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mul_ps, _mm512_permutexvar_epi64,
+    _mm512_popcnt_epi64, _mm512_reduce_add_epi32, _mm512_set1_ps, _mm512_setr_epi64, _mm512_setzero_si512,
+    _mm512_shuffle_i64x2, _mm512_storeu_ps, _mm512_unpackhi_epi64, _mm512_unpacklo_epi64, _mm512_xor_si512,
 };
 
 use super::{
     Kernel, Pick,
-    avx2::{ROWS_AHEAD, hammings, prefetch},
+    avx2::{self, ROWS_AHEAD, prefetch},
     scalar,
 };
+
+/// Codes that are compared at once, and the words of each.
+const CODES: usize = 8;
+const CODE_WORDS: usize = 4;
 
 pub fn kernel() -> Option<Kernel> {
     let present = std::is_x86_feature_detected!("avx512f")
         && std::is_x86_feature_detected!("avx512bw")
         && std::is_x86_feature_detected!("avx512vnni")
         && std::is_x86_feature_detected!("popcnt");
+    let counts_bits = std::is_x86_feature_detected!("avx512vpopcntdq");
     present.then_some(Kernel {
         name: "avx512-vnni",
         accumulate,
         dots,
         dot,
-        hammings,
+        hammings: if counts_bits { hammings } else { avx2::hammings },
     })
 }
 
@@ -80,4 +88,44 @@ unsafe fn dot(a: &[i8], b: &[i8]) -> i32 {
         sum = _mm512_dpwssd_epi32(sum, _mm512_cvtepi8_epi16(left), _mm512_cvtepi8_epi16(right));
     }
     _mm512_reduce_add_epi32(sum) + scalar::dot(&a[wide..], &b[wide..])
+}
+
+/// # Safety
+/// The processor has AVX-512 F and VPOPCNTDQ, and POPCNT; `codes` holds whole codes of the query's length.
+#[target_feature(enable = "avx512f,avx512vpopcntdq,popcnt")]
+unsafe fn hammings(query: &[u64], codes: &[u64], differing: &mut Vec<u16>) {
+    let Ok(words) = <&[u64; CODE_WORDS]>::try_from(query) else {
+        // SAFETY: the processor has POPCNT; the codes are whole.
+        return unsafe { avx2::hammings(query, codes, differing) };
+    };
+    // SAFETY: four words are what half a register holds.
+    let query_twice = _mm512_broadcast_i64x4(unsafe { _mm256_loadu_si256(words.as_ptr().cast::<__m256i>()) });
+    let (runs, rest) = codes.as_chunks::<{ CODES * CODE_WORDS }>();
+    differing.reserve(codes.len() / CODE_WORDS);
+    for run in runs {
+        // SAFETY: a run holds four registers.
+        let pair = |at: usize| unsafe { _mm512_loadu_si512(run.as_ptr().add(at * 8).cast::<__m512i>()) };
+        let bits = |at: usize| _mm512_popcnt_epi64(_mm512_xor_si512(pair(at), query_twice));
+        let sums = sums_of_four([bits(0), bits(1), bits(2), bits(3)]);
+        let mut counts = [0u16; CODES];
+        // SAFETY: eight lanes of 16 bits are what the register holds.
+        unsafe { _mm_storeu_si128(counts.as_mut_ptr().cast::<__m128i>(), _mm512_cvtepi64_epi16(sums)) };
+        differing.extend_from_slice(&counts);
+    }
+    // SAFETY: the processor has POPCNT; the codes are whole.
+    unsafe { avx2::hammings(query, rest, differing) };
+}
+
+/// Of four registers with two runs of four lanes each, the sum of each run, in order.
+#[target_feature(enable = "avx512f")]
+fn sums_of_four([a, b, c, d]: [__m512i; 4]) -> __m512i {
+    // Of a lane of 128 bits the two halves: those of `a`, then of `b`.
+    let halves = |a, b| _mm512_add_epi64(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+    let (ab, cd) = (halves(a, b), halves(c, d));
+    // Lanes 0 and 2 of both, and 1 and 3: what belongs together lies in one place.
+    let first = _mm512_shuffle_i64x2::<0b10_00_10_00>(ab, cd);
+    let second = _mm512_shuffle_i64x2::<0b11_01_11_01>(ab, cd);
+    // a0 b0 a1 b1 c0 d0 c1 d1, each the sum of one run.
+    let sums = _mm512_add_epi64(first, second);
+    _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 1, 3, 4, 6, 5, 7), sums)
 }

@@ -127,6 +127,11 @@ impl Kernel {
                 .collect();
             let mut differing = Vec::new();
             kernel.hammings(&codes[..1], &codes, &mut differing);
+            // Eleven codes of four words: a whole run of those that are compared at once, and a rest.
+            let words: Vec<u64> = (1..=44)
+                .map(|index: u64| index.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+                .collect();
+            kernel.hammings(&words[..4], &words, &mut differing);
             (sum.map(f32::to_bits), dots, differing)
         };
         run(self) == run(&Self::scalar())
@@ -139,6 +144,18 @@ pub fn ask_for<T>(soon: &[T]) {
     avx2::ask_for(soon.as_ptr().cast(), size_of_val(soon));
     #[cfg(not(target_arch = "x86_64"))]
     let _ = soon;
+}
+
+/// Words as the bytes that they are made of.
+pub fn bytes_of(words: &[u64]) -> &[i8] {
+    // SAFETY: the bytes are those of the words, borrowed for as long; a byte may have any value and any address.
+    unsafe { std::slice::from_raw_parts(words.as_ptr().cast(), size_of_val(words)) }
+}
+
+/// The same, to be written.
+pub fn bytes_of_mut(words: &mut [u64]) -> &mut [i8] {
+    // SAFETY: as of `bytes_of`; the borrow is the only one, and a word may have any value.
+    unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), size_of_val(words)) }
 }
 
 impl std::fmt::Debug for Kernel {
