@@ -131,7 +131,7 @@ impl Stored {
 
     pub fn bytes(&self) -> u64 {
         let head = self.head.lines.len() + self.head.content_type.len();
-        let asked = self.asked.as_ref().map_or(0, |asked| asked.text.len());
+        let asked = self.asked.as_ref().map_or(0, |asked| asked.bytes());
         (head + asked + self.body.len()) as u64 + self.about.bytes()
     }
 }

@@ -149,9 +149,18 @@ fn form_of(words: Words<'_>, tables: &Tables, is_known: &dyn Fn(&str) -> bool) -
     Form::of(&reading::read(&words, tables, is_known, is_english))
 }
 
+/// Where one has another byte than the other: prompts may be alike for a long way.
+fn first_other_byte(one: &[u8], other: &[u8]) -> Option<usize> {
+    const AT_ONCE: usize = 64;
+    let both = || one.chunks(AT_ONCE).zip(other.chunks(AT_ONCE));
+    let (at, (one, other)) = both().enumerate().find(|(_, (one, other))| one != other)?;
+    let within = one.iter().zip(other).position(|(one, other)| one != other);
+    within.map(|within| at * AT_ONCE + within)
+}
+
 /// Whether two texts are equal but for white space.
 fn are_the_same_words(one: &str, other: &str) -> bool {
-    let differ = one.bytes().zip(other.bytes()).position(|(one, other)| one != other);
+    let differ = first_other_byte(one.as_bytes(), other.as_bytes());
     let is_letter_at = |text: &str, at: usize| {
         let at = text.floor_char_boundary(at);
         text.get(at..)
@@ -165,3 +174,6 @@ fn are_the_same_words(one: &str, other: &str) -> bool {
         _ => one.split_whitespace().eq(other.split_whitespace()),
     }
 }
+
+#[cfg(test)]
+mod tests;
