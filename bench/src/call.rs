@@ -15,6 +15,8 @@ pub struct Call {
     pub(crate) body: Vec<u8>,
     /// None: the gateway answers by itself.
     pub(crate) answer: Option<Answer>,
+    /// What its client is told.
+    pub(crate) status: u16,
 }
 
 pub(crate) struct Answer {
@@ -41,6 +43,7 @@ impl Call {
                 head: head.into_bytes(),
                 reads: vec![answer.into_bytes()],
             }),
+            status: 200,
         }
     }
 
@@ -57,6 +60,21 @@ impl Call {
     /// The same to a model whose answers are found by what was asked as well.
     pub(crate) fn alike(key: usize) -> Self {
         Self::by_meaning(key, "alike")
+    }
+
+    /// One question of 1.2 KB, with a number in it.
+    pub(crate) fn alike_but_for(key: usize, number: usize) -> Self {
+        let asked = format!(
+            "What does it take to bring the following about in {number} days? {}",
+            prose(1_000)
+        );
+        let body =
+            format!(r#"{{"model":"alike","temperature":0.2,"messages":[{{"role":"user","content":"{asked}"}}]}}"#);
+        Self {
+            head: chat_head(key, body.len()),
+            body: body.into_bytes(),
+            ..Self::buffered(key)
+        }
     }
 
     /// The same question in other words, as far as bytes go: its first letter is small.
@@ -97,9 +115,22 @@ impl Call {
 
     /// The same, whatever is kept: its answer takes that one's place.
     pub fn kept_anew(self, key: usize) -> Self {
+        self.wishing(key, "refresh")
+    }
+
+    /// The same, that is not to be sent up: nothing that is kept answers it.
+    pub(crate) fn not_found(self, key: usize) -> Self {
+        Self {
+            answer: None,
+            status: 504,
+            ..self.wishing(key, "only")
+        }
+    }
+
+    fn wishing(self, key: usize, wish: &str) -> Self {
         let mut head = chat_head(key, self.body.len());
         head.truncate(head.len() - 2);
-        head.extend_from_slice(b"x-tollgate-cache: refresh\r\n\r\n");
+        head.extend_from_slice(format!("x-tollgate-cache: {wish}\r\n\r\n").as_bytes());
         Self { head, ..self }
     }
 
@@ -151,6 +182,7 @@ impl Call {
             head: chat_head(key, body.len()),
             body,
             answer: Some(Answer { head, reads }),
+            status: 200,
         }
     }
 
@@ -203,8 +235,22 @@ impl Call {
             head: head.into_bytes(),
             body: Vec::new(),
             answer: None,
+            status: 200,
         }
     }
+}
+
+/// Words of prose.
+fn prose(bytes: usize) -> String {
+    const PROSE: &str = include_str!("../../docs/src/operations.md");
+    let mut text = String::with_capacity(bytes);
+    for word in PROSE.split_whitespace() {
+        if text.len() < bytes && word.bytes().all(|byte| byte.is_ascii_lowercase()) {
+            text.push_str(word);
+            text.push(' ');
+        }
+    }
+    text
 }
 
 fn question(before: &[u8]) -> Vec<u8> {

@@ -44,6 +44,7 @@ impl Queue for Waiting {
 
 /// The one writer of the indexes.
 pub(crate) struct Writer {
+    answers: Answers,
     indexer: Indexer,
     waiting: Waiting,
 }
@@ -54,13 +55,19 @@ pub(crate) fn found_by_meaning() -> (Answers, Writer) {
     let neighbours = Neighbours::new(Locked::<semantic::Part>::all(), waiting.clone());
     let answers = Answers::with_neighbours(Locked::<exact::Part>::all(), SEED, neighbours.clone());
     let indexer = Indexer::new(neighbours);
-    (answers, Writer { indexer, waiting })
+    let writer = Writer {
+        answers: answers.clone(),
+        indexer,
+        waiting,
+    };
+    (answers, writer)
 }
 
 impl Writer {
     pub fn turn(&mut self) {
         let jobs = std::mem::take(&mut *self.waiting.0.lock().unwrap_or_else(PoisonError::into_inner));
-        jobs.into_iter().for_each(|job| self.indexer.take(job));
+        jobs.into_iter()
+            .for_each(|job| self.answers.index(&mut self.indexer, job));
         self.indexer.publish();
     }
 }

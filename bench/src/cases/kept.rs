@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use crate::{Call, Case, Gateway, Shard, Unit, gateway::KNOWN_KEYS, kept::found_by_meaning};
 
-pub const CASES: [Case; 5] = [
+pub const CASES: [Case; 7] = [
     Case {
         group: "exchange",
         name: "1.2 KB chat, answered from the exact cache",
@@ -41,14 +41,31 @@ pub const CASES: [Case; 5] = [
         per: Unit::one("call", 0),
         counted_runs: 200,
         prepare: || {
-            let target = r#"{ "provider": "priced", "model": "gpt-5.4-mini" }"#;
-            let model = format!(r#""alike": {{ "targets": [ {target} ], "cache": "alike" }}"#);
-            let (answers, mut writer) = found_by_meaning();
-            let mut shard = Shard::keeping(&Gateway::of_models(&model), answers);
-            shard.run(&Call::alike(0));
-            writer.turn();
+            let mut shard = by_meaning([Call::alike(0)]);
             // What is found by meaning is not kept once more: it is looked for by meaning each time.
             let call = Call::alike(0).in_other_words().without_answer();
+            Box::new(move || shard.run(black_box(&call)))
+        },
+    },
+    Case {
+        group: "exchange",
+        name: "one question of 1.2 KB, answered from the semantic cache",
+        per: Unit::one("call", 0),
+        counted_runs: 100,
+        prepare: || {
+            let mut shard = by_meaning([Call::alike_but_for(0, 9)]);
+            let call = Call::alike_but_for(0, 9).in_other_words().without_answer();
+            Box::new(move || shard.run(black_box(&call)))
+        },
+    },
+    Case {
+        group: "exchange",
+        name: "one question of 1.2 KB, compared with eight that differ in a number, and not found",
+        per: Unit::one("call", 0),
+        counted_runs: 100,
+        prepare: || {
+            let mut shard = by_meaning((2..10).map(|number| Call::alike_but_for(0, number)));
+            let call = Call::alike_but_for(0, 30).not_found(0);
             Box::new(move || shard.run(black_box(&call)))
         },
     },
@@ -79,6 +96,19 @@ pub const CASES: [Case; 5] = [
         },
     },
 ];
+
+/// A shard at which these were asked before.
+fn by_meaning(asked: impl IntoIterator<Item = Call>) -> Shard {
+    let target = r#"{ "provider": "priced", "model": "gpt-5.4-mini" }"#;
+    let model = format!(r#""alike": {{ "targets": [ {target} ], "cache": "alike" }}"#);
+    let (answers, mut writer) = found_by_meaning();
+    let mut shard = Shard::keeping(&Gateway::of_models(&model), answers);
+    for call in asked {
+        shard.run(&call);
+    }
+    writer.turn();
+    shard
+}
 
 #[cfg(test)]
 mod tests {

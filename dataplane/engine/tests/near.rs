@@ -10,7 +10,7 @@ use rig::{
 };
 use tollgate_config::{
     Document,
-    document::{SemanticCache, SemanticMode},
+    document::{CacheScope, SemanticCache, SemanticMode},
     link::Purge,
 };
 use tollgate_engine::{exact::Filter, semantic};
@@ -203,6 +203,38 @@ fn a_tenant_s_oldest_entry_goes_where_there_is_no_room_and_a_full_queue_costs_an
     ask(&mut rig, &question("What is the height of K2?"), "8611 m");
     ask(&mut rig, &question("What is the depth of lake Baikal?"), "1642 m");
     assert_eq!(node.stats().semantic.unindexed, 1);
+}
+
+#[test]
+fn an_answer_of_a_tenant_that_no_entry_is_left_for_is_counted() {
+    let mut document = world(|semantic| semantic.max_entries = 1);
+    document.caches[0].1.scope = CacheScope::Key;
+    let mut node = Node::new(100);
+    let mut rig = node.shards(document, 1).remove(0);
+    ask(&mut rig, &question(ASKED), "Paris");
+    let did = call_as(&mut rig, "few", "", &question(ASKED));
+    finish(&mut rig, did, "Paris");
+    node.turn();
+    assert_eq!((node.entries(), node.stats().semantic.unindexed), (1, 1));
+}
+
+#[test]
+fn a_verdict_is_not_lost_where_the_writer_has_no_room() {
+    let mut node = Node::new(1);
+    let mut rig = node.shards(world(|_| {}), 1).remove(0);
+    ask(&mut rig, &question(ASKED), "Lyon");
+    node.turn();
+    let did = call_as(&mut rig, "all", "x-tollgate-cache: only\n", &question(REWORDED));
+    let (_, lines, _) = reply(&did);
+    let id = header(&lines, "x-request-id").unwrap_or_default().to_owned();
+    ask(&mut rig, &question("What is the height of K2?"), "8611 m");
+    assert_eq!(semantic::feedback(&node.answers, &id, true).as_deref(), Some("c"));
+    node.turn();
+    let did = call_as(&mut rig, "all", "x-tollgate-cache: refresh\n", &question(ASKED));
+    finish(&mut rig, did, "Paris");
+    node.turn();
+    assert_eq!(node.entries(), 2);
+    assert_eq!(only(&mut rig, REWORDED).0, 504, "the neighbourhood is tightened");
 }
 
 #[test]

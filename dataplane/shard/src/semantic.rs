@@ -12,7 +12,7 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, bounded, select_biased};
 use tollgate_engine::{
     Answers,
-    semantic::{Indexer, Job, Queue, Rebuilt},
+    semantic::{Indexer, Job, Queue, Rebuild, Rebuilt},
 };
 
 /// What may wait for the writer: a kilobyte each. An answer whose job finds no room is not found by meaning.
@@ -72,41 +72,65 @@ pub fn start(indexer: Indexer, jobs: Offered, answers: Answers) -> Result<(), St
 }
 
 fn run(mut indexer: Indexer, offered: &Offered, answers: &Answers) {
-    let (built, rebuilt) = bounded::<(u128, Rebuilt)>(1);
+    let (to_built, built) = bounded(1);
     let Offered { jobs, old } = offered;
     loop {
         select_biased! {
-            recv(rebuilt) -> done => if let Ok((partition, done)) = done {
-                indexer.adopt(partition, done);
+            recv(built) -> done => match done {
+                Ok((partition, Some(rebuilt))) => indexer.adopt(partition, rebuilt),
+                Ok((partition, None)) => {
+                    tracing::error!("an index of a semantic cache is searched as it is: it could not be built anew, and is tried again");
+                    indexer.give_up(partition);
+                }
+                Err(_) => return,
             },
             recv(jobs) -> job => match job {
-                Ok(job) => take_some(&mut indexer, job, offered),
+                Ok(job) => take_some((&mut indexer, answers), job, offered),
                 Err(_) => return,
             },
             recv(old) -> job => match job {
-                Ok(job) => take_some(&mut indexer, job, offered),
+                Ok(job) => take_some((&mut indexer, answers), job, offered),
                 Err(_) => return,
             },
         }
-        if indexer.node().is_stale() {
-            indexer.sweep(|cache, id| answers.is_found(cache, id));
-        }
+        answers.tidy_index(&mut indexer);
         if let Some((partition, rebuild)) = indexer.outgrown() {
-            let built = built.clone();
-            let spawned = thread::Builder::new()
-                .name("semantic-build".to_owned())
-                .spawn(move || _ = built.send((partition, rebuild.run())));
-            if let Err(error) = spawned {
-                tracing::error!(%error, "an index of a semantic cache is searched as it is: it could not be built anew");
-            }
+            let building = Building {
+                partition,
+                rebuilt: None,
+                done: to_built.clone(),
+            };
+            let thread = thread::Builder::new().name("semantic-build".to_owned());
+            // Where no thread can be started, what it was to run is dropped here, and says so.
+            let _ = thread.spawn(move || building.run(rebuild));
         }
         indexer.publish();
     }
 }
 
+/// An index that is being built anew. However that ends, the writer is told.
+struct Building {
+    partition: u128,
+    rebuilt: Option<Rebuilt>,
+    done: Sender<(u128, Option<Rebuilt>)>,
+}
+
+impl Building {
+    fn run(mut self, rebuild: Rebuild) {
+        self.rebuilt = Some(rebuild.run());
+    }
+}
+
+impl Drop for Building {
+    fn drop(&mut self) {
+        // There is room: one is built at a time.
+        let _ = self.done.try_send((self.partition, self.rebuilt.take()));
+    }
+}
+
 /// This one, and those that come soon.
-fn take_some(indexer: &mut Indexer, first: Job, Offered { jobs, old }: &Offered) {
-    indexer.take(first);
+fn take_some((indexer, answers): (&mut Indexer, &Answers), first: Job, Offered { jobs, old }: &Offered) {
+    answers.index(indexer, first);
     let until = Instant::now() + TOGETHER;
     for _ in 1..MOST_TOGETHER {
         let job = select_biased! {
@@ -115,8 +139,25 @@ fn take_some(indexer: &mut Indexer, first: Job, Offered { jobs, old }: &Offered)
             default(until.saturating_duration_since(Instant::now())) => return,
         };
         match job {
-            Ok(job) => indexer.take(job),
+            Ok(job) => answers.index(indexer, job),
             Err(_) => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_whose_thread_ends_early_is_told_of() {
+        let (done, told) = bounded(1);
+        let partition = 7;
+        drop(Building {
+            partition,
+            rebuilt: None,
+            done,
+        });
+        assert!(matches!(told.try_recv(), Ok((7, None))));
     }
 }

@@ -18,4 +18,4 @@ pub use index::{
 };
 pub use kernels::{Kernel, Pick};
 pub use topics::Topics;
-pub use verify::{DEFAULT_THRESHOLD, Difference, MAX_COMPARED_BYTES, Verifier};
+pub use verify::{Asked, DEFAULT_THRESHOLD, Difference, MAX_COMPARED_BYTES, Prepared, Verifier};

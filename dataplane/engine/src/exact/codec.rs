@@ -227,7 +227,7 @@ fn asked(mut bytes: Bytes<'_>) -> Option<Asked> {
     let (partition, text) = (bytes.u128()?, bytes.word()?.into());
     // A former version did not say it: then it is no model's.
     let model = bytes.u64().unwrap_or_default();
-    Some(Asked { partition, model, text })
+    Some(Asked::new(partition, model, text))
 }
 
 fn about(mut bytes: Bytes<'_>, cache: &Arc<str>) -> Option<About> {

@@ -54,13 +54,7 @@ fn kept() -> impl Strategy<Value = Kept> {
                 aged_ns,
                 spent: Spent { usage, cost, took_ns },
                 about: Arc::new(about),
-                asked: found_by.map(|(partition, text)| {
-                    Box::new(Asked {
-                        partition,
-                        model: took_ns,
-                        text: text.into(),
-                    })
-                }),
+                asked: found_by.map(|(partition, text)| Box::new(Asked::new(partition, took_ns, text.into()))),
             };
             Kept {
                 key,

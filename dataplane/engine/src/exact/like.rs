@@ -7,7 +7,7 @@ use tollgate_vector::Scratch;
 use super::{Answers, Policy, Spent, Stored, Tenant, codec::Kept, shelf::Place};
 use crate::{
     Snapshot, Tick,
-    semantic::{self, Compared, Insert, Neighbours, Stats},
+    semantic::{self, Compared, Indexer, Insert, Job, Neighbours, Stats},
 };
 
 impl Answers {
@@ -53,8 +53,36 @@ impl Answers {
         self.with(u128::from(id), |part| part.tally(cache, count));
     }
 
+    /// Hands a job to the indexes' writer, on its thread: a question that is to be found is read there, before any shard
+    /// compares it.
+    pub fn index(&self, indexer: &mut Indexer, job: Job) {
+        let inserted = match &job {
+            Job::Insert(insert) => {
+                let found = self.with(u128::from(insert.id), |part| part.like(&insert.cache, insert.id));
+                if let Some(asked) = found.flatten().as_ref().and_then(|stored| stored.asked.as_ref()) {
+                    asked.prepare(&insert.embedder);
+                }
+                Some((Arc::clone(&insert.cache), insert.id))
+            }
+            _ => None,
+        };
+        if !indexer.take(job)
+            && let Some((cache, id)) = inserted
+        {
+            self.tally(&cache, id, |stats| stats.unindexed += 1);
+        }
+    }
+
+    /// What writers do beside their jobs, now and then: verdicts, and entries whose answers have gone.
+    pub fn tidy_index(&self, indexer: &mut Indexer) {
+        indexer.take_verdicts();
+        if indexer.node().is_stale() {
+            indexer.sweep(|cache, id| self.is_found(cache, id));
+        }
+    }
+
     /// Can this entry of an index still be found? For its writer.
-    pub fn is_found(&self, cache: &str, id: u64) -> bool {
+    fn is_found(&self, cache: &str, id: u64) -> bool {
         self.with(u128::from(id), |part| part.like(cache, id).is_some())
             .unwrap_or(false)
     }
@@ -87,6 +115,7 @@ impl Answers {
                 let mut vector = vec![0.0; embedder.dims()].into_boxed_slice();
                 embedder.embed(&asked.text, &mut scratch, &mut vector);
                 let goes_on = take(Insert {
+                    embedder: Arc::clone(embedder),
                     cache: Arc::clone(&stored.about.cache),
                     tenant: semantic::tenant(stored.about.tenant()),
                     partition: asked.partition,

@@ -132,7 +132,7 @@ impl Stored {
     }
 
     pub fn bytes(&self) -> u64 {
-        let asked = self.asked.as_ref().map_or(0, |asked| asked.text.len());
+        let asked = self.asked.as_ref().map_or(0, |asked| asked.bytes());
         (self.head.bytes() + asked + self.body.len()) as u64 + self.about.bytes()
     }
 }

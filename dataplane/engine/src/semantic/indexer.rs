@@ -6,7 +6,7 @@ use std::{collections::VecDeque, sync::Arc};
 use hashbrown::{HashMap, HashSet};
 use tollgate_vector::{Kernel, MAX_ENTRIES, Rebuild, Rebuilt, Room, Shares, Writer};
 
-use super::node::{Insert, Job, Neighbourhood, Neighbours, Place};
+use super::node::{Insert, Job, Neighbourhood, Neighbours, Place, Wrong};
 
 /// Of one partition; the oldest goes.
 const MAX_PLACES: usize = 16;
@@ -82,27 +82,27 @@ impl Indexer {
         &self.node
     }
 
-    pub fn take(&mut self, job: Job) {
+    /// False where there is no room for what is to be inserted.
+    pub fn take(&mut self, job: Job) -> bool {
         match job {
-            Job::Insert(insert) => self.insert(insert),
+            Job::Insert(insert) => return self.insert(insert),
             Job::Gone { partition, id } => self.remove(partition, id),
-            Job::Wrong {
-                cache,
-                tenant,
-                partition,
-                id,
-                vector,
-                similarity,
-            } => {
-                self.tighten((cache, tenant, partition), &vector, similarity);
-                self.remove(partition, id);
-            }
             Job::Look => {}
+        }
+        true
+    }
+
+    /// What was served wrongly since.
+    pub fn take_verdicts(&mut self) {
+        for wrong in self.node.take_wrong() {
+            self.tighten(&wrong);
+            self.remove(wrong.partition, wrong.id);
         }
     }
 
-    fn insert(&mut self, insert: Insert) {
+    fn insert(&mut self, insert: Insert) -> bool {
         let Insert {
+            embedder: _,
             cache,
             tenant,
             partition,
@@ -121,15 +121,15 @@ impl Indexer {
             match held.shares.room(tenant) {
                 Room::Free => break,
                 Room::Displaces(from) if self.evict_oldest(&cache, from) => {}
-                Room::Displaces(_) | Room::None => return,
+                Room::Displaces(_) | Room::None => return false,
             }
         }
         let kept = self.partitions.entry(partition);
         let kept = kept.or_insert_with(|| Kept::new(&cache, tenant, vector.len()));
         if kept.writer.insert(id, &vector).is_err() {
-            // Words that the model knows none of are like nothing.
+            // Words that the model knows none of are like nothing; and an index has its limit.
             self.forget_if_empty(partition);
-            return;
+            return false;
         }
         self.numbers += 1;
         kept.numbers.insert(id, self.numbers);
@@ -145,6 +145,7 @@ impl Indexer {
                 });
             }
         }
+        true
     }
 
     fn evict_oldest(&mut self, cache: &Arc<str>, tenant: u64) -> bool {
@@ -197,16 +198,17 @@ impl Indexer {
     }
 
     /// Around what was asked, entries must be twice as near from now on as the one that was served wrongly.
-    fn tighten(&mut self, (cache, tenant, partition): (Arc<str>, u64, u128), vector: &[f32], similarity: f32) {
+    fn tighten(&mut self, wrong: &Wrong) {
+        let (partition, similarity) = (wrong.partition, wrong.similarity);
         // Its entries may all have gone since: what comes there next is held to it.
         let kept = self.partitions.entry(partition);
-        let kept = kept.or_insert_with(|| Kept::new(&cache, tenant, vector.len()));
+        let kept = kept.or_insert_with(|| Kept::new(&wrong.cache, wrong.tenant, wrong.vector.len()));
         let needs = match similarity < NEAREST {
             true => f32::midpoint(similarity, 1.0),
             false => NEVER,
         };
         kept.places.push_back(Place {
-            vector: vector.into(),
+            vector: wrong.vector.clone().into(),
             reach: similarity.min(NEAREST),
             needs,
         });
@@ -261,7 +263,8 @@ impl Indexer {
         }
     }
 
-    /// A partition that has outgrown its centres, to be built anew on whatever thread; one at a time.
+    /// A partition that has outgrown its centres, to be built anew on whatever thread; one at a time. What becomes of it is
+    /// told by `adopt` or `give_up`.
     pub fn outgrown(&mut self) -> Option<(u128, Rebuild)> {
         if self.rebuilding.is_some() {
             return None;
@@ -275,12 +278,24 @@ impl Indexer {
     }
 
     pub fn adopt(&mut self, partition: u128, rebuilt: Rebuilt) {
-        self.rebuilding = None;
-        let is_abandoned = std::mem::take(&mut self.is_abandoned);
-        if !is_abandoned && let Some(kept) = self.partitions.get_mut(&partition) {
+        if let Some(kept) = self.built(partition) {
             kept.writer.adopt(rebuilt);
             self.changed.insert(partition);
         }
+    }
+
+    /// It was not built anew: it is tried again when the partition changes next.
+    pub fn give_up(&mut self, partition: u128) {
+        if let Some(kept) = self.built(partition) {
+            kept.writer.give_up();
+        }
+    }
+
+    /// The partition that was being built anew, if it is still the same.
+    fn built(&mut self, partition: u128) -> Option<&mut Kept> {
+        self.rebuilding = None;
+        let is_abandoned = std::mem::take(&mut self.is_abandoned);
+        self.partitions.get_mut(&partition).filter(|_| !is_abandoned)
     }
 
     /// Of all caches.

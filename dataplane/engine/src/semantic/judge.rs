@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use tollgate_vector::{Difference, Embedder, MAX_COMPARED_BYTES, Verifier};
+use tollgate_vector::{Asked, Difference, Embedder, MAX_COMPARED_BYTES, Prepared, Verifier};
 
 /// Its tables are made once for the process.
 static VERIFIER: LazyLock<Verifier> = LazyLock::new(Verifier::default);
@@ -26,15 +26,31 @@ impl Rejected {
     }
 }
 
-/// `needs`: the similarity below which nothing is looked at.
-pub fn may_serve(
-    embedder: &Embedder,
-    (similarity, needs): (f32, f32),
-    before: &str,
-    now: &str,
-) -> Result<(), Rejected> {
+/// Makes the verifier's tables now: a shard would take a millisecond for them.
+pub(super) fn make_ready() {
+    LazyLock::force(&VERIFIER);
+}
+
+/// What comparing needs of a question.
+pub(super) fn prepare(embedder: &Embedder, text: &str) -> Prepared {
+    VERIFIER.prepare(text, |word| embedder.knows(word))
+}
+
+pub(super) fn is_near((similarity, needs): (f32, f32)) -> bool {
     // What is no number is not near.
-    if similarity < needs || similarity.is_nan() {
+    similarity >= needs
+}
+
+/// Of two that are near and were prepared.
+pub(super) fn may_serve_prepared(embedder: &Embedder, before: Asked<'_>, now: Asked<'_>) -> Result<(), Rejected> {
+    VERIFIER
+        .compare(before, now, |word| embedder.knows(word))
+        .map_err(Rejected::Differs)
+}
+
+/// `needs`: the similarity below which nothing is looked at.
+pub fn may_serve(embedder: &Embedder, nearness: (f32, f32), before: &str, now: &str) -> Result<(), Rejected> {
+    if !is_near(nearness) {
         return Err(Rejected::Far);
     }
     if before.len().max(now.len()) > MAX_COMPARED_BYTES {

@@ -7,6 +7,7 @@
 mod indexer;
 mod judge;
 mod node;
+mod question;
 mod shadow;
 mod stats;
 mod turn;
@@ -28,9 +29,10 @@ use crate::{
 pub use indexer::Indexer;
 pub use judge::{Rejected, may_serve};
 use node::Served;
-pub use node::{Compared, Insert, Job, Neighbours, Part, Queue};
+pub use node::{Compared, Insert, Job, Neighbours, Part, Queue, Wrong};
+pub(crate) use question::Asked;
 pub use stats::Stats;
-pub use tollgate_vector::Rebuilt;
+pub use tollgate_vector::{Rebuild, Rebuilt};
 use turn::Turn;
 
 /// Nearest entries that are looked at.
@@ -49,6 +51,7 @@ pub(crate) struct Rules {
 
 impl From<SemanticCache> for Rules {
     fn from(cache: SemanticCache) -> Self {
+        judge::make_ready();
         Self {
             ttl_ms: cache.ttl_ms,
             max_entries: cache.max_entries as usize,
@@ -56,15 +59,6 @@ impl From<SemanticCache> for Rules {
             mode: cache.mode,
         }
     }
-}
-
-/// Of an answer that is kept: what was asked, so that it can be compared, and among what.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
-    pub partition: u128,
-    /// The fingerprint of the model whose vectors that partition holds.
-    pub model: u64,
-    pub text: Box<str>,
 }
 
 /// Why a call is not looked up by meaning.
@@ -195,11 +189,11 @@ fn ask(
         return Err(Passed::NotWords);
     }
     Ok(Box::new(Likeness {
-        asked: Asked {
-            partition: node::partition(seed, around, fingerprint),
-            model: fingerprint,
-            text: turn.text.into(),
-        },
+        asked: Asked::new(
+            node::partition(seed, around, fingerprint),
+            fingerprint,
+            turn.text.into(),
+        ),
         vector,
         would: None,
     }))
@@ -244,7 +238,7 @@ fn find(
     let needs = near.needs(&likeness.vector, rules.threshold);
     let Workspace { index, hits, .. } = &mut io.local.semantic;
     near.generation.search(&likeness.vector, MOST_CANDIDATES, index, hits);
-    let (mut compared_bytes, mut rejected) = (0, Vec::new());
+    let (mut compared_bytes, mut rejected, mut read) = (0, Vec::new(), None);
     let mut found = None;
     for hit in hits.iter() {
         let Some(stored) = answers.like(io.now, (hit.id, partition), tenant, policy, rules.ttl_ms) else {
@@ -259,7 +253,10 @@ fn find(
         if compared_bytes > MAX_VERIFIED_BYTES {
             break;
         }
-        match may_serve(embedder, (hit.similarity, needs), &before.text, &likeness.asked.text) {
+        let verdict = likeness
+            .asked
+            .may_be_served(embedder, (hit.similarity, needs), before, &mut read);
+        match verdict {
             Ok(()) => {
                 let (id, similarity) = (hit.id, hit.similarity);
                 found = Some(Found { stored, id, similarity });
@@ -277,6 +274,8 @@ fn find(
     }
     if found.is_none() {
         tell(exchange, io, || told(&rejected, needs));
+        // Its answer will be kept: those who ask next are compared with it.
+        read.map(|read| likeness.asked.keep(read));
     }
     found
 }
@@ -341,7 +340,12 @@ pub(crate) fn kept(
     if let Some((old, similarity)) = would {
         compare(exchange, io, (answers, policy, id), (&old, stored), similarity);
     }
+    let pinned = exchange.pin();
+    let Some((embedder, _)) = pinned.snapshot.embedder() else {
+        return;
+    };
     let insert = Insert {
+        embedder: Arc::clone(embedder),
         cache: Arc::clone(&policy.name),
         tenant: tenant(stored.about.tenant()),
         partition: asked.partition,
@@ -404,17 +408,14 @@ pub fn feedback(answers: &Answers, request_id: &str, wrong: bool) -> Option<Arc<
     if wrong {
         // At once; the writer follows.
         answers.unlink(&served.cache, served.id);
-        let job = Job::Wrong {
+        neighbours.tell_wrong(Wrong {
             cache: Arc::clone(&served.cache),
             tenant: served.tenant,
             partition: served.partition,
             id: served.id,
             vector: served.vector,
             similarity: served.similarity,
-        };
-        if !neighbours.offer(job) {
-            neighbours.look();
-        }
+        });
     }
     Some(served.cache)
 }

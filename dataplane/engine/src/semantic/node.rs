@@ -12,7 +12,7 @@ use std::{
 
 use hashbrown::HashMap;
 use tollgate_config::{document::CACHE_PARTS, fnv::Fnv};
-use tollgate_vector::Generation;
+use tollgate_vector::{Embedder, Generation};
 
 use crate::{exact::canon::Seed, repeats::Parts};
 
@@ -20,6 +20,9 @@ use crate::{exact::canon::Seed, repeats::Parts};
 const MAX_SERVED: usize = 256;
 /// Comparisons that can be read, in one part.
 const MAX_COMPARED: usize = 64;
+/// Verdicts that wait where there was no room on the way to the writer: as many as can be told of, since each hit is judged
+/// once. The oldest is forgotten.
+const MAX_WRONG: usize = MAX_SERVED * CACHE_PARTS as usize;
 
 /// What the writer is told.
 #[derive(Debug)]
@@ -30,22 +33,26 @@ pub enum Job {
         partition: u128,
         id: u64,
     },
-    /// An operator says that it was served wrongly for what this is the vector of.
-    Wrong {
-        cache: Arc<str>,
-        tenant: u64,
-        partition: u128,
-        id: u64,
-        vector: Box<[f32]>,
-        similarity: f32,
-    },
-    /// Answers may have gone: `Neighbours::is_stale` says that all are to be looked at.
+    /// Answers may have gone: `Neighbours::is_stale` says that all are to be looked at. Or verdicts wait.
     Look,
+}
+
+/// An operator says that it was served wrongly for what this is the vector of.
+#[derive(Debug)]
+pub struct Wrong {
+    pub cache: Arc<str>,
+    pub tenant: u64,
+    pub partition: u128,
+    pub id: u64,
+    pub vector: Box<[f32]>,
+    pub similarity: f32,
 }
 
 /// An answer that is to be found by what was asked.
 #[derive(Debug)]
 pub struct Insert {
+    /// The model of its vector.
+    pub embedder: Arc<Embedder>,
     pub cache: Arc<str>,
     pub tenant: u64,
     pub partition: u128,
@@ -124,6 +131,8 @@ pub struct Part {
     compared: VecDeque<Compared>,
     /// Entries by cache; of the first part.
     sizes: Vec<(Arc<str>, u64)>,
+    /// Verdicts that wait; of the first part.
+    wrong: VecDeque<Wrong>,
 }
 
 #[derive(Clone, Debug)]
@@ -148,6 +157,23 @@ impl Neighbours {
 
     pub(crate) fn offer(&self, job: Job) -> bool {
         self.0.queue.offer(job)
+    }
+
+    /// It waits where the writer has no room: a verdict is not lost.
+    pub(super) fn tell_wrong(&self, wrong: Wrong) {
+        self.with(0, |part| {
+            if part.wrong.len() >= MAX_WRONG {
+                part.wrong.pop_front();
+            }
+            part.wrong.push_back(wrong);
+        });
+        // Where the queue is full the writer is awake.
+        self.offer(Job::Look);
+    }
+
+    /// Verdicts that wait for the writer.
+    pub(super) fn take_wrong(&self) -> VecDeque<Wrong> {
+        self.with(0, |part| std::mem::take(&mut part.wrong)).unwrap_or_default()
     }
 
     /// Answers were forgotten, or are not to be found any more: the writer looks at all of its entries.

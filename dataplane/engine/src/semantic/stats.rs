@@ -9,7 +9,7 @@ pub struct Stats {
     /// Candidates that were looked at and not served: not near enough, or different in what the verifier names.
     pub far: u64,
     pub differing: u64,
-    /// Answers that are kept and cannot be found by meaning: there was no room on the way to the index.
+    /// Answers that are kept and cannot be found by meaning: there was no room on the way to the index, or in it.
     pub unindexed: u64,
     /// `mode: shadow`: what would have been served, and how many of those said the same as the provider then did.
     pub would_serve: u64,

@@ -147,7 +147,7 @@ pub struct Exchanged {
 
 impl Snapshot {
     /// What meaning is judged with, and what tells it from another model.
-    pub(crate) fn embedder(&self) -> Option<(&Embedder, u64)> {
+    pub(crate) fn embedder(&self) -> Option<(&Arc<Embedder>, u64)> {
         self.meaning.as_ref().map(Meaning::embedder)
     }
 

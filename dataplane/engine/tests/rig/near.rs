@@ -108,20 +108,20 @@ impl Node {
             match job {
                 Job::Insert(insert) if self.mixed_up => {
                     for &partition in &partitions {
-                        self.indexer.take(Job::Insert(Insert {
+                        let insert = Insert {
                             partition,
+                            embedder: insert.embedder.clone(),
                             cache: insert.cache.clone(),
                             vector: insert.vector.clone(),
                             ..insert
-                        }));
+                        };
+                        self.answers.index(&mut self.indexer, Job::Insert(insert));
                     }
                 }
-                job => self.indexer.take(job),
+                job => self.answers.index(&mut self.indexer, job),
             }
         }
-        if self.indexer.node().is_stale() {
-            self.indexer.sweep(|cache, id| self.answers.is_found(cache, id));
-        }
+        self.answers.tidy_index(&mut self.indexer);
         self.indexer.publish();
     }
 
@@ -132,7 +132,7 @@ impl Node {
         assert!(self.indexer.is_empty());
         let indexer = &mut self.indexer;
         self.answers.find_again(&rig.pinned.snapshot, "c", |insert| {
-            indexer.take(Job::Insert(insert));
+            self.answers.index(indexer, Job::Insert(insert));
             true
         });
         self.indexer.publish();

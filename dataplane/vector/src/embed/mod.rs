@@ -6,7 +6,7 @@ mod classes;
 mod model;
 mod safetensors;
 mod tokenizer_json;
-mod vocabulary;
+pub(crate) mod vocabulary;
 mod window;
 mod wordpiece;
 

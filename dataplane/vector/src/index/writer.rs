@@ -124,6 +124,11 @@ impl Writer {
         Some(Rebuild(self.now.clone()))
     }
 
+    /// What was to be built anew was not: it may be begun again.
+    pub fn give_up(&mut self) {
+        self.changed = None;
+    }
+
     /// Takes over an index that was built anew, with what changed since it was begun.
     pub fn adopt(&mut self, rebuilt: Rebuilt) {
         let old = std::mem::replace(&mut self.now, rebuilt.now);

@@ -1,10 +1,12 @@
 //! Text to lexemes: words in lower case, numbers, marks, and literals (code, quotes, addresses) kept as they are. Knows
 //! no language's words.
 
+use std::borrow::Cow;
+
 /// One item of a text.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Lexeme {
-    pub text: String,
+pub struct Lexeme<'a> {
+    pub text: Cow<'a, str>,
     pub kind: Kind,
     /// A word that began with a capital, where no sentence begins.
     pub capital: bool,
@@ -36,42 +38,62 @@ const QUOTES: &[(&str, &str)] = &[
     ("「", "」"),
 ];
 
-pub fn lexemes(text: &str) -> Vec<Lexeme> {
+/// `small`: the text with its ASCII letters in lower case.
+pub fn lexemes<'a>(text: &'a str, small: &'a str) -> Vec<Lexeme<'a>> {
+    /// A word and the space behind it.
+    const USUAL_BYTES: usize = 5;
     let mut reader = Reader {
         text,
-        rest: text,
-        found: Vec::new(),
+        small,
+        at: 0,
+        found: Vec::with_capacity(text.len() / USUAL_BYTES + 1),
         sentence_begins: true,
-        no_address_until: usize::MAX,
+        no_address_until: 0,
         unclosed: 0,
     };
-    while !reader.rest.is_empty() {
-        reader.step();
+    while let Some(&byte) = text.as_bytes().get(reader.at) {
+        reader.step(byte);
     }
     reader.found
 }
 
 struct Reader<'a> {
     text: &'a str,
-    rest: &'a str,
-    found: Vec<Lexeme>,
+    small: &'a str,
+    at: usize,
+    found: Vec<Lexeme<'a>>,
     sentence_begins: bool,
-    /// No address begins in what is left until so little is left: a run is looked at once.
+    /// No address begins before here: a run is looked at once.
     no_address_until: usize,
     /// Of each of `QUOTES` a bit, and above them of the two fences: it is closed nowhere behind here.
     unclosed: u16,
 }
 
 impl<'a> Reader<'a> {
-    fn step(&mut self) {
-        if self.fenced("```", Kind::Code) || self.quoted() || self.fenced("`", Kind::Code) || self.single_quoted() {
+    fn rest(&self) -> &'a str {
+        self.text.get(self.at..).unwrap_or("")
+    }
+
+    /// `byte`: the first of what is left.
+    fn step(&mut self, byte: u8) {
+        let is_literal = match byte {
+            b' ' => {
+                self.at += 1;
+                return;
+            }
+            b'`' => self.fenced("```", Kind::Code) || self.quoted() || self.fenced("`", Kind::Code),
+            b'\'' => self.single_quoted(),
+            b'"' | 0x80.. => self.quoted(),
+            _ => false,
+        };
+        if is_literal || (self.at >= self.no_address_until && self.after_space() && self.address()) {
             return;
         }
-        if self.after_space() && self.address() {
+        let Some(first) = self.rest().chars().next() else {
             return;
-        }
-        let Some(first) = self.rest.chars().next() else { return };
+        };
         match first {
+            _ if first.is_ascii_alphabetic() => self.word(),
             _ if first.is_ascii_digit() => self.number(),
             '.' | '!' | '?' | ';' | '\n' | '。' | '？' | '！' => {
                 self.take(first.len_utf8(), Kind::Break);
@@ -86,45 +108,40 @@ impl<'a> Reader<'a> {
             _ if is_ideograph(first) => self.take(first.len_utf8(), Kind::Word),
             _ if first.is_alphabetic() => self.word(),
             '\'' | '’' => self.apostrophe(first),
-            _ if first.is_whitespace() || is_silent(first) => self.skip(first.len_utf8()),
-            '-' if !self.is_sign() => self.skip(1),
+            _ if first.is_whitespace() || is_silent(first) => self.at += first.len_utf8(),
+            '-' if !self.is_sign() => self.at += 1,
             _ => self.take(first.len_utf8(), Kind::Mark),
         }
     }
 
-    fn skip(&mut self, bytes: usize) {
-        self.rest = self.rest.get(bytes..).unwrap_or("");
-    }
-
     fn take(&mut self, bytes: usize, kind: Kind) {
-        let text = self.rest.get(..bytes).unwrap_or("").to_owned();
-        self.push(text, kind, false);
-        self.skip(bytes);
+        let text = self.rest().get(..bytes).unwrap_or("");
+        self.push(text, kind);
+        self.at += bytes;
     }
 
-    fn push(&mut self, text: String, kind: Kind, capital: bool) {
+    fn push(&mut self, text: impl Into<Cow<'a, str>>, kind: Kind) {
         self.sentence_begins &= kind == Kind::Break;
         self.found.push(Lexeme {
-            text,
+            text: text.into(),
             kind,
-            capital,
+            capital: false,
             shouted: false,
         });
     }
 
     fn before(&self) -> Option<char> {
-        let read_bytes = self.text.len() - self.rest.len();
-        self.text.get(..read_bytes)?.chars().next_back()
+        self.text.get(..self.at)?.chars().next_back()
     }
 
     fn after_space(&self) -> bool {
         self.before()
-            .is_none_or(|before| before.is_whitespace() || "([{<".contains(before))
+            .is_none_or(|before| before.is_whitespace() || matches!(before, '(' | '[' | '{' | '<'))
     }
 
     /// A minus before a number, and not a dash within a word or between words.
     fn is_sign(&self) -> bool {
-        let mut next = self.rest.chars().skip(1);
+        let mut next = self.rest().chars().skip(1);
         self.after_space()
             && next
                 .next()
@@ -132,7 +149,7 @@ impl<'a> Reader<'a> {
     }
 
     fn fenced(&mut self, fence: &str, kind: Kind) -> bool {
-        let Some(inside) = self.rest.strip_prefix(fence) else {
+        let Some(inside) = self.rest().strip_prefix(fence) else {
             return false;
         };
         if fence.len() == 1 && inside.starts_with('`') {
@@ -142,8 +159,8 @@ impl<'a> Reader<'a> {
         let Some(length) = self.closes(bit, inside, fence) else {
             return false;
         };
-        self.push(inside.get(..length).unwrap_or("").trim().to_owned(), kind, false);
-        self.skip(length + 2 * fence.len());
+        self.push(inside.get(..length).unwrap_or("").trim(), kind);
+        self.at += length + 2 * fence.len();
         true
     }
 
@@ -160,11 +177,12 @@ impl<'a> Reader<'a> {
     }
 
     fn quoted(&mut self) -> bool {
+        let rest = self.rest();
         let mut quotes = QUOTES.iter().enumerate();
-        let Some((at, (open, close))) = quotes.find(|(_, (open, _))| self.rest.starts_with(open)) else {
+        let Some((at, (open, close))) = quotes.find(|(_, (open, _))| rest.starts_with(open)) else {
             return false;
         };
-        let inside = self.rest.get(open.len()..).unwrap_or("");
+        let inside = rest.get(open.len()..).unwrap_or("");
         let Some(length) = self.closes(1 << at, inside, close) else {
             return false;
         };
@@ -174,14 +192,14 @@ impl<'a> Reader<'a> {
             .split_whitespace()
             .collect::<Vec<_>>()
             .join(" ");
-        self.push(text, Kind::Quote, false);
-        self.skip(length + open.len() + close.len());
+        self.push(text, Kind::Quote);
+        self.at += length + open.len() + close.len();
         true
     }
 
     /// `'quoted'`, but no apostrophe: a space before, and no letter after the closing one.
     fn single_quoted(&mut self) -> bool {
-        let Some(inside) = self.rest.strip_prefix('\'').filter(|_| self.after_space()) else {
+        let Some(inside) = self.rest().strip_prefix('\'').filter(|_| self.after_space()) else {
             return false;
         };
         let inside = start_of(inside);
@@ -193,31 +211,27 @@ impl<'a> Reader<'a> {
         let Some(length) = close.filter(|length| *length > 0) else {
             return false;
         };
-        self.push(inside.get(..length).unwrap_or("").to_owned(), Kind::Quote, false);
-        self.skip(length + 2);
+        self.push(inside.get(..length).unwrap_or(""), Kind::Quote);
+        self.at += length + 2;
         true
     }
 
     /// A link, a mail address, a path, a name of code: a run without spaces with marks no plain word has.
     fn address(&mut self) -> bool {
-        // Neither a bracket that opens nor what follows in a run that was looked at.
-        if self.rest.len() > self.no_address_until || self.rest.starts_with(['(', '[', '{', '<']) {
+        let rest = self.rest();
+        // No bracket that opens.
+        if rest.starts_with(['(', '[', '{', '<']) {
             return false;
         }
-        let run = start_of(self.rest).split(char::is_whitespace).next().unwrap_or("");
-        let left = self.rest.len() - run.len();
+        if let Some(bytes) = plain_run(rest) {
+            self.no_address_until = self.at + bytes;
+            return false;
+        }
+        let run = start_of(rest).split(char::is_whitespace).next().unwrap_or("");
+        let behind = self.at + run.len();
         let run = run.trim_end_matches(['.', ',', ';', ':', '!', '?', ')', ']', '}', '"', '\'', '>']);
-        let wordy = run.chars().any(char::is_alphabetic);
-        let marked = run.contains("://")
-            || run.starts_with("www.")
-            || run.contains(['@', '/', '\\', '_', '=', '{', '}', '#', '~', '|', '*', '&'])
-            || run.contains("++")
-            || run.contains("::")
-            || run.contains("()")
-            || run.starts_with("--")
-            || has_inner_dot(run);
-        if !(wordy && marked) {
-            self.no_address_until = left;
+        if !is_address(run) {
+            self.no_address_until = behind;
             return false;
         }
         let kind = if run.contains("://") || run.contains('@') || run.starts_with("www.") {
@@ -227,19 +241,19 @@ impl<'a> Reader<'a> {
         };
         // "C++" is typed in either case; what has a case within it is code.
         let text = if run.chars().skip(1).any(char::is_uppercase) {
-            run.to_owned()
+            Cow::Borrowed(run)
         } else {
-            run.to_lowercase()
+            Cow::Owned(run.to_lowercase())
         };
-        let bytes = run.len();
-        self.push(text, kind, false);
-        self.skip(bytes);
+        self.push(text, kind);
+        self.at += run.len();
         true
     }
 
     /// Digits with what may stand between them; separators of thousands are left out.
     fn number(&mut self) {
-        let bytes = self.rest.as_bytes();
+        let rest = self.rest();
+        let bytes = rest.as_bytes();
         let mut length = 0;
         while let Some(byte) = bytes.get(length) {
             let between = matches!(byte, b'.' | b',' | b':') && bytes.get(length + 1).is_some_and(u8::is_ascii_digit);
@@ -248,24 +262,44 @@ impl<'a> Reader<'a> {
             }
             length += 1;
         }
-        let digits = self.rest.get(..length).unwrap_or("");
+        let digits = rest.get(..length).unwrap_or("");
         let grouped = digits.contains(',') && {
             let whole = digits.split('.').next().unwrap_or("");
             whole.split(',').skip(1).all(|group| group.len() == 3)
         };
         let text = if grouped {
-            digits.replace(',', "")
+            Cow::Owned(digits.replace(',', ""))
         } else {
-            digits.to_owned()
+            Cow::Borrowed(digits)
         };
-        self.push(text, Kind::Number, false);
-        self.skip(length);
+        self.push(text, Kind::Number);
+        self.at += length;
     }
 
     /// Letters, and digits and apostrophes within.
     fn word(&mut self) {
+        let rest = self.rest();
+        let bytes = rest.as_bytes();
+        let is_plain = |byte: &&u8| byte.is_ascii_alphanumeric();
+        let length = bytes.iter().take_while(is_plain).count();
+        if bytes.get(length).is_some_and(|next| *next == b'\'' || *next >= 0x80) {
+            return self.any_word(rest);
+        }
+        let word = bytes.get(..length).unwrap_or(&[]);
+        let capitals = word.iter().filter(|byte| byte.is_ascii_uppercase()).count();
+        let is_small = |byte: &u8| byte.is_ascii_lowercase();
+        let capital = !self.sentence_begins && word.first().is_some_and(u8::is_ascii_uppercase) && word != b"I";
+        let shouted = capitals > 1 && !word.iter().any(is_small);
+        // The two are alike but for the case of letters.
+        let text = self.small.get(self.at..self.at + length).unwrap_or("");
+        self.push_word(Cow::Borrowed(text), capital, shouted);
+        self.at += length;
+    }
+
+    /// One with other letters than ASCII's, or with an apostrophe.
+    fn any_word(&mut self, rest: &'a str) {
         let mut length = 0;
-        let mut characters = self.rest.chars().peekable();
+        let mut characters = rest.chars().peekable();
         while let Some(character) = characters.next() {
             let inner = matches!(character, '\'' | '’') && characters.peek().is_some_and(|next| next.is_alphabetic());
             if !(character.is_alphanumeric() || inner || is_combining(character)) || is_ideograph(character) {
@@ -273,15 +307,22 @@ impl<'a> Reader<'a> {
             }
             length += character.len_utf8();
         }
-        let word = self.rest.get(..length).unwrap_or("");
+        let word = rest.get(..length).unwrap_or("");
         let capital = !self.sentence_begins && word.chars().next().is_some_and(char::is_uppercase) && word != "I";
         let shouted =
             word.chars().filter(|letter| letter.is_uppercase()).count() > 1 && !word.chars().any(char::is_lowercase);
-        self.push(word.replace('’', "'").to_lowercase(), Kind::Word, capital);
-        if let Some(last) = self.found.last_mut() {
-            last.shouted = shouted;
-        }
-        self.skip(length);
+        self.push_word(Cow::Owned(word.replace('’', "'").to_lowercase()), capital, shouted);
+        self.at += length;
+    }
+
+    fn push_word(&mut self, text: Cow<'a, str>, capital: bool, shouted: bool) {
+        self.sentence_begins = false;
+        self.found.push(Lexeme {
+            text,
+            kind: Kind::Word,
+            capital,
+            shouted,
+        });
     }
 
     /// After a plural's `s` it is a possessive; elsewhere it says nothing.
@@ -289,16 +330,55 @@ impl<'a> Reader<'a> {
         if self.before() == Some('s')
             && let Some(word) = self.found.last_mut().filter(|last| last.kind == Kind::Word)
         {
-            word.text.push_str("'s");
+            word.text.to_mut().push_str("'s");
         }
-        self.skip(mark.len_utf8());
+        self.at += mark.len_utf8();
     }
 }
 
 /// What is looked through from any place of a text, so that no text makes reading it slow.
+const REACH_BYTES: usize = 512;
+
 fn start_of(text: &str) -> &str {
-    const REACH_BYTES: usize = 512;
     text.get(..text.floor_char_boundary(REACH_BYTES)).unwrap_or(text)
+}
+
+/// How long the run without spaces is that a text begins with, where it is sure to be no address: all is ASCII, and none of
+/// an address's marks is in it. A dot or colon at its end is none.
+fn plain_run(text: &str) -> Option<usize> {
+    let mut marked = false;
+    for (at, byte) in text.bytes().take(REACH_BYTES).enumerate() {
+        match byte {
+            b' ' | b'\t'..=b'\r' => return (!marked).then_some(at),
+            // Behind these something else of the run makes it one that is looked at.
+            b'.' | b':' if at > 0 => marked |= text.as_bytes().get(at + 1).is_some_and(|next| !is_end(*next)),
+            b'.' | b':' | b'-' if at == 0 => return None,
+            b'@' | b'/' | b'\\' | b'_' | b'=' | b'{' | b'}' | b'#' | b'~' | b'|' | b'*' | b'&' | b'+' | b'(' => {
+                return None;
+            }
+            0x80.. => return None,
+            _ => {}
+        }
+    }
+    (!marked && text.len() < REACH_BYTES).then_some(text.len())
+}
+
+fn is_end(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
+}
+
+fn is_address(run: &str) -> bool {
+    let marked = || {
+        run.contains("://")
+            || run.starts_with("www.")
+            || run.contains(['@', '/', '\\', '_', '=', '{', '}', '#', '~', '|', '*', '&'])
+            || run.contains("++")
+            || run.contains("::")
+            || run.contains("()")
+            || run.starts_with("--")
+            || has_inner_dot(run)
+    };
+    run.chars().any(char::is_alphabetic) && marked()
 }
 
 /// `file.rs`, `example.org`: a dot between letters, which no abbreviation like "U.S." has after one letter only.

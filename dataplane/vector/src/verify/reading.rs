@@ -1,39 +1,38 @@
 //! A prompt as it is compared: what kind of question it is, and its terms in order, politeness and wording taken away.
 //! Knows one prompt at a time.
 
-use std::collections::BTreeSet;
-
 use super::lex::Kind;
+use super::marks::{self, Marks};
 use super::spelled::{POSSESSIVE, Word};
-use super::tables::Tables;
-use super::words::{
-    ACTIVES, AUXILIARIES, Class, MANNERS, MODALS, NAMES_IN_CAPITALS, PARTICIPLES, PASSIVES, PAST, PERSONS, PRESENT,
-    QUESTION_WORDS, REQUESTS, ROLES, has,
-};
+use super::tables::{Named, Tables, modal_bit};
+use super::turns::Says;
+use super::words::Class;
 
 /// A prompt, read.
 #[derive(Debug, Default)]
-pub struct Reading {
+pub struct Reading<'a> {
     /// Kinds of question, in order; "what" is the one that is left when there is no other.
-    pub frames: Vec<String>,
+    pub frames: Vec<&'static str>,
     /// Only words that are no grammar: what one types into a search box.
     pub telegraphic: bool,
     pub past: Option<bool>,
-    pub modals: BTreeSet<&'static str>,
+    /// A bit for each.
+    pub modals: u8,
     /// Who asks (1) and who is asked (2), in the order they are spoken of.
     pub persons: Vec<u8>,
     /// Terms whose order is part of what is said.
-    pub terms: Vec<Term>,
+    pub terms: Vec<Term<'a>>,
     /// Dates, and forms of the answer: they may stand anywhere, each kind in its own order.
-    pub dates: Vec<Term>,
-    pub shape: Vec<Term>,
+    pub dates: Vec<Term<'a>>,
+    pub shape: Vec<Term<'a>>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
-pub struct Term {
-    pub text: String,
+#[derive(Clone, Debug)]
+pub struct Term<'a> {
+    pub name: Named<'a>,
     pub class: Class,
-    pub role: Option<&'static str>,
+    /// Zero is none.
+    pub role: u8,
     /// The kind of thing that "which" asks for: "which city is" asks as "what is" does.
     pub optional: bool,
     /// A preposition of place or belonging stands before it.
@@ -42,8 +41,19 @@ pub struct Term {
     pub suffered: Option<bool>,
 }
 
+impl Term<'_> {
+    fn is(&self, text: &str) -> bool {
+        self.name.text == text
+    }
+}
+
 /// Reads spelled words; without `is_english` none is taken for grammar.
-pub fn read(words: Vec<Word>, tables: &Tables, is_known: &dyn Fn(&str) -> bool, is_english: bool) -> Reading {
+pub fn read<'a>(
+    words: &'a [Word<'a>],
+    tables: &'a Tables,
+    is_known: &'a dyn Fn(&str) -> bool,
+    is_english: bool,
+) -> Reading<'a> {
     Reader::new(tables, is_known, words, is_english).read()
 }
 
@@ -51,16 +61,18 @@ struct Reader<'a> {
     tables: &'a Tables,
     is_known: &'a dyn Fn(&str) -> bool,
     is_english: bool,
-    words: Vec<Word>,
+    words: &'a [Word<'a>],
     at: usize,
     clause_begins: bool,
-    reading: Reading,
+    reading: Reading<'a>,
+    /// The lists that its terms are in, were there ever.
+    seen: Marks,
     saw_what: bool,
     saw_grammar: bool,
     forgot: bool,
     past: bool,
     present: bool,
-    role: Option<&'static str>,
+    role: u8,
     /// The last preposition was one of place or belonging.
     led: bool,
     /// A preposition that leads to the form of the answer came last.
@@ -80,7 +92,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(tables: &'a Tables, is_known: &'a dyn Fn(&str) -> bool, words: Vec<Word>, is_english: bool) -> Self {
+    fn new(tables: &'a Tables, is_known: &'a dyn Fn(&str) -> bool, words: &'a [Word<'a>], is_english: bool) -> Self {
         Self {
             tables,
             is_known,
@@ -93,12 +105,13 @@ impl<'a> Reader<'a> {
             at: 0,
             clause_begins: true,
             reading: Reading::default(),
+            seen: Marks::default(),
             saw_what: false,
             saw_grammar: false,
             forgot: false,
             past: false,
             present: false,
-            role: None,
+            role: 0,
             run_from: 0,
             possessive: None,
             which: false,
@@ -106,7 +119,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn read(mut self) -> Reading {
+    fn read(mut self) -> Reading<'a> {
         while self.at < self.words.len() {
             self.step();
         }
@@ -119,7 +132,7 @@ impl<'a> Reader<'a> {
         if self.phrase() || self.request() {
             return;
         }
-        let Some(word) = self.words.get(self.at).cloned() else {
+        let Some(word) = self.words.get(self.at) else {
             return;
         };
         self.at += 1;
@@ -130,35 +143,32 @@ impl<'a> Reader<'a> {
                 self.forget_lead();
                 self.suffers = None;
             }
-            Kind::Word => self.word(&word),
-            Kind::Number => self.push(word.text, Class::Number, false),
-            Kind::Mark => {
-                let text = self.tables.canonical(&word.text);
-                let class = self.tables.class(&text).unwrap_or(Class::Literal);
-                self.push(text, class, false);
-                // "$5" as "5 dollars".
-                let next = self
-                    .words
-                    .get(self.at)
-                    .filter(|next| class == Class::Currency && next.kind == Kind::Number);
-                if let Some(amount) = next.map(|next| next.text.clone()) {
-                    self.at += 1;
-                    let sign = self.reading.terms.pop();
-                    self.push(amount, Class::Number, false);
-                    self.reading.terms.extend(sign);
-                }
-            }
-            Kind::Code | Kind::Quote | Kind::Address => self.push(word.text, Class::Literal, false),
+            Kind::Word => self.word(word),
+            Kind::Number => self.push(word.name.clone(), Class::Number, false),
+            Kind::Mark => self.mark(word),
+            Kind::Code | Kind::Quote | Kind::Address => self.push(word.name.clone(), Class::Literal, false),
+        }
+    }
+
+    fn mark(&mut self, mark: &'a Word<'a>) {
+        let name = self.tables.canonical(&mark.name);
+        let class = self.tables.class(name.id).unwrap_or(Class::Literal);
+        self.push(name, class, false);
+        // "$5" as "5 dollars".
+        let next = self.words.get(self.at);
+        if let Some(amount) = next.filter(|next| class == Class::Currency && next.kind == Kind::Number) {
+            self.at += 1;
+            let sign = self.reading.terms.pop();
+            self.push(amount.name.clone(), Class::Number, false);
+            self.reading.terms.extend(sign);
         }
     }
 
     /// "Could you" before what one asks of a writer.
     fn request(&mut self) -> bool {
-        let text = |ahead: usize| self.words.get(self.at + ahead).map_or("", |word| word.text.as_str());
-        let asks = self.clause_begins
-            && ["can", "could", "would", "will"].contains(&text(0))
-            && text(1) == "you"
-            && has(REQUESTS, text(2));
+        let is = |ahead: usize, list: Marks| self.words.get(self.at + ahead).is_some_and(|word| word.is(list));
+        let is_you = || self.words.get(self.at + 1).is_some_and(|word| word.text() == "you");
+        let asks = self.clause_begins && is(0, marks::ASKS_OF_YOU) && is_you() && is(2, marks::IS_REQUEST);
         if asks {
             self.at += 2;
         }
@@ -166,38 +176,29 @@ impl<'a> Reader<'a> {
     }
 
     fn phrase(&mut self) -> bool {
-        let Some(first) = self.words.get(self.at).filter(|_| self.is_english) else {
-            return false;
-        };
-        if is_name_in_capitals(first) {
+        let words = self.words.get(self.at..).unwrap_or_default();
+        if !self.is_english || words.first().is_none_or(is_name_in_capitals) {
             return false;
         }
-        let fits = |phrase: &&super::tables::Phrase| {
-            let rest = self
-                .words
-                .iter()
-                .skip(self.at)
-                .map(|word| (word.text.as_str(), word.kind));
-            let matched = rest
-                .zip(&phrase.words)
-                .filter(|((text, kind), word)| text == *word && matches!(kind, Kind::Word | Kind::Number));
-            (self.clause_begins || !phrase.only_at_clause) && matched.count() == phrase.words.len()
-        };
-        let Some(phrase) = self.tables.phrases(&first.text).iter().find(fits) else {
+        let plain = words
+            .iter()
+            .take_while(|word| matches!(word.kind, Kind::Word | Kind::Number));
+        let tables = self.tables;
+        let Some(turn) = tables.turn(self.clause_begins, plain.map(|word| word.name.id)) else {
             return false;
         };
-        let asks = phrase.words.first().is_some_and(|first| has(QUESTION_WORDS, first));
-        if asks && !phrase.says.is_empty() {
-            self.tense(self.at, phrase.words.len());
+        if turn.asks && !turn.says.is_empty() {
+            self.tense(self.at, turn.words);
             self.suffers = None;
         }
-        self.at += phrase.words.len();
-        for said in phrase.says.split(' ').filter(|said| !said.is_empty()) {
-            match said.strip_prefix('@') {
-                Some(frame) => self.frame(frame),
-                None => {
-                    self.note_word(said);
-                    self.term(said, false);
+        self.at += turn.words;
+        for said in &turn.says {
+            match said {
+                Says::Frame(frame) => self.frame(frame),
+                Says::Term(word) => {
+                    let word = tables.by_id(*word);
+                    self.note_word(&word);
+                    self.term(word, false);
                 }
             }
         }
@@ -206,147 +207,130 @@ impl<'a> Reader<'a> {
 
     fn tense(&mut self, from: usize, count: usize) {
         for word in self.words.iter().skip(from).take(count) {
-            let text = word.text.as_str();
-            self.past |= has(PAST, text);
-            self.present |= has(PRESENT, text);
-            if has(PASSIVES, text) {
+            self.past |= word.is(marks::IS_PAST);
+            self.present |= word.is(marks::IS_PRESENT);
+            if word.is(marks::IS_PASSIVE) {
                 self.suffers = Some(true);
-            } else if has(ACTIVES, text) {
+            } else if word.is(marks::IS_ACTIVE) {
                 self.suffers = Some(false);
             }
         }
     }
 
-    fn frame(&mut self, frame: &str) {
+    fn frame(&mut self, frame: &'static str) {
         self.end_possessive();
         self.forget_lead();
         self.clause_begins = false;
         self.how_came_last = frame == "how";
         match frame {
-            "can" => {
-                self.reading.modals.insert("can");
-            }
-            "must" => {
-                self.reading.modals.insert("must");
-            }
+            "can" | "must" => self.reading.modals |= modal_bit(frame),
             "what" | "which" => {
                 self.saw_what = true;
-                self.which = self
-                    .words
-                    .get(self.at)
-                    .is_some_and(|next| !self.tables.is_silent(&next.text));
+                self.which = self.words.get(self.at).is_some_and(|next| !next.is(marks::IS_SILENT));
             }
             "want" => self.clause_begins = true,
             // "How can I", "how does one": who does it is no matter.
             "how" => {
-                let text = |at: usize| self.words.get(at).map_or("", |word| word.text.as_str());
-                let helps =
-                    ["do", "can", "could", "should", "would", "might", "shall", "does"].contains(&text(self.at));
-                let anyone = ["i", "you", "we", "one", "1", "someone", "people"].contains(&text(self.at + 1));
-                if helps && anyone {
+                let is = |at: usize, list: Marks| self.words.get(at).is_some_and(|word| word.is(list));
+                if is(self.at, marks::HELPS_HOW) && is(self.at + 1, marks::IS_ANYONE) {
                     self.at += 2;
                 }
-                self.reading.frames.push(frame.to_owned());
+                self.reading.frames.push(frame);
             }
-            _ => self.reading.frames.push(frame.to_owned()),
+            _ => self.reading.frames.push(frame),
         }
     }
 
-    fn word(&mut self, word: &Word) {
-        let text = word.text.as_str();
-        if text == POSSESSIVE {
+    fn word(&mut self, word: &'a Word<'a>) {
+        if word.text() == POSSESSIVE {
             self.possessive = Some((self.run_from, self.reading.terms.len()));
             return;
         }
         let begins = std::mem::take(&mut self.clause_begins);
         if !self.is_english || is_name_in_capitals(word) {
-            return self.term(text, word.capital || word.shouted);
+            return self.term(word.name.clone(), word.capital || word.shouted);
         }
         self.tense(self.at - 1, 1);
-        let modal = MODALS.iter().find(|(modal, _)| *modal == text);
-        let helper = modal.map_or(text, |(_, modal)| modal);
-        if begins && has(AUXILIARIES, helper) && self.reading.frames.is_empty() && !self.saw_what {
-            self.reading.frames.push("whether".to_owned());
+        if begins && word.is(marks::BEGINS_WHETHER) && self.reading.frames.is_empty() && !self.saw_what {
+            self.reading.frames.push("whether");
         }
-        if let Some((_, modal)) = modal {
+        let modal = self.tables.facts(word.name.id).modal;
+        if modal != 0 {
             self.saw_grammar = true;
-            self.reading.modals.insert(modal);
+            self.reading.modals |= modal;
             self.suffers = Some(false);
             self.break_run();
-        } else if self.tables.is_silent(text) && !self.owns(text) {
-            self.grammar(text);
+        } else if word.is(marks::IS_SILENT) && !self.owns(word) {
+            self.grammar(word);
         } else {
-            self.note_word(text);
-            self.term(text, word.capital);
+            self.note_word(&word.name);
+            self.term(word.name.clone(), word.capital);
         }
     }
 
     /// "Have" that helps no verb says that something is owned.
-    fn owns(&self, text: &str) -> bool {
-        let participle = |word: &Word| {
-            let text = word.text.as_str();
-            ["been", "got", "not", "done", "gone"].contains(&text) || text.ends_with("ed") || text.ends_with("en")
+    fn owns(&self, word: &Word<'_>) -> bool {
+        let participle = |word: &Word<'_>| {
+            let text = word.text();
+            word.is(marks::IS_HELPED) || text.ends_with("ed") || text.ends_with("en")
         };
         // "Have I paid", "has not paid": the verb stands a little further on.
-        let helps = self.words.iter().skip(self.at).take(3).any(participle);
-        ["have", "has", "had", "having"].contains(&text) && !helps
+        let helps = || self.words.iter().skip(self.at).take(3).any(participle);
+        word.is(marks::HAVE) && !helps()
     }
 
     /// A word that leaves no term, and what it says of those around it.
-    fn grammar(&mut self, text: &str) {
-        self.saw_grammar |= !["in", "on", "of", "for", "at"].contains(&text);
-        if let Some((_, person)) = PERSONS.iter().find(|(word, _)| *word == text)
-            && self.reading.persons.last() != Some(person)
-        {
-            self.reading.persons.push(*person);
+    fn grammar(&mut self, word: &Word<'_>) {
+        self.saw_grammar |= !word.is(marks::IS_SLIGHT);
+        let facts = self.tables.facts(word.name.id);
+        if facts.person != 0 && self.reading.persons.last() != Some(&facts.person) {
+            self.reading.persons.push(facts.person);
         }
-        if text == "it" {
+        if word.text() == "it" {
             self.it_after = Some(self.reading.terms.len());
         }
-        let is = ["is", "are", "was", "were"].contains(&text);
-        if is && self.which && self.reading.terms.len() == 1 {
+        if word.is(marks::BE) && self.which && self.reading.terms.len() == 1 {
             self.reading.terms.iter_mut().for_each(|term| term.optional = true);
         }
-        if !["a", "an", "the", "my", "your", "our", "this"].contains(&text) {
-            self.role = ROLES.iter().find(|(word, _)| *word == text).map(|(_, role)| *role);
-            self.led = ["of", "in", "for", "at"].contains(&text);
-            self.formed = ["in", "as", "into", "to", "with"].contains(&text);
+        if !word.is(marks::IS_ARTICLE) {
+            self.role = facts.role;
+            self.led = word.is(marks::LEADS);
+            self.formed = word.is(marks::FORMS);
         }
         self.break_run();
     }
 
     fn forget_lead(&mut self) {
-        self.role = None;
+        self.role = 0;
         self.led = false;
         self.formed = false;
     }
 
-    fn note_word(&mut self, text: &str) {
-        self.forgot |= ["forgot", "lost"].contains(&text) && self.reading.terms.is_empty();
+    fn note_word(&mut self, word: &Named<'_>) {
+        let is_lost = self.tables.facts(word.id).marks.has(marks::IS_LOST);
+        self.forgot |= is_lost && self.reading.terms.is_empty();
     }
 
-    fn term(&mut self, word: &str, capital: bool) {
-        let gerund = || self.tables.done(word, &self.is_known).filter(|_| self.how_came_last);
-        let verb = self.tables.verb(word, &self.is_known).filter(|_| self.is_english);
+    fn term(&mut self, word: Named<'a>, capital: bool) {
+        let tables = self.tables;
+        let verb = self.is_english.then(|| tables.verb(&word, self.is_known)).flatten();
         let is_past = verb.is_some();
-        let base = verb.or_else(gerund);
-        let canonical = self.tables.canonical(word);
-        let class_as_written = self.tables.class(&canonical).or_else(|| self.tables.class(word));
-        let text = base.map_or(canonical, |base| self.tables.canonical(&base));
-        let class = class_as_written.or_else(|| self.tables.class(&text));
+        let gerund = || tables.done(&word, self.is_known);
+        let base = verb.or_else(|| self.how_came_last.then(gerund).flatten());
+        let canonical = tables.canonical(&word);
+        let class_as_written = tables.class(canonical.id).or_else(|| tables.class(word.id));
+        let name = match base {
+            Some(base) => tables.canonical(&base),
+            None => canonical,
+        };
+        let class = class_as_written.or_else(|| tables.class(name.id));
         let class = class.unwrap_or(if capital { Class::Name } else { Class::Word });
         self.how_came_last = false;
-        // "A used car", "of fixed rates": what follows an article or a preposition is no verb.
-        let article = self
-            .at
-            .checked_sub(2)
-            .and_then(|at| self.words.get(at))
-            .map_or("", |before| before.text.as_str());
-        let suffers = self
-            .suffers
-            .filter(|_| !["a", "an", "the", "my", "your", "our", "of", "in", "for", "with"].contains(&article));
-        self.push(text, class, capital);
-        if is_past || has(PARTICIPLES, word) {
+        let before = self.at.checked_sub(2).and_then(|at| self.words.get(at));
+        let is_noun = before.is_some_and(|before| before.is(marks::BEFORE_NOUN));
+        let suffers = self.suffers.filter(|_| !is_noun);
+        self.push(name, class, capital);
+        if is_past || tables.facts(word.id).marks.has(marks::IS_PARTICIPLE) {
             // "Who called?" is of the past as "who did call?" is.
             self.past |= suffers.is_none() && is_past;
             if let Some(last) = self.reading.terms.last_mut() {
@@ -355,11 +339,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn push(&mut self, text: String, class: Class, capital: bool) {
+    fn push(&mut self, name: Named<'a>, class: Class, capital: bool) {
         self.clause_begins = false;
-        let formed = self.formed || has(MANNERS, text.as_str());
+        let lists = self.tables.facts(name.id).marks;
+        self.seen.add(lists);
+        let formed = self.formed || lists.has(marks::IS_MANNER);
         let term = Term {
-            text,
+            name,
             class,
             role: self.role,
             optional: false,
@@ -392,7 +378,7 @@ impl<'a> Reader<'a> {
     }
 
     /// "20 March 1999": the day before and the year after are part of the date.
-    fn dates_with_their_numbers(&mut self, term: Term) {
+    fn dates_with_their_numbers(&mut self, term: Term<'a>) {
         let adjacent = self.at >= 2
             && self
                 .words
@@ -414,7 +400,7 @@ impl<'a> Reader<'a> {
             }
             other => other,
         };
-        before.is_some_and(|word| self.tables.class(&self.tables.canonical(&word.text)) == Some(Class::Date))
+        before.is_some_and(|word| self.tables.class(self.tables.canonical(&word.name).id) == Some(Class::Date))
     }
 
     /// A word that says nothing ends a run of terms that belong together.
@@ -444,19 +430,20 @@ impl<'a> Reader<'a> {
             reading.terms.remove(0);
             reading.terms.rotate_right(1);
         }
-        self.saw_what |= reading.asks_what();
+        let settles = self.seen.has(marks::SETTLES);
+        self.saw_what |= reading.asks_what(settles);
         reading.superlative_first();
         reading.conversion();
-        reading.leave_out_what_is_understood();
+        if settles {
+            reading.leave_out_what_is_understood();
+        }
         if reading.frames.is_empty() {
-            reading
-                .frames
-                .push(if self.saw_what { "what" } else { "bare" }.to_owned());
+            reading.frames.push(if self.saw_what { "what" } else { "bare" });
         }
         if reading
             .frames
             .first()
-            .is_some_and(|frame| frame == "who" || frame == "what")
+            .is_some_and(|frame| ["who", "what"].contains(frame))
             && let Some(verb) = reading.terms.first_mut()
         {
             // "Who called?": a verb that nothing helps is done.
@@ -465,25 +452,26 @@ impl<'a> Reader<'a> {
     }
 }
 
-impl Reading {
+impl Reading<'_> {
     fn has(&self, text: &str) -> bool {
-        self.terms.iter().chain(&self.shape).any(|term| term.text == text)
+        self.terms.iter().chain(&self.shape).any(|term| term.is(text))
     }
 
     /// Whether it asks what, in the words of another question: why something is a good thing, how much it costs, how the
     /// weather is, how two things differ. That other kind is then forgotten.
-    fn asks_what(&mut self) -> bool {
-        let number = self.terms.iter().any(|term| term.class == Class::Number);
-        let asks = match self.frames.first().map_or("", String::as_str) {
-            "why" => self.has("benefit") || self.has("drawback"),
-            "how" => self.has("weather") || self.has("difference"),
-            "howmuch" => self.has("price") || number,
+    /// `settles`: there may be terms that say so.
+    fn asks_what(&mut self, settles: bool) -> bool {
+        let number = || self.terms.iter().any(|term| term.class == Class::Number);
+        let asks = match self.frames.first().copied().unwrap_or("") {
+            "why" => settles && (self.has("benefit") || self.has("drawback")),
+            "how" => settles && (self.has("weather") || self.has("difference")),
+            "howmuch" => (settles && self.has("price")) || number(),
             _ => false,
         };
         if asks {
             self.frames.remove(0);
             // "How much does X cost" as "the price of X".
-            if let Some(at) = self.terms.iter().position(|term| term.text == "price") {
+            if let Some(at) = self.terms.iter().position(|term| term.is("price")) {
                 let price = self.terms.remove(at);
                 self.terms.insert(0, price);
             }
@@ -500,9 +488,9 @@ impl Reading {
             () if self.has("simply") => &["describe"],
             () => return,
         };
-        self.terms.retain(|term| !understood.contains(&term.text.as_str()));
+        self.terms.retain(|term| !understood.contains(&&*term.name.text));
         if self.has("weather") {
-            self.modals.clear();
+            self.modals = 0;
             self.past = None;
         }
     }
@@ -520,14 +508,14 @@ impl Reading {
 
     /// "Convert 5 miles to kilometres" and "how many kilometres are 5 miles" as "what is 5 miles in kilometres".
     fn conversion(&mut self) {
-        let measures = |term: &Term| matches!(term.class, Class::Unit | Class::Currency);
-        let shape = |terms: &[Term]| matches!(terms, [amount, from, to] if amount.class == Class::Number && measures(from) && measures(to));
+        let measures = |term: &Term<'_>| matches!(term.class, Class::Unit | Class::Currency);
+        let shape = |terms: &[Term<'_>]| matches!(terms, [amount, from, to] if amount.class == Class::Number && measures(from) && measures(to));
         if self.frames.is_empty()
-            && self.terms.first().is_some_and(|first| first.text == "convert")
+            && self.terms.first().is_some_and(|first| first.is("convert"))
             && shape(&self.terms[1..])
         {
             self.terms.remove(0);
-            self.terms.iter_mut().for_each(|term| term.role = None);
+            self.terms.iter_mut().for_each(|term| term.role = 0);
         }
         if self.frames == ["howmany"] && self.terms.len() == 3 {
             self.terms.rotate_left(1);
@@ -541,6 +529,6 @@ impl Reading {
 }
 
 /// "US", "IT", "WHO", and "A" beside "B": no pronoun, no question and no article.
-fn is_name_in_capitals(word: &Word) -> bool {
-    (word.capital && word.text == "a") || word.shouted && has(NAMES_IN_CAPITALS, word.text.as_str())
+fn is_name_in_capitals(word: &Word<'_>) -> bool {
+    (word.capital && word.text() == "a") || (word.shouted && word.is(marks::MAY_BE_NAME))
 }

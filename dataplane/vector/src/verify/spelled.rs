@@ -1,31 +1,50 @@
 //! The words of a prompt before they are read: contractions written out, numbers in digits, typing slips put right.
 //! Knows the other prompt only as words this one may have been meant to have.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::lex::{Kind, Lexeme};
-use super::reading::{self, Reading};
+use super::marks::{self, Marks};
 use super::slips;
-use super::tables::Tables;
-use super::words::{ENGLISH, IS_AFTER, NUMBER_WORDS, ORDINALS, REQUESTS, has};
+use super::tables::{NONE, Named, Tables};
 
 /// A word of the prompt on its way to a term.
 #[derive(Clone, Debug)]
-pub struct Word {
-    pub text: String,
+pub struct Word<'a> {
+    pub name: Named<'a>,
+    /// The lists it is in.
+    pub marks: Marks,
     pub kind: Kind,
     pub capital: bool,
     pub shouted: bool,
 }
 
 pub const POSSESSIVE: &str = "'s";
+/// Prompts with more words that the other has not are no slips apart.
+pub const MOST_SLIPS: usize = 4;
 
-/// The words of a prompt, contractions written out and numbers in digits.
+impl<'a> Word<'a> {
+    pub fn text(&self) -> &str {
+        &self.name.text
+    }
+
+    pub fn is(&self, list: Marks) -> bool {
+        self.marks.has(list)
+    }
+
+    fn rename(&mut self, tables: &Tables, text: Cow<'a, str>) {
+        self.name = tables.named(text);
+        self.marks = tables.facts(self.name.id).marks;
+    }
+}
+
+/// The words of a prompt, contractions written out.
 #[derive(Clone, Debug)]
-pub struct Words(Vec<Word>);
+pub struct Words<'a>(Vec<Word<'a>>);
 
-impl Words {
-    pub fn of(lexemes: Vec<Lexeme>, tables: &Tables) -> Self {
+impl<'a> Words<'a> {
+    pub fn of(lexemes: Vec<Lexeme<'a>>, tables: &Tables) -> Self {
         let mut words = Vec::with_capacity(lexemes.len() + 8);
         // Where all is shouted, capitals say nothing.
         let quiet = lexemes
@@ -36,72 +55,81 @@ impl Words {
                 text, kind, capital, ..
             } = lexeme;
             let shouted = lexeme.shouted && quiet;
-            if kind != Kind::Word {
-                words.push(Word {
-                    text,
-                    kind,
-                    capital,
-                    shouted,
-                });
-                continue;
-            }
-            for part in expanded(&text, tables).split(' ') {
-                words.push(Word {
-                    text: part.to_owned(),
-                    kind,
-                    capital: capital && part != POSSESSIVE,
-                    shouted,
-                });
+            let word = |name: Named<'a>, capital: bool| Word {
+                marks: tables.facts(name.id).marks,
+                name,
+                kind,
+                capital,
+                shouted,
+            };
+            let name = tables.named(text);
+            let written_out = (kind == Kind::Word).then(|| written_out(&name, tables)).flatten();
+            match written_out {
+                None => words.push(word(name, capital)),
+                Some(parts) => words.extend(parts.split(' ').map(|part| {
+                    let name = tables.named(Cow::Owned(part.to_owned()));
+                    word(name, capital && part != POSSESSIVE)
+                })),
             }
         }
         Self(words)
     }
 
-    pub fn texts(&self) -> impl Iterator<Item = &str> {
-        self.0
-            .iter()
-            .filter(|word| word.kind == Kind::Word)
-            .map(|word| word.text.as_str())
+    pub fn words(&self) -> impl Iterator<Item = &Word<'a>> {
+        self.0.iter().filter(|word| word.kind == Kind::Word)
     }
 
     /// Puts right what `is_known` calls no word and is one slip from a word of the other prompt or of the tables.
-    pub fn correct(&mut self, other: &Self, tables: &Tables, is_known: impl Fn(&str) -> bool) {
-        /// Prompts with more words that the other has not are no slips apart.
-        const MOST_SLIPS: usize = 4;
-        let is_word = |text: &str| tables.has_word(text) || is_known(text);
-        let elsewhere: BTreeSet<&str> = other.texts().collect();
-        let is_odd =
-            |word: &Word| word.kind == Kind::Word && !elsewhere.contains(word.text.as_str()) && !is_word(&word.text);
+    pub fn correct(&mut self, other: &Self, tables: &Tables, is_known: &dyn Fn(&str) -> bool) {
+        let is_word = |word: &Word<'_>| is_word(word, is_known);
+        let elsewhere: BTreeSet<&str> = other.words().map(Word::text).collect();
+        let is_odd = |word: &Word<'_>| word.kind == Kind::Word && !elsewhere.contains(word.text()) && !is_word(word);
         if self.0.iter().filter(|word| is_odd(word)).nth(MOST_SLIPS).is_some() {
             return;
         }
+        let others: Vec<&Word<'_>> = other.words().filter(|word| is_word(word)).collect();
         for word in self.0.iter_mut().filter(|word| is_odd(word)) {
             // Names and terms of a trade are one letter apart (nitrate, nitrite): only two letters that changed places make a
             // slip of a word that the other prompt has, and one letter only of a word of the tables.
-            let meant = slips::transposed(&word.text, other.texts().filter(|meant| is_word(meant)))
-                .or_else(|| slips::transposed(&word.text, tables.words()))
-                .or_else(|| slips::one_off(&word.text, tables.words().filter(|_| !word.capital)));
-            if let Some(meant) = meant {
-                word.text = meant.to_owned();
+            let meant = slips::transposed(word.text(), others.iter().map(|word| word.text()));
+            let meant = meant.or_else(|| of_tables(word.text(), !word.capital, tables));
+            if let Some(meant) = meant.map(str::to_owned) {
+                word.rename(tables, Cow::Owned(meant));
             }
         }
     }
 
-    pub fn read(self, tables: &Tables, is_known: &dyn Fn(&str) -> bool) -> Reading {
-        let is_english = self.texts().any(|text| has(ENGLISH, text) || has(REQUESTS, text));
-        let words = number_words(self.0);
-        let words = particles(words);
-        reading::read(words, tables, is_known, is_english)
+    /// As they are read; and whether any is grammar of English.
+    pub fn spelled(self, tables: &Tables) -> (Vec<Word<'a>>, bool) {
+        let grammar = marks::IS_ENGLISH.and(marks::IS_REQUEST);
+        let is_english = self.words().any(|word| word.is(grammar));
+        let words = number_words(self.0, tables);
+        (particles(words), is_english)
     }
 }
 
-/// A word written out: parts with a space between.
-fn expanded(word: &str, tables: &Tables) -> String {
-    if let Some(written) = tables.written_out(word) {
-        return written.to_owned();
+pub fn is_word(word: &Word<'_>, is_known: &dyn Fn(&str) -> bool) -> bool {
+    word.is(marks::WORD) || is_known(word.text())
+}
+
+/// The word of the tables that this was meant to be.
+pub fn of_tables<'t>(text: &str, may_be_one_off: bool, tables: &'t Tables) -> Option<&'t str> {
+    let expected = tables.expected();
+    let one_off = || may_be_one_off.then(|| expected.one_off(text)).flatten();
+    expected.transposed(text).or_else(one_off)
+}
+
+/// A word written out, where it is one that is: parts with a space between.
+fn written_out(word: &Named<'_>, tables: &Tables) -> Option<Cow<'static, str>> {
+    let text = &*word.text;
+    if let Some(written) = tables.facts(word.id).written_out {
+        return Some(Cow::Borrowed(written));
     }
-    if let Some(stem) = word.strip_suffix("n't") {
-        return format!("{stem} not");
+    if !text.contains('\'') {
+        return None;
+    }
+    if let Some(stem) = text.strip_suffix("n't") {
+        return Some(Cow::Owned(format!("{stem} not")));
     }
     for (ending, full) in [
         ("'re", "are"),
@@ -110,57 +138,56 @@ fn expanded(word: &str, tables: &Tables) -> String {
         ("'d", "would"),
         ("'m", "am"),
     ] {
-        if let Some(stem) = word.strip_suffix(ending) {
-            return format!("{stem} {full}");
+        if let Some(stem) = text.strip_suffix(ending) {
+            return Some(Cow::Owned(format!("{stem} {full}")));
         }
     }
-    match word.strip_suffix(POSSESSIVE) {
-        Some("layman" | "laymen") => "laymans".to_owned(),
-        Some(stem) if has(IS_AFTER, stem) => format!("{stem} is"),
-        Some(stem) if !stem.is_empty() => format!("{stem} {POSSESSIVE}"),
-        _ => word.to_owned(),
+    match text.strip_suffix(POSSESSIVE)? {
+        "layman" | "laymen" => Some(Cow::Borrowed("laymans")),
+        stem if tables.facts(tables.find(stem).1).marks.has(marks::TAKES_IS) => Some(Cow::Owned(format!("{stem} is"))),
+        "" => None,
+        stem => Some(Cow::Owned(format!("{stem} {POSSESSIVE}"))),
     }
 }
 
 /// Numbers in words as digits: "twenty five" is 25, "two hundred" is 200.
-fn number_words(words: Vec<Word>) -> Vec<Word> {
-    let mut out: Vec<Word> = Vec::with_capacity(words.len());
+fn number_words<'a>(words: Vec<Word<'a>>, tables: &Tables) -> Vec<Word<'a>> {
+    let facts = |word: &Word<'_>| tables.facts(word.name.id);
+    let counts = |word: &Word<'_>| {
+        let facts = facts(word);
+        facts.number.is_some() || facts.ordinal != NONE || word.is(marks::SCALES)
+    };
+    if !words.iter().any(counts) {
+        return words;
+    }
+    let mut out: Vec<Word<'a>> = Vec::with_capacity(words.len());
     let mut small = false;
     for mut word in words {
-        let value = NUMBER_WORDS
-            .iter()
-            .find(|(text, _)| word.kind == Kind::Word && *text == word.text);
-        let scale = match word.text.as_str() {
-            "hundred" => Some(100),
-            "thousand" => Some(1_000),
-            "million" => Some(1_000_000),
-            "billion" => Some(1_000_000_000),
-            _ => None,
-        };
-        let last = out.last_mut().filter(|last| last.kind == Kind::Number);
-        let last_value = last.as_ref().and_then(|last| last.text.parse::<u64>().ok());
+        let value = facts(&word).number.filter(|_| word.kind == Kind::Word);
+        let scale = scale(&word);
+        let counts = value.is_some() || scale.is_some();
+        let last = out.last_mut().filter(|last| counts && last.kind == Kind::Number);
+        let last_value = last.as_ref().and_then(|last| last.text().parse::<u64>().ok());
         match (value, scale, last.zip(last_value)) {
-            (Some((_, units @ 1..=9)), _, Some((last, tens @ 20..=90))) if small && tens % 10 == 0 => {
-                last.text = (tens + units).to_string();
+            (Some(units @ 1..=9), _, Some((last, tens @ 20..=90))) if small && tens % 10 == 0 => {
+                last.rename(tables, Cow::Owned((tens + units).to_string()));
                 small = false;
             }
             (_, Some(scale), Some((last, value))) if value.checked_mul(scale).is_some() => {
-                last.text = (value * scale).to_string();
+                last.rename(tables, Cow::Owned((value * scale).to_string()));
                 small = false;
             }
-            (Some((_, value)), _, _) => {
-                word.text = value.to_string();
+            (Some(value), _, _) => {
+                word.rename(tables, Cow::Owned(value.to_string()));
                 word.kind = Kind::Number;
                 small = true;
                 out.push(word);
             }
             _ => {
                 small = false;
-                if let Some((_, ordinal)) = ORDINALS
-                    .iter()
-                    .find(|(text, _)| *text == word.text && word.text != "second")
-                {
-                    word.text = (*ordinal).to_owned();
+                let ordinal = facts(&word).ordinal;
+                if ordinal != NONE {
+                    word.rename(tables, Cow::Owned(tables.facts(ordinal).text.to_string()));
                 }
                 out.push(word);
             }
@@ -169,21 +196,31 @@ fn number_words(words: Vec<Word>) -> Vec<Word> {
     out
 }
 
+fn scale(word: &Word<'_>) -> Option<u64> {
+    match word.text() {
+        _ if !word.is(marks::SCALES) => None,
+        "hundred" => Some(100),
+        "thousand" => Some(1_000),
+        "million" => Some(1_000_000),
+        "billion" => Some(1_000_000_000),
+        _ => None,
+    }
+}
+
 /// "Turn dark mode on" as "turn on dark mode".
-fn particles(mut words: Vec<Word>) -> Vec<Word> {
+fn particles(mut words: Vec<Word<'_>>) -> Vec<Word<'_>> {
     /// So many words may stand between a verb and its particle.
     const REACH: usize = 5;
-    let verbs: Vec<usize> = words
+    let verbs = words
         .iter()
         .enumerate()
-        .filter(|(_, word)| ["turn", "switch", "turned", "switched", "log", "sign"].contains(&word.text.as_str()))
-        .map(|(at, _)| at)
-        .collect();
+        .filter(|(_, word)| word.is(marks::HAS_PARTICLE));
+    let verbs: Vec<usize> = verbs.map(|(at, _)| at).collect();
     for verb in verbs {
         let clause = words.iter().enumerate().skip(verb + 1).take(REACH);
         let clause = clause.take_while(|(_, word)| word.kind != Kind::Break);
         let particle = clause
-            .filter(|(_, word)| ["on", "off"].contains(&word.text.as_str()))
+            .filter(|(_, word)| word.is(marks::IS_PARTICLE))
             .map(|(at, _)| at)
             .last();
         // "On" before a noun is no particle: only the clause's last word is moved.

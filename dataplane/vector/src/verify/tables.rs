@@ -1,162 +1,342 @@
-//! The facts of `words` and `phrases`, made findable once. Knows no prompt.
+//! The facts of `words`, `phrases` and `marks`, made findable once: a word is looked up by its bytes, and what is known of it
+//! lies together. Knows no prompt.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::marks::{self, Marks};
 use super::phrases::PHRASES;
-use super::words::{CLASSES, CONTRACTIONS, Class, NO_PLURALS, NUMBER_WORDS, ORDINALS, PAST_FORMS, SAME, SILENT, has};
+use super::slips::Expected;
+use super::turns::{Turn, Turns};
+use super::words::{
+    AUXILIARIES, CLASSES, CONTRACTIONS, Class, MODALS, NUMBER_WORDS, ORDINALS, PAST_FORMS, PERSONS, ROLES, SAME,
+    SILENT, has,
+};
+use crate::embed::vocabulary::{HASH_OF_NOTHING, Vocabulary, hash_on};
 
-pub struct Tables {
-    phrases: BTreeMap<&'static str, Vec<Phrase>>,
-    same: BTreeMap<&'static str, &'static str>,
-    classes: BTreeMap<&'static str, Class>,
-    silent: BTreeSet<&'static str>,
-    contractions: BTreeMap<&'static str, &'static str>,
-    /// Every word of the tables: what an unknown word may have been meant to be.
-    words: BTreeSet<String>,
+/// A word of the tables, or `NONE`: a word that is in none of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Id(pub u16);
+
+pub const NONE: Id = Id(0);
+
+/// What is known of one word.
+#[derive(Debug, Default)]
+pub struct Facts {
+    pub text: Box<str>,
+    pub hash: u32,
+    pub marks: Marks,
+    pub class: Option<Class>,
+    /// The word that stands for this and all that mean the same.
+    pub canonical: Id,
+    /// Of a past form that no ending tells.
+    pub verb: Id,
+    pub number: Option<u64>,
+    /// "1st" of "first".
+    pub ordinal: Id,
+    pub written_out: Option<&'static str>,
+    /// Numbers of `ROLES` and `PERSONS`; zero is none.
+    pub role: u8,
+    pub person: u8,
+    /// A bit for each of `MODALS` that is another.
+    pub modal: u8,
 }
 
-/// One turn of phrase: its words, and what it says.
-pub struct Phrase {
-    pub words: Vec<&'static str>,
-    pub only_at_clause: bool,
-    pub says: &'static str,
+pub struct Tables {
+    ids: Vocabulary,
+    /// By `Id`.
+    facts: Vec<Facts>,
+    turns: Turns,
+    expected: Expected,
+}
+
+/// A word as it stands in a prompt or in its place.
+#[derive(Clone, Debug)]
+pub struct Named<'a> {
+    pub text: Cow<'a, str>,
+    pub hash: u32,
+    pub id: Id,
+}
+
+const MODALS_THAT_STAND: [&str; 5] = ["can", "should", "will", "must", "might"];
+
+pub fn hash(text: &str) -> u32 {
+    text.bytes().fold(HASH_OF_NOTHING, hash_on)
 }
 
 impl Tables {
     pub fn new() -> Self {
-        let mut phrases: BTreeMap<&str, Vec<Phrase>> = BTreeMap::new();
-        for (pattern, says) in PHRASES {
-            let words: Vec<&str> = pattern.trim_start_matches('^').split(' ').collect();
-            let only_at_clause = pattern.starts_with('^');
-            let first = words.first().copied().unwrap_or("");
-            phrases.entry(first).or_default().push(Phrase {
-                words,
-                only_at_clause,
-                says,
-            });
-        }
-        for of_word in phrases.values_mut() {
-            of_word.sort_by_key(|phrase| std::cmp::Reverse(phrase.words.len()));
-        }
-        let same: BTreeMap<&str, &str> = SAME
-            .iter()
-            .flat_map(|group| {
-                let first = group.split(' ').next().unwrap_or(group);
-                group.split(' ').map(move |word| (word, first))
-            })
-            .collect();
-        let classes: BTreeMap<&str, Class> = CLASSES
-            .iter()
-            .flat_map(|(class, words)| words.split(' ').map(|word| (word, *class)))
-            .collect();
-        let contractions = CONTRACTIONS.iter().copied().collect();
-        let in_phrases = phrases
-            .values()
-            .flatten()
-            .flat_map(|phrase| phrase.words.iter().copied().chain(phrase.says.split(' ')));
-        let numbers = NUMBER_WORDS
-            .iter()
-            .map(|(word, _)| *word)
-            .chain(ORDINALS.iter().map(|(word, _)| *word));
-        let single = in_phrases
-            .chain(classes.keys().copied())
-            .chain(SILENT.split(' '))
-            .chain(numbers);
-        let plurals = same.keys().map(|word| format!("{word}s"));
-        let words = single
-            .chain(same.keys().copied())
-            .map(str::to_owned)
-            .chain(plurals)
-            .collect();
+        let mut making = Making::default();
+        making.words();
+        making.lists();
+        making.single_facts();
+        making.standing_for_others();
+        let Making { facts, ids, .. } = making;
+        let turns = Turns::new(PHRASES, |word| ids.get(word).copied().unwrap_or_default());
+        let of_tables = facts.iter().filter(|facts| facts.marks.has(marks::WORD));
+        let expected = Expected::of(of_tables.map(|facts| &*facts.text));
+        let numbered = facts.iter().enumerate().skip(1);
+        let ids = Vocabulary::new(numbered.map(|(id, facts)| (&*facts.text, id as u32)));
         Self {
-            words,
-            phrases,
-            same,
-            classes,
-            silent: SILENT.split(' ').collect(),
-            contractions,
+            ids,
+            facts,
+            turns,
+            expected,
         }
     }
 
-    /// Those that begin with `word`, the longest first.
-    pub fn phrases(&self, word: &str) -> &[Phrase] {
-        self.phrases.get(word).map_or(&[], Vec::as_slice)
+    /// What is known of a word, by its id.
+    pub fn facts(&self, id: Id) -> &Facts {
+        // Ids are made here: none is without its facts.
+        &self.facts[usize::from(id.0)]
     }
 
-    pub fn written_out(&self, contraction: &str) -> Option<&'static str> {
-        self.contractions.get(contraction).copied()
+    pub fn find(&self, text: &str) -> (u32, Id) {
+        let hash = hash(text);
+        let id = self.ids.id(text.as_bytes(), hash);
+        (hash, id.map_or(NONE, |id| Id(id as u16)))
     }
 
-    pub fn is_silent(&self, word: &str) -> bool {
-        self.silent.contains(word)
+    pub fn named<'a>(&self, text: Cow<'a, str>) -> Named<'a> {
+        let (hash, id) = self.find(&text);
+        Named { text, hash, id }
     }
 
-    pub fn words(&self) -> impl Iterator<Item = &str> {
-        self.words.iter().map(String::as_str)
+    pub fn by_id(&self, id: Id) -> Named<'_> {
+        let facts = self.facts(id);
+        Named {
+            text: Cow::Borrowed(&facts.text),
+            hash: facts.hash,
+            id,
+        }
     }
 
-    pub fn has_word(&self, word: &str) -> bool {
-        self.words.contains(word)
+    /// The longest turn of phrase that these words begin with.
+    pub fn turn(&self, clause_begins: bool, words: impl Iterator<Item = Id>) -> Option<&Turn> {
+        self.turns.longest(clause_begins, words)
     }
 
-    pub fn class(&self, term: &str) -> Option<Class> {
-        self.classes.get(term).copied()
+    /// What an unknown word may have been meant to be.
+    pub fn expected(&self) -> &Expected {
+        &self.expected
+    }
+
+    pub fn class(&self, id: Id) -> Option<Class> {
+        self.facts(id).class
     }
 
     /// The one word that stands for this and all that mean the same.
-    pub fn canonical(&self, word: &str) -> String {
-        let same = |word: &str| self.same.get(word).copied();
-        let singular = singular(word);
-        let found = same(word).or_else(|| same(&singular)).map(str::to_owned);
-        found.unwrap_or_else(|| american(&singular))
+    pub fn canonical<'a>(&'a self, word: &Named<'a>) -> Named<'a> {
+        if word.id != NONE {
+            return self.by_id(self.facts(word.id).canonical);
+        }
+        let singular = singular(&word.text, false);
+        if singular.len() != word.text.len() {
+            let (_, id) = self.find(&singular);
+            if self.facts(id).marks.has(marks::HAS_SAME) {
+                return self.by_id(self.facts(id).canonical);
+            }
+        }
+        match american(&singular) {
+            Some(american) => self.named(Cow::Owned(american)),
+            None if singular.len() == word.text.len() => word.clone(),
+            None => self.named(Cow::Owned(singular.into_owned())),
+        }
     }
 
     /// The verb of a past form or a participle, if it is one.
-    pub fn verb(&self, word: &str, is_known: &impl Fn(&str) -> bool) -> Option<String> {
-        if let Some((_, verb)) = PAST_FORMS.iter().find(|(past, _)| *past == word) {
-            return Some((*verb).to_owned());
+    pub fn verb(&self, word: &Named<'_>, is_known: &dyn Fn(&str) -> bool) -> Option<Named<'_>> {
+        let irregular = self.facts(word.id).verb;
+        if irregular != NONE {
+            return Some(self.by_id(irregular));
         }
         let stem = word
+            .text
             .strip_suffix("ed")
             .filter(|stem| stem.len() > 2 && !stem.ends_with('e'))?;
-        verb_of(stem, is_known)
+        verb_of(stem, is_known).map(|verb| self.named(Cow::Owned(verb)))
     }
 
     /// The verb of a gerund.
-    pub fn done(&self, word: &str, is_known: &impl Fn(&str) -> bool) -> Option<String> {
-        verb_of(word.strip_suffix("ing").filter(|stem| stem.len() > 2)?, is_known)
+    pub fn done(&self, word: &Named<'_>, is_known: &dyn Fn(&str) -> bool) -> Option<Named<'_>> {
+        let stem = word.text.strip_suffix("ing").filter(|stem| stem.len() > 2)?;
+        verb_of(stem, is_known).map(|verb| self.named(Cow::Owned(verb)))
     }
 }
 
+/// The tables on their way.
+struct Making {
+    ids: BTreeMap<String, Id>,
+    facts: Vec<Facts>,
+}
+
+impl Default for Making {
+    /// The first is of words that are in no table.
+    fn default() -> Self {
+        Self {
+            ids: BTreeMap::new(),
+            facts: vec![Facts::default()],
+        }
+    }
+}
+
+impl Making {
+    fn id(&mut self, word: &str) -> Id {
+        if let Some(id) = self.ids.get(word) {
+            return *id;
+        }
+        assert!(
+            self.facts.len() < usize::from(u16::MAX),
+            "the tables' words have ids of two bytes"
+        );
+        let id = Id(self.facts.len() as u16);
+        self.ids.insert(word.to_owned(), id);
+        self.facts.push(Facts {
+            text: word.into(),
+            hash: hash(word),
+            ..Facts::default()
+        });
+        id
+    }
+
+    fn of(&mut self, word: &str) -> &mut Facts {
+        let id = self.id(word);
+        &mut self.facts[usize::from(id.0)]
+    }
+
+    /// Words that prompts may have been meant to have: those with a meaning here.
+    fn words(&mut self) {
+        let mut words: BTreeSet<Cow<'static, str>> = BTreeSet::new();
+        for (pattern, says) in PHRASES {
+            let pattern = pattern.trim_start_matches('^').split(' ');
+            words.extend(pattern.chain(says.split(' ')).map(Cow::Borrowed));
+        }
+        let classes = CLASSES.iter().flat_map(|(_, words)| words.split(' '));
+        let numbers = NUMBER_WORDS.iter().map(|(word, _)| *word);
+        let ordinals = ORDINALS.iter().map(|(word, _)| *word);
+        let all = classes.chain(SILENT.split(' ')).chain(numbers).chain(ordinals);
+        words.extend(all.map(Cow::Borrowed));
+        for word in SAME.iter().flat_map(|group| group.split(' ')) {
+            words.insert(Cow::Borrowed(word));
+            words.insert(Cow::Owned(format!("{word}s")));
+        }
+        for word in words {
+            self.of(&word).marks.add(marks::WORD);
+        }
+    }
+
+    fn lists(&mut self) {
+        for (list, words) in marks::LISTS {
+            for word in words.split(' ') {
+                self.of(word).marks.add(*list);
+            }
+        }
+        for (class, words) in CLASSES {
+            for word in words.split(' ') {
+                self.of(word).class = Some(*class);
+            }
+        }
+        for word in SAME.iter().flat_map(|group| group.split(' ')) {
+            self.of(word).marks.add(marks::HAS_SAME);
+        }
+    }
+
+    fn single_facts(&mut self) {
+        for (word, written_out) in CONTRACTIONS {
+            self.of(word).written_out = Some(written_out);
+        }
+        for (word, number) in NUMBER_WORDS {
+            self.of(word).number = Some(*number);
+        }
+        // "Second" is a time as well.
+        for (word, ordinal) in ORDINALS.iter().filter(|(word, _)| *word != "second") {
+            let ordinal = self.id(ordinal);
+            self.of(word).ordinal = ordinal;
+        }
+        for (past, verb) in PAST_FORMS {
+            let verb = self.id(verb);
+            self.of(past).verb = verb;
+        }
+        for (word, role) in ROLES {
+            let number = ROLES.iter().position(|(_, other)| other == role);
+            self.of(word).role = number.map_or(0, |number| number as u8 + 1);
+        }
+        for (word, person) in PERSONS {
+            self.of(word).person = *person;
+        }
+        for (word, modal) in MODALS {
+            self.of(word).modal = modal_bit(modal);
+            if has(AUXILIARIES, modal) {
+                self.of(word).marks.add(marks::BEGINS_WHETHER);
+            }
+        }
+        for word in AUXILIARIES.split(' ') {
+            if !MODALS.iter().any(|(modal, _)| *modal == word) {
+                self.of(word).marks.add(marks::BEGINS_WHETHER);
+            }
+        }
+    }
+
+    /// What stands for a word is a word of the tables too, and something may stand for that.
+    fn standing_for_others(&mut self) {
+        let groups = SAME.iter().map(|group| group.split(' '));
+        let same: BTreeMap<&str, &str> = groups
+            .flat_map(|group| {
+                let first = group.clone().next().unwrap_or("");
+                group.map(move |word| (word, first))
+            })
+            .collect();
+        let mut at = 1;
+        while at < self.facts.len() {
+            let word = self.facts[at].text.clone();
+            let singular = singular(&word, self.facts[at].marks.has(marks::HAS_NO_PLURAL));
+            let found = same.get(&*word).or_else(|| same.get(&*singular));
+            let canonical = match found {
+                Some(same) => (*same).to_owned(),
+                None => american(&singular).unwrap_or_else(|| singular.into_owned()),
+            };
+            self.facts[at].canonical = self.id(&canonical);
+            at += 1;
+        }
+    }
+}
+
+/// A bit for each of the modals that stand for others.
+pub fn modal_bit(name: &str) -> u8 {
+    let at = MODALS_THAT_STAND.iter().position(|modal| *modal == name);
+    at.map_or(0, |at| 1 << at)
+}
+
 /// The verb whose ending was cut off: "declin" of "decline", "plann" of "plan", "appli" of "apply".
-fn verb_of(stem: &str, is_known: &impl Fn(&str) -> bool) -> Option<String> {
+fn verb_of(stem: &str, is_known: &dyn Fn(&str) -> bool) -> Option<String> {
     let mut letters = stem.chars().rev();
     let (last, before) = (letters.next()?, letters.next()?);
     let doubled = last == before && !"sl".contains(last);
     let single = doubled.then(|| stem.strip_suffix(last)).flatten().map(str::to_owned);
     let y = stem.strip_suffix('i').map(|stem| format!("{stem}y"));
-    let candidates = single.into_iter().chain(y).chain([format!("{stem}e"), stem.to_owned()]);
-    candidates.into_iter().find(|verb| is_known(verb))
+    let mut spelled = single.into_iter().chain(y);
+    spelled
+        .find(|verb| is_known(verb))
+        .or_else(|| Some(format!("{stem}e")).filter(|verb| is_known(verb)))
+        .or_else(|| is_known(stem).then(|| stem.to_owned()))
 }
 
 /// Without a plural's ending. It need not be a word: both prompts are cut alike.
-fn singular(word: &str) -> String {
-    let keeps = word.len() < 4 || ["ss", "us", "is"].iter().any(|end| word.ends_with(end)) || has(NO_PLURALS, word);
-    if keeps || !word.ends_with('s') {
-        return word.to_owned();
+fn singular(word: &str, has_no_plural: bool) -> Cow<'_, str> {
+    let ends = |end: &str| word.ends_with(end);
+    if !ends("s") || word.len() < 4 || has_no_plural || ends("ss") || ends("us") || ends("is") {
+        return Cow::Borrowed(word);
     }
-    let sibilant = ["sses", "xes", "ches", "shes", "zzes"]
-        .iter()
-        .any(|end| word.ends_with(end));
+    let sibilant = ["sses", "xes", "ches", "shes", "zzes"].into_iter().any(ends);
     match word.strip_suffix("ies") {
-        Some(stem) if stem.len() > 1 => format!("{stem}y"),
-        _ if sibilant => word.strip_suffix("es").unwrap_or(word).to_owned(),
-        _ => word.strip_suffix('s').unwrap_or(word).to_owned(),
+        Some(stem) if stem.len() > 1 => Cow::Owned(format!("{stem}y")),
+        _ if sibilant => Cow::Borrowed(word.strip_suffix("es").unwrap_or(word)),
+        _ => Cow::Borrowed(word.strip_suffix('s').unwrap_or(word)),
     }
 }
 
 /// Spelled as in America, where endings tell how. It need not be a word: both prompts are spelled alike.
-fn american(word: &str) -> String {
+fn american(word: &str) -> Option<String> {
     const ENDINGS: &[(&str, &str)] = &[
         ("isation", "ization"),
         ("ising", "izing"),
@@ -172,10 +352,11 @@ fn american(word: &str) -> String {
         ("elled", "eled"),
         ("elling", "eling"),
     ];
-    let long = word.len() >= 6;
-    let ending = ENDINGS.iter().find(|(british, _)| long && word.ends_with(british));
-    ending.map_or_else(
-        || word.to_owned(),
-        |(british, american)| word.strip_suffix(british).unwrap_or(word).to_owned() + american,
-    )
+    const LEAST_BYTES: usize = 6;
+    let may_end = matches!(word.bytes().next_back(), Some(b'd' | b'e' | b'g' | b'n' | b'r'));
+    if word.len() < LEAST_BYTES || !may_end {
+        return None;
+    }
+    let ending = ENDINGS.iter().find(|(british, _)| word.ends_with(british));
+    ending.map(|(british, american)| word.strip_suffix(british).unwrap_or(word).to_owned() + american)
 }

@@ -1,43 +1,15 @@
 //! How two prompts are written, where that is what is said: signs, the case of symbols and names, single letters, and prompts
 //! that speak of words themselves. Reading takes all of it away, so it is looked at beside. Knows no meaning.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 use super::Difference;
+use super::marks::{self, Marks};
+use super::tables::Tables;
 use super::words::has;
 
-/// Prompts with one of these speak of how something is written or said: no other wording is the same.
-const OF_WORDS: &str = "spell spells spelled spelt spelling misspell misspelled misspelt typo typos letters character characters \
-     syllable syllables vowel vowels consonant consonants punctuation punctuate punctuated comma commas apostrophe apostrophes \
-     hyphen hyphens grammar grammatical grammatically capitalize capitalise capitalized capitalised capitalization lowercase \
-     uppercase pronounce pronounced pronunciation rhymes anagram anagrams palindrome proofread proofreading rephrase paraphrase \
-     etymology acronym abbreviation phrase";
-/// With a text behind a colon, these do something to its wording.
-const OF_TEXTS: &str =
-    "correct fix check edit rewrite reword improve polish translate repeat reverse count sort say read type shorten";
-/// What is said in another language is quoted, or nothing tells where it begins.
-const OF_SPEECH: &str = "translate translation say says saying said";
-/// Capitals make another word of these.
-const HOMOGRAPHS: &str = "polish turkey china march may august job reading nice who will mark bill rose amber apple word excel access \
-     swift rust go java python ruby amazon shell target gap orange jordan chad lima hamburg cologne mobile bath cork swiss latin \
-     catholic orthodox republican democratic green labour labor windows office teams";
-/// Words of one or two letters that are no symbols.
-const SHORT: &str = "a i an as at be by do go he if in is it me my no of on or so to up us we am hi ok ty u";
-/// What units are shortened to, and what they may be written as beside small letters.
-const UNITS: &str = "mg mm ml cm km kg g l lb oz kb mb gb tb ft mi min hr sec";
+/// What units may be written as beside small letters.
 const UNITS_IN_CAPITALS: &str = "kB KB MB GB TB L KG KM";
-/// Letters that are left of a contraction.
-const LEFT: &str = "i s t m d u";
-/// After these a single "a" is no article.
-const BEHIND_A_LETTER: &str =
-    "to of in and or for from with by is are as on at than plus minus times equals into if then";
-const POLITE: &str = "please kindly plz pls thanks thank thx cheers sorry hello hi hey";
-/// What may stand before a word of politeness where a request begins, and behind one where it ends.
-const BEFORE_POLITE: &str =
-    "could can would will you u hi hello hey there dear many so and ok okay well yes also please";
-const BEHIND_POLITE: &str = "very much so a lot in advance you for your help again and";
-const OF_MEANING: &str =
-    "mean means meaning define definition synonym synonyms antonym antonyms word polite politeness";
 /// Of words that are no politeness, where politeness is left out.
 const LEAST_WORDS: usize = 3;
 /// More words of politeness are something else.
@@ -46,21 +18,21 @@ const MOST_POLITE: usize = 8;
 const MOST_FORMS: usize = 8;
 
 /// Whether both are written alike in what no reading tells.
-pub fn alike(before: &str, now: &str) -> Result<(), Difference> {
-    let (one, other) = (Written::of(before), Written::of(now));
+pub fn alike(before: &str, now: &str, tables: &Tables) -> Result<(), Difference> {
+    let (one, other) = (Written::of(before, tables), Written::of(now, tables));
     if one.is_of_words() || other.is_of_words() {
         return Err(Difference::Wording);
     }
-    if one.signs != other.signs || one.letters() != other.letters() {
+    if signs(before) != signs(now) || !one.letters().eq(other.letters()) {
         return Err(Difference::Literal);
     }
     if one.odd_units() != other.odd_units() {
         return Err(Difference::Unit);
     }
-    if !one.has_case_of(&other) || !other.has_case_of(&one) {
+    if !have_each_other_s_case(&one, &other) {
         return Err(Difference::Name);
     }
-    match one.polite() == other.polite() || (one.is_polite_around() && other.is_polite_around()) {
+    match one.polite().eq(other.polite()) || (one.is_polite_around() && other.is_polite_around()) {
         true => Ok(()),
         false => Err(Difference::Wording),
     }
@@ -69,13 +41,17 @@ pub fn alike(before: &str, now: &str) -> Result<(), Difference> {
 struct Written<'a> {
     text: &'a str,
     words: Vec<Token<'a>>,
-    /// Those that reading takes for nothing.
-    signs: String,
+    /// The lists that its words are in.
+    seen: Marks,
 }
 
 struct Token<'a> {
     text: &'a str,
-    lower: String,
+    lower: Cow<'a, str>,
+    /// It is of ASCII's small letters and digits.
+    is_plain: bool,
+    hash: u32,
+    marks: Marks,
     /// A sentence begins with it: its first letter says nothing.
     begins: bool,
     /// Punctuation or an end stands there.
@@ -84,126 +60,172 @@ struct Token<'a> {
 }
 
 impl<'a> Written<'a> {
-    fn of(text: &'a str) -> Self {
-        Self {
-            text,
-            words: tokens(text),
-            signs: signs(text),
-        }
+    fn of(text: &'a str, tables: &Tables) -> Self {
+        let words = tokens(text, tables);
+        let mut seen = Marks::default();
+        words.iter().for_each(|word| seen.add(word.marks));
+        Self { text, words, seen }
     }
 
-    fn has_any(&self, list: &str) -> bool {
-        self.words.iter().any(|word| has(list, &word.lower))
+    fn are(&self, list: Marks) -> impl Iterator<Item = &Token<'a>> {
+        let words = if self.seen.has(list) { &self.words[..] } else { &[] };
+        words.iter().filter(move |word| word.marks.has(list))
     }
 
     fn is_of_words(&self) -> bool {
-        let is_quoted = self.text.contains(['"', '“', '«', '„', '「', '`', '‘']);
-        let after_article = |wanted: &str| {
+        let is_quoted = || self.text.contains(['"', '“', '«', '„', '「', '`', '‘']);
+        let names_words = || {
             let mut pairs = self.words.iter().zip(self.words.iter().skip(1));
-            pairs.any(|(article, word)| ["the", "many"].contains(&&*article.lower) && word.lower == wanted)
+            pairs.any(|(article, word)| article.marks.has(marks::COUNTS_WORDS) && word.marks.has(marks::NAMES_WORDS))
         };
-        self.has_any(OF_WORDS)
-            || (self.text.contains(':') && self.has_any(OF_TEXTS))
-            || (!is_quoted && self.has_any(OF_SPEECH))
-            || ["word", "words", "letter"].into_iter().any(after_article)
+        self.seen.has(marks::OF_WORDS)
+            || (self.seen.has(marks::OF_TEXTS) && self.text.contains(':'))
+            || (self.seen.has(marks::OF_SPEECH) && !is_quoted())
+            || (self.seen.has(marks::NAMES_WORDS) && names_words())
     }
 
     /// Single letters, in order; "a" where it is no article.
-    fn letters(&self) -> Vec<&str> {
+    fn letters(&self) -> impl Iterator<Item = &str> {
         let is_symbol = |at: usize, word: &Token<'_>| {
-            let next = self.words.get(at + 1).map_or("", |next| &next.lower);
-            let ends = word.before_mark || next.chars().count() == 1 || has(BEHIND_A_LETTER, next);
-            word.lower != "a" || ends
+            let next = self.words.get(at + 1);
+            let is_behind =
+                |next: &Token<'_>| next.lower.chars().count() == 1 || next.marks.has(marks::BEHIND_A_LETTER);
+            word.lower != "a" || word.before_mark || next.is_some_and(is_behind)
         };
-        let single = self
-            .words
-            .iter()
-            .enumerate()
-            .filter(|(_, word)| word.lower.len() == 1 && !has(LEFT, &word.lower));
-        let letters = single.filter(|(at, word)| is_symbol(*at, word) && word.lower.chars().all(char::is_alphabetic));
-        letters
-            .map(|(_, word)| &*word.lower)
-            .filter(|letter| !has(UNITS, letter))
-            .collect()
+        let none = marks::IS_LEFT.and(marks::IS_UNIT);
+        let single = self.words.iter().enumerate();
+        let single = single.filter(move |(at, word)| {
+            word.lower.len() == 1
+                && !word.marks.has(none)
+                && word.lower.chars().all(char::is_alphabetic)
+                && is_symbol(*at, word)
+        });
+        single.map(|(_, word)| &*word.lower)
     }
 
     /// "Mg" is no "mg", and no milligram.
     fn odd_units(&self) -> Vec<&str> {
-        let units: Vec<_> = self.words.iter().filter(|word| has(UNITS, &word.lower)).collect();
-        let is_odd = |word: &&Token<'_>| word.text != word.lower && !has(UNITS_IN_CAPITALS, word.text);
-        match units.iter().any(is_odd) {
-            true => units.iter().map(|word| word.text).collect(),
+        let units = || self.are(marks::IS_UNIT);
+        let is_odd = |word: &Token<'_>| word.text != word.lower && !has(UNITS_IN_CAPITALS, word.text);
+        match units().any(is_odd) {
+            true => units().map(|word| word.text).collect(),
             false => Vec::new(),
         }
     }
 
     /// A text without capitals but where sentences begin.
     fn is_small(&self) -> bool {
-        self.words.iter().all(|word| {
+        self.words.iter().filter(|word| !word.is_plain).all(|word| {
             let mut letters = word.text.chars().skip(usize::from(word.begins || word.text == "I"));
             !letters.any(char::is_uppercase)
         })
     }
 
-    /// Each word of both is written here in a way that it is written there.
-    fn has_case_of(&self, other: &Self) -> bool {
-        let mut theirs: BTreeMap<&str, Vec<&Token<'_>>> = BTreeMap::new();
-        for word in &other.words {
-            let forms = theirs.entry(&word.lower).or_default();
-            if forms.len() < MOST_FORMS
-                && forms
-                    .iter()
-                    .all(|form| (form.text, form.begins) != (word.text, word.begins))
-            {
-                forms.push(word);
-            }
-        }
-        let (small, other_small) = (self.is_small(), other.is_small());
-        self.words.iter().all(|word| {
-            let Some(forms) = theirs.get(&*word.lower) else {
-                return true;
-            };
-            forms.iter().any(|form| word.is_written_as(form, small || other_small))
-        })
-    }
-
-    fn polite(&self) -> Vec<&str> {
-        let polite = self.words.iter().filter(|word| has(POLITE, &word.lower));
-        polite.map(|word| &*word.lower).collect()
+    fn polite(&self) -> impl Iterator<Item = &str> {
+        self.are(marks::IS_POLITE).map(|word| &*word.lower)
     }
 
     /// All politeness stands where a request begins or ends, and there is a request.
     fn is_polite_around(&self) -> bool {
-        let polite = self.polite().len();
+        let polite = self.polite().count();
         let is_around = |at: usize, word: &Token<'_>| {
-            let leads = self.words.iter().take(at).all(|word| has(BEFORE_POLITE, &word.lower));
-            let trails = self
-                .words
-                .iter()
-                .skip(at + 1)
-                .all(|word| has(BEHIND_POLITE, &word.lower) || has(POLITE, &word.lower));
+            let leads = || {
+                self.words
+                    .iter()
+                    .take(at)
+                    .all(|word| word.marks.has(marks::BEFORE_POLITE))
+            };
+            let behind = marks::BEHIND_POLITE.and(marks::IS_POLITE);
+            let trails = || self.words.iter().skip(at + 1).all(|word| word.marks.has(behind));
             // A clause of its own, or the beginning of one.
-            leads || trails || word.after_mark
+            word.after_mark || leads() || trails()
         };
         let mut words = self.words.iter().enumerate();
         polite == 0
             || (polite <= MOST_POLITE
                 && self.words.len() >= polite + LEAST_WORDS
-                && !self.has_any(OF_MEANING)
-                && words.all(|(at, word)| !has(POLITE, &word.lower) || is_around(at, word)))
+                && !self.seen.has(marks::OF_MEANING)
+                && words.all(|(at, word)| !word.marks.has(marks::IS_POLITE) || is_around(at, word)))
+    }
+
+    /// Words that have capitals in one of the two, by their letters; of the same, as they stand.
+    fn cased<'b>(&'b self, cased: &Cased) -> Vec<&'b Token<'a>> {
+        let mut words: Vec<&Token<'_>> = self.words.iter().filter(|word| cased.may_have(word.hash)).collect();
+        words.sort_by(|one, other| one.lower.cmp(&other.lower));
+        words
     }
 }
 
+/// Hashes of words with capitals, a bit for several: words without any are written alike, and need no look.
+#[derive(Default)]
+struct Cased([u64; 8]);
+
+impl Cased {
+    fn place(hash: u32) -> (usize, u64) {
+        ((hash >> 6) as usize % 8, 1 << (hash % 64))
+    }
+
+    fn add(&mut self, words: &[Token<'_>]) {
+        for word in words.iter().filter(|word| word.is_cased()) {
+            let (at, bit) = Self::place(word.hash);
+            self.0[at] |= bit;
+        }
+    }
+
+    fn may_have(&self, hash: u32) -> bool {
+        let (at, bit) = Self::place(hash);
+        self.0[at] & bit != 0
+    }
+}
+
+/// Each word of both is written in each in a way that it is written in the other.
+fn have_each_other_s_case(one: &Written<'_>, other: &Written<'_>) -> bool {
+    let mut cased = Cased::default();
+    cased.add(&one.words);
+    cased.add(&other.words);
+    let is_one_small = one.is_small() || other.is_small();
+    let (ones, others) = (one.cased(&cased), other.cased(&cased));
+    let mut others = others.chunk_by(|one, other| one.lower == other.lower).peekable();
+    ones.chunk_by(|one, other| one.lower == other.lower).all(|ones| {
+        let lower = ones.first().map_or("", |word| &*word.lower);
+        while others
+            .next_if(|others| others.first().is_some_and(|word| &*word.lower < lower))
+            .is_some()
+        {}
+        let Some(others) = others.next_if(|others| others.first().is_some_and(|word| word.lower == lower)) else {
+            return true;
+        };
+        are_written_as(ones, others, is_one_small) && are_written_as(others, ones, is_one_small)
+    })
+}
+
+fn are_written_as(words: &[&Token<'_>], others: &[&Token<'_>], is_one_small: bool) -> bool {
+    let mut forms: Vec<&Token<'_>> = Vec::new();
+    for word in others {
+        let is_new = |form: &&Token<'_>| (form.text, form.begins) != (word.text, word.begins);
+        if forms.len() < MOST_FORMS && forms.iter().all(is_new) {
+            forms.push(word);
+        }
+    }
+    let is_written = |word: &&Token<'_>| forms.iter().any(|form| word.is_written_as(form, is_one_small));
+    words.iter().all(is_written)
+}
+
 impl Token<'_> {
+    /// It has capitals.
+    fn is_cased(&self) -> bool {
+        self.text != self.lower
+    }
+
     fn is_written_as(&self, other: &Self, is_one_small: bool) -> bool {
         if self.text == other.text || self.lower == "i" {
             return true;
         }
         let (rest, other_rest) = (behind_first(self.text), behind_first(other.text));
-        let is_symbol = self.lower.chars().count() <= 2 && !has(SHORT, &self.lower);
+        let is_symbol = self.lower.chars().count() <= 2 && !self.marks.has(marks::IS_SHORT);
         let is_first_only = rest == other_rest && !rest.chars().any(char::is_uppercase);
         let is_beginning = self.begins || other.begins;
-        let is_name = has(HOMOGRAPHS, &self.lower);
+        let is_name = self.marks.has(marks::IS_HOMOGRAPH);
         is_first_only && !is_symbol && (is_beginning || (is_one_small && !is_name))
     }
 }
@@ -214,24 +236,18 @@ fn behind_first(text: &str) -> &str {
     letters.as_str()
 }
 
-fn tokens(text: &str) -> Vec<Token<'_>> {
-    let mut words: Vec<Token<'_>> = Vec::new();
+fn tokens<'a>(text: &'a str, tables: &Tables) -> Vec<Token<'a>> {
+    /// A word and the space behind it.
+    const USUAL_BYTES: usize = 5;
+    let mut words: Vec<Token<'_>> = Vec::with_capacity(text.len() / USUAL_BYTES + 1);
     let (mut start, mut begins, mut after_mark) = (None, true, true);
     for (at, letter) in text.char_indices().chain([(text.len(), '\n')]) {
-        // "E-mail" is one word.
-        let mut around = text.get(at..).unwrap_or_default().chars().skip(1);
-        let joins = letter == '-' && start.is_some() && around.next().is_some_and(char::is_alphabetic);
-        match (start, letter.is_alphanumeric() || joins) {
+        let is_word = letter.is_alphanumeric() || (letter == '-' && start.is_some() && joins(text, at));
+        match (start, is_word) {
             (None, true) => start = Some(at),
             (Some(from), false) => {
                 let word = text.get(from..at).unwrap_or_default();
-                words.push(Token {
-                    text: word,
-                    lower: word.to_lowercase(),
-                    begins,
-                    after_mark,
-                    before_mark: false,
-                });
+                words.push(Token::of(word, (begins, after_mark), tables));
                 (start, begins, after_mark) = (None, false, false);
             }
             _ => {}
@@ -247,22 +263,53 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
     words
 }
 
+/// "E-mail" is one word.
+fn joins(text: &str, dash: usize) -> bool {
+    let behind = text.get(dash + 1..).and_then(|behind| behind.chars().next());
+    behind.is_some_and(char::is_alphabetic)
+}
+
+impl<'a> Token<'a> {
+    fn of(text: &'a str, (begins, after_mark): (bool, bool), tables: &Tables) -> Self {
+        let is_plain = text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+        let lower = match is_plain {
+            true => Cow::Borrowed(text),
+            false => Cow::Owned(text.to_lowercase()),
+        };
+        let (hash, id) = tables.find(&lower);
+        Self {
+            text,
+            lower,
+            is_plain,
+            hash,
+            marks: tables.facts(id).marks,
+            begins,
+            after_mark,
+            before_mark: false,
+        }
+    }
+}
+
 /// In order, each with what stands around it: what reading leaves out and may be meant, which is brackets, dashes, and dots and
 /// other punctuation where no sentence ends.
 fn signs(text: &str) -> String {
     let mut found = String::new();
-    let mut letters = text.chars().peekable();
+    let mut letters = text.chars();
     let (mut before, mut last) = (' ', ' ');
     while let Some(letter) = letters.next() {
-        let behind = letters.peek().copied().unwrap_or(' ');
-        let is_end = behind.is_whitespace() || "\"'”’»!?.)".contains(behind);
+        let behind = || letters.clone().next().unwrap_or(' ');
+        let is_end = || {
+            let behind = behind();
+            behind.is_whitespace() || "\"'”’»!?.)".contains(behind)
+        };
         let is_meant = match letter {
+            'a'..='z' | ' ' => false,
             '(' | ')' | '[' | ']' | '{' | '}' | '–' | '—' | '…' => true,
-            '-' => !(before.is_alphabetic() && behind.is_alphabetic()),
-            '!' => !is_end || before.is_ascii_digit() || before.is_whitespace(),
-            '.' | '?' | ';' => !is_end || before.is_whitespace(),
+            '-' => !(before.is_alphabetic() && behind().is_alphabetic()),
+            '!' => !is_end() || before.is_ascii_digit() || before.is_whitespace(),
+            '.' | '?' | ';' => !is_end() || before.is_whitespace(),
             ',' | ':' => before.is_whitespace(),
-            '\'' | '"' | '`' => before.is_whitespace() && behind.is_whitespace(),
+            '\'' | '"' | '`' => before.is_whitespace() && behind().is_whitespace(),
             _ => false,
         };
         if is_meant {

@@ -126,7 +126,7 @@ impl Meaning {
         })
     }
 
-    pub fn embedder(&self) -> (&Embedder, u64) {
+    pub fn embedder(&self) -> (&Arc<Embedder>, u64) {
         (&self.embedder, self.fingerprint)
     }
 

@@ -1,0 +1,310 @@
+//! A reading as it is kept and compared: one piece of text, and terms that are numbers beside it. What is equal is equal in
+//! all its letters: a hash only says what is not.
+
+use super::Difference;
+use super::reading::{Reading, Term};
+use super::words::Class;
+
+/// A prompt's reading, by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Form {
+    frames: Box<[&'static str]>,
+    telegraphic: bool,
+    past: Option<bool>,
+    modals: u8,
+    persons: Box<[u8]>,
+    /// What the terms say, one behind the other.
+    text: Box<str>,
+    /// Those whose order counts, then dates, then the answer's shape.
+    terms: Box<[Kept]>,
+    in_order: usize,
+    dates: usize,
+    /// All terms by what they say; of the same, as they stand.
+    sorted: Box<[u16]>,
+}
+
+/// A term.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Kept {
+    hash: u32,
+    from: u32,
+    bytes: u32,
+    class: Class,
+    role: u8,
+    marks: u8,
+}
+
+const OPTIONAL: u8 = 1;
+const LED: u8 = 2;
+const SUFFERED: u8 = 4;
+const DONE: u8 = 8;
+
+impl Kept {
+    fn is(&self, mark: u8) -> bool {
+        self.marks & mark != 0
+    }
+
+    /// The same term with two parts to play.
+    fn is_crossed_with(&self, other: &Self) -> bool {
+        let voices = SUFFERED | DONE;
+        let (voice, others) = (self.marks & voices, other.marks & voices);
+        (self.role != 0 && other.role != 0 && self.role != other.role) || (voice != 0 && others != 0 && voice != others)
+    }
+}
+
+/// A term and what it says.
+type Said<'a> = (&'a Kept, &'a str);
+
+fn says_the_same(a: &Said<'_>, b: &Said<'_>) -> bool {
+    a.0.hash == b.0.hash && a.1 == b.1
+}
+
+fn by_what_they_say(a: &Said<'_>, b: &Said<'_>) -> std::cmp::Ordering {
+    a.0.hash.cmp(&b.0.hash).then_with(|| a.1.cmp(b.1))
+}
+
+impl Form {
+    pub fn of(reading: &Reading<'_>) -> Self {
+        let all = || reading.terms.iter().chain(&reading.dates).chain(&reading.shape);
+        let mut text = String::with_capacity(all().map(|term| term.name.text.len()).sum());
+        let keep = |term: &Term<'_>| {
+            let from = text.len() as u32;
+            text.push_str(&term.name.text);
+            let mark = |mark: u8, is: bool| if is { mark } else { 0 };
+            Kept {
+                hash: term.name.hash,
+                from,
+                bytes: term.name.text.len() as u32,
+                class: term.class,
+                role: term.role,
+                marks: mark(OPTIONAL, term.optional)
+                    | mark(LED, term.led)
+                    | mark(SUFFERED, term.suffered == Some(true))
+                    | mark(DONE, term.suffered == Some(false)),
+            }
+        };
+        let terms = all().map(keep).collect();
+        let mut made = Self {
+            frames: reading.frames.as_slice().into(),
+            telegraphic: reading.telegraphic,
+            past: reading.past,
+            modals: reading.modals,
+            persons: reading.persons.as_slice().into(),
+            text: text.into(),
+            terms,
+            in_order: reading.terms.len(),
+            dates: reading.dates.len(),
+            sorted: Box::default(),
+        };
+        // A prompt has some hundred words at most.
+        let mut sorted: Vec<u16> = (0..made.terms.len() as u16).collect();
+        sorted.sort_unstable_by(|a, b| {
+            let (one, other) = (made.said(usize::from(*a)), made.said(usize::from(*b)));
+            by_what_they_say(&one, &other).then(a.cmp(b))
+        });
+        made.sorted = sorted.into();
+        made
+    }
+
+    /// What it takes in memory, besides itself.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.frames)
+            + size_of_val(&*self.persons)
+            + self.text.len()
+            + size_of_val(&*self.terms)
+            + size_of_val(&*self.sorted)
+    }
+
+    fn said(&self, at: usize) -> Said<'_> {
+        const NONE: Kept = Kept {
+            hash: 0,
+            from: 0,
+            bytes: 0,
+            class: Class::Word,
+            role: 0,
+            marks: 0,
+        };
+        let term = self.terms.get(at).unwrap_or(&NONE);
+        let (from, bytes) = (term.from as usize, term.bytes as usize);
+        (term, self.text.get(from..from + bytes).unwrap_or(""))
+    }
+
+    fn all(&self, places: std::ops::Range<usize>) -> impl Iterator<Item = Said<'_>> {
+        places.map(|at| self.said(at))
+    }
+
+    fn dates(&self) -> impl Iterator<Item = Said<'_>> {
+        self.all(self.in_order..self.in_order + self.dates)
+    }
+
+    fn shape(&self) -> impl Iterator<Item = Said<'_>> {
+        self.all(self.in_order + self.dates..self.terms.len())
+    }
+
+    /// Whether a term counts beside another prompt: not where it only names the kind of thing that is asked for, and the other
+    /// does not.
+    fn counts_beside(&self, at: usize, other: &Self) -> bool {
+        let is_optional = self.terms.get(at).is_some_and(|term| term.is(OPTIONAL));
+        !is_optional
+            || at >= self.in_order
+            || other
+                .all(0..other.in_order)
+                .any(|theirs| says_the_same(&theirs, &self.said(at)))
+    }
+
+    /// The terms whose order counts, beside another prompt.
+    fn beside<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = Said<'a>> + Clone {
+        let counts = move |at: &usize| self.counts_beside(*at, other);
+        (0..self.in_order).filter(counts).map(|at| self.said(at))
+    }
+
+    fn sorted_beside<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = Said<'a>> {
+        let places = self.sorted.iter().map(|at| usize::from(*at));
+        places
+            .filter(|at| self.counts_beside(*at, other))
+            .map(|at| self.said(at))
+    }
+
+    fn frames(&self) -> &[&'static str] {
+        &self.frames
+    }
+
+    fn is_bare(&self) -> bool {
+        self.frames() == ["bare"]
+    }
+}
+
+pub fn compare(a: &Form, b: &Form) -> Result<(), Difference> {
+    same_question(a, b)?;
+    same_terms(a, b)?;
+    same_time(a, b)
+}
+
+fn same_question(a: &Form, b: &Form) -> Result<(), Difference> {
+    let may_be_bare = |other: &Form, bare: &Form| {
+        other.frames() == ["what"] || (other.frames() == ["how"] && bare.telegraphic && bare.in_order > 1)
+    };
+    let same = a.frames() == b.frames() || (a.is_bare() && may_be_bare(b, a)) || (b.is_bare() && may_be_bare(a, b));
+    if !same || (!asks_how(a, b) && a.modals != b.modals) {
+        return Err(Difference::QuestionType);
+    }
+    Ok(())
+}
+
+fn same_time(a: &Form, b: &Form) -> Result<(), Difference> {
+    match (a.past, b.past) {
+        (Some(past), Some(other)) if past != other && !asks_how(a, b) => Err(Difference::Tense),
+        _ => Ok(()),
+    }
+}
+
+/// Asked how, "can I", "should I" and "did you" ask for the same.
+fn asks_how(a: &Form, b: &Form) -> bool {
+    a.frames.iter().chain(&b.frames).any(|frame| *frame == "how")
+}
+
+fn same_terms(a: &Form, b: &Form) -> Result<(), Difference> {
+    let is_same_order = say_the_same(a.beside(b), b.beside(a));
+    let are_same_dates = say_the_same(a.dates(), b.dates());
+    let is_same_shape = say_the_same(a.shape(), b.shape());
+    if !(is_same_order && are_same_dates && is_same_shape) {
+        if let Some(difference) = first_difference(a, b) {
+            return Err(difference);
+        }
+        if !are_same_dates {
+            return Err(Difference::Date);
+        }
+        if !is_same_shape {
+            return Err(Difference::Order);
+        }
+        return another_order(a, b);
+    }
+    let any_crossed = a.beside(b).zip(b.beside(a)).any(|(a, b)| a.0.is_crossed_with(b.0));
+    let persons = !a.persons.is_empty() && !b.persons.is_empty() && a.persons != b.persons;
+    if any_crossed || persons {
+        Err(Difference::Direction)
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether two lists of terms say the same, one by one.
+fn say_the_same<'a>(mut one: impl Iterator<Item = Said<'a>>, mut other: impl Iterator<Item = Said<'a>>) -> bool {
+    loop {
+        match (one.next(), other.next()) {
+            (None, None) => return true,
+            (Some(one), Some(other)) if says_the_same(&one, &other) => {}
+            _ => return false,
+        }
+    }
+}
+
+/// The terms are the same, in another order.
+fn another_order(a: &Form, b: &Form) -> Result<(), Difference> {
+    let directed = a
+        .beside(b)
+        .any(|(term, _)| matches!(term.class, Class::Direction | Class::Comparison));
+    match is_attribute(a.beside(b), b.beside(a)) {
+        true => Ok(()),
+        false if directed => Err(Difference::Direction),
+        false => Err(Difference::Order),
+    }
+}
+
+/// "Lima population" and "population of Lima": a name may stand before its attribute or, led by a preposition, after it.
+fn is_attribute<'a>(left: impl Iterator<Item = Said<'a>>, right: impl Iterator<Item = Said<'a>>) -> bool {
+    let (left, right): (Vec<_>, Vec<_>) = (left.take(3).collect(), right.take(3).collect());
+    let ([left_first, left_last], [right_first, right_last]) = (&left[..], &right[..]) else {
+        return false;
+    };
+    // At a sentence's beginning a capital does not tell a name: that of the other prompt does.
+    let is_name = |a: &Said<'_>, b: &Said<'_>| a.0.class == Class::Name || b.0.class == Class::Name;
+    let names = usize::from(is_name(left_first, right_last)) + usize::from(is_name(left_last, right_first));
+    let swapped = says_the_same(left_first, right_last) && says_the_same(left_last, right_first);
+    let (left_led, right_led) = (left_last.0.is(LED), right_last.0.is(LED));
+    names == 1 && swapped && left_led != right_led
+}
+
+/// Why the terms of two prompts differ, whatever their order: the difference that says most.
+fn first_difference(a: &Form, b: &Form) -> Option<Difference> {
+    let mut first: Option<Difference> = None;
+    let mut only = |said: Option<Said<'_>>| {
+        let found = said.map(|(term, _)| difference_of(term.class));
+        first = first.into_iter().chain(found).min();
+    };
+    let (mut left, mut right) = (a.sorted_beside(b).peekable(), b.sorted_beside(a).peekable());
+    loop {
+        let order = match (left.peek(), right.peek()) {
+            (None, None) => return first,
+            (Some(_), None) => std::cmp::Ordering::Less,
+            (None, Some(_)) => std::cmp::Ordering::Greater,
+            (Some(one), Some(other)) => by_what_they_say(one, other),
+        };
+        match order {
+            std::cmp::Ordering::Less => only(left.next()),
+            std::cmp::Ordering::Greater => only(right.next()),
+            std::cmp::Ordering::Equal => {
+                left.next();
+                right.next();
+            }
+        }
+    }
+}
+
+fn difference_of(class: Class) -> Difference {
+    match class {
+        Class::Literal => Difference::Literal,
+        Class::Number => Difference::Number,
+        Class::Unit => Difference::Unit,
+        Class::Currency => Difference::Currency,
+        Class::Date => Difference::Date,
+        Class::Language => Difference::Language,
+        Class::Format => Difference::Format,
+        Class::Negation => Difference::Negation,
+        Class::Comparison => Difference::Comparison,
+        Class::Direction => Difference::Direction,
+        Class::Scope => Difference::Scope,
+        Class::Name => Difference::Name,
+        Class::Ask | Class::Word => Difference::Wording,
+    }
+}
