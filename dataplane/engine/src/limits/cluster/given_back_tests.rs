@@ -76,6 +76,8 @@ fn what_a_removed_key_used_stays_for_its_window_and_then_its_cells_go_back() {
     take(&mut node, &mut store, daily, 6);
     assert!(!node.take(DAILY, &daily.1, 1), "ten are all");
     forget(&mut node, &mut store);
+    // The call that was refused has it looked at once more, for an hour.
+    pass(&mut node, &mut store, 2 * HOUR_MS);
     pass(&mut node, &mut store, 3 * DAY_MS);
     let freed = sweep(&node);
     assert_eq!(node.balances.fill().taken, before - freed);
