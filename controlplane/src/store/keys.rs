@@ -75,7 +75,7 @@ impl Store {
     /// Replaces a key; where keys are shared, only one that is still what it was.
     pub async fn replace_key(&self, former: KeyRow, row: KeyRow) -> Result<Made, StoreError> {
         let wanted = Wanted::Changed {
-            former,
+            former: Box::new(former),
             row: row.clone(),
         };
         let made = self.made(wanted).await?;
@@ -96,7 +96,7 @@ impl Store {
         self.take_back_there(&made).await;
         match made.wanted {
             Wanted::Made(row) => self.remove_own_key(row.key.name).await,
-            Wanted::Changed { former, .. } => self.replace_own_key(former).await,
+            Wanted::Changed { former, .. } => self.replace_own_key(*former).await,
             Wanted::Removed(_) => Ok(()),
         }
     }

@@ -28,7 +28,7 @@ pub enum Wanted {
     Made(KeyRow),
     /// Where it is still what it was.
     Changed {
-        former: KeyRow,
+        former: Box<KeyRow>,
         row: KeyRow,
     },
     Removed(String),
@@ -160,7 +160,7 @@ fn write(session: &mut Session, wanted: &Wanted) -> Result<i64, StoreError> {
     match (wanted, there) {
         (Wanted::Made(_), Some(_)) => return Err(StoreError::Exists(format!("a key named {name} exists already"))),
         (Wanted::Changed { .. }, None) => return Err(elsewhere("revoked")),
-        (Wanted::Changed { former, .. }, Some(there)) if *former != there => return Err(elsewhere("changed")),
+        (Wanted::Changed { former, .. }, Some(there)) if **former != there => return Err(elsewhere("changed")),
         _ => {}
     }
     put(session, (name, number), wanted.row())?;

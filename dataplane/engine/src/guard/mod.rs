@@ -290,6 +290,14 @@ pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
     }
 }
 
+/// The same of a form that names its model when it is on its way.
+pub(crate) fn enter_late(exchange: &mut Exchange, io: &mut Io<'_>, route: usize) -> Result<(), Kind> {
+    match exchange.pin().snapshot.routes[route].guards.clone() {
+        None => Ok(()),
+        Some(guards) => guarded(exchange, io, &guards).map_err(|failure| failure.kind),
+    }
+}
+
 fn guarded(exchange: &mut Exchange, io: &mut Io<'_>, guards: &Arc<Guards>) -> Result<(), Failure> {
     if guards.judges.is_none() {
         return match &guards.enforced {

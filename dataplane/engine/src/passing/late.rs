@@ -1,13 +1,13 @@
 //! A form whose file comes before its model. Where every model that it may name lies at one provider, it goes there before
 //! the name is known: in chunks, for the name that the provider has may be longer. When the name comes it is asked whether
-//! the key may use it, and if not, the provider never sees the end of the request.
+//! the key may use it and a guard lets it pass, and if not, the provider never sees the end of the request.
 
 use std::ops::Range;
 
 use crate::{
     exchange::{Exchange, Io},
     failure::Kind,
-    limits,
+    guard, limits,
     snapshot::{Target, TargetModel},
     stages::{admit, form::model_is},
     surface::Operation,
@@ -158,6 +158,7 @@ fn name_model(exchange: &mut Exchange, io: &mut Io<'_>, asked: &[u8]) -> Result<
         .iter()
         .position(|target| Some(target.provider) == exchange.facts.direct);
     let here = here.ok_or(Kind::NotOffered)?;
+    guard::enter_late(exchange, io, index)?;
     limits::admit_model(exchange, io, model)?;
     let was_of = exchange.facts.direct.take();
     if let Some(live) = &mut exchange.call.live {

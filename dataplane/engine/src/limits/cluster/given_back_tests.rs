@@ -11,21 +11,27 @@ use crate::limits::{bucket, leased_cells};
 
 const HOUR_MS: u64 = 3_600_000;
 const NODE: u64 = 1 << 40;
-const MINUTELY: u64 = 11;
+const HOURLY: u64 = 11;
 const DAILY: u64 = 13;
 const UNDER_WAY: u64 = 15;
 
 fn limits() -> [(u64, Limit); 3] {
-    let per_ms = 60_000;
-    let minutely = Limit::new(Unit::Requests, 10, Window::Refill { per_ms, burst: 10 });
+    let per_ms = HOUR_MS;
+    let hourly = Limit::new(Unit::Requests, 10, Window::Refill { per_ms, burst: 10 });
     let daily = Limit::new(Unit::Requests, 10, Window::Calendar(Period::Day));
     let under_way = Limit::new(Unit::Concurrent, 10, Window::None);
-    [(MINUTELY, minutely), (DAILY, daily), (UNDER_WAY, under_way)]
+    [(HOURLY, hourly), (DAILY, daily), (UNDER_WAY, under_way)]
 }
 
 /// Whose clock goes on without a call, as a node's does that nobody uses.
 fn pass(node: &mut Node, store: &mut Store, ms: u64) {
     node.now_ms += ms;
+    node.run(store, 3_000);
+}
+
+/// Its keys are removed, and the store is told.
+fn forget(node: &mut Node, store: &mut Store) {
+    node.know(&[]);
     node.run(store, 3_000);
 }
 
@@ -55,11 +61,11 @@ fn what_a_removed_key_used_stays_for_its_window_and_then_its_cells_go_back() {
     let (mut node, mut store) = (Node::new(NODE, 64), Store::default());
     let all = limits();
     node.share(&mut store, &all);
-    let [minutely, daily, _] = all;
-    take(&mut node, &mut store, minutely, 4);
+    let [hourly, daily, _] = all;
+    take(&mut node, &mut store, hourly, 4);
     take(&mut node, &mut store, daily, 4);
     let before = node.balances.fill().taken;
-    node.know(&[]);
+    forget(&mut node, &mut store);
     pass(&mut node, &mut store, HOUR_MS);
     assert_eq!(node.agent.standing().leases, 0, "nothing is held");
     assert_eq!(sweep(&node), 0);
@@ -69,7 +75,9 @@ fn what_a_removed_key_used_stays_for_its_window_and_then_its_cells_go_back() {
     assert_eq!(node.used(DAILY, &daily.1), 4);
     take(&mut node, &mut store, daily, 6);
     assert!(!node.take(DAILY, &daily.1, 1), "ten are all");
-    node.know(&[]);
+    forget(&mut node, &mut store);
+    // The call that was refused has it looked at once more, for an hour.
+    pass(&mut node, &mut store, 2 * HOUR_MS);
     pass(&mut node, &mut store, 3 * DAY_MS);
     let freed = sweep(&node);
     assert_eq!(node.balances.fill().taken, before - freed);
@@ -90,8 +98,8 @@ fn what_a_removed_key_used_stays_for_its_window_and_then_its_cells_go_back() {
 #[test]
 fn what_is_known_is_never_given_back_and_tags_that_nobody_says_are() {
     let (mut node, mut store) = (Node::new(NODE, 64), Store::default());
-    let [minutely, daily, _] = limits();
-    node.share(&mut store, &[minutely]);
+    let [hourly, daily, _] = limits();
+    node.share(&mut store, &[hourly]);
     let of_tag = (17, daily.1);
     // Whoever says it first is refused, and the lease grows.
     take(&mut node, &mut store, of_tag, 3);
@@ -100,9 +108,9 @@ fn what_is_known_is_never_given_back_and_tags_that_nobody_says_are() {
         sweep(&node);
     }
     assert!(leased_cells::balance(&node.balances, of_tag.0).is_none());
-    assert!(leased_cells::balance(&node.balances, MINUTELY).is_some());
-    take(&mut node, &mut store, minutely, 10);
-    assert!(!node.take(MINUTELY, &minutely.1, 1));
+    assert!(leased_cells::balance(&node.balances, HOURLY).is_some());
+    take(&mut node, &mut store, hourly, 10);
+    assert!(!node.take(HOURLY, &hourly.1, 1));
 }
 
 #[test]
@@ -112,7 +120,7 @@ fn a_call_that_is_under_way_keeps_its_key_s_cells() {
     node.share(&mut store, &[under_way]);
     let call = bucket::take(&node.balances, (UNDER_WAY, &under_way.1), &node.moment(), 1).expect("room");
     node.run(&mut store, 2_000);
-    node.know(&[]);
+    forget(&mut node, &mut store);
     for _ in 0..3 {
         pass(&mut node, &mut store, DAY_MS);
         assert_eq!(sweep(&node), 0);
@@ -129,35 +137,35 @@ fn a_call_that_is_under_way_keeps_its_key_s_cells() {
 #[test]
 fn a_limit_that_is_used_between_the_steps_keeps_all_of_its_cells() {
     let (mut node, mut store) = (Node::new(NODE, 64), Store::default());
-    let [minutely, ..] = limits();
-    node.share(&mut store, &[minutely]);
-    take(&mut node, &mut store, minutely, 4);
-    node.know(&[]);
+    let [hourly, ..] = limits();
+    node.share(&mut store, &[hourly]);
+    take(&mut node, &mut store, hourly, 4);
+    forget(&mut node, &mut store);
     pass(&mut node, &mut store, 2 * DAY_MS);
     let unix_ms = START_UNIX_MS + node.now_ms;
     let marked = node.balances.mark_worthless(unix_ms);
     assert!(!marked.is_empty());
-    node.know(&[minutely]);
+    node.know(&[hourly]);
     assert_eq!(node.balances.free_marked(&marked, unix_ms), 0);
-    take(&mut node, &mut store, minutely, 10);
-    assert!(!node.take(MINUTELY, &minutely.1, 1));
+    take(&mut node, &mut store, hourly, 10);
+    assert!(!node.take(HOURLY, &hourly.1, 1));
 }
 
 /// The process died when the balance was free and its lease not yet.
 #[test]
 fn a_lease_that_is_left_without_its_balance_grants_nothing() {
     let (mut node, mut store) = (Node::new(NODE, 64), Store::default());
-    let [minutely, ..] = limits();
-    node.share(&mut store, &[minutely]);
-    assert!(node.at_hand(MINUTELY, &minutely.1) > 0);
-    let cell = leased_cells::balance(&node.balances, MINUTELY).expect("it is used");
+    let [hourly, ..] = limits();
+    node.share(&mut store, &[hourly]);
+    assert!(node.at_hand(HOURLY, &hourly.1) > 0);
+    let cell = leased_cells::balance(&node.balances, HOURLY).expect("it is used");
     assert!(cell.owner().mark() && cell.owner().clear());
     cell.wipe();
     cell.owner().free();
-    assert_eq!(node.at_hand(MINUTELY, &minutely.1), 0);
+    assert_eq!(node.at_hand(HOURLY, &hourly.1), 0);
     node.restart();
-    node.know(&[minutely]);
+    node.know(&[hourly]);
     node.run(&mut store, 3_000);
-    take(&mut node, &mut store, minutely, 10);
-    assert!(!node.take(MINUTELY, &minutely.1, 1));
+    take(&mut node, &mut store, hourly, 10);
+    assert!(!node.take(HOURLY, &hourly.1, 1));
 }
