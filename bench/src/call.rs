@@ -240,18 +240,15 @@ impl Call {
     }
 }
 
-/// Words of prose.
-fn prose(bytes: usize) -> String {
-    const PROSE: &str = include_str!("../../docs/src/operations.md");
-    let mut text = String::with_capacity(bytes);
-    for word in PROSE.split_whitespace() {
-        if text.len() < bytes && word.bytes().all(|byte| byte.is_ascii_lowercase()) {
-            text.push_str(word);
-            text.push(' ');
-        }
-    }
-    text
-}
+/// Of a kilobyte, as somebody asks who says all.
+const TROUBLE: &str = "Our shop runs on a small cluster in Hamburg with two database servers, a queue and some workers behind a \
+     balancer. Since the last update customers see old prices for a while after we change them, and the night import sometimes stops \
+     in the middle without an error. We looked at the logs of the workers and found nothing but slow requests, which take longer when \
+     the import runs. The database uses most of its memory for an index that nobody remembers, and its disk was nearly full in March. \
+     Two of us know the import, none of us knows the balancer, and the person who built it all has left the company. We can stop the \
+     shop for an hour on a Sunday but not on any other day, and we have a second machine that is not used yet. The owner would like to \
+     keep the present provider, because moving is expensive, but he agrees to larger servers if they help. Which steps should we take \
+     first, which of them are risky, and how would we notice that one of them went wrong before our customers do?";
 
 fn question(before: &[u8]) -> Vec<u8> {
     let message = br#"{"role":"user","content":"What does a gateway do between a program and a model, in one line?"}"#;

@@ -275,7 +275,9 @@ fn find(
     if found.is_none() {
         tell(exchange, io, || told(&rejected, needs));
         // Its answer will be kept: those who ask next are compared with it.
-        read.map(|read| likeness.asked.keep(read));
+        if let Some(read) = read {
+            likeness.asked.keep(read);
+        }
     }
     found
 }
