@@ -118,6 +118,7 @@ pub(crate) fn deadline(exchange: &Exchange) -> Option<Tick> {
     match exchange.exact.as_deref()? {
         Exact::Waits(waits) => Some(waits.look),
         Exact::Follows(follows) => Some(follows.look),
+        Exact::Asks(asks) => Some(asks.until),
         Exact::Runs(runs) => runs.left,
     }
 }
@@ -137,6 +138,11 @@ pub(crate) fn due(exchange: &mut Exchange, io: &mut Io<'_>) -> Due {
         Some(Exact::Waits(waits)) => {
             let due = waits.look <= io.now;
             exchange.exact = Some(Box::new(Exact::Waits(waits)));
+            if due { Due::Look } else { Due::Nothing }
+        }
+        Some(Exact::Asks(asks)) => {
+            let due = asks.is_due(io.now);
+            exchange.exact = Some(Box::new(Exact::Asks(asks)));
             if due { Due::Look } else { Due::Nothing }
         }
         Some(Exact::Follows(follows)) if follows.look <= io.now => {

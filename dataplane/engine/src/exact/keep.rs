@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{About, Answers, Exact, Form, Head, Part, Policy, Spent, Stored, judge, key};
+use super::{About, Answers, Exact, Form, Head, Part, Policy, Spent, Stored, judge, key, second};
 use crate::{
     Tick,
     exchange::{Exchange, Io},
@@ -22,7 +22,7 @@ const ONCE: [&[u8]; 4] = [b"retry-after", b"date", b"server", b"openai-organizat
 /// A call that this exchange runs. Dropped, whatever the reason, it lets somebody else run it.
 #[derive(Debug)]
 pub(crate) struct Runs {
-    answers: Answers,
+    pub(super) answers: Answers,
     pub(super) key: u128,
     pub(super) number: u64,
     policy: Arc<Policy>,
@@ -30,6 +30,8 @@ pub(crate) struct Runs {
     head: Option<Arc<Head>>,
     /// What its answer will be found by, where the cache looks by meaning.
     likeness: Option<Box<Likeness>>,
+    /// Of a call whose answer other nodes may have: how often its cache was forgotten there when it began.
+    forgotten: Option<u64>,
     /// It is no answer that anybody else is to have.
     spoiled: bool,
     /// Its client is gone: when to look whether anybody else wants the answer.
@@ -46,6 +48,7 @@ impl Runs {
             about,
             head: None,
             likeness: None,
+            forgotten: None,
             spoiled: false,
             left: None,
         }
@@ -53,6 +56,11 @@ impl Runs {
 
     pub fn found_by(mut self, likeness: Option<Box<Likeness>>) -> Self {
         self.likeness = likeness;
+        self
+    }
+
+    pub fn shared(mut self, forgotten: Option<u64>) -> Self {
+        self.forgotten = forgotten;
         self
     }
 
@@ -149,10 +157,14 @@ impl Runs {
             asked: self.likeness.as_ref().map(|likeness| Box::new(likeness.asked())),
         };
         let stored = Arc::new(stored);
-        self.answers.with(self.key, |part| {
-            part.store((self.key, self.number), Arc::clone(&stored), &self.policy);
+        let is_kept = self.answers.with(self.key, |part| {
+            let is_kept = part.store((self.key, self.number), Arc::clone(&stored), &self.policy);
             part.flights.over(self.number, true);
+            is_kept
         });
+        if is_kept == Some(true) {
+            second::offer(io, &self.policy, self.forgotten, self.key, &stored);
+        }
         if let Some(likeness) = self.likeness.take() {
             semantic::kept(
                 exchange,

@@ -81,7 +81,7 @@ pub(super) fn of(exchange: &mut Exchange, io: &mut Io<'_>, policy: &Policy, wish
         .local
         .answers
         .as_ref()
-        .map_or(canon::Seed([0; 2]), |answers| answers.0.seed);
+        .map_or(canon::Seed([0; 2]), |answers| answers.seed_of(policy));
     let names = &mut io.local.names;
     let canon = names
         .of(seed, dialect, admitted.body(io.body))
@@ -100,7 +100,7 @@ pub(super) fn of(exchange: &mut Exchange, io: &mut Io<'_>, policy: &Policy, wish
 /// Of all of the request but what is cut out of `rest`: whoever shares it asks in the same place.
 pub(crate) fn partition(exchange: &Exchange, io: &Io<'_>, policy: &Policy, rest: &[u8]) -> Option<(u128, canon::Seed)> {
     let dialect = exchange.facts.surface.dialect?;
-    let seed = io.local.answers.as_ref()?.0.seed;
+    let seed = io.local.answers.as_ref()?.seed_of(policy);
     let canon = canon::request(seed, dialect, rest)?;
     let around = named(exchange, io, (policy, seed), (dialect, &canon))?;
     Some((around, seed))

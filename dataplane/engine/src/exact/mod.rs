@@ -17,6 +17,7 @@ mod like;
 mod memo;
 mod params;
 mod replay;
+mod second;
 pub mod shelf;
 mod store;
 
@@ -49,6 +50,8 @@ use keep::Runs;
 pub(crate) use keep::keep;
 pub(crate) use key::{Uncached, partition};
 pub use memo::Names;
+pub(crate) use second::Second;
+pub use second::{Found, Offer, Question, Slot, Tier, TierKeys};
 pub(crate) use replay::{whole as replay_as, write_mark};
 use store::{Claim, Known};
 pub use store::{Part, Stats};
@@ -70,13 +73,20 @@ pub(crate) struct Policy {
     pub max_answer_bytes: u64,
     /// Found by meaning as well.
     pub semantic: Option<semantic::Rules>,
+    /// What nodes share; `None`: nothing.
+    pub second: Option<Second>,
     /// Of all that the document says of the model and of who answers: another revision's answers are not this one's.
     pub version: u64,
 }
 
 impl Policy {
     /// `version`: what the answers depend on, as a number.
-    pub fn new((name, cache): (&str, &Cache), document: &Document, version: u64) -> Option<Arc<Self>> {
+    pub fn new(
+        (name, cache): (&str, &Cache),
+        document: &Document,
+        version: u64,
+        second: Option<Second>,
+    ) -> Option<Arc<Self>> {
         let exact = cache.exact?;
         Some(Arc::new(Self {
             name: name.into(),
@@ -87,6 +97,7 @@ impl Policy {
             max_bytes: exact.max_bytes,
             max_answer_bytes: exact.max_answer_bytes,
             semantic: cache.semantic.map(semantic::Rules::from),
+            second,
             version,
         }))
     }
@@ -299,6 +310,8 @@ pub(crate) enum Exact {
     Waits(Waits),
     /// It is sent another's answer as that comes.
     Follows(follow::Follows),
+    /// It waits for what the second tier says.
+    Asks(second::Asks),
     /// Its answer will be kept.
     Runs(Runs),
 }
@@ -322,6 +335,9 @@ pub(crate) enum Wish {
 
 /// Is the call's answer there, on its way, or to be made?
 pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>, policy: &Arc<Policy>, wish: Wish) -> Verdict {
+    if matches!(exchange.exact.as_deref(), Some(Exact::Asks(_))) {
+        return second::answered(exchange, io, policy, wish);
+    }
     let key = match exchange.exact.as_deref() {
         // Hashed once, however often it is looked whether its answer has come.
         Some(Exact::Waits(waits)) => Ok(waits.key),
@@ -342,6 +358,7 @@ pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>, policy: &Arc<Polic
     if wish == Wish::Refresh {
         let claim = claim(exchange, io, policy);
         let about = Arc::clone(&claim.about);
+        let forgotten = second::forgotten(exchange, io, policy);
         let number = answers.with(key, |part| part.claim_anew(key, claim)).flatten();
         let looked = policy
             .semantic
@@ -353,7 +370,10 @@ pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>, policy: &Arc<Polic
         };
         return runs(
             exchange,
-            number.map(|number| Runs::new(&answers, (key, number), policy, about).found_by(likeness)),
+            number.map(|number| {
+                let runs = Runs::new(&answers, (key, number), policy, about);
+                runs.found_by(likeness).shared(forgotten)
+            }),
         );
     }
     look_up(exchange, io, (&answers, policy), key, wish)
@@ -365,6 +385,7 @@ fn claim(exchange: &Exchange, io: &Io<'_>, policy: &Policy) -> Claim {
     Claim {
         about: Arc::new(key::about(exchange, io, policy)),
         leads: exchange.facts.timeout_ms.is_none() && held.cap().is_none() && !held.cuts(),
+        asks: false,
     }
 }
 
@@ -384,6 +405,7 @@ fn look_up(
     let ask = |about| answers.with(key, |part| part.ask(now, (key, tenant), policy, about));
     let mut known = ask(None);
     let (mut about, mut likeness) = (None, None);
+    let forgotten = second::forgotten(exchange, io, policy);
     if let (Some(Known::New), Some(rules)) = (&known, &policy.semantic) {
         match semantic::look_up(exchange, io, (answers, policy), (rules, true)) {
             Looked::Served => {
@@ -394,8 +416,11 @@ fn look_up(
             Looked::Passed => {}
         }
     }
-    if matches!(known, Some(Known::New)) && wish == Wish::Any {
-        let made = claim(exchange, io, policy);
+    if matches!(known, Some(Known::New)) && (wish == Wish::Any || forgotten.is_some()) {
+        let mut made = claim(exchange, io, policy);
+        // Nobody waits for one who does not run the call.
+        made.leads &= wish == Wish::Any;
+        made.asks = forgotten.is_some();
         about = Some(Arc::clone(&made.about));
         known = ask(Some(made));
     }
@@ -411,7 +436,13 @@ fn look_up(
         Some(Known::UnderWay(number, head)) => under_way(exchange, io, (answers, policy), (key, number), head, wish),
         Some(Known::Claimed(number)) => {
             let claim = about.map(|about| Runs::new(answers, (key, number), policy, about));
-            runs(exchange, claim.map(|runs| runs.found_by(likeness)))
+            let Some(claim) = claim.map(|runs| runs.found_by(likeness).shared(forgotten)) else {
+                return Verdict::Next;
+            };
+            match forgotten {
+                Some(_) => second::ask(exchange, io, policy, wish, claim),
+                None => runs(exchange, Some(claim)),
+            }
         }
         Some(Known::New) | None if wish == Wish::Only => {
             answers.with(key, |part| part.missed(policy));
