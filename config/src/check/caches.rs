@@ -94,7 +94,10 @@ fn second_timeout_ms(node: &Node) -> Option<u64> {
     if SECOND_TIMEOUT_MS.contains(&timeout_ms) {
         return Some(timeout_ms);
     }
-    node.expected("a time that a call may wait for the second tier", "1ms to 1s, such as 20ms")
+    node.expected(
+        "a time that a call may wait for the second tier",
+        "1ms to 1s, such as 20ms",
+    )
 }
 
 /// Second tiers in a store that no `cluster` names.

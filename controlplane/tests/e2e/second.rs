@@ -27,7 +27,9 @@ fn setup(store: &Valkey, sandbox: &Sandbox, cache: &str, tier: &str) -> Setup {
     );
     setup.models += "  \"kept/*\": { cache: answers, targets: [ { provider: openai, model: \"*\" } ], retry: { attempts: 1 } }\n  \
                      claude: { cache: answers, targets: [ { provider: anthropic, model: sandbox-small-tokens-8 } ] }\n";
-    setup.environment.push(("TOLLGATE_TEST_TIER".to_owned(), SECRET.to_owned()));
+    setup
+        .environment
+        .push(("TOLLGATE_TEST_TIER".to_owned(), SECRET.to_owned()));
     setup
 }
 
@@ -51,7 +53,10 @@ fn await_up(gateway: &Gateway) {
 }
 
 fn looked_up(gateway: &Gateway, result: &str) -> f64 {
-    gateway.metric("tollgate_cache_second_lookups_total", &[&format!("result=\"{result}\"")])
+    gateway.metric(
+        "tollgate_cache_second_lookups_total",
+        &[&format!("result=\"{result}\"")],
+    )
 }
 
 fn stored(gateway: &Gateway) -> f64 {
@@ -59,7 +64,9 @@ fn stored(gateway: &Gateway) -> f64 {
 }
 
 fn await_stored(gateway: &Gateway, count: f64) {
-    until("the answer to lie in the store", 20, || (stored(gateway) == count).then_some(()));
+    until("the answer to lie in the store", 20, || {
+        (stored(gateway) == count).then_some(())
+    });
 }
 
 fn ask_with(gateway: &Gateway, headers: &[(&str, &str)], which: u64, more: &str) -> Response {
@@ -93,7 +100,11 @@ fn what_one_node_keeps_every_node_gives_in_every_form() {
     await_stored(&one, 1.0);
     let again = ask(&other, 1);
     assert_eq!((mark(&again), again.text()), ("hit", first.text()));
-    assert!(again.header("age").is_some_and(|age| age.parse::<u64>().is_ok_and(|age| age < 3_600)));
+    assert!(
+        again
+            .header("age")
+            .is_some_and(|age| age.parse::<u64>().is_ok_and(|age| age < 3_600))
+    );
     // From its own memory now, and as a stream.
     assert_eq!(mark(&ask(&other, 1)), "hit");
     let streamed = ask_with(&other, &[], 1, r#","stream":true"#);
@@ -107,9 +118,8 @@ fn what_one_node_keeps_every_node_gives_in_every_form() {
     assert_eq!((mark(&stream_again), stream_again.text()), ("hit", stream.text()));
 
     let claude = |gateway: &Gateway, more: &str| {
-        let body = format!(
-            r#"{{"model":"claude","max_tokens":64,"messages":[{{"role":"user","content":"hi"}}]{more}}}"#
-        );
+        let body =
+            format!(r#"{{"model":"claude","max_tokens":64,"messages":[{{"role":"user","content":"hi"}}]{more}}}"#);
         gateway.post("/v1/messages", &[], &body).expect(200)
     };
     assert_eq!(mark(&claude(&one, "")), "miss");
@@ -136,17 +146,24 @@ fn nothing_in_the_store_tells_a_prompt_or_an_answer_and_another_secret_opens_not
     let answers = store.keys(ANSWERS);
     assert_eq!(answers.len(), 1);
     let value = store.command(&["GET", &answers[0]]);
-    let said = answer.json()["choices"][0]["message"]["content"].as_str().unwrap_or_default().to_owned();
+    let said = answer.json()["choices"][0]["message"]["content"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     assert!(said.len() > 5, "{said}");
     for text in [prompt, &said, "tester", "sandbox", "role", MODEL, SECRET] {
         let is_in = value.windows(text.len()).any(|some| some == text.as_bytes());
         assert!(!is_in, "{text}");
     }
-    let ttl = String::from_utf8_lossy(&store.command(&["PTTL", &answers[0]])).trim().parse::<u64>();
+    let ttl = String::from_utf8_lossy(&store.command(&["PTTL", &answers[0]]))
+        .trim()
+        .parse::<u64>();
     assert!(ttl.is_ok_and(|ttl| (1..=3_600_000).contains(&ttl)));
     let mut foreign = setup(&store, &sandbox, "scope: team", "");
     foreign.environment.retain(|(name, _)| name != "TOLLGATE_TEST_TIER");
-    foreign.environment.push(("TOLLGATE_TEST_TIER".to_owned(), SECRET.replace('a', "b")));
+    foreign
+        .environment
+        .push(("TOLLGATE_TEST_TIER".to_owned(), SECRET.replace('a', "b")));
     let foreign = foreign.start();
     await_up(&foreign);
     assert_eq!(mark(&foreign.post(PATH, &[], &body).expect(200)), "miss");
@@ -174,7 +191,11 @@ fn no_node_gives_an_answer_to_another_tenant() {
         let mut setup = setup(&store, &sandbox, "scope: team", "");
         setup.top += "teams: { red: {}, blue: {} }\n";
         for (key, team) in KEYS {
-            let team = if team.is_empty() { String::new() } else { format!(", team: {team}") };
+            let team = if team.is_empty() {
+                String::new()
+            } else {
+                format!(", team: {team}")
+            };
             let variable = format!("TOLLGATE_TEST_{}", key.replace('-', "_").to_uppercase());
             setup.keys += &format!("  {key}: {{ secret: env:{variable}{team} }}\n");
             setup.environment.push((variable, format!("tg-secret-of-{key}")));
@@ -242,7 +263,9 @@ fn a_purge_through_one_node_is_one_of_all_whatever_it_is_of() {
         purge(&one, filter).expect(200);
         // What it had not fetched is gone at once, and what it had soon.
         assert_eq!(is_of(&other, round + 1), "miss", "{filter}");
-        until("the other to forget", 20, || (is_of(&other, round) == "miss").then_some(()));
+        until("the other to forget", 20, || {
+            (is_of(&other, round) == "miss").then_some(())
+        });
         await_stored(&other, (round / 10 + 1) as f64 * 2.0);
         assert_eq!(is_of(&one, round), "hit", "kept anew since");
         purge(&other, "{}").expect(200);
@@ -262,15 +285,24 @@ fn a_purge_while_the_store_is_away_holds_when_it_is_back_over_a_restart_as_well(
     let refused = purge(&one, "{}");
     assert!(refused.status >= 500, "{}: {}", refused.status, refused.text());
     let told = refused.text();
-    assert!(told.contains("other nodes may have them still") && told.contains("answers"), "{told}");
+    assert!(
+        told.contains("other nodes may have them still") && told.contains("answers"),
+        "{told}"
+    );
     process::signal(one.controlplane_pid(), Signal::TERM);
     one.process.wait(30);
     store.thaw();
     one.start_again();
     await_up(&one);
-    assert_eq!(is_of(&one, 1), "miss", "it is forgotten, though the store was never told before");
+    assert_eq!(
+        is_of(&one, 1),
+        "miss",
+        "it is forgotten, though the store was never told before"
+    );
     await_stored(&one, 1.0);
-    until("the other to take the later one", 20, || (is_of(&other, 1) == "hit").then_some(()));
+    until("the other to take the later one", 20, || {
+        (is_of(&other, 1) == "hit").then_some(())
+    });
     assert_eq!(sandbox.arrivals().len(), 2);
 }
 
@@ -352,7 +384,10 @@ fn a_call_does_not_wait_for_a_store_that_hangs() {
     store.freeze();
     assert_eq!(is_of(&gateway, 1), "miss");
     // The thread that asked the store still waits for it.
-    assert_eq!((looked_up(&gateway, "timeout"), looked_up(&gateway, "error")), (1.0, 0.0));
+    assert_eq!(
+        (looked_up(&gateway, "timeout"), looked_up(&gateway, "error")),
+        (1.0, 0.0)
+    );
     for which in 2..40 {
         assert_eq!(is_of(&gateway, which), "miss");
     }
@@ -365,7 +400,9 @@ fn a_document_that_cannot_be_is_refused_and_explain_tells_of_the_store() {
     let (store, sandbox) = (Valkey::start(), Sandbox::start());
     let gateway = setup(&store, &sandbox, "scope: team", "").start();
     let body = serde_json::json!({"key": "tester", "model": MODEL, "body": {"messages": []}});
-    let told = gateway.control("POST", "/v1/explain", &[], body.to_string().as_bytes()).expect(200);
+    let told = gateway
+        .control("POST", "/v1/explain", &[], body.to_string().as_bytes())
+        .expect(200);
     let told: Value = told.json();
     assert!(told.to_string().contains("second tier"), "{told}");
 }

@@ -245,7 +245,10 @@ fn of_cache(exchange: &Exchange, io: &Io<'_>) -> Explained {
             let cache = pinned.snapshot.document.caches.iter().find(|(known, _)| known == name);
             let tier = cache.and_then(|(_, cache)| cache.second.as_deref());
             let tier = tier.map_or_else(String::new, |tier| {
-                format!("; where none is there the second tier is asked, for {} ms at most", tier.timeout_ms)
+                format!(
+                    "; where none is there the second tier is asked, for {} ms at most",
+                    tier.timeout_ms
+                )
             });
             step("cache", format!("looked up in '{name}'"), format!("{why}{near}{tier}"))
         }

@@ -13,7 +13,9 @@ use tollgate_config::link::ShardRevision;
 use tollgate_dialect::sign::token::AccessToken;
 use tollgate_engine::{Answers, Marks, Repeats, Snapshot, identity::KeyTable, limits::Balances, marks::MarkNews};
 
-use crate::{access_log, cluster, control::Command, metrics::ShardMetrics, resolve, second, spool, tls::TlsSet, tokens};
+use crate::{
+    access_log, cluster, control::Command, metrics::ShardMetrics, resolve, second, spool, tls::TlsSet, tokens,
+};
 
 /// Messages that wait in a shard's inbox.
 pub const INBOX_CAPACITY: usize = 4096;

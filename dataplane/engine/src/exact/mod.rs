@@ -50,9 +50,9 @@ use keep::Runs;
 pub(crate) use keep::keep;
 pub(crate) use key::{Uncached, partition};
 pub use memo::Names;
+pub(crate) use replay::{whole as replay_as, write_mark};
 pub(crate) use second::Second;
 pub use second::{Found, Offer, Question, Slot, Tier, TierKeys};
-pub(crate) use replay::{whole as replay_as, write_mark};
 use store::{Claim, Known};
 pub use store::{Part, Stats};
 

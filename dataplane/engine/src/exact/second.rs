@@ -197,12 +197,7 @@ fn goes_on(exchange: &mut Exchange, wish: Wish, runs: Runs) -> Verdict {
 }
 
 /// Keeps here what came, unless it is not this call's, not this tenant's, too old, or was purged meanwhile.
-fn put(
-    exchange: &Exchange,
-    io: &Io<'_>,
-    policy: &Policy,
-    (runs, found): (&Runs, &Found),
-) -> Option<Arc<Stored>> {
+fn put(exchange: &Exchange, io: &Io<'_>, policy: &Policy, (runs, found): (&Runs, &Found)) -> Option<Arc<Stored>> {
     let pinned = exchange.pin();
     let owner = pinned.keys.entry(exchange.facts.key?);
     let stored = &found.kept.stored;

@@ -34,7 +34,9 @@ impl Control {
         self.kept
             .forget()
             .map_err(|why| left("snapshots may have them still", why))?;
-        there.end().map_err(|why| left("other nodes may have them still", why))?;
+        there
+            .end()
+            .map_err(|why| left("other nodes may have them still", why))?;
         Ok(AnswerBody::Purged { answers, bytes })
     }
 }

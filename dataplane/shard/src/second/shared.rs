@@ -216,7 +216,11 @@ impl Shared {
         });
         let (answers, _) = self.here.answers.purge(&filter);
         if let Err(why) = self.here.kept.forget() {
-            tracing::error!(cache = &*self.cache, why, "a snapshot may have answers that another node purged");
+            tracing::error!(
+                cache = &*self.cache,
+                why,
+                "a snapshot may have answers that another node purged"
+            );
         }
         answers
     }

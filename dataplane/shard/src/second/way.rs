@@ -59,7 +59,13 @@ impl Setup {
         let (valkey, place) = match (&tier.valkey, cluster) {
             (Some(own), _) => (own, format!("{at}/valkey")),
             (None, Some(cluster)) => (&cluster.valkey, "/cluster/valkey".to_owned()),
-            (None, None) => return Err(Problem::new(format!("{at}/valkey"), "there is no `cluster`", "its own store")),
+            (None, None) => {
+                return Err(Problem::new(
+                    format!("{at}/valkey"),
+                    "there is no `cluster`",
+                    "its own store",
+                ));
+            }
         };
         let way = way::of(valkey, &place, secrets, maker)?;
         let secret = secrets.get(&tier.secret).map(|secret| secret.trim_ascii().to_vec());

@@ -77,7 +77,10 @@ impl Writer {
         self.shared.set_up(looked.is_ok());
         match &looked {
             Ok(()) if std::mem::take(&mut self.is_ill) => {
-                let text = format!("the store of the second tier of the cache '{}' answers again", self.shared.cache);
+                let text = format!(
+                    "the store of the second tier of the cache '{}' answers again",
+                    self.shared.cache
+                );
                 self.say("cache_second_back", text);
             }
             Err(why) if !std::mem::replace(&mut self.is_ill, true) => {
@@ -165,7 +168,10 @@ impl Writer {
             return None;
         }
         let key = offer.kept.key;
-        let sealed = self.shared.sealer.seal(&self.shared.random, (key, generation), &plain)?;
+        let sealed = self
+            .shared
+            .sealer
+            .seal(&self.shared.random, (key, generation), &plain)?;
         if sealed.len() > MAX_VALUE_BYTES {
             return None;
         }
