@@ -465,6 +465,16 @@ fn runs(exchange: &mut Exchange, runs: Option<Runs>) -> Verdict {
     Verdict::Next
 }
 
+/// When the client waits no longer, where it says so.
+fn until_client(exchange: &Exchange) -> Option<Tick> {
+    exchange.facts.timeout_ms.map(|ms| exchange.facts.started.plus_ms(ms))
+}
+
+fn too_late(exchange: &Exchange, now: Tick) -> Option<Failure> {
+    let is_over = until_client(exchange).is_some_and(|until| until <= now);
+    is_over.then(|| Failure::gateway(Kind::UpstreamTimeout(Waited::Client)))
+}
+
 /// Somebody asks for the same now.
 fn under_way(
     exchange: &mut Exchange,
@@ -474,10 +484,8 @@ fn under_way(
     head: Option<Arc<Head>>,
     wish: Wish,
 ) -> Verdict {
-    let until_client = exchange.facts.timeout_ms.map(|ms| exchange.facts.started.plus_ms(ms));
-    if until_client.is_some_and(|until| until <= io.now) {
-        let kind = Kind::UpstreamTimeout(Waited::Client);
-        return Verdict::Refuse(Failure::gateway(kind));
+    if let Some(late) = too_late(exchange, io.now) {
+        return Verdict::Refuse(late);
     }
     let after_ms = match exchange.exact.as_deref() {
         // The one that was waited for is gone.

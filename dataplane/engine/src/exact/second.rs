@@ -9,7 +9,9 @@ use std::{
 
 use ring::hkdf;
 
-use super::{Answers, Exact, Mark, Policy, Runs, Seed, Stored, Tenant, Wish, codec::Kept, replay};
+use super::{
+    Answers, Exact, Mark, Policy, Runs, Seed, Stored, Tenant, Wish, codec::Kept, replay, too_late, until_client,
+};
 use crate::{
     Tick,
     exchange::{Exchange, Io},
@@ -147,11 +149,10 @@ pub(super) fn ask(exchange: &mut Exchange, io: &Io<'_>, policy: &Policy, wish: W
         slot: Arc::clone(&slot),
     };
     if !io.local.second.as_deref().is_some_and(|tier| tier.ask(question)) {
-        return missed(exchange, policy, wish, runs);
+        return missed(exchange, io, policy, wish, runs);
     }
     let until = io.now.plus_ms(timeout_ms);
-    let client = exchange.facts.timeout_ms.map(|ms| exchange.facts.started.plus_ms(ms));
-    let until = client.map_or(until, |client| client.min(until));
+    let until = until_client(exchange).map_or(until, |client| client.min(until));
     exchange.facts.wait_begins(io.now);
     exchange.exact = Some(Box::new(Exact::Asks(Asks { runs, slot, until })));
     Verdict::Pause
@@ -176,22 +177,25 @@ pub(super) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, policy: &Policy
     let found = slot.get().and_then(Option::as_ref);
     let stored = found.and_then(|found| put(exchange, io, policy, (&runs, found)));
     match stored {
-        None => missed(exchange, policy, wish, runs),
+        None => missed(exchange, io, policy, wish, runs),
         Some(stored) if replay::whole(exchange, io, policy, (&stored, Mark::Hit)) => Verdict::Taken,
         // It cannot be said in the form that this client asks for.
-        Some(_) => goes_on(exchange, wish, runs),
+        Some(_) => goes_on(exchange, io, wish, runs),
     }
 }
 
-fn missed(exchange: &mut Exchange, policy: &Policy, wish: Wish, runs: Runs) -> Verdict {
+fn missed(exchange: &mut Exchange, io: &Io<'_>, policy: &Policy, wish: Wish, runs: Runs) -> Verdict {
     runs.answers.with(runs.key, |part| part.missed(policy));
-    goes_on(exchange, wish, runs)
+    goes_on(exchange, io, wish, runs)
 }
 
-/// Nothing is there for it: it is run, where its client wants that.
-fn goes_on(exchange: &mut Exchange, wish: Wish, runs: Runs) -> Verdict {
+/// Nothing is there for it: it is run, where its client wants that and has the time.
+fn goes_on(exchange: &mut Exchange, io: &Io<'_>, wish: Wish, runs: Runs) -> Verdict {
     if wish == Wish::Only {
         return Verdict::Refuse(Failure::client(Kind::CacheMiss));
+    }
+    if let Some(late) = too_late(exchange, io.now) {
+        return Verdict::Refuse(late);
     }
     super::runs(exchange, Some(runs))
 }

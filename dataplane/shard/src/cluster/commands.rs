@@ -14,8 +14,18 @@ use super::{
 const SLOT: usize = 0;
 
 impl Store {
-    /// A reply for each, in order. Not answered is not the same as not done.
+    /// A reply for each, in order. Not answered is not the same as not done, and what a connection took that was closed
+    /// meanwhile is said again on another: these are commands that may be done twice.
     pub fn commands(&mut self, commands: &[Vec<&[u8]>], until: Instant) -> Result<Vec<Value>, String> {
+        let was_connected = self.is_connected(SLOT);
+        let result = self.commands_once(commands, until);
+        if result.is_err() && was_connected && Instant::now() < until {
+            return self.commands_once(commands, until);
+        }
+        result
+    }
+
+    fn commands_once(&mut self, commands: &[Vec<&[u8]>], until: Instant) -> Result<Vec<Value>, String> {
         let owner = self.owner(SLOT, until);
         let result = owner.and_then(|owner| self.commands_at(owner, commands, until));
         let is_elsewhere = |value: &Value| matches!(value, Value::Error(said) if is_of_another(said));

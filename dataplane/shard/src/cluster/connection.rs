@@ -155,22 +155,34 @@ impl<T: Read + Write> ReadWrite for T {}
 fn left(until: Instant) -> io::Result<Duration> {
     let left = until.saturating_duration_since(Instant::now());
     if left.is_zero() {
-        return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"));
+        return Err(late());
     }
     Ok(left)
+}
+
+fn late() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "no answer in time")
+}
+
+/// A socket says of its own time that it would have to wait.
+fn in_time<T>(done: io::Result<T>) -> io::Result<T> {
+    done.map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => late(),
+        _ => error,
+    })
 }
 
 impl Read for Timed {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.socket.set_read_timeout(Some(left(self.until)?))?;
-        self.socket.read(buf)
+        in_time(self.socket.read(buf))
     }
 }
 
 impl Write for Timed {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         self.socket.set_write_timeout(Some(left(self.until)?))?;
-        self.socket.write(buf)
+        in_time(self.socket.write(buf))
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -96,6 +96,11 @@ impl Store {
         self.next = self.next.wrapping_add(1);
     }
 
+    pub(super) fn is_connected(&self, group: usize) -> bool {
+        let owner = self.owners.get(&group);
+        owner.is_some_and(|owner| self.connections.contains_key(owner))
+    }
+
     pub(super) fn moved(&mut self, group: usize, owner: Address) {
         self.owners.insert(group, owner);
     }

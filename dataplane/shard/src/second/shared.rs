@@ -189,6 +189,9 @@ impl Shared {
         if known.generation != Some(wanted) {
             return Ok(Settled::Not);
         }
+        if there.is_before(wanted) {
+            return Err("it has an earlier generation than it was told".to_owned());
+        }
         let was_drawn = std::mem::take(&mut known.is_drawn);
         if there == wanted || was_drawn {
             (known.generation, known.is_wish) = (Some(there), false);
