@@ -247,7 +247,7 @@ pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of 
 
 /// All of them, in the order they are told.
 #[cfg(test)]
-pub const ALL: [Family; 57] = [
+pub const ALL: [Family; 61] = [
     REQUESTS,
     REQUEST_DURATION,
     GATEWAY_DURATION,

@@ -126,7 +126,10 @@ pub struct Room {
 }
 
 /// A purge on its way to the store.
-pub struct Purging(Vec<(Arc<str>, Result<Receiver<Result<(), String>>, String>)>);
+pub struct Purging(Vec<(Arc<str>, Result<Done, String>)>);
+
+/// What came of telling one.
+type Done = Receiver<Result<(), String>>;
 
 impl Room {
     pub fn new(
