@@ -149,6 +149,7 @@ fn document(root: &Node) -> Document {
     when::refuse_empty_regions(&fields, root.value);
     spending::refuse_what_nobody_spends(&fields, &document);
     cluster::refuse_what_is_too_large(&fields, &document);
+    caches::refuse_a_store_of_no_cluster(&fields, &document);
     document
 }
 

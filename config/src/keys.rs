@@ -9,7 +9,7 @@ mod database;
 mod kafka;
 mod less;
 
-pub use caches::{CACHE, CACHE_EXACT, CACHE_SEMANTIC, CACHE_SNAPSHOT};
+pub use caches::{CACHE, CACHE_EXACT, CACHE_SECOND, CACHE_SEMANTIC, CACHE_SNAPSHOT};
 pub use cluster::{CLUSTER, SENTINEL, VALKEY, VALKEY_TLS};
 pub use database::{DATABASE, POSTGRES, POSTGRES_TLS};
 pub use kafka::{KAFKA, KAFKA_SASL, KAFKA_TLS};
@@ -504,6 +504,7 @@ pub static SECTIONS: &[&Section] = &[
     &IDEMPOTENCY,
     &CACHE,
     &CACHE_EXACT,
+    &CACHE_SECOND,
     &CACHE_SEMANTIC,
     &CACHE_SNAPSHOT,
     &GUARD,

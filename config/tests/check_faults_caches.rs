@@ -47,7 +47,7 @@ fn caches() {
         ),
         (
             "{ exact: { max: 1 } }",
-            "/caches/c/exact/max: unknown key `max`; one of ttl, max_bytes, max_answer",
+            "/caches/c/exact/max: unknown key `max`; one of ttl, max_bytes, max_answer, second",
         ),
         (
             "{ exact: {}, allow: [ tools ] }",

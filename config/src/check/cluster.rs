@@ -64,7 +64,7 @@ fn reclaim_after_ms(node: &Node) -> Option<u64> {
     node.expected("a time after which a silent node is gone", "10s to 24h, such as 60s")
 }
 
-fn valkey(node: &Node) -> Option<Valkey> {
+pub(super) fn valkey(node: &Node) -> Option<Valkey> {
     let fields = Fields::open(node, &keys::VALKEY)?;
     let servers = fields.required("urls", URLS, servers);
     let mode = fields.read("mode", mode).unwrap_or("single");
@@ -101,7 +101,7 @@ fn valkey(node: &Node) -> Option<Valkey> {
     if let (Some(node), Some(Topology::Single), 2..) = (fields.get("urls"), &topology, servers.len()) {
         node.fault(
             format!(
-                "{} servers beside `mode: single`: each would count for itself",
+                "{} servers beside `mode: single`: each would keep its own",
                 servers.len()
             ),
             "one URL, or `mode: cluster` or `mode: sentinel`",

@@ -1,5 +1,7 @@
 //! Caches of answers, as an operator says them.
 
+use super::{Reference, Valkey};
+
 /// A cache is held in parts that are locked apart; each has its share of the room, and no answer is larger.
 pub const CACHE_PARTS: u64 = 16;
 /// Of a cache at least.
@@ -9,6 +11,8 @@ pub const LEAST_CACHE_BYTES: u64 = 1 << 20;
 pub struct Cache {
     pub scope: CacheScope,
     pub exact: Option<ExactCache>,
+    /// Where nodes share what they keep; `None`: each keeps its own.
+    pub second: Option<Box<SecondTier>>,
     /// The same question in other words gets the answer as well.
     pub semantic: Option<SemanticCache>,
     /// What is kept out of it unless it is named here.
@@ -70,6 +74,28 @@ impl Default for ExactCache {
             max_bytes: 256 << 20,
             max_answer_bytes: 1 << 20,
         }
+    }
+}
+
+/// `exact: { second: { valkey: { urls: [ "rediss://HOST:6379" ], … }, secret: env:NAME, timeout: 20ms } }`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecondTier {
+    /// `None`: the store of `cluster`.
+    pub valkey: Option<Valkey>,
+    /// What answers are sealed with there: the same on every node.
+    pub secret: Reference,
+    /// A call waits no longer for what the store says.
+    pub timeout_ms: u64,
+}
+
+impl SecondTier {
+    pub const DEFAULT_TIMEOUT_MS: u64 = 20;
+
+    /// All references in it, each with its place below `second`.
+    pub fn references(&self) -> Vec<(&Reference, Vec<&'static str>)> {
+        let below = |(reference, at): (_, &[&'static str])| (reference, [&["valkey"], at].concat());
+        let store = self.valkey.iter().flat_map(Valkey::references).map(below);
+        store.chain([(&self.secret, vec!["secret"])]).collect()
     }
 }
 

@@ -80,23 +80,18 @@ pub struct ValkeyTls {
 /// Beyond it the store's numbers are not exact: its scripts count in doubles. Source: IEEE 754, binary64.
 pub const MAX_SHARED_AMOUNT: u64 = (1 << 53) - 1;
 
-impl Cluster {
-    /// All references in it, each with its place below `cluster`.
+impl Valkey {
+    /// All references in it, each with its place below.
     pub fn references(&self) -> Vec<(&Reference, &'static [&'static str])> {
-        let valkey = &self.valkey;
         let mut found: Vec<(&Reference, &'static [&'static str])> = Vec::new();
-        found.extend(valkey.password.iter().map(|one| (one, &["valkey", "password"] as &[_])));
-        if let Topology::Sentinel { password, .. } = &valkey.topology {
-            found.extend(
-                password
-                    .iter()
-                    .map(|one| (one, &["valkey", "sentinel", "password"] as &[_])),
-            );
+        found.extend(self.password.iter().map(|one| (one, &["password"] as &[_])));
+        if let Topology::Sentinel { password, .. } = &self.topology {
+            found.extend(password.iter().map(|one| (one, &["sentinel", "password"] as &[_])));
         }
-        found.extend(valkey.tls.ca.iter().map(|one| (one, &["valkey", "tls", "ca"] as &[_])));
-        if let Some((certificate, key)) = &valkey.tls.client_certificate {
-            found.push((certificate, &["valkey", "tls", "client_certificate"]));
-            found.push((key, &["valkey", "tls", "client_key"]));
+        found.extend(self.tls.ca.iter().map(|one| (one, &["tls", "ca"] as &[_])));
+        if let Some((certificate, key)) = &self.tls.client_certificate {
+            found.push((certificate, &["tls", "client_certificate"]));
+            found.push((key, &["tls", "client_key"]));
         }
         found
     }

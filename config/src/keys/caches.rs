@@ -22,6 +22,13 @@ pub static CACHE_SNAPSHOT: Section = Section {
 
 pub static CACHE_EXACT: Section = Section {
     path: "caches.*.exact",
-    now: &["ttl", "max_bytes", "max_answer"],
+    now: &["ttl", "max_bytes", "max_answer", "second"],
+    not_yet: &[],
+};
+
+/// Below `valkey` stand the keys of `cluster.valkey`.
+pub static CACHE_SECOND: Section = Section {
+    path: "caches.*.exact.second",
+    now: &["valkey", "secret", "timeout"],
     not_yet: &[],
 };

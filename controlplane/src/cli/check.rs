@@ -182,7 +182,7 @@ pub fn read_document(name: &str, text: &str) -> Result<(Parsed, Document), CliEr
     Ok((parsed, document))
 }
 
-/// No two alike: two keys may not share a secret.
+/// No two alike, since two keys may not share a secret; and as long as those have to be that others are made of.
 fn stand_in(number: usize) -> Vec<u8> {
-    format!("stand-in:{number}").into_bytes()
+    format!("stand-in:{number:032}").into_bytes()
 }

@@ -43,6 +43,7 @@ mod repeats;
 mod restored;
 mod routing;
 mod sdk;
+mod second;
 mod shared_keys;
 mod state;
 mod streams;

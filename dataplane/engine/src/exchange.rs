@@ -72,6 +72,8 @@ pub struct Local {
     pub repeats: Option<Repeats>,
     /// And of answers that are kept; without it none is.
     pub answers: Option<Answers>,
+    /// The way to the stores that caches share with other nodes; without it none is asked.
+    pub second: Option<Box<dyn exact::Tier>>,
     /// What requests were known by lately that ask for these.
     pub names: exact::Names,
     pub tokens: AccessTokens,
@@ -135,6 +137,8 @@ pub enum Input<'a> {
     Timer,
     /// Another exchange's `Action::Turn` named this one.
     Turn,
+    /// What the second tier of its cache says is there.
+    Found,
     /// The client closed or reset its connection.
     ClientGone,
     /// Instead of a connection: there is no room for the record of the call.
@@ -279,6 +283,7 @@ impl Exchange {
             Input::UpstreamFailed(id, fault) => attempt::failed(self, io, id, fault),
             Input::Timer => self.timer(io),
             Input::Turn => overload::turn(self, io),
+            Input::Found => self.found(io),
             Input::ClientGone if exact::outlives_client(self, io.now) | repeats::outlives_client(self, io.now) => {}
             Input::ClientGone => {
                 attempt::cancel(self, io);
@@ -323,6 +328,13 @@ impl Exchange {
             }
         }
         attempt::timer(self, io);
+    }
+
+    /// The question may have been of an earlier call on the same connection.
+    fn found(&mut self, io: &mut Io<'_>) {
+        if self.exact.is_some() && exact::due(self, io) == exact::Due::Look {
+            self.run_stages(io);
+        }
     }
 
     /// Others are sent its answer as it comes, or wait for it.

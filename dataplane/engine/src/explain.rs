@@ -242,7 +242,15 @@ fn of_cache(exchange: &Exchange, io: &Io<'_>) -> Explained {
                        the cache allows";
             let near =
                 semantic::told_before(exchange, io).map_or_else(String::new, |told| format!("; by meaning: {told}"));
-            step("cache", format!("looked up in '{name}'"), format!("{why}{near}"))
+            let cache = pinned.snapshot.document.caches.iter().find(|(known, _)| known == name);
+            let tier = cache.and_then(|(_, cache)| cache.second.as_deref());
+            let tier = tier.map_or_else(String::new, |tier| {
+                format!(
+                    "; where none is there the second tier is asked, for {} ms at most",
+                    tier.timeout_ms
+                )
+            });
+            step("cache", format!("looked up in '{name}'"), format!("{why}{near}{tier}"))
         }
     }
 }

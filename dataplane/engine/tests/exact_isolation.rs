@@ -51,6 +51,7 @@ fn world(version: usize) -> Document {
             allow: Allowed::default(),
             charge_hits: None,
             snapshot: None,
+            second: None,
         };
         document.caches.push((name.to_owned(), cache));
         let mut model = model(name, &[("one", ["real", "newer"][version])]);

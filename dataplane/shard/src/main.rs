@@ -13,6 +13,7 @@ mod metrics;
 mod proxy_protocol;
 mod repeats;
 mod resolve;
+mod second;
 mod semantic;
 mod shard;
 mod spool;
@@ -213,7 +214,7 @@ struct Started {
     tokens: tokens::Handle,
     keeping: Keeping,
     /// And what of it outlives the process.
-    kept: (Answers, semantic::Offers, kept::Handle),
+    kept: control::Answering,
 }
 
 /// Starts a thread per core. A shard that ends says so to the control thread.
@@ -243,6 +244,7 @@ fn start_shards(
     let seed = kept::seed(state_dir).map_or_else(repeats::seed, Ok)?;
     let (answers, offers) = repeats::answers(seed)?;
     let snapshots = start_snapshots(state_dir, seed, commands.clone())?;
+    let seconds = second_tiers(state_dir, (&answers, &snapshots), &peers, commands.clone());
     let tokens = start_tokens(Arc::clone(&peers), commands.clone())?;
     let (spool, first_segments) = start_spool(state_dir, Arc::clone(&peers), commands.clone())?;
     tracing::info!(shards = cpus.len(), ?cpus, max_connections, "starting");
@@ -276,7 +278,7 @@ fn start_shards(
         threads,
         tokens,
         keeping: Keeping::new(marks, news),
-        kept: (answers, offers, snapshots),
+        kept: (answers, offers, snapshots, seconds),
     })
 }
 
@@ -313,6 +315,23 @@ fn start_snapshots(
     kept::start(state_dir, seed, move |told| {
         // As above.
         let _ = commands.try_send(Command::Kept(told));
+    })
+}
+
+/// What caches share with other nodes: no thread until a revision says so.
+fn second_tiers(
+    state_dir: &std::path::Path,
+    (answers, kept): (&Answers, &kept::Handle),
+    shards: &Arc<[ShardHandle]>,
+    commands: Sender<Command>,
+) -> second::Room {
+    let here = second::Here {
+        answers: answers.clone(),
+        kept: kept.clone(),
+    };
+    second::Room::new(state_dir.to_owned(), here, Arc::clone(shards), move |told| {
+        // As above.
+        let _ = commands.try_send(Command::Second(told));
     })
 }
 

@@ -13,7 +13,9 @@ use tollgate_config::link::ShardRevision;
 use tollgate_dialect::sign::token::AccessToken;
 use tollgate_engine::{Answers, Marks, Repeats, Snapshot, identity::KeyTable, limits::Balances, marks::MarkNews};
 
-use crate::{access_log, cluster, control::Command, metrics::ShardMetrics, resolve, spool, tls::TlsSet, tokens};
+use crate::{
+    access_log, cluster, control::Command, metrics::ShardMetrics, resolve, second, spool, tls::TlsSet, tokens,
+};
 
 /// Messages that wait in a shard's inbox.
 pub const INBOX_CAPACITY: usize = 4096;
@@ -125,6 +127,10 @@ pub enum ToShard {
     Synced(u64),
     /// A credential was exchanged: the id of the exchange, and what came.
     Token(u64, Arc<AccessToken>),
+    /// The stores that caches share with other nodes, from now on.
+    Second(Arc<second::Tiers>),
+    /// What one of them said of a call of this exchange is there.
+    Found(u64),
     Stats(Sender<Box<ShardMetrics>>),
     /// The resolver's answer; empty when the name does not resolve. Fresh until `ttl_ms` from now.
     Resolved {

@@ -47,14 +47,40 @@ impl Valkey {
 
     /// Ended, and begun again with nothing in it.
     pub fn replace(&mut self) {
-        process::signal(self.process.pid(), Signal::KILL);
-        self.process.wait(10);
-        self.process = begin(self.port, &self.folder);
-        self.await_ready();
+        self.kill();
+        self.restart();
     }
 
     pub fn flush(&self) {
         assert_eq!(self.ask("FLUSHALL").as_deref(), Some("+OK\r\n"));
+    }
+
+    pub fn kill(&mut self) {
+        process::signal(self.process.pid(), Signal::KILL);
+        self.process.wait(10);
+    }
+
+    pub fn restart(&mut self) {
+        self.process = begin(self.port, &self.folder);
+        self.await_ready();
+    }
+
+    /// What a command of `redis-cli` prints.
+    pub fn command(&self, parts: &[&str]) -> Vec<u8> {
+        let mut command = Command::new("redis-cli");
+        command.args(["-p", &self.port.to_string()]).args(parts);
+        let output = command.output().expect("redis-cli comes with redis-server");
+        assert!(output.status.success(), "{parts:?}: {output:?}");
+        output.stdout
+    }
+
+    /// The names of all keys that a pattern is true of.
+    pub fn keys(&self, pattern: &str) -> Vec<String> {
+        let said = self.command(&["KEYS", pattern]);
+        let mut keys: Vec<String> = String::from_utf8_lossy(&said).lines().map(str::to_owned).collect();
+        keys.retain(|key| !key.is_empty());
+        keys.sort();
+        keys
     }
 
     fn await_ready(&mut self) {

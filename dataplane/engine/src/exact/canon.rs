@@ -16,7 +16,7 @@ use tollgate_wire::json::{cursor, plain_end};
 use super::params::{self, Rules};
 
 /// Drawn once for a process, so that nobody can make two requests whose hashes are the same.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seed(pub [u64; 2]);
 
 impl Seed {

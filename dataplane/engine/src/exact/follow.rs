@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use super::{Answers, Exact, Head, Mark, Part, Policy, flight::Progress, replay};
+use super::{Answers, Exact, Head, Mark, Part, Policy, flight::Progress, replay, too_late};
 use crate::{
     Tick, attempt,
     exchange::{Exchange, Io, Phase, UpstreamFault},
-    failure::{Failure, Kind, RetryWhere, Waited},
+    failure::{Failure, Kind, RetryWhere},
     outputs::{Action, ReplyFraming, Rest},
     record::Outcome,
     repeats, reply,
@@ -72,9 +72,8 @@ pub(super) fn begin(exchange: &mut Exchange, io: &mut Io<'_>, follows: Follows, 
 
 /// Sends what has come since.
 fn pump(exchange: &mut Exchange, io: &mut Io<'_>, mut follows: Follows) {
-    let until_client = exchange.facts.timeout_ms.map(|ms| exchange.facts.started.plus_ms(ms));
-    if until_client.is_some_and(|until| until <= io.now) {
-        return exchange.refuse(Failure::gateway(Kind::UpstreamTimeout(Waited::Client)), io);
+    if let Some(late) = too_late(exchange, io.now) {
+        return exchange.refuse(late, io);
     }
     let start = io.out.arena.len();
     let arena = &mut io.out.arena;
@@ -118,6 +117,7 @@ pub(crate) fn deadline(exchange: &Exchange) -> Option<Tick> {
     match exchange.exact.as_deref()? {
         Exact::Waits(waits) => Some(waits.look),
         Exact::Follows(follows) => Some(follows.look),
+        Exact::Asks(asks) => Some(asks.until),
         Exact::Runs(runs) => runs.left,
     }
 }
@@ -137,6 +137,11 @@ pub(crate) fn due(exchange: &mut Exchange, io: &mut Io<'_>) -> Due {
         Some(Exact::Waits(waits)) => {
             let due = waits.look <= io.now;
             exchange.exact = Some(Box::new(Exact::Waits(waits)));
+            if due { Due::Look } else { Due::Nothing }
+        }
+        Some(Exact::Asks(asks)) => {
+            let due = asks.is_due(io.now);
+            exchange.exact = Some(Box::new(Exact::Asks(asks)));
             if due { Due::Look } else { Due::Nothing }
         }
         Some(Exact::Follows(follows)) if follows.look <= io.now => {

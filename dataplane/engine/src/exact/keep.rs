@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{About, Answers, Exact, Form, Head, Part, Policy, Spent, Stored, judge, key};
+use super::{About, Answers, Exact, Form, Head, Part, Policy, Spent, Stored, judge, key, second};
 use crate::{
     Tick,
     exchange::{Exchange, Io},
@@ -23,7 +23,7 @@ const ONCE: [&[u8]; 4] = [b"retry-after", b"date", b"server", b"openai-organizat
 /// A call that this exchange runs. Dropped, whatever the reason, it lets somebody else run it.
 #[derive(Debug)]
 pub(crate) struct Runs {
-    answers: Answers,
+    pub(super) answers: Answers,
     pub(super) key: u128,
     pub(super) number: u64,
     policy: Arc<Policy>,
@@ -33,6 +33,8 @@ pub(crate) struct Runs {
     whole: Vec<u8>,
     /// What its answer will be found by, where the cache looks by meaning.
     likeness: Option<Box<Likeness>>,
+    /// Of a call whose answer other nodes may have: how often its cache was forgotten there when it began.
+    forgotten: Option<u64>,
     /// It is no answer that anybody else is to have.
     spoiled: bool,
     /// Who waits for it was told that it is over.
@@ -52,6 +54,7 @@ impl Runs {
             head: None,
             whole: Vec::new(),
             likeness: None,
+            forgotten: None,
             spoiled: false,
             over: false,
             left: None,
@@ -60,6 +63,11 @@ impl Runs {
 
     pub fn found_by(mut self, likeness: Option<Box<Likeness>>) -> Self {
         self.likeness = likeness;
+        self
+    }
+
+    pub fn shared(mut self, forgotten: Option<u64>) -> Self {
+        self.forgotten = forgotten;
         self
     }
 
@@ -177,13 +185,16 @@ impl Runs {
         };
         let stored = Arc::new(stored);
         self.over = true;
-        let is_lost = self.answers.with(self.key, |part| {
+        let told = self.answers.with(self.key, |part| {
             let is_lost = part.flights.is_lost(self.number);
-            part.store((self.key, self.number), Arc::clone(&stored), &self.policy);
+            let is_kept = part.store((self.key, self.number), Arc::clone(&stored), &self.policy);
             part.flights.over(self.number, true);
-            is_lost
+            (is_lost, is_kept)
         });
-        if let Some(likeness) = self.likeness.take().filter(|_| is_lost == Some(false)) {
+        if matches!(told, Some((_, true))) {
+            second::offer(io, &self.policy, self.forgotten, self.key, &stored);
+        }
+        if let Some(likeness) = self.likeness.take().filter(|_| matches!(told, Some((false, _)))) {
             semantic::kept(
                 exchange,
                 io,

@@ -84,18 +84,17 @@ pub(super) fn of(exchange: &mut Exchange, io: &mut Io<'_>, policy: &Policy, wish
     if !admitted.opened.is_empty() || call.pinned_by.is_some() || call.only_provider.is_some() {
         return Err(Uncached::Object);
     }
-    let seed = io
-        .local
-        .answers
-        .as_ref()
-        .map_or(canon::Seed([0; 2]), |answers| answers.0.seed);
+    let none = canon::Seed([0; 2]);
+    let answers = io.local.answers.as_ref();
+    let (own, seed) = answers.map_or((none, none), |answers| (answers.0.seed, answers.seed_of(policy)));
     let body = Body {
         dialect,
         bytes: admitted.body(io.body),
         hash: admitted.hash,
     };
     let fields = Fields::of(dialect, admitted, facts.tier);
-    let canon = io.local.names.of(seed, body, fields).ok_or(Uncached::Unclear)?;
+    let names = &mut io.local.names;
+    let canon = names.of((own, seed), body, fields).ok_or(Uncached::Unclear)?;
     if canon.keeps {
         return Err(Uncached::Object);
     }
@@ -110,7 +109,7 @@ pub(super) fn of(exchange: &mut Exchange, io: &mut Io<'_>, policy: &Policy, wish
 /// Of all of the request but what is cut out of `rest`: whoever shares it asks in the same place.
 pub(crate) fn partition(exchange: &Exchange, io: &Io<'_>, policy: &Policy, rest: &[u8]) -> Option<(u128, canon::Seed)> {
     let dialect = exchange.facts.surface.dialect?;
-    let seed = io.local.answers.as_ref()?.0.seed;
+    let seed = io.local.answers.as_ref()?.seed_of(policy);
     let canon = canon::request(seed, dialect, rest)?;
     let around = named(exchange, io, (policy, seed), (dialect, &canon))?;
     Some((around, seed))

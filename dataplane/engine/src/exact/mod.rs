@@ -17,6 +17,7 @@ mod like;
 mod memo;
 mod params;
 mod replay;
+mod second;
 pub mod shelf;
 mod store;
 
@@ -52,6 +53,8 @@ pub(crate) use key::{Uncached, partition};
 pub(crate) use memo::Body;
 pub use memo::Names;
 pub(crate) use replay::{whole as replay_as, write_mark};
+pub(crate) use second::Second;
+pub use second::{Found, Offer, Question, Slot, Tier, TierKeys};
 use store::{Claim, Known};
 pub use store::{Part, Stats};
 
@@ -72,13 +75,20 @@ pub(crate) struct Policy {
     pub max_answer_bytes: u64,
     /// Found by meaning as well.
     pub semantic: Option<semantic::Rules>,
+    /// What nodes share; `None`: nothing.
+    pub second: Option<Second>,
     /// Of all that the document says of the model and of who answers: another revision's answers are not this one's.
     pub version: u64,
 }
 
 impl Policy {
     /// `version`: what the answers depend on, as a number.
-    pub fn new((name, cache): (&str, &Cache), document: &Document, version: u64) -> Option<Arc<Self>> {
+    pub fn new(
+        (name, cache): (&str, &Cache),
+        document: &Document,
+        version: u64,
+        second: Option<Second>,
+    ) -> Option<Arc<Self>> {
         let exact = cache.exact?;
         Some(Arc::new(Self {
             name: name.into(),
@@ -89,6 +99,7 @@ impl Policy {
             max_bytes: exact.max_bytes,
             max_answer_bytes: exact.max_answer_bytes,
             semantic: cache.semantic.map(semantic::Rules::from),
+            second,
             version,
         }))
     }
@@ -305,6 +316,8 @@ pub(crate) enum Exact {
     Waits(Waits),
     /// It is sent another's answer as that comes.
     Follows(follow::Follows),
+    /// It waits for what the second tier says.
+    Asks(second::Asks),
     /// Its answer will be kept.
     Runs(Runs),
 }
@@ -328,6 +341,9 @@ pub(crate) enum Wish {
 
 /// Is the call's answer there, on its way, or to be made?
 pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>, policy: &Arc<Policy>, wish: Wish) -> Verdict {
+    if matches!(exchange.exact.as_deref(), Some(Exact::Asks(_))) {
+        return second::answered(exchange, io, policy, wish);
+    }
     let key = match exchange.exact.as_deref() {
         // Hashed once, however often it is looked whether its answer has come.
         Some(Exact::Waits(waits)) => Ok(waits.key),
@@ -348,6 +364,7 @@ pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>, policy: &Arc<Polic
     if wish == Wish::Refresh {
         let claim = claim(exchange, io, policy);
         let about = Arc::clone(&claim.about);
+        let forgotten = second::forgotten(exchange, io, policy);
         let number = answers.with(key, |part| part.claim_anew(key, claim)).flatten();
         let looked = policy
             .semantic
@@ -359,7 +376,10 @@ pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>, policy: &Arc<Polic
         };
         return runs(
             exchange,
-            number.map(|number| Runs::new(&answers, (key, number), policy, about).found_by(likeness)),
+            number.map(|number| {
+                let runs = Runs::new(&answers, (key, number), policy, about);
+                runs.found_by(likeness).shared(forgotten)
+            }),
         );
     }
     look_up(exchange, io, (&answers, policy), key, wish)
@@ -371,6 +391,7 @@ fn claim(exchange: &Exchange, io: &Io<'_>, policy: &Policy) -> Claim {
     Claim {
         about: Arc::new(key::about(exchange, io, policy)),
         leads: exchange.facts.timeout_ms.is_none() && held.cap().is_none() && !held.cuts(),
+        asks: false,
     }
 }
 
@@ -387,6 +408,7 @@ fn look_up(
     };
     let tenant = Tenant::of(policy.scope, owner);
     let now = io.now;
+    let forgotten = second::forgotten(exchange, io, policy);
     let ask = |claim: Option<&dyn Fn() -> Claim>| answers.with(key, |part| part.ask(now, (key, tenant), policy, claim));
     let mut likeness = None;
     // Looked at once where nothing is found by meaning: whoever finds nothing runs the call.
@@ -405,10 +427,18 @@ fn look_up(
         }
     }
     if matches!(known, Some(Known::New)) {
-        let made = || claim(exchange, io, policy);
-        known = match wish {
-            Wish::Any => ask(Some(&made)),
-            _ => ask(None),
+        let made = || {
+            let claim = claim(exchange, io, policy);
+            Claim {
+                // Nobody waits for one who does not run the call.
+                leads: claim.leads && wish == Wish::Any,
+                asks: forgotten.is_some(),
+                ..claim
+            }
+        };
+        known = match wish == Wish::Any || forgotten.is_some() {
+            true => ask(Some(&made)),
+            false => ask(None),
         };
     }
     match known {
@@ -423,7 +453,11 @@ fn look_up(
         Some(Known::UnderWay(number, head)) => under_way(exchange, io, (answers, policy), (key, number), head, wish),
         Some(Known::Claimed(number, about)) => {
             let claim = Runs::new(answers, (key, number), policy, about);
-            runs(exchange, Some(claim.found_by(likeness)))
+            let claim = claim.found_by(likeness).shared(forgotten);
+            match forgotten {
+                Some(_) => second::ask(exchange, io, policy, wish, claim),
+                None => runs(exchange, Some(claim)),
+            }
         }
         Some(Known::New) | None if wish == Wish::Only => {
             answers.with(key, |part| part.missed(policy));
@@ -446,6 +480,16 @@ fn runs(exchange: &mut Exchange, runs: Option<Runs>) -> Verdict {
     Verdict::Next
 }
 
+/// When the client waits no longer, where it says so.
+fn until_client(exchange: &Exchange) -> Option<Tick> {
+    exchange.facts.timeout_ms.map(|ms| exchange.facts.started.plus_ms(ms))
+}
+
+fn too_late(exchange: &Exchange, now: Tick) -> Option<Failure> {
+    let is_over = until_client(exchange).is_some_and(|until| until <= now);
+    is_over.then(|| Failure::gateway(Kind::UpstreamTimeout(Waited::Client)))
+}
+
 /// Somebody asks for the same now.
 fn under_way(
     exchange: &mut Exchange,
@@ -455,10 +499,8 @@ fn under_way(
     head: Option<Arc<Head>>,
     wish: Wish,
 ) -> Verdict {
-    let until_client = exchange.facts.timeout_ms.map(|ms| exchange.facts.started.plus_ms(ms));
-    if until_client.is_some_and(|until| until <= io.now) {
-        let kind = Kind::UpstreamTimeout(Waited::Client);
-        return Verdict::Refuse(Failure::gateway(kind));
+    if let Some(late) = too_late(exchange, io.now) {
+        return Verdict::Refuse(late);
     }
     let after_ms = match exchange.exact.as_deref() {
         // The one that was waited for is gone.

@@ -49,7 +49,7 @@ impl Answers {
     pub fn shelf(&self, document: &Document, cache: &str) -> Option<Shelf> {
         let (name, cache) = document.caches.iter().find(|(name, _)| name == cache)?;
         // Whatever models say of it: names have that in them.
-        let policy = Policy::new((name, cache), document, 0)?;
+        let policy = Policy::new((name, cache), document, 0, None)?;
         Some(Shelf {
             answers: self.clone(),
             policy,

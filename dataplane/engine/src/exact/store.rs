@@ -37,6 +37,8 @@ pub(crate) struct Claim {
     pub about: Arc<About>,
     /// Others may wait for it, and are sent what comes.
     pub leads: bool,
+    /// The second tier is asked before it is run: it is no miss yet.
+    pub asks: bool,
 }
 
 /// What is known of a call.
@@ -173,12 +175,12 @@ impl Part {
         if let Some((number, head)) = self.flights.asked(now, key) {
             return Known::UnderWay(number, head);
         }
-        let Some(Claim { about, leads }) = claim.map(|claim| claim()) else {
+        let Some(Claim { about, leads, asks }) = claim.map(|claim| claim()) else {
             return Known::New;
         };
         match self.flights.begin(key, Arc::clone(&about), leads) {
             Some(number) => {
-                held.stats.misses += 1;
+                held.stats.misses += u64::from(!asks);
                 Known::Claimed(number, about)
             }
             None => Known::New,
@@ -236,12 +238,26 @@ impl Part {
         count(&mut self.caches.entry_ref(cache).or_default().stats.semantic);
     }
 
-    /// Keeps the answer of a call that was claimed.
-    pub(crate) fn store(&mut self, (key, number): (u128, u64), stored: Arc<Stored>, policy: &Policy) {
-        if !self.flights.is_lost(number) {
-            let held = self.caches.entry_ref(&*policy.name).or_default();
-            held.insert((key, number), stored, policy);
+    /// Keeps the answer of a call that was claimed. False where that was purged meanwhile.
+    pub(crate) fn store(&mut self, (key, number): (u128, u64), stored: Arc<Stored>, policy: &Policy) -> bool {
+        if self.flights.is_lost(number) {
+            return false;
         }
+        let held = self.caches.entry_ref(&*policy.name).or_default();
+        held.insert((key, number), stored, policy);
+        true
+    }
+
+    /// The same of one that another node had kept: the call is a hit.
+    pub(crate) fn found(&mut self, call: (u128, u64), stored: Arc<Stored>, policy: &Policy) -> bool {
+        let spent = stored.spent;
+        if !self.store(call, stored, policy) {
+            return false;
+        }
+        let held = self.caches.entry_ref(&*policy.name).or_default();
+        held.stats.hits += 1;
+        held.stats.saves(&spent);
+        true
     }
 
     /// What is under way is not kept where it is of these. `purge_some` forgets what is kept, until there is no more.

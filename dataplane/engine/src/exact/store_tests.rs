@@ -24,6 +24,7 @@ fn policy() -> Policy {
         max_bytes: MOST_BYTES * CACHE_PARTS,
         max_answer_bytes: MOST_BYTES,
         semantic: None,
+        second: None,
         version: 1,
     }
 }
@@ -45,6 +46,7 @@ fn claim(tenant: &str) -> Claim {
     Claim {
         about: about(tenant),
         leads: true,
+        asks: false,
     }
 }
 

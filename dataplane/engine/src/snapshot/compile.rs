@@ -16,7 +16,7 @@ use super::{
     CallPath, CorsLines, Endpoint, ModelNames, Secrets, Snapshot, Upstream, credentials,
     ids::{self, Ids},
     references::{pointer, secret_text},
-    routes,
+    routes, seconds,
 };
 use crate::{
     guard,
@@ -72,6 +72,7 @@ pub fn compile_after(
     let mut meaning_faults = Vec::new();
     let meaning = Meaning::new(&document, secrets, &mut meaning_faults);
     let guards = guard::Compiled::new(&document, meaning.as_ref());
+    let seconds = seconds::compile(&document, secrets, &mut problems);
     let mut places = routes::Places {
         before,
         slots: &mut slots,
@@ -79,6 +80,7 @@ pub fn compile_after(
         grants: &grants,
         meaning: meaning.as_ref(),
         guards: &guards,
+        seconds: &seconds,
     };
     let mut routes = Vec::with_capacity(document.models.len());
     for (name, model) in &document.models {

@@ -13,7 +13,7 @@ use tollgate_dialect::canonical::sealed_id::{CredentialTag, IdKey};
 use super::{Secrets, secret_text};
 
 /// Fewer characters are no secret of 128 bits, however they were made.
-const LEAST_SECRET_BYTES: usize = 32;
+pub(super) const LEAST_SECRET_BYTES: usize = 32;
 
 /// A provider's.
 pub(crate) struct Ids {

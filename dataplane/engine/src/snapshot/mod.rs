@@ -9,6 +9,7 @@ mod names;
 mod quirks;
 mod references;
 mod routes;
+mod seconds;
 mod upstream;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
@@ -33,8 +34,8 @@ pub(crate) use call_path::{CallPath, PathCall};
 pub use checked::Found;
 pub use compile::{compile, compile_after};
 pub(crate) use names::{ModelId, ModelNames, Resolved};
-pub use references::references;
-pub(crate) use references::{pointer, secret_text};
+pub(crate) use references::secret_text;
+pub use references::{pointer, references};
 pub(crate) use routes::write_target_lines;
 pub(crate) use upstream::{CorsLines, Credential, Proof, Route, Signing, Target, TargetModel, Upstream};
 

@@ -13,8 +13,14 @@ pub fn references(document: &Document) -> Vec<(Reference, String)> {
     if let Some(secret) = &document.id_secret {
         found.push((secret.clone(), pointer(&["id_secret"])));
     }
-    for (reference, at) in document.cluster.iter().flat_map(|cluster| cluster.references()) {
-        found.push((reference.clone(), format!("{}{}", pointer(&["cluster"]), pointer(at))));
+    for (reference, at) in document.cluster.iter().flat_map(|cluster| cluster.valkey.references()) {
+        let store = pointer(&["cluster", "valkey"]);
+        found.push((reference.clone(), format!("{store}{}", pointer(at))));
+    }
+    for (name, cache) in &document.caches {
+        for (reference, at) in cache.second.iter().flat_map(|second| second.references()) {
+            found.push((reference.clone(), format!("{}{}", second_pointer(name), pointer(&at))));
+        }
     }
     for (name, listener) in &document.listeners {
         let at = pointer(&["listeners", name, "tls"]);
@@ -54,6 +60,11 @@ pub fn references(document: &Document) -> Vec<(Reference, String)> {
     found
 }
 
+/// Where a cache's second tier stands.
+pub(super) fn second_pointer(cache: &str) -> String {
+    pointer(&["caches", cache, "exact", "second"])
+}
+
 /// Where the `i`-th of `count` credentials stands: a single one may be written without a list.
 pub(super) fn credential_pointer(provider: &str, i: usize, count: usize) -> String {
     let at = pointer(&["providers", provider, "credential"]);
@@ -61,7 +72,7 @@ pub(super) fn credential_pointer(provider: &str, i: usize, count: usize) -> Stri
 }
 
 /// An RFC 6901 pointer to these steps.
-pub(crate) fn pointer(steps: &[&str]) -> String {
+pub fn pointer(steps: &[&str]) -> String {
     steps.iter().fold(String::new(), |at, step| {
         at + "/" + &step.replace('~', "~0").replace('/', "~1")
     })

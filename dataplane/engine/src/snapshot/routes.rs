@@ -17,7 +17,7 @@ use tollgate_wire::json::edit;
 
 use super::{ModelId, ModelNames, Route, Target, TargetModel, quirks, references::pointer};
 use crate::{
-    exact::Policy,
+    exact::{Policy, Second},
     guard,
     limits::{Rules, Scope},
     names::header,
@@ -40,6 +40,8 @@ pub(super) struct Places<'a> {
     pub grants: &'a [Option<Arc<Grants>>],
     pub meaning: Option<&'a Meaning>,
     pub guards: &'a guard::Compiled,
+    /// Of each cache.
+    pub seconds: &'a [Option<Second>],
 }
 
 pub(super) fn compile(
@@ -95,7 +97,7 @@ pub(super) fn compile(
             let found = places.models.find(&shadow.model)?;
             Some((found.model, shadow.share_percent))
         }),
-        cache: cache(model, document),
+        cache: cache(model, document, places.seconds),
         guards: places.guards.of(model, document),
         compress: model.compress,
         slot: places.slots.model(places.before, name),
@@ -103,9 +105,11 @@ pub(super) fn compile(
 }
 
 /// What keeps the model's answers. Another revision's are this one's where they would come the same way.
-fn cache(model: &Model, document: &Document) -> Option<Arc<Policy>> {
+fn cache(model: &Model, document: &Document, seconds: &[Option<Second>]) -> Option<Arc<Policy>> {
     let name = model.cache.as_deref()?;
-    let (_, cache) = document.caches.iter().find(|(known, _)| known == name)?;
+    let at = document.caches.iter().position(|(known, _)| known == name)?;
+    let (_, cache) = document.caches.get(at)?;
+    let second = seconds.get(at).cloned().flatten();
     let asked = Model {
         limits: Vec::new(),
         hedge: None,
@@ -127,7 +131,7 @@ fn cache(model: &Model, document: &Document) -> Option<Arc<Policy>> {
     let guards = document.guards.iter().filter(|(name, _)| model.guards.contains(name));
     let guards: Vec<_> = guards.map(|guard| (guard, &document.embedding.model)).collect();
     let version = Fnv::of(format!("{asked:?}{places:?}{allow:?}{guards:?}").as_bytes());
-    Policy::new((name, cache), document, version)
+    Policy::new((name, cache), document, version, second)
 }
 
 /// Is anything limited by what answers are long? Keys of the identity store have no such limits of their own.

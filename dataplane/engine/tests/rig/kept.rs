@@ -42,6 +42,7 @@ pub fn cache(scope: CacheScope) -> Cache {
         allow: Allowed::default(),
         charge_hits: None,
         snapshot: None,
+        second: None,
     }
 }
 

@@ -97,34 +97,54 @@ impl Connection {
         }
     }
 
-    /// One command and its reply. After an error the connection is of no use: a late reply would be taken for the next one's.
+    /// One command and its reply.
     pub fn ask(&mut self, parts: &[&[u8]], until: Instant) -> io::Result<Value> {
+        let mut values = self.ask_all(&[parts], until)?;
+        values.pop().ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    /// Commands and their replies. After an error the connection is of no use: a late reply would be taken for the next one's.
+    pub fn ask_all(&mut self, commands: &[&[&[u8]]], until: Instant) -> io::Result<Vec<Value>> {
         let timed = match &mut self.stream {
             Stream::Plain(timed) => timed,
             Stream::Tls(tls) => &mut tls.sock,
         };
         timed.until = until;
-        let mut command = Vec::new();
-        resp::command(parts.iter().copied(), &mut command);
+        let mut sent = Vec::new();
+        for parts in commands {
+            resp::command(parts.iter().copied(), &mut sent);
+        }
         self.buf.clear();
         let stream: &mut dyn ReadWrite = match &mut self.stream {
             Stream::Plain(timed) => timed,
             Stream::Tls(tls) => &mut **tls,
         };
-        stream.write_all(&command)?;
+        stream.write_all(&sent)?;
         stream.flush()?;
         let mut some = vec![0; 16 << 10];
-        loop {
+        let mut values = Vec::with_capacity(commands.len());
+        while values.len() < commands.len() {
             let count = stream.read(&mut some)?;
             if count == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             self.buf.extend_from_slice(some.get(..count).unwrap_or_default());
-            match resp::reply(&self.buf) {
-                Ok(None) => {}
-                Ok(Some((value, len))) if len == self.buf.len() => return Ok(value),
-                Ok(Some(_)) | Err(resp::Malformed) => return Err(io::Error::other("what it says is no reply")),
+            let mut read = 0;
+            while values.len() < commands.len() {
+                match resp::reply(self.buf.get(read..).unwrap_or_default()) {
+                    Ok(None) => break,
+                    Ok(Some((value, len))) => {
+                        values.push(value);
+                        read += len;
+                    }
+                    Err(resp::Malformed) => return Err(io::Error::other("what it says is no reply")),
+                }
             }
+            self.buf.drain(..read);
+        }
+        match self.buf.is_empty() {
+            true => Ok(values),
+            false => Err(io::Error::other("it says more than it was asked")),
         }
     }
 }
@@ -135,22 +155,34 @@ impl<T: Read + Write> ReadWrite for T {}
 fn left(until: Instant) -> io::Result<Duration> {
     let left = until.saturating_duration_since(Instant::now());
     if left.is_zero() {
-        return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"));
+        return Err(late());
     }
     Ok(left)
+}
+
+fn late() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "no answer in time")
+}
+
+/// A socket says of its own time that it would have to wait.
+fn in_time<T>(done: io::Result<T>) -> io::Result<T> {
+    done.map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => late(),
+        _ => error,
+    })
 }
 
 impl Read for Timed {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.socket.set_read_timeout(Some(left(self.until)?))?;
-        self.socket.read(buf)
+        in_time(self.socket.read(buf))
     }
 }
 
 impl Write for Timed {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         self.socket.set_write_timeout(Some(left(self.until)?))?;
-        self.socket.write(buf)
+        in_time(self.socket.write(buf))
     }
 
     fn flush(&mut self) -> io::Result<()> {

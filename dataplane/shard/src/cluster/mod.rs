@@ -3,6 +3,7 @@
 
 #![allow(clippy::disallowed_methods)] // All but `Handle` runs on that thread.
 
+mod commands;
 mod connection;
 #[cfg(test)]
 mod loss_tests;
@@ -30,7 +31,8 @@ use tollgate_engine::limits::{
     cluster::{Agent, Notice, Standing},
 };
 
-use store::Store;
+pub use resp::Value;
+pub use store::Store;
 use way::Shared;
 
 /// Plans that wait to be taken over.

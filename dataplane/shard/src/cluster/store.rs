@@ -21,7 +21,7 @@ use super::{
 };
 
 /// From one server of a Redis Cluster to the next that has a slot.
-const MAX_REDIRECTIONS: usize = 5;
+pub(super) const MAX_REDIRECTIONS: usize = 5;
 /// A server of many that did not answer is not asked again for so long: those that do would wait for it.
 const LEFT_ALONE: Duration = Duration::from_secs(1);
 
@@ -55,7 +55,7 @@ pub struct Store {
 }
 
 /// What to do with a command that a server did not take.
-enum Refused {
+pub(super) enum Refused {
     /// Another has the slot, for good or for this command.
     Moved(Address),
     Ask(Address),
@@ -85,13 +85,27 @@ impl Store {
         let result = owner.and_then(|owner| self.call_at(owner, request, until));
         if result.is_err() {
             // Somebody else may know better.
-            self.owners.remove(&request.group);
-            self.next = self.next.wrapping_add(1);
+            self.leave(request.group);
         }
         result
     }
 
-    fn owner(&mut self, group: usize, until: Instant) -> Result<Address, String> {
+    /// It was not answered there.
+    pub(super) fn leave(&mut self, group: usize) {
+        self.owners.remove(&group);
+        self.next = self.next.wrapping_add(1);
+    }
+
+    pub(super) fn is_connected(&self, group: usize) -> bool {
+        let owner = self.owners.get(&group);
+        owner.is_some_and(|owner| self.connections.contains_key(owner))
+    }
+
+    pub(super) fn moved(&mut self, group: usize, owner: Address) {
+        self.owners.insert(group, owner);
+    }
+
+    pub(super) fn owner(&mut self, group: usize, until: Instant) -> Result<Address, String> {
         if let Some(owner) = self.owners.get(&group) {
             return Ok(owner.clone());
         }
@@ -153,7 +167,7 @@ impl Store {
                 }
                 Err(Refused::NoScript) => whole = true,
                 Err(Refused::Moved(owner)) => {
-                    self.owners.insert(request.group, owner.clone());
+                    self.moved(request.group, owner.clone());
                     server = owner;
                 }
                 Err(Refused::Ask(other)) => {
@@ -183,10 +197,21 @@ impl Store {
     }
 
     fn ask(&mut self, server: &Address, parts: &[&[u8]], until: Instant) -> Result<Value, String> {
+        let mut values = self.ask_all(server, &[parts], until)?;
+        values.pop().ok_or_else(|| told(server, "it says nothing"))
+    }
+
+    /// A reply for each command.
+    pub(super) fn ask_all(
+        &mut self,
+        server: &Address,
+        commands: &[&[&[u8]]],
+        until: Instant,
+    ) -> Result<Vec<Value>, String> {
         if self.silent.get(server).is_some_and(|at| at.elapsed() < LEFT_ALONE) {
             return Err(told(server, "it did not answer a moment ago"));
         }
-        let result = self.ask_now(server, parts, until);
+        let result = self.ask_now(server, commands, until);
         if result.is_ok() {
             self.silent.remove(server);
         } else if self.way.topology == Topology::Cluster {
@@ -195,7 +220,7 @@ impl Store {
         result
     }
 
-    fn ask_now(&mut self, server: &Address, parts: &[&[u8]], until: Instant) -> Result<Value, String> {
+    fn ask_now(&mut self, server: &Address, commands: &[&[&[u8]]], until: Instant) -> Result<Vec<Value>, String> {
         let mut connection = match self.connections.remove(server) {
             Some(connection) => connection,
             None => {
@@ -208,16 +233,16 @@ impl Store {
                     .map_err(|error| told(server, &error.to_string()))?
             }
         };
-        let value = connection
-            .ask(parts, until)
+        let values = connection
+            .ask_all(commands, until)
             .map_err(|error| told(server, &error.to_string()))?;
         // One that failed is closed.
         self.connections.insert(server.clone(), connection);
-        Ok(value)
+        Ok(values)
     }
 }
 
-fn told((host, port): &Address, what: &str) -> String {
+pub(super) fn told((host, port): &Address, what: &str) -> String {
     format!("{host}:{port}: {what}")
 }
 
@@ -232,8 +257,16 @@ fn process_in(info: &Value) -> Option<String> {
 }
 
 /// A reply, or what an error means.
-fn refused(value: Value, (host, _): &Address) -> Result<Value, Refused> {
-    let Value::Error(said) = value else { return Ok(value) };
+fn refused(value: Value, server: &Address) -> Result<Value, Refused> {
+    match redirection(&value, server) {
+        None => Ok(value),
+        Some(refused) => Err(refused),
+    }
+}
+
+/// The same, looked at.
+pub(super) fn redirection(value: &Value, (host, _): &Address) -> Option<Refused> {
+    let Value::Error(said) = value else { return None };
     let mut words = said.split(' ');
     let address = |text: &str| {
         let (to, port) = text.rsplit_once(':')?;
@@ -243,11 +276,11 @@ fn refused(value: Value, (host, _): &Address) -> Result<Value, Refused> {
     };
     let kind = words.next();
     let other = words.nth(1).and_then(address);
-    Err(match (kind, other) {
+    Some(match (kind, other) {
         (Some("NOSCRIPT"), _) => Refused::NoScript,
         (Some("MOVED"), Some(to)) => Refused::Moved(to),
         (Some("ASK"), Some(to)) => Refused::Ask(to),
-        _ => Refused::Other(said),
+        _ => Refused::Other(said.clone()),
     })
 }
 

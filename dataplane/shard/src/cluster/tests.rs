@@ -325,7 +325,7 @@ fn a_redis_cluster_is_followed_to_whoever_has_the_slot() {
         topology: Topology::Cluster,
         ..nodes[0].way()
     };
-    let mut store = Store::new(way);
+    let mut store = Store::new(way.clone());
     for group in 0..16 {
         let mut node = Node::new(1);
         node.group = group;
@@ -340,6 +340,37 @@ fn a_redis_cluster_is_followed_to_whoever_has_the_slot() {
         kept.iter().all(|keys| *keys > 0) && kept.iter().sum::<i64>() == 32,
         "{kept:?}"
     );
+    commands_find_their_slot(&nodes, &way);
+}
+
+/// Several at once, of one slot: to whoever has it, and to whoever gets it while it moves.
+fn commands_find_their_slot(nodes: &[Server; 2], way: &Way) {
+    let both = |key: &str| {
+        let commands = [vec![&b"SET"[..], key.as_bytes(), b"v"], vec![b"GET", key.as_bytes()]];
+        let said = Store::new(way.clone()).commands(&commands, Instant::now() + PATIENCE);
+        let said = said.expect("both are answered");
+        assert_eq!(said, [Value::Text(b"OK".to_vec()), Value::Text(b"v".to_vec())], "{key}");
+    };
+    for slot in 0..16 {
+        both(&format!("{{{slot}}}:at rest"));
+    }
+    let Some(Value::Number(slot)) = nodes[0].ask(&["CLUSTER", "KEYSLOT", "moving"]) else {
+        panic!("it has a slot");
+    };
+    let (from, to) = match slot <= 8_191 {
+        true => (&nodes[0], &nodes[1]),
+        false => (&nodes[1], &nodes[0]),
+    };
+    let name = |node: &Server| match node.ask(&["CLUSTER", "MYID"]) {
+        Some(Value::Text(name)) => String::from_utf8(name).expect("a name"),
+        other => panic!("{other:?}"),
+    };
+    let slot = slot.to_string();
+    to.ask(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &name(from)])
+        .expect("done");
+    from.ask(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &name(to)])
+        .expect("done");
+    both("{moving}:now");
 }
 
 #[test]

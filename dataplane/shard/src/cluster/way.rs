@@ -36,28 +36,8 @@ impl PartialEq for Shared {
 impl Shared {
     pub fn new(cluster: &Cluster, secrets: &Secrets, maker: &mut TlsMaker) -> Result<Self, Vec<Problem>> {
         let valkey = &cluster.valkey;
-        let is_tls = valkey.servers.iter().any(|server| server.tls);
-        let tls = match is_tls {
-            true => Some(tls(valkey, secrets, maker).map_err(|problem| vec![problem])?),
-            false => None,
-        };
-        let content = |reference: &Reference| secrets.get(reference).map(|content| trimmed(content));
-        let sentinel_password = match &valkey.topology {
-            Topology::Sentinel { password, .. } => password.as_ref().and_then(content),
-            Topology::Single | Topology::Cluster => None,
-        };
-        let servers = valkey.servers.iter().map(|server| (server.host.clone(), server.port));
-        let way = Way {
-            topology: valkey.topology.clone(),
-            servers: servers.collect(),
-            tls,
-            user: valkey.user.clone(),
-            password: valkey.password.as_ref().and_then(content),
-            sentinel_password,
-            prefix: valkey.prefix.clone(),
-            timeout: Duration::from_millis(valkey.timeout_ms),
-        };
-        let used = cluster.references().into_iter();
+        let way = of(valkey, "/cluster/valkey", secrets, maker).map_err(|problem| vec![problem])?;
+        let used = valkey.references().into_iter();
         let used = used.filter_map(|(reference, _)| Some((reference.clone(), secrets.get(reference)?.clone())));
         Ok(Self {
             settings: Settings {
@@ -77,12 +57,36 @@ impl Shared {
     }
 }
 
-fn tls(valkey: &Valkey, secrets: &Secrets, maker: &mut TlsMaker) -> Result<Arc<ClientConfig>, Problem> {
+/// How a store is reached; `at`: where it stands in the document.
+pub fn of(valkey: &Valkey, at: &str, secrets: &Secrets, maker: &mut TlsMaker) -> Result<Way, Problem> {
+    let tls = match valkey.servers.iter().any(|server| server.tls) {
+        true => Some(tls(valkey, at, secrets, maker)?),
+        false => None,
+    };
+    let content = |reference: &Reference| secrets.get(reference).map(|content| trimmed(content));
+    let sentinel_password = match &valkey.topology {
+        Topology::Sentinel { password, .. } => password.as_ref().and_then(content),
+        Topology::Single | Topology::Cluster => None,
+    };
+    let servers = valkey.servers.iter().map(|server| (server.host.clone(), server.port));
+    Ok(Way {
+        topology: valkey.topology.clone(),
+        servers: servers.collect(),
+        tls,
+        user: valkey.user.clone(),
+        password: valkey.password.as_ref().and_then(content),
+        sentinel_password,
+        prefix: valkey.prefix.clone(),
+        timeout: Duration::from_millis(valkey.timeout_ms),
+    })
+}
+
+fn tls(valkey: &Valkey, at: &str, secrets: &Secrets, maker: &mut TlsMaker) -> Result<Arc<ClientConfig>, Problem> {
     let identity = valkey.tls.client_certificate.as_ref();
     maker.for_store(
         valkey.tls.ca.as_ref(),
         identity.map(|(certificate, key)| (certificate, key)),
-        "/cluster/valkey/tls",
+        &format!("{at}/tls"),
         secrets,
     )
 }

@@ -8,8 +8,6 @@ use std::{
 
 use tollgate_config::link::{AnswerBody, Ask, AskBody, PROTOCOL, Say};
 
-use tollgate_engine::exact::Filter;
-
 use super::{Client, Control, End, shards::Silent};
 use crate::messages::ToShard;
 
@@ -99,12 +97,7 @@ impl Control {
             AskBody::Limits { scope, name } => Ok(AnswerBody::Limits {
                 limits: self.limits(&scope, &name),
             }),
-            AskBody::Purge { filter } => {
-                let (answers, bytes) = self.answers.purge(&Filter(filter));
-                let left = |why| format!("{answers} answers are forgotten, and snapshots may have them still: {why}");
-                self.kept.forget().map_err(left)?;
-                Ok(AnswerBody::Purged { answers, bytes })
-            }
+            AskBody::Purge { filter } => self.purge(filter),
             AskBody::Caches => Ok(super::caches::told(&self.answers)),
             AskBody::Feedback { request_id, wrong } => {
                 let judged = super::caches::judged(&self.answers, &request_id, wrong);

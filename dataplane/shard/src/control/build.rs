@@ -15,6 +15,7 @@ use crate::{
     cluster::way::Shared,
     files,
     messages::Prepared,
+    second::Setup,
     tls::{TlsMaker, TlsSet},
     tokens::{self, Want},
 };
@@ -32,6 +33,8 @@ pub struct Built {
     pub meaning_faults: Vec<Problem>,
     /// How it shares its limits with other nodes.
     pub shared: Option<Shared>,
+    /// What its caches share with them.
+    pub seconds: Vec<Setup>,
 }
 
 impl Built {
@@ -67,6 +70,10 @@ pub fn build(
         let made = Shared::new(cluster, &secrets, maker);
         made.map_err(|more| add(&mut problems, more)).ok()
     });
+    let seconds = compiled.as_ref().ok().and_then(|compiled| {
+        let made = Setup::all(&compiled.document, &secrets, maker);
+        made.map_err(|more| add(&mut problems, more)).ok()
+    });
     match (table, compiled, tls, wants) {
         (Ok(table), Ok(compiled), Some(tls), Some(wants)) if problems.is_empty() => {
             // What the reader said of a file tells more than that it is not there.
@@ -85,6 +92,7 @@ pub fn build(
                 wants,
                 meaning_faults,
                 shared,
+                seconds: seconds.unwrap_or_default(),
             })
         }
         _ => Err(problems),

@@ -1,14 +1,45 @@
 //! What caches did, for whoever asks on the control socket. Nothing of a prompt or an answer is in it.
 
-use tollgate_config::link::{AnswerBody, CacheCompared, CacheStatus};
+use std::sync::Arc;
+
+use tollgate_config::link::{AnswerBody, CacheCompared, CacheStatus, Purge};
 use tollgate_engine::{
     Answers,
-    exact::Stats,
+    exact::{Filter, Stats},
     semantic::{self, Compared},
 };
 
+use super::{Control, asks::Answer, build::Built};
+use crate::messages::ToShard;
+
 const NS_PER_MS: u64 = 1_000_000;
 const THOUSANDTHS: f32 = 1_000.0;
+
+impl Control {
+    /// The caches of this revision share with other nodes what it says.
+    pub(super) fn plan_second_tiers(&mut self, built: &Built) {
+        match self.seconds.plan(&built.seconds) {
+            Ok(tiers) => self.shards.tell_all(|| ToShard::Second(Arc::clone(&tiers))),
+            Err(why) => self.tell("cache_second_failed", why),
+        }
+    }
+
+    /// Forgets answers: in memory those that the filter is true of; on the disk and in the stores that nodes share, which
+    /// cannot be looked through, all of their caches.
+    pub(super) fn purge(&mut self, filter: Purge) -> Answer {
+        // What comes from a store from now on was stored since.
+        let there = self.seconds.begin_purge(filter.cache.as_deref());
+        let (answers, bytes) = self.answers.purge(&Filter(filter));
+        let left = |what: &str, why| format!("{answers} answers are forgotten, and {what}: {why}");
+        self.kept
+            .forget()
+            .map_err(|why| left("snapshots may have them still", why))?;
+        there
+            .end()
+            .map_err(|why| left("other nodes may have them still", why))?;
+        Ok(AnswerBody::Purged { answers, bytes })
+    }
+}
 
 pub(super) fn told(answers: &Answers) -> AnswerBody {
     AnswerBody::Caches {

@@ -109,6 +109,8 @@ pub enum Command {
     Cluster(crate::cluster::Told),
     /// What caches keep was read from the disk, or cannot be written to it.
     Kept(crate::kept::Told),
+    /// The store that a cache shares with other nodes.
+    Second(crate::second::Told),
     /// Room for usage records is not to be had, or is again.
     Spool(spool::Told),
     /// A shard's thread has ended; an error is why it never started or could not go on.
@@ -126,6 +128,14 @@ pub enum End {
     Failed,
 }
 
+/// Answers that are kept, and the ways to what they are found by, to what outlives the process, and to what nodes share.
+pub type Answering = (
+    Answers,
+    crate::semantic::Offers,
+    crate::kept::Handle,
+    crate::second::Room,
+);
+
 pub struct Control {
     shards: Shards,
     state: StateDir,
@@ -141,6 +151,8 @@ pub struct Control {
     offers: crate::semantic::Offers,
     /// What of them outlives the process.
     kept: crate::kept::Handle,
+    /// And what nodes share of them.
+    seconds: crate::second::Room,
     running: Option<Built>,
     /// Waits for its commit, and who asked for it.
     prepared: Option<(ConnectionId, Built)>,
@@ -174,7 +186,7 @@ impl Control {
         access: access_log::Handle,
         tokens: tokens::Handle,
         (balances, cluster): (Arc<Balances>, crate::cluster::Handle),
-        (keeping, (answers, offers, kept)): (Keeping, (Answers, crate::semantic::Offers, crate::kept::Handle)),
+        (keeping, (answers, offers, kept, seconds)): (Keeping, Answering),
     ) -> Result<Self, String> {
         let now = Instant::now();
         Ok(Self {
@@ -189,6 +201,7 @@ impl Control {
             answers,
             offers,
             kept,
+            seconds,
             running: None,
             prepared: None,
             listeners: Listeners::default(),
@@ -266,6 +279,7 @@ impl Control {
             Command::Crossed(crossed) => self.tell_crossed(*crossed),
             Command::Cluster(told) => self.tell_cluster(&told),
             Command::Kept(told) => self.tell(told.event, told.text),
+            Command::Second(told) => self.tell(told.event, told.text),
             Command::Spool(spool::Told::Full(text)) => self.tell("usage_spool_full", text),
             Command::Spool(spool::Told::Unsynced(text)) => self.tell("usage_sync_failed", text),
             Command::Spool(spool::Told::Synced) => {

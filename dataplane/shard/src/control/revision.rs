@@ -132,6 +132,7 @@ impl Control {
             built.document(),
             &self.find_again(&built.prepared.snapshot),
         );
+        self.plan_second_tiers(&built);
         self.running = Some(built);
         self.want_tokens();
         self.share();

@@ -80,6 +80,7 @@ impl Control {
             granted: self.granted(),
             caches: self.answers.stats(),
             snapshots: self.kept.counts(),
+            seconds: self.seconds.counts(),
         };
         text::render(&self.totals(), &process)
     }

@@ -245,7 +245,7 @@ impl Side {
         self.work.retain(|name, _| names.contains(name));
         for wanted in plan {
             let (shelf, every) = (wanted.shelf, wanted.every);
-            let path = self.shared.folder.join(file_name(shelf.name()));
+            let path = self.shared.folder.join(file_name(shelf.name(), ENDING));
             let now = Instant::now();
             let name = Arc::clone(shelf.name());
             let work = self.work.entry(name).or_insert_with(|| Work {
@@ -262,7 +262,7 @@ impl Side {
             (work.shelf, work.every) = (shelf, every);
             work.due = work.due.min(now + every);
         }
-        let files: Vec<String> = names.iter().map(|name| file_name(name)).collect();
+        let files: Vec<String> = names.iter().map(|name| file_name(name, ENDING)).collect();
         let is_left = |name: &str| !files.is_empty() && (name == KEY || files.iter().any(|file| file == name));
         let removed = {
             let _files = lock(&self.shared.files);
@@ -399,14 +399,17 @@ fn write(work: &Work, shared: &Shared, seed: Seed, until: Instant, ends: bool) -
 
 /// The key is there before a file whose names it makes.
 fn write_key(folder: &Path, Seed([one, other]): Seed) -> std::io::Result<()> {
-    let path = folder.join(KEY);
-    let text = format!("{one:016x}-{other:016x}\n");
-    if fs::read_to_string(&path).is_ok_and(|known| known == text) {
+    put_text(&folder.join(KEY), &format!("{one:016x}-{other:016x}\n"))
+}
+
+/// A short text, on the disk and in its place, or not at all.
+pub fn put_text(path: &Path, text: &str) -> std::io::Result<()> {
+    if fs::read_to_string(path).is_ok_and(|known| known == text) {
         return Ok(());
     }
     let new = path.with_extension(NEW);
-    file::write_text(&new, &text)?;
-    file::replace(&new, &path)
+    file::write_text(&new, text)?;
+    file::replace(&new, path)
 }
 
 /// Removes files by their names.
@@ -429,10 +432,10 @@ fn remove(folder: &Path, goes: impl Fn(&str) -> bool) -> Result<(), String> {
 }
 
 /// For people, and no two the same.
-fn file_name(cache: &str) -> String {
+pub fn file_name(cache: &str, ending: &str) -> String {
     let plain = |char: char| if char.is_ascii_alphanumeric() { char } else { '-' };
     let named: String = cache.chars().take(NAMED_BYTES).map(plain).collect();
-    format!("{named}-{:016x}{ENDING}", Fnv::of(cache.as_bytes()))
+    format!("{named}-{:016x}{ending}", Fnv::of(cache.as_bytes()))
 }
 
 fn now() -> Now {

@@ -249,7 +249,7 @@ fn a_snapshot_that_fails_leaves_the_last_one_and_nothing_else() {
 fn names_of_files_are_plain_and_no_two_the_same() {
     let long = "é/../".repeat(50);
     for name in ["answers", "a/b", "..", &long] {
-        let file = file_name(name);
+        let file = file_name(name, ENDING);
         assert!(
             file.len() < 80
                 && file
@@ -258,7 +258,7 @@ fn names_of_files_are_plain_and_no_two_the_same() {
         );
         assert!(!file.starts_with('.'));
     }
-    assert_ne!(file_name("a/b"), file_name("a-b"));
+    assert_ne!(file_name("a/b", ENDING), file_name("a-b", ENDING));
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod latency;
 mod less;
 pub mod names;
 mod overload;
+mod second;
 pub mod text;
 mod totals;
 

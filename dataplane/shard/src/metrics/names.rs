@@ -196,6 +196,22 @@ pub const CACHE_SNAPSHOT_BYTES: Family = gauge(
     "tollgate_cache_snapshot_bytes",
     "Answers in the last snapshot of a cache.",
 );
+pub const CACHE_SECOND_LOOKUPS: Family = counter(
+    "tollgate_cache_second_lookups_total",
+    "Calls that a cache's second tier was to be asked for, by what came of it.",
+);
+pub const CACHE_SECOND_UNREADABLE: Family = counter(
+    "tollgate_cache_second_unreadable_total",
+    "What a cache's second tier had that is no answer, by why.",
+);
+pub const CACHE_SECOND_STORES: Family = counter(
+    "tollgate_cache_second_stores_total",
+    "Answers for a cache's second tier, by what became of them.",
+);
+pub const CACHE_SECOND_UP: Family = gauge(
+    "tollgate_cache_second_up",
+    "Whether the store of a cache's second tier answers and knows of all purges.",
+);
 pub const GUARD_FINDINGS: Family = counter(
     "tollgate_guard_findings_total",
     "What guards found in prompts and answers, by what became of it.",
@@ -231,7 +247,7 @@ pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of 
 
 /// All of them, in the order they are told.
 #[cfg(test)]
-pub const ALL: [Family; 57] = [
+pub const ALL: [Family; 61] = [
     REQUESTS,
     REQUEST_DURATION,
     GATEWAY_DURATION,
@@ -250,6 +266,10 @@ pub const ALL: [Family; 57] = [
     CACHE_SAVED_SECONDS,
     CACHE_SNAPSHOTS,
     CACHE_SNAPSHOT_BYTES,
+    CACHE_SECOND_LOOKUPS,
+    CACHE_SECOND_UNREADABLE,
+    CACHE_SECOND_STORES,
+    CACHE_SECOND_UP,
     REJECTED,
     REPLAYED,
     ATTEMPTS,

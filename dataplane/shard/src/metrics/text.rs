@@ -59,6 +59,8 @@ pub struct Process {
     pub caches: Vec<(Arc<str>, Stats)>,
     /// And what of it was written to the disk.
     pub snapshots: Vec<(Arc<str>, crate::kept::Counts)>,
+    /// And what became of it in the store that nodes share.
+    pub seconds: Vec<(Arc<str>, crate::second::Numbers)>,
 }
 
 /// A target of a model.
@@ -98,6 +100,7 @@ pub fn render(totals: &Totals, process: &Process) -> String {
     page.usage_records(totals);
     page.caches(&process.caches);
     page.cache_snapshots(&process.snapshots);
+    page.second_tiers(&process.seconds);
     page.shards(totals);
     page.process(process);
     page.text

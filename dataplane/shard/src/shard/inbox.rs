@@ -3,10 +3,13 @@
 use std::{rc::Rc, sync::Arc};
 
 use tollgate_config::link::ShardRevision;
-use tollgate_engine::{exchange::Pinned, routing::load};
+use tollgate_engine::{
+    exchange::{Input, Pinned},
+    routing::load,
+};
 
-use super::Shard;
-use crate::{downstream::Phase, messages::ToShard};
+use super::{Shard, slab::Id};
+use crate::{downstream::Phase, messages::ToShard, second::Asker};
 
 impl Shard {
     pub fn read_inbox(&mut self) {
@@ -59,6 +62,8 @@ impl Shard {
             }
             ToShard::Synced(sequence) => self.usage_synced(sequence),
             ToShard::Token(id, token) => self.local.tokens.put(id, &token),
+            ToShard::Second(tiers) => self.local.second = Some(Box::new(Asker { shard: self.id, tiers })),
+            ToShard::Found(name) => self.found(Id::numbered(name)),
             ToShard::Stats(reply) => {
                 let in_flight = self.downs.iter().filter(|down| down.in_flight()).count();
                 let upstream = self.ups.iter().map(|up| (up.route.provider.as_str(), up.is_idle()));
@@ -91,6 +96,13 @@ impl Shard {
                 }
             }
             ToShard::Stop => self.stopped = true,
+        }
+    }
+
+    /// The second tier of its cache has answered; the client may have left meanwhile.
+    fn found(&mut self, id: Id) {
+        if let Some(active) = self.downs.get_mut(id).and_then(|down| down.active.take()) {
+            self.drive(id, active, Input::Found);
         }
     }
 }

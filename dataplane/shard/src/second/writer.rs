@@ -1,0 +1,185 @@
+//! Puts answers into the store, and sees to it that the store knows of every purge: it looks once a second, and whatever is
+//! wrong there is mended or waited for. Until it knows that all is well, nothing is read from the store.
+
+#![allow(clippy::disallowed_methods)] // A thread of its own.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, Sender, never, select};
+use tollgate_engine::exact::{Offer, codec};
+
+use super::{
+    Told,
+    generation::{Generation, RAISE},
+    now,
+    reader::MAX_VALUE_BYTES,
+    shared::{Settled, Shared, count},
+};
+use crate::cluster::{Store, Value};
+
+/// Stored in one go.
+const MOST_TOGETHER: usize = 16;
+/// Between two looks at the store.
+const EVERY: Duration = Duration::from_secs(1);
+/// Others may purge meanwhile, so often.
+const MOST_RAISES: usize = 8;
+
+pub struct Writer {
+    pub shared: Arc<Shared>,
+    pub store: Store,
+    pub timeout: Duration,
+    pub prefix: String,
+    pub tell: Box<dyn FnMut(Told) + Send>,
+    /// It was told that the store is away.
+    pub is_ill: bool,
+}
+
+/// A purge: what came of telling the store.
+pub type Wish = Sender<Result<(), String>>;
+
+impl Writer {
+    pub fn run(mut self, offers: &Receiver<Offer>, mut wishes: Receiver<Wish>, mut woken: Receiver<()>) {
+        let mut due = Instant::now();
+        loop {
+            select! {
+                recv(offers) -> offer => {
+                    let Ok(first) = offer else { return };
+                    let batch: Vec<Offer> = std::iter::once(first).chain(offers.try_iter().take(MOST_TOGETHER - 1)).collect();
+                    self.store(&batch);
+                }
+                recv(wishes) -> wish => match wish {
+                    Ok(wish) => {
+                        // Who waits may have gone.
+                        let _ = wish.try_send(self.look());
+                        due = Instant::now() + EVERY;
+                    }
+                    Err(_) => wishes = never(),
+                },
+                recv(woken) -> woke => match woke {
+                    Ok(()) => due = Instant::now(),
+                    Err(_) => woken = never(),
+                },
+                default(due.saturating_duration_since(Instant::now())) => {}
+            }
+            if due <= Instant::now() {
+                let _ = self.look();
+                due = Instant::now() + EVERY;
+            }
+        }
+    }
+
+    /// Tells the store which generation this node knows, and hears which there is.
+    fn look(&mut self) -> Result<(), String> {
+        let looked = self.raise_all();
+        self.shared.set_up(looked.is_ok());
+        match &looked {
+            Ok(()) if std::mem::take(&mut self.is_ill) => {
+                let text = format!(
+                    "the store of the second tier of the cache '{}' answers again",
+                    self.shared.cache
+                );
+                self.say("cache_second_back", text);
+            }
+            Err(why) if !std::mem::replace(&mut self.is_ill, true) => {
+                let text = format!(
+                    "the store of the second tier of the cache '{}' does not answer ({why}): calls go on without it",
+                    self.shared.cache
+                );
+                self.say("cache_second_away", text);
+            }
+            _ => {}
+        }
+        looked
+    }
+
+    fn raise_all(&mut self) -> Result<(), String> {
+        for _ in 0..MOST_RAISES {
+            let wanted = self.shared.wanted()?;
+            let there = self.raise(wanted)?;
+            match self.shared.settle(wanted, there)? {
+                Settled::Yes => return Ok(()),
+                Settled::Not => {}
+                Settled::Forgets => {
+                    let answers = self.shared.forget_here();
+                    let text = format!(
+                        "the cache '{}' was purged through another node: {answers} answers are forgotten here",
+                        self.shared.cache
+                    );
+                    self.say("cache_second_purged", text);
+                }
+            }
+        }
+        Err("it is purged all the time".to_owned())
+    }
+
+    fn raise(&mut self, wanted: Generation) -> Result<Generation, String> {
+        let (key, text) = (super::generation_key(&self.prefix), wanted.to_string());
+        let command: Vec<&[u8]> = vec![b"EVAL", RAISE.as_bytes(), b"1", key.as_bytes(), text.as_bytes()];
+        let said = self.store.commands(&[command], Instant::now() + self.timeout)?.pop();
+        match said {
+            Some(Value::Text(text)) => Generation::read(&text).ok_or_else(|| "it says what is none of ours".to_owned()),
+            Some(Value::Error(said)) => Err(said),
+            _ => Err("it says what is none of ours".to_owned()),
+        }
+    }
+
+    fn store(&mut self, batch: &[Offer]) {
+        let counts = Arc::clone(&self.shared.counts);
+        let ready: Vec<(String, Vec<u8>, String)> = batch.iter().filter_map(|offer| self.sealed(offer)).collect();
+        (ready.len()..batch.len()).for_each(|_| count(&counts.dropped));
+        if ready.is_empty() {
+            return;
+        }
+        let commands: Vec<Vec<&[u8]>> = ready
+            .iter()
+            .map(|(name, sealed, left_ms)| vec![&b"SET"[..], name.as_bytes(), sealed, b"PX", left_ms.as_bytes()])
+            .collect();
+        let until = Instant::now() + self.timeout;
+        match self.store.commands(&commands, until) {
+            Ok(replies) => {
+                for reply in &replies {
+                    match reply {
+                        Value::Text(_) => count(&counts.stored),
+                        other => {
+                            tracing::debug!(?other, "the store of a second tier takes no answer");
+                            count(&counts.failed);
+                        }
+                    }
+                }
+            }
+            Err(why) => {
+                tracing::debug!(why, "the store of a second tier does not answer");
+                ready.iter().for_each(|_| count(&counts.failed));
+                let _ = self.look();
+            }
+        }
+    }
+
+    /// Its name, it, and how long it is good. `None`: it is too long, or no longer of use.
+    fn sealed(&self, offer: &Offer) -> Option<(String, Vec<u8>, String)> {
+        // Whose call began before a purge is labelled as of then, and good for nobody.
+        let (generation, _) = self.shared.known().filter(|known| known.1 == offer.forgotten)?;
+        let now = now();
+        let mut plain = now.unix_ms.to_le_bytes().to_vec();
+        if offer.left_ms == 0 || !codec::write(&offer.kept, now.tick, &mut plain) {
+            return None;
+        }
+        let key = offer.kept.key;
+        let sealed = self
+            .shared
+            .sealer
+            .seal(&self.shared.random, (key, generation), &plain)?;
+        if sealed.len() > MAX_VALUE_BYTES {
+            return None;
+        }
+        let name = super::answer_key(&self.prefix, &self.shared.sealer.name(key));
+        Some((name, sealed, offer.left_ms.to_string()))
+    }
+
+    fn say(&mut self, event: &'static str, text: String) {
+        (self.tell)(Told { event, text });
+    }
+}
