@@ -205,7 +205,7 @@ fn put(exchange: &Exchange, io: &Io<'_>, policy: &Policy, (runs, found): (&Runs,
     let pinned = exchange.pin();
     let owner = pinned.keys.entry(exchange.facts.key?);
     let stored = &found.kept.stored;
-    let is_ours = found.kept.key == runs.key && Tenant::of(policy.scope, owner).is(&stored.about.tenant);
+    let is_ours = found.kept.key == runs.key && Tenant::of(policy.scope, owner).is(stored.about.tenant());
     if !is_ours || stored.age_ns(io.now) >= policy.ttl_ms.saturating_mul(super::NS_PER_MS) {
         return None;
     }
