@@ -145,7 +145,34 @@ fn the_embedding_model() {
         (
             "embedding: { provider: p }",
             plain,
-            "/embedding/provider: `provider` is not supported yet; remove `provider`",
+            "/embedding: `model` is missing; model: the provider's name of an embeddings model, such as text-embedding-3-small",
+        ),
+        (
+            "embedding: { provider: q, model: e }",
+            plain,
+            "/embedding/provider: there is no provider `q`; did you mean `p`?",
+        ),
+        (
+            "embedding: { provider: p, model: file:x }",
+            plain,
+            "/embedding/model: beside `provider` the model is one of the provider's, and routing and topics go by the shipped \
+             one; the provider's name of an embeddings model, such as text-embedding-3-small, or no `provider`",
+        ),
+        (
+            "embedding: { provider: p, model: e, dimensions: 8 }",
+            plain,
+            "/embedding/dimensions: 8 is not a number that fits here; a whole number from 16 to 4096",
+        ),
+        (
+            "embedding: { provider: p, model: e, timeout: 6s }",
+            plain,
+            "/embedding/timeout: `6s` is not a time that a call waits for its vector; 1ms to 5s, such as 150ms",
+        ),
+        (
+            "embedding: { timeout: 1s }",
+            plain,
+            "/embedding/timeout: `timeout` is said of a model at a provider; `provider` with the name of a provider, or \
+             remove it",
         ),
         (
             "embedding: { model: file:x }",

@@ -6,6 +6,7 @@ pub mod clock;
 mod detached;
 pub mod drive;
 mod durable;
+mod embedding;
 mod hedges;
 mod inbox;
 mod revision;
@@ -290,6 +291,9 @@ impl Shard {
         self.flush_downs();
         if !self.detached_due.is_empty() {
             self.begin_copies();
+        }
+        if self.local.asker.has_work() {
+            self.ask_for_vectors();
         }
         // One that came to nothing may have left room to others.
         if !self.turns.is_empty() {

@@ -196,6 +196,18 @@ pub const CACHE_SNAPSHOT_BYTES: Family = gauge(
     "tollgate_cache_snapshot_bytes",
     "Answers in the last snapshot of a cache.",
 );
+pub const EMBEDDING_QUESTIONS: Family = counter(
+    "tollgate_embedding_questions_total",
+    "Lookups of semantic caches that needed a vector of a provider's, by what came of it.",
+);
+pub const EMBEDDING_CALLS: Family = counter(
+    "tollgate_embedding_calls_total",
+    "Calls to the provider that makes them: ok, failed.",
+);
+pub const EMBEDDING_DURATION: Family = histogram(
+    "tollgate_embedding_duration_seconds",
+    "From such a call's beginning to its end.",
+);
 pub const GUARD_FINDINGS: Family = counter(
     "tollgate_guard_findings_total",
     "What guards found in prompts and answers, by what became of it.",
@@ -231,7 +243,7 @@ pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of 
 
 /// All of them, in the order they are told.
 #[cfg(test)]
-pub const ALL: [Family; 57] = [
+pub const ALL: [Family; 60] = [
     REQUESTS,
     REQUEST_DURATION,
     GATEWAY_DURATION,
@@ -250,6 +262,9 @@ pub const ALL: [Family; 57] = [
     CACHE_SAVED_SECONDS,
     CACHE_SNAPSHOTS,
     CACHE_SNAPSHOT_BYTES,
+    EMBEDDING_QUESTIONS,
+    EMBEDDING_CALLS,
+    EMBEDDING_DURATION,
     REJECTED,
     REPLAYED,
     ATTEMPTS,

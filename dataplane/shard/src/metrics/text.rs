@@ -98,6 +98,7 @@ pub fn render(totals: &Totals, process: &Process) -> String {
     page.usage_records(totals);
     page.caches(&process.caches);
     page.cache_snapshots(&process.snapshots);
+    page.embedding(totals);
     page.shards(totals);
     page.process(process);
     page.text
