@@ -3,7 +3,7 @@
 use tollgate_config::{
     Document,
     check::check,
-    document::{Difficulty, Reference, Strategy},
+    document::{Difficulty, Reference, RemoteEmbedding, Strategy},
     parse::parse,
 };
 
@@ -184,4 +184,28 @@ fn the_embedding_model() {
         let said = with(top, model).err().unwrap_or_default();
         assert_eq!(said, expected, "{top}");
     }
+}
+
+#[test]
+fn an_embedder_at_a_provider() {
+    let plain = "targets: [ { provider: p, model: x } ]";
+    let read = |embedding: &str| with(&format!("embedding: {{ provider: p, model: e{embedding} }}"), plain);
+    let remote = |embedding: &str| read(embedding).expect("nothing is wrong").embedding.remote;
+    let right = |dimensions, timeout_ms| {
+        Some(RemoteEmbedding {
+            provider: "p".to_owned(),
+            model: "e".to_owned(),
+            dimensions,
+            timeout_ms,
+        })
+    };
+    assert_eq!(remote(", dimensions: 256, timeout: 2s"), right(Some(256), 2_000));
+    assert_eq!(remote(""), right(None, 150));
+    assert_eq!(read("").expect("nothing is wrong").embedding.model, None);
+    let anthropic =
+        "version: 1\nembedding: { provider: a, model: e }\nproviders: { a: { kind: anthropic, credential: env:A } }\n";
+    assert_eq!(
+        checked(anthropic).expect_err("it has none"),
+        "/embedding/provider: the provider `a` makes no embeddings; a provider that speaks openai, gemini, cohere or bedrock"
+    );
 }

@@ -106,7 +106,9 @@ fn refuse_unused(fields: &Fields) {
 
 /// Anthropic has no embeddings.
 pub fn refuse_without_embeddings(fields: &Fields, document: &Document) {
-    let Some(remote) = &document.embedding.remote else { return };
+    let Some(remote) = &document.embedding.remote else {
+        return;
+    };
     let named = document.providers.iter().find(|(name, _)| *name == remote.provider);
     let Some((name, provider)) = named else { return };
     let has_none = |dialect: &Dialect| *dialect == Dialect::Anthropic;

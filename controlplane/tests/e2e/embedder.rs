@@ -86,7 +86,10 @@ fn explained(gateway: &Gateway, text: &str) -> String {
 }
 
 fn questions(gateway: &Gateway, outcome: &str) -> f64 {
-    gateway.metric("tollgate_embedding_questions_total", &[&format!("outcome=\"{outcome}\"")])
+    gateway.metric(
+        "tollgate_embedding_questions_total",
+        &[&format!("outcome=\"{outcome}\"")],
+    )
 }
 
 /// The texts of each call that the provider of vectors got.
@@ -131,19 +134,37 @@ fn a_rewording_is_found_by_the_provider_s_vectors_and_what_they_cost_is_on_the_b
     );
     let told = explained(&gateway, OTHER);
     assert!(told.starts_with(&format!("embedding by {EMBEDDER}: ")), "{told}");
-    assert!(told.contains(" ms; candidates: ") && told.contains("differs in name"), "{told}");
+    assert!(
+        told.contains(" ms; candidates: ") && told.contains("differs in name"),
+        "{told}"
+    );
     // The same place, asked for anew: its vector is known.
     let fresh = [("x-tollgate-explain", "1"), ("x-tollgate-cache", "refresh")];
     ask_as(&gateway, KEY, &fresh, OTHER).expect(200);
     assert_eq!(asked_for(&vectors).len(), 3);
 
-    let used = gateway.metric("tollgate_tokens_total", &["model=\"(embedding)\"", "provider=\"vectors\""]);
-    let cost = gateway.metric("tollgate_cost_usd_total", &["model=\"(embedding)\"", "provider=\"vectors\""]);
+    let used = gateway.metric(
+        "tollgate_tokens_total",
+        &["model=\"(embedding)\"", "provider=\"vectors\""],
+    );
+    let cost = gateway.metric(
+        "tollgate_cost_usd_total",
+        &["model=\"(embedding)\"", "provider=\"vectors\""],
+    );
     // 0.02 dollars a million.
-    assert!(used > 0.0 && (cost - used * 2e-8).abs() < 1e-12, "{used} tokens, {cost} dollars");
-    assert_eq!(gateway.metric("tollgate_requests_total", &["model=\"(embedding)\""]), 0.0);
+    assert!(
+        used > 0.0 && (cost - used * 2e-8).abs() < 1e-12,
+        "{used} tokens, {cost} dollars"
+    );
+    assert_eq!(
+        gateway.metric("tollgate_requests_total", &["model=\"(embedding)\""]),
+        0.0
+    );
     let rows = until("the ledger has all three", 10, || {
-        let told = gateway.control("GET", "/v1/usage?by=model,provider,key", &[], b"").expect(200).json();
+        let told = gateway
+            .control("GET", "/v1/usage?by=model,provider,key", &[], b"")
+            .expect(200)
+            .json();
         let rows = told["rows"].as_array().expect("rows").clone();
         let row = rows.into_iter().find(|row| row["model"] == "(embedding)")?;
         (row["attempts"] == 3).then_some(row)
@@ -163,9 +184,15 @@ fn tenants_share_neither_answers_nor_vectors() {
     await_indexed(&gateway, 1.0);
     let only = [("x-tollgate-cache", "only")];
     for text in [ASKED, REWORDED] {
-        assert_eq!(ask_as(&gateway, BLUE, &only, text).expect(504).error_code(), "cache_miss");
+        assert_eq!(
+            ask_as(&gateway, BLUE, &only, text).expect(504).error_code(),
+            "cache_miss"
+        );
     }
-    assert_eq!(mark(&ask_as(&gateway, RED, &only, REWORDED).expect(200)), "semantic-hit");
+    assert_eq!(
+        mark(&ask_as(&gateway, RED, &only, REWORDED).expect(200)),
+        "semantic-hit"
+    );
     // What one has asked for is not known to the other: not even sooner.
     assert_eq!(asked_for(&vectors), [[ASKED], [ASKED], [REWORDED], [REWORDED]]);
 }
@@ -173,9 +200,9 @@ fn tenants_share_neither_answers_nor_vectors() {
 #[test]
 fn many_questions_go_up_together_and_each_finds_its_own_answer() {
     const COUNTRIES: [&str; 24] = [
-        "Albania", "Belgium", "Chile", "Denmark", "Ecuador", "Finland", "Ghana", "Hungary", "Iceland", "Japan", "Kenya",
-        "Latvia", "Mali", "Nepal", "Oman", "Peru", "Qatar", "Romania", "Senegal", "Thailand", "Uganda", "Vietnam",
-        "Yemen", "Zambia",
+        "Albania", "Belgium", "Chile", "Denmark", "Ecuador", "Finland", "Ghana", "Hungary", "Iceland", "Japan",
+        "Kenya", "Latvia", "Mali", "Nepal", "Oman", "Peru", "Qatar", "Romania", "Senegal", "Thailand", "Uganda",
+        "Vietnam", "Yemen", "Zambia",
     ];
     let (chats, vectors) = (Sandbox::start(), Sandbox::start());
     let gateway = setup(&chats, vectors.address, PATIENT).start();
@@ -184,10 +211,17 @@ fn many_questions_go_up_together_and_each_finds_its_own_answer() {
     let all: Vec<(String, Response)> = thread::scope(|scope| {
         let asks = COUNTRIES.map(|country| scope.spawn(|| ask(&gateway, &asked(country))));
         let answers = asks.into_iter().map(|ask| ask.join().expect("an answer").expect(200));
-        COUNTRIES.iter().map(|country| (*country).to_owned()).zip(answers).collect()
+        COUNTRIES
+            .iter()
+            .map(|country| (*country).to_owned())
+            .zip(answers)
+            .collect()
     });
     let texts: Vec<Vec<String>> = asked_for(&vectors);
-    assert!(texts.len() < COUNTRIES.len() && texts.iter().any(|texts| texts.len() > 1), "{texts:?}");
+    assert!(
+        texts.len() < COUNTRIES.len() && texts.iter().any(|texts| texts.len() > 1),
+        "{texts:?}"
+    );
     let each: BTreeSet<String> = texts.into_iter().flatten().collect();
     assert_eq!(each.len(), COUNTRIES.len(), "each once");
     await_indexed(&gateway, COUNTRIES.len() as f64);
@@ -196,7 +230,11 @@ fn many_questions_go_up_together_and_each_finds_its_own_answer() {
     assert_eq!(bodies.len(), COUNTRIES.len(), "answers differ, or nothing is shown");
     for (country, answer) in &all {
         let again = only(&gateway, &format!("Please tell me, what's the capital of {country}?")).expect(200);
-        assert_eq!((mark(&again), again.text()), ("semantic-hit", answer.text()), "{country}");
+        assert_eq!(
+            (mark(&again), again.text()),
+            ("semantic-hit", answer.text()),
+            "{country}"
+        );
     }
 }
 
@@ -264,7 +302,9 @@ fn no_call_fails_when_the_provider_of_vectors_dies_or_hangs_under_load() {
     let (stop, answered) = (AtomicBool::new(false), AtomicU64::new(0));
     let await_answers = |more: u64| {
         let wanted = answered.load(Ordering::Relaxed) + more;
-        until("further answers", 60, || (answered.load(Ordering::Relaxed) >= wanted).then_some(()));
+        until("further answers", 60, || {
+            (answered.load(Ordering::Relaxed) >= wanted).then_some(())
+        });
     };
     thread::scope(|scope| {
         for client in 0..4 {

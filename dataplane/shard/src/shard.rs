@@ -292,11 +292,12 @@ impl Shard {
         if !self.detached_due.is_empty() {
             self.begin_copies();
         }
-        if self.local.asker.has_work() {
-            self.ask_for_vectors();
-        }
         // One that came to nothing may have left room to others.
         if !self.turns.is_empty() {
+            self.take_turns();
+            self.flush_downs();
+        }
+        while self.local.asker.has_work() && self.ask_for_vectors() {
             self.take_turns();
             self.flush_downs();
         }

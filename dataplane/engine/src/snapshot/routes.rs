@@ -265,7 +265,11 @@ pub(super) fn direct((index, name): (usize, &str), places: &mut Places<'_>) -> R
 }
 
 /// A model at a provider that the gateway itself asks.
-pub(crate) fn own((index, (name, provider)): (usize, &(String, Provider)), model: &str, places: &mut Places<'_>) -> Route {
+pub(crate) fn own(
+    (index, (name, provider)): (usize, &(String, Provider)),
+    model: &str,
+    places: &mut Places<'_>,
+) -> Route {
     let mut route = only(index, format!("\n{name}\n{model}"), fixed(name, model), places);
     for target in &mut route.targets {
         target.quirks = quirks::of(provider.row, provider.dialect, model);
@@ -273,7 +277,11 @@ pub(crate) fn own((index, (name, provider)): (usize, &(String, Provider)), model
         target.facts = provider.prices.facts(model);
     }
     // Whoever asks judges by more than the attempt whether it is well.
-    route.breaker.failures = 0;
+    route.breaker = Breaker {
+        failures: 0,
+        min_calls: u32::MAX,
+        ..Breaker::default()
+    };
     route
 }
 

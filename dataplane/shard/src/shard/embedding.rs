@@ -81,9 +81,11 @@ impl Heard {
 }
 
 impl Shard {
-    /// Sends the questions that wait, in as few calls as they fit in.
-    pub(super) fn ask_for_vectors(&mut self) {
-        let Some(running) = self.running.clone() else { return };
+    /// Sends the questions that wait, in as few calls as they fit in. False where nothing runs that could.
+    pub(super) fn ask_for_vectors(&mut self) -> bool {
+        let Some(running) = self.running.clone() else {
+            return false;
+        };
         let pinned = running.pin();
         let mut woken = Vec::new();
         while let Some(batch) = self.local.asker.next(self.clock.now(), &pinned.snapshot, &mut woken) {
@@ -104,6 +106,7 @@ impl Shard {
             self.begin_call(active, Purpose::Vectors { number }, length);
         }
         self.turns.extend(woken.into_iter().map(Id::numbered));
+        true
     }
 
     /// A call for vectors is over, well or not.
@@ -147,15 +150,27 @@ mod tests {
         };
         let mut heard = Heard::default();
         heard.head(200, ReplyFraming::Stream);
-        heard.body(&[Piece::Arena(0..2), Piece::Input(1..3), Piece::RequestBody(0..9)], &out, b"abcd");
+        heard.body(
+            &[Piece::Arena(0..2), Piece::Input(1..3), Piece::RequestBody(0..9)],
+            &out,
+            b"abcd",
+        );
         assert_eq!(heard.answer(), Err(Why::Unanswered));
         heard.end();
         assert_eq!(heard.answer(), Ok(&b"{}bc"[..]));
-        heard.body(&[Piece::Input(0..MAX_ANSWER_BYTES as u32)], &out, &vec![0; MAX_ANSWER_BYTES]);
+        heard.body(
+            &[Piece::Input(0..MAX_ANSWER_BYTES as u32)],
+            &out,
+            &vec![0; MAX_ANSWER_BYTES],
+        );
         assert!(matches!(heard.answer(), Err(Why::Answer(_))));
         heard.rejected = Some("upstream_timeout");
         assert_eq!(heard.answer(), Err(Why::Refused("upstream_timeout")));
         heard.provider_status = 401;
-        assert_eq!(heard.answer(), Err(Why::Status(401)), "what the provider says comes first");
+        assert_eq!(
+            heard.answer(),
+            Err(Why::Status(401)),
+            "what the provider says comes first"
+        );
     }
 }

@@ -303,7 +303,10 @@ impl EmbedBody {
     }
 
     fn all_texts(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        let inputs = self.inputs.iter().map(|input| Cow::Owned(json::text_in(&input["content"])));
+        let inputs = self
+            .inputs
+            .iter()
+            .map(|input| Cow::Owned(json::text_in(&input["content"])));
         self.texts.iter().map(|text| Cow::Borrowed(text.as_str())).chain(inputs)
     }
 }

@@ -67,12 +67,7 @@ pub(in crate::semantic) fn ask(
 }
 
 /// It was told, or has waited long enough.
-fn go_on(
-    exchange: &mut Exchange,
-    io: &mut Io<'_>,
-    remote: &Arc<Remote>,
-    embeds: Box<Embeds>,
-) -> Result<Heard, Passed> {
+fn go_on(exchange: &mut Exchange, io: &mut Io<'_>, remote: &Arc<Remote>, embeds: Box<Embeds>) -> Result<Heard, Passed> {
     let question = &embeds.question;
     let vector = match question.told.get() {
         Some(Ok(vector)) => vector,
@@ -126,12 +121,7 @@ fn note_change(io: &mut Io<'_>, remote: &Remote, change: Option<Change>) {
 }
 
 /// Who may not share answers shares no vectors: not even by how soon one is there can a tenant tell what another asked.
-fn question_key(
-    exchange: &Exchange,
-    policy: &Policy,
-    remote: &Remote,
-    (seed, text): (Seed, &str),
-) -> Option<u128> {
+fn question_key(exchange: &Exchange, policy: &Policy, remote: &Remote, (seed, text): (Seed, &str)) -> Option<u128> {
     use siphasher::sip128::Hasher128 as _;
     use std::hash::Hasher as _;
     let pinned = exchange.pin();

@@ -120,7 +120,9 @@ impl Asker {
         name: u64,
     ) -> Result<Rc<Question>, Lack> {
         let under_way = self.under_way.iter_mut().flat_map(|call| &mut call.asked);
-        let same = under_way.chain(&mut self.waiting).find(|known| known.question.key == key);
+        let same = under_way
+            .chain(&mut self.waiting)
+            .find(|known| known.question.key == key);
         if let Some(known) = same {
             known.names.push(name);
             return Ok(Rc::clone(&known.question));
@@ -215,10 +217,7 @@ impl Asker {
             return Ended::default();
         };
         let UnderWay {
-            remote,
-            asked,
-            is_late,
-            ..
+            remote, asked, is_late, ..
         } = self.under_way.swap_remove(at);
         let vectors = answer.and_then(|body| vectors(body, asked.len(), remote.dimensions).map_err(Why::Answer));
         let change = match (&vectors, is_late) {
@@ -289,11 +288,17 @@ fn unit(mut vector: Vec<f32>, dimensions: Option<u32>) -> Result<Arc<[f32]>, &'s
         return Err("a vector has another length than `embedding.dimensions` says");
     }
     // In twice as many bits: what is finite has a finite length then.
-    let length = vector.iter().map(|number| f64::from(*number).powi(2)).sum::<f64>().sqrt();
+    let length = vector
+        .iter()
+        .map(|number| f64::from(*number).powi(2))
+        .sum::<f64>()
+        .sqrt();
     if length == 0.0 || !length.is_finite() {
         return Err("a vector has no direction");
     }
-    vector.iter_mut().for_each(|number| *number = (f64::from(*number) / length) as f32);
+    vector
+        .iter_mut()
+        .for_each(|number| *number = (f64::from(*number) / length) as f32);
     Ok(vector.into())
 }
 

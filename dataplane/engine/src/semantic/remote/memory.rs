@@ -35,7 +35,9 @@ impl Memory {
         self.all.insert(key, (vector, self.clock));
         self.ages.insert(self.clock, key);
         while self.bytes > MAX_BYTES {
-            let Some((_, oldest)) = self.ages.pop_first() else { return };
+            let Some((_, oldest)) = self.ages.pop_first() else {
+                return;
+            };
             self.remove(oldest);
         }
     }
@@ -74,6 +76,10 @@ mod tests {
         assert_eq!(memory.all.len(), most);
         assert_eq!((memory.ages.len(), memory.bytes), (most, most * bytes(&vector)));
         memory.put(7, vec![0.5; MAX_BYTES].into());
-        assert_eq!((memory.all.len(), memory.ages.len(), memory.bytes), (0, 0, 0), "there is no room for that one");
+        assert_eq!(
+            (memory.all.len(), memory.ages.len(), memory.bytes),
+            (0, 0, 0),
+            "there is no room for that one"
+        );
     }
 }

@@ -15,14 +15,13 @@ use tollgate_config::{
 };
 
 use crate::{
+    Tick,
     routing::health::{Standing, TargetHealth},
     snapshot::{Places, Route, Upstream, own},
-    surface,
-    upward,
-    Tick,
+    surface, upward,
 };
-pub(super) use asked::{Heard, ask};
 pub(crate) use asked::{Embeds, is_told};
+pub(super) use asked::{Heard, ask};
 pub use asker::{Asker, Batch, Counts, Ended};
 pub(super) use memory::Memory;
 pub use question::Why;
@@ -71,7 +70,10 @@ impl Remote {
             problems.push(Problem::new(POINTER, wrong, "the name of an entry of 'providers'"));
             return None;
         };
-        if !upstreams.get(index).is_some_and(|upstream| upward::reaches(&surface::EMBEDDINGS, upstream)) {
+        if !upstreams
+            .get(index)
+            .is_some_and(|upstream| upward::reaches(&surface::EMBEDDINGS, upstream))
+        {
             let wrong = format!("the provider '{name}' has no path for embeddings");
             problems.push(Problem::new(POINTER, wrong, "a provider that makes embeddings"));
             return None;
@@ -81,7 +83,9 @@ impl Remote {
         let (_, provider) = entry;
         let told = format!("{name}\n{:?}\n{model}\n{dimensions:?}", provider.base_url);
         // Its own beside the target's, which calls of clients may know.
-        let (_, health) = places.slots.target(places.before, format!("\n{name}\n{model}\nvectors"));
+        let (_, health) = places
+            .slots
+            .target(places.before, format!("\n{name}\n{model}\nvectors"));
         Some(Self {
             name: format!("{name}/{model}").into(),
             model: model.as_str().into(),

@@ -16,7 +16,9 @@ pub struct Question {
 // By hand: nobody's words stand in a log.
 impl fmt::Debug for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Question").field("told", &self.told.get().is_some()).finish_non_exhaustive()
+        f.debug_struct("Question")
+            .field("told", &self.told.get().is_some())
+            .finish_non_exhaustive()
     }
 }
 
@@ -24,7 +26,9 @@ impl fmt::Debug for Question {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lack {
     /// It was not there in time.
-    Late { timeout_ms: u64 },
+    Late {
+        timeout_ms: u64,
+    },
     /// The provider fails and is left alone.
     Resting,
     /// Too many wait.

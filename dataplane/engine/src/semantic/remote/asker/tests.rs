@@ -129,7 +129,11 @@ fn what_comes_while_calls_are_under_way_gathers_within_bounds() {
     asker.ended(NOW, calls[0].number, Ok(&answer([0])), None);
     let gathered = body(&next(&mut asker, NOW, &snapshot).expect("a call"));
     assert_eq!(gathered["input"].as_array().map(Vec::len), Some(MAX_TEXTS));
-    assert_eq!(gathered["input"][0], format!("question {MAX_CALLS}"), "the first to come");
+    assert_eq!(
+        gathered["input"][0],
+        format!("question {MAX_CALLS}"),
+        "the first to come"
+    );
     // Long ones fill a call sooner.
     let mut asker = Asker::default();
     for key in 0..32 {
@@ -137,7 +141,10 @@ fn what_comes_while_calls_are_under_way_gathers_within_bounds() {
         asker.ask(NOW, &remote, (key, text), 0).expect("asked");
     }
     let long = body(&next(&mut asker, NOW, &snapshot).expect("a call"));
-    assert_eq!(long["input"].as_array().map(Vec::len), Some(MAX_BATCH_BYTES / (4 << 10)));
+    assert_eq!(
+        long["input"].as_array().map(Vec::len),
+        Some(MAX_BATCH_BYTES / (4 << 10))
+    );
 }
 
 #[test]
@@ -158,7 +165,10 @@ fn whoever_has_gone_on_is_not_asked_for() {
 #[test]
 fn an_answer_that_is_not_right_in_all_is_none() {
     let vectors = |all: &[Value]| {
-        let all = all.iter().enumerate().map(|(index, vector)| json!({"index": index, "embedding": vector}));
+        let all = all
+            .iter()
+            .enumerate()
+            .map(|(index, vector)| json!({"index": index, "embedding": vector}));
         json!({"data": all.collect::<Vec<_>>()}).to_string()
     };
     let right = json!(vector(0));
@@ -228,7 +238,10 @@ fn a_provider_that_fails_or_is_late_is_left_alone_until_a_question_finds_it_well
     assert_eq!((asker.counts.resting, asker.counts.late), (1, 2));
     let rested = Tick(NOW.0 + COOLDOWN.0);
     ask(&mut asker, rested, &remote, 5).expect("it finds out");
-    assert_eq!(ask(&mut asker, rested, &remote, 6).expect_err("one at a time"), Lack::Resting);
+    assert_eq!(
+        ask(&mut asker, rested, &remote, 6).expect_err("one at a time"),
+        Lack::Resting
+    );
     let batch = next(&mut asker, rested, &snapshot).expect("a call");
     let ended = asker.ended(rested, batch.number, Ok(&answer([0])), None);
     assert_eq!(ended.change, Some((Arc::from("p/e"), Change::Closed)));
