@@ -250,7 +250,7 @@ fn whatever_the_provider_of_vectors_does_calls_are_answered_and_it_is_left_alone
         (r#"{"rules":[{"status":429}]}"#, PATIENT, "it answered 429"),
         (r#"{"rules":[{"status":503}]}"#, PATIENT, "it answered 503"),
         (r#"{"rules":[{"garbage":"1"}]}"#, PATIENT, "upstream_error"),
-        (r#"{"rules":[{"cut":"300"}]}"#, PATIENT, "it did not answer"),
+        (r#"{"rules":[{"cut":"300"}]}"#, PATIENT, "upstream_error"),
         (r#"{"rules":[{"latency":"60s"}]}"#, "50ms", "within 50 ms"),
     ] {
         let vectors = Sandbox::start();
