@@ -161,7 +161,7 @@ fn the_embedding_model() {
         (
             "embedding: { provider: p, model: e, dimensions: 8 }",
             plain,
-            "/embedding/dimensions: 8 is not a number that fits here; a whole number from 16 to 4096",
+            "/embedding/dimensions: `8` is not a number that fits here; a whole number from 16 to 4096",
         ),
         (
             "embedding: { provider: p, model: e, timeout: 6s }",

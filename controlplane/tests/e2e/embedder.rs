@@ -177,6 +177,32 @@ fn a_rewording_is_found_by_the_provider_s_vectors_and_what_they_cost_is_on_the_b
 }
 
 #[test]
+fn the_provider_may_speak_another_dialect() {
+    for (dialect, target) in [
+        ("gemini", "/v1beta/models/text-embedding-3-small:batchEmbedContents"),
+        ("cohere", "/v2/embed"),
+    ] {
+        let (chats, vectors) = (Sandbox::start(), Sandbox::start());
+        let mut setup = setup(&chats, vectors.address, PATIENT);
+        let line = |dialect| provider_with("vectors", dialect, vectors.address, "");
+        setup.providers = setup.providers.replace(
+            &provider_with("vectors", "openai", vectors.address, ", prices: openai"),
+            &line(dialect),
+        );
+        let gateway = setup.start();
+        ask(&gateway, ASKED).expect(200);
+        await_indexed(&gateway, 1.0);
+        assert_eq!(mark(&only(&gateway, REWORDED).expect(200)), "semantic-hit", "{dialect}");
+        let asked: Vec<Value> = vectors
+            .arrivals()
+            .iter()
+            .map(|arrival| arrival["target"].clone())
+            .collect();
+        assert_eq!(asked, [target, target]);
+    }
+}
+
+#[test]
 fn tenants_share_neither_answers_nor_vectors() {
     let (chats, vectors) = (Sandbox::start(), Sandbox::start());
     let gateway = setup(&chats, vectors.address, PATIENT).start();
