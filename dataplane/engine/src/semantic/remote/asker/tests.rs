@@ -180,7 +180,7 @@ fn an_answer_that_is_not_right_in_all_is_none() {
         json!({"data": []}).to_string(),
         json!({"error": {"message": "no"}}).to_string(),
         // Of another count, with one twice, or of none of the inputs.
-        vectors(&[right.clone()]),
+        vectors(std::slice::from_ref(&right)),
         vectors(&[right.clone(), right.clone(), right.clone()]),
         json!({"data": [{"index": 0, "embedding": right}, {"index": 0, "embedding": right}]}).to_string(),
         json!({"data": [{"index": 0, "embedding": right}, {"index": 2, "embedding": right}]}).to_string(),
