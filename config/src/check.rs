@@ -7,6 +7,7 @@ mod client_side;
 mod cluster;
 mod database;
 mod date;
+mod embedding;
 mod grants;
 mod idempotency;
 mod identities;
@@ -117,7 +118,9 @@ fn document(root: &Node) -> Document {
         .read("cost_header_buffer", cost_header_buffer)
         .unwrap_or(document.cost_header_buffer_bytes);
     document.client = fields.read("client", client_side::client).unwrap_or_default();
-    document.embedding = fields.read("embedding", meaning::embedding).unwrap_or_default();
+    document.embedding = fields
+        .read("embedding", |node| embedding::embedding(node, &names))
+        .unwrap_or_default();
     client_side::few_listeners(&fields);
     document.listeners = fields.named("listeners", names::visible_name, client_side::listener);
     document.admin = fields.read("admin", client_side::admin);
@@ -133,6 +136,7 @@ fn document(root: &Node) -> Document {
     document.caches = fields.named("caches", names::name, caches::cache);
     document.guards = fields.named("guards", names::name, less::guard);
     document.providers = fields.named("providers", names::visible_name, providers::provider);
+    embedding::refuse_without_embeddings(&fields, &document);
     document.models = fields.named("models", names::model_name, |node| models::model(node, &names));
     if let Some(node) = fields.get("models") {
         models::refuse_cycles(&node, &document.models);
@@ -140,7 +144,7 @@ fn document(root: &Node) -> Document {
             model.shadow.as_ref().map(|shadow| shadow.model.as_str())
         });
         tiers::refuse_unreachable(&node, &document.models);
-        meaning::refuse_mismatched(&fields, &document);
+        embedding::refuse_mismatched(&fields, &document);
     }
     document.teams = fields.named("teams", names::name, identities::team);
     document.users = fields.named("users", names::name, |node| identities::user(node, &names));

@@ -87,8 +87,8 @@ pub static SHARD_OVERLOAD: Section = Section {
 
 pub static EMBEDDING: Section = Section {
     path: "embedding",
-    now: &["model", "complexity"],
-    not_yet: &["provider"],
+    now: &["model", "complexity", "provider", "dimensions", "timeout"],
+    not_yet: &[],
 };
 
 pub static CLIENT: Section = Section {

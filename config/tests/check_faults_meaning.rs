@@ -3,7 +3,7 @@
 use tollgate_config::{
     Document,
     check::check,
-    document::{Difficulty, Reference, Strategy},
+    document::{Difficulty, Reference, RemoteEmbedding, Strategy},
     parse::parse,
 };
 
@@ -145,7 +145,34 @@ fn the_embedding_model() {
         (
             "embedding: { provider: p }",
             plain,
-            "/embedding/provider: `provider` is not supported yet; remove `provider`",
+            "/embedding: `model` is missing; model: the provider's name of an embeddings model, such as text-embedding-3-small",
+        ),
+        (
+            "embedding: { provider: q, model: e }",
+            plain,
+            "/embedding/provider: there is no provider `q`; did you mean `p`?",
+        ),
+        (
+            "embedding: { provider: p, model: file:x }",
+            plain,
+            "/embedding/model: beside `provider` the model is one of the provider's, and routing and topics go by the shipped \
+             one; the provider's name of an embeddings model, such as text-embedding-3-small, or no `provider`",
+        ),
+        (
+            "embedding: { provider: p, model: e, dimensions: 8 }",
+            plain,
+            "/embedding/dimensions: `8` is not a number that fits here; a whole number from 16 to 4096",
+        ),
+        (
+            "embedding: { provider: p, model: e, timeout: 6s }",
+            plain,
+            "/embedding/timeout: `6s` is not a time that a call waits for its vector; 1ms to 5s, such as 150ms",
+        ),
+        (
+            "embedding: { timeout: 1s }",
+            plain,
+            "/embedding/timeout: `timeout` is said of a model at a provider; `provider` with the name of a provider, or \
+             remove it",
         ),
         (
             "embedding: { model: file:x }",
@@ -157,4 +184,28 @@ fn the_embedding_model() {
         let said = with(top, model).err().unwrap_or_default();
         assert_eq!(said, expected, "{top}");
     }
+}
+
+#[test]
+fn an_embedder_at_a_provider() {
+    let plain = "targets: [ { provider: p, model: x } ]";
+    let read = |embedding: &str| with(&format!("embedding: {{ provider: p, model: e{embedding} }}"), plain);
+    let remote = |embedding: &str| read(embedding).expect("nothing is wrong").embedding.remote;
+    let right = |dimensions, timeout_ms| {
+        Some(RemoteEmbedding {
+            provider: "p".to_owned(),
+            model: "e".to_owned(),
+            dimensions,
+            timeout_ms,
+        })
+    };
+    assert_eq!(remote(", dimensions: 256, timeout: 2s"), right(Some(256), 2_000));
+    assert_eq!(remote(""), right(None, 150));
+    assert_eq!(read("").expect("nothing is wrong").embedding.model, None);
+    let anthropic =
+        "version: 1\nembedding: { provider: a, model: e }\nproviders: { a: { kind: anthropic, credential: env:A } }\n";
+    assert_eq!(
+        checked(anthropic).expect_err("it has none"),
+        "/embedding/provider: the provider `a` makes no embeddings; a provider that speaks openai, gemini, cohere or bedrock"
+    );
 }

@@ -1,5 +1,5 @@
-//! `embedding`, and what `strategy: semantic` and `complexity` go by: `threshold`, `hard_share`, and a target's `examples`,
-//! `default` and `tier`.
+//! What `strategy: semantic` and `complexity` go by: `threshold`, `hard_share`, and a target's `examples`, `default` and
+//! `tier`.
 
 use serde_json::Value;
 
@@ -8,44 +8,10 @@ use super::{
     routing::percent,
     values,
 };
-use crate::{
-    Document,
-    document::{
-        Difficulty, Embedding, Judging, MAX_EXAMPLE_BYTES, MAX_EXAMPLES, Purpose, Reference, Strategy, Target, Tier,
-    },
-    keys,
-};
+use crate::document::{Difficulty, Judging, MAX_EXAMPLE_BYTES, MAX_EXAMPLES, Purpose, Strategy, Target, Tier};
 
 const PER_WHOLE: f64 = 1_000.0;
 const EXAMPLES: &str = "[ \"a prompt it is for\", \"another\" ]";
-
-pub fn embedding(node: &Node) -> Option<Embedding> {
-    let fields = Fields::open(node, &keys::EMBEDDING)?;
-    Some(Embedding {
-        model: fields.read("model", |node| {
-            file(
-                node,
-                "a model's directory",
-                "file:DIRECTORY with model.safetensors and tokenizer.json",
-            )
-        }),
-        complexity: fields.read("complexity", |node| {
-            file(
-                node,
-                "a router's weights",
-                "file:PATH of what `tollgate tune --out` wrote",
-            )
-        }),
-    })
-}
-
-fn file(node: &Node, what: &str, right: &str) -> Option<Reference> {
-    let path = node.value.as_str().and_then(|text| text.strip_prefix("file:"));
-    match path.filter(|path| !path.is_empty() && !path.contains('\0')) {
-        Some(path) => Some(Reference::File(path.trim_end_matches('/').to_owned())),
-        None => node.expected(what, right),
-    }
-}
 
 /// Of a model or one of its tiers; what its strategy does not go by is a fault.
 pub fn judging(fields: &Fields, strategy: Strategy) -> Judging {
@@ -194,22 +160,5 @@ fn complexity(list: &Node, targets: &[Target]) {
                 format!("tier: {name} for one of them"),
             );
         }
-    }
-}
-
-/// Weights mean something to the vectors that they were made with, and to no others.
-pub fn refuse_mismatched(fields: &Fields, document: &Document) {
-    let Embedding { model, complexity } = &document.embedding;
-    let judges = |tier: &Tier| tier.strategy == Strategy::Complexity;
-    let judged = document.models.iter().find(|(_, model)| model.tiers.iter().any(judges));
-    if let (Some(_), None, Some((name, _))) = (model, complexity, judged)
-        && let Some(node) = fields.get("embedding")
-    {
-        node.fault(
-            format!(
-                "the model `{name}` goes by complexity, and the shipped weights know the shipped `embedding.model` only"
-            ),
-            "complexity: file:PATH of weights that `tollgate tune --embedding DIRECTORY` made",
-        );
     }
 }

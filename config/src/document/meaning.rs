@@ -14,6 +14,21 @@ pub struct Embedding {
     pub model: Option<Reference>,
     /// Weights of the complexity router, as `tollgate tune` writes them.
     pub complexity: Option<Reference>,
+    /// Semantic caches go by vectors of a provider's, all else by the shipped model's.
+    pub remote: Option<RemoteEmbedding>,
+}
+
+/// A model at a provider that makes vectors: `embedding.provider`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteEmbedding {
+    /// One of the document's.
+    pub provider: String,
+    /// The provider's name of it.
+    pub model: String,
+    /// As many as are asked for; none: it is not asked, and any length is taken.
+    pub dimensions: Option<u32>,
+    /// How long a call waits for its vector.
+    pub timeout_ms: u64,
 }
 
 /// How a tier of `strategy: semantic` or `complexity` decides.

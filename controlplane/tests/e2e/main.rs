@@ -22,6 +22,7 @@ mod cuts;
 mod drain;
 mod early;
 mod edge;
+mod embedder;
 mod faults;
 mod framing;
 mod kafka;

@@ -87,6 +87,8 @@ pub struct Local {
     pub meaning: meaning::Workspace,
     /// Room to look for answers by it.
     pub semantic: semantic::Workspace,
+    /// Questions to the provider that makes vectors for that.
+    pub asker: semantic::Asker,
     /// And what prompts and answers are about.
     pub guard: TopicScratch,
 }
@@ -135,7 +137,7 @@ pub enum Input<'a> {
     UpstreamFailed(AttemptId, UpstreamFault),
     /// `Exchange::deadline` has come.
     Timer,
-    /// Another exchange's `Action::Turn` named this one.
+    /// Another exchange's `Action::Turn` named this one, or the vector came that it waits for.
     Turn,
     /// What the second tier of its cache says is there.
     Found,
@@ -282,6 +284,7 @@ impl Exchange {
             }
             Input::UpstreamFailed(id, fault) => attempt::failed(self, io, id, fault),
             Input::Timer => self.timer(io),
+            Input::Turn if semantic::is_told(self) => self.run_stages(io),
             Input::Turn => overload::turn(self, io),
             Input::Found => self.found(io),
             Input::ClientGone if exact::outlives_client(self, io.now) | repeats::outlives_client(self, io.now) => {}

@@ -35,6 +35,8 @@ pub(crate) enum Detached {
     Shadow,
     /// It is a look at a provider.
     Check,
+    /// It asks for vectors that semantic caches go by.
+    Embeds,
 }
 
 #[derive(Debug)]

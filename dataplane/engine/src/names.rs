@@ -1,5 +1,8 @@
 //! Names that clients and operators meet: header names and error codes. Each once, here.
 
+/// Stands where the name of a model does, of calls by which the gateway itself asks for vectors.
+pub const EMBEDDING: &str = "(embedding)";
+
 pub(crate) mod code {
     pub const INVALID_REQUEST: &str = "invalid_request";
     pub const INVALID_API_KEY: &str = "invalid_api_key";

@@ -45,6 +45,8 @@ pub struct Record<'a> {
     pub arm: Option<&'a str>,
     /// It is the copy of a call: nobody got its answer, and it is none of the caller's.
     pub shadow: bool,
+    /// The gateway itself asked for vectors: it is nobody's call.
+    pub embeds: bool,
     /// A second target was asked as well, or would have been.
     pub hedge: Option<Hedged<'a>>,
     pub attempts: u8,

@@ -273,6 +273,8 @@ const OPENAI_OTHERS_MADE: [Surface; 5] = [
     other("speech", Dialect::OpenAi, Operation::Other(b"/audio/speech")),
 ];
 static OPENAI_OTHERS: [Surface; 5] = OPENAI_OTHERS_MADE;
+/// What the gateway itself asks of an embedder.
+pub(crate) static EMBEDDINGS: Surface = OPENAI_OTHERS_MADE[1];
 /// Calls whose bodies are forms with a file in them.
 const OPENAI_FORMS_MADE: [Surface; 4] = [
     other(

@@ -6,6 +6,7 @@ pub mod clock;
 mod detached;
 pub mod drive;
 mod durable;
+mod embedding;
 mod hedges;
 mod inbox;
 mod revision;
@@ -293,6 +294,10 @@ impl Shard {
         }
         // One that came to nothing may have left room to others.
         if !self.turns.is_empty() {
+            self.take_turns();
+            self.flush_downs();
+        }
+        while self.local.asker.has_work() && self.ask_for_vectors() {
             self.take_turns();
             self.flush_downs();
         }

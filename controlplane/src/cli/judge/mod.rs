@@ -48,6 +48,7 @@ impl With {
     pub fn gauge(&self, judges_complexity: bool) -> Result<Gauge, CliError> {
         let file = |path: &PathBuf| Reference::File(path.to_string_lossy().trim_end_matches('/').to_owned());
         let embedding = Embedding {
+            remote: None,
             model: self.embedding.as_ref().map(file),
             complexity: self.weights.as_ref().map(file),
         };

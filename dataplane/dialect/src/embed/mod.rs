@@ -10,12 +10,14 @@ mod gemini;
 mod openai;
 mod vector;
 
+use std::ops::Range;
+
 use tollgate_wire::json::tap::Place;
 
 use crate::{
     canonical::bad::{BadAnswer, BadRequest},
     cohere as cohere_chat, gemini as gemini_chat,
-    json::{Node, Text},
+    json::{Node, Out, Text},
     openai_chat,
     speak::TargetFacts,
     tokens::{Counter, DEFAULT_EXACT_BYTES, Estimate, Memo, Tokenizer},
@@ -24,6 +26,7 @@ use crate::{
 };
 
 use canonical::{Answer, Feature, Input, Lost, Part, Request};
+use vector::Vector;
 
 /// Inputs of one call at most: OpenAI's own bound, and the highest of all.
 pub const MAX_INPUTS: usize = 2_048;
@@ -197,6 +200,36 @@ pub fn write_answer(
         }
     }
     Ok(used)
+}
+
+/// The vectors of an answer in OpenAI's shape to so many inputs, in the inputs' order, whatever order they came in.
+pub fn vectors(body: &[u8], inputs: usize) -> Result<Vec<Vec<f32>>, BadAnswer> {
+    let mut answer = Answer::default();
+    let before = answer.clone_counts();
+    openai::read_answer(body, inputs, &mut answer)?;
+    answer.check_grown(&before, inputs)?;
+    answer.floats.iter().map(Vector::floats).collect()
+}
+
+/// The body of a call that asks for the vectors of these texts, in OpenAI's shape; where its model's name stands in it, quotes
+/// included, is told. `dimensions`: as many as are wanted, where the model leaves that open.
+pub fn question(model: &str, texts: &[&str], dimensions: Option<u32>, out: &mut Vec<u8>) -> Range<usize> {
+    let start = out.len();
+    let mut json = Out::new(out);
+    json.open().key("model");
+    let named = json.bytes.len() - start;
+    json.string(model);
+    let behind = json.bytes.len() - start;
+    json.key("input").open_list();
+    for text in texts {
+        json.string(text);
+    }
+    json.close_list().key("encoding_format").string("base64");
+    if let Some(dimensions) = dimensions {
+        json.key("dimensions").unsigned(u64::from(dimensions));
+    }
+    json.close();
+    named..behind
 }
 
 /// The provider's answers, or what would be made of them, are longer than `MAX_ANSWER_BYTES` or `MAX_WRITTEN_BYTES`.

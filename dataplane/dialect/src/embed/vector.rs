@@ -61,6 +61,18 @@ impl<'a> Vector<'a> {
         within_bounds(json)
     }
 
+    /// Its numbers, each of them finite.
+    pub fn floats(&self) -> Result<Vec<f32>, BadAnswer> {
+        match self {
+            Vector::Base64(text) => {
+                let floats: Vec<f32> = floats(&decoded(text)?).collect();
+                let all_finite = floats.iter().all(|float| float.is_finite());
+                all_finite.then_some(floats).ok_or(NOT_FINITE)
+            }
+            Vector::Numbers(node) => node.elements().map(float_of).collect(),
+        }
+    }
+
     /// Appends it as a string of base64.
     pub fn write_base64(&self, json: &mut Out<'_>) -> Result<(), BadAnswer> {
         let bytes = match self {

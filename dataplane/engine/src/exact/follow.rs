@@ -116,6 +116,7 @@ fn pump(exchange: &mut Exchange, io: &mut Io<'_>, mut follows: Follows) {
 pub(crate) fn deadline(exchange: &Exchange) -> Option<Tick> {
     match exchange.exact.as_deref()? {
         Exact::Waits(waits) => Some(waits.look),
+        Exact::Embeds(embeds) => Some(embeds.until),
         Exact::Follows(follows) => Some(follows.look),
         Exact::Asks(asks) => Some(asks.until),
         Exact::Runs(runs) => runs.left,
@@ -142,6 +143,11 @@ pub(crate) fn due(exchange: &mut Exchange, io: &mut Io<'_>) -> Due {
         Some(Exact::Asks(asks)) => {
             let due = asks.is_due(io.now);
             exchange.exact = Some(Box::new(Exact::Asks(asks)));
+            if due { Due::Look } else { Due::Nothing }
+        }
+        Some(Exact::Embeds(embeds)) => {
+            let due = embeds.until <= io.now;
+            exchange.exact = Some(Box::new(Exact::Embeds(embeds)));
             if due { Due::Look } else { Due::Nothing }
         }
         Some(Exact::Follows(follows)) if follows.look <= io.now => {

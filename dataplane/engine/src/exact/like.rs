@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Answers {
-    pub(crate) fn neighbours(&self) -> Option<&Neighbours> {
+    pub fn neighbours(&self) -> Option<&Neighbours> {
         self.0.neighbours.as_ref()
     }
 
@@ -95,6 +95,10 @@ impl Answers {
         let Some((embedder, fingerprint)) = snapshot.embedder() else {
             return;
         };
+        if snapshot.remote.is_some() {
+            // To ask a provider for all of them anew is not what a start is for.
+            return;
+        }
         let mut scratch = Scratch::default();
         let caches = &snapshot.document.caches;
         let semantic = caches

@@ -314,6 +314,8 @@ impl Answers {
 pub(crate) enum Exact {
     /// It waits for another to be answered.
     Waits(Waits),
+    /// It waits for a provider to make the vector that it is looked up by.
+    Embeds(Box<semantic::Embeds>),
     /// It is sent another's answer as that comes.
     Follows(follow::Follows),
     /// It waits for what the second tier says.
@@ -347,6 +349,7 @@ pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>, policy: &Arc<Polic
     let key = match exchange.exact.as_deref() {
         // Hashed once, however often it is looked whether its answer has come.
         Some(Exact::Waits(waits)) => Ok(waits.key),
+        Some(Exact::Embeds(embeds)) => Ok(embeds.key),
         _ => key::of(exchange, io, policy, wish),
     };
     let key = match (key, wish) {
@@ -362,18 +365,19 @@ pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>, policy: &Arc<Polic
         return Verdict::Next;
     };
     if wish == Wish::Refresh {
-        let claim = claim(exchange, io, policy);
-        let about = Arc::clone(&claim.about);
         let forgotten = second::forgotten(exchange, io, policy);
-        let number = answers.with(key, |part| part.claim_anew(key, claim)).flatten();
         let looked = policy
             .semantic
             .as_ref()
-            .map(|rules| semantic::look_up(exchange, io, (&answers, policy), (rules, false)));
+            .map(|rules| semantic::look_up(exchange, io, (&answers, policy, key), (rules, false)));
         let likeness = match looked {
             Some(Looked::Asks(likeness)) => Some(likeness),
+            Some(Looked::Waits(embeds)) => return waits_for_vector(exchange, embeds),
             _ => None,
         };
+        let claim = claim(exchange, io, policy);
+        let about = Arc::clone(&claim.about);
+        let number = answers.with(key, |part| part.claim_anew(key, claim)).flatten();
         return runs(
             exchange,
             number.map(|number| {
@@ -417,12 +421,13 @@ fn look_up(
         None => Some(Known::New),
     };
     if let (Some(Known::New), Some(rules)) = (&known, &policy.semantic) {
-        match semantic::look_up(exchange, io, (answers, policy), (rules, true)) {
+        match semantic::look_up(exchange, io, (answers, policy, key), (rules, true)) {
             Looked::Served => {
                 exchange.exact = None;
                 return Verdict::Taken;
             }
             Looked::Asks(asks) => likeness = Some(asks),
+            Looked::Waits(embeds) => return waits_for_vector(exchange, embeds),
             Looked::Passed => {}
         }
     }
@@ -473,6 +478,11 @@ fn alone(exchange: &mut Exchange, io: &Io<'_>, (answers, policy): (&Answers, &Ar
     exchange.facts.wait_ends(io.now);
     answers.with(key, |part| part.missed(policy));
     runs(exchange, None)
+}
+
+fn waits_for_vector(exchange: &mut Exchange, embeds: Box<semantic::Embeds>) -> Verdict {
+    exchange.exact = Some(Box::new(Exact::Embeds(embeds)));
+    Verdict::Pause
 }
 
 fn runs(exchange: &mut Exchange, runs: Option<Runs>) -> Verdict {

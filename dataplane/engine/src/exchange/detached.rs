@@ -1,20 +1,39 @@
-//! Exchanges that no client waits for: a copy of a call that goes to another model, and a look at a provider. They run as
-//! any other does; what they would say to a client goes nowhere, and nothing of theirs is tried again.
+//! Exchanges that no client waits for: a copy of a call that goes to another model, a look at a provider, and a call for the
+//! vectors that semantic caches go by. They run as any other does; nothing of theirs is tried again, and what they would say
+//! to a client goes nowhere, but for vectors, which the shell takes.
 
-use std::{net::Ipv4Addr, rc::Rc};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    rc::Rc,
+};
 
-use super::{Exchange, Io, Peer, Phase, Pinned};
+use tollgate_wire::{
+    Span,
+    json::cursor::{Kind, Value},
+};
+
+use super::{Exchange, Io, Local, Peer, Phase, Pinned};
 use crate::{
     Tick,
     facts::Detached,
     outputs::{Action, Rest},
     routing::Luck,
+    semantic::Batch,
     snapshot::{ModelId, Resolved, Route},
     surface,
 };
 
 /// So that the lots of copies are others than those of targets.
 const SHADOW_LOTS: u64 = 0x5ad0_3a1e_77c9_d1b5;
+
+/// However long those who asked wait: what comes later is remembered.
+const MOST_EMBEDDING_MS: u64 = 5_000;
+/// Nobody but the gateway.
+const HERE: Peer = Peer {
+    address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+    loopback: true,
+    listener: None,
+};
 
 impl Exchange {
     /// Bytes that a copy of this call holds for itself: a body is shared as it came, and not as it was decoded.
@@ -54,17 +73,38 @@ impl Exchange {
     /// Begins a look at a provider: a request that the shell made for its path under `/providers/`. It feeds `Input::Body`
     /// next.
     pub fn begin_check(&mut self, pinned: Rc<Pinned>, provider: usize, timeout_ms: u64, now: Tick) -> bool {
-        let peer = Peer {
-            address: Ipv4Addr::LOCALHOST.into(),
-            loopback: true,
-            listener: None,
-        };
-        self.begin(pinned, peer, now);
+        self.begin(pinned, HERE, now);
         let facts = &mut self.facts;
         facts.detached = Detached::Check;
         (facts.surface, facts.has_head) = (&surface::DIRECT, true);
         (facts.direct, facts.timeout_ms) = (Some(provider), Some(timeout_ms));
         self.enter_at("direct")
+    }
+
+    /// Begins a call for vectors, to the provider that makes them. The shell feeds `Input::Body` next, with the request of the
+    /// batch, and hands what comes of it to `Asker::ended`.
+    pub fn begin_embedding(&mut self, pinned: Rc<Pinned>, batch: &Batch, local: &mut Local, now: Tick) -> bool {
+        let Some(remote) = pinned.snapshot.remote.clone() else {
+            return false;
+        };
+        self.begin(pinned, HERE, now);
+        self.facts.make_request_id(local);
+        let facts = &mut self.facts;
+        facts.detached = Detached::Embeds;
+        (facts.surface, facts.has_head) = (&surface::EMBEDDINGS, true);
+        facts.model_asked.push_str(&remote.model);
+        facts.timeout_ms = Some(MOST_EMBEDDING_MS);
+        facts.model = Some(Resolved {
+            model: ModelId(remote.route as u32),
+            star: 0..0,
+        });
+        self.admitted.asked_for_body = true;
+        self.admitted.model = Some(Value {
+            span: Span::new(batch.model.start, batch.model.end),
+            kind: Kind::String,
+        });
+        // Where it goes is known, and who asks has been let in.
+        self.enter_at("model")
     }
 
     fn enter_at(&mut self, stage: &str) -> bool {

@@ -8,6 +8,7 @@ mod indexer;
 mod judge;
 mod node;
 mod question;
+mod remote;
 mod shadow;
 mod stats;
 mod turn;
@@ -21,7 +22,7 @@ use tollgate_config::{
 use tollgate_vector::{Embedder, Hit, IndexScratch, Scratch};
 
 use crate::{
-    exact::{Answers, Mark, Policy, Stored, Tenant, partition as around, replay_as},
+    exact::{Answers, Mark, Policy, Seed, Stored, Tenant, partition as around, replay_as},
     exchange::{Exchange, Io},
     explain,
     surface::Operation,
@@ -31,6 +32,9 @@ pub use judge::{Rejected, may_serve};
 use node::Served;
 pub use node::{Compared, Insert, Job, Neighbours, Part, Queue, Wrong};
 pub(crate) use question::Asked;
+pub use remote::{Asker, Batch, Counts, Ended, Remote, Why};
+pub(crate) use remote::{Embeds, is_told};
+use remote::{Heard, Lack};
 pub use stats::Stats;
 pub use tollgate_vector::{Rebuild, Rebuilt};
 use turn::Turn;
@@ -70,16 +74,24 @@ pub(crate) enum Passed {
     Long,
     /// There is no model to embed with, or no index.
     NoModel,
+    /// The provider that embeds has not.
+    NoVector(Lack),
 }
 
 impl Passed {
-    fn words(self) -> &'static str {
-        match self {
+    /// For people; `remote` is the provider's model, where one is asked.
+    fn words(self, remote: Option<&Remote>) -> String {
+        let why = match self {
             Self::Operation => "only chats are compared by meaning",
             Self::NotWords => "its last turn is not the user's own plain text",
             Self::Long => "its last turn is longer than what is compared",
             Self::NoModel => "there is no embedding model that could be used",
-        }
+            Self::NoVector(lack) => {
+                let name = remote.map_or("?", |remote| &remote.name);
+                return format!("passed by: {}", lack.words(name));
+            }
+        };
+        format!("passed by: {why}")
     }
 }
 
@@ -93,6 +105,15 @@ pub(crate) struct Likeness {
 }
 
 impl Likeness {
+    /// `fingerprint`: of the model whose vector it is.
+    fn new((seed, around, fingerprint): (Seed, u128, u64), text: String, vector: Box<[f32]>) -> Self {
+        Self {
+            asked: Asked::new(node::partition(seed, around, fingerprint), fingerprint, text.into()),
+            vector,
+            would: None,
+        }
+    }
+
     pub fn asked(&self) -> Asked {
         self.asked.clone()
     }
@@ -112,6 +133,8 @@ pub(crate) enum Looked {
     Served,
     /// Nothing is served.
     Asks(Box<Likeness>),
+    /// The call is looked up once a provider has made its vector.
+    Waits(Box<Embeds>),
     Passed,
 }
 
@@ -123,23 +146,33 @@ struct Found {
 }
 
 /// Before its provider is asked: is there an answer to the same question in other words? `serves`: it may be answered so.
+/// `key`: what the call's own answer is kept under.
 pub(crate) fn look_up(
     exchange: &mut Exchange,
     io: &mut Io<'_>,
-    (answers, policy): (&Answers, &Policy),
+    (answers, policy, key): (&Answers, &Policy, u128),
     (rules, serves): (&Rules, bool),
 ) -> Looked {
     let pinned = exchange.pin();
-    let asked = match (pinned.snapshot.embedder(), answers.neighbours()) {
-        (Some((embedder, fingerprint)), Some(_)) => {
+    exchange.call.likeness = None;
+    let remote = pinned.snapshot.remote.as_ref();
+    let asked = match (pinned.snapshot.embedder(), answers.neighbours(), remote) {
+        (Some((embedder, fingerprint)), Some(_), None) => {
             ask(exchange, io, policy, (embedder, fingerprint)).map(|likeness| (likeness, embedder))
+        }
+        (Some((embedder, _)), Some(_), Some(remote)) => {
+            match remote::ask(exchange, io, (answers, policy, key), remote) {
+                Ok(Heard::Waits(embeds)) => return Looked::Waits(embeds),
+                Ok(Heard::Vector(likeness)) => Ok((likeness, embedder)),
+                Err(passed) => Err(passed),
+            }
         }
         _ => Err(Passed::NoModel),
     };
     let (mut likeness, embedder) = match asked {
         Ok(asked) => asked,
         Err(passed) => {
-            tell(exchange, io, || format!("passed by: {}", passed.words()));
+            tell(exchange, io, || passed.words(remote.map(|remote| &**remote)));
             return Looked::Passed;
         }
     };
@@ -168,12 +201,14 @@ pub(crate) fn look_up(
     }
 }
 
-fn ask(
-    exchange: &Exchange,
-    io: &mut Io<'_>,
-    policy: &Policy,
-    (embedder, fingerprint): (&Embedder, u64),
-) -> Result<Box<Likeness>, Passed> {
+/// The words of a call, and among what they stand.
+struct Placed {
+    text: String,
+    around: u128,
+    seed: Seed,
+}
+
+fn placed(exchange: &Exchange, io: &Io<'_>, policy: &Policy) -> Result<Placed, Passed> {
     if exchange.facts.surface.operation != Operation::Chat {
         return Err(Passed::Operation);
     }
@@ -182,21 +217,24 @@ fn ask(
     // A copy of the request, of calls that are about to go to a provider: it is hashed as whole requests are.
     let rest = turn.cut_from(body).ok_or(Passed::NotWords)?;
     let (around, seed) = around(exchange, io, policy, &rest).ok_or(Passed::NotWords)?;
+    let text = turn.text;
+    Ok(Placed { text, around, seed })
+}
+
+fn ask(
+    exchange: &Exchange,
+    io: &mut Io<'_>,
+    policy: &Policy,
+    (embedder, fingerprint): (&Embedder, u64),
+) -> Result<Box<Likeness>, Passed> {
+    let Placed { text, around, seed } = placed(exchange, io, policy)?;
     // Kept with the call until its answer is: a kilobyte.
     let mut vector = vec![0.0; embedder.dims()].into_boxed_slice();
-    let tokens = embedder.embed(&turn.text, &mut io.local.semantic.scratch, &mut vector);
+    let tokens = embedder.embed(&text, &mut io.local.semantic.scratch, &mut vector);
     if tokens == 0 {
         return Err(Passed::NotWords);
     }
-    Ok(Box::new(Likeness {
-        asked: Asked::new(
-            node::partition(seed, around, fingerprint),
-            fingerprint,
-            turn.text.into(),
-        ),
-        vector,
-        would: None,
-    }))
+    Ok(Box::new(Likeness::new((seed, around, fingerprint), text, vector)))
 }
 
 /// What would be looked up, where nothing is known of what was asked before.
@@ -204,18 +242,19 @@ pub(crate) fn told_before(exchange: &Exchange, io: &Io<'_>) -> Option<String> {
     let pinned = exchange.pin();
     let route = pinned.snapshot.routes.get(exchange.facts.route()?)?;
     let rules = route.cache.as_ref()?.semantic?;
-    let passed = |passed: Passed| format!("passed by: {}", passed.words());
+    let remote = pinned.snapshot.remote.as_deref();
     if exchange.facts.surface.operation != Operation::Chat {
-        return Some(passed(Passed::Operation));
+        return Some(Passed::Operation.words(remote));
     }
     Some(match Turn::of(exchange.admitted.body(io.body)) {
-        Err(why) => passed(why),
-        Ok(_) if pinned.snapshot.embedder().is_none() => passed(Passed::NoModel),
+        Err(why) => why.words(remote),
+        Ok(_) if pinned.snapshot.embedder().is_none() => Passed::NoModel.words(remote),
         Ok(_) => format!(
-            "the user's last words are compared with those asked in the same place, from a similarity of {:.3} on ({}); a call \
-             that asks with `x-tollgate-explain` is told what candidates there were",
+            "the user's last words are compared with those asked in the same place, from a similarity of {:.3} on ({}){}; a \
+             call that asks with `x-tollgate-explain` is told what candidates there were",
             rules.threshold,
-            rules.mode.name()
+            rules.mode.name(),
+            remote.map_or_else(String::new, |remote| format!(", by embeddings of {}", remote.name)),
         ),
     })
 }
@@ -293,10 +332,14 @@ fn told(rejected: &[(f32, Rejected)], needs: f32) -> String {
     }
 }
 
-/// For whoever asks why (`x-tollgate-explain`).
+/// For whoever asks why (`x-tollgate-explain`), behind what was told of the same lookup.
 fn tell(exchange: &mut Exchange, io: &Io<'_>, words: impl FnOnce() -> String) {
     if explain::is_asked_for(exchange, io) {
-        exchange.call.likeness = Some(words().into());
+        let words = match exchange.call.likeness.take() {
+            Some(before) => format!("{before}; {}", words()),
+            None => words(),
+        };
+        exchange.call.likeness = Some(words.into());
     }
 }
 

@@ -14,6 +14,7 @@ use hashbrown::HashMap;
 use tollgate_config::{document::CACHE_PARTS, fnv::Fnv};
 use tollgate_vector::{Embedder, Generation};
 
+use super::remote::Memory;
 use crate::{exact::canon::Seed, repeats::Parts};
 
 /// Hits that can be judged, in one part: the oldest is forgotten. Each has a vector of some kilobyte.
@@ -133,6 +134,8 @@ pub struct Part {
     sizes: Vec<(Arc<str>, u64)>,
     /// Verdicts that wait; of the first part.
     wrong: VecDeque<Wrong>,
+    /// Vectors that a provider made.
+    memory: Memory,
 }
 
 #[derive(Clone, Debug)]
@@ -217,6 +220,15 @@ impl Neighbours {
 
     pub(crate) fn sizes(&self) -> Vec<(Arc<str>, u64)> {
         self.with(0, |part| part.sizes.clone()).unwrap_or_default()
+    }
+
+    /// A vector that a provider made lately, by the question's key.
+    pub(super) fn remembered(&self, key: u128) -> Option<Arc<[f32]>> {
+        self.with(key as u64, |part| part.memory.get(key)).flatten()
+    }
+
+    pub(super) fn remember(&self, key: u128, vector: Arc<[f32]>) {
+        self.with(key as u64, |part| part.memory.put(key, vector));
     }
 
     pub(super) fn note_served(&self, served: Served) {

@@ -22,6 +22,7 @@ use crate::{
     guard,
     limits::{self, Rules, Scope},
     routing::{Slots, grants::Grants, meaning::Meaning},
+    semantic::Remote,
 };
 
 /// More providers than an `EndpointId` can name.
@@ -97,6 +98,7 @@ pub fn compile_after(
     for (index, (name, _)) in document.providers.iter().enumerate() {
         routes.push(routes::direct((index, name), &mut places));
     }
+    let remote = Remote::new(&document, (&upstreams, &mut routes), &mut places, &mut problems).map(Arc::new);
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -118,6 +120,7 @@ pub fn compile_after(
         slots,
         meaning,
         meaning_faults,
+        remote,
     })
 }
 

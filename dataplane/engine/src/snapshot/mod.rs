@@ -28,6 +28,7 @@ use crate::{
     Tick,
     limits::Rules,
     routing::{Slots, grants, health::TargetHealth, meaning::Meaning},
+    semantic::Remote,
 };
 
 pub(crate) use call_path::{CallPath, PathCall};
@@ -36,7 +37,7 @@ pub use compile::{compile, compile_after};
 pub(crate) use names::{ModelId, ModelNames, Resolved};
 pub(crate) use references::secret_text;
 pub use references::{pointer, references};
-pub(crate) use routes::write_target_lines;
+pub(crate) use routes::{Places, own, write_target_lines};
 pub(crate) use upstream::{CorsLines, Credential, Proof, Route, Signing, Target, TargetModel, Upstream};
 
 /// Index into `Snapshot::endpoints`.
@@ -65,7 +66,7 @@ pub struct Snapshot {
     pub document: Document,
     pub endpoints: Vec<Endpoint>,
     pub(crate) models: ModelNames,
-    /// Per model of the document, and behind those per provider.
+    /// Per model of the document, behind those per provider, and last that of `remote`.
     pub(crate) routes: Vec<Route>,
     /// Per provider of the document.
     pub(crate) upstreams: Vec<Upstream>,
@@ -81,6 +82,8 @@ pub struct Snapshot {
     pub(crate) meaning: Option<Meaning>,
     /// Why meaning cannot be judged: calls are answered all the same, by default targets and hard tiers.
     pub meaning_faults: Vec<Problem>,
+    /// Who makes the vectors of semantic caches, where that is a provider.
+    pub(crate) remote: Option<Arc<Remote>>,
 }
 
 impl Snapshot {
@@ -112,6 +115,12 @@ impl Snapshot {
     /// Behind the models' routes stands one for each provider, which is its only target.
     pub(crate) fn direct_route(&self, provider: usize) -> usize {
         self.document.models.len() + provider
+    }
+
+    /// The embedder at a provider, as operators know it, where this is its place among the routes.
+    pub fn embedder_at(&self, route: usize) -> Option<&str> {
+        let remote = self.remote.as_ref().filter(|remote| remote.route == route)?;
+        Some(&remote.name)
     }
 
     /// What a target's model costs at a moment. Indices are of `document.models` and its targets; `name` is the provider's

@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// What a route is compiled with beside its model.
-pub(super) struct Places<'a> {
+pub(crate) struct Places<'a> {
     pub before: &'a Slots,
     pub slots: &'a mut Slots,
     pub models: &'a ModelNames,
@@ -259,18 +259,44 @@ fn tiers(model: &Model, targets: usize, meaning: Option<&Meaning>) -> Vec<Tier> 
 pub(super) fn direct((index, name): (usize, &str), places: &mut Places<'_>) -> Route {
     let mut answer_lines = Vec::new();
     visible::header(&mut answer_lines, header::PROVIDER, name.as_bytes());
+    let model = TargetModel::Fixed {
+        name: "".into(),
+        json: Box::default(),
+        answer_lines: answer_lines.into(),
+    };
     // No model's name has a line break.
-    let own_name = format!("\n{name}");
+    only(index, format!("\n{name}"), model, places)
+}
+
+/// A model at a provider that the gateway itself asks.
+pub(crate) fn own(
+    (index, (name, provider)): (usize, &(String, Provider)),
+    model: &str,
+    places: &mut Places<'_>,
+) -> Route {
+    let mut route = only(index, format!("\n{name}\n{model}"), fixed(name, model), places);
+    for target in &mut route.targets {
+        target.quirks = quirks::of(provider.row, provider.dialect, model);
+        target.priced = provider.prices.of(model, model);
+        target.facts = provider.prices.facts(model);
+    }
+    // Whoever asks judges by more than the attempt whether it is well.
+    route.breaker = Breaker {
+        failures: 0,
+        min_calls: u32::MAX,
+        ..Breaker::default()
+    };
+    route
+}
+
+/// The only target of its route, asked once for each call.
+fn only(index: usize, own_name: String, model: TargetModel, places: &mut Places<'_>) -> Route {
     let (slot, health) = places.slots.target(places.before, own_name.clone());
     let target = Target {
         provider: index,
         quirks: Quirks::default(),
         like: None,
-        model: TargetModel::Fixed {
-            name: "".into(),
-            json: Box::default(),
-            answer_lines: answer_lines.into(),
-        },
+        model,
         weight: 1,
         when: Conditions::new(&When::default(), None),
         region: None,

@@ -12,11 +12,12 @@ use crate::{
     exchange::{Exchange, Io, Pinned},
     facts::{Detached, Facts},
     limits,
-    names::code,
+    names::{EMBEDDING, code},
     outputs::Action,
     record::{LateWork, Media, Outcome, Record},
     relay,
     routing::reckoning::Like,
+    snapshot::TargetModel,
     surface,
 };
 
@@ -151,9 +152,11 @@ pub(crate) fn record(exchange: &Exchange) -> Record<'_> {
         user: key.and_then(|key| key.user.as_deref()),
         team: key.and_then(|key| key.team.as_deref()),
         model_asked: Some(&*facts.model_asked).filter(|text| !text.is_empty()),
-        model: facts
-            .route()
-            .and_then(|index| Some((index, &*document?.models[index].0))),
+        model: facts.route().and_then(|index| {
+            // Behind the document's is the gateway's own.
+            let named = document?.models.get(index).map(|(name, _)| &**name);
+            Some((index, named.unwrap_or(EMBEDDING)))
+        }),
         provider: exchange
             .call
             .provider
@@ -162,6 +165,7 @@ pub(crate) fn record(exchange: &Exchange) -> Record<'_> {
         tags: Some(&*facts.tags).filter(|text| !text.is_empty() && !facts.is_detached()),
         arm: arm(exchange),
         shadow: facts.detached == Detached::Shadow,
+        embeds: facts.detached == Detached::Embeds,
         hedge: hedge::record(exchange),
         attempts: exchange.call.tried,
         streamed: facts.stream,
@@ -219,7 +223,10 @@ pub(crate) fn name_of<'a>(pinned: &'a Pinned, sent: SentModel, star_model: &'a s
     match sent {
         SentModel::None => None,
         SentModel::Star { .. } => Some(star_model),
-        SentModel::Target { route, target } => Some(&pinned.snapshot.document.models[route].1.targets[target].model),
+        SentModel::Target { route, target } => match &pinned.snapshot.routes.get(route)?.targets.get(target)?.model {
+            TargetModel::Fixed { name, .. } => Some(name),
+            TargetModel::Star { .. } => None,
+        },
     }
 }
 

@@ -312,6 +312,7 @@ mod tests {
             tags: Some("a=b"),
             arm: Some("b"),
             shadow: true,
+            embeds: false,
             hedge: Some(Hedged {
                 outcome: HedgeOutcome::Won,
                 lost: Some(HedgeLost {

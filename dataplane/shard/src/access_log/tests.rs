@@ -25,6 +25,7 @@ fn record(request_id: &str) -> Record<'_> {
         tags: None,
         arm: None,
         shadow: false,
+        embeds: false,
         hedge: None,
         attempts: 0,
         streamed: false,

@@ -82,6 +82,11 @@ pub enum Command {
         target: String,
         change: Change,
     },
+    /// The provider that makes vectors for semantic caches turned out to be ill, or well again.
+    Embedder {
+        name: String,
+        change: Change,
+    },
     /// Calls of a model on a shard that were asked of a second target, since it told last.
     Hedged {
         model: String,
@@ -302,6 +307,7 @@ impl Control {
                 }
                 Change::Closed => self.tell("target_recovered", format!("model '{model}': {target} is well again")),
             },
+            Command::Embedder { name, change } => self.tell_of_embedder(&name, change),
             Command::Hedged { model, counts } => self.hedged.note(Instant::now(), model, &counts),
             Command::FailedOver { model, counts } => self.failed_over.note(Instant::now(), model, &counts),
             Command::Shed { model, ended } => self.tell_shed(model, ended),
@@ -442,6 +448,19 @@ impl Control {
         if self.prepared.as_ref().is_some_and(|(by, _)| *by == id) {
             tracing::warn!("who prepared a revision left before it was committed; it is dropped");
             self.abort();
+        }
+    }
+
+    fn tell_of_embedder(&self, name: &str, change: Change) {
+        match change {
+            Change::Opened => {
+                let text = format!(
+                    "embeddings by {name} fail or are late too often, and it is left alone for a while: semantic caches find \
+                     nothing meanwhile but the same words"
+                );
+                self.tell("embedder_ejected", text);
+            }
+            Change::Closed => self.tell("embedder_recovered", format!("embeddings by {name} are made again")),
         }
     }
 

@@ -3,6 +3,7 @@
 mod beside;
 mod caches;
 mod cluster;
+mod embedding;
 mod grants;
 mod labels;
 mod latency;
@@ -22,6 +23,7 @@ use tollgate_engine::{
     Snapshot,
     record::{AttemptOutcome, Outcome, Record},
     routing::load::ModelLoad,
+    semantic,
 };
 
 use crate::spool::Counts;
@@ -145,6 +147,10 @@ pub struct ShardMetrics {
     less: Less,
     /// As the spool counts them.
     pub usage_records: Counts,
+    /// As who asks for vectors counts them.
+    pub embedding: semantic::Counts,
+    /// Made when the first such call ends: most shards see none.
+    embedding_latency: Option<Box<Latency>>,
 }
 
 /// Things that go wrong beside requests.
@@ -195,6 +201,8 @@ impl ShardMetrics {
             beside: Beside::default(),
             less: Less::default(),
             usage_records: Counts::default(),
+            embedding: semantic::Counts::default(),
+            embedding_latency: None,
         }
     }
 
@@ -214,6 +222,9 @@ impl ShardMetrics {
     pub fn observe(&mut self, record: &Record<'_>, attempts: impl Iterator<Item = (usize, AttemptOutcome)>) {
         if record.shadow {
             return self.observe_shadow(record, attempts);
+        }
+        if record.embeds {
+            return self.observe_embedding(record, attempts);
         }
         let (model, provider, table) = self.labels_of(record);
         let dialect = self.words.id(record.dialect);

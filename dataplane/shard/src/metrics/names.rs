@@ -212,6 +212,18 @@ pub const CACHE_SECOND_UP: Family = gauge(
     "tollgate_cache_second_up",
     "Whether the store of a cache's second tier answers and knows of all purges.",
 );
+pub const EMBEDDING_QUESTIONS: Family = counter(
+    "tollgate_embedding_questions_total",
+    "Lookups of semantic caches that needed a vector of a provider's, by what came of it.",
+);
+pub const EMBEDDING_CALLS: Family = counter(
+    "tollgate_embedding_calls_total",
+    "Calls to the provider that makes them: ok, failed.",
+);
+pub const EMBEDDING_DURATION: Family = histogram(
+    "tollgate_embedding_duration_seconds",
+    "From such a call's beginning to its end.",
+);
 pub const GUARD_FINDINGS: Family = counter(
     "tollgate_guard_findings_total",
     "What guards found in prompts and answers, by what became of it.",
@@ -247,7 +259,7 @@ pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of 
 
 /// All of them, in the order they are told.
 #[cfg(test)]
-pub const ALL: [Family; 61] = [
+pub const ALL: [Family; 64] = [
     REQUESTS,
     REQUEST_DURATION,
     GATEWAY_DURATION,
@@ -270,6 +282,9 @@ pub const ALL: [Family; 61] = [
     CACHE_SECOND_UNREADABLE,
     CACHE_SECOND_STORES,
     CACHE_SECOND_UP,
+    EMBEDDING_QUESTIONS,
+    EMBEDDING_CALLS,
+    EMBEDDING_DURATION,
     REJECTED,
     REPLAYED,
     ATTEMPTS,

@@ -28,6 +28,7 @@ fn record<'a>() -> Record<'a> {
         tags: None,
         arm: None,
         shadow: false,
+        embeds: false,
         hedge: None,
         attempts: 1,
         streamed: false,

@@ -101,6 +101,7 @@ pub fn render(totals: &Totals, process: &Process) -> String {
     page.caches(&process.caches);
     page.cache_snapshots(&process.snapshots);
     page.second_tiers(&process.seconds);
+    page.embedding(totals);
     page.shards(totals);
     page.process(process);
     page.text

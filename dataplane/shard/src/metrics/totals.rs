@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use tollgate_config::link::{ModelStatus, Quantiles, ShardStatus};
+use tollgate_engine::semantic;
 
 use crate::spool::Counts;
 
@@ -57,6 +58,8 @@ pub struct Totals {
     pub(super) beside: BesideTotals,
     pub(super) less: LessTotals,
     pub(super) usage_records: Counts,
+    pub(super) embedding: semantic::Counts,
+    pub(super) embedding_latency: Option<Box<Latency>>,
     pub(super) shards: Vec<ShardTotals>,
 }
 
@@ -117,6 +120,7 @@ impl Totals {
         self.beside.add(shard);
         self.less.add(shard);
         self.usage_records.add(&shard.usage_records);
+        self.add_embedding(shard);
         self.shards.push(ShardTotals {
             status: ShardStatus {
                 id: shard.id,

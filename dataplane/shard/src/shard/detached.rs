@@ -1,11 +1,11 @@
-//! Exchanges without a client: copies of calls, and looks at providers. The shard begins and feeds them itself; what they
-//! would say to a client goes nowhere.
+//! Exchanges without a client: copies of calls, looks at providers, and calls for vectors. The shard begins and feeds them
+//! itself; what they would say to a client goes nowhere, but for vectors (`embedding`).
 
 use std::panic::AssertUnwindSafe;
 
 use tollgate_engine::{Action, Input, Outputs, Piece, Tick};
 
-use super::{Shard, Timer, drive::Followup, slab::Id};
+use super::{Shard, Timer, drive::Followup, embedding::Heard, slab::Id};
 use crate::{downstream::Active, upstream::Whose};
 
 /// Copies of calls under way, of one shard; what comes beyond that is dropped and counted.
@@ -17,11 +17,13 @@ const MAX_CHECKS: usize = 64;
 
 pub struct Detached {
     pub active: Option<Box<Active>>,
-    purpose: Purpose,
+    pub(super) purpose: Purpose,
     /// Of its request.
     bytes: usize,
     /// When the wheel will look at it next.
     armed_at: Option<Tick>,
+    /// Of vectors.
+    pub(super) heard: Heard,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +34,17 @@ pub enum Purpose {
         generation: u32,
         place: usize,
     },
+    /// A call for vectors, as `Asker` numbers it.
+    Vectors {
+        number: u64,
+    },
+}
+
+impl Purpose {
+    /// A provider bills it as it does any other call.
+    fn is_billed(self) -> bool {
+        !matches!(self, Self::Check { .. })
+    }
 }
 
 impl Shard {
@@ -66,11 +79,16 @@ impl Shard {
 
     /// Begins a look at a provider; `active` has its request and an exchange that was begun for it.
     pub fn begin_look(&mut self, active: Box<Active>, purpose: Purpose) {
-        let looks = self.detached.iter().filter(|one| one.purpose != Purpose::Shadow);
+        let looks = self.detached.iter().filter(|one| !one.purpose.is_billed());
         if looks.count() >= MAX_CHECKS {
             return self.deactivate(active);
         }
-        let id = self.insert_detached(active, purpose, 0);
+        self.begin_call(active, purpose, 0);
+    }
+
+    /// The same of a call whose number is bounded already.
+    pub(super) fn begin_call(&mut self, active: Box<Active>, purpose: Purpose, bytes: usize) {
+        let id = self.insert_detached(active, purpose, bytes);
         self.drive_detached(id, Input::Body);
     }
 
@@ -80,6 +98,7 @@ impl Shard {
             purpose,
             bytes,
             armed_at: None,
+            heard: Heard::default(),
         })
     }
 
@@ -106,7 +125,8 @@ impl Shard {
         if !goes {
             self.drop_attempts(&mut active);
             self.deactivate(active);
-            self.detached.remove(id);
+            let ended = self.detached.remove(id);
+            self.tell_of_vectors(ended);
             return;
         }
         if let Some(one) = self.detached.get_mut(id) {
@@ -119,6 +139,10 @@ impl Shard {
     fn step_detached(&mut self, id: Id, active: &mut Active, input: Input<'_>) -> bool {
         let mut out = std::mem::take(&mut self.out);
         out.clear();
+        let data = match &input {
+            Input::UpstreamBody(_, data) => *data,
+            _ => &[],
+        };
         let goes = match self.feed(active, input, &mut out) {
             Ok(()) => {
                 if let (Some(pinned), false) = (active.exchange.pinned(), out.changes.is_empty()) {
@@ -127,7 +151,7 @@ impl Shard {
                 if !out.sheds.is_empty() {
                     self.tell_sheds(active, &out.sheds);
                 }
-                let perform = AssertUnwindSafe(|| self.perform_detached(id, active, &out));
+                let perform = AssertUnwindSafe(|| self.perform_detached(id, active, &out, data));
                 std::panic::catch_unwind(perform).map_err(drop)
             }
             Err(()) => Err(()),
@@ -143,13 +167,13 @@ impl Shard {
 
     /// A look that our own fault ended says nothing of its provider.
     fn forsake_detached(&mut self, id: Id, active: &mut Active, out: &mut Outputs) {
-        let is_copy = self.detached.get(id).is_some_and(|one| one.purpose == Purpose::Shadow);
-        if self.forsake(active, out) && is_copy {
+        let is_billed = self.detached.get(id).is_some_and(|one| one.purpose.is_billed());
+        if self.forsake(active, out) && is_billed {
             self.settle(active);
         }
     }
 
-    fn perform_detached(&mut self, id: Id, active: &mut Active, out: &Outputs) -> bool {
+    fn perform_detached(&mut self, id: Id, active: &mut Active, out: &Outputs, data: &[u8]) -> bool {
         for (at, action) in out.actions.iter().enumerate() {
             match action {
                 Action::Dial {
@@ -157,9 +181,8 @@ impl Shard {
                     endpoint,
                     fresh,
                 } => {
-                    let is_copy = matches!(self.detached.get(id).map(|one| one.purpose), Some(Purpose::Shadow));
-                    // A provider bills it as it does any other.
-                    match !is_copy || self.open_usage(active) {
+                    let is_billed = self.detached.get(id).is_some_and(|one| one.purpose.is_billed());
+                    match !is_billed || self.open_usage(active) {
                         true => self.dial(Whose::Detached(id), active, *attempt, endpoint.0, *fresh),
                         false => self.followups.push_back(Followup::NoRecord),
                     }
@@ -180,12 +203,14 @@ impl Shard {
                 Action::RenewToken { id } => self.setup.tokens.refused(*id),
                 // Its body is whole and here.
                 Action::ReadBody { .. } | Action::ReadPart { .. } => self.followups.push_back(Followup::Body),
-                // Nobody listens; and what is copied is not copied again.
-                Action::Head { .. } | Action::Body { .. } | Action::Shadow { .. } => {}
+                Action::Head { .. } | Action::Body { .. } => self.hear(id, action, out, data),
+                // What is copied is not copied again.
+                Action::Shadow { .. } => {}
                 // Of bodies that pass, and those are not copied.
                 Action::PassUp { .. } | Action::EndUp { .. } => {}
                 Action::Settle => self.settle_detached(id, active),
                 Action::End | Action::Cut => {
+                    self.hear(id, action, out, data);
                     self.note_turns(&out.actions[at..]);
                     return false;
                 }
@@ -194,9 +219,32 @@ impl Shard {
         true
     }
 
+    /// What would go to a client: nobody listens but to vectors.
+    fn hear(&mut self, id: Id, action: &Action, out: &Outputs, data: &[u8]) {
+        let Some(one) = self.detached.get_mut(id) else { return };
+        if !matches!(one.purpose, Purpose::Vectors { .. }) {
+            return;
+        }
+        match action {
+            Action::Head { status, framing, .. } => one.heard.head(*status, *framing),
+            Action::Body { pieces } => {
+                let pieces = out.pieces.get(pieces.start as usize..pieces.end as usize);
+                one.heard.body(pieces.unwrap_or_default(), out, data);
+            }
+            Action::End => one.heard.end(),
+            _ => {}
+        }
+    }
+
     fn settle_detached(&mut self, id: Id, active: &mut Active) {
         match self.detached.get(id).map(|one| one.purpose) {
             Some(Purpose::Shadow) => self.settle(active),
+            Some(Purpose::Vectors { .. }) => {
+                self.settle(active);
+                if let Some(one) = self.detached.get_mut(id) {
+                    one.heard.went(&active.exchange);
+                }
+            }
             Some(Purpose::Check { generation, place }) => self.looked(active, generation, place),
             None => {}
         }
@@ -212,7 +260,8 @@ impl Shard {
             self.drop_attempts(&mut active);
             self.deactivate(active);
         }
-        self.detached.remove(id);
+        let ended = self.detached.remove(id);
+        self.tell_of_vectors(ended);
     }
 
     fn arm_detached(&mut self, id: Id) {

@@ -186,6 +186,11 @@ impl Shard {
     /// Targets that turned out to be ill, or well again: for the control thread to tell.
     pub(super) fn tell_changes(&self, pinned: &Pinned, changes: &[TargetChange]) {
         for told in changes {
+            if let Some(name) = pinned.snapshot.embedder_at(told.model) {
+                let (name, change) = (name.to_owned(), told.change);
+                let _ = self.setup.control.try_send(Command::Embedder { name, change });
+                continue;
+            }
             // Behind the models stand providers that are called by their own paths; those are not left alone.
             let Some((name, model)) = pinned.snapshot.document.models.get(told.model) else {
                 continue;

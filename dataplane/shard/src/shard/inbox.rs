@@ -72,6 +72,7 @@ impl Shard {
                     self.metrics.loads = load::loads(&running.pin().snapshot, &self.local.routing);
                 }
                 self.metrics.usage_records = self.spool.counts;
+                self.metrics.embedding = self.local.asker.counts;
                 let _ = reply.try_send(Box::new(self.metrics.clone()));
             }
             ToShard::Resolved {

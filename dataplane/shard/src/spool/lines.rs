@@ -40,7 +40,7 @@ pub fn event<'r>(record: &Record<'r>, billed: &Billed<'r>, unix_ms: u64) -> Usag
         estimated: record.estimated,
         hedge: record.hedge.map_or(HedgeMark::None, |hedge| mark(hedge.outcome)),
         resumed: record.resumed,
-        shadow: record.shadow,
+        shadow: record.shadow || record.embeds,
         replayed: record.replayed || matches!(record.cache, Some("hit" | "semantic-hit")),
         free: billed.free,
         trace: billed.trace,

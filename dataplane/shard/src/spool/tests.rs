@@ -32,6 +32,7 @@ fn record(team: &str) -> Record<'_> {
     Record {
         arm: None,
         shadow: false,
+        embeds: false,
         hedge: None,
         replayed: false,
         cache: None,

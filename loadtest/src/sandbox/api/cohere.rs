@@ -2,6 +2,8 @@
 //! (`v2/types/v2chat_response.py`, `v2chat_stream_response.py`, `types/embed_by_type_response.py`,
 //! `v2/types/v2rerank_response.py`, `types/usage.py`).
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::Value;
 use tollgate_dialect::cohere;
@@ -276,11 +278,7 @@ impl EmbedBody {
     /// Appends the vectors by form.
     pub(super) fn write_vectors(&self, out: &mut Vec<u8>) {
         let dimensions = self.output_dimension.unwrap_or(DIMENSIONS);
-        let vectors: Vec<_> = self
-            .counts()
-            .iter()
-            .map(|count| vector::unit(count.seed, dimensions))
-            .collect();
+        let vectors: Vec<_> = self.all_texts().map(|text| vector::of(&text, dimensions)).collect();
         let asked: Vec<&str> = match self.embedding_types.is_empty() {
             true => vec!["float"],
             false => self.embedding_types.iter().map(String::as_str).collect(),
@@ -301,15 +299,15 @@ impl EmbedBody {
     }
 
     fn counts(&self) -> Vec<PromptCount> {
+        self.all_texts().map(|text| PromptCount::of(&text)).collect()
+    }
+
+    fn all_texts(&self) -> impl Iterator<Item = Cow<'_, str>> {
         let inputs = self
             .inputs
             .iter()
-            .map(|input| PromptCount::of(&json::text_in(&input["content"])));
-        self.texts
-            .iter()
-            .map(|text| PromptCount::of(text))
-            .chain(inputs)
-            .collect()
+            .map(|input| Cow::Owned(json::text_in(&input["content"])));
+        self.texts.iter().map(|text| Cow::Borrowed(text.as_str())).chain(inputs)
     }
 }
 

@@ -441,6 +441,7 @@ impl Operation for BatchEmbed {
 /// One content to embed.
 struct Input {
     count: PromptCount,
+    text: String,
     dimensions: usize,
 }
 
@@ -467,6 +468,7 @@ fn input(request: &Value) -> Result<Input, String> {
     };
     Ok(Input {
         count: PromptCount::of(&text),
+        text,
         dimensions,
     })
 }
@@ -474,7 +476,7 @@ fn input(request: &Value) -> Result<Input, String> {
 impl Input {
     fn write(&self, out: &mut Vec<u8>) {
         put(out, &[b"{\"values\":"]);
-        vector::write_floats(out, &vector::unit(self.count.seed, self.dimensions));
+        vector::write_floats(out, &vector::of(&self.text, self.dimensions));
         put(out, &[b"}"]);
     }
 }

@@ -1,23 +1,52 @@
-//! Embeddings made of a seed: unit vectors, the same for the same text. Knows no provider.
+//! Embeddings made of a text's words: unit vectors, the same for the same text, and near each other for texts that share many
+//! words. Knows no provider.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+use crate::sandbox::text::PromptCount;
 
 /// The widest that may be asked for.
 pub const MAX_DIMENSIONS: usize = 8192;
 
-/// A unit vector; its components are whole hundred-millionths, so that text and binary say the same.
-pub fn unit(seed: u64, dimensions: usize) -> Vec<f64> {
+/// Words of a text that count, and components that each has a say in.
+const MAX_WORDS: usize = 256;
+const SAYS: usize = 32;
+
+/// The vector of a text, whatever the order of its words and their capitals; the longer a word, the more it says.
+pub fn of(text: &str, dimensions: usize) -> Vec<f64> {
+    let mut vector = vec![0.0; dimensions];
+    let words = text.split(|letter: char| !letter.is_alphanumeric());
+    for word in words.filter(|word| !word.is_empty()).take(MAX_WORDS) {
+        let mut state = PromptCount::of(&word.to_lowercase()).seed | 1;
+        for _ in 0..SAYS {
+            let draw = draw(&mut state);
+            let says = word.chars().count() as f64;
+            vector[(draw >> 1) as usize % dimensions] += if draw & 1 == 0 { says } else { -says };
+        }
+    }
+    match vector.iter().any(|part| *part != 0.0) {
+        true => to_unit(vector),
+        false => unit(PromptCount::of(text).seed, dimensions),
+    }
+}
+
+/// Of what has no words.
+fn unit(seed: u64, dimensions: usize) -> Vec<f64> {
     let mut state = seed | 1;
-    let mut vector: Vec<f64> = (0..dimensions)
-        .map(|_| {
-            // xorshift64*, as the texts are drawn with.
-            state ^= state >> 12;
-            state ^= state << 25;
-            state ^= state >> 27;
-            let draw = state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11;
-            draw as f64 / (1u64 << 52) as f64 - 1.0
-        })
-        .collect();
+    let vector = (0..dimensions).map(|_| draw(&mut state) as f64 / (1u64 << 52) as f64 - 1.0);
+    to_unit(vector.collect())
+}
+
+/// xorshift64*, as the texts are drawn with: 53 bits.
+fn draw(state: &mut u64) -> u64 {
+    *state ^= *state >> 12;
+    *state ^= *state << 25;
+    *state ^= *state >> 27;
+    state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11
+}
+
+/// Its components become whole hundred-millionths, so that text and binary say the same.
+fn to_unit(mut vector: Vec<f64>) -> Vec<f64> {
     let length = vector.iter().map(|part| part * part).sum::<f64>().sqrt().max(1e-9);
     vector
         .iter_mut()
@@ -95,10 +124,11 @@ mod tests {
 
     #[test]
     fn vectors_are_units_and_the_forms_agree() {
-        let vector = unit(7, 1536);
+        let vector = of("a river and a mill", 1536);
         let length: f64 = vector.iter().map(|part| part * part).sum();
         assert!((length - 1.0).abs() < 1e-4, "{length}");
-        assert_ne!(vector, unit(9, 1536));
+        assert_ne!(vector, of("a river and a hill", 1536));
+        assert_ne!(unit(7, 1536), unit(9, 1536));
         let mut text = Vec::new();
         write_floats(&mut text, &vector);
         let read: Vec<f64> = serde_json::from_slice(&text).unwrap();
@@ -116,6 +146,19 @@ mod tests {
                 .zip(&vector)
                 .all(|(a, b)| (f64::from(*a) - b).abs() < 1e-7)
         );
+    }
+
+    #[test]
+    fn texts_that_share_words_are_near() {
+        let near = |one: &str, other: &str| {
+            let (one, other) = (of(one, 256), of(other, 256));
+            one.iter().zip(&other).map(|(one, other)| one * other).sum::<f64>()
+        };
+        let asked = "What is the capital of France?";
+        assert!(near(asked, "Please tell me, what's the capital of France?") > 0.7);
+        assert!(near(asked, "what is THE capital of france") > 0.999);
+        assert!(near(asked, "Write a poem on rain") < 0.3);
+        assert!((near("?!", "?!") - 1.0).abs() < 1e-4);
     }
 
     #[test]

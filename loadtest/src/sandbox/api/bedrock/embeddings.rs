@@ -106,7 +106,7 @@ impl Operation for Invoke {
     fn write(&self, out: &mut Vec<u8>, request: &Request, reply: &Reply) {
         match Body::read(request) {
             Ok(Body::Titan(body)) => {
-                let vector = vector::unit(PromptCount::of(&body.text).seed, body.dimensions.unwrap_or(DIMENSIONS));
+                let vector = vector::of(&body.text, body.dimensions.unwrap_or(DIMENSIONS));
                 put(out, &[b"{\"embedding\":"]);
                 vector::write_floats(out, &vector);
                 put(out, &[b",\"embeddingsByType\":{\"float\":"]);

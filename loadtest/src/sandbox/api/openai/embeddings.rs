@@ -41,7 +41,7 @@ impl Operation for Embeddings {
                 vector::MAX_DIMENSIONS
             ));
         }
-        let counts = inputs(&body.input)?;
+        let counts: Vec<PromptCount> = inputs(&body.input)?.into_iter().map(|(count, _)| count).collect();
         Ok(Ask::named(request.body, found[0])?.without_text(json::total(&counts)))
     }
 
@@ -49,9 +49,9 @@ impl Operation for Embeddings {
         let Ok(body) = json::read::<Body>(request.body) else {
             return;
         };
-        let counts = inputs(&body.input).unwrap_or_default();
+        let inputs = inputs(&body.input).unwrap_or_default();
         put(out, &[b"{\"object\":\"list\",\"data\":["]);
-        for (index, count) in counts.iter().enumerate() {
+        for (index, (_, text)) in inputs.iter().enumerate() {
             put(
                 out,
                 &[
@@ -60,7 +60,7 @@ impl Operation for Embeddings {
                 ],
             );
             put(out, &[&digits(index as u64), b",\"embedding\":"]);
-            let vector = vector::unit(count.seed, body.dimensions.unwrap_or(DIMENSIONS));
+            let vector = vector::of(text, body.dimensions.unwrap_or(DIMENSIONS));
             match body.encoding_format.as_deref() {
                 Some("base64") => vector::write_base64(out, &vector),
                 _ => vector::write_floats(out, &vector),
@@ -81,14 +81,18 @@ impl Operation for Embeddings {
     }
 }
 
-/// A text, token ids, or a list of either.
-fn inputs(input: &Value) -> Result<Vec<PromptCount>, String> {
+/// A text, token ids, or a list of either: each counted, and as a text.
+fn inputs(input: &Value) -> Result<Vec<(PromptCount, String)>, String> {
     let one = |value: &Value| match value {
-        Value::String(text) if !text.is_empty() => Ok(PromptCount::of(text)),
-        Value::Array(ids) if !ids.is_empty() && ids.iter().all(Value::is_u64) => Ok(PromptCount {
-            tokens: ids.len() as u64,
-            ..PromptCount::of(&value.to_string())
-        }),
+        Value::String(text) if !text.is_empty() => Ok((PromptCount::of(text), text.clone())),
+        Value::Array(ids) if !ids.is_empty() && ids.iter().all(Value::is_u64) => {
+            let text = value.to_string();
+            let count = PromptCount {
+                tokens: ids.len() as u64,
+                ..PromptCount::of(&text)
+            };
+            Ok((count, text))
+        }
         _ => Err("input: a text that is not empty, or a list of token ids, is required".to_owned()),
     };
     match input {

@@ -1,0 +1,133 @@
+//! What a call does for its vector: it has one, waits for it, or goes on without. Knows no provider's dialect.
+
+use std::{rc::Rc, sync::Arc};
+
+use super::{Lack, Question, Remote};
+use crate::{
+    Tick,
+    exact::{Answers, Exact, Policy, Seed, Tenant},
+    exchange::{Exchange, Io},
+    outputs::TargetChange,
+    routing::{health::Change, residency::Regions},
+    semantic::{Likeness, Passed, Placed, placed, tell},
+};
+
+/// A call that waits for its vector.
+#[derive(Debug)]
+pub(crate) struct Embeds {
+    /// What its answer is kept under.
+    pub key: u128,
+    pub until: Tick,
+    question: Rc<Question>,
+    around: u128,
+    seed: Seed,
+}
+
+pub(in crate::semantic) enum Heard {
+    Vector(Box<Likeness>),
+    Waits(Box<Embeds>),
+}
+
+/// `key`: what the call's answer is kept under.
+pub(in crate::semantic) fn ask(
+    exchange: &mut Exchange,
+    io: &mut Io<'_>,
+    (answers, policy, key): (&Answers, &Policy, u128),
+    remote: &Arc<Remote>,
+) -> Result<Heard, Passed> {
+    if let Some(embeds) = take_waiting(exchange) {
+        return go_on(exchange, io, remote, embeds);
+    }
+    let Placed { text, around, seed } = placed(exchange, io, policy)?;
+    if !Regions::of(exchange).admit(remote.region.as_deref()) {
+        return Err(Passed::NoVector(Lack::Region));
+    }
+    let neighbours = answers.neighbours().ok_or(Passed::NoModel)?;
+    let question = question_key(exchange, policy, remote, (seed, &text)).ok_or(Passed::NotWords)?;
+    if let Some(vector) = neighbours.remembered(question) {
+        io.local.asker.counts.remembered += 1;
+        tell(exchange, io, || format!("embedding by {}: remembered", remote.name));
+        let fingerprint = remote.fingerprint_of(&vector);
+        let likeness = Likeness::new((seed, around, fingerprint), text, vector.as_ref().into());
+        return Ok(Heard::Vector(Box::new(likeness)));
+    }
+    let name = exchange.name();
+    let asked = io.local.asker.ask(io.now, remote, (question, text), name);
+    let question = asked.map_err(Passed::NoVector)?;
+    let until = io.now.plus_ms(remote.timeout_ms);
+    let client = exchange.facts.timeout_ms.map(|ms| exchange.facts.started.plus_ms(ms));
+    exchange.facts.wait_begins(io.now);
+    Ok(Heard::Waits(Box::new(Embeds {
+        key,
+        until: client.map_or(until, |client| until.min(client)),
+        question,
+        around,
+        seed,
+    })))
+}
+
+/// It was told, or has waited long enough.
+fn go_on(exchange: &mut Exchange, io: &mut Io<'_>, remote: &Arc<Remote>, embeds: Box<Embeds>) -> Result<Heard, Passed> {
+    let question = &embeds.question;
+    let vector = match question.told.get() {
+        Some(Ok(vector)) => vector,
+        Some(Err(lack)) => {
+            exchange.facts.wait_ends(io.now);
+            io.local.asker.counts.failed += 1;
+            return Err(Passed::NoVector(*lack));
+        }
+        None if embeds.until > io.now => return Ok(Heard::Waits(embeds)),
+        None => {
+            exchange.facts.wait_ends(io.now);
+            let change = io.local.asker.late(io.now, question.key);
+            note_change(io, remote, change);
+            let timeout_ms = remote.timeout_ms;
+            return Err(Passed::NoVector(Lack::Late { timeout_ms }));
+        }
+    };
+    exchange.facts.wait_ends(io.now);
+    io.local.asker.counts.answered += 1;
+    let took_ms = io.now.ns_since(question.asked) / 1_000_000;
+    tell(exchange, io, || format!("embedding by {}: {took_ms} ms", remote.name));
+    let fingerprint = remote.fingerprint_of(vector);
+    let place = (embeds.seed, embeds.around, fingerprint);
+    let likeness = Likeness::new(place, question.text.to_string(), vector.as_ref().into());
+    Ok(Heard::Vector(Box::new(likeness)))
+}
+
+fn take_waiting(exchange: &mut Exchange) -> Option<Box<Embeds>> {
+    match exchange.exact.take().map(|exact| *exact) {
+        Some(Exact::Embeds(embeds)) => Some(embeds),
+        other => {
+            exchange.exact = other.map(Box::new);
+            None
+        }
+    }
+}
+
+/// Has the call that waits for a vector been told?
+pub(crate) fn is_told(exchange: &Exchange) -> bool {
+    matches!(exchange.exact.as_deref(), Some(Exact::Embeds(embeds)) if embeds.question.told.get().is_some())
+}
+
+fn note_change(io: &mut Io<'_>, remote: &Remote, change: Option<Change>) {
+    if let Some(change) = change {
+        io.out.changes.push(TargetChange {
+            model: remote.route,
+            target: 0,
+            change,
+        });
+    }
+}
+
+/// Who may not share answers shares no vectors: not even by how soon one is there can a tenant tell what another asked.
+fn question_key(exchange: &Exchange, policy: &Policy, remote: &Remote, (seed, text): (Seed, &str)) -> Option<u128> {
+    use siphasher::sip128::Hasher128 as _;
+    use std::hash::Hasher as _;
+    let pinned = exchange.pin();
+    let mut hasher = seed.hasher();
+    Tenant::of(policy.scope, pinned.keys.entry(exchange.facts.key?)).write(&mut hasher);
+    hasher.write_u64(remote.fingerprint);
+    hasher.write(text.as_bytes());
+    Some(hasher.finish128().as_u128())
+}
