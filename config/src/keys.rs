@@ -13,7 +13,7 @@ pub use caches::{CACHE, CACHE_EXACT, CACHE_SEMANTIC, CACHE_SNAPSHOT};
 pub use cluster::{CLUSTER, SENTINEL, VALKEY, VALKEY_TLS};
 pub use database::{DATABASE, POSTGRES, POSTGRES_TLS};
 pub use kafka::{KAFKA, KAFKA_SASL, KAFKA_TLS};
-pub use less::{COMPRESS, EXTRACT, GUARD};
+pub use less::{COMPRESS, EXTRACT, GUARD, SUMMARIZE};
 
 /// One map of the document and the keys it may have.
 #[derive(Debug)]
@@ -557,6 +557,7 @@ pub static SECTIONS: &[&Section] = &[
     &SHADOW,
     &COMPRESS,
     &EXTRACT,
+    &SUMMARIZE,
     &TEAM,
     &USER,
     &KEY,

@@ -16,6 +16,10 @@ use crate::{
     access::AccessTokens,
     attempt::{self, hedge, held, overload},
     call::Call,
+    compress::{
+        compare::{self, Compared},
+        summary::{self, Summaries, Summing},
+    },
     exact::{self, Answers, Exact},
     facts::Facts,
     failure::{Failure, Kind},
@@ -72,6 +76,8 @@ pub struct Local {
     pub repeats: Option<Repeats>,
     /// And of answers that are kept; without it none is.
     pub answers: Option<Answers>,
+    /// And of what conversations were summed up to; without it none is.
+    pub summaries: Option<Summaries>,
     /// What requests were known by lately that ask for these.
     pub names: exact::Names,
     pub tokens: AccessTokens,
@@ -189,6 +195,10 @@ pub struct Exchange {
     pub(crate) exact: Option<Box<Exact>>,
     /// Of one whose answer is read by guards.
     pub(crate) guard: Option<Box<Guarding>>,
+    /// Of one whose conversation is summed up, or that sums one up.
+    pub(crate) summing: Option<Box<Summing>>,
+    /// Of one whose answer is compared with that to a shorter prompt.
+    pub(crate) compared: Option<Box<Compared>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -231,6 +241,8 @@ impl Exchange {
         self.repeat = None;
         self.exact = None;
         self.guard = None;
+        self.summing = None;
+        self.compared = None;
     }
 
     /// Feeds one input; what is to be done is appended to `io.out` (the shell cleared it).
@@ -278,6 +290,7 @@ impl Exchange {
             }
             Input::UpstreamFailed(id, fault) => attempt::failed(self, io, id, fault),
             Input::Timer => self.timer(io),
+            Input::Turn if summary::deadline(self).is_some() => self.run_stages(io),
             Input::Turn => overload::turn(self, io),
             Input::ClientGone if exact::outlives_client(self, io.now) | repeats::outlives_client(self, io.now) => {}
             Input::ClientGone => {
@@ -297,6 +310,12 @@ impl Exchange {
         if self.guard.is_some() {
             guard::pass(self, io);
         }
+        if self.summing.is_some() {
+            summary::keep(self, io, kept);
+        }
+        if self.compared.is_some() {
+            compare::keep(self, io, kept);
+        }
         if self.exact.is_some() {
             exact::keep(self, io, kept);
         }
@@ -306,6 +325,9 @@ impl Exchange {
     }
 
     fn timer(&mut self, io: &mut Io<'_>) {
+        if summary::is_due(self, io.now) {
+            return self.run_stages(io);
+        }
         if self.exact.is_some() {
             match exact::due(self, io) {
                 exact::Due::Look => return self.run_stages(io),
@@ -341,7 +363,9 @@ impl Exchange {
                     .flatten()
                     .min()
             }
-            Phase::Staged => repeats::deadline(self).or_else(|| exact::deadline(self)),
+            Phase::Staged => summary::deadline(self)
+                .or_else(|| repeats::deadline(self))
+                .or_else(|| exact::deadline(self)),
             Phase::Fresh | Phase::Over => None,
         }
     }
@@ -382,18 +406,21 @@ impl Exchange {
         let decoded = self.admitted.decoded.as_ref().map_or(0, Vec::len);
         let rival = self.call.hedge.as_ref().map_or(0, |hedge| hedge.held_bytes());
         let guarded = self.guard.as_ref().map_or(0, |guard| guard.held_bytes());
-        listed + answers + held + rival + decoded + translated + guarded + self.relay.held_bytes()
+        let summed = summary::held_bytes(self) + compare::held_bytes(self);
+        listed + answers + held + rival + decoded + translated + guarded + summed + self.relay.held_bytes()
     }
 
     /// The bound on `held_bytes` but for translated answers and lists, which have their own (`translate::MAX_ANSWER_BYTES`,
     /// `embed::MAX_ANSWER_BYTES`, `listing::MAX_HELD_BYTES` twice), given the configured `max_body` and `cost_header_buffer` and the largest piece of an answer the shell feeds.
     pub fn max_held_bytes(max_body_bytes: u64, cost_header_buffer_bytes: u64, max_piece_bytes: usize) -> usize {
         let body = max_body_bytes as usize;
-        // Decoded, and translated for one target or two.
-        body + 2 * upward::max_translated_bytes(body)
+        // Decoded, made shorter to be compared, and translated for one target or two.
+        2 * body + 2 * upward::max_translated_bytes(body)
             + relay::MAX_HELD_BYTES
             + held::MAX_HELD_BYTES
             + guard::MAX_HELD_BYTES
+            + summary::MAX_HELD_BYTES
+            + compare::MAX_HELD_BYTES
             + cost_header_buffer_bytes as usize
             + max_piece_bytes
     }
@@ -414,6 +441,8 @@ impl Exchange {
         self.repeat = None;
         self.exact = None;
         self.guard = None;
+        self.summing = None;
+        self.compared = None;
         self.admitted.shrink();
         self.call.shrink();
         self.relay.shrink();

@@ -50,6 +50,7 @@ mod upward;
 mod visible;
 
 pub use access::AccessTokens;
+pub use compress::summary::Summaries;
 pub use exact::Answers;
 pub use exchange::{Exchange, Input, Io, Local, Peer};
 pub use marks::Marks;

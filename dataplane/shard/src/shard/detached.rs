@@ -1,9 +1,10 @@
-//! Exchanges without a client: copies of calls, and looks at providers. The shard begins and feeds them itself; what they
+//! Exchanges without a client: copies of calls, summaries of what was said in them, and looks at providers. The shard begins and feeds them itself; what they
 //! would say to a client goes nowhere.
 
-use std::panic::AssertUnwindSafe;
+use std::{panic::AssertUnwindSafe, rc::Rc};
 
 use tollgate_engine::{Action, Input, Outputs, Piece, Tick};
+use tollgate_wire::http1::read::{self, Limits, Progress};
 
 use super::{Shard, Timer, drive::Followup, slab::Id};
 use crate::{downstream::Active, upstream::Whose};
@@ -12,6 +13,10 @@ use crate::{downstream::Active, upstream::Whose};
 const MAX_SHADOWS: usize = 128;
 /// Bytes of requests that copies hold, of one shard.
 const MAX_SHADOW_BYTES: usize = 64 * 1024 * 1024;
+/// Summaries under way, of one shard; calls that want one beyond that go on without.
+const MAX_SUMMARIES: usize = 64;
+/// What a summary is asked by: the exchange has the body.
+const SUMMARY_HEAD: &[u8] = b"POST /v1/chat/completions HTTP/1.1\r\nhost: summary\r\n\r\n";
 /// Looks at providers under way.
 const MAX_CHECKS: usize = 64;
 
@@ -24,9 +29,19 @@ pub struct Detached {
     armed_at: Option<Tick>,
 }
 
+/// What copy of a call.
+#[derive(Clone, Copy, Debug)]
+pub enum Copied {
+    /// For another model.
+    Shadow { model: u32 },
+    /// With a shorter prompt.
+    Again,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     Shadow,
+    Summary,
     /// The place of a provider among those that are looked at, in the list of that generation.
     Check {
         generation: u32,
@@ -35,8 +50,8 @@ pub enum Purpose {
 }
 
 impl Shard {
-    /// Makes a copy of a call that was sent. It is begun behind all that this turn owes to clients.
-    pub fn copy_call(&mut self, of: &Active, model: u32) {
+    /// Makes a copy of a call that was sent, or that was answered. It is begun behind all that this turn owes to clients.
+    pub fn copy_call(&mut self, of: &mut Active, copy: Copied) {
         let bytes = of.input.len() + of.decoded.len() + of.exchange.copied_bytes();
         let shadows = || self.detached.iter().filter(|one| one.purpose == Purpose::Shadow);
         let held: usize = shadows().map(|one| one.bytes).sum();
@@ -44,29 +59,59 @@ impl Shard {
         if is_behind || shadows().count() >= MAX_SHADOWS || held + bytes > MAX_SHADOW_BYTES {
             let pinned = of.exchange.pinned();
             let models = pinned.map(|pinned| &pinned.snapshot.document.models);
-            if let Some((name, _)) = models.and_then(|models| models.get(model as usize)) {
+            let name = match copy {
+                Copied::Shadow { model } => models.and_then(|models| models.get(model as usize)).map(|(name, _)| &**name),
+                Copied::Again => of.exchange.record().model.map(|(_, name)| name),
+            };
+            if let Some(name) = name {
                 self.metrics.shadow_dropped(name);
             }
             return;
         }
         let now = self.clock.now();
         let mut active = self.spare_actives.pop().unwrap_or_default();
-        if !active.exchange.begin_shadow(&of.exchange, model, now) {
+        let begun = match copy {
+            Copied::Shadow { model } => active.exchange.begin_shadow(&of.exchange, model, now),
+            Copied::Again => active.exchange.begin_again(&mut of.exchange, now),
+        };
+        if !begun {
             return self.deactivate(active);
         }
         active.head.clone_from(&of.head);
         // The body is not copied: both hold it.
-        active.input = std::rc::Rc::clone(&of.input);
-        active.decoded = std::rc::Rc::clone(&of.decoded);
+        active.input = Rc::clone(&of.input);
+        active.decoded = Rc::clone(&of.decoded);
         (active.request_len, active.body_whole) = (of.request_len, true);
         (active.client, active.started) = (of.client, now);
         let id = self.insert_detached(active, Purpose::Shadow, bytes);
         self.detached_due.push(id);
     }
 
+    /// Begins the summary that a call wants, behind all that this turn owes to clients. False where it cannot be begun.
+    pub fn sum_up(&mut self, of: &mut Active) -> bool {
+        let summaries = self.detached.iter().filter(|one| one.purpose == Purpose::Summary);
+        if self.local.pressure.is_behind() || summaries.count() >= MAX_SUMMARIES {
+            return false;
+        }
+        let now = self.clock.now();
+        let mut active = self.spare_actives.pop().unwrap_or_default();
+        active.input = Rc::new(SUMMARY_HEAD.to_vec());
+        let head = read::request(&active.input, &Limits::default(), &mut active.head);
+        if head != Ok(Progress::Complete) || !active.exchange.begin_summary(&mut of.exchange, now) {
+            self.deactivate(active);
+            return false;
+        }
+        (active.request_len, active.body_whole) = (active.head.len, true);
+        (active.client, active.started) = (of.client, now);
+        let id = self.insert_detached(active, Purpose::Summary, 0);
+        self.detached_due.push(id);
+        true
+    }
+
     /// Begins a look at a provider; `active` has its request and an exchange that was begun for it.
     pub fn begin_look(&mut self, active: Box<Active>, purpose: Purpose) {
-        let looks = self.detached.iter().filter(|one| one.purpose != Purpose::Shadow);
+        let looks = self.detached.iter();
+        let looks = looks.filter(|one| matches!(one.purpose, Purpose::Check { .. }));
         if looks.count() >= MAX_CHECKS {
             return self.deactivate(active);
         }
@@ -83,7 +128,7 @@ impl Shard {
         })
     }
 
-    /// Begins the copies that were made in this turn.
+    /// Begins the copies and the summaries that were made in this turn.
     pub fn begin_copies(&mut self) {
         while let Some(id) = self.detached_due.pop() {
             self.drive_detached(id, Input::Body);
@@ -143,8 +188,7 @@ impl Shard {
 
     /// A look that our own fault ended says nothing of its provider.
     fn forsake_detached(&mut self, id: Id, active: &mut Active, out: &mut Outputs) {
-        let is_copy = self.detached.get(id).is_some_and(|one| one.purpose == Purpose::Shadow);
-        if self.forsake(active, out) && is_copy {
+        if self.forsake(active, out) && self.is_paid(id) {
             self.settle(active);
         }
     }
@@ -157,9 +201,7 @@ impl Shard {
                     endpoint,
                     fresh,
                 } => {
-                    let is_copy = matches!(self.detached.get(id).map(|one| one.purpose), Some(Purpose::Shadow));
-                    // A provider bills it as it does any other.
-                    match !is_copy || self.open_usage(active) {
+                    match !self.is_paid(id) || self.open_usage(active) {
                         true => self.dial(Whose::Detached(id), active, *attempt, endpoint.0, *fresh),
                         false => self.followups.push_back(Followup::NoRecord),
                     }
@@ -182,6 +224,8 @@ impl Shard {
                 Action::ReadBody { .. } | Action::ReadPart { .. } => self.followups.push_back(Followup::Body),
                 // Nobody listens; and what is copied is not copied again.
                 Action::Head { .. } | Action::Body { .. } | Action::Shadow { .. } => {}
+                // Of clients' calls alone.
+                Action::Summarize | Action::Compare => {}
                 // Of bodies that pass, and those are not copied.
                 Action::PassUp { .. } | Action::EndUp { .. } => {}
                 Action::Settle => self.settle_detached(id, active),
@@ -194,9 +238,15 @@ impl Shard {
         true
     }
 
+    /// A provider bills it as it does any other call.
+    fn is_paid(&self, id: Id) -> bool {
+        let purpose = self.detached.get(id).map(|one| one.purpose);
+        matches!(purpose, Some(Purpose::Shadow | Purpose::Summary))
+    }
+
     fn settle_detached(&mut self, id: Id, active: &mut Active) {
         match self.detached.get(id).map(|one| one.purpose) {
-            Some(Purpose::Shadow) => self.settle(active),
+            Some(Purpose::Shadow | Purpose::Summary) => self.settle(active),
             Some(Purpose::Check { generation, place }) => self.looked(active, generation, place),
             None => {}
         }
