@@ -185,21 +185,17 @@ pub fn compress(node: &Node, other: impl FnOnce(&Node) -> Option<String>) -> Opt
 fn summarize(node: &Node, other: impl FnOnce(&Node) -> Option<String>) -> Option<Summarize> {
     let fields = Fields::open(node, &keys::SUMMARIZE)?;
     let model = fields.required("model", "the name of another model, a cheap one", other);
-    let after_bytes = fields.read("after", |node| {
-        match values::size_bytes(node)? {
-            bytes @ MIN_AFTER_BYTES..=MAX_AFTER_BYTES => Some(bytes),
-            _ => node.expected(
-                "how much of older turns is left as it is",
-                "a size from 1KiB to 256KiB, such as 16KiB",
-            ),
-        }
+    let after_bytes = fields.read("after", |node| match values::size_bytes(node)? {
+        bytes @ MIN_AFTER_BYTES..=MAX_AFTER_BYTES => Some(bytes),
+        _ => node.expected(
+            "how much of older turns is left as it is",
+            "a size from 1KiB to 256KiB, such as 16KiB",
+        ),
     });
     let count = |key, least, most| fields.read(key, |node| values::count(node, least, most));
-    let timeout_ms = fields.read("timeout", |node| {
-        match values::timeout_ms(node)? {
-            ms if ms <= MAX_SUMMARY_MS => Some(ms),
-            _ => node.expected("how long a summary may take", "at most 60s, such as 5s"),
-        }
+    let timeout_ms = fields.read("timeout", |node| match values::timeout_ms(node)? {
+        ms if ms <= MAX_SUMMARY_MS => Some(ms),
+        _ => node.expected("how long a summary may take", "at most 60s, such as 5s"),
     });
     Some(Summarize {
         after_bytes: after_bytes.unwrap_or(Summarize::AFTER_BYTES),

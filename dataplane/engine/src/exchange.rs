@@ -415,7 +415,8 @@ impl Exchange {
     pub fn max_held_bytes(max_body_bytes: u64, cost_header_buffer_bytes: u64, max_piece_bytes: usize) -> usize {
         let body = max_body_bytes as usize;
         // Decoded, made shorter to be compared, and translated for one target or two.
-        2 * body + 2 * upward::max_translated_bytes(body)
+        2 * body
+            + 2 * upward::max_translated_bytes(body)
             + relay::MAX_HELD_BYTES
             + held::MAX_HELD_BYTES
             + guard::MAX_HELD_BYTES

@@ -1,5 +1,6 @@
 //! Conversations that are summed up, through whole exchanges: who asks, who waits, who pays, what is remembered for whom, and
-//! that a call goes on whatever becomes of it.
+//! that a call goes on whatever becomes of it; and calls
+//! that are made again to compare answers.
 
 #![allow(clippy::disallowed_types)] // The locks of the table are a shell's, and here the test is that.
 
@@ -11,19 +12,19 @@ use rig::{Did, Rig, dialled, document, sent};
 use serde_json::{Value, json};
 use tollgate_config::{
     Document,
-    document::{Compress, CompressMode, Limit, Period, Summarize, Unit, Window},
+    document::{Compress, CompressMode, Limit, Period, Steps, Summarize, Unit, Window},
 };
 use tollgate_engine::{
     Input, Summaries,
     compress::summary::{PARTS, Part},
     exact::Seed,
-    record::Summary,
+    record::{Agreement, Summary},
     repeats::Parts,
 };
 
 const HEAD: &str = "POST /v1/chat/completions HTTP/1.1\nhost: g\nauthorization: Bearer secret-all\n";
 /// What the shell asks by.
-const ASK: &str = "POST /v1/chat/completions HTTP/1.1\nhost: summary\n";
+const ASK: &str = "POST /v1/chat/completions HTTP/1.1\nhost: summary\ncontent-type: application/json\n";
 const SUMMARY: &str = "They spoke of pumps and valves.";
 
 #[derive(Debug)]
@@ -99,7 +100,10 @@ fn begun(call: &mut Rig) -> Rig {
     let mut makes = beside(call);
     makes.begin(ASK, b"");
     assert!(makes.exchange.begin_summary(&mut call.exchange, makes.now));
-    assert!(!beside(call).exchange.begin_summary(&mut call.exchange, call.now), "once");
+    assert!(
+        !beside(call).exchange.begin_summary(&mut call.exchange, call.now),
+        "once"
+    );
     makes
 }
 
@@ -111,7 +115,10 @@ fn answer(text: &str, reason: &str) -> String {
 }
 
 fn answered(rig: &mut Rig, status: u16, body: &str) -> Vec<Did> {
-    let head = format!("HTTP/1.1 {status} X\ncontent-type: application/json\ncontent-length: {}\n", body.len());
+    let head = format!(
+        "HTTP/1.1 {status} X\ncontent-type: application/json\ncontent-length: {}\n",
+        body.len()
+    );
     let mut did = rig.answer(1, &head);
     did.extend(rig.body(1, body));
     did.extend(rig.end(1));
@@ -149,11 +156,17 @@ fn a_call_waits_for_its_summary_and_the_next_ones_have_it() {
     let mut makes = begun(&mut call);
     makes.feed(Input::Body);
     let (head, body) = sent(&makes.connected(1));
-    assert!(head.starts_with("POST /v1/chat/completions ") && !head.contains("secret-all"), "{head}");
+    assert!(
+        head.starts_with("POST /v1/chat/completions ") && !head.contains("secret-all"),
+        "{head}"
+    );
     let asked: Value = serde_json::from_str(&body).expect("JSON");
     assert_eq!((&asked["model"], &asked["max_tokens"]), (&"same".into(), &300.into()));
     let record = asked["messages"][1]["content"].as_str().expect("a text");
-    assert!(record.contains("User: Question 2 is") && record.contains("Assistant: Answer 2."), "{record}");
+    assert!(
+        record.contains("User: Question 2 is") && record.contains("Assistant: Answer 2."),
+        "{record}"
+    );
     assert!(!record.contains("Question 3"), "the last turn stays");
     let did = answered(&mut makes, 200, &answer(SUMMARY, "stop"));
     assert_eq!(did.last(), Some(&Did::Turn(77)), "{did:?}");
@@ -164,14 +177,27 @@ fn a_call_waits_for_its_summary_and_the_next_ones_have_it() {
     assert_eq!(now[2..], turns(3)[4..]);
     let record = call.exchange.record();
     assert_eq!(record.summary, Some(Summary::Used));
-    assert!(record.compressed.is_some_and(|shorter| shorter.is_sent && shorter.tokens_saved() > 500));
+    assert!(
+        record
+            .compressed
+            .is_some_and(|shorter| shorter.is_sent && shorter.tokens_saved() > 500)
+    );
 
     // The caller's own call, with what it used.
     let record = makes.exchange.record();
-    assert_eq!((record.surface, record.key, record.team), ("summary", Some("all"), Some("research")));
-    assert_eq!((record.model.map(|(_, name)| name), record.shadow), (Some("same"), false));
+    assert_eq!(
+        (record.surface, record.key, record.team),
+        ("summary", Some("all"), Some("research"))
+    );
+    assert_eq!(
+        (record.model.map(|(_, name)| name), record.shadow),
+        (Some("same"), false)
+    );
     assert_eq!(record.usage.and_then(|usage| usage.input), Some(900));
-    assert_eq!((record.summary, record.request_id), (Some(Summary::Made), call.exchange.record().request_id));
+    assert_eq!(
+        (record.summary, record.request_id),
+        (Some(Summary::Made), call.exchange.record().request_id)
+    );
 
     // On another shard, without a further question: what is behind it is little.
     let mut next = beside(&call);
@@ -183,7 +209,10 @@ fn a_call_waits_for_its_summary_and_the_next_ones_have_it() {
     let mut makes = begun(&mut later);
     makes.feed(Input::Body);
     let (_, body) = sent(&makes.connected(1));
-    assert!(body.contains(SUMMARY) && body.contains("Question 4") && !body.contains("Question 2"), "{body}");
+    assert!(
+        body.contains(SUMMARY) && body.contains("Question 4") && !body.contains("Question 2"),
+        "{body}"
+    );
     answered(&mut makes, 200, &answer("Pumps, valves, and more of them.", "stop"));
     let did = later.feed(Input::Turn);
     let now = goes_on(&mut later, &did);
@@ -230,7 +259,11 @@ fn a_call_waits_no_longer_than_it_may() {
     let did = call.expire();
     assert_eq!(call.now, began.plus_ms(5_000));
     assert_eq!(goes_on(&mut call, &did), turns(3));
-    assert!(call.exchange.record().gateway_ns < 1_000_000_000, "who waits for a model is not the gateway");
+    answered(&mut call, 200, &answer("It is a pump.", "stop"));
+    assert!(
+        call.exchange.record().gateway_ns < 1_000_000_000,
+        "who waits for a model is not the gateway"
+    );
     // So does the question itself.
     let did = makes.expire();
     assert_eq!(did.last(), Some(&Did::Turn(77)), "{did:?}");
@@ -266,7 +299,10 @@ fn who_does_not_wait_is_answered_and_the_next_call_has_it() {
         let now = goes_on(&mut next, &did);
         let record = next.exchange.record();
         assert!(record.compressed.is_some_and(|shorter| shorter.tokens_saved() > 500));
-        assert_eq!((is_summed_up(&now), record.summary), (mode == CompressMode::On, Some(Summary::Used)));
+        assert_eq!(
+            (is_summed_up(&now), record.summary),
+            (mode == CompressMode::On, Some(Summary::Used))
+        );
     }
 }
 
@@ -314,25 +350,133 @@ fn short_conversations_and_other_models_ask_nobody() {
 
 #[test]
 fn a_model_of_another_dialect_sums_up_what_another_answers() {
-    let mut document = summing(
+    let document = summing(
         Summarize {
             model: "sonnet".into(),
             ..summarize()
         },
         CompressMode::On,
     );
-    document.models[3].1.compress = None;
     let mut call = node(document);
     let body = json!({ "model": "gpt", "max_tokens": 9, "messages": turns(3) });
     assert_eq!(call.messages(&body.to_string()), [Did::Summarize]);
     let mut makes = begun(&mut call);
     makes.feed(Input::Body);
     let (head, body) = sent(&makes.connected(1));
-    assert!(head.starts_with("POST /v1/messages ") && body.contains("\"max_tokens\":300"), "{head}{body}");
+    assert!(
+        head.starts_with("POST /v1/messages ") && body.contains("\"max_tokens\":300"),
+        "{head}{body}"
+    );
     let said = json!({ "id": "m", "type": "message", "role": "assistant", "model": "c", "stop_reason": "end_turn",
         "content": [{ "type": "text", "text": SUMMARY }], "usage": { "input_tokens": 9, "output_tokens": 2 } });
     answered(&mut makes, 200, &said.to_string());
     let did = call.feed(Input::Turn);
     let now = goes_on(&mut call, &did);
     assert!(is_summed_up(&now), "{now:?}");
+}
+
+/// `gpt` in shadow mode, each call of which is made again.
+fn comparing() -> Rig {
+    let mut document = document();
+    document.models[0].1.compress = Some(Compress {
+        mode: CompressMode::Shadow,
+        steps: Steps {
+            whitespace: true,
+            ..Steps::default()
+        },
+        summarize: None,
+        compare_percent: Some(100),
+    });
+    Rig::new(document)
+}
+
+const BLANKS: &str = r#"{"model":"gpt","messages":[{"role":"user","content":"What   is   a   pump?"}]}"#;
+
+fn again(call: &mut Rig) -> Rig {
+    let mut again = Rig::sharing(call.pinned.clone());
+    again.begin(HEAD, BLANKS.as_bytes());
+    assert!(again.exchange.begin_again(&mut call.exchange, again.now));
+    again
+}
+
+#[test]
+fn a_call_is_made_again_with_the_shorter_prompt_and_the_answers_are_compared() {
+    for (first, second, agreement) in [
+        ("A pump moves water.", "a pump  moves water.", Agreement::Same),
+        ("A pump moves water.", "A pump moves the water.", Agreement::Alike),
+        (
+            "A pump moves water.",
+            "I am sorry, but taxes are due in April.",
+            Agreement::Other,
+        ),
+    ] {
+        let mut call = comparing();
+        let did = call.request(HEAD, BLANKS.as_bytes());
+        assert_eq!(dialled(&did).len(), 1);
+        assert!(
+            messages(&call.connected(1))[0]["content"]
+                .as_str()
+                .is_some_and(|text| text.contains("   "))
+        );
+        let did = answered(&mut call, 200, &answer(first, "stop"));
+        let place = |wanted: &Did| did.iter().position(|did| did == wanted);
+        assert!(
+            place(&Did::Compare).is_some() && place(&Did::Compare) < place(&Did::Settle),
+            "{did:?}"
+        );
+        let mut again = again(&mut call);
+        assert_eq!(dialled(&again.feed(Input::Body)).len(), 1);
+        assert_eq!(messages(&again.connected(1))[0]["content"], "What is a pump?");
+        let did = answered(&mut again, 200, &answer(second, "stop"));
+        assert!(!did.contains(&Did::Compare), "{did:?}");
+        let record = again.exchange.record();
+        assert_eq!(
+            record.agreed.map(|agreed| agreed.agreement),
+            Some(agreement),
+            "{second}"
+        );
+        assert_eq!((record.shadow, record.key), (true, None));
+        assert_eq!(record.usage.and_then(|usage| usage.input), Some(900));
+        assert_eq!(call.exchange.record().agreed, None);
+    }
+}
+
+#[test]
+fn streams_are_compared_and_what_failed_is_not() {
+    let streamed = BLANKS.replace("\"model\"", "\"stream\":true,\"model\"");
+    let event = r#"data: {"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"hello"},"finish_reason":"stop"}]}"#;
+    let stream = format!("{event}\n\ndata: [DONE]\n\n");
+    let mut call = comparing();
+    call.request(HEAD, streamed.as_bytes());
+    call.connected(1);
+    let answer_with = |rig: &mut Rig| {
+        rig.answer(
+            1,
+            "HTTP/1.1 200 OK\ncontent-type: text/event-stream\ntransfer-encoding: chunked\n",
+        );
+        let mut did = rig.body(1, &stream);
+        did.extend(rig.end(1));
+        did
+    };
+    assert!(answer_with(&mut call).contains(&Did::Compare));
+    let mut again = again(&mut call);
+    again.feed(Input::Body);
+    again.connected(1);
+    answer_with(&mut again);
+    assert_eq!(
+        again.exchange.record().agreed.map(|agreed| agreed.agreement),
+        Some(Agreement::Same)
+    );
+
+    let mut call = comparing();
+    call.request(HEAD, BLANKS.as_bytes());
+    call.connected(1);
+    let did = answered(&mut call, 400, "{}");
+    assert!(!did.contains(&Did::Compare), "{did:?}");
+    // Nothing to leave out, nothing to compare.
+    let mut call = comparing();
+    call.request(HEAD, BLANKS.replace("   ", " ").as_bytes());
+    call.connected(1);
+    let did = answered(&mut call, 200, &answer("yes", "stop"));
+    assert!(!did.contains(&Did::Compare), "{did:?}");
 }

@@ -11,7 +11,9 @@ use std::{
 use crossbeam_channel::{Receiver, Sender};
 use tollgate_config::link::ShardRevision;
 use tollgate_dialect::sign::token::AccessToken;
-use tollgate_engine::{Answers, Marks, Repeats, Snapshot, Summaries, identity::KeyTable, limits::Balances, marks::MarkNews};
+use tollgate_engine::{
+    Answers, Marks, Repeats, Snapshot, Summaries, identity::KeyTable, limits::Balances, marks::MarkNews,
+};
 
 use crate::{access_log, cluster, control::Command, metrics::ShardMetrics, resolve, spool, tls::TlsSet, tokens};
 

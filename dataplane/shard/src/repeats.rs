@@ -9,7 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use ring::rand::{SecureRandom, SystemRandom};
 use tollgate_config::document::{CACHE_PARTS, IDEMPOTENCY_PARTS};
 use tollgate_engine::{
-    Answers, Repeats, Summaries, compress::summary,
+    Answers, Repeats, Summaries,
+    compress::summary,
     exact::{self, Seed},
     repeats::{self, Parts},
     semantic::{self as engine_semantic, Indexer, Neighbours},

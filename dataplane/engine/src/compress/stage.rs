@@ -52,7 +52,9 @@ fn shorten(exchange: &mut Exchange, io: &mut Io<'_>, plan: &Plan, summed: Option
     let bytes_before = came.len() as u64;
     let body = summed.as_ref().map_or(came, |summed| &summed.body);
     let shortened = shorten_body(body, plan.steps, embedder.map(|embedder| &**embedder));
-    let Some(Shortened { body: shorter, texts }) = shortened else { return };
+    let Some(Shortened { body: shorter, texts }) = shortened else {
+        return;
+    };
     let tokenizer = of(exchange, tokenizer).unwrap_or(Tokenizer::of_model(""));
     let memo = &mut io.local.memo;
     let before = texts.iter().map(|(before, _)| before.as_str());
@@ -67,7 +69,8 @@ fn shorten(exchange: &mut Exchange, io: &mut Io<'_>, plan: &Plan, summed: Option
     };
     if let Some(summed) = &summed {
         // One stands where the other was.
-        let [record, summary] = [&*summed.record, &*summed.summary].map(|text| tokens(tokenizer, [text].into_iter(), memo));
+        let [record, summary] =
+            [&*summed.record, &*summed.summary].map(|text| tokens(tokenizer, [text].into_iter(), memo));
         tokens_before = (tokens_before + record).saturating_sub(summary).max(tokens_after);
     }
     let shorter = shorter.or(summed.map(|summed| summed.body));

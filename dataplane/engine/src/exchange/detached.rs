@@ -72,7 +72,9 @@ impl Exchange {
         let Some(Compared::Call { body, heard }) = of.compared.take().map(|compared| *compared) else {
             return false;
         };
-        let Some(model) = of.facts.model.clone() else { return false };
+        let Some(model) = of.facts.model.clone() else {
+            return false;
+        };
         if !self.begin_copy(of, model, now) {
             return false;
         }

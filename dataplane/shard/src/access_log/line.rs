@@ -137,7 +137,11 @@ pub fn append(out: &mut Vec<u8>, stamp: &[u8; 24], client: IpAddr, record: &Reco
     if record.shadow {
         out.extend_from_slice(b",\"shadow\":true");
     }
-    text(out, b",\"agreement\":\"", record.agreed.map(|agreed| agreed.agreement.name()));
+    text(
+        out,
+        b",\"agreement\":\"",
+        record.agreed.map(|agreed| agreed.agreement.name()),
+    );
     text(out, b",\"batch\":\"", record.late.and_then(|late| late.batch));
     text(out, b",\"tags\":\"", record.tags);
     out.extend_from_slice(b"}\n");

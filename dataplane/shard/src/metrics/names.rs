@@ -239,7 +239,7 @@ pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of 
 
 /// All of them, in the order they are told.
 #[cfg(test)]
-pub const ALL: [Family; 57] = [
+pub const ALL: [Family; 59] = [
     REQUESTS,
     REQUEST_DURATION,
     GATEWAY_DURATION,

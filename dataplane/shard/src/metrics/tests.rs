@@ -6,7 +6,9 @@ use tollgate_config::{
     prices::PriceVersion,
 };
 use tollgate_engine::cost::Cost;
-use tollgate_engine::record::{AttemptOutcome, HedgeLost, HedgeOutcome, Hedged, Outcome, Record};
+use tollgate_engine::record::{
+    Agreed, Agreement, AttemptOutcome, HedgeLost, HedgeOutcome, Hedged, Outcome, Record, Summary,
+};
 use tollgate_engine::routing::load::TargetLoad;
 
 use super::*;
@@ -279,7 +281,7 @@ fn copies_and_second_targets_are_counted_beside_calls() {
         r#"tollgate_tokens_total{direction="output",model="other",provider="openai",team=""} 14"#,
         r#"tollgate_tokens_total{direction="input",model="smart",provider="spare",team="research"} 22"#,
         // Copies are no requests.
-        "tollgate_request_duration_seconds_count 10",
+        "tollgate_request_duration_seconds_count 12",
     ] {
         holds(&page, line);
     }

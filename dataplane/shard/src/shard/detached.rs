@@ -16,7 +16,8 @@ const MAX_SHADOW_BYTES: usize = 64 * 1024 * 1024;
 /// Summaries under way, of one shard; calls that want one beyond that go on without.
 const MAX_SUMMARIES: usize = 64;
 /// What a summary is asked by: the exchange has the body.
-const SUMMARY_HEAD: &[u8] = b"POST /v1/chat/completions HTTP/1.1\r\nhost: summary\r\n\r\n";
+const SUMMARY_HEAD: &[u8] =
+    b"POST /v1/chat/completions HTTP/1.1\r\nhost: summary\r\ncontent-type: application/json\r\n\r\n";
 /// Looks at providers under way.
 const MAX_CHECKS: usize = 64;
 
@@ -60,7 +61,9 @@ impl Shard {
             let pinned = of.exchange.pinned();
             let models = pinned.map(|pinned| &pinned.snapshot.document.models);
             let name = match copy {
-                Copied::Shadow { model } => models.and_then(|models| models.get(model as usize)).map(|(name, _)| &**name),
+                Copied::Shadow { model } => models
+                    .and_then(|models| models.get(model as usize))
+                    .map(|(name, _)| &**name),
                 Copied::Again => of.exchange.record().model.map(|(_, name)| name),
             };
             if let Some(name) = name {
@@ -200,12 +203,10 @@ impl Shard {
                     attempt,
                     endpoint,
                     fresh,
-                } => {
-                    match !self.is_paid(id) || self.open_usage(active) {
-                        true => self.dial(Whose::Detached(id), active, *attempt, endpoint.0, *fresh),
-                        false => self.followups.push_back(Followup::NoRecord),
-                    }
-                }
+                } => match !self.is_paid(id) || self.open_usage(active) {
+                    true => self.dial(Whose::Detached(id), active, *attempt, endpoint.0, *fresh),
+                    false => self.followups.push_back(Followup::NoRecord),
+                },
                 Action::SendUp {
                     attempt,
                     lines,

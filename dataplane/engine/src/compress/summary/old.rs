@@ -14,7 +14,8 @@ const MAX_BODY_BYTES: usize = 1 << 20;
 /// What a model is told to make a summary of, at most: of more, the beginning first.
 pub(super) const MAX_RECORD_BYTES: usize = 256 << 10;
 /// How a summary is labelled where it stands in a conversation.
-const LABEL: &str = "[What was said so far, summed up by the gateway to save room. The conversation goes on behind it.]\n\n";
+const LABEL: &str =
+    "[What was said so far, summed up by the gateway to save room. The conversation goes on behind it.]\n\n";
 /// Models and templates of theirs want turns to alternate.
 const NODDED: &str = "Noted.";
 
@@ -97,7 +98,11 @@ impl Old {
         let mut out = Vec::with_capacity(body.len());
         out.extend_from_slice(body.get(..self.start)?);
         write_turn(dialect, "user", &[LABEL, summary].concat(), &mut out);
-        let answers = if dialect == Dialect::Gemini { "model" } else { "assistant" };
+        let answers = if dialect == Dialect::Gemini {
+            "model"
+        } else {
+            "assistant"
+        };
         write_turn(dialect, answers, NODDED, &mut out);
         out.extend_from_slice(body.get(beginning.end..)?);
         (out.len() < body.len()).then_some(out)

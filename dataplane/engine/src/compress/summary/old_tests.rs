@@ -40,7 +40,10 @@ fn replaced(body: &Value, keep_turns: usize, dialect: Dialect) -> Option<Value> 
 fn the_last_turns_stay_and_what_went_before_has_beginnings() {
     let body = json!({ "messages": chat(4) });
     let found = old(&body, 2).expect("two turns are old");
-    assert_eq!(found.record, "User: question 1\nAssistant: answer 1\nUser: question 2\nAssistant: answer 2\n");
+    assert_eq!(
+        found.record,
+        "User: question 1\nAssistant: answer 1\nUser: question 2\nAssistant: answer 2\n"
+    );
     assert_eq!(found.beginnings.len(), 2);
     assert_eq!(found.all_bytes(), found.record.len());
     assert!(old(&body, 4).is_none() && old(&body, 3).is_some());
@@ -51,7 +54,11 @@ fn the_last_turns_stay_and_what_went_before_has_beginnings() {
     // And another's are others.
     let mut other = chat(4);
     other[1] = said("user", "question 0");
-    assert!(names(&old(&json!({ "messages": other }), 2).expect("old")).iter().all(|name| !names(&found).contains(name)));
+    assert!(
+        names(&old(&json!({ "messages": other }), 2).expect("old"))
+            .iter()
+            .all(|name| !names(&found).contains(name))
+    );
 }
 
 #[test]
@@ -81,7 +88,11 @@ fn a_beginning_is_replaced_in_every_dialect() {
         let summary = now[0].pointer(at).and_then(Value::as_str).expect("a text");
         assert_eq!(summary, [LABEL, "So far."].concat());
         let roles: Vec<_> = now.iter().map(|turn| turn["role"].as_str()).collect();
-        let answers = if dialect == Dialect::Gemini { "model" } else { "assistant" };
+        let answers = if dialect == Dialect::Gemini {
+            "model"
+        } else {
+            "assistant"
+        };
         assert_eq!(roles, [Some("user"), Some(answers), Some("user")]);
         assert_eq!((&now[2], &out["system"]), (&turns[4], &body["system"]));
     }
@@ -122,8 +133,7 @@ fn calls_of_tools_are_told_with_what_they_gave() {
     for body in [openai, anthropic, responses, gemini, bedrock] {
         let old = old(&body, 1).unwrap_or_else(|| panic!("{body}"));
         assert_eq!(
-            old.record,
-            "User: look\nAssistant called find with {\"q\":1}\nTool: found it\nAssistant: there\n",
+            old.record, "User: look\nAssistant called find with {\"q\":1}\nTool: found it\nAssistant: there\n",
             "{body}"
         );
         // What a tool gave is no turn of the user: the conversation is not cut before it.
@@ -139,12 +149,18 @@ fn what_cannot_be_told_stays_and_so_does_all_behind_it() {
     let sound = json!({ "role": "assistant", "content": null, "audio": { "id": "a" } });
     let late = json!({ "role": "developer", "content": "From now on in French." });
     for odd in [picture, marked, file, sound, late] {
-        let before = [said("user", "a"), said("assistant", "b"), said("user", "c"), said("assistant", "d")];
+        let before = [
+            said("user", "a"),
+            said("assistant", "b"),
+            said("user", "c"),
+            said("assistant", "d"),
+        ];
         let behind = [said("user", "e"), said("assistant", "f"), said("user", "g")];
         let turns = [&before[..], &[odd.clone()], &behind].concat();
         let found = old(&json!({ "messages": turns }), 1).expect("something is old");
         assert!(!found.record.contains(": e"), "{odd}: {}", found.record);
-        let first = old(&json!({ "messages": [&[odd.clone()][..], &before, &behind].concat() }), 1);
+        let turns = [&[odd.clone()][..], &before, &behind].concat();
+        let first = old(&json!({ "messages": turns }), 1);
         // Told at the beginning it is part of what the model is told to be.
         assert_eq!(first.is_some(), odd["role"] == "developer", "{odd}");
     }
@@ -163,7 +179,8 @@ fn what_is_no_list_of_turns_has_nothing_old() {
     ] {
         assert!(old(&body, 1).is_none(), "{body}");
     }
-    let long = json!({ "messages": [said("user", &"a".repeat(MAX_BODY_BYTES)), said("assistant", "b"), said("user", "c")] });
+    let long =
+        json!({ "messages": [said("user", &"a".repeat(MAX_BODY_BYTES)), said("assistant", "b"), said("user", "c")] });
     assert!(old(&long, 1).is_none());
 }
 
@@ -196,7 +213,9 @@ fn turn(kind: &Kind, number: usize) -> Vec<Value> {
     let long = format!("number {number}, which is told at some length. ").repeat(6);
     match kind {
         Kind::User => vec![said("user", &long)],
-        Kind::Picture => vec![json!({ "role": "user", "content": [{ "type": "image_url", "image_url": { "url": long } }] })],
+        Kind::Picture => {
+            vec![json!({ "role": "user", "content": [{ "type": "image_url", "image_url": { "url": long } }] })]
+        }
         Kind::Answer => vec![said("assistant", &long)],
         Kind::Told => vec![said("system", &long)],
         Kind::Pair => vec![

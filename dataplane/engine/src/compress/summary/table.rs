@@ -44,10 +44,12 @@ impl Part {
     /// The longest of these that has a summary.
     fn longest(&mut self, beginnings: &[Beginning]) -> Option<(Beginning, Arc<str>)> {
         let looked = beginnings.iter().rev().take(MAX_LOOKS);
-        let found = looked.copied().find_map(|beginning| match &self.entries.get(&beginning.name)?.state {
-            State::Made(text) => Some((beginning, Arc::clone(text))),
-            State::Not(_) => None,
-        })?;
+        let found = looked
+            .copied()
+            .find_map(|beginning| match &self.entries.get(&beginning.name)?.state {
+                State::Made(text) => Some((beginning, Arc::clone(text))),
+                State::Not(_) => None,
+            })?;
         self.touch(found.0.name);
         Some(found)
     }
@@ -73,7 +75,9 @@ impl Part {
         let used = self.uses;
         self.entries.insert(name, Entry { state, used });
         while self.bytes > MAX_BYTES {
-            let Some((_, oldest)) = self.order.first_key_value() else { break };
+            let Some((_, oldest)) = self.order.first_key_value() else {
+                break;
+            };
             self.remove(*oldest);
         }
     }
@@ -205,11 +209,7 @@ mod tests {
     use super::*;
 
     fn beginning(name: u128) -> Beginning {
-        Beginning {
-            end: 0,
-            name,
-            bytes: 0,
-        }
+        Beginning { end: 0, name, bytes: 0 }
     }
 
     #[test]
@@ -229,7 +229,8 @@ mod tests {
         part.set(8, State::Made(long));
         assert_eq!(found(&mut part), Some((3, "three".into())));
         assert!(!part.entries.contains_key(&1) && !part.entries.contains_key(&7));
-        assert_eq!(part.bytes, part.entries.values().map(|entry| bytes(&entry.state)).sum());
+        let held: usize = part.entries.values().map(|entry| bytes(&entry.state)).sum();
+        assert_eq!(part.bytes, held);
         assert_eq!(part.order.len(), part.entries.len());
     }
 
@@ -238,7 +239,10 @@ mod tests {
         let mut part = Part::default();
         assert!(part.claim(1, Tick(0), Tick(5)));
         assert!(!part.claim(1, Tick(4), Tick(9)));
-        assert!(part.claim(1, Tick(5), Tick(9)), "whoever made it is not heard of any more");
+        assert!(
+            part.claim(1, Tick(5), Tick(9)),
+            "whoever made it is not heard of any more"
+        );
         part.free(1);
         assert!(part.claim(1, Tick(6), Tick(9)));
         part.set(1, State::Made("it".into()));

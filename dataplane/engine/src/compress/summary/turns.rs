@@ -122,7 +122,9 @@ fn content(content: Node<'_>, speaker: &str, depth: usize, out: &mut String) -> 
         say(speaker, &text, out);
         return true;
     }
-    let Some(depth) = depth.checked_sub(1) else { return false };
+    let Some(depth) = depth.checked_sub(1) else {
+        return false;
+    };
     content.is_array() && content.elements().all(|each| block(each, speaker, depth, out))
 }
 
