@@ -306,21 +306,25 @@ impl Exchange {
                 self.refuse(Failure::gateway(Kind::Internal(reason)), io);
             }
         }
-        // What is kept or shared is what goes out.
+        self.note_answer(io, kept);
+    }
+
+    /// What is noted, kept or shared of an answer is what goes out. `input`: the bytes that were fed.
+    fn note_answer(&mut self, io: &mut Io<'_>, input: &[u8]) {
         if self.guard.is_some() {
             guard::pass(self, io);
         }
         if self.summing.is_some() {
-            summary::keep(self, io, kept);
+            summary::keep(self, io, input);
         }
         if self.compared.is_some() {
-            compare::keep(self, io, kept);
+            compare::keep(self, io, input);
         }
         if self.exact.is_some() {
-            exact::keep(self, io, kept);
+            exact::keep(self, io, input);
         }
         if self.repeat.is_some() {
-            repeats::keep(self, io, kept);
+            repeats::keep(self, io, input);
         }
     }
 
