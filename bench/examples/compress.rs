@@ -1,12 +1,13 @@
 //! What `compress` saves of the requests of bench/data/prompts.jsonl (docs/src/less-to-send.md): by kind of request, each step
-//! by itself and all of them; tokens as OpenAI's o200k_base counts them.
+//! by itself and all of them; tokens as OpenAI's o200k_base counts them. And how near what is left is to what there was, as the
+//! embedder has it and as the verifier of the semantic cache does.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tollgate_config::document::Steps;
 use tollgate_dialect::tokens::{Counter, Memo, Tokenizer};
-use tollgate_engine::compress::shorten_body;
-use tollgate_vector::Embedder;
+use tollgate_engine::{compress::shorten_body, semantic::may_serve};
+use tollgate_vector::{Embedder, Scratch, Window};
 
 const PROMPTS: &str = include_str!("../data/prompts.jsonl");
 const MODEL: &str = "gpt-5.4";
@@ -53,6 +54,38 @@ fn main() {
             shares.join(" | ")
         );
     }
+    println!(
+        "\n| step | texts changed | similarity, mean | least | told apart by the verifier |\n|---|--:|--:|--:|--:|"
+    );
+    for (name, steps) in &columns {
+        judge(name, &lines, *steps);
+    }
+}
+
+/// A row: the texts that the step changes, beside what they were.
+fn judge(name: &str, lines: &[Line<'_>], steps: Steps) {
+    let embedder = Embedder::shipped().expect("the shipped model loads");
+    let mut scratch = Scratch::default();
+    let mut vector = |text: &str| {
+        let mut vector = vec![0.0; embedder.dims()];
+        embedder.embed_window(text, Window::default(), &mut scratch, &mut vector);
+        vector
+    };
+    let (mut similarities, mut told_apart) = (Vec::new(), 0);
+    for line in lines {
+        let shortened = shorten_body(line.body.get().as_bytes(), steps, Some(&embedder)).expect("a request");
+        for (was, is) in &shortened.texts {
+            let Some(is) = is else { continue };
+            let similarity: f32 = vector(was).iter().zip(vector(is)).map(|(one, other)| one * other).sum();
+            similarities.push(similarity);
+            // Whatever the similarity: only what the verifier finds counts here.
+            told_apart += usize::from(may_serve(&embedder, (1.0, 0.0), was, is).is_err());
+        }
+    }
+    let count = similarities.len();
+    let mean = similarities.iter().sum::<f32>() / count.max(1) as f32;
+    let least = similarities.iter().copied().fold(1.0, f32::min);
+    println!("| {name} | {count} | {mean:.3} | {least:.3} | {told_apart} |");
 }
 
 fn columns() -> Vec<(&'static str, Steps)> {

@@ -38,7 +38,7 @@ pub use database::{Postgres, PostgresTls};
 pub use grants::{Grant, Granted};
 pub use idempotency::{IDEMPOTENCY_PARTS, Idempotency};
 pub use kafka::{Acks, KAFKA_PORT, Kafka, KafkaTls, Mechanism, Sasl};
-pub use less::{Compress, CompressMode, Guard, GuardMode, GuardSides, MAX_GUARDS, MAX_TOPICS, Steps};
+pub use less::{Compress, CompressMode, Guard, GuardMode, GuardSides, MAX_GUARDS, MAX_TOPICS, Steps, Summarize};
 pub use limits::{Limit, LimitMode, MAX_THRESHOLDS, Period, Thresholds, Unit, Window};
 pub use meaning::{Difficulty, Embedding, Judging, MAX_EXAMPLE_BYTES, MAX_EXAMPLES, Purpose, RemoteEmbedding};
 pub use overload::{Overload, Priority, ShardOverload};

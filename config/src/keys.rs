@@ -13,7 +13,7 @@ pub use caches::{CACHE, CACHE_EXACT, CACHE_SECOND, CACHE_SEMANTIC, CACHE_SNAPSHO
 pub use cluster::{CLUSTER, SENTINEL, VALKEY, VALKEY_TLS};
 pub use database::{DATABASE, POSTGRES, POSTGRES_TLS};
 pub use kafka::{KAFKA, KAFKA_SASL, KAFKA_TLS};
-pub use less::{COMPRESS, EXTRACT, GUARD};
+pub use less::{COMPRESS, EXTRACT, GUARD, SUMMARIZE};
 
 /// One map of the document and the keys it may have.
 #[derive(Debug)]
@@ -558,6 +558,7 @@ pub static SECTIONS: &[&Section] = &[
     &SHADOW,
     &COMPRESS,
     &EXTRACT,
+    &SUMMARIZE,
     &TEAM,
     &USER,
     &KEY,

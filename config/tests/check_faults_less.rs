@@ -21,7 +21,7 @@ fn guard(text: &str) -> String {
 fn model(keys: &str) -> String {
     said(&format!(
         "{AROUND}guards: {{ hush: {{ kind: topics, deny: {{ a: [ b ] }} }} }}\n\
-         models: {{ m: {{ {keys}, targets: [ {{ provider: p, model: x }} ] }} }}\n"
+         models: {{ m: {{ {keys}, targets: [ {{ provider: p, model: x }} ] }}, n: {{ targets: [ {{ provider: p, model: y }} ] }} }}\n"
     ))
 }
 
@@ -115,7 +115,7 @@ fn what_is_right_is_read() {
     assert_eq!(only.threshold_thousandths, Guard::THRESHOLD_THOUSANDTHS);
     let model = &document.models[0].1;
     assert_eq!(model.guards, ["strict", "only"]);
-    let compress = model.compress.expect("it is there");
+    let compress = model.compress.clone().expect("it is there");
     let steps = Steps {
         json: true,
         extract_percent: Some(60),
@@ -152,11 +152,11 @@ fn compress() {
         ),
         (
             "{}",
-            "/models/m/compress: nothing would be made shorter; one of whitespace, duplicates, json, tables, comments as true, or extract: { ratio: 0.6 }",
+            "/models/m/compress: nothing would be made shorter; one of whitespace, duplicates, json, tables, comments as true, or extract: { ratio: 0.6 }, or summarize: { model: NAME }",
         ),
         (
             "{ whitespace: false }",
-            "/models/m/compress: nothing would be made shorter; one of whitespace, duplicates, json, tables, comments as true, or extract: { ratio: 0.6 }",
+            "/models/m/compress: nothing would be made shorter; one of whitespace, duplicates, json, tables, comments as true, or extract: { ratio: 0.6 }, or summarize: { model: NAME }",
         ),
         (
             "{ mode: off, json: true }",
@@ -170,9 +170,38 @@ fn compress() {
             "{ extract: { ratio: 1 } }",
             "/models/m/compress/extract/ratio: `1` is not how much stays of what may be left out; a number from 0.1 to 0.95, such as 0.6",
         ),
+        ("{ summarize: { model: n } }", ""),
+        (
+            "{ mode: shadow, compare: 5%, summarize: { model: n, after: 1KiB, keep_turns: 1, max_tokens: 64, timeout: 60s, wait: false } }",
+            "",
+        ),
+        (
+            "{ summarize: {} }",
+            "/models/m/compress/summarize: `model` is missing; model: the name of another model, a cheap one",
+        ),
         (
             "{ summarize: { model: m } }",
-            "/models/m/compress/summarize: `summarize` is not supported yet; remove `summarize`",
+            "/models/m/compress/summarize/model: `m` is not another model; the name of another model, without a star",
+        ),
+        (
+            "{ summarize: { model: n, after: 1B } }",
+            "/models/m/compress/summarize/after: `1B` is not how much of older turns is left as it is; a size from 1KiB to 256KiB, such as 16KiB",
+        ),
+        (
+            "{ summarize: { model: n, keep_turns: 0 } }",
+            "/models/m/compress/summarize/keep_turns: `0` is not a number that fits here; a whole number from 1 to 100",
+        ),
+        (
+            "{ summarize: { model: n, timeout: 2m } }",
+            "/models/m/compress/summarize/timeout: `2m` is not how long a summary may take; at most 60s, such as 5s",
+        ),
+        (
+            "{ json: true, compare: 5% }",
+            "/models/m/compress/compare: `5%` is not what `mode: on` has: its answers are those to the shorter prompt, and there are no others; mode: shadow, or no `compare`",
+        ),
+        (
+            "{ mode: shadow, json: true, compare: 0% }",
+            "/models/m/compress/compare: `0%` is not a share; 1% to 100%",
         ),
         (
             "{ json: 1 }",

@@ -6,12 +6,18 @@ use super::{
     meaning::{examples, thousandths},
     names::{self, Names},
     node::{Fields, Node},
+    routing::percent,
     values,
 };
 use crate::{
-    document::{Compress, CompressMode, Guard, GuardMode, GuardSides, MAX_GUARDS, MAX_TOPICS, Named, Steps},
+    document::{Compress, CompressMode, Guard, GuardMode, GuardSides, MAX_GUARDS, MAX_TOPICS, Named, Steps, Summarize},
     keys,
 };
+
+/// Less is not worth a call; and no more of a conversation than this is told in one summary.
+const MIN_AFTER_BYTES: u64 = 1024;
+const MAX_AFTER_BYTES: u64 = 256 * 1024;
+const MAX_SUMMARY_MS: u64 = 60_000;
 
 const KIND: &str = "topics";
 /// Kinds that have a place in the contract.
@@ -135,7 +141,8 @@ pub fn guards(node: &Node, names: &Names) -> Option<Vec<String>> {
     Some(guards)
 }
 
-pub fn compress(node: &Node) -> Option<Compress> {
+/// `other`: reads the name of another model.
+pub fn compress(node: &Node, other: impl FnOnce(&Node) -> Option<String>) -> Option<Compress> {
     let fields = Fields::open(node, &keys::COMPRESS)?;
     let switch = |key| fields.read(key, values::boolean).unwrap_or_default();
     let steps = Steps {
@@ -152,14 +159,51 @@ pub fn compress(node: &Node) -> Option<Compress> {
         node.fault(
             "nothing would be made shorter",
             format!(
-                "one of {} as true, or extract: {{ ratio: 0.6 }}",
+                "one of {} as true, or extract: {{ ratio: 0.6 }}, or summarize: {{ model: NAME }}",
                 Steps::SWITCHES.join(", ")
             ),
         );
     }
+    let mode = fields.read("mode", compress_mode).unwrap_or_default();
+    let compare_percent = fields.read("compare", |node| percent(node, 1));
+    if mode == CompressMode::On && compare_percent.is_some() {
+        fields.read("compare", |node| -> Option<()> {
+            node.expected(
+                "what `mode: on` has: its answers are those to the shorter prompt, and there are no others",
+                "mode: shadow, or no `compare`",
+            )
+        });
+    }
     Some(Compress {
-        mode: fields.read("mode", compress_mode).unwrap_or_default(),
+        mode,
         steps,
+        summarize: fields.read("summarize", |node| summarize(node, other)),
+        compare_percent,
+    })
+}
+
+fn summarize(node: &Node, other: impl FnOnce(&Node) -> Option<String>) -> Option<Summarize> {
+    let fields = Fields::open(node, &keys::SUMMARIZE)?;
+    let model = fields.required("model", "the name of another model, a cheap one", other);
+    let after_bytes = fields.read("after", |node| match values::size_bytes(node)? {
+        bytes @ MIN_AFTER_BYTES..=MAX_AFTER_BYTES => Some(bytes),
+        _ => node.expected(
+            "how much of older turns is left as it is",
+            "a size from 1KiB to 256KiB, such as 16KiB",
+        ),
+    });
+    let count = |key, least, most| fields.read(key, |node| values::count(node, least, most));
+    let timeout_ms = fields.read("timeout", |node| match values::timeout_ms(node)? {
+        ms if ms <= MAX_SUMMARY_MS => Some(ms),
+        _ => node.expected("how long a summary may take", "at most 60s, such as 5s"),
+    });
+    Some(Summarize {
+        after_bytes: after_bytes.unwrap_or(Summarize::AFTER_BYTES),
+        keep_turns: count("keep_turns", 1, 100).unwrap_or(Summarize::KEEP_TURNS),
+        max_tokens: count("max_tokens", 64, 32_768).unwrap_or(Summarize::MAX_TOKENS),
+        timeout_ms: timeout_ms.unwrap_or(Summarize::TIMEOUT_MS),
+        waits: fields.read("wait", values::boolean).unwrap_or(true),
+        model: model?,
     })
 }
 

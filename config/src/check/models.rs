@@ -49,7 +49,9 @@ pub fn model(node: &Node, names: &Names) -> Option<Model> {
         guards: fields
             .read("guards", |node| less::guards(node, names))
             .unwrap_or_default(),
-        compress: fields.read("compress", less::compress),
+        compress: fields.read("compress", |compress| {
+            less::compress(compress, |other| other_model(other, node.name(), names))
+        }),
     })
 }
 

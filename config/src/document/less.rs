@@ -41,10 +41,37 @@ pub struct GuardSides {
 }
 
 /// What is left out of a model's prompts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Compress {
     pub mode: CompressMode,
     pub steps: Steps,
+    /// What was said long ago is told in short.
+    pub summarize: Option<Summarize>,
+    /// `mode: shadow`: of a hundred calls, so many are made a second time with the shorter prompt, and the answers compared.
+    pub compare_percent: Option<u32>,
+}
+
+/// A summary in the place of a conversation's older turns, by another model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summarize {
+    pub model: String,
+    /// Of older turns that no summary has, so much is left as it is.
+    pub after_bytes: u64,
+    /// The last turns of the user, with all that follows them, stay.
+    pub keep_turns: u32,
+    /// Of a summary.
+    pub max_tokens: u32,
+    /// A summary that takes longer is given up.
+    pub timeout_ms: u64,
+    /// The call that wants a summary waits for it; or else the next one of its conversation has it.
+    pub waits: bool,
+}
+
+impl Summarize {
+    pub const AFTER_BYTES: u64 = 16 * 1024;
+    pub const KEEP_TURNS: u32 = 4;
+    pub const MAX_TOKENS: u32 = 1024;
+    pub const TIMEOUT_MS: u64 = 5_000;
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -18,8 +18,16 @@ pub static COMPRESS: Section = Section {
         "tables",
         "comments",
         "extract",
+        "summarize",
+        "compare",
     ],
-    not_yet: &["summarize"],
+    not_yet: &[],
+};
+
+pub static SUMMARIZE: Section = Section {
+    path: "models.*.compress.summarize",
+    now: &["model", "after", "keep_turns", "max_tokens", "timeout", "wait"],
+    not_yet: &[],
 };
 
 pub static EXTRACT: Section = Section {

@@ -5,7 +5,13 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Gateway, Sandbox, Setup, http::Response, sandbox};
+use crate::harness::{
+    Gateway, Sandbox, Setup,
+    gateway::provider_with,
+    http::Response,
+    process::{Signal, signal},
+    sandbox, until,
+};
 
 const LAYOFFS: &str =
     "kind: topics, mode: enforce, deny: { layoffs: [ \"who will be laid off\", \"severance plans\" ] }";
@@ -211,6 +217,102 @@ fn a_prompt_reaches_its_provider_shorter_and_in_shadow_as_it_came() {
             .is_some_and(|why| why.contains("whitespace, duplicates, json")),
         "{told}"
     );
+}
+
+/// So many turns of the user with as many answers before the last, of some 2 KiB each.
+fn conversation(turns: usize) -> Value {
+    let mut all = Vec::new();
+    for number in 1..=turns {
+        let text = format!("Question {number} is about a pump with a valve on it. ").repeat(40);
+        all.push(json!({ "role": "user", "content": text }));
+        if number < turns {
+            all.push(json!({ "role": "assistant", "content": format!("Answer {number}.") }));
+        }
+    }
+    Value::Array(all)
+}
+
+#[test]
+fn a_long_conversation_is_summed_up_once_at_its_caller_s_charge() {
+    let (sandbox, cheap) = (Sandbox::start(), Sandbox::start());
+    let compress = "compress: { summarize: { model: cheap, after: 4KiB, keep_turns: 1 } },";
+    let mut setup = setup(&sandbox, &format!("hush: {{ {LAYOFFS} }}"), compress);
+    setup.providers += &provider_with("cheap", "anthropic", cheap.address, "");
+    setup.models += "  cheap: { targets: [ { provider: cheap, model: sandbox-small-tokens-12 } ] }\n";
+    let gateway = setup.start();
+    let say = |turns: usize| {
+        let body = json!({ "model": "guarded", "messages": conversation(turns) });
+        gateway.post("/v1/chat/completions", &[], &body.to_string()).expect(200);
+        let arrival = sandbox.last_arrival();
+        let body: Value = serde_json::from_str(arrival["body"].as_str().expect("a body")).expect("JSON");
+        body["messages"].as_array().expect("turns").clone()
+    };
+    assert_eq!(say(2).len(), 3, "what is old is little");
+    let sent = say(4);
+    let summary = sent[0]["content"].as_str().expect("a text");
+    assert!(
+        summary.starts_with("[What was said so far") && sent.len() == 3,
+        "{sent:?}"
+    );
+    assert_eq!(sent[2], conversation(4)[6]);
+    // Another connection, perhaps another shard: it is there, and what came since stays as it is.
+    let again = say(5);
+    assert_eq!((again.len(), &again[0]), (5, &sent[0]));
+    assert_eq!(cheap.arrivals().len(), 1);
+    let asked = cheap.last_arrival();
+    assert!(asked["body"].to_string().contains("Question 3") && !asked["body"].to_string().contains("Question 4"));
+
+    // It never comes: the call goes on.
+    signal(cheap.pid(), Signal::KILL);
+    assert_eq!(say(9).len(), again.len() + 8);
+    let summaries = |model: &str, outcome: &str| {
+        let (model, outcome) = (format!("model=\"{model}\""), format!("outcome=\"{outcome}\""));
+        gateway.metric("tollgate_summaries_total", &[&model, &outcome])
+    };
+    assert_eq!((summaries("guarded", "used"), summaries("cheap", "made")), (3.0, 1.0));
+    until("its failure is counted", 10, || {
+        (summaries("cheap", "failed") == 1.0).then_some(())
+    });
+    until("the summary is in the ledger, at the caller's charge", 10, || {
+        let answer = gateway
+            .control("GET", "/v1/usage?by=surface,model,key", &[], b"")
+            .expect(200);
+        let rows = answer.json()["rows"].as_array().expect("rows").clone();
+        let row = rows
+            .iter()
+            .find(|row| row["surface"] == "summary" && row["model"] == "cheap")?;
+        (row["key"] == "tester" && row["requests"].as_u64() == Some(1) && row["output_tokens"].as_u64() > Some(0))
+            .then_some(())
+    });
+}
+
+#[test]
+fn answers_to_the_shorter_prompt_are_compared_and_no_client_waits() {
+    let sandbox = Sandbox::start();
+    let compress = "compress: { mode: shadow, whitespace: true, compare: 100% },";
+    let gateway = setup(&sandbox, &format!("hush: {{ {LAYOFFS} }}"), compress).start();
+    for stream in [false, true] {
+        ask(&gateway, "Look   at   this   pump.", json!({ "stream": stream })).expect(200);
+    }
+    let compared = || {
+        ["same", "alike", "other"]
+            .map(|agreement| {
+                let agreement = format!("agreement=\"{agreement}\"");
+                gateway.metric("tollgate_compared_answers_total", &["model=\"guarded\"", &agreement])
+            })
+            .iter()
+            .sum::<f64>()
+    };
+    until("both were compared", 10, || (compared() == 2.0).then_some(()));
+    let prompts: Vec<String> = sandbox
+        .arrivals()
+        .iter()
+        .map(|arrival| arrival["body"].to_string())
+        .collect();
+    let short = prompts.iter().filter(|body| body.contains("Look at this pump."));
+    assert_eq!((prompts.len(), short.count()), (4, 2), "{prompts:?}");
+    // Not the client's: two calls are two requests.
+    assert_eq!(gateway.metric("tollgate_requests_total", &["model=\"guarded\""]), 2.0);
 }
 
 /// Says it in one of two dialects, the second of which the provider does not speak.

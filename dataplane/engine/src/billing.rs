@@ -70,7 +70,7 @@ impl Exchange {
     pub fn billed(&self) -> Billed<'_> {
         let (facts, call) = (&self.facts, &self.call);
         let pinned = self.pinned();
-        let key = facts.key.filter(|_| !facts.is_detached());
+        let key = facts.key.filter(|_| !facts.is_nobodys());
         let key = key.and_then(|id| Some(pinned?.keys.entry(id)));
         let document = pinned.map(|pinned| &pinned.snapshot.document);
         let lost = hedge::record(self).and_then(|hedged| hedged.lost);

@@ -16,6 +16,10 @@ use crate::{
     access::AccessTokens,
     attempt::{self, hedge, held, overload},
     call::Call,
+    compress::{
+        compare::{self, Compared},
+        summary::{self, Summaries, Summing},
+    },
     exact::{self, Answers, Exact},
     facts::Facts,
     failure::{Failure, Kind},
@@ -74,6 +78,8 @@ pub struct Local {
     pub answers: Option<Answers>,
     /// The way to the stores that caches share with other nodes; without it none is asked.
     pub second: Option<Box<dyn exact::Tier>>,
+    /// And of what conversations were summed up to; without it none is.
+    pub summaries: Option<Summaries>,
     /// What requests were known by lately that ask for these.
     pub names: exact::Names,
     pub tokens: AccessTokens,
@@ -195,6 +201,10 @@ pub struct Exchange {
     pub(crate) exact: Option<Box<Exact>>,
     /// Of one whose answer is read by guards.
     pub(crate) guard: Option<Box<Guarding>>,
+    /// Of one whose conversation is summed up, or that sums one up.
+    pub(crate) summing: Option<Box<Summing>>,
+    /// Of one whose answer is compared with that to a shorter prompt.
+    pub(crate) compared: Option<Box<Compared>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -237,6 +247,8 @@ impl Exchange {
         self.repeat = None;
         self.exact = None;
         self.guard = None;
+        self.summing = None;
+        self.compared = None;
     }
 
     /// Feeds one input; what is to be done is appended to `io.out` (the shell cleared it).
@@ -284,7 +296,7 @@ impl Exchange {
             }
             Input::UpstreamFailed(id, fault) => attempt::failed(self, io, id, fault),
             Input::Timer => self.timer(io),
-            Input::Turn if semantic::is_told(self) => self.run_stages(io),
+            Input::Turn if semantic::is_told(self) || summary::deadline(self).is_some() => self.run_stages(io),
             Input::Turn => overload::turn(self, io),
             Input::Found => self.found(io),
             Input::ClientGone if exact::outlives_client(self, io.now) | repeats::outlives_client(self, io.now) => {}
@@ -301,19 +313,32 @@ impl Exchange {
                 self.refuse(Failure::gateway(Kind::Internal(reason)), io);
             }
         }
-        // What is kept or shared is what goes out.
+        self.note_answer(io, kept);
+    }
+
+    /// What is noted, kept or shared of an answer is what goes out. `input`: the bytes that were fed.
+    fn note_answer(&mut self, io: &mut Io<'_>, input: &[u8]) {
         if self.guard.is_some() {
             guard::pass(self, io);
         }
+        if self.summing.is_some() {
+            summary::keep(self, io, input);
+        }
+        if self.compared.is_some() {
+            compare::keep(self, io, input);
+        }
         if self.exact.is_some() {
-            exact::keep(self, io, kept);
+            exact::keep(self, io, input);
         }
         if self.repeat.is_some() {
-            repeats::keep(self, io, kept);
+            repeats::keep(self, io, input);
         }
     }
 
     fn timer(&mut self, io: &mut Io<'_>) {
+        if summary::is_due(self, io.now) {
+            return self.run_stages(io);
+        }
         if self.exact.is_some() {
             match exact::due(self, io) {
                 exact::Due::Look => return self.run_stages(io),
@@ -356,7 +381,9 @@ impl Exchange {
                     .flatten()
                     .min()
             }
-            Phase::Staged => repeats::deadline(self).or_else(|| exact::deadline(self)),
+            Phase::Staged => summary::deadline(self)
+                .or_else(|| repeats::deadline(self))
+                .or_else(|| exact::deadline(self)),
             Phase::Fresh | Phase::Over => None,
         }
     }
@@ -397,18 +424,22 @@ impl Exchange {
         let decoded = self.admitted.decoded.as_ref().map_or(0, Vec::len);
         let rival = self.call.hedge.as_ref().map_or(0, |hedge| hedge.held_bytes());
         let guarded = self.guard.as_ref().map_or(0, |guard| guard.held_bytes());
-        listed + answers + held + rival + decoded + translated + guarded + self.relay.held_bytes()
+        let summed = summary::held_bytes(self) + compare::held_bytes(self);
+        listed + answers + held + rival + decoded + translated + guarded + summed + self.relay.held_bytes()
     }
 
     /// The bound on `held_bytes` but for translated answers and lists, which have their own (`translate::MAX_ANSWER_BYTES`,
     /// `embed::MAX_ANSWER_BYTES`, `listing::MAX_HELD_BYTES` twice), given the configured `max_body` and `cost_header_buffer` and the largest piece of an answer the shell feeds.
     pub fn max_held_bytes(max_body_bytes: u64, cost_header_buffer_bytes: u64, max_piece_bytes: usize) -> usize {
         let body = max_body_bytes as usize;
-        // Decoded, and translated for one target or two.
-        body + 2 * upward::max_translated_bytes(body)
+        // Decoded, made shorter to be compared, and translated for one target or two.
+        2 * body
+            + 2 * upward::max_translated_bytes(body)
             + relay::MAX_HELD_BYTES
             + held::MAX_HELD_BYTES
             + guard::MAX_HELD_BYTES
+            + summary::MAX_HELD_BYTES
+            + compare::MAX_HELD_BYTES
             + cost_header_buffer_bytes as usize
             + max_piece_bytes
     }
@@ -429,6 +460,8 @@ impl Exchange {
         self.repeat = None;
         self.exact = None;
         self.guard = None;
+        self.summing = None;
+        self.compared = None;
         self.admitted.shrink();
         self.call.shrink();
         self.relay.shrink();

@@ -7,7 +7,7 @@ use tollgate_dialect::usage::Usage;
 
 use crate::{
     Tick,
-    compress::Shorter,
+    compress::{Shorter, summary::Summary},
     cost::Cost,
     counted::{Late, Listed},
     exact::{Mark, Stored},
@@ -16,6 +16,7 @@ use crate::{
     identity::KeyId,
     percent,
     record::{Media, Outcome},
+    semantic::Agreed,
     snapshot::Resolved,
     surface::{self, Surface},
 };
@@ -33,6 +34,8 @@ pub(crate) enum Detached {
     No,
     /// It is the copy of a call.
     Shadow,
+    /// It sums up what was said in a call's conversation, for its caller.
+    Summary,
     /// It is a look at a provider.
     Check,
     /// It asks for vectors that semantic caches go by.
@@ -92,6 +95,10 @@ pub(crate) struct Facts {
     pub findings: Vec<Finding>,
     /// By how much its prompt was made shorter, or would have been.
     pub compressed: Option<Shorter>,
+    /// What became of a summary of its conversation.
+    pub summary: Option<Summary>,
+    /// How its answer compares with the first, which was to a longer prompt.
+    pub agreed: Option<Agreed>,
     /// The shard's bound on its calls counts it.
     pub is_counted: bool,
     /// The gateway counted it itself.
@@ -151,6 +158,8 @@ impl Default for Facts {
             kept: None,
             findings: Vec::new(),
             compressed: None,
+            summary: None,
+            agreed: None,
             is_counted: false,
             estimated: false,
             media: Media::default(),
@@ -200,6 +209,11 @@ impl Facts {
         self.request_id.clear();
         self.request_id
             .push_str(str::from_utf8(&digits).expect("hexadecimal digits are ASCII"));
+    }
+
+    /// It is at nobody's charge.
+    pub fn is_nobodys(&self) -> bool {
+        matches!(self.detached, Detached::Shadow | Detached::Check)
     }
 
     /// No client waits for the answer.

@@ -51,6 +51,7 @@ mod upward;
 mod visible;
 
 pub use access::AccessTokens;
+pub use compress::summary::Summaries;
 pub use exact::Answers;
 pub use exchange::{Exchange, Input, Io, Local, Peer};
 pub use marks::Marks;

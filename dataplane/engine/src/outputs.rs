@@ -74,6 +74,11 @@ pub enum Action {
     /// The call was sent: a copy of it may go to this model of the pinned document, by index (`Exchange::begin_shadow`).
     /// Nobody waits for what comes of it.
     Shadow { model: u32 },
+    /// The call was answered: it is made again with a shorter prompt (`Exchange::begin_again`), and nobody waits for that.
+    Compare,
+    /// The call's conversation is to be summed up by an exchange of its own (`Exchange::begin_summary`). Where that cannot be
+    /// begun, a call that waits for it is fed `Input::Turn`.
+    Summarize,
     /// The provider refuses this access token: get another, soon.
     RenewToken { id: u64 },
     /// The attempt's answer has said all it had to: its connection is kept where the rest of the answer's framing comes

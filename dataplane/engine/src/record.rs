@@ -3,7 +3,11 @@
 pub use tollgate_config::usage_event::AttemptOutcome;
 use tollgate_dialect::usage::Usage;
 
-pub use crate::{compress::Shorter, guard::Finding};
+pub use crate::{
+    compress::{Shorter, summary::Summary},
+    guard::Finding,
+    semantic::{Agreed, Agreement},
+};
 
 use crate::cost::Cost;
 
@@ -72,6 +76,10 @@ pub struct Record<'a> {
     pub findings: &'a [Finding],
     /// By how much its prompt was made shorter, or would have been.
     pub compressed: Option<Shorter>,
+    /// What became of a summary of its conversation.
+    pub summary: Option<Summary>,
+    /// Of a copy with a shorter prompt: how its answer compares with the call's.
+    pub agreed: Option<Agreed>,
     /// The provider did not say what was used, or not to the end: `usage` is the gateway's own count of what was asked and said
     /// (docs/src/tokens.md).
     pub estimated: bool,

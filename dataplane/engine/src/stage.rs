@@ -83,6 +83,8 @@ const CALL: Stage = Stage {
 pub(crate) const MODEL_CALL: &[Stage] = &[
     IDENTIFY, SHED, ADMIT, AUTHORIZE, OPEN, REPEAT, LIMIT, GUARD, CACHE, COMPRESS, ROUTE, CALL,
 ];
+/// Asked by the gateway itself, in the name of the caller whose conversation it is.
+pub(crate) const SUMMARY: &[Stage] = &[LIMIT, GUARD, ROUTE, CALL];
 pub(crate) const DIRECT: &[Stage] = &[
     IDENTIFY,
     SHED,

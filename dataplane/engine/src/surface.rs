@@ -348,6 +348,8 @@ static GEMINI_LATER: Surface = surface("unsupported", Some(Dialect::Gemini), "",
 static VERTEX_ANTHROPIC_LATER: Surface = surface("unsupported", ANTHROPIC, "", &[]);
 static VERTEX_LATER: Surface = surface("unsupported", Some(Dialect::Gemini), "", &[]);
 static BEDROCK_LATER: Surface = surface("unsupported", Some(Dialect::Bedrock), "", &[]);
+/// No path leads to it.
+pub(crate) static SUMMARY: Surface = surface("summary", OPENAI, "POST", stage::SUMMARY);
 pub(crate) static DIRECT: Surface = surface("provider", None, ANY_METHOD, stage::DIRECT);
 pub(crate) static UNKNOWN: Surface = surface("unknown", None, "", &[]);
 

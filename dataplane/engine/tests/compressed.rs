@@ -24,7 +24,11 @@ const SHORT: &str = "Look at this:\n\n{\"a\":[1,2],\"bcdefgh\":null}\nand \"two 
 
 fn with(mut document: Document, mode: CompressMode, steps: Steps) -> Document {
     for (_, model) in &mut document.models {
-        model.compress = Some(Compress { mode, steps });
+        model.compress = Some(Compress {
+            mode,
+            steps,
+            ..Compress::default()
+        });
     }
     document
 }

@@ -243,6 +243,7 @@ fn start_shards(
     let repeats = repeats::table();
     let seed = kept::seed(state_dir).map_or_else(repeats::seed, Ok)?;
     let (answers, offers) = repeats::answers(seed)?;
+    let summaries = repeats::summaries(seed);
     let snapshots = start_snapshots(state_dir, seed, commands.clone())?;
     let seconds = second_tiers(state_dir, (&answers, &snapshots), &peers, commands.clone());
     let tokens = start_tokens(Arc::clone(&peers), commands.clone())?;
@@ -267,6 +268,7 @@ fn start_shards(
             marked: marked.clone(),
             repeats: repeats.clone(),
             answers: answers.clone(),
+            summaries: summaries.clone(),
             spool: (spool.clone(), segments),
             max_connections,
             control: commands.clone(),

@@ -11,7 +11,9 @@ use std::{
 use crossbeam_channel::{Receiver, Sender};
 use tollgate_config::link::ShardRevision;
 use tollgate_dialect::sign::token::AccessToken;
-use tollgate_engine::{Answers, Marks, Repeats, Snapshot, identity::KeyTable, limits::Balances, marks::MarkNews};
+use tollgate_engine::{
+    Answers, Marks, Repeats, Snapshot, Summaries, identity::KeyTable, limits::Balances, marks::MarkNews,
+};
 
 use crate::{
     access_log, cluster, control::Command, metrics::ShardMetrics, resolve, second, spool, tls::TlsSet, tokens,
@@ -46,6 +48,8 @@ pub struct ShardSetup {
     pub repeats: Repeats,
     /// Answers that are kept.
     pub answers: Answers,
+    /// What conversations were summed up to.
+    pub summaries: Summaries,
     /// Where usage records go, and the first segments of this shard.
     pub spool: (spool::Handle, Vec<spool::Segment>),
     /// Of the process, as far as descriptors reach.

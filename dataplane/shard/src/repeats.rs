@@ -1,6 +1,6 @@
 //! The node's tables of calls that may come again and of answers that are kept, in parts behind locks: what shards share and
 //! change while they serve. A lock is held for a look at a map, and only for requests that come with an `idempotency-key` or
-//! whose model has a `cache`.
+//! whose model has a `cache`, or sums conversations up.
 
 #![allow(clippy::disallowed_types)] // A call and its repeat may be on two shards, and one of them has to know first.
 
@@ -9,7 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use ring::rand::{SecureRandom, SystemRandom};
 use tollgate_config::document::{CACHE_PARTS, IDEMPOTENCY_PARTS};
 use tollgate_engine::{
-    Answers, Repeats,
+    Answers, Repeats, Summaries,
+    compress::summary,
     exact::{self, Seed},
     repeats::{self, Parts},
     semantic::{self as engine_semantic, Indexer, Neighbours},
@@ -52,6 +53,10 @@ pub fn seed() -> Result<Seed, String> {
             .fold(0, |all, &byte| all << 8 | u64::from(byte))
     });
     Ok(Seed([one, other]))
+}
+
+pub fn summaries(seed: Seed) -> Summaries {
+    Summaries::new(Locked::<summary::Part>::of(summary::PARTS as u64), seed)
 }
 
 pub fn answers(seed: Seed) -> Result<(Answers, semantic::Offers), String> {

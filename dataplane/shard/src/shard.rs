@@ -159,6 +159,7 @@ impl Shard {
                 marks: Arc::clone(&setup.marks),
                 repeats: Some(setup.repeats.clone()),
                 answers: Some(setup.answers.clone()),
+                summaries: Some(setup.summaries.clone()),
                 usage_full: spool.is_full(),
                 ..Local::default()
             },

@@ -67,6 +67,7 @@ pub(crate) fn apply(
         }
         // No model of the simulation has a shadow.
         Action::Shadow { .. } => panic!("a copy of a call whose model has no shadow"),
+        Action::Summarize | Action::Compare => panic!("what no model of the simulation wants"),
         // No provider of the simulation is shown a token.
         Action::RenewToken { .. } | Action::Turn { .. } => {}
         Action::Abandon { attempt } | Action::Leave { attempt } => {

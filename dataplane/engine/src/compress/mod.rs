@@ -4,19 +4,45 @@
 
 mod body;
 mod comments;
+pub(crate) mod compare;
 mod duplicates;
 mod extract;
 mod fences;
+pub(crate) mod heard;
 mod json;
 mod stage;
+pub mod summary;
 mod tables;
 mod whitespace;
 
 pub use body::{Shortened, shorten_body};
 pub(crate) use stage::{enter, told};
-use tollgate_config::document::Steps;
+use tollgate_config::document::{Compress, CompressMode, Steps};
 
 use fences::Part;
+
+use crate::snapshot::ModelNames;
+
+/// What a model's `compress` says, compiled.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    mode: CompressMode,
+    steps: Steps,
+    summarize: Option<summary::Rules>,
+    compare_percent: Option<u32>,
+}
+
+impl Plan {
+    pub fn new(configured: &Compress, models: &ModelNames) -> Self {
+        let summarize = configured.summarize.as_ref();
+        Self {
+            mode: configured.mode,
+            steps: configured.steps,
+            summarize: summarize.and_then(|summarize| summary::Rules::new(summarize, models)),
+            compare_percent: configured.compare_percent,
+        }
+    }
+}
 
 /// By how much a prompt was made shorter, or would have been. Tokens are counted here, of the texts that were looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
-//! Exchanges that no client waits for: a copy of a call that goes to another model, a look at a provider, and a call for the
-//! vectors that semantic caches go by. They run as any other does; nothing of theirs is tried again, and what they would say
-//! to a client goes nowhere, but for vectors, which the shell takes.
+//! Exchanges that no client waits for: a copy of a call that goes to another model or with a shorter prompt, a summary of
+//! what was said in it, a look at a provider, and a call for the vectors that semantic caches go by. They run as any other
+//! does; nothing of theirs is tried again, and what they would say to a client goes nowhere, but for vectors, which the shell
+//! takes.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -15,11 +16,17 @@ use tollgate_wire::{
 use super::{Exchange, Io, Local, Peer, Phase, Pinned};
 use crate::{
     Tick,
+    compress::{
+        compare::Compared,
+        heard::Heard,
+        summary::{self, Summing},
+    },
     facts::Detached,
     outputs::{Action, Rest},
     routing::Luck,
     semantic::Batch,
     snapshot::{ModelId, Resolved, Route},
+    stages::admit,
     surface,
 };
 
@@ -44,6 +51,22 @@ impl Exchange {
     /// Begins a copy of a call for the model that `Action::Shadow` named, past all that decided about its caller. The shell
     /// feeds `Input::Body` next, with the head and the body of the call. False where `of` is over by now.
     pub fn begin_shadow(&mut self, of: &Exchange, model: u32, now: Tick) -> bool {
+        let model = Resolved {
+            model: ModelId(model),
+            star: 0..0,
+        };
+        if !self.begin_copy(of, model, now) {
+            return false;
+        }
+        let (admitted, from) = (&mut self.admitted, &of.admitted);
+        admitted.decoded.clone_from(&from.decoded);
+        (admitted.model, admitted.stream) = (from.model, from.stream);
+        (admitted.stream_options, admitted.include_usage) = (from.stream_options, from.include_usage);
+        // The model that gets the copy may make prompts shorter, too.
+        self.enter_at("compress")
+    }
+
+    fn begin_copy(&mut self, of: &Exchange, model: Resolved, now: Tick) -> bool {
         let (Some(pinned), Some(peer)) = (&of.pinned, of.facts.peer) else {
             return false;
         };
@@ -57,17 +80,58 @@ impl Exchange {
         (facts.surface, facts.has_head, facts.key) = (from.surface, true, from.key);
         (facts.stream, facts.tier) = (from.stream, from.tier);
         facts.request_body_bytes = from.request_body_bytes;
+        facts.model = Some(model);
+        self.admitted.asked_for_body = true;
+        true
+    }
+
+    /// Makes the call of `Action::Compare` again, with the shorter prompt, past all that decided about its caller. The shell
+    /// feeds `Input::Body` next, with the head and the body of the call. False where nothing is to be compared.
+    pub fn begin_again(&mut self, of: &mut Exchange, now: Tick) -> bool {
+        let Some(Compared::Call { body, heard }) = of.compared.take().map(|compared| *compared) else {
+            return false;
+        };
+        let Some(model) = of.facts.model.clone() else {
+            return false;
+        };
+        if !self.begin_copy(of, model, now) {
+            return false;
+        }
+        self.admitted.decoded = Some(body);
+        self.compared = Some(Box::new(Compared::Again {
+            first: heard,
+            heard: Heard::default(),
+        }));
+        admit::find_fields(self, &[]).is_ok() && self.enter_at("route")
+    }
+
+    /// Begins the summary that `Action::Summarize` wants, in the name of the call's own caller: what it used is theirs, and
+    /// so are the limits that it comes under. The shell made a request of a chat without a body, and feeds `Input::Body`
+    /// next. False where nothing is wanted.
+    pub fn begin_summary(&mut self, of: &mut Exchange, now: Tick) -> bool {
+        let Some(ask) = summary::take_ask(of) else { return false };
+        let (Some(pinned), Some(peer)) = (&of.pinned, of.facts.peer) else {
+            return false;
+        };
+        self.begin(Rc::clone(pinned), peer, now);
+        let (facts, from) = (&mut self.facts, &of.facts);
+        facts.detached = Detached::Summary;
+        facts.request_id.clear();
+        facts.request_id.push_str(&from.request_id);
+        facts.model_asked.push_str(&ask.name);
+        facts.tags.push_str(&from.tags);
+        (facts.surface, facts.has_head, facts.key) = (&surface::SUMMARY, true, from.key);
+        (facts.trace, facts.timeout_ms) = (from.trace, Some(ask.timeout_ms));
+        facts.request_body_bytes = ask.body.len() as u64;
         facts.model = Some(Resolved {
-            model: ModelId(model),
+            model: ask.model,
             star: 0..0,
         });
-        let (admitted, from) = (&mut self.admitted, &of.admitted);
-        admitted.asked_for_body = true;
-        admitted.decoded.clone_from(&from.decoded);
-        (admitted.model, admitted.stream) = (from.model, from.stream);
-        (admitted.stream_options, admitted.include_usage) = (from.stream_options, from.include_usage);
-        // The model that gets the copy may make prompts shorter, too.
-        self.enter_at("compress")
+        self.admitted.asked_for_body = true;
+        let (body, makes) = ask.into_parts();
+        self.admitted.decoded = Some(body);
+        self.summing = Some(Box::new(Summing::Makes(makes)));
+        admit::find_fields(self, &[]).is_ok() && self.enter_at("limit")
     }
 
     /// Begins a look at a provider: a request that the shell made for its path under `/providers/`. It feeds `Input::Body`

@@ -35,6 +35,8 @@ pub(crate) use question::Asked;
 pub use remote::{Asker, Batch, Counts, Ended, Remote, Why};
 pub(crate) use remote::{Embeds, is_told};
 use remote::{Heard, Lack};
+pub(crate) use shadow::compare as compare_answers;
+pub use shadow::{Agreed, Agreement};
 pub use stats::Stats;
 pub use tollgate_vector::{Rebuild, Rebuilt};
 use turn::Turn;
@@ -421,10 +423,10 @@ fn compare(
     };
     let scratch = &mut io.local.semantic.scratch;
     let (one, other) = ((old.head.form, &*old.body), (new.head.form, &*new.body));
-    let Some((agreement, answers_similarity)) = shadow::compare(embedder, scratch, new.dialect, one, other) else {
+    let Some(agreed) = compare_answers((embedder, scratch), new.dialect, one, other) else {
         return;
     };
-    answers.tally(&policy.name, id, |stats| stats.compared(agreement));
+    answers.tally(&policy.name, id, |stats| stats.compared(agreed.agreement));
     if let Some(neighbours) = answers.neighbours() {
         neighbours.note_compared(Compared {
             request_id: exchange.facts.request_id.as_str().into(),
@@ -432,8 +434,8 @@ fn compare(
             model: exchange.facts.model_asked.as_str().into(),
             unix_ms: io.unix_ms,
             similarity,
-            answers: answers_similarity,
-            agreement: agreement.name(),
+            answers: agreed.similarity,
+            agreement: agreed.agreement.name(),
         });
     }
 }

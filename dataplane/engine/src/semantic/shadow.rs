@@ -13,8 +13,16 @@ const MAX_BYTES: usize = 64 << 10;
 /// From this similarity on two answers are taken to say much the same.
 const ALIKE: f32 = 0.9;
 
+/// How much two answers to one question agree.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Agreed {
+    pub agreement: Agreement,
+    /// Of what they say.
+    pub similarity: f32,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Agreement {
+pub enum Agreement {
     /// The same words.
     Same,
     Alike,
@@ -22,6 +30,8 @@ pub(super) enum Agreement {
 }
 
 impl Agreement {
+    pub const ALL: [Self; 3] = [Self::Same, Self::Alike, Self::Other];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Same => "same",
@@ -31,17 +41,19 @@ impl Agreement {
     }
 }
 
-/// With the similarity of the two. None where one cannot be read.
-pub(super) fn compare(
-    embedder: &Embedder,
-    scratch: &mut Scratch,
+/// None where one cannot be read.
+pub(crate) fn compare(
+    (embedder, scratch): (&Embedder, &mut Scratch),
     dialect: Dialect,
     one: (Form, &[u8]),
     other: (Form, &[u8]),
-) -> Option<(Agreement, f32)> {
+) -> Option<Agreed> {
     let (one, other) = (words(dialect, one)?, words(dialect, other)?);
     if one == other {
-        return Some((Agreement::Same, 1.0));
+        return Some(Agreed {
+            agreement: Agreement::Same,
+            similarity: 1.0,
+        });
     }
     let mut vector = |text: &str| {
         let mut vector = vec![0.0; embedder.dims()];
@@ -53,7 +65,7 @@ pub(super) fn compare(
         true => Agreement::Alike,
         false => Agreement::Other,
     };
-    Some((agreement, similarity))
+    Some(Agreed { agreement, similarity })
 }
 
 /// What an answer says, in small letters, with one space between words.

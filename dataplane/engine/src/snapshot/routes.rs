@@ -17,6 +17,7 @@ use tollgate_wire::json::edit;
 
 use super::{ModelId, ModelNames, Route, Target, TargetModel, quirks, references::pointer};
 use crate::{
+    compress,
     exact::{Policy, Second},
     guard,
     limits::{Rules, Scope},
@@ -99,7 +100,7 @@ pub(super) fn compile(
         }),
         cache: cache(model, document, places.seconds),
         guards: places.guards.of(model, document),
-        compress: model.compress,
+        compress: (model.compress.as_ref()).map(|said| Arc::new(compress::Plan::new(said, places.models))),
         slot: places.slots.model(places.before, name),
     }
 }

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use tollgate_config::{
     catalogue::ModelFacts,
-    document::{
-        Breaker, Compress, Dialect, Difficulty, Hedge, OnUnsupported, Overload, Retry, Streams, Timeouts, TokenTimeouts,
-    },
+    document::{Breaker, Dialect, Difficulty, Hedge, OnUnsupported, Overload, Retry, Streams, Timeouts, TokenTimeouts},
     prices::Priced,
 };
 use tollgate_dialect::{quirks::Quirks, sign::AwsKeys};
@@ -14,6 +12,7 @@ use tollgate_dialect::{quirks::Quirks, sign::AwsKeys};
 use super::{CallPath, ids::Ids, names::ModelId};
 use crate::{
     access::{AccessTokens, Lack},
+    compress,
     exact::Policy,
     guard::Guards,
     limits::Rules,
@@ -127,7 +126,7 @@ pub(crate) struct Route {
     /// What reads its prompts and answers.
     pub guards: Option<Arc<Guards>>,
     /// What is left out of its prompts.
-    pub compress: Option<Compress>,
+    pub compress: Option<Arc<compress::Plan>>,
     /// Where a shard keeps what it knows of the model.
     pub slot: u32,
     /// A strategy goes by latency.

@@ -139,7 +139,7 @@ pub(crate) fn record(exchange: &Exchange) -> Record<'_> {
     let facts = &exchange.facts;
     let pinned = exchange.pinned();
     // What is copied is not the caller's.
-    let key = facts.key.filter(|_| !facts.is_detached());
+    let key = facts.key.filter(|_| !facts.is_nobodys());
     let key = key.and_then(|id| Some(pinned?.keys.entry(id)));
     let document = pinned.map(|pinned| &pinned.snapshot.document);
     Record {
@@ -162,7 +162,7 @@ pub(crate) fn record(exchange: &Exchange) -> Record<'_> {
             .provider
             .and_then(|index| Some((index, &*document?.providers[index].0))),
         upstream_model: upstream_model(exchange),
-        tags: Some(&*facts.tags).filter(|text| !text.is_empty() && !facts.is_detached()),
+        tags: Some(&*facts.tags).filter(|text| !text.is_empty() && !facts.is_nobodys()),
         arm: arm(exchange),
         shadow: facts.detached == Detached::Shadow,
         embeds: facts.detached == Detached::Embeds,
@@ -179,6 +179,8 @@ pub(crate) fn record(exchange: &Exchange) -> Record<'_> {
         cache: facts.cache.name(),
         findings: &facts.findings,
         compressed: facts.compressed,
+        summary: facts.summary,
+        agreed: facts.agreed,
         estimated: facts.estimated,
         request_body_bytes: facts.request_body_bytes,
         response_body_bytes: facts.response_body_bytes,

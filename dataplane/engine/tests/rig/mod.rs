@@ -193,6 +193,8 @@ pub enum Did {
     RenewToken {
         id: u64,
     },
+    Summarize,
+    Compare,
     Shadow {
         model: u32,
     },
@@ -439,6 +441,8 @@ impl Rig {
             Action::Abandon { attempt } => Did::Abandon { attempt: attempt.0 },
             Action::RenewToken { id } => Did::RenewToken { id: *id },
             Action::Shadow { model } => Did::Shadow { model: *model },
+            Action::Compare => Did::Compare,
+            Action::Summarize => Did::Summarize,
             Action::Leave { attempt } => Did::Leave { attempt: attempt.0 },
             Action::Turn { of } => Did::Turn(*of),
             Action::Head { status, lines, framing } => Did::Head {

@@ -137,6 +137,11 @@ pub fn append(out: &mut Vec<u8>, stamp: &[u8; 24], client: IpAddr, record: &Reco
     if record.shadow {
         out.extend_from_slice(b",\"shadow\":true");
     }
+    text(
+        out,
+        b",\"agreement\":\"",
+        record.agreed.map(|agreed| agreed.agreement.name()),
+    );
     text(out, b",\"batch\":\"", record.late.and_then(|late| late.batch));
     text(out, b",\"tags\":\"", record.tags);
     out.extend_from_slice(b"}\n");
@@ -262,7 +267,7 @@ fn escaped(out: &mut Vec<u8>, bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use tollgate_config::{money::PicoUsd, prices::PriceVersion};
-    use tollgate_engine::record::HedgeLost;
+    use tollgate_engine::record::{Agreed, Agreement, HedgeLost};
 
     use super::*;
 
@@ -334,6 +339,11 @@ mod tests {
             cache: Some("hit"),
             findings: &[],
             compressed: None,
+            summary: None,
+            agreed: Some(Agreed {
+                agreement: Agreement::Alike,
+                similarity: 0.9375,
+            }),
             estimated: true,
             usage: Some(Usage {
                 cache_read: Some(0),
@@ -370,7 +380,7 @@ mod tests {
             "refusal": nasty, "estimated": true, "replayed": true, "cache": "hit",
             "attempts": 2, "resumed": 1, "request_bytes": 100, "response_bytes": u64::MAX,
             "tokens": {"cache_read": 0, "output": 7}, "cost_usd": "0.000001235", "gateway_us": 20, "total_us": 3000, "first_token_us": 1000,
-            "tags": "a=b", "arm": "b", "shadow": true, "hedge": "won",
+            "tags": "a=b", "arm": "b", "shadow": true, "agreement": "alike", "hedge": "won",
             "hedge_lost": {"provider": "azure", "input": 9, "cost_usd": "0.000000002"},
         });
         assert_eq!(line, expected);

@@ -39,6 +39,8 @@ fn record(request_id: &str) -> Record<'_> {
         cache: None,
         findings: &[],
         compressed: None,
+        summary: None,
+        agreed: None,
         estimated: false,
         request_body_bytes: 0,
         response_body_bytes: 0,

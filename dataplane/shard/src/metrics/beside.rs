@@ -98,6 +98,7 @@ impl ShardMetrics {
         self.count_use(record, model, provider);
         self.count_attempts(attempts, provider, table);
         self.shadowed(model, if well { Shadowed::Ok } else { Shadowed::Failed });
+        self.less.compared(record);
         let latency = self.beside.shadow_latency.get_or_insert_default();
         latency.record(record.total_ns);
     }

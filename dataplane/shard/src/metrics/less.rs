@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use hashbrown::HashMap;
-use tollgate_engine::record::Record;
+use tollgate_engine::record::{Agreement, Record, Summary};
 
 use super::{
     ShardMetrics, Totals,
@@ -22,6 +22,10 @@ pub(super) struct Less {
     found: HashMap<(LabelId, LabelId, &'static str), u64>,
     /// By model and mode.
     compressed: HashMap<(LabelId, &'static str), [u64; TOKENS.len()]>,
+    /// By model: of `Summary::ALL`.
+    summaries: HashMap<LabelId, [u64; Summary::ALL.len()]>,
+    /// By model: of `Agreement::ALL`.
+    agreements: HashMap<LabelId, [u64; Agreement::ALL.len()]>,
 }
 
 /// The same of all shards, by name.
@@ -29,6 +33,8 @@ pub(super) struct Less {
 pub(super) struct LessTotals {
     found: BTreeMap<(Arc<str>, Arc<str>, &'static str), u64>,
     compressed: BTreeMap<(Arc<str>, &'static str), [u64; TOKENS.len()]>,
+    summaries: BTreeMap<Arc<str>, [u64; Summary::ALL.len()]>,
+    agreements: BTreeMap<Arc<str>, [u64; Agreement::ALL.len()]>,
 }
 
 impl Less {
@@ -43,6 +49,18 @@ impl Less {
             *kept = kept.saturating_add(shorter.tokens_after);
             *saved = saved.saturating_add(shorter.tokens_saved());
         }
+        if let (Some(summary), Some((_, model))) = (record.summary, record.model) {
+            let model = self.labels.id(model);
+            self.summaries.entry(model).or_default()[summary as usize] += 1;
+        }
+    }
+
+    /// Of the copy of a call.
+    pub fn compared(&mut self, record: &Record<'_>) {
+        if let (Some(agreed), Some((_, model))) = (record.agreed, record.model) {
+            let model = self.labels.id(model);
+            self.agreements.entry(model).or_default()[agreed.agreement as usize] += 1;
+        }
     }
 }
 
@@ -52,6 +70,8 @@ impl LessTotals {
             labels,
             found,
             compressed,
+            summaries,
+            agreements,
         } = &shard.less;
         for ((guard, entity, action), count) in found {
             let key = (labels.name(*guard).clone(), labels.name(*entity).clone(), *action);
@@ -62,7 +82,17 @@ impl LessTotals {
             *all_kept = all_kept.saturating_add(*kept);
             *all_saved = all_saved.saturating_add(*saved);
         }
+        for (model, counts) in summaries {
+            add(self.summaries.entry(labels.name(*model).clone()).or_default(), counts);
+        }
+        for (model, counts) in agreements {
+            add(self.agreements.entry(labels.name(*model).clone()).or_default(), counts);
+        }
     }
+}
+
+fn add(all: &mut [u64], counts: &[u64]) {
+    all.iter_mut().zip(counts).for_each(|(all, count)| *all += count);
 }
 
 impl Page {
@@ -77,6 +107,20 @@ impl Page {
             for (tokens, count) in TOKENS.iter().zip(counts) {
                 let labels = [("model", &**model), ("mode", *mode), ("tokens", *tokens)];
                 self.sample(names::COMPRESSED_TOKENS.name, &labels, count);
+            }
+        }
+        self.head(names::SUMMARIES);
+        for (model, counts) in &totals.less.summaries {
+            for (outcome, count) in Summary::ALL.iter().zip(counts) {
+                let labels = [("model", &**model), ("outcome", outcome.name())];
+                self.sample(names::SUMMARIES.name, &labels, count);
+            }
+        }
+        self.head(names::COMPARED_ANSWERS);
+        for (model, counts) in &totals.less.agreements {
+            for (agreement, count) in Agreement::ALL.iter().zip(counts) {
+                let labels = [("model", &**model), ("agreement", agreement.name())];
+                self.sample(names::COMPARED_ANSWERS.name, &labels, count);
             }
         }
     }

@@ -242,7 +242,7 @@ impl ShardMetrics {
         series.ended += 1;
         series.cut += u64::from(record.outcome == Outcome::Cut);
         self.count_use(record, model, provider);
-        if !record.findings.is_empty() || record.compressed.is_some() {
+        if !record.findings.is_empty() || record.compressed.is_some() || record.summary.is_some() {
             self.less.count(record);
         }
         if let Some(hedged) = &record.hedge {

@@ -232,6 +232,14 @@ pub const COMPRESSED_TOKENS: Family = counter(
     "tollgate_compressed_tokens_total",
     "Tokens of prompts that were made shorter, or would have been: kept and saved.",
 );
+pub const COMPARED_ANSWERS: Family = counter(
+    "tollgate_compared_answers_total",
+    "Answers to shorter prompts beside those to the prompts that came: same, alike or other.",
+);
+pub const SUMMARIES: Family = counter(
+    "tollgate_summaries_total",
+    "Summaries of conversations: calls that had one or went without, and those that were made or not.",
+);
 pub const CLUSTER_STORE_UP: Family = gauge(
     "tollgate_cluster_store_up",
     "Does the store answer through which nodes share their limits: 1 where all of it does.",
@@ -259,7 +267,7 @@ pub const PROCESS_START: Family = gauge("process_start_time_seconds", "Start of 
 
 /// All of them, in the order they are told.
 #[cfg(test)]
-pub const ALL: [Family; 64] = [
+pub const ALL: [Family; 66] = [
     REQUESTS,
     REQUEST_DURATION,
     GATEWAY_DURATION,
@@ -296,6 +304,8 @@ pub const ALL: [Family; 64] = [
     CHECKS,
     GUARD_FINDINGS,
     COMPRESSED_TOKENS,
+    SUMMARIES,
+    COMPARED_ANSWERS,
     QUEUE_LENGTH,
     TARGET_LIMIT,
     CONNECTIONS,

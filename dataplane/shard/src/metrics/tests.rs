@@ -6,7 +6,9 @@ use tollgate_config::{
     prices::PriceVersion,
 };
 use tollgate_engine::cost::Cost;
-use tollgate_engine::record::{AttemptOutcome, HedgeLost, HedgeOutcome, Hedged, Outcome, Record};
+use tollgate_engine::record::{
+    Agreed, Agreement, AttemptOutcome, HedgeLost, HedgeOutcome, Hedged, Outcome, Record, Summary,
+};
 use tollgate_engine::routing::load::TargetLoad;
 
 use super::*;
@@ -39,6 +41,8 @@ fn record<'a>() -> Record<'a> {
         cache: None,
         findings: &[],
         compressed: None,
+        summary: None,
+        agreed: None,
         estimated: false,
         usage: Some(Usage {
             input: Some(10),
@@ -238,14 +242,24 @@ fn copies_and_second_targets_are_counted_beside_calls() {
         shadow: true,
         team: None,
         model: Some((1, "other")),
+        agreed: Some(Agreed {
+            agreement: Agreement::Alike,
+            similarity: 0.95,
+        }),
         ..record()
     };
+    let summed = Record {
+        summary: Some(Summary::Used),
+        ..record()
+    };
+    shard.observe(&summed, ok(0));
     shard.observe(&copy, ok(0));
     shard.observe(
         &Record {
             status: 503,
             usage: None,
             cost: None,
+            agreed: None,
             ..copy
         },
         ok(0),
@@ -259,12 +273,16 @@ fn copies_and_second_targets_are_counted_beside_calls() {
         r#"tollgate_shadow_requests_total{model="other",outcome="ok"} 2"#,
         r#"tollgate_shadow_requests_total{model="other",outcome="failed"} 2"#,
         r#"tollgate_shadow_requests_total{model="other",outcome="dropped"} 2"#,
+        r#"tollgate_compared_answers_total{model="other",agreement="alike"} 2"#,
+        r#"tollgate_compared_answers_total{model="other",agreement="other"} 0"#,
+        r#"tollgate_summaries_total{model="smart",outcome="used"} 2"#,
+        r#"tollgate_summaries_total{model="smart",outcome="missed"} 0"#,
         "tollgate_shadow_duration_seconds_count 4",
         r#"tollgate_provider_checks_total{provider="openai",outcome="ill"} 2"#,
         r#"tollgate_tokens_total{direction="output",model="other",provider="openai",team=""} 14"#,
         r#"tollgate_tokens_total{direction="input",model="smart",provider="spare",team="research"} 22"#,
         // Copies are no requests.
-        "tollgate_request_duration_seconds_count 10",
+        "tollgate_request_duration_seconds_count 12",
     ] {
         holds(&page, line);
     }

@@ -1,9 +1,11 @@
-//! Exchanges without a client: copies of calls, looks at providers, and calls for vectors. The shard begins and feeds them
-//! itself; what they would say to a client goes nowhere, but for vectors (`embedding`).
+//! Exchanges without a client: copies of calls, summaries of what was said in them, looks at providers, and calls for
+//! vectors. The shard begins and feeds them itself; what they would say to a client goes nowhere, but for vectors
+//! (`embedding`).
 
-use std::panic::AssertUnwindSafe;
+use std::{panic::AssertUnwindSafe, rc::Rc};
 
 use tollgate_engine::{Action, Input, Outputs, Piece, Tick};
+use tollgate_wire::http1::read::{self, Limits, Progress};
 
 use super::{Shard, Timer, drive::Followup, embedding::Heard, slab::Id};
 use crate::{downstream::Active, upstream::Whose};
@@ -12,6 +14,11 @@ use crate::{downstream::Active, upstream::Whose};
 const MAX_SHADOWS: usize = 128;
 /// Bytes of requests that copies hold, of one shard.
 const MAX_SHADOW_BYTES: usize = 64 * 1024 * 1024;
+/// Summaries under way, of one shard; calls that want one beyond that go on without.
+const MAX_SUMMARIES: usize = 64;
+/// What a summary is asked by: the exchange has the body.
+const SUMMARY_HEAD: &[u8] =
+    b"POST /v1/chat/completions HTTP/1.1\r\nhost: summary\r\ncontent-type: application/json\r\n\r\n";
 /// Looks at providers under way.
 const MAX_CHECKS: usize = 64;
 
@@ -26,9 +33,19 @@ pub struct Detached {
     pub(super) heard: Heard,
 }
 
+/// What copy of a call.
+#[derive(Clone, Copy, Debug)]
+pub enum Copied {
+    /// For another model.
+    Shadow { model: u32 },
+    /// With a shorter prompt.
+    Again,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     Shadow,
+    Summary,
     /// The place of a provider among those that are looked at, in the list of that generation.
     Check {
         generation: u32,
@@ -48,8 +65,8 @@ impl Purpose {
 }
 
 impl Shard {
-    /// Makes a copy of a call that was sent. It is begun behind all that this turn owes to clients.
-    pub fn copy_call(&mut self, of: &Active, model: u32) {
+    /// Makes a copy of a call that was sent, or that was answered. It is begun behind all that this turn owes to clients.
+    pub fn copy_call(&mut self, of: &mut Active, copy: Copied) {
         let bytes = of.input.len() + of.decoded.len() + of.exchange.copied_bytes();
         let shadows = || self.detached.iter().filter(|one| one.purpose == Purpose::Shadow);
         let held: usize = shadows().map(|one| one.bytes).sum();
@@ -57,24 +74,55 @@ impl Shard {
         if is_behind || shadows().count() >= MAX_SHADOWS || held + bytes > MAX_SHADOW_BYTES {
             let pinned = of.exchange.pinned();
             let models = pinned.map(|pinned| &pinned.snapshot.document.models);
-            if let Some((name, _)) = models.and_then(|models| models.get(model as usize)) {
+            let name = match copy {
+                Copied::Shadow { model } => models
+                    .and_then(|models| models.get(model as usize))
+                    .map(|(name, _)| &**name),
+                Copied::Again => of.exchange.record().model.map(|(_, name)| name),
+            };
+            if let Some(name) = name {
                 self.metrics.shadow_dropped(name);
             }
             return;
         }
         let now = self.clock.now();
         let mut active = self.spare_actives.pop().unwrap_or_default();
-        if !active.exchange.begin_shadow(&of.exchange, model, now) {
+        let begun = match copy {
+            Copied::Shadow { model } => active.exchange.begin_shadow(&of.exchange, model, now),
+            Copied::Again => active.exchange.begin_again(&mut of.exchange, now),
+        };
+        if !begun {
             return self.deactivate(active);
         }
         active.head.clone_from(&of.head);
         // The body is not copied: both hold it.
-        active.input = std::rc::Rc::clone(&of.input);
-        active.decoded = std::rc::Rc::clone(&of.decoded);
+        active.input = Rc::clone(&of.input);
+        active.decoded = Rc::clone(&of.decoded);
         (active.request_len, active.body_whole) = (of.request_len, true);
         (active.client, active.started) = (of.client, now);
         let id = self.insert_detached(active, Purpose::Shadow, bytes);
         self.detached_due.push(id);
+    }
+
+    /// Begins the summary that a call wants, behind all that this turn owes to clients. False where it cannot be begun.
+    pub fn sum_up(&mut self, of: &mut Active) -> bool {
+        let summaries = self.detached.iter().filter(|one| one.purpose == Purpose::Summary);
+        if self.local.pressure.is_behind() || summaries.count() >= MAX_SUMMARIES {
+            return false;
+        }
+        let now = self.clock.now();
+        let mut active = self.spare_actives.pop().unwrap_or_default();
+        active.input = Rc::new(SUMMARY_HEAD.to_vec());
+        let head = read::request(&active.input, &Limits::default(), &mut active.head);
+        if head != Ok(Progress::Complete) || !active.exchange.begin_summary(&mut of.exchange, now) {
+            self.deactivate(active);
+            return false;
+        }
+        (active.request_len, active.body_whole) = (active.head.len, true);
+        (active.client, active.started) = (of.client, now);
+        let id = self.insert_detached(active, Purpose::Summary, 0);
+        self.detached_due.push(id);
+        true
     }
 
     /// Begins a look at a provider; `active` has its request and an exchange that was begun for it.
@@ -102,7 +150,7 @@ impl Shard {
         })
     }
 
-    /// Begins the copies that were made in this turn.
+    /// Begins the copies and the summaries that were made in this turn.
     pub fn begin_copies(&mut self) {
         while let Some(id) = self.detached_due.pop() {
             self.drive_detached(id, Input::Body);
@@ -204,8 +252,8 @@ impl Shard {
                 // Its body is whole and here.
                 Action::ReadBody { .. } | Action::ReadPart { .. } => self.followups.push_back(Followup::Body),
                 Action::Head { .. } | Action::Body { .. } => self.hear(id, action, out, data),
-                // What is copied is not copied again.
-                Action::Shadow { .. } => {}
+                // What is copied is not copied again; and the rest is of clients' calls alone.
+                Action::Shadow { .. } | Action::Summarize | Action::Compare => {}
                 // Of bodies that pass, and those are not copied.
                 Action::PassUp { .. } | Action::EndUp { .. } => {}
                 Action::Settle => self.settle_detached(id, active),
@@ -238,7 +286,7 @@ impl Shard {
 
     fn settle_detached(&mut self, id: Id, active: &mut Active) {
         match self.detached.get(id).map(|one| one.purpose) {
-            Some(Purpose::Shadow) => self.settle(active),
+            Some(Purpose::Shadow | Purpose::Summary) => self.settle(active),
             Some(Purpose::Vectors { .. }) => {
                 self.settle(active);
                 if let Some(one) = self.detached.get_mut(id) {

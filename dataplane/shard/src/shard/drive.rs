@@ -11,7 +11,7 @@ use tollgate_engine::{
 };
 use tollgate_wire::head::{Framing, RequestView};
 
-use super::{Shard, slab::Id};
+use super::{Shard, detached::Copied, slab::Id};
 use crate::{
     control::Command,
     downstream::{Active, read::BodyRead},
@@ -276,7 +276,11 @@ impl Shard {
                 }
                 Action::EndUp { attempt } => self.end_up(active, *attempt),
                 Action::Abandon { attempt } => self.abandon(active, *attempt),
-                Action::Shadow { model } => self.copy_call(active, *model),
+                Action::Shadow { model } => self.copy_call(active, Copied::Shadow { model: *model }),
+                Action::Compare => self.copy_call(active, Copied::Again),
+                // It goes on as it came.
+                Action::Summarize if self.sum_up(active) => {}
+                Action::Summarize => self.turns.push_back(id),
                 Action::RenewToken { id } => self.setup.tokens.refused(*id),
                 Action::Leave { attempt } => self.leave(active, *attempt),
                 Action::Turn { of } => self.turns.push_back(Id::numbered(*of)),

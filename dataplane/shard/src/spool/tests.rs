@@ -38,6 +38,8 @@ fn record(team: &str) -> Record<'_> {
         cache: None,
         findings: &[],
         compressed: None,
+        summary: None,
+        agreed: None,
         resumed: 0,
         request_id: "id",
         status: 200,

@@ -154,14 +154,14 @@ fn fingerprint(embedder: &Embedder) -> u64 {
     Fnv::of(&bytes)
 }
 
-/// Guards go by topics, and sentences are left out by how little they have to do with what is asked.
+/// Guards go by topics, sentences are left out by how little they have to do with what is asked, and answers are compared by
+/// what they say.
 fn guards_or_extracts(document: &Document) -> bool {
-    let extracts = |model: &Model| {
-        model
-            .compress
-            .is_some_and(|compress| compress.steps.extract_percent.is_some())
+    let reads = |model: &Model| {
+        let compress = model.compress.as_ref();
+        compress.is_some_and(|compress| compress.steps.extract_percent.is_some() || compress.compare_percent.is_some())
     };
-    !document.guards.is_empty() || document.models.iter().any(|(_, model)| extracts(model))
+    !document.guards.is_empty() || document.models.iter().any(|(_, model)| reads(model))
 }
 
 fn load(folder: &Reference, secrets: &Secrets) -> Result<Embedder, String> {
