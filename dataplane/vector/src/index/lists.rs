@@ -7,9 +7,9 @@ use super::{Generation, Hit, IndexScratch, List, keep};
 use crate::kernels::ask_for;
 
 /// Lists a search looks into at most, the nearest first.
-const LISTS_SEARCHED: usize = 128;
+const LISTS_SEARCHED: usize = 192;
 /// Entries whose codes are compared: when there were so many, no further block of a list is looked into.
-const ENTRIES_SEARCHED: usize = 6144;
+const ENTRIES_SEARCHED: usize = 8192;
 /// Near lists may be shorter than most: so many in a hundred more of them are found than lists of the mean length would take.
 const LISTS_PERCENT: usize = 125;
 /// Entries whose bytes are compared: those whose codes differ least.
