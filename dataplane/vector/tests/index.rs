@@ -128,7 +128,7 @@ fn what_changes_during_a_rebuild_is_kept() {
         writer.insert(id, vector).expect("there is room");
         rebuild = rebuild.or_else(|| writer.outgrown());
     }
-    let rebuild = rebuild.expect("it has outgrown a whole scan");
+    assert!(rebuild.is_some(), "it has outgrown a whole scan");
     assert!(writer.outgrown().is_none(), "one rebuild at a time");
     writer.give_up();
     let rebuild = writer.outgrown().expect("what was not built is begun again");
