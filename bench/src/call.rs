@@ -64,10 +64,7 @@ impl Call {
 
     /// One question of 1.2 KB, with a number in it.
     pub(crate) fn alike_but_for(key: usize, number: usize) -> Self {
-        let asked = format!(
-            "What does it take to bring the following about in {number} days? {}",
-            prose(1_000)
-        );
+        let asked = format!("What does it take to mend this in {number} days? {TROUBLE}");
         let body =
             format!(r#"{{"model":"alike","temperature":0.2,"messages":[{{"role":"user","content":"{asked}"}}]}}"#);
         Self {

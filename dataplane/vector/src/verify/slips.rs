@@ -30,7 +30,7 @@ impl Expected {
 
     /// The first by the alphabet in which two letters of `word` changed places.
     pub fn transposed(&self, word: &str) -> Option<&str> {
-        let (Some(first), Some(second)) = (word.bytes().next(), word.bytes().nth(1)) else {
+        let (Some(first), Some(second)) = (word.bytes().next(), word.as_bytes().get(1).copied()) else {
             return None;
         };
         let begins_so = transposed(word, self.at(word.len(), first));

@@ -41,7 +41,7 @@ proptest! {
     #[test]
     fn a_reading_that_is_kept_says_what_reading_anew_says((before, now) in near()) {
         let verifier = judge_once();
-        let is_known = |word: &str| WORDS.contains(word) && word.len() % 2 == 0;
+        let is_known = |word: &str| WORDS.contains(word) && word.len().is_multiple_of(2);
         let (first, second) = (verifier.prepare(&before, is_known), verifier.prepare(&now, is_known));
         let (first, second) = (first.read().expect("it is short"), second.read().expect("it is short"));
         let tables = &verifier.tables;

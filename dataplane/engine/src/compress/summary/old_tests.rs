@@ -156,10 +156,10 @@ fn what_cannot_be_told_stays_and_so_does_all_behind_it() {
             said("assistant", "d"),
         ];
         let behind = [said("user", "e"), said("assistant", "f"), said("user", "g")];
-        let turns = [&before[..], &[odd.clone()], &behind].concat();
+        let turns = [&before[..], std::slice::from_ref(&odd), &behind].concat();
         let found = old(&json!({ "messages": turns }), 1).expect("something is old");
         assert!(!found.record.contains(": e"), "{odd}: {}", found.record);
-        let turns = [&[odd.clone()][..], &before, &behind].concat();
+        let turns = [std::slice::from_ref(&odd), &before, &behind].concat();
         let first = old(&json!({ "messages": turns }), 1);
         // Told at the beginning it is part of what the model is told to be.
         assert_eq!(first.is_some(), odd["role"] == "developer", "{odd}");
