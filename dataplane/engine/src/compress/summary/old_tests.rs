@@ -1,3 +1,5 @@
+//! What may be summed up of a conversation, and where it may be cut.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
