@@ -13,6 +13,7 @@ use tollgate_config::{
 };
 
 use crate::{
+    identity_shared,
     link::{ANSWER_TIMEOUT, LinkError},
     plane::{Actor, Plane},
     store::{KeyRow, StoreError},
@@ -148,7 +149,14 @@ pub async fn rotate(plane: &Arc<Plane>, name: String, overlap: Duration, actor: 
 /// In the store and on every shard, or nowhere.
 async fn replace(plane: &Plane, former: KeyRow, row: KeyRow) -> Result<(), KeyRefusal> {
     let (key, before) = (row.key.clone(), former.key.clone());
-    let made = plane.store.replace_key(former, row).await?;
+    let name = key.name.clone();
+    let made = match plane.store.replace_key(former, row).await {
+        Err(error @ StoreError::Elsewhere(_)) => {
+            identity_shared::follow_one(plane, &name).await;
+            return Err(error.into());
+        }
+        made => made?,
+    };
     if let Err(error) = push(plane, vec![key], Vec::new()).await {
         plane.store.take_back(made).await?;
         undo_push(plane, vec![before], Vec::new()).await;
@@ -213,6 +221,7 @@ where
     let plane = plane.clone();
     let task = tokio::spawn(async move {
         let _rollout = plane.rollout.lock().await;
+        identity_shared::prepare(&plane).await?;
         work(plane.clone()).await
     });
     task.await

@@ -70,12 +70,11 @@ async fn look(plane: &Arc<Plane>) -> Result<(), Halt> {
     else {
         return Ok(());
     };
-    let known = plane.store.setting(settings::KEYS_FOLLOWED).await?;
-    let mut followed = match known
-        .as_deref()
-        .and_then(read)
-        .filter(|known| known.identity == identity)
-    {
+    if !plane.store.apart().await?.is_empty() {
+        let _rollout = plane.rollout.lock().await;
+        bring_apart(plane).await?;
+    }
+    let mut followed = match followed(plane).await?.filter(|known| known.identity == identity) {
         // A restored database has lost changes, and gives their numbers to others: all that it holds is looked at.
         Some(known) if known.last > last => {
             let text = format!(
@@ -114,6 +113,69 @@ async fn look(plane: &Arc<Plane>) -> Result<(), Halt> {
         followed.last = last;
         remember(plane, &followed).await?;
     }
+}
+
+/// What was changed here while keys were not shared is changed where all are, or not at all where it was changed there as well.
+/// Whoever calls it holds the rollout.
+async fn bring_apart(plane: &Plane) -> Result<(), Halt> {
+    let apart = plane.store.apart().await?;
+    // What goes to another table than before is brought along by who joins it.
+    if apart.is_empty() || !is_joined(plane).await? {
+        return Ok(());
+    }
+    let mut taken = Vec::new();
+    for one in apart {
+        let name = one.0.clone();
+        match plane.store.bring_apart(one).await {
+            Err(StoreError::Exists(_) | StoreError::Elsewhere(_)) => {
+                take_over_one(plane, &name).await?;
+                taken.push(name.clone());
+            }
+            brought => brought?,
+        }
+        plane.store.forget_apart(Some(name)).await?;
+    }
+    tell_of_taken(plane, &taken);
+    Ok(())
+}
+
+/// Before a key is changed: what was changed here before goes first. Whoever calls it holds the rollout.
+pub async fn prepare(plane: &Plane) -> Result<(), StoreError> {
+    match bring_apart(plane).await {
+        Err(Halt::Store(error)) => Err(error),
+        // Who looks next tells the shards.
+        Ok(()) | Err(Halt::Link(_)) => Ok(()),
+    }
+}
+
+/// A change was refused since the key is another one there: whoever looks at it now finds that one. Whoever calls it holds the
+/// rollout.
+pub async fn follow_one(plane: &Plane, name: &str) {
+    let followed = match is_joined(plane).await {
+        Ok(true) => take_over_one(plane, name).await,
+        Ok(false) => Ok(()),
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = followed {
+        tracing::warn!(%error, name, "a key that was changed elsewhere is taken over with the next look");
+    }
+}
+
+/// What is not known there at all was lost there, and stays as it is here until it is revoked.
+async fn take_over_one(plane: &Plane, name: &str) -> Result<(), Halt> {
+    match plane.store.shared_key(name.to_owned()).await? {
+        Some(change) => take_over(plane, vec![change]).await,
+        None => Ok(()),
+    }
+}
+
+/// Is the table that is there the one that was followed?
+async fn is_joined(plane: &Plane) -> Result<bool, StoreError> {
+    let table = plane.store.shared_table().await?;
+    let known = followed(plane).await?;
+    Ok(table
+        .zip(known)
+        .is_some_and(|(table, known)| table.identity == known.identity))
 }
 
 async fn take_over(plane: &Plane, changes: Vec<Change>) -> Result<(), Halt> {
@@ -168,13 +230,23 @@ async fn take_out_missed(plane: &Arc<Plane>) -> Result<(), Halt> {
 async fn join(plane: &Arc<Plane>, identity: String) -> Result<Followed, Halt> {
     let own = plane.store.keys().await?;
     let taken = plane.store.bring(own).await?;
+    plane.store.forget_apart(None).await?;
+    tell_of_taken(plane, &taken);
+    let followed = Followed { identity, last: 0 };
+    remember(plane, &followed).await?;
+    Ok(followed)
+}
+
+fn tell_of_taken(plane: &Plane, taken: &[String]) {
     if !taken.is_empty() {
         let text = format!("keys of these names were there before, and count: {}", taken.join(", "));
         plane.events.tell("keys_taken", text);
     }
-    let followed = Followed { identity, last: 0 };
-    remember(plane, &followed).await?;
-    Ok(followed)
+}
+
+async fn followed(plane: &Plane) -> Result<Option<Followed>, StoreError> {
+    let known = plane.store.setting(settings::KEYS_FOLLOWED).await?;
+    Ok(known.as_deref().and_then(read))
 }
 
 async fn remember(plane: &Plane, followed: &Followed) -> Result<(), StoreError> {

@@ -144,3 +144,40 @@ fn a_wrong_file_is_named_with_its_line() {
     let said = refused(&["cache", "judge", "--pairs", &file, "--embedding", "/nowhere"]);
     assert!(said.contains("/nowhere/model.safetensors"), "{said}");
 }
+
+#[test]
+fn a_document_is_checked_with_the_weights_it_names_where_they_are_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let document = |weights: &str| {
+        let text = format!(
+            "version: 1\nembedding: {{ complexity: \"file:{}\" }}\nproviders:\n  p: {{ kind: openai, credential: env:NOBODY }}\n\
+             models:\n  auto: {{ strategy: complexity, targets: [ {{ provider: p, model: a, tier: simple }}, \
+             {{ provider: p, model: b, tier: hard }} ] }}\n",
+            path(weights)
+        );
+        fs::write(path("tollgate.yaml"), text).expect("written");
+        path("tollgate.yaml")
+    };
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dataplane/vector/model/complexity.json");
+    let shipped = fs::read_to_string(shipped).expect("the shipped weights");
+    fs::write(path("right.json"), &shipped).expect("written");
+    fs::write(
+        path("old.json"),
+        shipped.replace("tollgate-complexity-2", "tollgate-complexity-1"),
+    )
+    .expect("written");
+    for there in ["right.json", "elsewhere.json"] {
+        let checked = tollgate(&["check", &document(there)]);
+        assert!(
+            checked.status.success(),
+            "{there}: {}",
+            String::from_utf8_lossy(&checked.stderr)
+        );
+    }
+    let said = refused(&["check", &document("old.json")]);
+    assert!(
+        said.contains("tollgate.yaml:2:") && said.contains("/embedding/complexity"),
+        "{said}"
+    );
+}

@@ -1,5 +1,5 @@
 //! `tollgate check FILE`: every fault at once, without a running gateway. Secrets are not read, so that a file can be
-//! checked where they are not.
+//! checked where they are not; what meaning is judged with is, where it is there.
 
 use std::{
     collections::HashMap,
@@ -9,15 +9,16 @@ use std::{
 use clap::Args;
 use serde_json::{Value, json};
 use tollgate_config::{
-    Document,
+    Document, Problem,
     catalogue::{Operation, path},
     check,
     document::{BaseUrl, Provider, Reference},
     parse::{self, Parsed},
 };
-use tollgate_engine::snapshot::{self, Secrets};
+use tollgate_engine::snapshot::{self, Secrets, Snapshot};
 
 use super::{CliError, Output, print};
+use crate::truth;
 
 #[derive(Args)]
 pub struct CheckArguments {
@@ -28,7 +29,8 @@ pub struct CheckArguments {
 pub fn run(arguments: &CheckArguments, output: Output) -> Result<(), CliError> {
     let text = read(&arguments.file)?;
     let name = arguments.file.display().to_string();
-    let (_, document) = read_document(&name, &text)?;
+    let (parsed, document) = read_document(&name, &text)?;
+    judge_models(&name, (&parsed, &document))?;
     let (urls, through) = (urls(&document), pass_through(&document));
     match output {
         Output::Json => {
@@ -166,20 +168,40 @@ pub fn read(file: &Path) -> Result<String, CliError> {
 
 /// Parses, checks and compiles, with stand-ins for secrets.
 pub fn read_document(name: &str, text: &str) -> Result<(Parsed, Document), CliError> {
-    let faults = |problems: Vec<_>| CliError::faults(name, &problems);
-    let parsed = parse::parse(text).map_err(faults)?;
-    let document = check::check(&parsed).map_err(faults)?;
-    let secrets = snapshot::references(&document).into_iter().enumerate();
-    let secrets: Secrets = secrets
+    let parsed = parse::parse(text).map_err(|problems| CliError::faults(name, &problems))?;
+    let document = check::check(&parsed).map_err(|problems| CliError::faults(name, &problems))?;
+    compile(name, (&parsed, &document), Secrets::new())?;
+    Ok((parsed, document))
+}
+
+/// A gateway that starts with a model or weights that it cannot use sends every call to a default: that is told before.
+fn judge_models(name: &str, read: (&Parsed, &Document)) -> Result<(), CliError> {
+    let (models, unread) = truth::read_models(&read.1.embedding);
+    if models.is_empty() {
+        return Ok(());
+    }
+    let mut faults = compile(name, read, models)?.meaning_faults;
+    faults.retain(|fault| unread.iter().all(|unread| unread.pointer != fault.pointer));
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(located(name, read.0, faults)),
+    }
+}
+
+fn compile(name: &str, (parsed, document): (&Parsed, &Document), models: Secrets) -> Result<Snapshot, CliError> {
+    let secrets = snapshot::references(document).into_iter().enumerate();
+    let mut secrets: Secrets = secrets
         .map(|(n, (reference, _)): (usize, (Reference, _))| (reference, stand_in(n)))
         .collect();
-    snapshot::compile(0, document.clone(), &secrets).map_err(|mut problems| {
-        for problem in &mut problems {
-            problem.position = problem.position.or_else(|| parsed.position(&problem.pointer));
-        }
-        faults(problems)
-    })?;
-    Ok((parsed, document))
+    secrets.extend(models);
+    snapshot::compile(0, document.clone(), &secrets).map_err(|problems| located(name, parsed, problems))
+}
+
+fn located(name: &str, parsed: &Parsed, mut problems: Vec<Problem>) -> CliError {
+    for problem in &mut problems {
+        problem.position = problem.position.or_else(|| parsed.position(&problem.pointer));
+    }
+    CliError::faults(name, &problems)
 }
 
 /// No two alike, since two keys may not share a secret; and as long as those have to be that others are made of.

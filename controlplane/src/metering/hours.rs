@@ -1,7 +1,7 @@
 //! Sums by the hour, over every dimension: what months are answered from, and what stays when single calls are forgotten.
 //! They are committed with the records that are in them.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _, ops::ControlFlow};
 
 use rusqlite::{Transaction, params_from_iter};
 use tollgate_config::usage_event::UsageEvent;
@@ -10,6 +10,7 @@ use super::{
     database::Database,
     ledger,
     row::{NUMBERS, Numbers, Row, TEXTS, rows},
+    sinks,
 };
 use crate::{postgres::Cell, store::StoreError};
 
@@ -143,10 +144,27 @@ pub fn from_version_1() -> String {
 
 /// Forgets sums, and what was posted, of before then.
 pub fn forget(ledger: &mut Database, before_ms: u64) -> Result<(), StoreError> {
-    let before = [ledger::whole(before_ms / HOUR_MS * HOUR_MS)];
-    ledger.execute("DELETE FROM hours WHERE hour_ms < ?1", &before)?;
-    ledger.execute("DELETE FROM adjustments WHERE at_ms < ?1", &before)?;
-    Ok(())
+    let before_ms = ledger::whole(before_ms / HOUR_MS * HOUR_MS);
+    ledger.execute("DELETE FROM hours WHERE hour_ms < ?1", &[before_ms])?;
+    let mut are_there = false;
+    let old = "SELECT 1 FROM adjustments WHERE at_ms < ?1 LIMIT 1";
+    ledger.each(old, &[before_ms], |_| {
+        are_there = true;
+        Ok(ControlFlow::Break(()))
+    })?;
+    if !are_there {
+        return Ok(());
+    }
+    let is_sent = ledger.has_table(sinks::TABLE)?;
+    let mut forgetting = ledger.begin_to_write()?;
+    if is_sent {
+        sinks::forget_corrections(&mut forgetting, before_ms)?;
+    }
+    forgetting.execute("DELETE FROM adjustments WHERE at_ms < ?1", &[Cell::Whole(before_ms)])?;
+    if is_sent {
+        sinks::forgot_corrections(&mut forgetting)?;
+    }
+    forgetting.commit()
 }
 
 fn upsert() -> String {

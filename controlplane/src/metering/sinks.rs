@@ -5,14 +5,17 @@ use std::ops::ControlFlow;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::database::Database;
-use crate::{postgres::Session, store::StoreError};
+use super::database::{Database, Transaction};
+use crate::{
+    postgres::{Cell, Session},
+    store::StoreError,
+};
 
 pub const TABLE: &str = "sinks";
 /// Of SQLite's one control plane.
 pub const OWN: i64 = 0;
-/// In place of a node: what is posted later, which nobody forgets. Control planes that share a ledger note together how far
-/// that is.
+/// In place of a node: what is posted later, which is kept as long as the hours' sums, sent or not. Control planes that share
+/// a ledger note together how far that is.
 const CORRECTIONS: i64 = -1;
 /// In place of `hold_ms`: nothing is sent from here now, and nothing waits for it.
 const RELEASED: i64 = -1;
@@ -26,7 +29,7 @@ pub struct Sent {
     pub last: i64,
     /// Grows when calls are forgotten: an id may then come again in SQLite, and what was read before is not to be noted.
     epoch: i64,
-    /// Calls that were forgotten unsent, ever.
+    /// Calls, or corrections, that were forgotten unsent, ever.
     pub skipped: i64,
 }
 
@@ -136,6 +139,24 @@ pub fn forgotten(connection: &Connection, held: Held, unsent: usize) -> Result<(
          last = MIN(last, (SELECT IFNULL(MAX(id), 0) FROM calls)) WHERE node = ?1";
     let skipped = if held.is_sending { unsent as i64 } else { 0 };
     connection.execute(FORGOTTEN, [OWN, skipped])?;
+    Ok(())
+}
+
+/// Corrections of before then are about to be forgotten, in this transaction; those that are not sent are missed where anybody
+/// sends.
+pub fn forget_corrections(transaction: &mut Transaction<'_>, before_ms: i64) -> Result<(), StoreError> {
+    const MISS: &str = "UPDATE sinks SET epoch = epoch + 1, skipped = skipped + \
+         CASE WHEN EXISTS (SELECT 1 FROM sinks s WHERE s.node <> ?2 AND s.hold_ms <> ?3) \
+         THEN (SELECT COUNT(*) FROM adjustments a WHERE a.at_ms < ?1 AND a.id > sinks.last) ELSE 0 END WHERE node = ?2";
+    transaction.execute(MISS, &[before_ms, CORRECTIONS, RELEASED].map(Cell::Whole))?;
+    Ok(())
+}
+
+/// They are forgotten. SQLite gives the ids behind the last one that is left to what is posted next.
+pub fn forgot_corrections(transaction: &mut Transaction<'_>) -> Result<(), StoreError> {
+    const LAST: &str = "(SELECT COALESCE(MAX(id), 0) FROM adjustments)";
+    let begin_behind = format!("UPDATE sinks SET last = {LAST} WHERE node = ?1 AND last > {LAST}");
+    transaction.execute(&begin_behind, &[Cell::Whole(CORRECTIONS)])?;
     Ok(())
 }
 

@@ -45,11 +45,7 @@ impl Store {
     }
 
     pub async fn key(&self, name: String) -> Result<Option<KeyRow>, StoreError> {
-        self.call(move |c| {
-            let sql = format!("SELECT {COLUMNS}, {SETTINGS} FROM keys WHERE name = ?1");
-            c.query_row(&sql, [name], |row| Ok(read(row))).optional()?.transpose()
-        })
-        .await
+        self.call(move |c| one(c, &name)).await
     }
 
     /// Adds a key; a name that is taken is an error.
@@ -88,6 +84,9 @@ impl Store {
 
     async fn made(&self, wanted: Wanted) -> Result<Made, StoreError> {
         let number = self.change_shared(wanted.clone()).await?;
+        if number.is_none() {
+            self.note_apart(wanted.name().to_owned()).await?;
+        }
         Ok(Made { wanted, number })
     }
 
@@ -113,7 +112,7 @@ impl Store {
     }
 
     pub async fn remove_key(&self, name: String) -> Result<(), StoreError> {
-        self.change_shared(Wanted::Removed(name.clone())).await?;
+        self.made(Wanted::Removed(name.clone())).await?;
         self.remove_own_key(name).await
     }
 
@@ -127,6 +126,11 @@ impl Store {
         })
         .await
     }
+}
+
+pub fn one(c: &rusqlite::Connection, name: &str) -> Result<Option<KeyRow>, StoreError> {
+    let sql = format!("SELECT {COLUMNS}, {SETTINGS} FROM keys WHERE name = ?1");
+    c.query_row(&sql, [name], |row| Ok(read(row))).optional()?.transpose()
 }
 
 fn write(c: &mut rusqlite::Connection, verb: &str, row: &KeyRow) -> rusqlite::Result<()> {

@@ -2,6 +2,7 @@
 //! providers, in `STATE_DIR/tollgate.db`.
 //! It keeps what it is told; what a change means, and when it is in force, is decided in `rollout` and `identity`.
 
+mod apart;
 pub mod database;
 mod keys;
 mod marks;

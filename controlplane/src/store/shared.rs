@@ -113,6 +113,13 @@ impl Store {
         Ok(found.await?.unwrap_or_default())
     }
 
+    /// What became of this key; `None`: nothing is known of it there, or keys are not shared.
+    pub async fn shared_key(&self, name: String) -> Result<Option<Change>, StoreError> {
+        const ONE: &str = "SELECT changed, name, content FROM keys WHERE name = ?1";
+        let found = self.there(move |session| session.first(ONE, &[&name])?.as_ref().map(change).transpose());
+        Ok(found.await?.flatten())
+    }
+
     /// All that are there.
     pub async fn shared_names(&self) -> Result<BTreeSet<String>, StoreError> {
         let found = self.there(|session| {

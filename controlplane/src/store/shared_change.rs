@@ -35,7 +35,7 @@ pub enum Wanted {
 }
 
 impl Wanted {
-    fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         match self {
             Self::Made(row) | Self::Changed { row, .. } => &row.key.name,
             Self::Removed(name) => name,
@@ -154,13 +154,15 @@ fn write(session: &mut Session, wanted: &Wanted) -> Result<i64, StoreError> {
     let there = there.as_ref().map(|row| read(row, 0)).transpose()?.flatten();
     let elsewhere = |what: &str| {
         StoreError::Elsewhere(format!(
-            "the key {name} was {what} at another control plane a moment ago; look at it again"
+            "in PostgreSQL the key {name} is {what}, and nothing was changed; look at it again"
         ))
     };
     match (wanted, there) {
         (Wanted::Made(_), Some(_)) => return Err(StoreError::Exists(format!("a key named {name} exists already"))),
-        (Wanted::Changed { .. }, None) => return Err(elsewhere("revoked")),
-        (Wanted::Changed { former, .. }, Some(there)) if **former != there => return Err(elsewhere("changed")),
+        (Wanted::Changed { .. }, None) => return Err(elsewhere("gone")),
+        (Wanted::Changed { former, .. }, Some(there)) if **former != there => {
+            return Err(elsewhere("not what it was known as here"));
+        }
         _ => {}
     }
     put(session, (name, number), wanted.row())?;
@@ -179,7 +181,7 @@ fn next(session: &mut Session) -> Result<i64, StoreError> {
 fn put(session: &mut Session, (name, number): (&str, i64), row: Option<&KeyRow>) -> Result<(), StoreError> {
     const PUT: &str = "INSERT INTO keys (name, changed, content) VALUES (?1, ?2, ?3) ON CONFLICT (name) DO UPDATE SET \
          changed = excluded.changed, content = excluded.content";
-    let text = row.map(|row| serde_json::to_string(&Content::of(row))).transpose()?;
+    let text = row.map(text).transpose()?;
     let values: [&(dyn ToSql + Sync); 3] = [&name, &number, &text];
     session.execute(PUT, &values)?;
     match row {
@@ -246,17 +248,24 @@ impl Content {
 /// A key in this column; `None`: it is gone.
 pub fn read(row: &Row, column: usize) -> Result<Option<KeyRow>, StoreError> {
     let text: Option<String> = row.try_get(column).map_err(content)?;
-    let Some(text) = text else { return Ok(None) };
+    text.as_deref().map(parse).transpose()
+}
+
+pub fn text(row: &KeyRow) -> Result<String, StoreError> {
+    Ok(serde_json::to_string(&Content::of(row))?)
+}
+
+pub fn parse(text: &str) -> Result<KeyRow, StoreError> {
     let Content {
         key,
         created_ms,
         created_by,
-    } = serde_json::from_str(&text)?;
-    Ok(Some(KeyRow {
+    } = serde_json::from_str(text)?;
+    Ok(KeyRow {
         key,
         created_ms,
         created_by,
-    }))
+    })
 }
 
 pub fn content(error: tokio_postgres::Error) -> StoreError {

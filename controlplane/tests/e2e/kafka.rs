@@ -242,6 +242,68 @@ fn what_is_posted_later_is_in_the_topic_and_all_of_it_adds_up_to_the_ledger() {
     assert_eq!(sent, told * 1_000);
 }
 
+/// Posts what calls of the last day would have cost by this price; answers how many corrections that are.
+#[track_caller]
+fn rerate(gateway: &Gateway, output: &str) -> u64 {
+    let mut document = gateway.control("GET", "/v1/config", &[], b"").expect(200).json();
+    document["providers"]["openai"]["prices"]["models"]["sandbox-*"] = json!({"input": "4.00", "output": output});
+    let asked = json!({"from": "2d", "post": true, "document": document}).to_string();
+    let content = [("content-type", "application/json")];
+    let done = gateway
+        .control("POST", "/v1/usage/rerate", &content, asked.as_bytes())
+        .expect(200);
+    done.json()["posted"].as_u64().expect("a count")
+}
+
+/// What was posted is a year old from now on, and is forgotten when the control plane starts again.
+#[track_caller]
+fn forget_corrections(gateway: &mut Gateway) {
+    signal(gateway.controlplane_pid(), Signal::KILL);
+    gateway.process.wait(20);
+    let ledger = || Connection::open(gateway.state_dir.join("usage.db")).expect("the ledger");
+    let age = "UPDATE adjustments SET at_ms = at_ms - 31536000000";
+    ledger().execute(age, []).expect("they grow older");
+    gateway.start_again();
+    until("corrections to be forgotten", 60, || {
+        let left = "SELECT COUNT(*) FROM adjustments";
+        let ledger = Connection::open(gateway.state_dir.join("usage.db")).expect("the ledger");
+        let count: i64 = ledger.query_row(left, [], |row| row.get(0)).ok()?;
+        (count == 0).then_some(())
+    });
+}
+
+#[test]
+fn corrections_that_are_forgotten_take_no_later_ones_with_them() {
+    let (sandbox, mut kafka) = (Sandbox::start(), Kafka::start(TOPIC));
+    let mut setup = setup(&sandbox, &kafka);
+    setup.top = setup
+        .top
+        .replace("usage: {", "usage: { retention: { calls: 30d, hours: 60d },");
+    let mut gateway = setup.start();
+    let corrections = |kafka: &Kafka, count: usize| {
+        until(&format!("{count} corrections in the topic"), 60, || {
+            let records = by_id(&kafka.records());
+            let found = records.values().filter(|record| record["entry"] == "rerated").count();
+            (found == count).then_some(())
+        });
+    };
+    calls(&gateway, "sandbox-tokens-11", 2);
+    await_records(&[&kafka], 2);
+    assert_eq!(rerate(&gateway, "30.00"), 1);
+    corrections(&kafka, 1);
+    // SQLite gives its id to the next one.
+    forget_corrections(&mut gateway);
+    assert_eq!(rerate(&gateway, "31.00"), 1);
+    corrections(&kafka, 2);
+    // What is forgotten unsent is counted, and told.
+    kafka.kill();
+    assert_eq!(rerate(&gateway, "32.00"), 1);
+    forget_corrections(&mut gateway);
+    until("one to be skipped", 30, || {
+        (gateway.metric("tollgate_kafka_records_total", &["skipped"]) == 1.0).then_some(())
+    });
+}
+
 #[test]
 fn gateways_that_share_a_ledger_send_what_is_their_own() {
     let (sandbox, postgres, kafka) = (Sandbox::start(), Postgres::start(), Kafka::start(TOPIC));

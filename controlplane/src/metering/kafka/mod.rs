@@ -47,7 +47,7 @@ const NAMED: usize = 3;
 pub struct Standing {
     /// Calls, since this control plane started.
     pub sent: AtomicU64,
-    /// Calls that were forgotten before they were sent, or that the topic does not take, ever.
+    /// Calls and corrections that were forgotten before they were sent, or that the topic does not take, ever.
     pub skipped: AtomicU64,
     /// Age of the oldest call that is not there.
     pub lag_ms: AtomicU64,
@@ -62,8 +62,21 @@ struct Told {
     /// Why none goes there, and since when.
     failing: Option<(u64, String)>,
     is_behind: bool,
-    /// Of `skipped`, how many were told.
-    skipped: Option<i64>,
+    /// Of `skipped`, how many were told, by what they are.
+    skipped: [Option<i64>; 2],
+}
+
+impl Told {
+    /// How many more than were told; all of the others are known when the first look at them is over.
+    fn skip(&mut self, what: What, skipped: i64) -> i64 {
+        let before = self.skipped[what as usize].replace(skipped);
+        skipped.saturating_sub(before.unwrap_or(skipped))
+    }
+
+    fn all_skipped(&self) -> u64 {
+        let all = self.skipped.iter().flatten();
+        all.map(|skipped| u64::try_from(*skipped).unwrap_or(0)).sum()
+    }
 }
 
 impl Standing {
@@ -157,6 +170,15 @@ struct Sink {
 enum What {
     Calls,
     Corrections,
+}
+
+impl What {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Calls => "calls",
+            Self::Corrections => "corrections",
+        }
+    }
 }
 
 /// Calls that were read, until all are in the topic and that is noted: what is there is not sent again while others wait.
@@ -321,18 +343,10 @@ fn tell_of_too_large(plane: &Plane, what: What, reading: &Reading) {
     if reading.too_large.is_empty() {
         return;
     }
-    let (kafka, count) = (&plane.kafka, reading.too_large.len());
-    let what = match what {
-        What::Calls => {
-            let skipped = reading.sent.skipped.saturating_add(count as i64);
-            kafka
-                .skipped
-                .store(u64::try_from(skipped).unwrap_or(0), Ordering::Relaxed);
-            kafka.told().skipped = Some(skipped);
-            "calls"
-        }
-        What::Corrections => "corrections",
-    };
+    let count = reading.too_large.len();
+    let skipped = reading.sent.skipped.saturating_add(count as i64);
+    note_skipped(plane, what, skipped);
+    let what = what.name();
     let named: Vec<&str> = reading.too_large.iter().take(NAMED).map(String::as_str).collect();
     let text = format!(
         "{count} {what} are larger than the topic's `max.message.bytes` lets them be and are not sent: {}{}",
@@ -349,19 +363,27 @@ fn note(plane: &Plane, what: What, reading: &Reading) {
         .oldest_ms
         .map_or(0, |oldest_ms| time::unix_ms().saturating_sub(oldest_ms));
     kafka.lag_ms.store(lag_ms, Ordering::Relaxed);
-    if matches!(what, What::Corrections) {
+    let more = note_skipped(plane, what, sent.skipped);
+    if more == 0 {
         return;
     }
-    kafka
-        .skipped
-        .store(u64::try_from(sent.skipped).unwrap_or(0), Ordering::Relaxed);
-    let before = kafka.told().skipped.replace(sent.skipped);
-    let more = sent.skipped.saturating_sub(before.unwrap_or(sent.skipped));
-    if more > 0 {
-        let text = format!(
+    let text = match what {
+        What::Calls => format!(
             "{more} calls were forgotten before they were sent: the topic could not be reached for longer than \
              `usage.retention.calls` and `usage.kafka.hold` together"
-        );
-        plane.events.tell("usage_kafka_skipped", text);
-    }
+        ),
+        What::Corrections => format!(
+            "{more} corrections were forgotten before they were sent: what they correct is older than \
+             `usage.retention.hours`"
+        ),
+    };
+    plane.events.tell("usage_kafka_skipped", text);
+}
+
+/// So many are skipped by now; answers how many more than were told.
+fn note_skipped(plane: &Plane, what: What, skipped: i64) -> i64 {
+    let mut told = plane.kafka.told();
+    let more = told.skip(what, skipped);
+    plane.kafka.skipped.store(told.all_skipped(), Ordering::Relaxed);
+    more.max(0)
 }

@@ -6,11 +6,19 @@ use serde_json::Value;
 use tollgate_config::usage_event::UsageEvent;
 
 use super::{
-    super::{database::Database, kafka::record, sinks},
+    super::{
+        adjust,
+        database::Database,
+        hours,
+        kafka::{corrections, record},
+        row::NUMBERS,
+        sinks,
+    },
     BEGINNING_MS, World, close, end_mark, frame, open, reader,
 };
 
-pub const ALL: [fn(); 3] = [
+pub const ALL: [fn(); 4] = [
+    corrections_that_are_forgotten_unsent_are_missed_where_anybody_sends,
     calls_are_read_in_order_and_once_noted_not_again,
     what_was_not_sent_is_kept_for_a_while_and_then_missed,
     a_day_that_agrees_with_its_bill_stays_when_prices_change,
@@ -127,6 +135,53 @@ fn what_was_not_sent_is_kept_for_a_while_and_then_missed() {
     sinks::release(&mut ledger).unwrap();
     ledger.forget_calls(over, over).unwrap();
     assert_eq!(calls_left(&mut ledger), 0);
+}
+
+#[test]
+fn corrections_that_are_forgotten_unsent_are_missed_where_anybody_sends() {
+    let world = World::new();
+    let (metering, _ingest) = world.open();
+    let mut ledger = reader(&metering);
+    let post = |ledger: &mut Database, name: &str, at_ms: u64| {
+        let one = adjust::Adjustment {
+            post: name.to_owned(),
+            at_ms,
+            reason: String::new(),
+            texts: std::array::from_fn(|_| String::new()),
+            numbers: [0; NUMBERS.len()],
+        };
+        assert_eq!(adjust::post(ledger, &[one], 1).unwrap(), 1);
+    };
+    let unsent = |ledger: &mut Database| {
+        let sent = sinks::begin_corrections(ledger).unwrap();
+        let found = corrections::read(ledger, sent.last).unwrap();
+        (
+            sent,
+            found.last,
+            found.records.into_iter().map(|record| record.id).collect::<Vec<_>>(),
+        )
+    };
+    sinks::begin(&mut ledger, DAY_MS).unwrap();
+    post(&mut ledger, "first", BEGINNING_MS);
+    let (sent, last, ids) = unsent(&mut ledger);
+    assert_eq!(ids, ["first"]);
+    assert!(sinks::advance(&mut ledger, sent, last, 0).unwrap());
+    hours::forget(&mut ledger, BEGINNING_MS + DAY_MS).unwrap();
+    post(&mut ledger, "second", BEGINNING_MS + DAY_MS);
+    let (sent, _, ids) = unsent(&mut ledger);
+    assert_eq!((sent.skipped, ids), (0, vec!["second".to_owned()]));
+    hours::forget(&mut ledger, BEGINNING_MS + 3 * DAY_MS).unwrap();
+    assert!(
+        !sinks::advance(&mut ledger, sent, sent.last, 0).unwrap(),
+        "who read before that is late"
+    );
+    let (sent, _, ids) = unsent(&mut ledger);
+    assert_eq!((sent.skipped, ids), (1, Vec::new()));
+    // Where nobody sends nobody misses any.
+    sinks::release(&mut ledger).unwrap();
+    post(&mut ledger, "third", BEGINNING_MS);
+    hours::forget(&mut ledger, BEGINNING_MS + 3 * DAY_MS).unwrap();
+    assert_eq!(unsent(&mut ledger).0.skipped, 1);
 }
 
 #[test]
