@@ -273,6 +273,20 @@ fn a_long_conversation_is_summed_up_once_at_its_caller_s_charge() {
     until("its failure is counted", 10, || {
         (summaries("cheap", "failed") == 1.0).then_some(())
     });
+    // The failure is no client's refusal, and a summary no client's request.
+    let counted = |name: &str, label: &str| gateway.metric(name, &[label]);
+    assert_eq!(counted("tollgate_requests_total", "model=\"cheap\""), 0.0);
+    assert_eq!(counted("tollgate_rejected_requests_total", ""), 0.0);
+    let body = json!({ "model": "guarded", "messages": conversation(9) }).to_string();
+    let told = explained(&gateway, &body, "compress");
+    let decision = told["decision"].as_str().unwrap_or_default();
+    assert!(decision.starts_with("summaries are not looked for here"), "{told}");
+    // As the conversation goes on nobody is asked again so soon.
+    assert_eq!(say(10).len(), again.len() + 10);
+    assert_eq!(
+        (summaries("cheap", "failed"), summaries("guarded", "missed")),
+        (1.0, 0.0)
+    );
     until("the summary is in the ledger, at the caller's charge", 10, || {
         let answer = gateway
             .control("GET", "/v1/usage?by=surface,model,key", &[], b"")

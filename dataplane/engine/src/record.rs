@@ -9,7 +9,7 @@ pub use crate::{
     semantic::{Agreed, Agreement},
 };
 
-use crate::cost::Cost;
+use crate::{cost::Cost, surface};
 
 /// How an exchange ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +93,13 @@ pub struct Record<'a> {
     /// From the request's first byte to the first body byte of the answer; streams only.
     pub first_token_ns: Option<u64>,
     pub media: Media,
+}
+
+impl Record<'_> {
+    /// The gateway made the call for another: it is nobody's request, but its caller pays it.
+    pub fn is_summary(&self) -> bool {
+        self.surface == surface::SUMMARY.name
+    }
 }
 
 /// What an answer has beside tokens; absent is not zero.

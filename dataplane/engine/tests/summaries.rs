@@ -1,24 +1,24 @@
 //! Conversations that are summed up, through whole exchanges: who asks, who waits, who pays, what is remembered for whom, and
-//! that a call goes on whatever becomes of it; and calls
-//! that are made again to compare answers.
+//! that a call goes on whatever becomes of it.
 
 #![allow(clippy::disallowed_types)] // The locks of the table are a shell's, and here the test is that.
 
 mod rig;
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use rig::{Did, Rig, dialled, document, sent};
 use serde_json::{Value, json};
 use tollgate_config::{
     Document,
-    document::{Compress, CompressMode, Limit, Period, Steps, Summarize, Unit, Window},
+    document::{Compress, CompressMode, Limit, Period, Summarize, Unit, Window},
 };
 use tollgate_engine::{
     Input, Summaries,
     compress::summary::{PARTS, Part},
     exact::Seed,
-    record::{Agreement, Summary},
+    limits::LocalLimits,
+    record::Summary,
     repeats::Parts,
 };
 
@@ -334,6 +334,95 @@ fn a_caller_who_cannot_afford_it_is_answered_without() {
     assert_eq!(makes.exchange.record().status, 429);
     let did = call.feed(Input::Turn);
     assert_eq!(goes_on(&mut call, &did), turns(3));
+    // However often that is: it is no fault of the model's.
+    for number in 0..6 {
+        let mut next = beside(&call);
+        let body = chat(3).replace("Question", &format!("In talk {number} question"));
+        assert_eq!(next.request(HEAD, body.as_bytes()), [Did::Summarize]);
+        let mut makes = begun(&mut next);
+        makes.feed(Input::Body);
+        assert_eq!(makes.exchange.record().summary, Some(Summary::Failed));
+    }
+}
+
+/// Each call of a conversation that goes on has another longest beginning.
+#[test]
+fn a_conversation_that_grows_is_asked_for_once_while_a_summary_is_made_and_not_soon_after_it_failed() {
+    let mut call = node(summing(summarize(), CompressMode::On));
+    assert_eq!(call.request(HEAD, chat(3).as_bytes()), [Did::Summarize]);
+    let asks = |after_ms: u64, users: usize| {
+        let mut next = beside(&call);
+        next.now = next.now.plus_ms(after_ms);
+        let did = next.request(HEAD, chat(users).as_bytes());
+        if did == [Did::Summarize] {
+            return Some(next);
+        }
+        assert_eq!(goes_on(&mut next, &did), turns(users));
+        None
+    };
+    assert!(asks(0, 4).is_none(), "one is on its way");
+    // Nobody hears of that one any more; the next is given back when it is over.
+    assert!(asks(6_000, 4).is_some());
+    let mut failed = asks(6_000, 4).expect("it was given back");
+    make(&mut failed, 200, &answer(SUMMARY, "length"));
+    for (after_ms, users, is_asked) in [(7_000, 5, false), (65_000, 6, false), (67_000, 7, true)] {
+        let next = asks(after_ms, users);
+        assert_eq!(next.is_some(), is_asked, "{users}");
+        if let Some(mut next) = next {
+            make(&mut next, 200, &answer(SUMMARY, "length"));
+        }
+    }
+    // Twice as long after the second.
+    for (after_ms, users, is_asked) in [(135_000, 8, false), (190_000, 9, true)] {
+        assert_eq!(asks(after_ms, users).is_some(), is_asked, "{users}");
+    }
+}
+
+#[test]
+fn a_model_that_fails_again_and_again_is_left_alone_and_then_asked_once() {
+    let mut call = node(summing(summarize(), CompressMode::On));
+    let body = |number: usize| chat(3).replace("Question", &format!("In talk {number} question"));
+    let ask = |rig: &Rig, number: usize, after_ms: u64| {
+        let mut next = beside(rig);
+        next.now = next.now.plus_ms(after_ms);
+        let did = next.request(HEAD, body(number).as_bytes());
+        (did == [Did::Summarize]).then_some(next)
+    };
+    assert_eq!(call.request(HEAD, body(0).as_bytes()), [Did::Summarize]);
+    make(&mut call, 500, "{}");
+    for number in 1..5 {
+        let mut next = ask(&call, number, 0).expect("others try");
+        make(&mut next, 500, "{}");
+    }
+    assert!(ask(&call, 5, 0).is_none() && ask(&call, 6, 59_000).is_none());
+    let mut tries = ask(&call, 7, 61_000).expect("one tries");
+    assert!(ask(&call, 8, 61_000).is_none(), "and others wait for it");
+    make(&mut tries, 200, &answer(SUMMARY, "stop"));
+    assert!(ask(&call, 8, 61_000).is_some(), "it is well");
+}
+
+#[test]
+fn a_caller_of_one_call_at_once_has_its_summary() {
+    let mut document = summing(summarize(), CompressMode::On);
+    for (_, key) in &mut document.keys {
+        key.limits = vec![Limit::new(Unit::Concurrent, 1, Window::None)];
+    }
+    let mut call = node(document);
+    assert_eq!(call.request(HEAD, chat(3).as_bytes()), [Did::Summarize]);
+    let mut makes = beside(&call);
+    makes.local.limits = LocalLimits::new(Arc::clone(&call.local.limits.balances));
+    makes.begin(ASK, b"");
+    assert!(makes.exchange.begin_summary(&mut call.exchange, makes.now));
+    assert_eq!(dialled(&makes.feed(Input::Body)).len(), 1);
+    makes.connected(1);
+    answered(&mut makes, 200, &answer(SUMMARY, "stop"));
+    // The call has its own place, and nobody else has one.
+    let mut other = beside(&call);
+    other.local.limits = LocalLimits::new(Arc::clone(&call.local.limits.balances));
+    assert!(dialled(&other.request(HEAD, chat(1).as_bytes())).is_empty());
+    assert_eq!(other.exchange.record().status, 429);
+    let did = call.feed(Input::Turn);
+    assert!(is_summed_up(&goes_on(&mut call, &did)));
 }
 
 #[test]
@@ -346,6 +435,24 @@ fn short_conversations_and_other_models_ask_nobody() {
     let did = other.request(HEAD, body.as_bytes());
     assert_eq!(goes_on(&mut other, &did).len(), 7);
     assert_eq!(other.exchange.record().summary, None);
+}
+
+#[test]
+fn what_a_tool_gives_behind_the_user_s_next_words_reaches_the_provider_with_its_call() {
+    let long = "It was told at some length. ".repeat(60);
+    let call_of = json!({ "id": "c", "type": "function", "function": { "name": "f", "arguments": "{}" } });
+    let turns = json!([
+        { "role": "user", "content": long },
+        { "role": "assistant", "content": null, "tool_calls": [call_of] },
+        { "role": "user", "content": "wait" },
+        { "role": "tool", "tool_call_id": "c", "content": "found" },
+    ]);
+    let mut call = node(summing(summarize(), CompressMode::On));
+    let did = call.request(
+        HEAD,
+        json!({ "model": "gpt", "messages": turns }).to_string().as_bytes(),
+    );
+    assert_eq!(Value::Array(goes_on(&mut call, &did)), turns);
 }
 
 #[test]
@@ -373,110 +480,4 @@ fn a_model_of_another_dialect_sums_up_what_another_answers() {
     let did = call.feed(Input::Turn);
     let now = goes_on(&mut call, &did);
     assert!(is_summed_up(&now), "{now:?}");
-}
-
-/// `gpt` in shadow mode, each call of which is made again.
-fn comparing() -> Rig {
-    let mut document = document();
-    document.models[0].1.compress = Some(Compress {
-        mode: CompressMode::Shadow,
-        steps: Steps {
-            whitespace: true,
-            ..Steps::default()
-        },
-        summarize: None,
-        compare_percent: Some(100),
-    });
-    Rig::new(document)
-}
-
-const BLANKS: &str = r#"{"model":"gpt","messages":[{"role":"user","content":"What   is   a   pump?"}]}"#;
-
-fn again(call: &mut Rig) -> Rig {
-    let mut again = Rig::sharing(call.pinned.clone());
-    again.begin(HEAD, BLANKS.as_bytes());
-    assert!(again.exchange.begin_again(&mut call.exchange, again.now));
-    again
-}
-
-#[test]
-fn a_call_is_made_again_with_the_shorter_prompt_and_the_answers_are_compared() {
-    for (first, second, agreement) in [
-        ("A pump moves water.", "a pump  moves water.", Agreement::Same),
-        ("A pump moves water.", "A pump moves the water.", Agreement::Alike),
-        (
-            "A pump moves water.",
-            "I am sorry, but taxes are due in April.",
-            Agreement::Other,
-        ),
-    ] {
-        let mut call = comparing();
-        let did = call.request(HEAD, BLANKS.as_bytes());
-        assert_eq!(dialled(&did).len(), 1);
-        assert!(
-            messages(&call.connected(1))[0]["content"]
-                .as_str()
-                .is_some_and(|text| text.contains("   "))
-        );
-        let did = answered(&mut call, 200, &answer(first, "stop"));
-        let place = |wanted: &Did| did.iter().position(|did| did == wanted);
-        assert!(
-            place(&Did::Compare).is_some() && place(&Did::Compare) < place(&Did::Settle),
-            "{did:?}"
-        );
-        let mut again = again(&mut call);
-        assert_eq!(dialled(&again.feed(Input::Body)).len(), 1);
-        assert_eq!(messages(&again.connected(1))[0]["content"], "What is a pump?");
-        let did = answered(&mut again, 200, &answer(second, "stop"));
-        assert!(!did.contains(&Did::Compare), "{did:?}");
-        let record = again.exchange.record();
-        assert_eq!(
-            record.agreed.map(|agreed| agreed.agreement),
-            Some(agreement),
-            "{second}"
-        );
-        assert_eq!((record.shadow, record.key), (true, None));
-        assert_eq!(record.usage.and_then(|usage| usage.input), Some(900));
-        assert_eq!(call.exchange.record().agreed, None);
-    }
-}
-
-#[test]
-fn streams_are_compared_and_what_failed_is_not() {
-    let streamed = BLANKS.replace("\"model\"", "\"stream\":true,\"model\"");
-    let event = r#"data: {"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"hello"},"finish_reason":"stop"}]}"#;
-    let stream = format!("{event}\n\ndata: [DONE]\n\n");
-    let mut call = comparing();
-    call.request(HEAD, streamed.as_bytes());
-    call.connected(1);
-    let answer_with = |rig: &mut Rig| {
-        rig.answer(
-            1,
-            "HTTP/1.1 200 OK\ncontent-type: text/event-stream\ntransfer-encoding: chunked\n",
-        );
-        let mut did = rig.body(1, &stream);
-        did.extend(rig.end(1));
-        did
-    };
-    assert!(answer_with(&mut call).contains(&Did::Compare));
-    let mut again = again(&mut call);
-    again.feed(Input::Body);
-    again.connected(1);
-    answer_with(&mut again);
-    assert_eq!(
-        again.exchange.record().agreed.map(|agreed| agreed.agreement),
-        Some(Agreement::Same)
-    );
-
-    let mut call = comparing();
-    call.request(HEAD, BLANKS.as_bytes());
-    call.connected(1);
-    let did = answered(&mut call, 400, "{}");
-    assert!(!did.contains(&Did::Compare), "{did:?}");
-    // Nothing to leave out, nothing to compare.
-    let mut call = comparing();
-    call.request(HEAD, BLANKS.replace("   ", " ").as_bytes());
-    call.connected(1);
-    let did = answered(&mut call, 200, &answer("yes", "stop"));
-    assert!(!did.contains(&Did::Compare), "{did:?}");
 }

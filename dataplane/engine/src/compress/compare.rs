@@ -1,6 +1,7 @@
 //! `mode: shadow` with `compare`: does a model answer the shorter prompt as it did the one that came? A share of the calls is
 //! made a second time when it was answered, by an exchange that nobody waits for, and the two answers are compared.
 
+use tollgate_config::document::Dialect;
 use tollgate_vector::Scratch;
 
 use super::{
@@ -13,13 +14,18 @@ use crate::{
     outputs::Action,
     record::Outcome,
     routing::Luck,
-    semantic::{self, Agreed},
+    semantic::{self, Agreed, Agreement},
 };
 
 /// So that the lots are others than those of copies and of targets.
 const COMPARE_LOTS: u64 = 0x3c8f_51d2_6eb0_94a7;
 /// Beside the shorter prompt, which is no longer than the one that came.
 pub(crate) const MAX_HELD_BYTES: usize = 2 * MAX_HEARD_BYTES;
+
+const UNREAD: Option<Agreed> = Some(Agreed {
+    agreement: Agreement::Unread,
+    similarity: 0.0,
+});
 
 #[derive(Debug)]
 pub(crate) enum Compared {
@@ -70,9 +76,13 @@ pub(crate) fn keep(exchange: &mut Exchange, io: &mut Io<'_>, input: &[u8]) {
         Compared::Again { first, heard } if is_well => {
             let (first, heard) = (std::mem::take(first), std::mem::take(heard));
             exchange.compared = None;
-            exchange.facts.agreed = agreed(exchange, &first, &heard);
+            exchange.facts.agreed = agreed(exchange, &first, &heard).or(UNREAD);
         }
-        Compared::Call { .. } | Compared::Again { .. } => exchange.compared = None,
+        Compared::Call { .. } => exchange.compared = None,
+        Compared::Again { .. } => {
+            exchange.compared = None;
+            exchange.facts.agreed = UNREAD;
+        }
     }
 }
 
@@ -80,7 +90,10 @@ pub(crate) fn keep(exchange: &mut Exchange, io: &mut Io<'_>, input: &[u8]) {
 fn agreed(exchange: &Exchange, first: &Heard, heard: &Heard) -> Option<Agreed> {
     let pinned = exchange.pinned()?;
     let (embedder, _) = pinned.snapshot.embedder()?;
-    let form = |heard: &Heard| match heard.is_streamed && exchange.facts.stream {
+    let dialect = exchange.facts.surface.dialect?;
+    // Who asks for a stream may be answered whole; one of Gemini's may be an array. How it is framed says nothing.
+    let is_stream = |heard: &Heard| exchange.facts.stream && (!heard.is_json || dialect == Dialect::Gemini);
+    let form = |heard: &Heard| match is_stream(heard) {
         true => Form::Stream {
             usage: false,
             array: false,
@@ -89,7 +102,7 @@ fn agreed(exchange: &Exchange, first: &Heard, heard: &Heard) -> Option<Agreed> {
     };
     semantic::compare_answers(
         (embedder, &mut Scratch::default()),
-        exchange.facts.surface.dialect?,
+        dialect,
         (form(first), &first.answer),
         (form(heard), &heard.answer),
     )

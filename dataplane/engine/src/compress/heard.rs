@@ -2,7 +2,9 @@
 
 use crate::{
     exchange::Io,
-    outputs::{Action, Piece, ReplyFraming},
+    lines,
+    names::header,
+    outputs::{Action, Piece},
 };
 
 /// A longer answer is not noted.
@@ -11,8 +13,8 @@ pub(crate) const MAX_HEARD_BYTES: usize = 256 << 10;
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
     pub answer: Vec<u8>,
-    /// It is a stream of events, where one was asked for.
-    pub is_streamed: bool,
+    /// It says that it is JSON.
+    pub is_json: bool,
     is_spoiled: bool,
 }
 
@@ -26,9 +28,10 @@ impl Heard {
     pub fn note(&mut self, io: &Io<'_>, input: &[u8]) {
         for action in &io.out.actions {
             match action {
-                Action::Head { status, framing, .. } => {
+                Action::Head { status, lines, .. } => {
                     self.is_spoiled |= *status != 200;
-                    self.is_streamed = *framing == ReplyFraming::Stream;
+                    let lines = io.out.arena.get(lines.start as usize..lines.end as usize);
+                    self.is_json = is_json(lines.unwrap_or_default());
                 }
                 Action::Body { pieces } => {
                     let pieces = io.out.pieces.get(pieces.start as usize..pieces.end as usize);
@@ -55,4 +58,12 @@ impl Heard {
             self.answer.extend_from_slice(bytes);
         }
     }
+}
+
+fn is_json(all: &[u8]) -> bool {
+    const JSON: &[u8] = b"application/json";
+    lines::each(all).any(|line| {
+        let starts = line.value.get(..JSON.len());
+        line.is(header::CONTENT_TYPE) && starts.is_some_and(|starts| starts.eq_ignore_ascii_case(JSON))
+    })
 }

@@ -138,19 +138,23 @@ pub(crate) fn told(exchange: &Exchange) -> Option<(String, String)> {
         is_sent,
     } = exchange.facts.compressed?;
     let saved = tokens_before.saturating_sub(tokens_after);
+    let plan = of(exchange, |route| route.compress.clone()).flatten()?;
+    let steps: Vec<_> = plan.steps.names().collect();
     let decision = match (bytes_after < bytes_before, is_sent) {
+        // Which summaries are remembered only the shards know.
+        (false, _) if plan.summarize.is_some() => match steps.is_empty() {
+            true => "summaries are not looked for here, and there is no other step".to_owned(),
+            false => "nothing to leave out but what a summary stands for; those are not looked for here".to_owned(),
+        },
         (false, _) => "the prompt goes as it came: there is nothing to leave out".to_owned(),
         (true, true) => format!("the prompt is {saved} tokens shorter"),
         (true, false) => format!("the prompt would be {saved} tokens shorter (`mode: shadow`)"),
     };
-    let plan = of(exchange, |route| route.compress.clone()).flatten()?;
     let mut why = format!("{tokens_before} tokens of text become {tokens_after}, {bytes_before} bytes {bytes_after}");
-    let steps: Vec<_> = plan.steps.names().collect();
     if !steps.is_empty() {
         why.extend([", by ", &*steps.join(", ")]);
     }
     if let Some(rules) = &plan.summarize {
-        // Which summaries are remembered only the shards know.
         why.extend(["; not looked for: summaries by '", rules.model(), "'"]);
     }
     Some((decision, why))

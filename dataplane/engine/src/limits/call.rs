@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     exchange::{Exchange, Io, Pinned},
+    facts::Detached,
     failure::Kind,
     record::Outcome,
     snapshot::{ModelId, Route, Snapshot},
@@ -287,6 +288,9 @@ fn admit(exchange: &mut Exchange, io: &mut Io<'_>, pinned: &Pinned, lists: &List
     held.prompt = (tokens.max(needs.expected.input), nanos.max(needs.expected.prompt_nanos));
     held.bounded |= needs.bound.is_some();
     held.cuts |= needs.streams && lists.all().any(|rules| rules.cuts);
+    // While its caller's call waits for a summary, the two are one.
+    let has_place = |list: u16, rule: &Rule| rule.limit.unit == Unit::Concurrent && usize::from(list) != OF_MODEL;
+    let is_summary = exchange.facts.detached == Detached::Summary;
     let mut looks = 1;
     let refused = loop {
         // Borrowed: a count of who holds them would be written by all shards.
@@ -296,6 +300,9 @@ fn admit(exchange: &mut Exchange, io: &mut Io<'_>, pinned: &Pinned, lists: &List
         let mut again = false;
         let taken = &mut exchange.held.taken;
         lists.rules().for_each(|((list, at), rules, rule)| {
+            if is_summary && has_place(list, rule) {
+                return;
+            }
             let has_none = rules.scope == Scope::Tag && balances.has_none_for_tag(rule.id);
             match if has_none {
                 without_balance(rule)

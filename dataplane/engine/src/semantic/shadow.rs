@@ -27,16 +27,19 @@ pub enum Agreement {
     Same,
     Alike,
     Other,
+    /// Of a call that was made again: one of the two could not be compared.
+    Unread,
 }
 
 impl Agreement {
-    pub const ALL: [Self; 3] = [Self::Same, Self::Alike, Self::Other];
+    pub const ALL: [Self; 4] = [Self::Same, Self::Alike, Self::Other, Self::Unread];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Same => "same",
             Self::Alike => "alike",
             Self::Other => "other",
+            Self::Unread => "unread",
         }
     }
 }

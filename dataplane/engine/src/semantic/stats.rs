@@ -63,6 +63,7 @@ impl Stats {
             Agreement::Same => self.same += 1,
             Agreement::Alike => self.alike += 1,
             Agreement::Other => self.other += 1,
+            Agreement::Unread => {}
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use hashbrown::HashMap;
-use tollgate_engine::record::{Agreement, Record, Summary};
+use tollgate_engine::record::{Agreement, AttemptOutcome, Record, Summary};
 
 use super::{
     ShardMetrics, Totals,
@@ -60,6 +60,22 @@ impl Less {
         if let (Some(agreed), Some((_, model))) = (record.agreed, record.model) {
             let model = self.labels.id(model);
             self.agreements.entry(model).or_default()[agreed.agreement as usize] += 1;
+        }
+    }
+}
+
+impl ShardMetrics {
+    /// Of a call's conversation: what it used, and no request.
+    pub(super) fn observe_summary(
+        &mut self,
+        record: &Record<'_>,
+        attempts: impl Iterator<Item = (usize, AttemptOutcome)>,
+    ) {
+        let (model, provider, table) = self.labels_of(record);
+        self.count_use(record, model, provider);
+        self.less.count(record);
+        if self.count_attempts(attempts, provider, table) {
+            self.failed_over(model, record);
         }
     }
 }

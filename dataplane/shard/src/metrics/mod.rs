@@ -226,6 +226,9 @@ impl ShardMetrics {
         if record.embeds {
             return self.observe_embedding(record, attempts);
         }
+        if record.is_summary() {
+            return self.observe_summary(record, attempts);
+        }
         let (model, provider, table) = self.labels_of(record);
         let dialect = self.words.id(record.dialect);
         let cache = record.cache.map_or(0, |word| self.words.id(word).saturating_add(1));

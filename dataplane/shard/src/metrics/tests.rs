@@ -253,6 +253,16 @@ fn copies_and_second_targets_are_counted_beside_calls() {
         ..record()
     };
     shard.observe(&summed, ok(0));
+    let summary = Record {
+        surface: "summary",
+        model: Some((1, "other")),
+        team: Some("summed"),
+        status: 429,
+        rejected: Some("team_limit"),
+        summary: Some(Summary::Failed),
+        ..record()
+    };
+    shard.observe(&summary, ok(0));
     shard.observe(&copy, ok(0));
     shard.observe(
         &Record {
@@ -277,16 +287,19 @@ fn copies_and_second_targets_are_counted_beside_calls() {
         r#"tollgate_compared_answers_total{model="other",agreement="other"} 0"#,
         r#"tollgate_summaries_total{model="smart",outcome="used"} 2"#,
         r#"tollgate_summaries_total{model="smart",outcome="missed"} 0"#,
+        r#"tollgate_summaries_total{model="other",outcome="failed"} 2"#,
+        r#"tollgate_tokens_total{direction="output",model="other",provider="openai",team="summed"} 14"#,
         "tollgate_shadow_duration_seconds_count 4",
         r#"tollgate_provider_checks_total{provider="openai",outcome="ill"} 2"#,
         r#"tollgate_tokens_total{direction="output",model="other",provider="openai",team=""} 14"#,
         r#"tollgate_tokens_total{direction="input",model="smart",provider="spare",team="research"} 22"#,
-        // Copies are no requests.
+        // Copies and summaries are no requests.
         "tollgate_request_duration_seconds_count 12",
     ] {
         holds(&page, line);
     }
     assert!(!page.contains(r#"tollgate_requests_total{model="other""#));
+    assert!(!page.contains(r#"tollgate_rejected_requests_total{reason="team_limit""#));
 }
 
 #[test]

@@ -12,7 +12,10 @@ use std::sync::Arc;
 use tollgate_config::document::{CacheScope, CompressMode, Summarize};
 use tollgate_dialect::quirks::MaxTokensField;
 
-use self::{old::Old, table::Claim};
+use self::{
+    old::Old,
+    table::{Claim, Fault},
+};
 use super::heard::{Heard, MAX_HEARD_BYTES};
 use crate::{
     Tick,
@@ -209,7 +212,7 @@ fn wants(
     let (from, text) = before.map_or((0, None), |(from, text)| (from, Some(text)));
     let Some(next) = old.next(from) else { return false };
     let until = io.now.plus_ms(rules.timeout_ms);
-    let Some(claim) = summaries.claim(&old.beginnings, next.name, (io.now, until)) else {
+    let Some(claim) = summaries.claim(&rules.name, (&old.beginnings, next.name), (io.now, until)) else {
         return false;
     };
     let max_tokens = (rules.max_tokens, max_tokens_field(exchange, rules.model));
@@ -286,7 +289,7 @@ impl Ask {
 
 impl Makes {
     /// The answer is there, or will not come.
-    fn conclude(&mut self, outcome: Outcome, now: Tick) -> Summary {
+    fn conclude(&mut self, (outcome, fault): (Outcome, Fault), now: Tick) -> Summary {
         let Some(claim) = self.claim.take() else {
             return Summary::Failed;
         };
@@ -298,7 +301,7 @@ impl Makes {
                 Summary::Made
             }
             None => {
-                claim.fail(now);
+                claim.fail(fault, now);
                 Summary::Failed
             }
         }
@@ -312,7 +315,14 @@ pub(crate) fn keep(exchange: &mut Exchange, io: &mut Io<'_>, input: &[u8]) {
     };
     makes.heard.note(io, input);
     if io.out.actions.contains(&Action::Settle) {
-        exchange.facts.summary = Some(makes.conclude(exchange.facts.outcome, io.now));
+        let (facts, was_asked) = (&exchange.facts, exchange.call.tried > 0);
+        let is_down = facts.outcome != Outcome::Complete || facts.status == 429 || facts.status >= 500;
+        let fault = if was_asked && is_down {
+            Fault::OfModel
+        } else {
+            Fault::OfCall
+        };
+        exchange.facts.summary = Some(makes.conclude((facts.outcome, fault), io.now));
         // Behind the end, so that the summary is there for whoever waits.
         io.out.actions.extend(makes.waiter.take().map(|of| Action::Turn { of }));
     }

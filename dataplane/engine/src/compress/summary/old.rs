@@ -7,7 +7,7 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use tollgate_config::document::Dialect;
 use tollgate_wire::json::edit;
 
-use super::turns::{self, Turn, Who};
+use super::turns::{self, Told, Turn, Who};
 
 /// A longer request goes as it came: it is read on a shard's own time.
 const MAX_BODY_BYTES: usize = 1 << 20;
@@ -56,25 +56,26 @@ impl Old {
             .filter(|(_, turn)| is_users(turn))
             .rev()
             .nth(keep_turns.checked_sub(1)?)?;
-        let (mut record, mut beginnings) = (String::new(), Vec::new());
+        let (mut told, mut beginnings) = (Told::default(), Vec::new());
         for (at, turn) in turns.iter().enumerate().take(end + 1).skip(first) {
-            if is_users(turn) && at > first && !record.is_empty() {
+            // What a tool gives may come behind the user's next turn.
+            if is_users(turn) && at > first && !told.text.is_empty() && !told.awaits_a_tool() {
                 beginnings.push(Beginning {
                     end: turn.start(),
                     name: known_by.finish128().as_u128(),
-                    bytes: record.len(),
+                    bytes: told.text.len(),
                 });
             }
-            let before = record.len();
-            if at == end || !turn.tell(&mut record) {
-                record.truncate(before);
+            let before = told.text.len();
+            if at == end || !turn.tell(&mut told) {
+                told.text.truncate(before);
                 break;
             }
-            known_by.write(&record.as_bytes()[before..]);
+            known_by.write(&told.text.as_bytes()[before..]);
         }
         (!beginnings.is_empty()).then_some(Self {
             start: turns.get(first)?.start(),
-            record,
+            record: told.text,
             beginnings,
         })
     }

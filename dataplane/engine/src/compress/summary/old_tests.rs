@@ -143,6 +143,124 @@ fn calls_of_tools_are_told_with_what_they_gave() {
     }
 }
 
+/// A turn of the user's stands between the call of a tool and what that gave: cut there, a provider refuses what is left.
+#[test]
+fn what_a_tool_gives_late_stays_with_its_call() {
+    let call =
+        |id: &str, name: &str| json!({ "id": id, "type": "function", "function": { "name": name, "arguments": "{}" } });
+    let openai = json!({ "messages": [
+        said("user", "look"),
+        { "role": "assistant", "content": null, "tool_calls": [call("1", "find"), call("2", "find")] },
+        { "role": "tool", "tool_call_id": "2", "content": "second" },
+        said("user", "wait"),
+        { "role": "tool", "tool_call_id": "1", "content": "first" },
+        said("user", "now") ] });
+    let responses = json!({ "input": [
+        said("user", "look"),
+        { "type": "function_call", "id": "fc", "call_id": "1", "name": "find", "arguments": "{}" },
+        said("user", "wait"),
+        { "type": "function_call_output", "id": "fo", "call_id": "1", "output": "first" },
+        said("user", "now") ] });
+    let anthropic = json!({ "messages": [
+        said("user", "look"),
+        { "role": "assistant", "content": [{ "type": "tool_use", "id": "1", "name": "find", "input": {} }] },
+        said("user", "wait"),
+        { "role": "user", "content": [{ "type": "tool_result", "tool_use_id": "1", "content": "first" }] },
+        said("user", "now") ] });
+    let cohere = json!({ "messages": [
+        said("user", "look"),
+        { "role": "assistant", "tool_plan": "I look.", "tool_calls": [call("1", "find")] },
+        said("user", "wait"),
+        { "role": "tool", "tool_call_id": "1", "content": [{ "type": "text", "text": "first" }] },
+        said("user", "now") ] });
+    let text = |role: &str, text: &str| json!({ "role": role, "parts": [{ "text": text }] });
+    let gemini = json!({ "contents": [
+        text("user", "look"),
+        { "role": "model", "parts": [{ "functionCall": { "id": "1", "name": "find", "args": {} } }] },
+        text("user", "wait"),
+        { "role": "user", "parts": [{ "functionResponse": { "name": "find", "response": { "is": "first" } } }] },
+        text("user", "now") ] });
+    let text = |role: &str, text: &str| json!({ "role": role, "content": [{ "text": text }] });
+    let bedrock = json!({ "messages": [
+        text("user", "look"),
+        { "role": "assistant", "content": [{ "toolUse": { "toolUseId": "1", "name": "find", "input": {} } }] },
+        text("user", "wait"),
+        { "role": "user", "content": [{ "toolResult": { "toolUseId": "1", "content": [{ "text": "first" }] } }] },
+        text("user", "now") ] });
+    for (name, body) in [
+        ("messages", openai),
+        ("input", responses),
+        ("messages", anthropic),
+        ("messages", cohere),
+        ("contents", gemini),
+        ("messages", bedrock),
+    ] {
+        let found = old(&body, 1).unwrap_or_else(|| panic!("{body}"));
+        assert!(found.record.contains("first"), "{body}");
+        // Before the user's second turn and before that the call is whole; in front of `wait` it is not.
+        let ends: Vec<usize> = found.beginnings.iter().map(|one| one.end).collect();
+        let text = body.to_string();
+        let last = body[name]
+            .as_array()
+            .and_then(|turns| turns.last())
+            .map(Value::to_string);
+        assert_eq!(
+            ends,
+            [text.rfind(&last.unwrap_or_default()).unwrap_or_default()],
+            "{body}"
+        );
+        // What it gives has not come, or belongs to what stays.
+        assert!(old(&body, 2).is_none(), "{body}");
+    }
+}
+
+#[test]
+fn who_said_it_and_what_failed_is_told_and_what_was_cited_stays() {
+    let named = |role: &str, name: &str, text: &str| json!({ "role": role, "name": name, "content": text });
+    let body = json!({ "messages": [
+        named("user", "alice", "I earn 5."), named("assistant", "bot", "Noted."), said("user", "now") ] });
+    let found = old(&body, 1).expect("it is old");
+    assert_eq!(found.record, "User (alice): I earn 5.\nAssistant (bot): Noted.\n");
+    let anthropic = |content: &str, is_error: bool| {
+        json!({ "messages": [
+            said("user", "look"),
+            { "role": "assistant", "content": [{ "type": "tool_use", "id": "1", "name": "f", "input": {} }] },
+            { "role": "user", "content": [{ "type": "tool_result", "tool_use_id": "1", "is_error": is_error, "content": content }] },
+            said("user", "now") ] })
+    };
+    let bedrock = json!({ "messages": [
+        { "role": "user", "content": [{ "text": "look" }] },
+        { "role": "assistant", "content": [{ "toolUse": { "toolUseId": "1", "name": "f", "input": {} } }] },
+        { "role": "user", "content": [{ "toolResult": { "toolUseId": "1", "status": "error", "content": [{ "text": "boom" }] } }] },
+        { "role": "user", "content": [{ "text": "now" }] } ] });
+    for (body, told) in [
+        (anthropic("boom", true), "Tool (failed): boom"),
+        (anthropic("", true), "Tool (failed): nothing was given"),
+        (anthropic("boom", false), "Tool: boom"),
+        (bedrock, "Tool (failed): boom"),
+    ] {
+        let found = old(&body, 1).expect("it is old");
+        assert_eq!(
+            found.record,
+            format!("User: look\nAssistant called f with {{}}\n{told}\n"),
+            "{body}"
+        );
+    }
+    for (annotations, stays) in [
+        (json!([{ "type": "url_citation", "url": "https://a.example" }]), true),
+        (json!([]), false),
+        (Value::Null, false),
+    ] {
+        let said_so = json!({ "role": "assistant", "content": "see", "annotations": annotations });
+        let block = json!([{ "type": "output_text", "text": "see", "annotations": annotations }]);
+        let in_block = json!({ "type": "message", "role": "assistant", "content": block });
+        for (name, cited) in [("messages", said_so), ("input", in_block)] {
+            let body = json!({ name: [said("user", "look"), cited, said("user", "now")] });
+            assert_eq!(old(&body, 1).is_none(), stays, "{body}");
+        }
+    }
+}
+
 #[test]
 fn what_cannot_be_told_stays_and_so_does_all_behind_it() {
     let picture = json!({ "role": "user", "content": [{ "type": "image_url", "image_url": { "url": "data:" } }] });
@@ -208,6 +326,8 @@ enum Kind {
     Answer,
     /// A call of a tool and what that gave.
     Pair,
+    /// The same with the user's words between the two.
+    Parted,
     Told,
 }
 
@@ -224,6 +344,11 @@ fn turn(kind: &Kind, number: usize) -> Vec<Value> {
             json!({ "role": "assistant", "tool_calls": [{ "id": number, "type": "function", "function": { "name": "f", "arguments": long } }] }),
             json!({ "role": "tool", "tool_call_id": number, "content": long }),
         ],
+        Kind::Parted => {
+            let mut turns = turn(&Kind::Pair, number);
+            turns.insert(1, said("user", &long));
+            turns
+        }
     }
 }
 
@@ -231,7 +356,7 @@ proptest! {
     #[test]
     fn whatever_is_said_the_end_stays_word_for_word_and_no_pair_is_parted(
         kinds in prop::collection::vec(
-            prop_oneof![4 => Just(Kind::User), 4 => Just(Kind::Answer), 3 => Just(Kind::Pair), 1 => Just(Kind::Picture), 1 => Just(Kind::Told)],
+            prop_oneof![4 => Just(Kind::User), 4 => Just(Kind::Answer), 3 => Just(Kind::Pair), 2 => Just(Kind::Parted), 1 => Just(Kind::Picture), 1 => Just(Kind::Told)],
             0..40,
         ),
         keep_turns in 1usize..5,
@@ -252,6 +377,10 @@ proptest! {
             prop_assert_eq!(&tail[0]["role"], "user");
             let users = tail.iter().filter(|turn| turn["role"] == "user").count();
             prop_assert!(users >= keep_turns);
+            for given in tail.iter().filter(|turn| turn["role"] == "tool") {
+                let id = &given["tool_call_id"];
+                prop_assert!(tail.iter().any(|turn| turn["tool_calls"][0]["id"] == *id));
+            }
             // What went is all text and calls of tools.
             let gone = &turns[told..turns.len() - tail.len()];
             prop_assert!(gone.iter().all(|turn| turn["role"] != "system" && !turn.to_string().contains("image_url")));

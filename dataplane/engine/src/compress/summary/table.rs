@@ -15,14 +15,30 @@ const MAX_BYTES: usize = 4 << 20;
 const ENTRY_BYTES: usize = 256;
 /// Of a conversation's beginnings, so many are looked up, the longest first.
 const MAX_LOOKS: usize = 1024;
-/// One that failed is not asked for again so soon.
+/// After a failure no summary of a conversation is asked for so soon, and after each further one twice as long.
 const FAILED_MS: u64 = 60_000;
+const MOST_FAILED_MS: u64 = 3_600_000;
+/// A model that failed so often in a row is asked for nothing for a while, and then by one call.
+const MAX_FAILURES: u32 = 5;
+const RESTING_MS: u64 = 60_000;
+/// Of a part. Names are an operator's: beyond that all are forgotten.
+const MAX_FAILING_MODELS: usize = 64;
 
 #[derive(Debug)]
 enum State {
     Made(Arc<str>),
-    /// It is on its way, or was not to be had: nobody asks for it until then.
-    Not(Tick),
+    /// It is on its way, or was not to be had: nobody asks for it until then. `failures`: so many of its conversation.
+    Not {
+        until: Tick,
+        failures: u32,
+    },
+}
+
+/// A model that sums up, and fails.
+#[derive(Debug, Default)]
+struct Failing {
+    in_a_row: u32,
+    rests_until: Tick,
 }
 
 #[derive(Debug)]
@@ -38,6 +54,7 @@ pub struct Part {
     order: BTreeMap<u64, u128>,
     uses: u64,
     bytes: usize,
+    failing: HashMap<Arc<str>, Failing>,
 }
 
 impl Part {
@@ -48,23 +65,51 @@ impl Part {
             .copied()
             .find_map(|beginning| match &self.entries.get(&beginning.name)?.state {
                 State::Made(text) => Some((beginning, Arc::clone(text))),
-                State::Not(_) => None,
+                State::Not { .. } => None,
             })?;
         self.touch(found.0.name);
         Some(found)
     }
 
-    /// False where it is there, on its way, or failed lately.
-    fn claim(&mut self, name: u128, now: Tick, until: Tick) -> bool {
-        let is_free = match self.entries.get(&name).map(|entry| &entry.state) {
-            None => true,
-            Some(State::Made(_)) => false,
-            Some(State::Not(until)) => *until <= now,
-        };
-        if is_free {
-            self.set(name, State::Not(until));
+    /// How often one of the conversation failed. None where this one is there, or any of them is on its way or failed lately:
+    /// as a conversation grows its longest beginning is another with each call.
+    fn claim(&mut self, beginnings: &[Beginning], name: u128, (now, until): (Tick, Tick)) -> Option<u32> {
+        let names = beginnings.iter().rev().take(MAX_LOOKS).map(|one| one.name);
+        let mut failures = 0;
+        for known in names.chain([name]) {
+            match self.entries.get(&known).map(|entry| &entry.state) {
+                Some(State::Not { until, .. }) if *until > now => return None,
+                Some(State::Not { failures: so_far, .. }) => failures = failures.max(*so_far),
+                Some(State::Made(_)) if known == name => return None,
+                Some(State::Made(_)) | None => {}
+            }
         }
-        is_free
+        self.set(name, State::Not { until, failures });
+        Some(failures)
+    }
+
+    fn rests(&self, model: &str, now: Tick) -> bool {
+        self.failing.get(model).is_some_and(|failing| failing.rests_until > now)
+    }
+
+    /// It is asked; where it rested, others wait for what becomes of that.
+    fn asks(&mut self, model: &str, until: Tick) {
+        if let Some(failing) = self.failing.get_mut(model)
+            && failing.in_a_row >= MAX_FAILURES
+        {
+            failing.rests_until = until;
+        }
+    }
+
+    fn fails(&mut self, model: &Arc<str>, now: Tick) {
+        if self.failing.len() >= MAX_FAILING_MODELS && !self.failing.contains_key(model) {
+            self.failing.clear();
+        }
+        let failing = self.failing.entry(Arc::clone(model)).or_default();
+        failing.in_a_row = failing.in_a_row.saturating_add(1);
+        if failing.in_a_row >= MAX_FAILURES {
+            failing.rests_until = now.plus_ms(RESTING_MS);
+        }
     }
 
     fn set(&mut self, name: u128, state: State) {
@@ -101,7 +146,8 @@ impl Part {
     /// It did not come.
     fn free(&mut self, name: u128) {
         if let Some(Entry {
-            state: State::Not(_), ..
+            state: State::Not { .. },
+            ..
         }) = self.entries.get(&name)
         {
             self.remove(name);
@@ -113,8 +159,12 @@ fn bytes(state: &State) -> usize {
     ENTRY_BYTES
         + match state {
             State::Made(text) => text.len(),
-            State::Not(_) => 0,
+            State::Not { .. } => 0,
         }
+}
+
+fn failed_ms(failures: u32) -> u64 {
+    (FAILED_MS << failures.min(16)).min(MOST_FAILED_MS)
 }
 
 /// The node's table, as each shard has it.
@@ -152,16 +202,37 @@ impl Summaries {
         self.with(part(beginnings), |part| part.longest(beginnings)).flatten()
     }
 
-    /// Whoever has it makes it, until then at most.
-    pub(super) fn claim(&self, beginnings: &[Beginning], name: u128, (now, until): (Tick, Tick)) -> Option<Claim> {
+    /// Whoever has it makes it by this model, until then at most.
+    pub(super) fn claim(
+        &self,
+        model: &Arc<str>,
+        (beginnings, name): (&[Beginning], u128),
+        (now, until): (Tick, Tick),
+    ) -> Option<Claim> {
+        let of_model = self.part_of(model);
+        if self.with(of_model, |part| part.rests(model, now))? {
+            return None;
+        }
         let part = part(beginnings);
-        let is_claimed = self.with(part, |part| part.claim(name, now, until));
-        (is_claimed == Some(true)).then(|| Claim {
+        let claimed = self.with(part, |part| part.claim(beginnings, name, (now, until)));
+        let failures = claimed.flatten()?;
+        self.with(of_model, |part| part.asks(model, until));
+        Some(Claim {
             summaries: self.clone(),
+            model: Arc::clone(model),
             part,
             name,
+            failures,
             is_over: false,
         })
+    }
+
+    /// Where it is noted how a model does.
+    fn part_of(&self, model: &str) -> usize {
+        use std::hash::Hasher as _;
+        let mut hasher = self.seed().hasher();
+        hasher.write(model.as_bytes());
+        hasher.finish() as usize % PARTS
     }
 }
 
@@ -174,9 +245,21 @@ fn part(beginnings: &[Beginning]) -> usize {
 #[derive(Debug)]
 pub(super) struct Claim {
     summaries: Summaries,
+    model: Arc<str>,
     part: usize,
     name: u128,
+    /// Of its conversation, before this.
+    failures: u32,
     is_over: bool,
+}
+
+/// Why there is no summary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The model does not answer: others need not try.
+    OfModel,
+    /// It is this conversation's, or its caller's.
+    OfCall,
 }
 
 impl Claim {
@@ -185,14 +268,22 @@ impl Claim {
         self.is_over = true;
         self.summaries
             .with(self.part, |part| part.set(self.name, State::Made(text.into())));
+        let of_model = self.summaries.part_of(&self.model);
+        self.summaries.with(of_model, |part| part.failing.remove(&self.model));
     }
 
     /// It was not to be had.
-    pub fn fail(mut self, now: Tick) {
+    pub fn fail(mut self, fault: Fault, now: Tick) {
         self.is_over = true;
-        self.summaries.with(self.part, |part| {
-            part.set(self.name, State::Not(now.plus_ms(FAILED_MS)));
-        });
+        let state = State::Not {
+            until: now.plus_ms(failed_ms(self.failures)),
+            failures: self.failures.saturating_add(1),
+        };
+        self.summaries.with(self.part, |part| part.set(self.name, state));
+        if fault == Fault::OfModel {
+            let of_model = self.summaries.part_of(&self.model);
+            self.summaries.with(of_model, |part| part.fails(&self.model, now));
+        }
     }
 }
 
@@ -219,7 +310,8 @@ mod tests {
         assert!(part.longest(&all).is_none());
         part.set(1, State::Made("one".into()));
         part.set(3, State::Made("three".into()));
-        part.set(4, State::Not(Tick(9)));
+        let until = Tick(9);
+        part.set(4, State::Not { until, failures: 0 });
         let found = |part: &mut Part| part.longest(&all).map(|(of, text)| (of.name, text.to_string()));
         assert_eq!(found(&mut part), Some((3, "three".into())));
         // Longer texts than a part has room for: what was looked at last is the last to go.
@@ -237,16 +329,25 @@ mod tests {
     #[test]
     fn one_at_a_time_makes_it() {
         let mut part = Part::default();
-        assert!(part.claim(1, Tick(0), Tick(5)));
-        assert!(!part.claim(1, Tick(4), Tick(9)));
-        assert!(
-            part.claim(1, Tick(5), Tick(9)),
+        let all = [beginning(1)];
+        let claim = |part: &mut Part, now, until| part.claim(&all, 1, (Tick(now), Tick(until)));
+        assert_eq!(claim(&mut part, 0, 5), Some(0));
+        assert_eq!(claim(&mut part, 4, 9), None);
+        assert_eq!(
+            claim(&mut part, 5, 9),
+            Some(0),
             "whoever made it is not heard of any more"
         );
         part.free(1);
-        assert!(part.claim(1, Tick(6), Tick(9)));
+        assert_eq!(claim(&mut part, 6, 9), Some(0));
         part.set(1, State::Made("it".into()));
         part.free(1);
-        assert!(!part.claim(1, Tick(100), Tick(200)));
+        assert_eq!(claim(&mut part, 100, 200), None);
+        // Of a longer conversation, while a part of it is on its way.
+        let more = [beginning(1), beginning(2), beginning(3)];
+        assert_eq!(part.claim(&more[..2], 2, (Tick(100), Tick(200))), Some(0));
+        assert_eq!(part.claim(&more, 3, (Tick(199), Tick(300))), None);
+        assert_eq!(part.claim(&more, 3, (Tick(200), Tick(300))), Some(0));
+        assert_eq!([0, 1, 2, 60].map(failed_ms), [60_000, 120_000, 240_000, 3_600_000]);
     }
 }
