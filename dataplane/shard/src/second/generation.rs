@@ -32,6 +32,11 @@ impl Generation {
         (next < MOST).then_some(Self(next))
     }
 
+    /// No purge began it.
+    pub fn is_first(self) -> bool {
+        self.0 < ONE_PURGE
+    }
+
     /// Fewer purges made it.
     pub fn is_before(self, other: Self) -> bool {
         self.0 / ONE_PURGE < other.0 / ONE_PURGE

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods)] // All but `Asker` runs on the control thread or on those.
 
 mod generation;
+mod past;
 mod reader;
 mod sealer;
 mod shared;
@@ -25,6 +26,7 @@ use tollgate_engine::{
 };
 
 use crate::{cluster::Store, kept, messages::ShardHandle, shard::clock::Clock};
+use past::Past;
 use reader::{Ask, Reader};
 use sealer::{Sealer, Unreadable};
 pub use shared::Here;
@@ -38,6 +40,9 @@ const ASKS: usize = 1_024;
 const OFFERS: usize = 256;
 /// Purges that wait: there is one control thread.
 const WISHES: usize = 4;
+/// Below the state directory: which generation each cache is known to be of.
+const FOLDER: &str = "second";
+const ENDING: &str = ".generation";
 /// How long a purge waits for the store to be told.
 const PURGE_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -82,7 +87,7 @@ impl Asker {
 
 impl Tier for Asker {
     fn forgotten(&self, cache: &str) -> u64 {
-        self.of(cache).map_or(0, |handle| handle.shared.forgotten())
+        self.of(cache).map_or(0, |handle| handle.shared.past.forgotten())
     }
 
     fn ask(&self, question: Question) -> bool {
@@ -121,12 +126,12 @@ pub struct Room {
     running: BTreeMap<Arc<str>, (Setup, Handle)>,
     /// Of all that ever ran.
     counts: BTreeMap<Arc<str>, Arc<Counts>>,
-    /// Tiers that were begun so far.
-    begun: u64,
+    /// And what is known of them, by where it is written: a tier that is set up otherwise goes on with it.
+    pasts: BTreeMap<PathBuf, Arc<Past>>,
 }
 
 /// A purge on its way to the store.
-pub struct Purging(Vec<(Arc<str>, Result<Done, String>)>);
+pub struct Purging(Vec<(Arc<str>, Result<(), String>, Result<Done, String>)>);
 
 /// What came of telling one.
 type Done = Receiver<Result<(), String>>;
@@ -145,7 +150,7 @@ impl Room {
             tell: Arc::new(tell),
             running: BTreeMap::new(),
             counts: BTreeMap::new(),
-            begun: 0,
+            pasts: BTreeMap::new(),
         }
     }
 
@@ -170,11 +175,12 @@ impl Room {
     fn start(&mut self, setup: &Setup) -> Result<Handle, String> {
         let counts = Arc::clone(self.counts.entry(Arc::clone(&setup.cache)).or_default());
         let sealer = Sealer::new(&setup.keys().ok_or("its secret is too long")?);
-        // What one counts means nothing to its successor.
-        self.begun += 1;
-        let count_from = self.begun << 32;
-        let here = (self.here.clone(), &*self.state_dir);
-        let shared = Arc::new(Shared::new(&setup.cache, sealer, (counts, count_from), here));
+        let path = self.state_dir.join(FOLDER).join(kept::file_name(&setup.cache, ENDING));
+        // What is counted of one means nothing to another.
+        let count_from = (self.pasts.len() as u64 + 1) << 32;
+        let past = self.pasts.entry(path.clone());
+        let past = Arc::clone(past.or_insert_with(|| Arc::new(Past::read(path, count_from))));
+        let shared = Arc::new(Shared::new(&setup.cache, sealer, counts, (self.here.clone(), past)));
         let (asks, asked) = bounded(ASKS);
         let (offers, offered) = bounded(OFFERS);
         let (wishes, wished) = bounded(WISHES);
@@ -218,14 +224,14 @@ impl Room {
             .values()
             .filter(|(setup, _)| cache.is_none_or(|cache| cache == &*setup.cache));
         let begun = named.map(|(setup, handle)| {
-            let begun = handle.shared.forget().and_then(|()| {
-                let (done, told) = bounded(1);
-                match handle.wishes.try_send(done) {
-                    Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(told),
-                    Err(TrySendError::Full(_)) => Err("too many purges wait".to_owned()),
-                }
-            });
-            (Arc::clone(&setup.cache), begun)
+            // Where it cannot be written down the store is told all the same.
+            let kept = handle.shared.forget();
+            let (done, told) = bounded(1);
+            let begun = match handle.wishes.try_send(done) {
+                Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(told),
+                Err(TrySendError::Full(_)) => Err("too many purges wait".to_owned()),
+            };
+            (Arc::clone(&setup.cache), kept, begun)
         });
         Purging(begun.collect())
     }
@@ -243,14 +249,15 @@ impl Purging {
     pub fn end(self) -> Result<(), String> {
         let until = std::time::Instant::now() + PURGE_PATIENCE;
         let mut failed = Vec::new();
-        for (cache, begun) in self.0 {
+        for (cache, kept, begun) in self.0 {
             let told = begun.and_then(|told| {
                 let left = until.saturating_duration_since(std::time::Instant::now());
                 told.recv_timeout(left)
                     .unwrap_or_else(|_| Err("it does not answer".to_owned()))
             });
             if let Err(why) = told {
-                failed.push(format!("'{cache}' ({why})"));
+                let also = kept.err().map_or_else(String::new, |why| format!("; {why}"));
+                failed.push(format!("'{cache}' ({why}{also})"));
             }
         }
         match failed.as_slice() {

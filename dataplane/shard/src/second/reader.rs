@@ -65,7 +65,7 @@ impl Reader {
     }
 
     fn answer(&mut self, batch: &[Ask]) {
-        let known = self.shared.known();
+        let known = self.shared.past.known();
         let read = known.ok_or_else(|| "its generation is not known yet".to_owned());
         let read = read.and_then(|known| Ok((known, self.read(batch)?)));
         match read {

@@ -15,8 +15,9 @@ use super::{
     Told,
     generation::{Generation, RAISE},
     now,
+    past::{Owed, Settled},
     reader::MAX_VALUE_BYTES,
-    shared::{Settled, Shared, count},
+    shared::{Shared, count},
 };
 use crate::cluster::{Store, Value};
 
@@ -85,7 +86,7 @@ impl Writer {
             }
             Err(why) if !std::mem::replace(&mut self.is_ill, true) => {
                 let text = format!(
-                    "the store of the second tier of the cache '{}' does not answer ({why}): calls go on without it",
+                    "the store of the second tier of the cache '{}' is not used ({why}): calls go on without it",
                     self.shared.cache
                 );
                 self.say("cache_second_away", text);
@@ -97,18 +98,24 @@ impl Writer {
 
     fn raise_all(&mut self) -> Result<(), String> {
         for _ in 0..MOST_RAISES {
-            let wanted = self.shared.wanted()?;
+            let past = Arc::clone(&self.shared.past);
+            let wanted = past.wanted()?;
             let there = self.raise(wanted)?;
-            match self.shared.settle(wanted, there)? {
+            match past.settle(wanted, there)? {
                 Settled::Yes => return Ok(()),
                 Settled::Not => {}
-                Settled::Forgets => {
-                    let answers = self.shared.forget_here();
-                    let text = format!(
-                        "the cache '{}' was purged through another node: {answers} answers are forgotten here",
-                        self.shared.cache
-                    );
-                    self.say("cache_second_purged", text);
+                Settled::Forgets(generation, owed) => {
+                    if owed == Owed::All {
+                        let answers = self.shared.forget_memory();
+                        past.owes(generation, Owed::Snapshots);
+                        let text = format!(
+                            "the cache '{}' was purged through another node: {answers} answers are forgotten here",
+                            self.shared.cache
+                        );
+                        self.say("cache_second_purged", text);
+                    }
+                    self.shared.forget_snapshots()?;
+                    past.owes(generation, Owed::Nothing);
                 }
             }
         }
@@ -161,7 +168,7 @@ impl Writer {
     /// Its name, it, and how long it is good. `None`: it is too long, or no longer of use.
     fn sealed(&self, offer: &Offer) -> Option<(String, Vec<u8>, String)> {
         // Whose call began before a purge is labelled as of then, and good for nobody.
-        let (generation, _) = self.shared.known().filter(|known| known.1 == offer.forgotten)?;
+        let (generation, _) = self.shared.past.known().filter(|known| known.1 == offer.forgotten)?;
         let now = now();
         let mut plain = now.unix_ms.to_le_bytes().to_vec();
         if offer.left_ms == 0 || !codec::write(&offer.kept, now.tick, &mut plain) {
