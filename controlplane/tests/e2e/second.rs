@@ -1,6 +1,8 @@
 //! Answers that nodes share through a store: given by every node to those who may have them, forgotten by all when they are
 //! purged, and whatever becomes of the store a call is answered.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::Value;
 
 use crate::harness::{
@@ -9,7 +11,7 @@ use crate::harness::{
     http::{Response, call},
     process::{self, Signal},
     until,
-    valkey::Valkey,
+    valkey::{Late, Valkey},
 };
 
 const PATH: &str = "/v1/chat/completions";
@@ -352,6 +354,7 @@ fn a_purge_that_the_store_was_not_told_of_is_later_than_those_it_was_over_a_rest
     assert!(purge(&one, "{}").status >= 500);
     one.rewrite(|setup| setup.top = setup.top.replace("timeout: 1s }, secret", "timeout: 900ms }, secret"));
     let revision = one.revision();
+    process::signal(one.controlplane_pid(), Signal::HUP);
     until("the other setup", 20, || (one.revision() > revision).then_some(()));
     process::signal(one.controlplane_pid(), Signal::TERM);
     one.process.wait(30);
@@ -371,6 +374,69 @@ fn a_purge_that_the_store_was_not_told_of_is_later_than_those_it_was_over_a_rest
         "it may be older than the purge through this node"
     );
     await_forgotten(&other);
+}
+
+#[test]
+fn who_writes_to_the_store_and_has_not_the_secret_makes_no_generation() {
+    let (store, sandbox) = (Valkey::start(), Sandbox::start());
+    let [one, other] = usual(&store, &sandbox);
+    assert_eq!(is_of(&one, 1), "miss");
+    await_stored(&one, 1.0);
+    let key = store.keys("*:generation").pop().expect("it was told");
+    let was = store.command(&["GET", &key]);
+    // The last that there could be.
+    store.command(&["SET", &key, &format!("0{}", "f".repeat(63))]);
+    until("it to be set right", 20, || {
+        (store.command(&["GET", &key]) == was).then_some(())
+    });
+    let forged = |node| {
+        Gateway::metric(
+            node,
+            "tollgate_cache_second_unreadable_total",
+            &["reason=\"generation\""],
+        )
+    };
+    assert!(forged(&one) + forged(&other) >= 1.0);
+    [&one, &other].into_iter().for_each(await_up);
+    assert_eq!(is_of(&other, 1), "hit", "what lay there is good");
+    store.command(&["SET", &key, &format!("0{}", "f".repeat(63))]);
+    purge(&one, "{}").expect(200);
+    await_forgotten(&other);
+    [&one, &other].into_iter().for_each(await_up);
+    assert_eq!([is_of(&one, 1), is_of(&other, 2)], ["miss", "miss"]);
+}
+
+#[test]
+fn a_store_that_is_always_late_is_left_alone_until_it_is_not() {
+    let (store, sandbox) = (Valkey::start(), Sandbox::start());
+    let late = Late::before(&store);
+    let mut setup = setup(&store, &sandbox, "scope: team", "");
+    setup.top = setup.top.replace(&store.port.to_string(), &late.port.to_string());
+    setup.top = setup.top.replace("timeout: 1s }, secret", "timeout: 10s }, secret");
+    setup.top = setup.top.replace("TIER, timeout: 1s", "TIER, timeout: 200ms");
+    let gateway = setup.start();
+    await_up(&gateway);
+    late.delay_ms.store(600, Ordering::SeqCst);
+    let mut which = 0;
+    until("it to be left alone", 60, || {
+        which += 1;
+        assert_eq!(is_of(&gateway, which), "miss");
+        (!is_up(&gateway)).then_some(())
+    });
+    // It answers looks, and they are late as well.
+    let before = late.replies.load(Ordering::SeqCst);
+    until("more looks", 30, || {
+        assert!(!is_up(&gateway), "a look that is late says nothing good");
+        (late.replies.load(Ordering::SeqCst) > before + 3).then_some(())
+    });
+    let timeouts = looked_up(&gateway, "timeout");
+    assert_eq!(is_of(&gateway, 1_000), "miss");
+    assert_eq!(looked_up(&gateway, "timeout"), timeouts, "nobody waits for it");
+    late.delay_ms.store(0, Ordering::SeqCst);
+    await_up(&gateway);
+    let kept = stored(&gateway);
+    assert_eq!(is_of(&gateway, 1_001), "miss");
+    await_stored(&gateway, kept + 1.0);
 }
 
 #[test]
@@ -453,7 +519,7 @@ fn whatever_becomes_of_the_store_calls_are_answered() {
     assert_eq!(is_of(&one, 8), "miss");
     until("the store to be told again", 20, || {
         let key = store.keys("*:generation").pop()?;
-        (store.command(&["STRLEN", &key]) == b"32\n").then_some(())
+        (store.command(&["STRLEN", &key]) == b"64\n").then_some(())
     });
     [&one, &other].into_iter().for_each(await_up);
     let before = stored(&one);

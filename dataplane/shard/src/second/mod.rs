@@ -22,17 +22,18 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use tollgate_engine::{
     Tick,
-    exact::{Offer, Question, Tier},
+    exact::{Offer, Patience, Question, Tier},
 };
 
 use crate::{cluster::Store, kept, messages::ShardHandle, shard::clock::Clock};
+use generation::Signer;
 use past::Past;
 use reader::{Ask, Reader};
 use sealer::{Sealer, Unreadable};
 pub use shared::Here;
 use shared::{Counts, Shared, count};
 pub use way::Setup;
-use writer::{Wish, Writer};
+use writer::{Rest, Wish, Writer};
 
 /// Calls that wait to be asked for; more are misses.
 const ASKS: usize = 1_024;
@@ -95,16 +96,16 @@ impl Tier for Asker {
             return false;
         };
         let shard = self.shard;
-        let asks = handle.shared.is_up() && handle.asks.try_send(Ask { shard, question }).is_ok();
+        let asks = handle.shared.is_up() && handle.asks.try_send(Ask::new(shard, question)).is_ok();
         if !asks {
             count(&handle.shared.counts.skipped);
         }
         asks
     }
 
-    fn late(&self, cache: &str) {
+    fn late(&self, cache: &str, waited: Patience) {
         if let Some(handle) = self.of(cache) {
-            handle.shared.late();
+            handle.shared.late(waited);
         }
     }
 
@@ -174,18 +175,17 @@ impl Room {
 
     fn start(&mut self, setup: &Setup) -> Result<Handle, String> {
         let counts = Arc::clone(self.counts.entry(Arc::clone(&setup.cache)).or_default());
-        let sealer = Sealer::new(&setup.keys().ok_or("its secret is too long")?);
-        let path = self.state_dir.join(FOLDER).join(kept::file_name(&setup.cache, ENDING));
-        // What is counted of one means nothing to another.
-        let count_from = (self.pasts.len() as u64 + 1) << 32;
-        let past = self.pasts.entry(path.clone());
-        let past = Arc::clone(past.or_insert_with(|| Arc::new(Past::read(path, count_from))));
-        let shared = Arc::new(Shared::new(&setup.cache, sealer, counts, (self.here.clone(), past)));
+        let prefix = format!("{}:{}", setup.way.prefix, kept::file_name(&setup.cache, ""));
+        let keys = setup.keys().ok_or("its secret is too long")?;
+        let signer = Signer::new(&keys.signing, prefix.clone());
+        let past = self.past(setup, &signer.fingerprint());
+        let made = (Sealer::new(&keys), signer);
+        let shared = Shared::new(&setup.cache, made, counts, (self.here.clone(), past), setup.patience());
+        let shared = Arc::new(shared);
         let (asks, asked) = bounded(ASKS);
         let (offers, offered) = bounded(OFFERS);
         let (wishes, wished) = bounded(WISHES);
         let (wake, woken) = bounded(1);
-        let prefix = format!("{}:{}", setup.way.prefix, kept::file_name(&setup.cache, ""));
         let tell = Arc::clone(&self.tell);
         let writer = Writer {
             shared: Arc::clone(&shared),
@@ -194,6 +194,8 @@ impl Room {
             prefix: prefix.clone(),
             tell: Box::new(move |told| tell(told)),
             is_ill: false,
+            forged: shared.counts.forged.load(Ordering::Relaxed),
+            rest: Rest::default(),
         };
         let reader = Reader {
             shared: Arc::clone(&shared),
@@ -215,6 +217,16 @@ impl Room {
             wishes,
             shared,
         })
+    }
+
+    /// Generations of another place or of another secret are others.
+    fn past(&mut self, setup: &Setup, fingerprint: &str) -> Arc<Past> {
+        let of = kept::file_name(&format!("{} {}", setup.cache, setup.way.prefix), "");
+        let path = self.state_dir.join(FOLDER).join(format!("{of}-{fingerprint}{ENDING}"));
+        // What is counted of one means nothing to another.
+        let count_from = (self.pasts.len() as u64 + 1) << 32;
+        let past = self.pasts.entry(path.clone());
+        Arc::clone(past.or_insert_with(|| Arc::new(Past::read(path, count_from))))
     }
 
     /// Answers are about to be purged, of this cache or of all: from now on nothing that was stored before is taken from a store.
@@ -280,6 +292,8 @@ pub struct Numbers {
     pub skipped: u64,
     /// By why.
     pub unreadable: [(&'static str, u64); Unreadable::ALL.len()],
+    /// Generations that nobody signed.
+    pub forged: u64,
     pub stored: u64,
     pub failed: u64,
     pub dropped: u64,
@@ -297,6 +311,7 @@ impl Numbers {
             errors: read(&counts.errors),
             skipped: read(&counts.skipped),
             unreadable: Unreadable::ALL.map(|why| (why.name(), read(&counts.unreadable[why as usize]))),
+            forged: read(&counts.forged),
             stored: read(&counts.stored),
             failed: read(&counts.failed),
             dropped: read(&counts.dropped),
@@ -305,9 +320,9 @@ impl Numbers {
     }
 }
 
-/// In braces is what chooses the slot of a Redis Cluster: all of one cache are in one.
-fn generation_key(prefix: &str) -> String {
-    format!("{{{prefix}}}:generation")
+/// In braces is what chooses the slot of a Redis Cluster: all of one cache are in one. Each secret has its own.
+fn generation_key(prefix: &str, signer: &Signer) -> String {
+    format!("{{{prefix}}}:{}:generation", signer.fingerprint())
 }
 
 fn answer_key(prefix: &str, name: &str) -> String {

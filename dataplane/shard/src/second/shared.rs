@@ -1,16 +1,23 @@
 //! What a cache's two threads, shards and the control thread share of its second tier: what is known of its past, whether the
 //! store is there, and what was counted. A shard looks at no more than an atomic.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use ring::rand::SystemRandom;
 use tollgate_config::link::Purge;
-use tollgate_engine::{Answers, exact::Filter};
+use tollgate_engine::{
+    Answers,
+    exact::{Filter, Patience},
+};
 
 use super::{
+    generation::Signer,
     past::Past,
     sealer::{Sealer, Unreadable},
 };
@@ -31,6 +38,8 @@ pub struct Counts {
     pub stored: AtomicU64,
     pub failed: AtomicU64,
     pub dropped: AtomicU64,
+    /// Generations that nobody signed.
+    pub forged: AtomicU64,
     pub is_up: AtomicBool,
 }
 
@@ -48,25 +57,39 @@ pub struct Here {
 pub struct Shared {
     pub cache: Arc<str>,
     pub sealer: Sealer,
+    pub signer: Signer,
     pub counts: Arc<Counts>,
     pub random: SystemRandom,
     pub past: Arc<Past>,
     here: Here,
     late: AtomicU32,
+    /// How often it was left alone for being late, since it was heard in time.
+    rests: AtomicU32,
+    /// As long as a call waits.
+    pub patience: Duration,
 }
 
 impl Shared {
-    pub fn new(cache: &Arc<str>, sealer: Sealer, counts: Arc<Counts>, (here, past): (Here, Arc<Past>)) -> Self {
+    pub fn new(
+        cache: &Arc<str>,
+        (sealer, signer): (Sealer, Signer),
+        counts: Arc<Counts>,
+        (here, past): (Here, Arc<Past>),
+        patience: Duration,
+    ) -> Self {
         // Until the store has said otherwise.
         counts.is_up.store(false, Ordering::SeqCst);
         Self {
             cache: Arc::clone(cache),
             sealer,
+            signer,
             counts,
             random: SystemRandom::new(),
             past,
             here,
             late: AtomicU32::new(0),
+            rests: AtomicU32::new(0),
+            patience,
         }
     }
 
@@ -75,20 +98,29 @@ impl Shared {
     }
 
     pub fn set_up(&self, is_up: bool) {
-        self.late.store(0, Ordering::Relaxed);
-        self.counts.is_up.store(is_up, Ordering::SeqCst);
+        if self.counts.is_up.swap(is_up, Ordering::SeqCst) != is_up {
+            self.late.store(0, Ordering::Relaxed);
+        }
     }
 
-    /// The store has answered.
+    /// The store has answered, and in time.
     pub fn heard(&self) {
         self.late.store(0, Ordering::Relaxed);
+        self.rests.store(0, Ordering::Relaxed);
     }
 
-    /// It has not, in time. After some of these it is left alone until the writer looks.
-    pub fn late(&self) {
+    pub fn rests(&self) -> u32 {
+        self.rests.load(Ordering::Relaxed)
+    }
+
+    /// It has not, in time. After some of these it is left alone until the writer has looked, and longer each time.
+    pub fn late(&self, waited: Patience) {
         count(&self.counts.timeouts);
-        if self.late.fetch_add(1, Ordering::Relaxed) + 1 >= MOST_LATE {
-            self.set_up(false);
+        let is_late = waited == Patience::Whole && self.late.fetch_add(1, Ordering::Relaxed) + 1 >= MOST_LATE;
+        // Once for all who waited at the same time.
+        if is_late && self.counts.is_up.swap(false, Ordering::SeqCst) {
+            self.late.store(0, Ordering::Relaxed);
+            self.rests.fetch_add(1, Ordering::Relaxed);
         }
     }
 
