@@ -132,7 +132,10 @@ pub struct Room {
 }
 
 /// A purge on its way to the store.
-pub struct Purging(Vec<(Arc<str>, Result<(), String>, Result<Done, String>)>);
+pub struct Purging(Vec<(Arc<str>, Written, Result<Done, String>)>);
+
+/// What came of writing one down.
+type Written = Result<(), String>;
 
 /// What came of telling one.
 type Done = Receiver<Result<(), String>>;
