@@ -1,6 +1,8 @@
 //! Answers that nodes share through a store: given by every node to those who may have them, forgotten by all when they are
 //! purged, and whatever becomes of the store a call is answered.
 
+use std::sync::atomic::Ordering;
+
 use serde_json::Value;
 
 use crate::harness::{
@@ -9,7 +11,7 @@ use crate::harness::{
     http::{Response, call},
     process::{self, Signal},
     until,
-    valkey::Valkey,
+    valkey::{Late, Valkey},
 };
 
 const PATH: &str = "/v1/chat/completions";
@@ -66,18 +68,6 @@ fn stored(gateway: &Gateway) -> f64 {
 fn await_stored(gateway: &Gateway, count: f64) {
     until("the answer to lie in the store", 20, || {
         (stored(gateway) == count).then_some(())
-    });
-}
-
-/// All that came of misses so far was put there, or let go.
-fn await_settled(gateway: &Gateway) {
-    let misses = || gateway.metric("tollgate_cache_lookups_total", &["result=\"miss\""]);
-    let sum = || {
-        let of = |result| gateway.metric("tollgate_cache_second_stores_total", &[&format!("result=\"{result}\"")]);
-        ["stored", "failed", "dropped"].map(of).iter().sum::<f64>()
-    };
-    until("all that is kept to be settled", 20, || {
-        (sum() == misses()).then_some(())
     });
 }
 
@@ -278,10 +268,12 @@ fn a_purge_through_one_node_is_one_of_all_whatever_it_is_of() {
         until("the other to forget", 20, || {
             (is_of(&other, round) == "miss").then_some(())
         });
-        await_settled(&other);
-        let before = stored(&other);
         assert_eq!(is_of(&other, round + 2), "miss");
-        await_stored(&other, before + 1.0);
+        let only = chat(MODEL, &format!(r#","seed":{}"#, round + 2));
+        until("what was kept since to be given", 20, || {
+            let answer = one.post(PATH, &[("x-tollgate-cache", "only")], &only);
+            (answer.status == 200).then_some(())
+        });
         assert_eq!(is_of(&one, round + 2), "hit", "kept since");
         purge(&other, "{}").expect(200);
         until("the first to forget", 20, || {
@@ -319,6 +311,154 @@ fn a_purge_while_the_store_is_away_holds_when_it_is_back_over_a_restart_as_well(
         (is_of(&other, 1) == "hit").then_some(())
     });
     assert_eq!(sandbox.arrivals().len(), 2);
+}
+
+/// Another node's purge is heard of, and all that this one kept of before is gone.
+fn await_forgotten(gateway: &Gateway) {
+    until("what was kept to be forgotten", 20, || {
+        (gateway.metric("tollgate_cache_entries", &[]) == 0.0).then_some(())
+    });
+}
+
+#[test]
+fn a_purge_of_another_node_is_one_here_where_nothing_can_be_written_down() {
+    let (store, sandbox) = (Valkey::start(), Sandbox::start());
+    let [one, mut other] = usual(&store, &sandbox);
+    assert_eq!(is_of(&one, 1), "miss");
+    await_stored(&one, 1.0);
+    assert_eq!(is_of(&other, 1), "hit");
+    let (folder, away) = (other.state_dir.join("second"), other.state_dir.join("away"));
+    std::fs::rename(&folder, &away).expect("moved");
+    std::fs::write(&folder, "no folder").expect("written");
+    purge(&one, "{}").expect(200);
+    await_forgotten(&other);
+    assert_eq!(is_of(&other, 1), "miss");
+    assert!(!is_up(&other), "it shares nothing until it is written down");
+    let refused = purge(&other, "{}");
+    assert!(refused.status >= 500 && refused.text().contains("cannot be written"));
+    // Written as of before, it finds at its next start what it missed.
+    std::fs::remove_file(&folder).expect("removed");
+    std::fs::rename(&away, &folder).expect("moved");
+    await_up(&other);
+    process::signal(other.controlplane_pid(), Signal::TERM);
+    other.start_again();
+    await_up(&other);
+    assert_eq!([is_of(&one, 1), is_of(&other, 2)], ["miss", "miss"]);
+}
+
+#[test]
+fn a_purge_that_the_store_was_not_told_of_is_later_than_those_it_was_over_a_restart_and_another_setup() {
+    let (store, sandbox) = (Valkey::start(), Sandbox::start());
+    let [mut one, other] = usual(&store, &sandbox);
+    store.freeze();
+    assert!(purge(&one, "{}").status >= 500);
+    one.rewrite(|setup| setup.top = setup.top.replace("timeout: 1s }, secret", "timeout: 900ms }, secret"));
+    let revision = one.revision();
+    process::signal(one.controlplane_pid(), Signal::HUP);
+    until("the other setup", 20, || (one.revision() > revision).then_some(()));
+    process::signal(one.controlplane_pid(), Signal::TERM);
+    one.process.wait(30);
+    store.thaw();
+    await_up(&other);
+    for _ in 0..2 {
+        purge(&other, "{}").expect(200);
+    }
+    let before = stored(&other);
+    assert_eq!(is_of(&other, 1), "miss");
+    await_stored(&other, before + 1.0);
+    one.start_again();
+    await_up(&one);
+    assert_eq!(
+        is_of(&one, 1),
+        "miss",
+        "it may be older than the purge through this node"
+    );
+    await_forgotten(&other);
+}
+
+#[test]
+fn who_writes_to_the_store_and_has_not_the_secret_makes_no_generation() {
+    let (store, sandbox) = (Valkey::start(), Sandbox::start());
+    let [one, other] = usual(&store, &sandbox);
+    assert_eq!(is_of(&one, 1), "miss");
+    await_stored(&one, 1.0);
+    let key = store.keys("*:generation").pop().expect("it was told");
+    let was = store.command(&["GET", &key]);
+    // The last that there could be.
+    store.command(&["SET", &key, &format!("0{}", "f".repeat(63))]);
+    until("it to be set right", 20, || {
+        (store.command(&["GET", &key]) == was).then_some(())
+    });
+    let forged = |node| {
+        Gateway::metric(
+            node,
+            "tollgate_cache_second_unreadable_total",
+            &["reason=\"generation\""],
+        )
+    };
+    assert!(forged(&one) + forged(&other) >= 1.0);
+    [&one, &other].into_iter().for_each(await_up);
+    assert_eq!(is_of(&other, 1), "hit", "what lay there is good");
+    store.command(&["SET", &key, &format!("0{}", "f".repeat(63))]);
+    purge(&one, "{}").expect(200);
+    await_forgotten(&other);
+    [&one, &other].into_iter().for_each(await_up);
+    assert_eq!([is_of(&one, 1), is_of(&other, 2)], ["miss", "miss"]);
+}
+
+#[test]
+fn a_store_that_is_always_late_is_left_alone_until_it_is_not() {
+    let (store, sandbox) = (Valkey::start(), Sandbox::start());
+    let late = Late::before(&store);
+    let mut setup = setup(&store, &sandbox, "scope: team", "");
+    setup.top = setup.top.replace(&store.port.to_string(), &late.port.to_string());
+    setup.top = setup.top.replace("timeout: 1s }, secret", "timeout: 10s }, secret");
+    setup.top = setup.top.replace("TIER, timeout: 1s", "TIER, timeout: 200ms");
+    let gateway = setup.start();
+    await_up(&gateway);
+    late.delay_ms.store(600, Ordering::SeqCst);
+    let mut which = 0;
+    until("it to be left alone", 60, || {
+        which += 1;
+        assert_eq!(is_of(&gateway, which), "miss");
+        (!is_up(&gateway)).then_some(())
+    });
+    // It answers looks, and they are late as well.
+    let before = late.replies.load(Ordering::SeqCst);
+    until("more looks", 30, || {
+        assert!(!is_up(&gateway), "a look that is late says nothing good");
+        (late.replies.load(Ordering::SeqCst) > before + 3).then_some(())
+    });
+    let timeouts = looked_up(&gateway, "timeout");
+    assert_eq!(is_of(&gateway, 1_000), "miss");
+    assert_eq!(looked_up(&gateway, "timeout"), timeouts, "nobody waits for it");
+    late.delay_ms.store(0, Ordering::SeqCst);
+    await_up(&gateway);
+    let kept = stored(&gateway);
+    assert_eq!(is_of(&gateway, 1_001), "miss");
+    await_stored(&gateway, kept + 1.0);
+}
+
+#[test]
+fn a_store_that_lost_what_it_had_is_no_purge() {
+    let (store, sandbox) = (Valkey::start(), Sandbox::start());
+    let [one, mut other] = usual(&store, &sandbox);
+    assert_eq!(is_of(&one, 1), "miss");
+    // Another generation, of a node that never heard of the first.
+    process::signal(other.controlplane_pid(), Signal::TERM);
+    other.process.wait(30);
+    std::fs::remove_dir_all(other.state_dir.join("second")).expect("removed");
+    store.freeze();
+    until("the store to be missed", 20, || (!is_up(&one)).then_some(()));
+    store.thaw();
+    store.flush();
+    other.start_again();
+    [&one, &other].into_iter().for_each(await_up);
+    let before = stored(&one);
+    assert_eq!(is_of(&one, 2), "miss");
+    await_stored(&one, before + 1.0);
+    assert_eq!(is_of(&other, 2), "hit");
+    assert_eq!(is_of(&one, 1), "hit", "nobody purged");
 }
 
 #[test]
@@ -379,7 +519,7 @@ fn whatever_becomes_of_the_store_calls_are_answered() {
     assert_eq!(is_of(&one, 8), "miss");
     until("the store to be told again", 20, || {
         let key = store.keys("*:generation").pop()?;
-        (store.command(&["STRLEN", &key]) == b"32\n").then_some(())
+        (store.command(&["STRLEN", &key]) == b"64\n").then_some(())
     });
     [&one, &other].into_iter().for_each(await_up);
     let before = stored(&one);

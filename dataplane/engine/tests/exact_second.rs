@@ -24,7 +24,7 @@ use tollgate_config::{
 };
 use tollgate_engine::{
     Input,
-    exact::{Filter, Found, Offer, Question, Tier, codec::Kept},
+    exact::{Filter, Found, Offer, Patience, Question, Tier, codec::Kept},
 };
 
 /// What all nodes share.
@@ -73,8 +73,9 @@ impl Tier for Node {
         !is_away
     }
 
-    fn late(&self, _: &str) {
-        self.0.late.fetch_add(1, Ordering::SeqCst);
+    fn late(&self, _: &str, waited: Patience) {
+        let counts = waited == Patience::Whole;
+        self.0.late.fetch_add(u64::from(counts), Ordering::SeqCst);
     }
 
     fn offer(
@@ -170,6 +171,12 @@ fn a_call_waits_for_its_time_and_no_longer() {
     let ([_, mut other], store) = kept(|_| {});
     assert!(waits(&call_as(&mut other, "all", "x-tollgate-timeout: 5ms\n", CHAT)));
     assert_eq!(other.exchange.deadline(), Some(other.now.plus_ms(5)));
+    other.expire();
+    assert_eq!(
+        store.late.load(Ordering::SeqCst),
+        0,
+        "a client's own hurry is not the store's lateness"
+    );
     *store.is_away.lock().expect("no panic") = true;
     let ([_, mut away], _) = two(|_| {});
     away.local.second = Some(Box::new(Node(store)));

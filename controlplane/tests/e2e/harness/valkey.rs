@@ -1,9 +1,15 @@
 //! A store for limits that nodes share: Debian's `redis-server`, on a port of its own, that keeps nothing on the disk.
 
 use std::{
-    io::{Read, Write},
-    net::TcpStream,
+    io::{self, Read, Write},
+    net::{TcpListener, TcpStream},
     process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
 };
 
 use super::{
@@ -114,4 +120,53 @@ fn begin(port: u16, folder: &tempfile::TempDir) -> Process {
         ])
         .arg(folder.path());
     Process::start(&mut command)
+}
+
+/// Stands before a store, and gives each of its replies later.
+pub struct Late {
+    pub port: u16,
+    pub delay_ms: Arc<AtomicU64>,
+    pub replies: Arc<AtomicU64>,
+}
+
+impl Late {
+    pub fn before(store: &Valkey) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let (delay_ms, replies) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let (its, counted, store) = (Arc::clone(&delay_ms), Arc::clone(&replies), store.port);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(there) = TcpStream::connect(("127.0.0.1", store)) else {
+                    continue;
+                };
+                let (Ok(up), Ok(down)) = (client.try_clone(), there.try_clone()) else {
+                    continue;
+                };
+                thread::spawn(move || io::copy(&mut &up, &mut &down));
+                let (its, counted) = (Arc::clone(&its), Arc::clone(&counted));
+                thread::spawn(move || {
+                    pass_on(&there, &client, || {
+                        thread::sleep(Duration::from_millis(its.load(Ordering::SeqCst)));
+                        counted.fetch_add(1, Ordering::SeqCst);
+                    })
+                });
+            }
+        });
+        Self {
+            port,
+            delay_ms,
+            replies,
+        }
+    }
+}
+
+fn pass_on(mut from: &TcpStream, mut to: &TcpStream, each: impl Fn()) {
+    let mut bytes = vec![0; 1 << 16];
+    while let Ok(count @ 1..) = from.read(&mut bytes) {
+        each();
+        if to.write_all(&bytes[..count]).is_err() {
+            return;
+        }
+    }
 }

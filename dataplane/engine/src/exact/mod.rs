@@ -54,7 +54,7 @@ pub(crate) use memo::Body;
 pub use memo::Names;
 pub(crate) use replay::{whole as replay_as, write_mark};
 pub(crate) use second::Second;
-pub use second::{Found, Offer, Question, Slot, Tier, TierKeys};
+pub use second::{Found, Offer, Patience, Question, Slot, Tier, TierKeys};
 use store::{Claim, Known};
 pub use store::{Part, Stats};
 

@@ -34,18 +34,22 @@ pub struct TierKeys {
     pub naming: [u8; 32],
     /// What answers are sealed with.
     pub sealing: [u8; 32],
+    /// What generations are signed with: the same in every version, so that a purge is one of all nodes.
+    pub signing: [u8; 32],
 }
 
-/// All of `TierKeys`.
+/// All of `TierKeys` that is a version's own.
 const KEY_BYTES: usize = 16 + 32 + 32;
+/// No version is called so.
+const SIGNING: &[u8] = b"generation";
 /// Another version may name calls otherwise, and write answers otherwise: it shares nothing with this one.
 const VERSION: &[u8] = env!("CARGO_PKG_VERSION").as_bytes();
 
-struct Length;
+struct Length(usize);
 
 impl hkdf::KeyType for Length {
     fn len(&self) -> usize {
-        KEY_BYTES
+        self.0
     }
 }
 
@@ -55,8 +59,13 @@ impl TierKeys {
         let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"tollgate second tier");
         let mut bytes = [0; KEY_BYTES];
         let key = salt.extract(secret);
-        let info = [VERSION, b"\0", cache.as_bytes()];
-        key.expand(&info, Length).and_then(|all| all.fill(&mut bytes)).ok()?;
+        let fill = |of: &[u8], bytes: &mut [u8]| {
+            let info = [of, b"\0", cache.as_bytes()];
+            key.expand(&info, Length(bytes.len())).and_then(|all| all.fill(bytes))
+        };
+        fill(VERSION, &mut bytes).ok()?;
+        let mut signing = [0; 32];
+        fill(SIGNING, &mut signing).ok()?;
         let (seed, rest) = bytes.split_first_chunk::<16>()?;
         let (naming, rest) = rest.split_first_chunk::<32>()?;
         let (sealing, _) = rest.split_first_chunk::<32>()?;
@@ -66,6 +75,7 @@ impl TierKeys {
             seed: Seed([u64::from_le_bytes(*one), u64::from_le_bytes(*other)]),
             naming: *naming,
             sealing: *sealing,
+            signing,
         })
     }
 }
@@ -100,6 +110,15 @@ pub struct Offer {
     pub left_ms: u64,
 }
 
+/// How long a call waited for a store in vain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// All of the tier's time: the store is late.
+    Whole,
+    /// Its client gave it less, which says nothing of the store.
+    Part,
+}
+
 /// The way to the stores, as a shard has it. Nothing of it waits.
 pub trait Tier: Debug {
     /// How often all of a cache's answers there were forgotten, as far as this node knows.
@@ -109,7 +128,7 @@ pub trait Tier: Debug {
     fn ask(&self, question: Question) -> bool;
 
     /// Nothing came in time.
-    fn late(&self, cache: &str);
+    fn late(&self, cache: &str, waited: Patience);
 
     fn offer(&self, offer: Offer);
 }
@@ -120,6 +139,8 @@ pub(crate) struct Asks {
     runs: Runs,
     slot: Slot,
     pub(super) until: Tick,
+    /// The store's own time is over then: its client may wait no longer even before.
+    late: Tick,
 }
 
 impl Asks {
@@ -151,10 +172,15 @@ pub(super) fn ask(exchange: &mut Exchange, io: &Io<'_>, policy: &Policy, wish: W
     if !io.local.second.as_deref().is_some_and(|tier| tier.ask(question)) {
         return missed(exchange, io, policy, wish, runs);
     }
-    let until = io.now.plus_ms(timeout_ms);
-    let until = until_client(exchange).map_or(until, |client| client.min(until));
+    let late = io.now.plus_ms(timeout_ms);
+    let until = until_client(exchange).map_or(late, |client| client.min(late));
     exchange.facts.wait_begins(io.now);
-    exchange.exact = Some(Box::new(Exact::Asks(Asks { runs, slot, until })));
+    exchange.exact = Some(Box::new(Exact::Asks(Asks {
+        runs,
+        slot,
+        until,
+        late,
+    })));
     Verdict::Pause
 }
 
@@ -170,7 +196,12 @@ pub(super) fn answered(exchange: &mut Exchange, io: &mut Io<'_>, policy: &Policy
     if asks.slot.set(None).is_ok()
         && let Some(tier) = &io.local.second
     {
-        tier.late(&policy.name);
+        let waited = if asks.late <= io.now {
+            Patience::Whole
+        } else {
+            Patience::Part
+        };
+        tier.late(&policy.name, waited);
     }
     exchange.facts.wait_ends(io.now);
     let Asks { runs, slot, .. } = asks;
@@ -256,12 +287,12 @@ mod tests {
     fn each_secret_and_each_cache_has_keys_of_its_own() {
         let of = |secret: &[u8], cache: &str| {
             let keys = TierKeys::derive(secret, cache).expect("it is short");
-            (keys.seed.0, keys.naming, keys.sealing)
+            (keys.seed.0, keys.naming, keys.sealing, keys.signing)
         };
         let one = of(&[7; 32], "answers");
         assert_eq!(one, of(&[7; 32], "answers"));
         for other in [of(&[8; 32], "answers"), of(&[7; 32], "answer"), of(&[7; 33], "answers")] {
-            assert!(one.0 != other.0 && one.1 != other.1 && one.2 != other.2);
+            assert!(one.0 != other.0 && one.1 != other.1 && one.2 != other.2 && one.3 != other.3);
         }
         assert_ne!(one.1, one.2);
     }

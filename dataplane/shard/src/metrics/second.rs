@@ -28,7 +28,7 @@ impl Page {
         }
         self.head(names::CACHE_SECOND_UNREADABLE);
         for (cache, told) in tiers {
-            for (why, count) in told.unreadable {
+            for (why, count) in told.unreadable.into_iter().chain([("generation", told.forged)]) {
                 self.sample(
                     names::CACHE_SECOND_UNREADABLE.name,
                     &[("cache", &**cache), ("reason", why)],

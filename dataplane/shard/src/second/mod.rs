@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods)] // All but `Asker` runs on the control thread or on those.
 
 mod generation;
+mod past;
 mod reader;
 mod sealer;
 mod shared;
@@ -21,16 +22,18 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use tollgate_engine::{
     Tick,
-    exact::{Offer, Question, Tier},
+    exact::{Offer, Patience, Question, Tier},
 };
 
 use crate::{cluster::Store, kept, messages::ShardHandle, shard::clock::Clock};
+use generation::Signer;
+use past::Past;
 use reader::{Ask, Reader};
 use sealer::{Sealer, Unreadable};
 pub use shared::Here;
 use shared::{Counts, Shared, count};
 pub use way::Setup;
-use writer::{Wish, Writer};
+use writer::{Rest, Wish, Writer};
 
 /// Calls that wait to be asked for; more are misses.
 const ASKS: usize = 1_024;
@@ -38,6 +41,9 @@ const ASKS: usize = 1_024;
 const OFFERS: usize = 256;
 /// Purges that wait: there is one control thread.
 const WISHES: usize = 4;
+/// Below the state directory: which generation each cache is known to be of.
+const FOLDER: &str = "second";
+const ENDING: &str = ".generation";
 /// How long a purge waits for the store to be told.
 const PURGE_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -82,7 +88,7 @@ impl Asker {
 
 impl Tier for Asker {
     fn forgotten(&self, cache: &str) -> u64 {
-        self.of(cache).map_or(0, |handle| handle.shared.forgotten())
+        self.of(cache).map_or(0, |handle| handle.shared.past.forgotten())
     }
 
     fn ask(&self, question: Question) -> bool {
@@ -90,16 +96,16 @@ impl Tier for Asker {
             return false;
         };
         let shard = self.shard;
-        let asks = handle.shared.is_up() && handle.asks.try_send(Ask { shard, question }).is_ok();
+        let asks = handle.shared.is_up() && handle.asks.try_send(Ask::new(shard, question)).is_ok();
         if !asks {
             count(&handle.shared.counts.skipped);
         }
         asks
     }
 
-    fn late(&self, cache: &str) {
+    fn late(&self, cache: &str, waited: Patience) {
         if let Some(handle) = self.of(cache) {
-            handle.shared.late();
+            handle.shared.late(waited);
         }
     }
 
@@ -121,12 +127,15 @@ pub struct Room {
     running: BTreeMap<Arc<str>, (Setup, Handle)>,
     /// Of all that ever ran.
     counts: BTreeMap<Arc<str>, Arc<Counts>>,
-    /// Tiers that were begun so far.
-    begun: u64,
+    /// And what is known of them, by where it is written: a tier that is set up otherwise goes on with it.
+    pasts: BTreeMap<PathBuf, Arc<Past>>,
 }
 
 /// A purge on its way to the store.
-pub struct Purging(Vec<(Arc<str>, Result<Done, String>)>);
+pub struct Purging(Vec<(Arc<str>, Written, Result<Done, String>)>);
+
+/// What came of writing one down.
+type Written = Result<(), String>;
 
 /// What came of telling one.
 type Done = Receiver<Result<(), String>>;
@@ -145,7 +154,7 @@ impl Room {
             tell: Arc::new(tell),
             running: BTreeMap::new(),
             counts: BTreeMap::new(),
-            begun: 0,
+            pasts: BTreeMap::new(),
         }
     }
 
@@ -169,17 +178,17 @@ impl Room {
 
     fn start(&mut self, setup: &Setup) -> Result<Handle, String> {
         let counts = Arc::clone(self.counts.entry(Arc::clone(&setup.cache)).or_default());
-        let sealer = Sealer::new(&setup.keys().ok_or("its secret is too long")?);
-        // What one counts means nothing to its successor.
-        self.begun += 1;
-        let count_from = self.begun << 32;
-        let here = (self.here.clone(), &*self.state_dir);
-        let shared = Arc::new(Shared::new(&setup.cache, sealer, (counts, count_from), here));
+        let prefix = format!("{}:{}", setup.way.prefix, kept::file_name(&setup.cache, ""));
+        let keys = setup.keys().ok_or("its secret is too long")?;
+        let signer = Signer::new(&keys.signing, prefix.clone());
+        let past = self.past(setup, &signer.fingerprint());
+        let made = (Sealer::new(&keys), signer);
+        let shared = Shared::new(&setup.cache, made, counts, (self.here.clone(), past), setup.patience());
+        let shared = Arc::new(shared);
         let (asks, asked) = bounded(ASKS);
         let (offers, offered) = bounded(OFFERS);
         let (wishes, wished) = bounded(WISHES);
         let (wake, woken) = bounded(1);
-        let prefix = format!("{}:{}", setup.way.prefix, kept::file_name(&setup.cache, ""));
         let tell = Arc::clone(&self.tell);
         let writer = Writer {
             shared: Arc::clone(&shared),
@@ -188,6 +197,8 @@ impl Room {
             prefix: prefix.clone(),
             tell: Box::new(move |told| tell(told)),
             is_ill: false,
+            forged: shared.counts.forged.load(Ordering::Relaxed),
+            rest: Rest::default(),
         };
         let reader = Reader {
             shared: Arc::clone(&shared),
@@ -211,6 +222,16 @@ impl Room {
         })
     }
 
+    /// Generations of another place or of another secret are others.
+    fn past(&mut self, setup: &Setup, fingerprint: &str) -> Arc<Past> {
+        let of = kept::file_name(&format!("{} {}", setup.cache, setup.way.prefix), "");
+        let path = self.state_dir.join(FOLDER).join(format!("{of}-{fingerprint}{ENDING}"));
+        // What is counted of one means nothing to another.
+        let count_from = (self.pasts.len() as u64 + 1) << 32;
+        let past = self.pasts.entry(path.clone());
+        Arc::clone(past.or_insert_with(|| Arc::new(Past::read(path, count_from))))
+    }
+
     /// Answers are about to be purged, of this cache or of all: from now on nothing that was stored before is taken from a store.
     pub fn begin_purge(&self, cache: Option<&str>) -> Purging {
         let named = self
@@ -218,14 +239,14 @@ impl Room {
             .values()
             .filter(|(setup, _)| cache.is_none_or(|cache| cache == &*setup.cache));
         let begun = named.map(|(setup, handle)| {
-            let begun = handle.shared.forget().and_then(|()| {
-                let (done, told) = bounded(1);
-                match handle.wishes.try_send(done) {
-                    Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(told),
-                    Err(TrySendError::Full(_)) => Err("too many purges wait".to_owned()),
-                }
-            });
-            (Arc::clone(&setup.cache), begun)
+            // Where it cannot be written down the store is told all the same.
+            let kept = handle.shared.forget();
+            let (done, told) = bounded(1);
+            let begun = match handle.wishes.try_send(done) {
+                Ok(()) | Err(TrySendError::Disconnected(_)) => Ok(told),
+                Err(TrySendError::Full(_)) => Err("too many purges wait".to_owned()),
+            };
+            (Arc::clone(&setup.cache), kept, begun)
         });
         Purging(begun.collect())
     }
@@ -243,14 +264,15 @@ impl Purging {
     pub fn end(self) -> Result<(), String> {
         let until = std::time::Instant::now() + PURGE_PATIENCE;
         let mut failed = Vec::new();
-        for (cache, begun) in self.0 {
+        for (cache, kept, begun) in self.0 {
             let told = begun.and_then(|told| {
                 let left = until.saturating_duration_since(std::time::Instant::now());
                 told.recv_timeout(left)
                     .unwrap_or_else(|_| Err("it does not answer".to_owned()))
             });
             if let Err(why) = told {
-                failed.push(format!("'{cache}' ({why})"));
+                let also = kept.err().map_or_else(String::new, |why| format!("; {why}"));
+                failed.push(format!("'{cache}' ({why}{also})"));
             }
         }
         match failed.as_slice() {
@@ -273,6 +295,8 @@ pub struct Numbers {
     pub skipped: u64,
     /// By why.
     pub unreadable: [(&'static str, u64); Unreadable::ALL.len()],
+    /// Generations that nobody signed.
+    pub forged: u64,
     pub stored: u64,
     pub failed: u64,
     pub dropped: u64,
@@ -290,6 +314,7 @@ impl Numbers {
             errors: read(&counts.errors),
             skipped: read(&counts.skipped),
             unreadable: Unreadable::ALL.map(|why| (why.name(), read(&counts.unreadable[why as usize]))),
+            forged: read(&counts.forged),
             stored: read(&counts.stored),
             failed: read(&counts.failed),
             dropped: read(&counts.dropped),
@@ -298,9 +323,9 @@ impl Numbers {
     }
 }
 
-/// In braces is what chooses the slot of a Redis Cluster: all of one cache are in one.
-fn generation_key(prefix: &str) -> String {
-    format!("{{{prefix}}}:generation")
+/// In braces is what chooses the slot of a Redis Cluster: all of one cache are in one. Each secret has its own.
+fn generation_key(prefix: &str, signer: &Signer) -> String {
+    format!("{{{prefix}}}:{}:generation", signer.fingerprint())
 }
 
 fn answer_key(prefix: &str, name: &str) -> String {

@@ -30,6 +30,14 @@ pub const MAX_VALUE_BYTES: usize = 3 << 20;
 pub struct Ask {
     pub shard: u16,
     pub question: Question,
+    since: Instant,
+}
+
+impl Ask {
+    pub fn new(shard: u16, question: Question) -> Self {
+        let since = Instant::now();
+        Self { shard, question, since }
+    }
 }
 
 pub struct Reader {
@@ -65,7 +73,7 @@ impl Reader {
     }
 
     fn answer(&mut self, batch: &[Ask]) {
-        let known = self.shared.known();
+        let known = self.shared.past.known();
         let read = known.ok_or_else(|| "its generation is not known yet".to_owned());
         let read = read.and_then(|known| Ok((known, self.read(batch)?)));
         match read {
@@ -76,9 +84,8 @@ impl Reader {
                 batch.iter().for_each(|ask| self.tell(ask, Said::Error));
             }
             Ok((known, values)) => {
-                self.shared.heard();
                 let (values, generation) = values;
-                // Another was begun, or it was lost: the writer knows what to do.
+                // Another was begun, it was lost, or somebody put in what is none: the writer knows what to do.
                 let is_known = generation == Some(known.0);
                 if !is_known {
                     let _ = self.wake.try_send(());
@@ -101,7 +108,7 @@ impl Reader {
             .iter()
             .map(|ask| super::answer_key(&self.prefix, &self.shared.sealer.name(ask.question.key)))
             .collect();
-        let generation = super::generation_key(&self.prefix);
+        let generation = super::generation_key(&self.prefix, &self.shared.signer);
         let mut commands: Vec<Vec<&[u8]>> = names
             .iter()
             .map(|name| vec![&b"GETRANGE"[..], name.as_bytes(), b"0", most.as_bytes()])
@@ -109,7 +116,14 @@ impl Reader {
         commands.push(vec![b"GET", generation.as_bytes()]);
         let mut values = self.store.commands(&commands, Instant::now() + self.timeout)?;
         let generation = match values.pop() {
-            Some(Value::Text(text)) => Generation::read(&text),
+            Some(Value::Text(text)) => {
+                let read = self.shared.signer.read(&text);
+                if read.is_none() {
+                    count(&self.shared.counts.forged);
+                    self.shared.set_up(false);
+                }
+                read
+            }
             _ => None,
         };
         Ok((values, generation))
@@ -153,6 +167,10 @@ impl Reader {
         // Who waits no longer has counted it.
         if ask.question.slot.set(found).is_ok() {
             count(counter);
+            // What comes when nobody waits any more is as good as nothing.
+            if ask.since.elapsed() <= self.shared.patience {
+                self.shared.heard();
+            }
             if let Some(shard) = self.shards.get(usize::from(ask.shard)) {
                 // One whose inbox is full looks by itself when its time is over.
                 shard.send(ToShard::Found(ask.question.asker));

@@ -1,6 +1,6 @@
 //! A cache's `second` of a document → how its store is reached, with its secrets.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tollgate_config::{
     Document, Problem,
@@ -80,6 +80,11 @@ impl Setup {
             secrets: used.collect(),
             secret: secret.unwrap_or_default(),
         })
+    }
+
+    /// How long a call waits.
+    pub fn patience(&self) -> Duration {
+        Duration::from_millis(self.tier.timeout_ms)
     }
 
     pub fn keys(&self) -> Option<TierKeys> {

@@ -4,7 +4,7 @@
 #![allow(clippy::disallowed_methods)] // A thread of its own.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -15,8 +15,9 @@ use super::{
     Told,
     generation::{Generation, RAISE},
     now,
+    past::{Owed, Settled},
     reader::MAX_VALUE_BYTES,
-    shared::{Settled, Shared, count},
+    shared::{Shared, count},
 };
 use crate::cluster::{Store, Value};
 
@@ -24,6 +25,8 @@ use crate::cluster::{Store, Value};
 const MOST_TOGETHER: usize = 16;
 /// Between two looks at the store.
 const EVERY: Duration = Duration::from_secs(1);
+/// A minute or so between two times that a store is tried whose answers are late.
+const MOST_DOUBLED: u32 = 6;
 /// Others may purge meanwhile, so often.
 const MOST_RAISES: usize = 8;
 
@@ -35,6 +38,29 @@ pub struct Writer {
     pub tell: Box<dyn FnMut(Told) + Send>,
     /// It was told that the store is away.
     pub is_ill: bool,
+    /// So many generations that nobody signed were told of.
+    pub forged: u64,
+    pub rest: Rest,
+}
+
+/// A store that is late is left alone for longer each time, until it is heard in time.
+#[derive(Default)]
+pub struct Rest {
+    /// The last look.
+    took: Duration,
+    rests: u32,
+    until: Option<Instant>,
+}
+
+impl Rest {
+    fn is_over(&mut self, rests: u32, now: Instant) -> bool {
+        if rests > self.rests {
+            let times = 1 << (rests - 1).min(MOST_DOUBLED);
+            self.until = Some(now + EVERY * times);
+        }
+        self.rests = rests;
+        rests == 0 || self.until.is_none_or(|until| until <= now)
+    }
 }
 
 /// A purge: what came of telling the store.
@@ -74,18 +100,30 @@ impl Writer {
     /// Tells the store which generation this node knows, and hears which there is.
     fn look(&mut self) -> Result<(), String> {
         let looked = self.raise_all();
-        self.shared.set_up(looked.is_ok());
-        match &looked {
-            Ok(()) if std::mem::take(&mut self.is_ill) => {
+        let rests = self.shared.rests();
+        let is_rested = self.rest.is_over(rests, Instant::now());
+        // One that is up and slow shows by the calls that wait for it.
+        let is_fast = self.shared.is_up() || self.rest.took <= self.shared.patience;
+        self.shared.set_up(looked.is_ok() && is_rested && is_fast);
+        self.tell_forged();
+        let why = match &looked {
+            Err(why) => Some(why.as_str()),
+            Ok(()) if !is_rested || !is_fast => Some("its answers take longer than `timeout`"),
+            Ok(()) => None,
+        };
+        match why {
+            // Whether one that was late is in time now is seen by the next calls.
+            None if rests > 0 => {}
+            None if std::mem::take(&mut self.is_ill) => {
                 let text = format!(
                     "the store of the second tier of the cache '{}' answers again",
                     self.shared.cache
                 );
                 self.say("cache_second_back", text);
             }
-            Err(why) if !std::mem::replace(&mut self.is_ill, true) => {
+            Some(why) if !std::mem::replace(&mut self.is_ill, true) => {
                 let text = format!(
-                    "the store of the second tier of the cache '{}' does not answer ({why}): calls go on without it",
+                    "the store of the second tier of the cache '{}' is not used ({why}): calls go on without it",
                     self.shared.cache
                 );
                 self.say("cache_second_away", text);
@@ -95,20 +133,38 @@ impl Writer {
         looked
     }
 
+    fn tell_forged(&mut self) {
+        let forged = self.shared.counts.forged.load(Ordering::Relaxed);
+        if std::mem::replace(&mut self.forged, forged) < forged {
+            let text = format!(
+                "the store of the second tier of the cache '{}' had a generation that nobody signed who has the secret: \
+                 somebody else writes there",
+                self.shared.cache
+            );
+            self.say("cache_second_forged", text);
+        }
+    }
+
     fn raise_all(&mut self) -> Result<(), String> {
         for _ in 0..MOST_RAISES {
-            let wanted = self.shared.wanted()?;
+            let past = Arc::clone(&self.shared.past);
+            let wanted = past.wanted()?;
             let there = self.raise(wanted)?;
-            match self.shared.settle(wanted, there)? {
+            match past.settle(wanted, there)? {
                 Settled::Yes => return Ok(()),
                 Settled::Not => {}
-                Settled::Forgets => {
-                    let answers = self.shared.forget_here();
-                    let text = format!(
-                        "the cache '{}' was purged through another node: {answers} answers are forgotten here",
-                        self.shared.cache
-                    );
-                    self.say("cache_second_purged", text);
+                Settled::Forgets(generation, owed) => {
+                    if owed == Owed::All {
+                        let answers = self.shared.forget_memory();
+                        past.owes(generation, Owed::Snapshots);
+                        let text = format!(
+                            "the cache '{}' was purged through another node: {answers} answers are forgotten here",
+                            self.shared.cache
+                        );
+                        self.say("cache_second_purged", text);
+                    }
+                    self.shared.forget_snapshots()?;
+                    past.owes(generation, Owed::Nothing);
                 }
             }
         }
@@ -116,14 +172,36 @@ impl Writer {
     }
 
     fn raise(&mut self, wanted: Generation) -> Result<Generation, String> {
-        let (key, text) = (super::generation_key(&self.prefix), wanted.to_string());
-        let command: Vec<&[u8]> = vec![b"EVAL", RAISE.as_bytes(), b"1", key.as_bytes(), text.as_bytes()];
-        let said = self.store.commands(&[command], Instant::now() + self.timeout)?.pop();
-        match said {
-            Some(Value::Text(text)) => Generation::read(&text).ok_or_else(|| "it says what is none of ours".to_owned()),
-            Some(Value::Error(said)) => Err(said),
-            _ => Err("it says what is none of ours".to_owned()),
+        let shared = Arc::clone(&self.shared);
+        let (key, text) = (
+            super::generation_key(&self.prefix, &shared.signer),
+            shared.signer.text(wanted),
+        );
+        let mut forged = Vec::new();
+        for _ in 0..MOST_RAISES {
+            let command: Vec<&[u8]> = vec![
+                b"EVAL",
+                RAISE.as_bytes(),
+                b"1",
+                key.as_bytes(),
+                text.as_bytes(),
+                &forged,
+            ];
+            let began = Instant::now();
+            let said = self.store.commands(&[command], began + self.timeout)?.pop();
+            self.rest.took = began.elapsed();
+            let said = match said {
+                Some(Value::Text(said)) => said,
+                Some(Value::Error(said)) => return Err(said),
+                _ => return Err("it says what is none of ours".to_owned()),
+            };
+            if let Some(there) = shared.signer.read(&said) {
+                return Ok(there);
+            }
+            count(&shared.counts.forged);
+            forged = said;
         }
+        Err("somebody who has not the secret writes its generation all the time".to_owned())
     }
 
     fn store(&mut self, batch: &[Offer]) {
@@ -161,7 +239,7 @@ impl Writer {
     /// Its name, it, and how long it is good. `None`: it is too long, or no longer of use.
     fn sealed(&self, offer: &Offer) -> Option<(String, Vec<u8>, String)> {
         // Whose call began before a purge is labelled as of then, and good for nobody.
-        let (generation, _) = self.shared.known().filter(|known| known.1 == offer.forgotten)?;
+        let (generation, _) = self.shared.past.known().filter(|known| known.1 == offer.forgotten)?;
         let now = now();
         let mut plain = now.unix_ms.to_le_bytes().to_vec();
         if offer.left_ms == 0 || !codec::write(&offer.kept, now.tick, &mut plain) {
@@ -181,5 +259,22 @@ impl Writer {
 
     fn say(&mut self, event: &'static str, text: String) {
         (self.tell)(Told { event, text });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_is_late_again_is_left_alone_for_longer() {
+        let (mut rest, began) = (Rest::default(), Instant::now());
+        assert!(rest.is_over(0, began));
+        for (rests, lasts_s) in [(1, 1), (2, 2), (3, 4), (7, 64), (100, 64)] {
+            assert!(!rest.is_over(rests, began));
+            assert!(!rest.is_over(rests, began + Duration::from_secs(lasts_s) - Duration::from_millis(1)));
+            assert!(rest.is_over(rests, began + Duration::from_secs(lasts_s)));
+        }
+        assert!(rest.is_over(0, began), "it was heard in time");
     }
 }
