@@ -149,6 +149,13 @@ fn an_access_log_whose_reader_stopped_stops_no_request() {
         dropped.is_some_and(|count| count > 0.0),
         "the dropped lines are counted: {metrics}"
     );
+    // Nor does it stop the control plane, which has a line to say of each change.
+    for name in ["one", "two", "three", "four"] {
+        let path = format!("/v1/config/teams/{name}");
+        let json = [("content-type", "application/json")];
+        let told = crate::harness::http::call_unix(&socket, "PUT", &path, &json, b"{}");
+        told.expect("answered").expect(200);
+    }
     drop(reader);
     // A reader that is gone altogether must not end the gateway either.
     for _ in 0..300 {

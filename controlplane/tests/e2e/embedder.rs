@@ -3,9 +3,11 @@
 
 use std::{
     collections::BTreeSet,
-    net::SocketAddr,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -293,6 +295,114 @@ fn whatever_the_provider_of_vectors_does_calls_are_answered_and_it_is_left_alone
         assert_eq!(vectors.report()["requests"].as_u64(), Some(asked), "{scenario}");
         assert_eq!(questions(&gateway, "resting"), 1.0, "{scenario}");
     }
+}
+
+/// Its client's own time is short: it waits for its vector for a part of that, and is answered. Nobody else pays for it.
+#[test]
+fn a_client_in_a_hurry_is_answered_and_says_nothing_of_the_provider() {
+    let (chats, vectors) = (Sandbox::start(), Sandbox::start());
+    let gateway = setup(&chats, vectors.address, PATIENT).start();
+    vectors.plays(r#"{"rules":[{"latency":"2s"}]}"#);
+    let hurried = [("x-tollgate-timeout", "4s")];
+    thread::scope(|scope| {
+        for which in 0..4 {
+            let (gateway, hurried) = (&gateway, &hurried);
+            scope.spawn(move || {
+                let answer = ask_as(gateway, BLUE, hurried, &format!("How many of {which} does it take?"));
+                assert_eq!(mark(&answer.expect(200)), "miss");
+            });
+        }
+    });
+    vectors.plays(r#"{"rules":[]}"#);
+    let told = explained(&gateway, ASKED);
+    assert!(told.contains(" ms; ") && !told.contains("no embedding"), "{told}");
+    assert_eq!(
+        (questions(&gateway, "late"), questions(&gateway, "resting")),
+        (4.0, 0.0)
+    );
+}
+
+/// A provider that refuses whatever has `BAD` among its texts, and takes its time.
+fn particular() -> SocketAddr {
+    const TAKES: Duration = Duration::from_millis(50);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let serve = |socket: TcpStream| -> Option<()> {
+        let mut reader = BufReader::new(socket);
+        loop {
+            let mut length = 0;
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+                if line.trim().is_empty() {
+                    break;
+                }
+                let value = line.to_ascii_lowercase();
+                if let Some(value) = value.strip_prefix("content-length:") {
+                    length = value.trim().parse().ok()?;
+                }
+            }
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).ok()?;
+            let asked: Value = serde_json::from_slice(&body).ok()?;
+            let texts = asked["input"].as_array()?;
+            let is_bad = texts
+                .iter()
+                .any(|text| text.as_str().is_some_and(|text| text.contains(BAD)));
+            let vector = |index: usize| json!({"index": index, "embedding": vec![1.0; 256]});
+            let (status, said) = match is_bad {
+                true => ("400 Bad Request", json!({"error": {"message": "not that"}})),
+                false => (
+                    "200 OK",
+                    json!({"data": (0..texts.len()).map(vector).collect::<Vec<_>>()}),
+                ),
+            };
+            let said = said.to_string();
+            thread::sleep(TAKES);
+            let head = format!(
+                "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+                said.len()
+            );
+            reader.get_mut().write_all((head + &said).as_bytes()).ok()?;
+        }
+    };
+    thread::spawn(move || {
+        for socket in listener.incoming().flatten() {
+            thread::spawn(move || serve(socket));
+        }
+    });
+    address
+}
+
+const BAD: &str = "unspeakable";
+
+#[test]
+fn a_text_that_the_provider_refuses_costs_others_no_vector() {
+    let chats = Sandbox::start();
+    let gateway = setup(&chats, particular(), PATIENT).start();
+    // As often as would have it left alone, were it the provider's fault.
+    for which in 0..4 {
+        ask_as(&gateway, BLUE, &[], &format!("Is {which} {BAD}?")).expect(200);
+    }
+    let told = explained(&gateway, &format!("Is it {BAD}?"));
+    assert!(told.contains("it answered 400"), "{told}");
+    assert_eq!(
+        (questions(&gateway, "answered"), questions(&gateway, "failed")),
+        (0.0, 5.0)
+    );
+    thread::scope(|scope| {
+        for which in 0..24 {
+            let gateway = &gateway;
+            scope.spawn(move || match which % 8 {
+                7 => ask_as(gateway, BLUE, &[], &format!("Is {which} {BAD} too?")).expect(200),
+                _ => ask_as(gateway, RED, &[], &format!("How many are {which}?")).expect(200),
+            });
+        }
+    });
+    assert_eq!(
+        (questions(&gateway, "answered"), questions(&gateway, "failed")),
+        (21.0, 8.0)
+    );
 }
 
 #[test]

@@ -45,31 +45,59 @@ def mock(topic):
     return library.rd_kafka_mock_cluster_bootstraps(cluster).decode(), lead
 
 
-def main():
-    topic = sys.argv[1]
-    address, lead = mock(topic)
+class Watched:
+    """Partitions as a consumer of their own sees them."""
 
-    def change(number, _frame):
-        lead(NOBODY if number == signal.SIGUSR1 else BROKER)
-        print("leaderless" if number == signal.SIGUSR1 else "led", flush=True)
-
-    signal.signal(signal.SIGUSR1, change)
-    signal.signal(signal.SIGUSR2, change)
-    consumer = Consumer({"bootstrap.servers": address, "group.id": "tests", "check.crcs": True,
+    def __init__(self, address, topic, numbers):
+        self.settings = {"bootstrap.servers": address, "group.id": "tests", "check.crcs": True,
                          "auto.offset.reset": "earliest", "fetch.wait.max.ms": 50,
-                         "topic.metadata.refresh.interval.ms": 200})
-    consumer.assign([TopicPartition(topic, number, 0) for number in range(PARTITIONS)])
-    print(f"ready {address}", flush=True)
-    end = time.monotonic() + LIFE_S
-    while time.monotonic() < end:
-        message = consumer.poll(0.1)
+                         "topic.metadata.refresh.interval.ms": 200}
+        self.topic, self.offsets, self.consumer = topic, dict.fromkeys(numbers, 0), None
+
+    def begin(self):
+        self.consumer = Consumer(self.settings)
+        self.consumer.assign([TopicPartition(self.topic, number, offset) for number, offset in self.offsets.items()])
+
+    def end(self):
+        self.consumer.close()
+        self.consumer = None
+
+    def say_next(self):
+        message = self.consumer.poll(0.05) if self.consumer else None
         if message is None:
-            continue
+            return
         if message.error():
             raise SystemExit(str(message.error()))
+        self.offsets[message.partition()] = message.offset() + 1
         headers = {name: value.decode() for name, value in message.headers() or []}
         print(json.dumps({"key": message.key().decode(), "partition": message.partition(), "headers": headers,
                           "at_ms": message.timestamp()[1], "value": json.loads(message.value())}), flush=True)
+
+
+def main():
+    topic = sys.argv[1]
+    address, lead = mock(topic)
+    signals = []
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, lambda number, _frame: signals.append(number))
+    first, others = Watched(address, topic, [0]), Watched(address, topic, range(1, PARTITIONS))
+    first.begin()
+    others.begin()
+    print(f"ready {address}", flush=True)
+    end = time.monotonic() + LIFE_S
+    while time.monotonic() < end:
+        # Whoever fetches from a partition without a leader ends the mock cluster: it would say who leads now.
+        match signals.pop(0) if signals else None:
+            case signal.SIGUSR1:
+                first.end()
+                lead(NOBODY)
+                print("leaderless", flush=True)
+            case signal.SIGUSR2:
+                lead(BROKER)
+                first.begin()
+                print("led", flush=True)
+        first.say_next()
+        others.say_next()
 
 
 main()

@@ -349,7 +349,13 @@ pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>, policy: &Arc<Polic
     let key = match exchange.exact.as_deref() {
         // Hashed once, however often it is looked whether its answer has come.
         Some(Exact::Waits(waits)) => Ok(waits.key),
-        Some(Exact::Embeds(embeds)) => Ok(embeds.key),
+        Some(Exact::Embeds(embeds)) => match too_late(exchange, io.now) {
+            Some(late) => {
+                exchange.exact = None;
+                return Verdict::Refuse(late);
+            }
+            None => Ok(embeds.key),
+        },
         _ => key::of(exchange, io, policy, wish),
     };
     let key = match (key, wish) {
@@ -493,6 +499,13 @@ fn runs(exchange: &mut Exchange, runs: Option<Runs>) -> Verdict {
 /// When the client waits no longer, where it says so.
 fn until_client(exchange: &Exchange) -> Option<Tick> {
     exchange.facts.timeout_ms.map(|ms| exchange.facts.started.plus_ms(ms))
+}
+
+/// How long a call waits for what it can do without: where its client says when it waits no longer, a quarter of what is left
+/// at most, and the provider has the rest.
+pub(crate) fn waits_until(exchange: &Exchange, now: Tick, timeout_ms: u64) -> Tick {
+    let until = now.plus_ms(timeout_ms);
+    until_client(exchange).map_or(until, |client| until.min(Tick(now.0 + client.ns_since(now) / 4)))
 }
 
 fn too_late(exchange: &Exchange, now: Tick) -> Option<Failure> {

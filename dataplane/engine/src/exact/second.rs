@@ -10,7 +10,7 @@ use std::{
 use ring::hkdf;
 
 use super::{
-    Answers, Exact, Mark, Policy, Runs, Seed, Stored, Tenant, Wish, codec::Kept, replay, too_late, until_client,
+    Answers, Exact, Mark, Policy, Runs, Seed, Stored, Tenant, Wish, codec::Kept, replay, too_late, waits_until,
 };
 use crate::{
     Tick,
@@ -173,7 +173,7 @@ pub(super) fn ask(exchange: &mut Exchange, io: &Io<'_>, policy: &Policy, wish: W
         return missed(exchange, io, policy, wish, runs);
     }
     let late = io.now.plus_ms(timeout_ms);
-    let until = until_client(exchange).map_or(late, |client| client.min(late));
+    let until = waits_until(exchange, io.now, timeout_ms);
     exchange.facts.wait_begins(io.now);
     exchange.exact = Some(Box::new(Exact::Asks(Asks {
         runs,

@@ -5,7 +5,7 @@ use std::{rc::Rc, sync::Arc};
 use super::{Lack, Question, Remote};
 use crate::{
     Tick,
-    exact::{Answers, Exact, Policy, Seed, Tenant},
+    exact::{Answers, Exact, Policy, Seed, Tenant, waits_until},
     exchange::{Exchange, Io},
     outputs::TargetChange,
     routing::{health::Change, residency::Regions},
@@ -18,6 +18,7 @@ pub(crate) struct Embeds {
     /// What its answer is kept under.
     pub key: u128,
     pub until: Tick,
+    since: Tick,
     question: Rc<Question>,
     around: u128,
     seed: Seed,
@@ -51,15 +52,19 @@ pub(in crate::semantic) fn ask(
         let likeness = Likeness::new((seed, around, fingerprint), text, vector.as_ref().into());
         return Ok(Heard::Vector(Box::new(likeness)));
     }
+    let until = waits_until(exchange, io.now, remote.timeout_ms);
+    if until <= io.now {
+        io.local.asker.counts.late += 1;
+        return Err(Passed::NoVector(Lack::Late { waited_ms: 0 }));
+    }
     let name = exchange.name();
     let asked = io.local.asker.ask(io.now, remote, (question, text), name);
     let question = asked.map_err(Passed::NoVector)?;
-    let until = io.now.plus_ms(remote.timeout_ms);
-    let client = exchange.facts.timeout_ms.map(|ms| exchange.facts.started.plus_ms(ms));
     exchange.facts.wait_begins(io.now);
     Ok(Heard::Waits(Box::new(Embeds {
         key,
-        until: client.map_or(until, |client| until.min(client)),
+        until,
+        since: io.now,
         question,
         around,
         seed,
@@ -79,10 +84,10 @@ fn go_on(exchange: &mut Exchange, io: &mut Io<'_>, remote: &Arc<Remote>, embeds:
         None if embeds.until > io.now => return Ok(Heard::Waits(embeds)),
         None => {
             exchange.facts.wait_ends(io.now);
-            let change = io.local.asker.late(io.now, question.key);
+            let change = io.local.asker.late(io.now, question);
             note_change(io, remote, change);
-            let timeout_ms = remote.timeout_ms;
-            return Err(Passed::NoVector(Lack::Late { timeout_ms }));
+            let waited_ms = embeds.until.ns_since(embeds.since) / 1_000_000;
+            return Err(Passed::NoVector(Lack::Late { waited_ms }));
         }
     };
     exchange.facts.wait_ends(io.now);

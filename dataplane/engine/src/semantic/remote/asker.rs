@@ -68,6 +68,8 @@ impl Counts {
 #[derive(Debug, Default)]
 pub struct Asker {
     waiting: VecDeque<Waiting>,
+    /// Halves of calls that were refused for what stands in one of their texts, whoever's it is.
+    halves: VecDeque<Vec<Waiting>>,
     under_way: Vec<UnderWay>,
     numbers: u64,
     pub counts: Counts,
@@ -86,6 +88,7 @@ struct UnderWay {
     number: u64,
     remote: Arc<Remote>,
     asked: Vec<Waiting>,
+    sent: Tick,
     /// It was late, which is a failure whatever comes of it.
     is_late: bool,
 }
@@ -121,14 +124,16 @@ impl Asker {
     ) -> Result<Rc<Question>, Lack> {
         let under_way = self.under_way.iter_mut().flat_map(|call| &mut call.asked);
         let same = under_way
+            .chain(self.halves.iter_mut().flatten())
             .chain(&mut self.waiting)
             .find(|known| known.question.key == key);
         if let Some(known) = same {
             known.names.push(name);
             return Ok(Rc::clone(&known.question));
         }
-        let asked: usize = self.under_way.iter().map(|call| call.asked.len()).sum();
-        if asked + self.waiting.len() >= MAX_QUESTIONS {
+        let under_way: usize = self.under_way.iter().map(|call| call.asked.len()).sum();
+        let halves: usize = self.halves.iter().map(Vec::len).sum();
+        if under_way + halves + self.waiting.len() >= MAX_QUESTIONS {
             self.counts.full += 1;
             return Err(Lack::Full);
         }
@@ -150,12 +155,15 @@ impl Asker {
         Ok(question)
     }
 
-    /// Somebody has waited for it long enough.
-    pub(super) fn late(&mut self, now: Tick, key: u128) -> Option<Change> {
+    /// Somebody waits for it no longer, which says something of the provider where it had the time that it may take.
+    pub(super) fn late(&mut self, now: Tick, question: &Question) -> Option<Change> {
         self.counts.late += 1;
-        let has = |call: &&mut UnderWay| call.asked.iter().any(|asked| asked.question.key == key);
+        let has = |call: &&mut UnderWay| call.asked.iter().any(|asked| asked.question.key == question.key);
         let call = self.under_way.iter_mut().find(has)?;
-        if mem::replace(&mut call.is_late, true) {
+        let timeout_ms = call.remote.timeout_ms;
+        // Half of it, at least, under way: what waits for others' calls to end is not late by the provider.
+        let is_due = question.asked.plus_ms(timeout_ms) <= now && call.sent.plus_ms(timeout_ms / 2) <= now;
+        if !is_due || mem::replace(&mut call.is_late, true) {
             return None;
         }
         call.remote.health.failed(now, &call.remote.breaker)
@@ -163,7 +171,7 @@ impl Asker {
 
     /// Is there anything to send? Looked at once a turn.
     pub fn has_work(&self) -> bool {
-        !self.waiting.is_empty() && self.under_way.len() < MAX_CALLS
+        !(self.waiting.is_empty() && self.halves.is_empty()) && self.under_way.len() < MAX_CALLS
     }
 
     /// The next call to be made by an exchange of this snapshot; who asked for another embedder's vectors is among `woken`.
@@ -172,21 +180,15 @@ impl Asker {
             return None;
         }
         let remote = snapshot.remote.as_ref();
-        let (mut asked, mut bytes) = (Vec::new(), 0);
-        while let Some(first) = self.waiting.front() {
-            bytes += first.question.text.len();
-            if asked.len() >= MAX_TEXTS || bytes > MAX_BATCH_BYTES && !asked.is_empty() {
-                break;
-            }
-            let Some(first) = self.waiting.pop_front() else { break };
-            if remote.is_none_or(|remote| remote.fingerprint != first.remote.fingerprint) {
-                first.tell(Err(Lack::Failed(Why::Replaced)), woken);
-                continue;
-            }
-            // Whoever asked has gone on.
-            if first.question.asked.plus_ms(first.remote.timeout_ms) > now {
-                asked.push(first);
-            }
+        let mut asked = Vec::new();
+        while asked.is_empty()
+            && let Some(half) = self.halves.pop_front()
+        {
+            let wanted = half.into_iter().filter_map(|first| first.wanted(now, remote, woken));
+            asked.extend(wanted);
+        }
+        if asked.is_empty() {
+            asked = self.gather(now, remote, woken);
         }
         let remote = Arc::clone(remote.filter(|_| !asked.is_empty())?);
         self.numbers += 1;
@@ -196,6 +198,7 @@ impl Asker {
             number: self.numbers,
             remote,
             asked,
+            sent: now,
             is_late: false,
         });
         Some(Batch {
@@ -203,6 +206,20 @@ impl Asker {
             request,
             model,
         })
+    }
+
+    /// The first of those that wait, as many as go up in one call.
+    fn gather(&mut self, now: Tick, remote: Option<&Arc<Remote>>, woken: &mut Vec<u64>) -> Vec<Waiting> {
+        let (mut asked, mut bytes) = (Vec::new(), 0);
+        while let Some(first) = self.waiting.front() {
+            bytes += first.question.text.len();
+            if asked.len() >= MAX_TEXTS || bytes > MAX_BATCH_BYTES && !asked.is_empty() {
+                break;
+            }
+            let Some(first) = self.waiting.pop_front() else { break };
+            asked.extend(first.wanted(now, remote, woken));
+        }
+        asked
     }
 
     /// The call has ended, with this body where it was answered well.
@@ -217,13 +234,21 @@ impl Asker {
             return Ended::default();
         };
         let UnderWay {
-            remote, asked, is_late, ..
+            remote,
+            mut asked,
+            sent,
+            is_late,
+            ..
         } = self.under_way.swap_remove(at);
         let vectors = answer.and_then(|body| vectors(body, asked.len(), remote.dimensions).map_err(Why::Answer));
-        let change = match (&vectors, is_late) {
-            (Ok(_), false) => remote.health.succeeded(now),
-            (Err(_), false) => remote.health.failed(now, &remote.breaker),
-            (_, true) => None,
+        let change = match &vectors {
+            // It was said when it was late.
+            _ if is_late => None,
+            // Nobody may have waited so long.
+            _ if sent.plus_ms(remote.timeout_ms) <= now => remote.health.failed(now, &remote.breaker),
+            Ok(_) => remote.health.succeeded(now),
+            Err(why) if why.is_of_a_text() => None,
+            Err(_) => remote.health.failed(now, &remote.breaker),
         };
         *(match vectors {
             Ok(_) => &mut self.counts.calls_ok,
@@ -240,6 +265,11 @@ impl Asker {
                     waiting.tell(Ok(vector), &mut woken);
                 }
             }
+            // Only those go without whose own text it is: a call of 32 becomes 63 at most.
+            Err(why) if why.is_of_a_text() && asked.len() > 1 => {
+                let other = asked.split_off(asked.len() / 2);
+                self.halves.extend([asked, other]);
+            }
             Err(why) => {
                 for waiting in asked {
                     waiting.tell(Err(Lack::Failed(why)), &mut woken);
@@ -254,6 +284,15 @@ impl Asker {
 }
 
 impl Waiting {
+    /// Nothing where whoever asked has gone on, or asked another embedder.
+    fn wanted(self, now: Tick, remote: Option<&Arc<Remote>>, woken: &mut Vec<u64>) -> Option<Self> {
+        if remote.is_none_or(|remote| remote.fingerprint != self.remote.fingerprint) {
+            self.tell(Err(Lack::Failed(Why::Replaced)), woken);
+            return None;
+        }
+        (self.question.asked.plus_ms(self.remote.timeout_ms) > now).then_some(self)
+    }
+
     fn tell(self, heard: Result<Arc<[f32]>, Lack>, woken: &mut Vec<u64>) {
         // It is told once: here.
         let _ = self.question.told.set(heard);

@@ -27,7 +27,7 @@ impl fmt::Debug for Question {
 pub enum Lack {
     /// It was not there in time.
     Late {
-        timeout_ms: u64,
+        waited_ms: u64,
     },
     /// The provider fails and is left alone.
     Resting,
@@ -53,11 +53,18 @@ pub enum Why {
     Replaced,
 }
 
+impl Why {
+    /// Is it perhaps said of what stands in one of the texts, which is somebody's, and not of who asks, or how often?
+    pub fn is_of_a_text(self) -> bool {
+        matches!(self, Self::Status(status @ 400..=499) if !matches!(status, 401..=405 | 407 | 408 | 429))
+    }
+}
+
 impl Lack {
     /// For people; `name` is the embedder's.
     pub fn words(self, name: &str) -> String {
         match self {
-            Self::Late { timeout_ms } => format!("no embedding by {name} within {timeout_ms} ms"),
+            Self::Late { waited_ms } => format!("no embedding by {name} within {waited_ms} ms"),
             Self::Resting => format!("{name} fails to make embeddings and is left alone for a while"),
             Self::Full => format!("too many wait for embeddings by {name}"),
             Self::Region => format!("the call's words may not go to {name}, which is in no region that is left to it"),

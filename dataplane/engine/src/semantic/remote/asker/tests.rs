@@ -223,12 +223,13 @@ fn a_provider_that_fails_or_is_late_is_left_alone_until_a_question_finds_it_well
     let (remote, mut asker) = (remote(&snapshot), Asker::default());
     let mut changes = Vec::new();
     for (key, is_late) in [(1, false), (2, true), (3, false)] {
-        ask(&mut asker, NOW, &remote, key).expect("asked");
+        let question = ask(&mut asker, NOW, &remote, key).expect("asked");
         let batch = next(&mut asker, NOW, &snapshot).expect("a call");
         if is_late {
-            assert_eq!(asker.late(NOW, key), None);
-            assert_eq!(asker.late(NOW, key), None, "a call is late once");
-            let ended = asker.ended(NOW, batch.number, Ok(&answer([0])), None);
+            let at = NOW.plus_ms(100);
+            assert_eq!(asker.late(at, &question), None);
+            assert_eq!(asker.late(at, &question), None, "a call is late once");
+            let ended = asker.ended(at, batch.number, Ok(&answer([0])), None);
             assert_eq!((ended.woken, ended.change), (vec![2], None));
             continue;
         }
@@ -247,6 +248,70 @@ fn a_provider_that_fails_or_is_late_is_left_alone_until_a_question_finds_it_well
     let ended = asker.ended(rested, batch.number, Ok(&answer([0])), None);
     assert_eq!(ended.change, Some((Arc::from("p/e"), Change::Closed)));
     ask(&mut asker, rested, &remote, 6).expect("it is well");
+}
+
+#[test]
+fn who_waits_less_than_the_provider_may_take_says_nothing_of_it() {
+    let snapshot = usual();
+    let (remote, mut asker) = (remote(&snapshot), Asker::default());
+    for key in 0..9 {
+        let question = ask(&mut asker, NOW, &remote, key).expect("asked");
+        // Sent at once, or behind calls that took long.
+        let (sent, gone) = match key % 2 {
+            0 => (NOW, NOW.plus_ms(99)),
+            _ => (NOW.plus_ms(90), NOW.plus_ms(100)),
+        };
+        let batch = next(&mut asker, sent, &snapshot).expect("a call");
+        assert_eq!(asker.late(gone, &question), None);
+        asker.ended(gone, batch.number, Ok(&answer([0])), None);
+    }
+    assert_eq!(asker.counts.late, 9);
+    // Nobody was there to see that these took longer.
+    for (key, change) in [(10, None), (11, None), (12, Some(Change::Opened))] {
+        ask(&mut asker, NOW, &remote, key).expect("it is well");
+        let batch = next(&mut asker, NOW, &snapshot).expect("a call");
+        let ended = asker.ended(NOW.plus_ms(100), batch.number, Ok(&answer([0])), None);
+        assert_eq!(ended.change.map(|(_, change)| change), change);
+    }
+}
+
+#[test]
+fn a_text_that_is_refused_costs_nobody_else_a_vector() {
+    for bad in [&[17][..], &[0, 5, 31], &[]] {
+        let snapshot = usual();
+        let (remote, mut asker) = (remote(&snapshot), Asker::default());
+        let asked: Vec<_> = (0..32)
+            .map(|key| ask(&mut asker, NOW, &remote, key).expect("asked"))
+            .collect();
+        let mut calls = 0;
+        while let Some(batch) = next(&mut asker, NOW, &snapshot) {
+            let texts = body(&batch)["input"].as_array().expect("a list").clone();
+            let is_bad = |text: &Value| bad.iter().any(|bad| *text == format!("question {bad}"));
+            let said = answer(0..texts.len());
+            let said = match bad.is_empty() || texts.iter().any(is_bad) {
+                true => Err(Why::Status(400)),
+                false => Ok(&*said),
+            };
+            assert_eq!(asker.ended(NOW, batch.number, said, None).change, None);
+            calls += 1;
+        }
+        for (key, question) in asked.iter().enumerate() {
+            let is_refused = bad.is_empty() || bad.contains(&key);
+            let refused = Err(Lack::Failed(Why::Status(400)));
+            assert_eq!(told(question) == refused, is_refused, "{key} of {bad:?}");
+        }
+        assert!(calls <= 63 && !asker.has_work(), "{calls}");
+        ask(&mut asker, NOW, &remote, 99).expect("it is well");
+    }
+    // Who waits no longer is not asked for again.
+    let snapshot = usual();
+    let (remote, mut asker) = (remote(&snapshot), Asker::default());
+    let both = [1, 2].map(|key| ask(&mut asker, NOW, &remote, key).expect("asked"));
+    let batch = next(&mut asker, NOW, &snapshot).expect("a call");
+    asker.ended(NOW, batch.number, Err(Why::Status(422)), None);
+    let same = ask(&mut asker, NOW, &remote, 2).expect("asked");
+    assert!(Rc::ptr_eq(&same, &both[1]));
+    assert!(next(&mut asker, NOW.plus_ms(100), &snapshot).is_none() && !asker.has_work());
 }
 
 const COOLDOWN: Tick = Tick(super::super::COOLDOWN_MS * MS);
