@@ -169,8 +169,8 @@ fn a_call_waits_for_its_time_and_no_longer() {
     assert_eq!((counted.hits, counted.misses), (0, 1));
 
     let ([_, mut other], store) = kept(|_| {});
-    assert!(waits(&call_as(&mut other, "all", "x-tollgate-timeout: 5ms\n", CHAT)));
-    assert_eq!(other.exchange.deadline(), Some(other.now.plus_ms(5)));
+    assert!(waits(&call_as(&mut other, "all", "x-tollgate-timeout: 40ms\n", CHAT)));
+    assert_eq!(other.exchange.deadline(), Some(other.now.plus_ms(10)), "a quarter of it");
     other.expire();
     assert_eq!(
         store.late.load(Ordering::SeqCst),

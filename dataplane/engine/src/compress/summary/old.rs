@@ -59,7 +59,7 @@ impl Old {
         let (mut told, mut beginnings) = (Told::default(), Vec::new());
         for (at, turn) in turns.iter().enumerate().take(end + 1).skip(first) {
             // What a tool gives may come behind the user's next turn.
-            if is_users(turn) && at > first && !told.text.is_empty() && !told.awaits_a_tool() {
+            if is_users(turn) && at > first && !told.text.is_empty() && !told.has_open_calls() {
                 beginnings.push(Beginning {
                     end: turn.start(),
                     name: known_by.finish128().as_u128(),

@@ -34,7 +34,7 @@ pub(super) struct Told {
 
 impl Told {
     /// Would a cut here part a call of a tool from what that gave?
-    pub fn awaits_a_tool(&self) -> bool {
+    pub fn has_open_calls(&self) -> bool {
         !self.open.is_empty()
     }
 
