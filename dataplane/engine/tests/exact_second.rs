@@ -170,7 +170,11 @@ fn a_call_waits_for_its_time_and_no_longer() {
 
     let ([_, mut other], store) = kept(|_| {});
     assert!(waits(&call_as(&mut other, "all", "x-tollgate-timeout: 40ms\n", CHAT)));
-    assert_eq!(other.exchange.deadline(), Some(other.now.plus_ms(10)), "a quarter of it");
+    assert_eq!(
+        other.exchange.deadline(),
+        Some(other.now.plus_ms(10)),
+        "a quarter of it"
+    );
     other.expire();
     assert_eq!(
         store.late.load(Ordering::SeqCst),
