@@ -109,7 +109,7 @@ fn what_a_request_asks_of_the_cache_is_done() {
 }
 
 /// Keys of two teams and one of none.
-fn tenants(setup: &mut Setup) -> [(&'static str, &'static str); 4] {
+pub fn tenants(setup: &mut Setup) -> [(&'static str, &'static str); 4] {
     const KEYS: [(&str, &str); 4] = [("red-1", "red"), ("red-2", "red"), ("blue-1", "blue"), ("lone", "")];
     setup.top += "teams: { red: {}, blue: {} }\n";
     for (key, team) in KEYS {

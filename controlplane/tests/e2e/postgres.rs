@@ -13,9 +13,12 @@ use crate::harness::{
     until,
 };
 
-fn gateway(sandbox: &Sandbox, postgres: &Postgres) -> Gateway {
+/// Of gateways that share keys and a ledger.
+pub const SCHEMA: &str = "gates";
+
+pub fn gateway(sandbox: &Sandbox, postgres: &Postgres) -> Gateway {
     let mut setup = Setup::to(sandbox.address);
-    setup.top += &format!("database: {{ \"postgres\": {} }}\n", postgres.settings("gates"));
+    setup.top += &format!("database: {{ \"postgres\": {} }}\n", postgres.settings(SCHEMA));
     let gateway = setup.start();
     until("the ledger is in PostgreSQL", 30, || {
         (ledger(&gateway)["kind"] == "postgres").then_some(())

@@ -3,19 +3,10 @@
 
 use serde_json::Value;
 
-use crate::harness::{Gateway, Sandbox, Setup, free_port, postgres::Postgres, until};
-
-const SCHEMA: &str = "gates";
-
-fn gateway(sandbox: &Sandbox, postgres: &Postgres) -> Gateway {
-    let mut setup = Setup::to(sandbox.address);
-    setup.top += &format!("database: {{ \"postgres\": {} }}\n", postgres.settings(SCHEMA));
-    let gateway = setup.start();
-    until("the ledger is in PostgreSQL", 30, || {
-        (gateway.status()["controlplane"]["ledger"]["kind"] == "postgres").then_some(())
-    });
-    gateway
-}
+use crate::{
+    harness::{Gateway, Sandbox, Setup, free_port, postgres::Postgres, until},
+    postgres::{SCHEMA, gateway},
+};
 
 fn made(gateway: &Gateway, name: &str) -> String {
     let body = format!(r#"{{"name":"{name}"}}"#);

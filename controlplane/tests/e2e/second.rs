@@ -5,13 +5,16 @@ use std::sync::atomic::Ordering;
 
 use serde_json::Value;
 
-use crate::harness::{
-    Gateway, Sandbox, Setup,
-    gateway::chat,
-    http::{Response, call},
-    process::{self, Signal},
-    until,
-    valkey::{Late, Valkey},
+use crate::{
+    cached::tenants,
+    harness::{
+        Gateway, Sandbox, Setup,
+        gateway::chat,
+        http::{Response, call},
+        process::{self, Signal},
+        until,
+        valkey::{Late, Valkey},
+    },
 };
 
 const PATH: &str = "/v1/chat/completions";
@@ -187,21 +190,10 @@ fn nothing_in_the_store_tells_a_prompt_or_an_answer_and_another_secret_opens_not
 
 #[test]
 fn no_node_gives_an_answer_to_another_tenant() {
-    const KEYS: [(&str, &str); 4] = [("red-1", "red"), ("red-2", "red"), ("blue-1", "blue"), ("lone", "")];
     let (store, sandbox) = (Valkey::start(), Sandbox::start());
     let nodes = two(|| {
         let mut setup = setup(&store, &sandbox, "scope: team", "");
-        setup.top += "teams: { red: {}, blue: {} }\n";
-        for (key, team) in KEYS {
-            let team = if team.is_empty() {
-                String::new()
-            } else {
-                format!(", team: {team}")
-            };
-            let variable = format!("TOLLGATE_TEST_{}", key.replace('-', "_").to_uppercase());
-            setup.keys += &format!("  {key}: {{ secret: env:{variable}{team} }}\n");
-            setup.environment.push((variable, format!("tg-secret-of-{key}")));
-        }
+        tenants(&mut setup);
         setup
     });
     let as_key = |node: &Gateway, key: &str| {

@@ -3,21 +3,13 @@
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::harness::{Gateway, Response, Sandbox, Setup, postgres::Postgres, until};
+use crate::{
+    harness::{Gateway, Response, Sandbox, postgres::Postgres, until},
+    postgres::{SCHEMA, gateway},
+};
 
-const SCHEMA: &str = "gates";
 /// Limits that the database takes its time for.
 const SLOW: u64 = 777;
-
-fn gateway(sandbox: &Sandbox, postgres: &Postgres) -> Gateway {
-    let mut setup = Setup::to(sandbox.address);
-    setup.top += &format!("database: {{ \"postgres\": {} }}\n", postgres.settings(SCHEMA));
-    let gateway = setup.start();
-    until("the ledger is in PostgreSQL", 30, || {
-        (gateway.status()["controlplane"]["ledger"]["kind"] == "postgres").then_some(())
-    });
-    gateway
-}
 
 fn limits(requests: u64) -> Value {
     json!([{ "requests": requests, "per": "1m" }])

@@ -150,6 +150,21 @@ impl Outputs {
         self.arena.shrink_to(MAX_KEPT_ARENA_BYTES);
     }
 
+    /// What an answer's `Body` says, in order. `input`: what the exchange was fed.
+    pub fn answered<'a>(
+        &'a self,
+        body: &Range<u32>,
+        input: &'a [u8],
+    ) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a> {
+        let pieces = self.pieces.get(body.start as usize..body.end as usize);
+        pieces.unwrap_or_default().iter().filter_map(move |piece| match piece {
+            Piece::Arena(range) => self.arena.get(range.start as usize..range.end as usize),
+            Piece::Input(range) => input.get(range.start as usize..range.end as usize),
+            // Nothing of a request is in its answer.
+            Piece::RequestBody(_) => None,
+        })
+    }
+
     /// What was written to the arena since it was `start` long.
     pub(crate) fn written_since(&self, start: usize) -> Range<u32> {
         let range = start..self.arena.len();

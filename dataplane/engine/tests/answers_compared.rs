@@ -2,36 +2,11 @@
 
 mod rig;
 
-use rig::{Did, Rig, dialled, document, sent};
-use serde_json::{Value, json};
+use rig::{Did, Rig, chat_answer, dialled, document, sent_messages};
 use tollgate_config::document::{Compress, CompressMode, Steps};
 use tollgate_engine::{Input, record::Agreement};
 
 const HEAD: &str = "POST /v1/chat/completions HTTP/1.1\nhost: g\nauthorization: Bearer secret-all\n";
-
-fn answer(text: &str, reason: &str) -> String {
-    json!({ "id": "1", "object": "chat.completion", "created": 1, "model": "m",
-        "choices": [{ "index": 0, "message": { "role": "assistant", "content": text }, "finish_reason": reason }],
-        "usage": { "prompt_tokens": 900, "completion_tokens": 30, "total_tokens": 930 } })
-    .to_string()
-}
-
-fn answered(rig: &mut Rig, status: u16, body: &str) -> Vec<Did> {
-    let head = format!(
-        "HTTP/1.1 {status} X\ncontent-type: application/json\ncontent-length: {}\n",
-        body.len()
-    );
-    let mut did = rig.answer(1, &head);
-    did.extend(rig.body(1, body));
-    did.extend(rig.end(1));
-    did
-}
-
-fn messages(did: &[Did]) -> Vec<Value> {
-    let (_, body) = sent(did);
-    let body: Value = serde_json::from_str(&body).expect("JSON");
-    body["messages"].as_array().expect("turns").clone()
-}
 
 /// `gpt` in shadow mode, each call of which is made again.
 fn comparing() -> Rig {
@@ -72,11 +47,11 @@ fn a_call_is_made_again_with_the_shorter_prompt_and_the_answers_are_compared() {
         let did = call.request(HEAD, BLANKS.as_bytes());
         assert_eq!(dialled(&did).len(), 1);
         assert!(
-            messages(&call.connected(1))[0]["content"]
+            sent_messages(&call.connected(1))[0]["content"]
                 .as_str()
                 .is_some_and(|text| text.contains("   "))
         );
-        let did = answered(&mut call, 200, &answer(first, "stop"));
+        let did = call.whole_answer(200, &chat_answer(first, "stop"));
         let place = |wanted: &Did| did.iter().position(|did| did == wanted);
         assert!(
             place(&Did::Compare).is_some() && place(&Did::Compare) < place(&Did::Settle),
@@ -84,8 +59,8 @@ fn a_call_is_made_again_with_the_shorter_prompt_and_the_answers_are_compared() {
         );
         let mut again = again(&mut call);
         assert_eq!(dialled(&again.feed(Input::Body)).len(), 1);
-        assert_eq!(messages(&again.connected(1))[0]["content"], "What is a pump?");
-        let did = answered(&mut again, 200, &answer(second, "stop"));
+        assert_eq!(sent_messages(&again.connected(1))[0]["content"], "What is a pump?");
+        let did = again.whole_answer(200, &chat_answer(second, "stop"));
         assert!(!did.contains(&Did::Compare), "{did:?}");
         let record = again.exchange.record();
         assert_eq!(
@@ -136,23 +111,23 @@ fn streams_are_compared_and_what_failed_is_not() {
         let mut call = comparing();
         call.request(HEAD, BLANKS.as_bytes());
         call.connected(1);
-        answered(&mut call, 200, &answer("A pump.", "stop"));
+        call.whole_answer(200, &chat_answer("A pump.", "stop"));
         let mut again = again(&mut call);
         again.feed(Input::Body);
         again.connected(1);
-        answered(&mut again, status, body);
+        again.whole_answer(status, body);
         assert_eq!(agreement(&again), Some(Agreement::Unread));
     }
 
     let mut call = comparing();
     call.request(HEAD, BLANKS.as_bytes());
     call.connected(1);
-    let did = answered(&mut call, 400, "{}");
+    let did = call.whole_answer(400, "{}");
     assert!(!did.contains(&Did::Compare), "{did:?}");
     // Nothing to leave out, nothing to compare.
     let mut call = comparing();
     call.request(HEAD, BLANKS.replace("   ", " ").as_bytes());
     call.connected(1);
-    let did = answered(&mut call, 200, &answer("yes", "stop"));
+    let did = call.whole_answer(200, &chat_answer("yes", "stop"));
     assert!(!did.contains(&Did::Compare), "{did:?}");
 }

@@ -59,14 +59,7 @@ fn call_as(rig: &mut Rig, who: &str, key: &str, body: &str) -> Vec<Did> {
 
 fn answer_with(rig: &mut Rig, status: u16, body: &str) -> Vec<Did> {
     rig.connected(1);
-    let head = format!(
-        "HTTP/1.1 {status} X\ncontent-type: application/json\nx-request-id: theirs\ncontent-length: {}\n",
-        body.len()
-    );
-    let mut did = rig.answer(1, &head);
-    did.extend(rig.body(1, body));
-    did.extend(rig.end(1));
-    did
+    rig.whole_answer(status, body)
 }
 
 fn answered(rig: &mut Rig) -> Vec<Did> {

@@ -7,7 +7,7 @@ mod rig;
 
 use std::sync::{Arc, Mutex};
 
-use rig::{Did, Rig, dialled, document, sent};
+use rig::{Did, Rig, chat_answer, dialled, document, sent, sent_messages};
 use serde_json::{Value, json};
 use tollgate_config::{
     Document,
@@ -107,42 +107,18 @@ fn begun(call: &mut Rig) -> Rig {
     makes
 }
 
-fn answer(text: &str, reason: &str) -> String {
-    json!({ "id": "1", "object": "chat.completion", "created": 1, "model": "m",
-        "choices": [{ "index": 0, "message": { "role": "assistant", "content": text }, "finish_reason": reason }],
-        "usage": { "prompt_tokens": 900, "completion_tokens": 30, "total_tokens": 930 } })
-    .to_string()
-}
-
-fn answered(rig: &mut Rig, status: u16, body: &str) -> Vec<Did> {
-    let head = format!(
-        "HTTP/1.1 {status} X\ncontent-type: application/json\ncontent-length: {}\n",
-        body.len()
-    );
-    let mut did = rig.answer(1, &head);
-    did.extend(rig.body(1, body));
-    did.extend(rig.end(1));
-    did
-}
-
 fn make(call: &mut Rig, status: u16, body: &str) -> (Rig, Vec<Did>) {
     let mut makes = begun(call);
     assert_eq!(dialled(&makes.feed(Input::Body)), [("one".to_owned(), false)]);
     makes.connected(1);
-    let did = answered(&mut makes, status, body);
+    let did = makes.whole_answer(status, body);
     (makes, did)
-}
-
-fn messages(did: &[Did]) -> Vec<Value> {
-    let (_, body) = sent(did);
-    let body: Value = serde_json::from_str(&body).expect("JSON");
-    body["messages"].as_array().expect("turns").clone()
 }
 
 /// The call has dialled; what it sends.
 fn goes_on(rig: &mut Rig, did: &[Did]) -> Vec<Value> {
     assert_eq!(dialled(did).len(), 1, "{did:?}");
-    messages(&rig.connected(1))
+    sent_messages(&rig.connected(1))
 }
 
 fn is_summed_up(turns: &[Value]) -> bool {
@@ -168,7 +144,7 @@ fn a_call_waits_for_its_summary_and_the_next_ones_have_it() {
         "{record}"
     );
     assert!(!record.contains("Question 3"), "the last turn stays");
-    let did = answered(&mut makes, 200, &answer(SUMMARY, "stop"));
+    let did = makes.whole_answer(200, &chat_answer(SUMMARY, "stop"));
     assert_eq!(did.last(), Some(&Did::Turn(77)), "{did:?}");
 
     let did = call.feed(Input::Turn);
@@ -213,7 +189,7 @@ fn a_call_waits_for_its_summary_and_the_next_ones_have_it() {
         body.contains(SUMMARY) && body.contains("Question 4") && !body.contains("Question 2"),
         "{body}"
     );
-    answered(&mut makes, 200, &answer("Pumps, valves, and more of them.", "stop"));
+    makes.whole_answer(200, &chat_answer("Pumps, valves, and more of them.", "stop"));
     let did = later.feed(Input::Turn);
     let now = goes_on(&mut later, &did);
     assert_eq!(now.len(), 3);
@@ -225,10 +201,10 @@ fn a_call_goes_on_as_it_came_whatever_becomes_of_its_summary() {
     for (status, body) in [
         (500, "{}".to_owned()),
         (200, "{}".to_owned()),
-        (200, answer(SUMMARY, "length")),
-        (200, answer(SUMMARY, "content_filter")),
-        (200, answer("  ", "stop")),
-        (200, answer(&long, "stop")),
+        (200, chat_answer(SUMMARY, "length")),
+        (200, chat_answer(SUMMARY, "content_filter")),
+        (200, chat_answer("  ", "stop")),
+        (200, chat_answer(&long, "stop")),
     ] {
         let mut call = node(summing(summarize(), CompressMode::On));
         assert_eq!(call.request(HEAD, chat(3).as_bytes()), [Did::Summarize]);
@@ -259,7 +235,7 @@ fn a_call_waits_no_longer_than_it_may() {
     let did = call.expire();
     assert_eq!(call.now, began.plus_ms(5_000));
     assert_eq!(goes_on(&mut call, &did), turns(3));
-    answered(&mut call, 200, &answer("It is a pump.", "stop"));
+    call.whole_answer(200, &chat_answer("It is a pump.", "stop"));
     assert!(
         call.exchange.record().gateway_ns < 1_000_000_000,
         "who waits for a model is not the gateway"
@@ -292,7 +268,7 @@ fn who_does_not_wait_is_answered_and_the_next_call_has_it() {
         let did = call.request(head, chat(3).as_bytes());
         assert_eq!(did[0], Did::Summarize);
         assert_eq!(goes_on(&mut call, &did[1..]), turns(3));
-        let (_, did) = make(&mut call, 200, &answer(SUMMARY, "stop"));
+        let (_, did) = make(&mut call, 200, &chat_answer(SUMMARY, "stop"));
         assert_eq!(did.last(), Some(&Did::End), "nobody waits: {did:?}");
         let mut next = beside(&call);
         let did = next.request(head, chat(3).as_bytes());
@@ -310,7 +286,7 @@ fn who_does_not_wait_is_answered_and_the_next_call_has_it() {
 fn nobody_gets_what_was_summed_up_for_another_key() {
     let mut call = node(summing(summarize(), CompressMode::On));
     call.request(HEAD, chat(3).as_bytes());
-    make(&mut call, 200, &answer(SUMMARY, "stop"));
+    make(&mut call, 200, &chat_answer(SUMMARY, "stop"));
     let mut other = beside(&call);
     let head = HEAD.replace("secret-all", "secret-few");
     assert_eq!(other.request(&head, chat(3).as_bytes()), [Did::Summarize]);
@@ -364,12 +340,12 @@ fn a_conversation_that_grows_is_asked_for_once_while_a_summary_is_made_and_not_s
     // Nobody hears of that one any more; the next is given back when it is over.
     assert!(asks(6_000, 4).is_some());
     let mut failed = asks(6_000, 4).expect("it was given back");
-    make(&mut failed, 200, &answer(SUMMARY, "length"));
+    make(&mut failed, 200, &chat_answer(SUMMARY, "length"));
     for (after_ms, users, is_asked) in [(7_000, 5, false), (65_000, 6, false), (67_000, 7, true)] {
         let next = asks(after_ms, users);
         assert_eq!(next.is_some(), is_asked, "{users}");
         if let Some(mut next) = next {
-            make(&mut next, 200, &answer(SUMMARY, "length"));
+            make(&mut next, 200, &chat_answer(SUMMARY, "length"));
         }
     }
     // Twice as long after the second.
@@ -397,7 +373,7 @@ fn a_model_that_fails_again_and_again_is_left_alone_and_then_asked_once() {
     assert!(ask(&call, 5, 0).is_none() && ask(&call, 6, 59_000).is_none());
     let mut tries = ask(&call, 7, 61_000).expect("one tries");
     assert!(ask(&call, 8, 61_000).is_none(), "and others wait for it");
-    make(&mut tries, 200, &answer(SUMMARY, "stop"));
+    make(&mut tries, 200, &chat_answer(SUMMARY, "stop"));
     assert!(ask(&call, 8, 61_000).is_some(), "it is well");
 }
 
@@ -415,7 +391,7 @@ fn a_caller_of_one_call_at_once_has_its_summary() {
     assert!(makes.exchange.begin_summary(&mut call.exchange, makes.now));
     assert_eq!(dialled(&makes.feed(Input::Body)).len(), 1);
     makes.connected(1);
-    answered(&mut makes, 200, &answer(SUMMARY, "stop"));
+    makes.whole_answer(200, &chat_answer(SUMMARY, "stop"));
     // The call has its own place, and nobody else has one.
     let mut other = beside(&call);
     other.local.limits = LocalLimits::new(Arc::clone(&call.local.limits.balances));
@@ -476,7 +452,7 @@ fn a_model_of_another_dialect_sums_up_what_another_answers() {
     );
     let said = json!({ "id": "m", "type": "message", "role": "assistant", "model": "c", "stop_reason": "end_turn",
         "content": [{ "type": "text", "text": SUMMARY }], "usage": { "input_tokens": 9, "output_tokens": 2 } });
-    answered(&mut makes, 200, &said.to_string());
+    makes.whole_answer(200, &said.to_string());
     let did = call.feed(Input::Turn);
     let now = goes_on(&mut call, &did);
     assert!(is_summed_up(&now), "{now:?}");

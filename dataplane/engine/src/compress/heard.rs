@@ -1,11 +1,6 @@
 //! What a client is answered, or would be, noted as it goes: up to a bound, and none where it is no answer.
 
-use crate::{
-    exchange::Io,
-    lines,
-    names::header,
-    outputs::{Action, Piece},
-};
+use crate::{exchange::Io, lines, names::header, outputs::Action};
 
 /// A longer answer is not noted.
 pub(crate) const MAX_HEARD_BYTES: usize = 256 << 10;
@@ -34,16 +29,7 @@ impl Heard {
                     self.is_json = is_json(lines.unwrap_or_default());
                 }
                 Action::Body { pieces } => {
-                    let pieces = io.out.pieces.get(pieces.start as usize..pieces.end as usize);
-                    for piece in pieces.unwrap_or_default() {
-                        let bytes = match piece {
-                            Piece::Arena(range) => io.out.arena.get(range.start as usize..range.end as usize),
-                            Piece::Input(range) => input.get(range.start as usize..range.end as usize),
-                            // Nothing of a request is in its answer.
-                            Piece::RequestBody(_) => None,
-                        };
-                        self.push(bytes.unwrap_or_default());
-                    }
+                    io.out.answered(pieces, input).for_each(|bytes| self.push(bytes));
                 }
                 _ => {}
             }

@@ -1,7 +1,7 @@
 //! The call whose answer will be kept: what goes to its client is noted as it goes, for those who wait for it as well, and
 //! where it came to a good end it is kept.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use super::{About, Answers, Exact, Form, Head, Part, Policy, Spent, Stored, judge, key, second};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     exchange::{Exchange, Io},
     lines::{self, Line},
     names::header,
-    outputs::{Action, Piece, ReplyFraming},
+    outputs::{Action, ReplyFraming},
     record::Outcome,
     repeats,
     semantic::{self, Likeness},
@@ -107,16 +107,10 @@ impl Runs {
         }
     }
 
-    fn note_body(&mut self, exchange: &Exchange, io: &Io<'_>, pieces: &[Piece], input: &[u8]) {
+    fn note_body(&mut self, exchange: &Exchange, io: &Io<'_>, pieces: &Range<u32>, input: &[u8]) {
         let bounds = (self.policy.max_answer_bytes, self.policy.room_bytes());
-        let bytes = |piece: &Piece| match piece {
-            Piece::Arena(range) => io.out.arena.get(range.start as usize..range.end as usize),
-            // Nothing of a request is in its answer.
-            Piece::RequestBody(_) => None,
-            Piece::Input(range) => input.get(range.start as usize..range.end as usize),
-        };
         debug_assert!(exchange.facts.status > 0, "a body goes behind a head");
-        let bytes = pieces.iter().filter_map(bytes);
+        let bytes = io.out.answered(pieces, input);
         let number = self.number;
         if !self.is_whole() {
             self.answers.with(self.key, |part| {
@@ -245,8 +239,7 @@ fn note(runs: &mut Runs, exchange: &Exchange, io: &Io<'_>, input: &[u8]) {
                 runs.note_head((*status, lines.unwrap_or_default(), *framing), key::form(exchange, io));
             }
             Action::Body { pieces } => {
-                let pieces = io.out.pieces.get(pieces.start as usize..pieces.end as usize);
-                runs.note_body(exchange, io, pieces.unwrap_or_default(), input);
+                runs.note_body(exchange, io, pieces, input);
             }
             _ => {}
         }

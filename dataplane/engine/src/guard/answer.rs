@@ -13,7 +13,7 @@ use crate::{
     exchange::{Exchange, Io, UpstreamFault},
     failure::{Failure, Kind, RetryWhere},
     names::code,
-    outputs::{Action, Piece, ReplyFraming},
+    outputs::{Action, ReplyFraming},
     record::Outcome,
     relay, reply, speaks,
 };
@@ -185,13 +185,13 @@ fn body(exchange: &mut Exchange, io: &mut Io<'_>, guarding: &mut Guarding, piece
         State::Waits | State::Passes => io.out.actions.push(Action::Body { pieces }),
         State::Over => {}
         State::Whole(whole) => {
-            each(io, &pieces, input, |bytes| whole.push(bytes));
+            io.out.answered(&pieces, input).for_each(|bytes| whole.push(bytes));
             if whole.head.is_none() {
                 io.out.actions.push(Action::Body { pieces });
             }
         }
         State::Stream(stream) => {
-            each(io, &pieces, input, |bytes| stream.push(bytes));
+            io.out.answered(&pieces, input).for_each(|bytes| stream.push(bytes));
             if !stream.holds_back() {
                 while stream.read() {
                     exchange.facts.findings.extend(stream.look(guards, io));
@@ -210,19 +210,6 @@ fn body(exchange: &mut Exchange, io: &mut Io<'_>, guarding: &mut Guarding, piece
                 send(io, stream.release());
             }
         }
-    }
-}
-
-fn each(io: &Io<'_>, pieces: &Range<u32>, input: &[u8], mut take: impl FnMut(&[u8])) {
-    let pieces = io.out.pieces.get(pieces.start as usize..pieces.end as usize);
-    for piece in pieces.unwrap_or_default() {
-        let bytes = match piece {
-            Piece::Arena(range) => io.out.arena.get(range.start as usize..range.end as usize),
-            Piece::Input(range) => input.get(range.start as usize..range.end as usize),
-            // Nothing of a request is in its answer.
-            Piece::RequestBody(_) => None,
-        };
-        take(bytes.unwrap_or_default());
     }
 }
 

@@ -83,14 +83,7 @@ pub fn call_as(rig: &mut Rig, who: &str, more: &str, body: &str) -> Vec<Did> {
 
 pub fn answer_with(rig: &mut Rig, status: u16, body: &str) -> Vec<Did> {
     rig.connected(1);
-    let head = format!(
-        "HTTP/1.1 {status} X\ncontent-type: application/json\nx-request-id: theirs\ncontent-length: {}\n",
-        body.len()
-    );
-    let mut did = rig.answer(1, &head);
-    did.extend(rig.body(1, body));
-    did.extend(rig.end(1));
-    did
+    rig.whole_answer(status, body)
 }
 
 pub fn is_miss(did: &[Did]) -> bool {

@@ -8,6 +8,7 @@ pub mod streams;
 
 use std::{rc::Rc, sync::Arc};
 
+use serde_json::{Value, json};
 use tollgate_config::{
     Document, catalogue,
     document::{Auth, BaseUrl, Connections, Dialect, Key, KeySecret, Model, Provider, Retry, Target, Timeouts},
@@ -346,6 +347,18 @@ impl Rig {
         self.feed(Input::UpstreamEnd(AttemptId(attempt)))
     }
 
+    /// A whole answer in JSON of the first attempt, which is connected.
+    pub fn whole_answer(&mut self, status: u16, body: &str) -> Vec<Did> {
+        let head = format!(
+            "HTTP/1.1 {status} X\ncontent-type: application/json\nx-request-id: theirs\ncontent-length: {}\n",
+            body.len()
+        );
+        let mut did = self.answer(1, &head);
+        did.extend(self.body(1, body));
+        did.extend(self.end(1));
+        did
+    }
+
     /// Lets time pass until the deadline and fires it.
     pub fn expire(&mut self) -> Vec<Did> {
         self.now = self.exchange.deadline().expect("something is waited for");
@@ -484,6 +497,21 @@ pub fn sent(did: &[Did]) -> (String, String) {
             _ => None,
         })
         .unwrap_or_else(|| panic!("nothing sent in {did:?}"))
+}
+
+/// The turns of a chat that was sent to OpenAI.
+pub fn sent_messages(did: &[Did]) -> Vec<Value> {
+    let (_, body) = sent(did);
+    let body: Value = serde_json::from_str(&body).expect("JSON");
+    body["messages"].as_array().expect("turns").clone()
+}
+
+/// As OpenAI answers a chat.
+pub fn chat_answer(text: &str, reason: &str) -> String {
+    json!({ "id": "1", "object": "chat.completion", "created": 1, "model": "m",
+        "choices": [{ "index": 0, "message": { "role": "assistant", "content": text }, "finish_reason": reason }],
+        "usage": { "prompt_tokens": 900, "completion_tokens": 30, "total_tokens": 930 } })
+    .to_string()
 }
 
 /// The value of a header in lines.

@@ -275,10 +275,7 @@ impl Shard {
         }
         match action {
             Action::Head { status, framing, .. } => one.heard.head(*status, *framing),
-            Action::Body { pieces } => {
-                let pieces = out.pieces.get(pieces.start as usize..pieces.end as usize);
-                one.heard.body(pieces.unwrap_or_default(), out, data);
-            }
+            Action::Body { pieces } => one.heard.body(out.answered(pieces, data)),
             Action::End => one.heard.end(),
             _ => {}
         }

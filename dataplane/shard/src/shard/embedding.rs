@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use tollgate_engine::{
-    Exchange, Outputs, Piece,
+    Exchange,
     outputs::ReplyFraming,
     semantic::{Ended, Why},
 };
@@ -41,16 +41,8 @@ impl Heard {
         }
     }
 
-    /// `data`: what the exchange was fed.
-    pub fn body(&mut self, pieces: &[Piece], out: &Outputs, data: &[u8]) {
-        for piece in pieces {
-            let bytes = match piece {
-                Piece::Arena(range) => out.arena.get(range.start as usize..range.end as usize),
-                Piece::Input(range) => data.get(range.start as usize..range.end as usize),
-                // Nothing of a request is in its answer.
-                Piece::RequestBody(_) => None,
-            };
-            let bytes = bytes.unwrap_or_default();
+    pub fn body<'a>(&mut self, pieces: impl Iterator<Item = &'a [u8]>) {
+        for bytes in pieces {
             match self.body.len() + bytes.len() <= MAX_ANSWER_BYTES {
                 true => self.body.extend_from_slice(bytes),
                 false => self.is_too_long = true,
@@ -140,29 +132,24 @@ impl Shard {
 
 #[cfg(test)]
 mod tests {
+    use tollgate_engine::{Outputs, Piece};
+
     use super::*;
 
     #[test]
     fn half_an_answer_is_none() {
         let out = Outputs {
             arena: b"{}".to_vec(),
+            pieces: vec![Piece::Arena(0..2), Piece::Input(1..3), Piece::RequestBody(0..9)],
             ..Outputs::default()
         };
         let mut heard = Heard::default();
         heard.head(200, ReplyFraming::Stream);
-        heard.body(
-            &[Piece::Arena(0..2), Piece::Input(1..3), Piece::RequestBody(0..9)],
-            &out,
-            b"abcd",
-        );
+        heard.body(out.answered(&(0..3), b"abcd"));
         assert_eq!(heard.answer(), Err(Why::Unanswered));
         heard.end();
         assert_eq!(heard.answer(), Ok(&b"{}bc"[..]));
-        heard.body(
-            &[Piece::Input(0..MAX_ANSWER_BYTES as u32)],
-            &out,
-            &vec![0; MAX_ANSWER_BYTES],
-        );
+        heard.body([&[0; MAX_ANSWER_BYTES][..]].into_iter());
         assert!(matches!(heard.answer(), Err(Why::Answer(_))));
         heard.rejected = Some("upstream_timeout");
         assert_eq!(heard.answer(), Err(Why::Refused("upstream_timeout")));
