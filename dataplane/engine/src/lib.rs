@@ -24,6 +24,7 @@ pub mod identity;
 pub mod limits;
 mod lines;
 mod listing;
+mod lru;
 pub mod marks;
 mod names;
 pub mod outputs;

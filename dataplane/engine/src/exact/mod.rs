@@ -226,12 +226,7 @@ impl Answers {
     }
 
     fn with<T>(&self, key: u128, work: impl FnOnce(&mut Part) -> T) -> Option<T> {
-        let part = (key as u64 % CACHE_PARTS) as usize;
-        let (mut work, mut done) = (Some(work), None);
-        self.0
-            .parts
-            .with(part, &mut |part| done = work.take().map(|work| work(part)));
-        done
+        self.0.parts.on((key as u64 % CACHE_PARTS) as usize, work)
     }
 
     fn each(&self, mut work: impl FnMut(&mut Part)) {

@@ -67,20 +67,30 @@ impl Exchange {
     }
 
     fn begin_copy(&mut self, of: &Exchange, model: Resolved, now: Tick) -> bool {
+        if !self.begin_beside(of, Detached::Shadow, now) {
+            return false;
+        }
+        let (facts, from) = (&mut self.facts, &of.facts);
+        facts.model_asked.push_str(&from.model_asked);
+        facts.surface = from.surface;
+        (facts.stream, facts.tier) = (from.stream, from.tier);
+        facts.request_body_bytes = from.request_body_bytes;
+        facts.model = Some(model);
+        true
+    }
+
+    /// Begins what is done in the name of another call's caller.
+    fn begin_beside(&mut self, of: &Exchange, detached: Detached, now: Tick) -> bool {
         let (Some(pinned), Some(peer)) = (&of.pinned, of.facts.peer) else {
             return false;
         };
         self.begin(Rc::clone(pinned), peer, now);
         let (facts, from) = (&mut self.facts, &of.facts);
-        facts.detached = Detached::Shadow;
+        facts.detached = detached;
         facts.request_id.clear();
         facts.request_id.push_str(&from.request_id);
-        facts.model_asked.push_str(&from.model_asked);
         facts.tags.push_str(&from.tags);
-        (facts.surface, facts.has_head, facts.key) = (from.surface, true, from.key);
-        (facts.stream, facts.tier) = (from.stream, from.tier);
-        facts.request_body_bytes = from.request_body_bytes;
-        facts.model = Some(model);
+        (facts.has_head, facts.key) = (true, from.key);
         self.admitted.asked_for_body = true;
         true
     }
@@ -110,24 +120,18 @@ impl Exchange {
     /// next. False where nothing is wanted.
     pub fn begin_summary(&mut self, of: &mut Exchange, now: Tick) -> bool {
         let Some(ask) = summary::take_ask(of) else { return false };
-        let (Some(pinned), Some(peer)) = (&of.pinned, of.facts.peer) else {
+        if !self.begin_beside(of, Detached::Summary, now) {
             return false;
-        };
-        self.begin(Rc::clone(pinned), peer, now);
-        let (facts, from) = (&mut self.facts, &of.facts);
-        facts.detached = Detached::Summary;
-        facts.request_id.clear();
-        facts.request_id.push_str(&from.request_id);
+        }
+        let facts = &mut self.facts;
         facts.model_asked.push_str(&ask.name);
-        facts.tags.push_str(&from.tags);
-        (facts.surface, facts.has_head, facts.key) = (&surface::SUMMARY, true, from.key);
-        (facts.trace, facts.timeout_ms) = (from.trace, Some(ask.timeout_ms));
+        facts.surface = &surface::SUMMARY;
+        (facts.trace, facts.timeout_ms) = (of.facts.trace, Some(ask.timeout_ms));
         facts.request_body_bytes = ask.body.len() as u64;
         facts.model = Some(Resolved {
             model: ask.model,
             star: 0..0,
         });
-        self.admitted.asked_for_body = true;
         let (body, makes) = ask.into_parts();
         self.admitted.decoded = Some(body);
         self.summing = Some(Box::new(Summing::Makes(makes)));

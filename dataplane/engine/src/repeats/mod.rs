@@ -61,6 +61,15 @@ pub trait Parts<P = Part>: Debug + Send + Sync {
     fn with(&self, part: usize, work: &mut dyn FnMut(&mut P));
 }
 
+impl<P> dyn Parts<P> {
+    /// The same, where something comes of it. `None`: the part is not there.
+    pub(crate) fn on<T>(&self, part: usize, work: impl FnOnce(&mut P) -> T) -> Option<T> {
+        let (mut work, mut done) = (Some(work), None);
+        self.with(part, &mut |part| done = work.take().map(|work| work(part)));
+        done
+    }
+}
+
 /// The node's table, as each shard has it.
 #[derive(Clone, Debug)]
 pub struct Repeats(Arc<Node>);
@@ -84,11 +93,7 @@ impl Repeats {
 
     fn with<T>(&self, key: &[u8], work: impl FnOnce(&mut Part) -> T) -> Option<T> {
         let part = (Fnv::of(key) % IDEMPOTENCY_PARTS) as usize;
-        let (mut work, mut done) = (Some(work), None);
-        self.0
-            .parts
-            .with(part, &mut |part| done = work.take().map(|work| work(part)));
-        done
+        self.0.parts.on(part, work)
     }
 
     /// Collisions can do no more than give a client an answer of its own to another request; keyed, so that nobody can make

@@ -192,12 +192,7 @@ impl Neighbours {
     }
 
     fn with<T>(&self, key: u64, work: impl FnOnce(&mut Part) -> T) -> Option<T> {
-        let (mut work, mut done) = (Some(work), None);
-        let part = (key % CACHE_PARTS) as usize;
-        self.0
-            .parts
-            .with(part, &mut |part| done = work.take().map(|work| work(part)));
-        done
+        self.0.parts.on((key % CACHE_PARTS) as usize, work)
     }
 
     pub(super) fn at(&self, partition: u128) -> Option<Arc<Neighbourhood>> {

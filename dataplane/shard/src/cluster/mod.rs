@@ -20,7 +20,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
@@ -31,6 +31,7 @@ use tollgate_engine::limits::{
     cluster::{Agent, Notice, Standing},
 };
 
+use crate::shard::clock::unix_ms;
 pub use resp::Value;
 pub use store::Store;
 use way::Shared;
@@ -327,9 +328,4 @@ impl Side {
         }
         self.shown.show(&work.agent.standing());
     }
-}
-
-fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as u64)
 }

@@ -25,7 +25,7 @@ use std::{
     io::IsTerminal,
     os::fd::OwnedFd,
     sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use crossbeam_channel::{Receiver, never};
@@ -41,7 +41,7 @@ use crate::{
     access_log, files,
     messages::{ShardHandle, ToShard},
     metrics::{FAILOVER_OUTCOMES, FailoverCounts, HEDGE_OUTCOMES, HedgeCounts},
-    shard::clock::Clock,
+    shard::clock::{Clock, unix_ms},
     spool,
     state_dir::StateDir,
     tls::TlsMaker,
@@ -481,10 +481,4 @@ impl Control {
             client.say(Say::Event(event.clone()), Vec::new());
         }
     }
-}
-
-fn unix_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as u64)
 }

@@ -11,13 +11,12 @@ use std::{
     time::Instant,
 };
 
-use tollgate_engine::{
-    Tick,
-    exact::{
-        codec,
-        shelf::{Place, Put, Shelf},
-    },
+use tollgate_engine::exact::{
+    codec,
+    shelf::{Place, Put, Shelf},
 };
+
+use crate::shard::clock::Now;
 
 const MAGIC: [u8; 8] = *b"TGKEPT1\n";
 /// Where an answer's length would be.
@@ -26,13 +25,6 @@ const MAX_HEAD_BYTES: u32 = 4 << 10;
 const BUFFER_BYTES: usize = 256 << 10;
 /// Names are made otherwise by another, as far as anybody knows.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// The time, by both clocks: ages are counted by the one that nobody sets, what passes between two processes by the other.
-#[derive(Clone, Copy, Debug)]
-pub struct Now {
-    pub tick: Tick,
-    pub unix_ms: u64,
-}
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {

@@ -18,7 +18,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -28,8 +28,8 @@ use tollgate_engine::{
     exact::{Seed, shelf::Shelf},
 };
 
-use crate::shard::clock::Clock;
-use file::{Now, Written};
+use crate::shard::clock;
+use file::Written;
 
 /// Below the state directory.
 const FOLDER: &str = "caches";
@@ -347,7 +347,13 @@ impl Side {
 
 fn read(work: &mut Work, shared: &Shared) -> Option<Told> {
     let goes_on = || !shared.is_ending.load(Ordering::SeqCst);
-    let loaded = file::load(&work.path, &work.shelf, now(), Instant::now() + LONGEST_LOAD, goes_on);
+    let loaded = file::load(
+        &work.path,
+        &work.shelf,
+        clock::now(),
+        Instant::now() + LONGEST_LOAD,
+        goes_on,
+    );
     // Cut off because the process ends, it stays unread, and the file as it is.
     work.is_read = goes_on();
     work.due = Instant::now() + work.every;
@@ -382,7 +388,7 @@ fn write(work: &Work, shared: &Shared, seed: Seed, until: Instant, ends: bool) -
     let purges = work.shelf.purges();
     // At the end of the process whoever waits for it has a bound.
     let goes_on = || Instant::now() < until && (ends || !shared.is_ending.load(Ordering::SeqCst));
-    let written = file::write(&new, &work.shelf, now(), goes_on).and_then(|written| {
+    let written = file::write(&new, &work.shelf, clock::now(), goes_on).and_then(|written| {
         let _files = lock(&shared.files);
         // Whoever purges removes it as well.
         if work.shelf.purges() != purges || !new.exists() {
@@ -436,12 +442,4 @@ pub fn file_name(cache: &str, ending: &str) -> String {
     let plain = |char: char| if char.is_ascii_alphanumeric() { char } else { '-' };
     let named: String = cache.chars().take(NAMED_BYTES).map(plain).collect();
     format!("{named}-{:016x}{ending}", Fnv::of(cache.as_bytes()))
-}
-
-fn now() -> Now {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    Now {
-        tick: Clock::start().now(),
-        unix_ms: since.map_or(0, |since| since.as_millis() as u64),
-    }
 }

@@ -10,7 +10,7 @@ use tollgate_engine::{
 };
 
 use super::{file::Loaded, *};
-use crate::repeats;
+use crate::{repeats, shard::clock::Now};
 
 const SEED: Seed = Seed([1, 2]);
 const HOUR_MS: u64 = 3_600_000;

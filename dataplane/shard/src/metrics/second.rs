@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{names, text::Page};
+use super::{
+    names::{self, Family},
+    text::Page,
+};
 use crate::second::Numbers;
 
 impl Page {
@@ -18,43 +21,39 @@ impl Page {
                 ("unreadable", unreadable),
                 ("skipped", told.skipped),
             ];
-            for (result, count) in results {
-                self.sample(
-                    names::CACHE_SECOND_LOOKUPS.name,
-                    &[("cache", &**cache), ("result", result)],
-                    count,
-                );
-            }
+            self.of_tier(names::CACHE_SECOND_LOOKUPS, cache, "result", results);
         }
         self.head(names::CACHE_SECOND_UNREADABLE);
         for (cache, told) in tiers {
-            for (why, count) in told.unreadable.into_iter().chain([("generation", told.forged)]) {
-                self.sample(
-                    names::CACHE_SECOND_UNREADABLE.name,
-                    &[("cache", &**cache), ("reason", why)],
-                    count,
-                );
-            }
+            let reasons = told.unreadable.into_iter().chain([("generation", told.forged)]);
+            self.of_tier(names::CACHE_SECOND_UNREADABLE, cache, "reason", reasons);
         }
         self.head(names::CACHE_SECOND_STORES);
         for (cache, told) in tiers {
-            for (result, count) in [
+            let results = [
                 ("stored", told.stored),
                 ("failed", told.failed),
                 ("dropped", told.dropped),
-            ] {
-                self.sample(
-                    names::CACHE_SECOND_STORES.name,
-                    &[("cache", &**cache), ("result", result)],
-                    count,
-                );
-            }
+            ];
+            self.of_tier(names::CACHE_SECOND_STORES, cache, "result", results);
         }
         self.head(names::CACHE_SECOND_UP);
         for (cache, told) in tiers {
             if let Some(is_up) = told.is_up {
                 self.sample(names::CACHE_SECOND_UP.name, &[("cache", &**cache)], u8::from(is_up));
             }
+        }
+    }
+
+    fn of_tier(
+        &mut self,
+        family: Family,
+        cache: &str,
+        label: &str,
+        counts: impl IntoIterator<Item = (&'static str, u64)>,
+    ) {
+        for (value, count) in counts {
+            self.sample(family.name, &[("cache", cache), (label, value)], count);
         }
     }
 }

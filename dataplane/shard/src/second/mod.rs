@@ -16,16 +16,13 @@ use std::{
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
     thread,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use tollgate_engine::{
-    Tick,
-    exact::{Offer, Patience, Question, Tier},
-};
+use tollgate_engine::exact::{Offer, Patience, Question, Tier};
 
-use crate::{cluster::Store, kept, messages::ShardHandle, shard::clock::Clock};
+use crate::{cluster::Store, kept, messages::ShardHandle};
 use generation::Signer;
 use past::Past;
 use reader::{Ask, Reader};
@@ -330,19 +327,4 @@ fn generation_key(prefix: &str, signer: &Signer) -> String {
 
 fn answer_key(prefix: &str, name: &str) -> String {
     format!("{{{prefix}}}:a:{name}")
-}
-
-/// The time by both clocks: ages are counted by the one, what passes between two machines by the other.
-#[derive(Clone, Copy, Debug)]
-struct Now {
-    tick: Tick,
-    unix_ms: u64,
-}
-
-fn now() -> Now {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    Now {
-        tick: Clock::start().now(),
-        unix_ms: since.map_or(0, |since| since.as_millis() as u64),
-    }
 }

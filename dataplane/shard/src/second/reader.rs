@@ -12,13 +12,13 @@ use tollgate_engine::exact::{Found, Question, codec};
 
 use super::{
     generation::Generation,
-    now,
     sealer::Unreadable,
     shared::{Shared, count},
 };
 use crate::{
     cluster::{Store, Value},
     messages::{ShardHandle, ToShard},
+    shard::clock,
 };
 
 /// Asked in one go.
@@ -144,7 +144,7 @@ impl Reader {
             Ok(None) => return Said::Nothing,
             Err(unreadable) => return Said::Unreadable(unreadable),
         };
-        let now = now();
+        let now = clock::now();
         let read = plain.split_first_chunk::<8>().and_then(|(written, kept)| {
             let since_ms = now.unix_ms.saturating_sub(u64::from_le_bytes(*written));
             let since_ns = since_ms.saturating_mul(1_000_000);

@@ -14,12 +14,14 @@ use tollgate_engine::exact::{Offer, codec};
 use super::{
     Told,
     generation::{Generation, RAISE},
-    now,
     past::{Owed, Settled},
     reader::MAX_VALUE_BYTES,
     shared::{Shared, count},
 };
-use crate::cluster::{Store, Value};
+use crate::{
+    cluster::{Store, Value},
+    shard::clock,
+};
 
 /// Stored in one go.
 const MOST_TOGETHER: usize = 16;
@@ -240,7 +242,7 @@ impl Writer {
     fn sealed(&self, offer: &Offer) -> Option<(String, Vec<u8>, String)> {
         // Whose call began before a purge is labelled as of then, and good for nobody.
         let (generation, _) = self.shared.past.known().filter(|known| known.1 == offer.forgotten)?;
-        let now = now();
+        let now = clock::now();
         let mut plain = now.unix_ms.to_le_bytes().to_vec();
         if offer.left_ms == 0 || !codec::write(&offer.kept, now.tick, &mut plain) {
             return None;

@@ -53,7 +53,22 @@ impl Clock {
     }
 }
 
-fn unix_ms() -> u64 {
+/// The time by both clocks: ages are counted by the one, what passes between two machines or processes by the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    pub tick: Tick,
+    pub unix_ms: u64,
+}
+
+/// For threads that are no shard's.
+pub fn now() -> Now {
+    Now {
+        tick: Clock::start().now(),
+        unix_ms: unix_ms(),
+    }
+}
+
+pub fn unix_ms() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_millis() as u64)

@@ -1,17 +1,17 @@
 //! Summaries that are remembered, and those that are on their way: the node's, in parts. All of one conversation is in one part.
 //! What was used longest ago is forgotten first.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 
 use super::old::Beginning;
-use crate::{Tick, exact::Seed, repeats::Parts};
+use crate::{Tick, exact::Seed, lru::Lru, repeats::Parts};
 
 pub const PARTS: usize = 16;
 /// Of a part.
 const MAX_BYTES: usize = 4 << 20;
-/// What an entry takes beside its text.
+/// What one takes beside its text.
 const ENTRY_BYTES: usize = 256;
 /// Of a conversation's beginnings, so many are looked up, the longest first.
 const MAX_LOOKS: usize = 1024;
@@ -41,19 +41,9 @@ struct Failing {
     rests_until: Tick,
 }
 
-#[derive(Debug)]
-struct Entry {
-    state: State,
-    used: u64,
-}
-
 #[derive(Debug, Default)]
 pub struct Part {
-    entries: HashMap<u128, Entry>,
-    /// By when they were used.
-    order: BTreeMap<u64, u128>,
-    uses: u64,
-    bytes: usize,
+    states: Lru<State, MAX_BYTES>,
     failing: HashMap<Arc<str>, Failing>,
 }
 
@@ -63,11 +53,12 @@ impl Part {
         let looked = beginnings.iter().rev().take(MAX_LOOKS);
         let found = looked
             .copied()
-            .find_map(|beginning| match &self.entries.get(&beginning.name)?.state {
+            .find_map(|beginning| match self.states.look(beginning.name)? {
                 State::Made(text) => Some((beginning, Arc::clone(text))),
                 State::Not { .. } => None,
             })?;
-        self.touch(found.0.name);
+        // It is used.
+        self.states.get(found.0.name);
         Some(found)
     }
 
@@ -77,7 +68,7 @@ impl Part {
         let names = beginnings.iter().rev().take(MAX_LOOKS).map(|one| one.name);
         let mut failures = 0;
         for known in names.chain([name]) {
-            match self.entries.get(&known).map(|entry| &entry.state) {
+            match self.states.look(known) {
                 Some(State::Not { until, .. }) if *until > now => return None,
                 Some(State::Not { failures: so_far, .. }) => failures = failures.max(*so_far),
                 Some(State::Made(_)) if known == name => return None,
@@ -113,54 +104,19 @@ impl Part {
     }
 
     fn set(&mut self, name: u128, state: State) {
-        self.remove(name);
-        self.bytes += bytes(&state);
-        self.uses += 1;
-        self.order.insert(self.uses, name);
-        let used = self.uses;
-        self.entries.insert(name, Entry { state, used });
-        while self.bytes > MAX_BYTES {
-            let Some((_, oldest)) = self.order.first_key_value() else {
-                break;
-            };
-            self.remove(*oldest);
-        }
-    }
-
-    fn touch(&mut self, name: u128) {
-        if let Some(entry) = self.entries.get_mut(&name) {
-            self.order.remove(&entry.used);
-            self.uses += 1;
-            entry.used = self.uses;
-            self.order.insert(self.uses, name);
-        }
-    }
-
-    fn remove(&mut self, name: u128) {
-        if let Some(entry) = self.entries.remove(&name) {
-            self.order.remove(&entry.used);
-            self.bytes -= bytes(&entry.state);
-        }
+        let text_bytes = match &state {
+            State::Made(text) => text.len(),
+            State::Not { .. } => 0,
+        };
+        self.states.put(name, state, ENTRY_BYTES + text_bytes);
     }
 
     /// It did not come.
     fn free(&mut self, name: u128) {
-        if let Some(Entry {
-            state: State::Not { .. },
-            ..
-        }) = self.entries.get(&name)
-        {
-            self.remove(name);
+        if let Some(State::Not { .. }) = self.states.look(name) {
+            self.states.remove(name);
         }
     }
-}
-
-fn bytes(state: &State) -> usize {
-    ENTRY_BYTES
-        + match state {
-            State::Made(text) => text.len(),
-            State::Not { .. } => 0,
-        }
 }
 
 fn failed_ms(failures: u32) -> u64 {
@@ -191,11 +147,7 @@ impl Summaries {
     }
 
     fn with<T>(&self, part: usize, work: impl FnOnce(&mut Part) -> T) -> Option<T> {
-        let (mut work, mut done) = (Some(work), None);
-        self.0
-            .parts
-            .with(part, &mut |part| done = work.take().map(|work| work(part)));
-        done
+        self.0.parts.on(part, work)
     }
 
     pub(super) fn longest(&self, beginnings: &[Beginning]) -> Option<(Beginning, Arc<str>)> {
@@ -320,10 +272,7 @@ mod tests {
         assert_eq!(found(&mut part), Some((3, "three".into())));
         part.set(8, State::Made(long));
         assert_eq!(found(&mut part), Some((3, "three".into())));
-        assert!(!part.entries.contains_key(&1) && !part.entries.contains_key(&7));
-        let held: usize = part.entries.values().map(|entry| bytes(&entry.state)).sum();
-        assert_eq!(part.bytes, held);
-        assert_eq!(part.order.len(), part.entries.len());
+        assert!(part.states.look(1).is_none() && part.states.look(7).is_none());
     }
 
     #[test]
