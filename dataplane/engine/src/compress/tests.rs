@@ -45,6 +45,7 @@ fn blanks_go_and_what_is_quoted_or_code_or_indented_stays() {
             ("I don't  know", "I don't know"),
             ("1\tA\t\t\n\t\t\t\n\t\t\t\n", "1\tA\t\t\n\t\t\t\n\t\t\t\n"),
             ("a  b \r\n\r\n\r\nc", "a b\r\n\r\nc"),
+            ("a  b\r \r \nc", "a b\r \r \nc"),
             (
                 "NAME   AGE  CITY\nBob         Rome\n",
                 "NAME   AGE  CITY\nBob         Rome\n",

@@ -25,11 +25,12 @@ pub(super) fn squeeze(prose: &str, out: &mut String) {
             out.push_str(whole);
             continue;
         }
-        // Behind a text that ends without a line's end something may go on.
-        let body = if end.is_empty() {
-            body
-        } else {
-            body.trim_end_matches(' ')
+        // Behind a text that ends without a line's end something may go on; a carriage return that loses the blanks behind it
+        // would become a part of the line's end.
+        let bare = body.trim_end_matches(' ');
+        let body = match end.is_empty() || bare.ends_with('\r') {
+            true => body,
+            false => bare,
         };
         if body.is_empty() && !end.is_empty() {
             blank_lines += 1;
