@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Fuzzes each target for SECONDS (all of them, or those named). Exits 1 when one crashed; the input lies in artifacts/.
 # Usage: run.sh SECONDS [TARGET...]
+# FUZZ_SEED: where its dice begin; by default elsewhere each time.
 #
 # A stable compiler does: RUSTC_BOOTSTRAP opens the sanitizer's flag, and the rest is what cargo-fuzz passes too.
 set -euo pipefail
@@ -32,7 +33,7 @@ for target in "${targets[@]}"; do
     mkdir -p "corpus/$target" "artifacts/$target" "seeds/$target"
     log="artifacts/$target/last.log"
     # The largest heads and events of the limits fit twice into 8 KiB.
-    if "target/$host/release/$target" -max_total_time="$seconds" -max_len=8192 -timeout=10 -rss_limit_mb=2048 \
+    if "target/$host/release/$target" -seed="${FUZZ_SEED:-0}" -max_total_time="$seconds" -max_len=8192 -timeout=10 -rss_limit_mb=2048 \
         -print_final_stats=1 -artifact_prefix="artifacts/$target/" "corpus/$target" "seeds/$target" >"$log" 2>&1 9>&-
     then
         runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
