@@ -2,11 +2,14 @@
 //! form, or in other words, to one that does not.
 
 use tollgate_config::document::Dialect;
-use tollgate_dialect::canonical::{
-    answer::Answer,
-    event::{Began, Event},
+use tollgate_dialect::{
+    canonical::{
+        answer::Answer,
+        event::{Began, Event},
+    },
+    json::Node,
 };
-use tollgate_wire::http1::write;
+use tollgate_wire::{eventstream::Decoder, http1::write, sse::Splitter};
 
 use super::{Form, Head, Mark, Policy, Stored, key};
 use crate::{
@@ -93,6 +96,9 @@ pub(crate) fn write_mark(exchange: &Exchange, out: &mut Vec<u8>) {
 }
 
 fn say_anew(exchange: &Exchange, io: &mut Io<'_>, stored: &Stored, (dialect, form): (Dialect, Form)) -> Option<()> {
+    if goes_beyond(stored) {
+        return None;
+    }
     let array = matches!(form, Form::Stream { array: true, .. });
     let call = relay::call_facts(exchange, array, io.unix_ms / 1000);
     let client = speaks::of(dialect);
@@ -135,6 +141,23 @@ fn say_anew(exchange: &Exchange, io: &mut Io<'_>, stored: &Stored, (dialect, for
         client.write_answer(answer, &call, &mut io.out.arena);
     }
     Some(())
+}
+
+/// Does it say what no event carries? Such an answer is given as it came, or not at all.
+fn goes_beyond(stored: &Stored) -> bool {
+    let (dialect, body) = (speaks::of(stored.dialect), &*stored.body);
+    let is_beyond = |said: &[u8]| Node::document(said).is_ok_and(|said| dialect.goes_beyond(said));
+    let mut found = false;
+    let read = match (stored.head.form, stored.dialect) {
+        (Form::Whole | Form::Stream { array: true, .. }, _) => return is_beyond(body),
+        (Form::Stream { .. }, Dialect::Bedrock) => Decoder::new(body.len())
+            .feed(body, |message| found |= is_beyond(message.payload))
+            .is_ok(),
+        (Form::Stream { .. }, _) => Splitter::new(body.len())
+            .feed(body, |event| found |= is_beyond(event.data))
+            .is_ok(),
+    };
+    found || !read
 }
 
 enum Target {
