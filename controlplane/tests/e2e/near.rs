@@ -6,7 +6,12 @@ use std::{fs, path::Path};
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Gateway, Sandbox, Setup, gateway::provider_line, http::Response, until},
+    harness::{
+        Gateway, Sandbox, Setup,
+        gateway::{provider_line, provider_with},
+        http::Response,
+        until,
+    },
     meaning::copied,
 };
 
@@ -52,7 +57,11 @@ fn stats(gateway: &Gateway) -> Value {
 #[test]
 fn a_rewording_is_answered_by_every_shard_until_it_is_judged_wrong_or_purged() {
     let sandbox = Sandbox::start();
-    let gateway = setup(&sandbox, "threshold: 0.5").start();
+    let mut setup = setup(&sandbox, "threshold: 0.5");
+    let prices = ", prices: { models: { \"sandbox-*\": { input: \"2.00\", output: \"10.00\" } } }";
+    setup.providers = provider_with("openai", "openai", sandbox.address, prices)
+        + &provider_line("anthropic", "anthropic", sandbox.address);
+    let gateway = setup.start();
     let first = ask(&gateway, &[], ASKED).expect(200);
     assert_eq!(mark(&first), "miss");
     // The writer is no part of the call.

@@ -150,30 +150,30 @@ fn a_kill_in_the_midst_of_a_snapshot_costs_nothing_that_was_written_before() {
     let mut add = || {
         newest += 1;
         assert_eq!(mark(&gateway, newest), "miss");
-        snapshots(&gateway, "written")
+        (newest, snapshots(&gateway, "written"))
     };
     // Of two that end from now on, the second has all that is kept by now.
     for _ in 0..2 {
-        let before = add();
+        let (_, before) = add();
         await_snapshot(&gateway, before);
     }
     let new = kept_file(&gateway).with_extension("new");
     until("a kill that meets a snapshot", 60, || {
-        let before = add();
-        until("a snapshot is begun", 20, || {
-            (new.exists() || snapshots(&gateway, "written") > before).then_some(())
+        let (newest, before) = add();
+        let is_begun = until("a snapshot is begun", 20, || match new.exists() {
+            true => Some(true),
+            false => (snapshots(&gateway, "written") > before).then_some(false),
         });
         gateway.kill_dataplane();
-        let is_met = new.exists();
         gateway.await_ready();
         until("the snapshot is read", 20, || {
             (loaded(&gateway) >= LONG as f64).then_some(())
         });
-        is_met.then_some(())
+        (is_begun && mark(&gateway, newest) == "miss").then_some(())
     });
     assert!((0..LONG).all(|which| long(which) == "hit"));
     assert!(!gateway.process.output().contains("cache_snapshot_unusable"));
-    let before = add();
+    let (_, before) = add();
     await_snapshot(&gateway, before);
     assert!(!new.exists(), "nothing is left of it");
 }
