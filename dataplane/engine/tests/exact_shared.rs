@@ -333,15 +333,27 @@ fn what_events_do_not_carry_is_given_as_it_came_or_asked_for_again() {
 }
 
 #[test]
-fn a_stream_with_usage_is_no_stream_without() {
+fn usage_is_told_in_forms_that_have_it_though_the_stream_that_is_kept_has_none() {
+    const USAGE: &str = r#""usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7"#;
     let mut rig = one(|_| {});
     begin_stream(&mut rig);
-    for chunk in CHUNKS {
+    let [said @ .., done] = CHUNKS;
+    for chunk in said {
         rig.body(1, chunk);
     }
+    // Asked for by the gateway, and taken out of what its client is sent.
+    let chunk = r#"{"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"#;
+    rig.body(1, &format!("data: {chunk}{USAGE}}}}}\n\n"));
+    rig.body(1, done);
     rig.end(1);
+    let did = rig.chat(&streaming(CHAT));
+    assert!(!is_miss(&did) && !body_of(&did).contains("usage"));
     let with_usage = streaming(CHAT).replace("\"model\"", "\"stream_options\":{\"include_usage\":true},\"model\"");
-    let did = rig.chat(&with_usage);
-    assert!(!is_miss(&did));
-    assert_eq!(text_of(Dialect::OpenAi, true, body_of(&did).as_bytes()), "hello");
+    for (body, streams) in [(&*with_usage, true), (CHAT, false)] {
+        let did = rig.chat(body);
+        assert!(!is_miss(&did));
+        let told = body_of(&did);
+        assert_eq!(text_of(Dialect::OpenAi, streams, told.as_bytes()), "hello");
+        assert_eq!(told.matches(USAGE).count(), 1, "{told}");
+    }
 }

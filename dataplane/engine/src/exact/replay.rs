@@ -107,7 +107,7 @@ fn say_anew(exchange: &Exchange, io: &mut Io<'_>, stored: &Stored, (dialect, for
         Form::Whole => Target::Whole(Box::default()),
         Form::Stream { .. } => Target::Stream(client.stream_writer(&call)),
     };
-    let mut bound = false;
+    let (mut bound, mut told) = (false, false);
     let out = &mut io.out.arena;
     let mut take = |event: &Event<'_>| {
         // What its provider signed means nothing in other words.
@@ -120,9 +120,14 @@ fn say_anew(exchange: &Exchange, io: &mut Io<'_>, stored: &Stored, (dialect, for
                         ..
                     }
             );
-        match &mut target {
-            Target::Whole(answer) => answer.take(event),
-            Target::Stream(writer) => writer.write(event, out),
+        // A stream whose client did not ask for it has none, and the call's is known.
+        let unsaid = stored.spent.usage.filter(|_| !told && *event == Event::Ended);
+        told |= matches!(event, Event::Usage(_));
+        for event in unsaid.map(Event::Usage).iter().chain([event]) {
+            match &mut target {
+                Target::Whole(answer) => answer.take(event),
+                Target::Stream(writer) => writer.write(event, out),
+            }
         }
     };
     let speaks = speaks::of(stored.dialect);
