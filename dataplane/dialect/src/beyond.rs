@@ -47,3 +47,59 @@ fn is_beyond(node: Node<'_>, path: &[&str], carried: &Carried) -> bool {
 fn says_something(node: Node<'_>) -> bool {
     !matches!(node.raw(), b"null" | b"false" | b"\"\"" | b"[]" | b"{}")
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{ALL, json::Node};
+
+    fn goes_beyond(dialect: &str, said: &str) -> bool {
+        let (_, speaks) = ALL.iter().find(|(name, _)| *name == dialect).expect("a dialect");
+        let within = format!("{{\"said\":{said}}}");
+        let all = Node::document(within.as_bytes()).expect("JSON");
+        speaks.goes_beyond(all.get("said").expect("what is said"))
+    }
+
+    #[test]
+    fn what_events_carry_is_not_beyond_them_and_what_they_lose_is() {
+        for (dialect, within, beyond) in [
+            (
+                "openai",
+                r#"{"choices":[{"message":{"content":"hi","audio":null,"images":[],"tool_calls":[{"type":"function"}]}}]}"#,
+                r#"{"choices":[{},{"message":{"content":null,"tool_calls":[{"type":"custom","custom":{"name":"f"}}]}}]}"#,
+            ),
+            (
+                "openai",
+                r#"{"choices":[{"delta":{"content":[{"type":"text","text":"hi"}]}}],"citations":[]}"#,
+                r#"{"choices":[{"delta":{"content":"hi"}}],"citations":["https://a"]}"#,
+            ),
+            (
+                "openai-responses",
+                r#"{"output":[{"type":"message","content":[{"type":"output_text","annotations":[{"type":"url_citation"}]}]}]}"#,
+                r#"{"output":[{"type":"message","content":[{"type":"output_text","annotations":[{"type":"file_citation"}]}]}]}"#,
+            ),
+            (
+                "anthropic",
+                r#"{"content":[{"type":"text","citations":[{"type":"char_location"}]}],"container":null}"#,
+                r#"{"content":[{"type":"text","citations":[{"type":"content_block_location"}]}]}"#,
+            ),
+            (
+                "gemini",
+                r#"[{"candidates":[{"content":{"parts":[{"text":"hi","thought":true}]}}]}]"#,
+                r#"[{"candidates":[]},{"candidates":[{"groundingMetadata":{"webSearchQueries":["a"]}}]}]"#,
+            ),
+            (
+                "bedrock",
+                r#"{"output":{"message":{"content":[{"toolUse":{"name":"f"}}]}}}"#,
+                r#"{"output":{"message":{"content":[{"toolUse":{"name":"f","type":"server_tool_use"}}]}}}"#,
+            ),
+            (
+                "cohere",
+                r#"{"message":{"content":[{"type":"thinking","thinking":"a"}]}}"#,
+                r#"{"message":{"content":[{"type":"image_url"}]}}"#,
+            ),
+        ] {
+            assert!(!goes_beyond(dialect, within), "{within}");
+            assert!(goes_beyond(dialect, beyond), "{beyond}");
+        }
+    }
+}

@@ -49,6 +49,8 @@ pub struct Anthropic;
 pub static SPEAKS: Anthropic = Anthropic;
 
 const BLOCKS: Carried = Carried::Types(&["text", "thinking", "redacted_thinking", "tool_use"]);
+/// Of others it is not carried where in the source it stands.
+const SOURCES: Carried = Carried::Types(&["char_location", "page_location"]);
 const SAYS: &[Said] = &[
     Said {
         path: &["content"],
@@ -70,6 +72,18 @@ const SAYS: &[Said] = &[
     Said {
         path: &["delta", "container"],
         carried: Carried::Nothing,
+    },
+    Said {
+        path: &["content", "citations"],
+        carried: SOURCES,
+    },
+    Said {
+        path: &["content_block", "citations"],
+        carried: SOURCES,
+    },
+    Said {
+        path: &["delta", "citation"],
+        carried: SOURCES,
     },
 ];
 

@@ -74,6 +74,22 @@ const SAYS: &[Said] = &[
         carried: Carried::Types(&["text", "thinking"]),
     },
     Said {
+        path: &["choices", "message", "tool_calls"],
+        carried: Carried::Types(&["function"]),
+    },
+    Said {
+        path: &["choices", "message", "annotations"],
+        carried: Carried::Types(&["url_citation"]),
+    },
+    Said {
+        path: &["choices", "delta", "tool_calls"],
+        carried: Carried::Types(&["function"]),
+    },
+    Said {
+        path: &["choices", "delta", "annotations"],
+        carried: Carried::Types(&["url_citation"]),
+    },
+    Said {
         path: &["citations"],
         carried: Carried::Nothing,
     },

@@ -49,6 +49,8 @@ const OUR_REASONING_ID: &str = "rs_tg_";
 const SIGNATURE_PATH: [&str; 3] = ["extra_content", "google", "thought_signature"];
 
 const ITEMS: Carried = Carried::Types(&["message", "reasoning", "function_call"]);
+/// Of others the file is not carried.
+const SOURCES: Carried = Carried::Types(&["url_citation"]);
 const SAYS: &[Said] = &[
     Said {
         path: &["output"],
@@ -57,6 +59,18 @@ const SAYS: &[Said] = &[
     Said {
         path: &["item"],
         carried: ITEMS,
+    },
+    Said {
+        path: &["output", "content", "annotations"],
+        carried: SOURCES,
+    },
+    Said {
+        path: &["item", "content", "annotations"],
+        carried: SOURCES,
+    },
+    Said {
+        path: &["annotation"],
+        carried: SOURCES,
     },
 ];
 

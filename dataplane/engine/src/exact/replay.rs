@@ -96,7 +96,7 @@ pub(crate) fn write_mark(exchange: &Exchange, out: &mut Vec<u8>) {
 }
 
 fn say_anew(exchange: &Exchange, io: &mut Io<'_>, stored: &Stored, (dialect, form): (Dialect, Form)) -> Option<()> {
-    if goes_beyond(stored) {
+    if goes_beyond(stored.dialect, stored.head.form, &stored.body) {
         return None;
     }
     let array = matches!(form, Form::Stream { array: true, .. });
@@ -149,12 +149,17 @@ fn say_anew(exchange: &Exchange, io: &mut Io<'_>, stored: &Stored, (dialect, for
 }
 
 /// Does it say what no event carries? Such an answer is given as it came, or not at all.
-fn goes_beyond(stored: &Stored) -> bool {
-    let (dialect, body) = (speaks::of(stored.dialect), &*stored.body);
-    let is_beyond = |said: &[u8]| Node::document(said).is_ok_and(|said| dialect.goes_beyond(said));
+fn goes_beyond(dialect: Dialect, form: Form, body: &[u8]) -> bool {
+    let speaks = speaks::of(dialect);
+    let is_beyond = |said: &[u8]| Node::document(said).is_ok_and(|said| speaks.goes_beyond(said));
     let mut found = false;
-    let read = match (stored.head.form, stored.dialect) {
-        (Form::Whole | Form::Stream { array: true, .. }, _) => return is_beyond(body),
+    let read = match (form, dialect) {
+        (Form::Whole, _) => return Node::document(body).map_or(true, |said| speaks.goes_beyond(said)),
+        (Form::Stream { array: true, .. }, _) => {
+            let list = [b"{\"list\":", body, b"}"].concat();
+            let list = Node::document(&list).ok().and_then(|all| all.get("list"));
+            return list.is_none_or(|list| speaks.goes_beyond(list));
+        }
         (Form::Stream { .. }, Dialect::Bedrock) => Decoder::new(body.len())
             .feed(body, |message| found |= is_beyond(message.payload))
             .is_ok(),
@@ -168,4 +173,27 @@ fn goes_beyond(stored: &Stored) -> bool {
 enum Target {
     Whole(Box<Answer>),
     Stream(Box<dyn tollgate_dialect::speak::WriteStream>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_answers_is_looked_at_one_by_one() {
+        const ARRAY: Form = Form::Stream {
+            usage: true,
+            array: true,
+        };
+        for (body, beyond) in [
+            (r#"[{"candidates":[{"content":{"parts":[{"text":"hi"}]}}]}]"#, false),
+            (
+                r#"[{},{"candidates":[{"content":{"parts":[{"inlineData":{"data":"AA=="}}]}}]}]"#,
+                true,
+            ),
+            ("[{", true),
+        ] {
+            assert_eq!(goes_beyond(Dialect::Gemini, ARRAY, body.as_bytes()), beyond, "{body}");
+        }
+    }
 }
