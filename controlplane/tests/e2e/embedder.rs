@@ -469,6 +469,38 @@ fn no_call_fails_when_the_provider_of_vectors_dies_or_hangs_under_load() {
 }
 
 #[test]
+fn what_a_provider_made_vectors_of_is_found_after_a_kill_without_asking_it_again() {
+    let (chats, vectors) = (Sandbox::start(), Sandbox::start());
+    let mut setup = setup(&chats, vectors.address, PATIENT);
+    setup.top = setup.top.replace("exact: {}", "exact: {}, snapshot: { every: 1s }");
+    let mut gateway = setup.start();
+    ask(&gateway, ASKED).expect(200);
+    until("a snapshot", 20, || {
+        (gateway.metric("tollgate_cache_snapshots_total", &["result=\"written\""]) > 0.0).then_some(())
+    });
+    let killed = |gateway: &Gateway, entries: f64| {
+        gateway.kill_dataplane();
+        gateway.await_ready();
+        until("the snapshot is read", 20, || {
+            (gateway.metric("tollgate_cache_changes_total", &["change=\"loaded\""]) == 1.0).then_some(())
+        });
+        await_indexed(gateway, entries);
+    };
+    killed(&gateway, 1.0);
+    assert_eq!(mark(&only(&gateway, REWORDED).expect(200)), "semantic-hit");
+    only(&gateway, OTHER).expect(504);
+    assert_eq!(asked_for(&vectors).concat(), [ASKED, REWORDED, OTHER]);
+
+    // Another model's would be among other vectors.
+    gateway.rewrite(|setup| setup.top = setup.top.replace("dimensions: 256", "dimensions: 512"));
+    let applied = gateway.cli(&["apply", gateway.config.to_str().expect("UTF-8")]);
+    assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
+    killed(&gateway, 0.0);
+    only(&gateway, REWORDED).expect(504);
+    assert_eq!(mark(&only(&gateway, ASKED).expect(200)), "hit");
+}
+
+#[test]
 fn with_another_embedder_what_was_kept_is_found_by_the_same_words_only() {
     let (chats, vectors) = (Sandbox::start(), Sandbox::start());
     let mut gateway = setup(&chats, vectors.address, PATIENT).start();

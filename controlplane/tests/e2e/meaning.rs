@@ -135,7 +135,7 @@ fn simple_prompts_go_to_the_cheap_model_and_hard_ones_to_the_other() {
 }
 
 /// The two files of a model, in a directory of their own.
-fn copied(shipped: &Path, own: PathBuf) -> PathBuf {
+pub fn copied(shipped: &Path, own: PathBuf) -> PathBuf {
     fs::create_dir(&own).expect("made");
     for name in ["model.safetensors", "tokenizer.json"] {
         fs::copy(shipped.join(name), own.join(name)).expect("copied");

@@ -1,8 +1,19 @@
-//! Answers found by what was asked, as clients and operators meet them: over shards, purges, feedback and shadow mode.
+//! Answers found by what was asked, as clients and operators meet them: over shards, dialects, purges, feedback, restarts and
+//! shadow mode.
+
+use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Gateway, Sandbox, Setup, http::Response, until};
+use crate::{
+    harness::{
+        Gateway, Sandbox, Setup,
+        gateway::{provider_line, provider_with},
+        http::Response,
+        until,
+    },
+    meaning::copied,
+};
 
 const PATH: &str = "/v1/chat/completions";
 const MODEL: &str = "kept/sandbox-small-tokens-8";
@@ -46,7 +57,11 @@ fn stats(gateway: &Gateway) -> Value {
 #[test]
 fn a_rewording_is_answered_by_every_shard_until_it_is_judged_wrong_or_purged() {
     let sandbox = Sandbox::start();
-    let gateway = setup(&sandbox, "threshold: 0.5").start();
+    let mut setup = setup(&sandbox, "threshold: 0.5");
+    let prices = ", prices: { models: { \"sandbox-*\": { input: \"2.00\", output: \"10.00\" } } }";
+    setup.providers = provider_with("openai", "openai", sandbox.address, prices)
+        + &provider_line("anthropic", "anthropic", sandbox.address);
+    let gateway = setup.start();
     let first = ask(&gateway, &[], ASKED).expect(200);
     assert_eq!(mark(&first), "miss");
     // The writer is no part of the call.
@@ -74,7 +89,13 @@ fn a_rewording_is_answered_by_every_shard_until_it_is_judged_wrong_or_purged() {
         (Some(lookups), &json!(1)),
         "{told}"
     );
-    assert!(cache["saved_tokens"].as_u64() > Some(0) && cache["rejected_different"].as_u64() > Some(0));
+    for name in ["saved_tokens", "saved_nano_usd", "saved_ms", "rejected_different"] {
+        assert!(cache[name].as_u64() > Some(0), "{name}: {told}");
+    }
+    for name in ["tokens", "usd", "seconds"] {
+        let saved = gateway.metric(&format!("tollgate_cache_saved_{name}_total"), &["cache=\"answers\""]);
+        assert!(saved > 0.0, "{name}");
+    }
 
     let id = only(&gateway, REWORDED)
         .header("x-request-id")
@@ -140,4 +161,136 @@ fn shadow_mode_serves_nothing_and_tells_what_it_would_have_served() {
         gateway.metric("tollgate_cache_semantic_total", &["what=\"shadow_hit\""]),
         1.0
     );
+}
+
+/// A path and a body that ask this, whole or streamed.
+fn in_dialect(dialect: &str, stream: bool, text: &str) -> (String, String) {
+    let model = format!("kept-{dialect}");
+    let turn = json!([{"role": "user", "content": text}]);
+    let (path, mut body) = match dialect {
+        "gemini" => {
+            let verb = if stream {
+                "streamGenerateContent?alt=sse"
+            } else {
+                "generateContent"
+            };
+            let body = json!({"contents": [{"role": "user", "parts": [{"text": text}]}]});
+            return (format!("/v1beta/models/{model}:{verb}"), body.to_string());
+        }
+        "bedrock" => {
+            let verb = if stream { "converse-stream" } else { "converse" };
+            let body = json!({"messages": [{"role": "user", "content": [{"text": text}]}]});
+            return (format!("/model/{model}/{verb}"), body.to_string());
+        }
+        "anthropic" => ("/v1/messages", json!({"max_tokens": 99, "messages": turn})),
+        "openai-responses" => ("/v1/responses", json!({"input": turn})),
+        "cohere" => ("/v2/chat", json!({"messages": turn})),
+        _ => (PATH, json!({"messages": turn})),
+    };
+    body["model"] = json!(model);
+    body["stream"] = json!(stream);
+    (path.to_owned(), body.to_string())
+}
+
+#[test]
+fn a_rewording_is_answered_in_every_dialect_whole_and_streamed() {
+    const DIALECTS: [&str; 6] = ["openai", "openai-responses", "anthropic", "gemini", "cohere", "bedrock"];
+    let sandbox = Sandbox::start();
+    let mut setup = setup(&sandbox, "threshold: 0.5");
+    for dialect in DIALECTS {
+        if !["openai", "anthropic"].contains(&dialect) {
+            setup.providers += &provider_line(dialect, dialect, sandbox.address);
+        }
+        setup.models += &format!(
+            "  kept-{dialect}: {{ cache: answers, targets: [ {{ provider: {dialect}, model: sandbox-tokens-12 }} ] }}\n"
+        );
+    }
+    let gateway = setup.start();
+    for (number, dialect) in DIALECTS.into_iter().enumerate() {
+        let post = |wish: &str, stream: bool, text: &str| {
+            let (path, body) = in_dialect(dialect, stream, text);
+            gateway.post(&path, &[("x-tollgate-cache", wish)], &body)
+        };
+        let first = post("refresh", false, ASKED).expect(200);
+        until("the answer is found by meaning", 10, || {
+            (post("only", false, REWORDED).status == 200).then_some(())
+        });
+        let again = post("only", false, REWORDED).expect(200);
+        assert_eq!(
+            (mark(&again), again.text()),
+            ("semantic-hit", first.text()),
+            "{dialect}"
+        );
+        let streamed = post("only", true, REWORDED).expect(200);
+        assert_eq!(mark(&streamed), "semantic-hit", "{dialect}");
+        assert_ne!(
+            streamed.header("content-type"),
+            first.header("content-type"),
+            "{dialect}"
+        );
+        assert!(streamed.body.len() > first.body.len() / 4, "{dialect}");
+        // No dialect's answer is another's, though the words are the same.
+        assert_eq!(sandbox.arrivals().len(), number + 1, "{dialect}");
+    }
+}
+
+#[test]
+fn a_rewording_is_answered_after_a_kill_where_the_cache_has_a_snapshot_unless_it_was_judged_wrong() {
+    let sandbox = Sandbox::start();
+    let mut setup = setup(&sandbox, "threshold: 0.5");
+    setup.top = setup.top.replace("exact: {}", "exact: {}, snapshot: { every: 1s }");
+    let gateway = setup.start();
+    let written = || gateway.metric("tollgate_cache_snapshots_total", &["result=\"written\""]);
+    let killed = |entries: f64| {
+        let before = written();
+        until("a snapshot", 20, || (written() > before).then_some(()));
+        gateway.kill_dataplane();
+        gateway.await_ready();
+        until("it is indexed", 20, || {
+            (gateway.metric("tollgate_cache_semantic_entries", &[]) == entries).then_some(())
+        });
+    };
+    ask(&gateway, &[], ASKED).expect(200);
+    killed(1.0);
+    let again = only(&gateway, REWORDED).expect(200);
+    assert_eq!(mark(&again), "semantic-hit");
+    let id = again.header("x-request-id").expect("an id");
+    let spain = "Please tell me, what's the capital of Spain?";
+    feedback(&gateway, id, "wrong").expect(200);
+    ask(&gateway, &[], OTHER).expect(200);
+    killed(1.0);
+    only(&gateway, REWORDED).expect(504);
+    assert_eq!(mark(&only(&gateway, ASKED).expect(200)), "hit");
+    assert_eq!(mark(&only(&gateway, spain).expect(200)), "semantic-hit");
+    assert_eq!(sandbox.arrivals().len(), 2);
+}
+
+#[test]
+fn without_a_model_calls_are_answered_and_what_is_kept_is_found_by_its_own_words() {
+    let sandbox = Sandbox::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dataplane/vector/model");
+    let own = copied(&shipped, folder.path().join("own"));
+    let mut setup = setup(&sandbox, "threshold: 0.5");
+    setup.top += &format!("embedding: {{ model: \"file:{}\" }}\n", own.display());
+    let gateway = setup.start();
+    ask(&gateway, &[], ASKED).expect(200);
+    until("the answer is found by meaning", 20, || {
+        (only(&gateway, REWORDED).status == 200).then_some(())
+    });
+    fs::remove_file(own.join("tokenizer.json")).expect("removed");
+    gateway.kill_dataplane();
+    gateway.await_ready();
+    assert!(gateway.process.output().contains("meaning_unavailable"));
+    assert_eq!(mark(&ask(&gateway, &[], ASKED).expect(200)), "miss");
+    assert_eq!(mark(&ask(&gateway, &[], ASKED).expect(200)), "hit");
+    assert_eq!(only(&gateway, REWORDED).expect(504).error_code(), "cache_miss");
+    assert_eq!(mark(&ask(&gateway, &[], REWORDED).expect(200)), "miss");
+    fs::copy(shipped.join("tokenizer.json"), own.join("tokenizer.json.new")).expect("copied");
+    fs::rename(own.join("tokenizer.json.new"), own.join("tokenizer.json")).expect("renamed");
+    until("the repaired model to be used", 20, || {
+        ask(&gateway, &[("x-tollgate-cache", "refresh")], ASKED).expect(200);
+        let reworded = "Could you tell me what the capital of France is?";
+        (only(&gateway, reworded).status == 200).then_some(())
+    });
 }

@@ -133,6 +133,52 @@ fn a_start_is_cold_where_the_file_is_no_good_and_a_half_written_one_is_nothing()
 }
 
 #[test]
+fn a_kill_in_the_midst_of_a_snapshot_costs_nothing_that_was_written_before() {
+    // Long answers: some megabytes take a while to be on the disk.
+    const LONG: u64 = 60;
+    let sandbox = Sandbox::start();
+    let gateway = setup(&sandbox, OFTEN).start();
+    let long = |which: u64| {
+        let body = chat("kept/sandbox-tokens-20000", &format!(r#","seed":{which}"#));
+        let answer = gateway.post(PATH, &[], &body).expect(200);
+        answer.header("x-tollgate-cache").unwrap_or_default().to_owned()
+    };
+    for which in 0..LONG {
+        assert_eq!(long(which), "miss");
+    }
+    let mut newest = LONG;
+    let mut add = || {
+        newest += 1;
+        assert_eq!(mark(&gateway, newest), "miss");
+        (newest, snapshots(&gateway, "written"))
+    };
+    // Of two that end from now on, the second has all that is kept by now.
+    for _ in 0..2 {
+        let (_, before) = add();
+        await_snapshot(&gateway, before);
+    }
+    let new = kept_file(&gateway).with_extension("new");
+    until("a kill that meets a snapshot", 60, || {
+        let (newest, before) = add();
+        let is_begun = until("a snapshot is begun", 20, || match new.exists() {
+            true => Some(true),
+            false => (snapshots(&gateway, "written") > before).then_some(false),
+        });
+        gateway.kill_dataplane();
+        gateway.await_ready();
+        until("the snapshot is read", 20, || {
+            (loaded(&gateway) >= LONG as f64).then_some(())
+        });
+        (is_begun && mark(&gateway, newest) == "miss").then_some(())
+    });
+    assert!((0..LONG).all(|which| long(which) == "hit"));
+    assert!(!gateway.process.output().contains("cache_snapshot_unusable"));
+    let (_, before) = add();
+    await_snapshot(&gateway, before);
+    assert!(!new.exists(), "nothing is left of it");
+}
+
+#[test]
 fn what_is_purged_or_no_longer_to_be_written_is_gone_from_the_disk() {
     let sandbox = Sandbox::start();
     let mut gateway = setup(&sandbox, OFTEN).start();

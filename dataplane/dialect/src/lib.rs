@@ -4,6 +4,7 @@
 
 pub mod anthropic;
 pub mod bedrock;
+mod beyond;
 pub mod canonical;
 pub mod cohere;
 pub mod count;

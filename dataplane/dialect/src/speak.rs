@@ -13,6 +13,7 @@ use crate::{
         feature::{Drops, Feature},
         request::Request,
     },
+    json::Node,
     quirks::Quirks,
     usage::Usage,
 };
@@ -45,6 +46,10 @@ pub trait Speaks: Sync + fmt::Debug {
     fn is_plain(&self, _body: &[u8]) -> bool {
         false
     }
+
+    /// Does an answer, or what one event of its stream says, hold what `read_answer` and `stream_reader` pass over: pictures,
+    /// what a provider's own tools did? Then it cannot be said anew.
+    fn goes_beyond(&self, said: Node<'_>) -> bool;
 
     /// Appends the body of a buffered answer to a client.
     fn write_answer(&self, answer: &Answer, call: &CallFacts, out: &mut Vec<u8>);

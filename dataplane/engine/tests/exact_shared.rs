@@ -11,6 +11,7 @@ use rig::{
 use tollgate_config::document::Dialect;
 use tollgate_dialect::canonical::answer::Answer;
 use tollgate_engine::{Input, exchange::UpstreamFault};
+use tollgate_wire::eventstream;
 
 #[test]
 fn identical_calls_under_way_share_one_and_the_waiting_is_the_providers_time() {
@@ -256,16 +257,103 @@ fn every_dialect_in_either_form_gets_what_was_kept_in_either() {
     }
 }
 
+/// An answer with more than text in it, whole, and what one event of a stream says of the like.
+fn with_more(dialect: Dialect) -> (&'static str, &'static str) {
+    match dialect {
+        Dialect::OpenAi => (
+            r#"{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":null,"audio":{"id":"a","data":"AA==","transcript":"hi"}},"finish_reason":"stop"}]}"#,
+            r#"{"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"images":[{"type":"image_url"}]},"finish_reason":null}]}"#,
+        ),
+        Dialect::OpenAiResponses => (
+            r#"{"id":"resp_1","object":"response","created_at":1,"status":"completed","model":"m","output":[{"type":"web_search_call","id":"w","status":"completed"},{"type":"message","id":"m","role":"assistant","status":"completed","content":[{"type":"output_text","text":"hi","annotations":[]}]}]}"#,
+            r#"{"type":"response.output_item.added","output_index":9,"item":{"type":"web_search_call","id":"w","status":"completed"}}"#,
+        ),
+        Dialect::Anthropic => (
+            r#"{"id":"1","type":"message","role":"assistant","model":"m","content":[{"type":"server_tool_use","id":"s","name":"web_search","input":{}},{"type":"text","text":"hi"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":1}}"#,
+            "{\"type\":\"content_block_start\",\"index\":9,\"content_block\":{\"type\":\"server_tool_use\",\"id\":\"s\"}}\n\n\
+             data: {\"type\":\"content_block_stop\",\"index\":9}",
+        ),
+        Dialect::Gemini => (
+            r#"{"candidates":[{"index":0,"content":{"role":"model","parts":[{"text":"hi"},{"inlineData":{"mimeType":"image/png","data":"AA=="}}]},"finishReason":"STOP"}]}"#,
+            r#"{"candidates":[{"index":0,"content":{"role":"model","parts":[{"inlineData":{"mimeType":"image/png","data":"AA=="}}]}}]}"#,
+        ),
+        Dialect::Bedrock => (
+            r#"{"output":{"message":{"role":"assistant","content":[{"text":"hi"},{"image":{"format":"png","source":{"bytes":"AA=="}}}]}},"stopReason":"end_turn","usage":{"inputTokens":1,"outputTokens":1,"totalTokens":2}}"#,
+            r#"{"contentBlockIndex":9,"start":{"image":{"format":"png"}}}"#,
+        ),
+        Dialect::Cohere => (
+            r#"{"id":"1","message":{"role":"assistant","content":[{"type":"text","text":"hi"},{"type":"document","document":{}}]},"finish_reason":"COMPLETE"}"#,
+            r#"{"type":"content-start","index":9,"delta":{"message":{"content":{"type":"document"}}}}"#,
+        ),
+    }
+}
+
 #[test]
-fn a_stream_with_usage_is_no_stream_without() {
+fn what_events_do_not_carry_is_given_as_it_came_or_asked_for_again() {
+    for client in Dialect::ALL {
+        let (whole, event) = with_more(client);
+        for kept_as in [false, true] {
+            let case = format!("{client:?}, kept streamed: {kept_as}");
+            let mut rig = node(cached(two(client, |_| {}), |_| {}), 1).remove(0);
+            assert!(is_miss(&ask(&mut rig, client, kept_as)), "{case}");
+            rig.connected(1);
+            let body = match kept_as {
+                true => {
+                    rig.answer(1, &head(client));
+                    let mut events = written(client, &saying("id-1", &["good", " day"]));
+                    let mut more = Vec::new();
+                    match client {
+                        Dialect::Bedrock => eventstream::write_event(&mut more, "contentBlockStart", |out| {
+                            out.extend_from_slice(event.as_bytes());
+                        }),
+                        _ => more.extend_from_slice(format!("data: {event}\n\n").as_bytes()),
+                    }
+                    // Behind its beginning.
+                    events.insert(3, more);
+                    events.concat()
+                }
+                false => {
+                    let length = whole.len();
+                    let head = format!("HTTP/1.1 200 OK\ncontent-type: application/json\ncontent-length: {length}\n");
+                    rig.answer(1, &head);
+                    whole.into()
+                }
+            };
+            if !feed(&mut rig, 1, &body).0.contains(&Did::Settle) {
+                rig.end(1);
+            }
+            assert!(!is_miss(&ask(&mut rig, client, kept_as)), "{case}");
+            assert_eq!(down(&rig, &[]), body, "{case}: the same bytes");
+            assert!(
+                is_miss(&ask(&mut rig, client, !kept_as)),
+                "{case}: it is not said in the other form"
+            );
+        }
+    }
+}
+
+#[test]
+fn usage_is_told_in_forms_that_have_it_though_the_stream_that_is_kept_has_none() {
+    const USAGE: &str = r#""usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7"#;
     let mut rig = one(|_| {});
     begin_stream(&mut rig);
-    for chunk in CHUNKS {
+    let [said @ .., done] = CHUNKS;
+    for chunk in said {
         rig.body(1, chunk);
     }
+    // Asked for by the gateway, and taken out of what its client is sent.
+    let chunk = r#"{"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"#;
+    rig.body(1, &format!("data: {chunk}{USAGE}}}}}\n\n"));
+    rig.body(1, done);
     rig.end(1);
+    let did = rig.chat(&streaming(CHAT));
+    assert!(!is_miss(&did) && !body_of(&did).contains("usage"));
     let with_usage = streaming(CHAT).replace("\"model\"", "\"stream_options\":{\"include_usage\":true},\"model\"");
-    let did = rig.chat(&with_usage);
-    assert!(!is_miss(&did));
-    assert_eq!(text_of(Dialect::OpenAi, true, body_of(&did).as_bytes()), "hello");
+    for (body, streams) in [(&*with_usage, true), (CHAT, false)] {
+        let did = rig.chat(body);
+        assert!(!is_miss(&did));
+        let told = body_of(&did);
+        assert_eq!(text_of(Dialect::OpenAi, streams, told.as_bytes()), "hello");
+        assert_eq!(told.matches(USAGE).count(), 1, "{told}");
+    }
 }

@@ -14,7 +14,7 @@ pub use embed::{Embedder, LoadError, MAX_DIMS, MAX_MODEL_BYTES, MAX_TOKENIZER_BY
 pub use exemplars::{ExemplarScratch, Exemplars, Nearness};
 pub use index::{
     FLAT_MOST, Generation, Hit, IndexScratch, MAX_ENTRIES, MAX_TENANTS, Rebuild, Rebuilt, Room, Shares, Writer,
-    WriterError,
+    WriterError, to_bytes,
 };
 pub use kernels::{Kernel, Pick};
 pub use topics::Topics;

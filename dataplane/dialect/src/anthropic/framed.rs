@@ -193,6 +193,10 @@ impl Speaks for Framed {
         Anthropic.read_answer(body, sink)
     }
 
+    fn goes_beyond(&self, said: Node<'_>) -> bool {
+        Anthropic.goes_beyond(said)
+    }
+
     fn write_answer(&self, answer: &Answer, call: &CallFacts, out: &mut Vec<u8>) {
         Anthropic.write_answer(answer, call, out);
     }

@@ -29,6 +29,7 @@ pub use usage::{read_event, usage_of_answer, usage_of_object};
 use tollgate_wire::json::tap::Place;
 
 use crate::{
+    beyond::{self, Carried, Said},
     canonical::{
         answer::Answer,
         bad::{BadAnswer, BadRequest},
@@ -36,6 +37,7 @@ use crate::{
         feature::{Drops, Feature},
         request::Request,
     },
+    json::Node,
     speak::{CallFacts, PathFacts, ReadStream, Sink, Speaks, TargetFacts, WriteStream},
     usage::Usage,
 };
@@ -45,6 +47,45 @@ use crate::{
 pub struct Anthropic;
 
 pub static SPEAKS: Anthropic = Anthropic;
+
+const BLOCKS: Carried = Carried::Types(&["text", "thinking", "redacted_thinking", "tool_use"]);
+/// Of others it is not carried where in the source it stands.
+const SOURCES: Carried = Carried::Types(&["char_location", "page_location"]);
+const SAYS: &[Said] = &[
+    Said {
+        path: &["content"],
+        carried: BLOCKS,
+    },
+    Said {
+        path: &["content_block"],
+        carried: BLOCKS,
+    },
+    // Where a provider's own tools ran.
+    Said {
+        path: &["container"],
+        carried: Carried::Nothing,
+    },
+    Said {
+        path: &["message", "container"],
+        carried: Carried::Nothing,
+    },
+    Said {
+        path: &["delta", "container"],
+        carried: Carried::Nothing,
+    },
+    Said {
+        path: &["content", "citations"],
+        carried: SOURCES,
+    },
+    Said {
+        path: &["content_block", "citations"],
+        carried: SOURCES,
+    },
+    Said {
+        path: &["delta", "citation"],
+        carried: SOURCES,
+    },
+];
 
 impl Speaks for Anthropic {
     fn read_request<'a>(&self, body: &'a [u8], path: PathFacts<'a>) -> Result<Request<'a>, BadRequest> {
@@ -63,6 +104,10 @@ impl Speaks for Anthropic {
 
     fn read_answer(&self, body: &[u8], sink: &mut Sink<'_>) -> Result<(), BadAnswer> {
         answer::read(body, sink)
+    }
+
+    fn goes_beyond(&self, said: Node<'_>) -> bool {
+        beyond::goes_beyond(SAYS, said)
     }
 
     fn write_answer(&self, answer: &Answer, call: &CallFacts, out: &mut Vec<u8>) {

@@ -25,6 +25,7 @@ pub(crate) use stream_writer::write_failed;
 use tollgate_wire::json::tap::Place;
 
 use crate::{
+    beyond::{self, Carried, Said},
     canonical::{
         answer::Answer,
         bad::{BadAnswer, BadRequest},
@@ -41,6 +42,34 @@ use crate::{
 pub struct Bedrock;
 
 pub static SPEAKS: Bedrock = Bedrock;
+
+const SAYS: &[Said] = &[
+    Said {
+        path: &["output", "message", "content"],
+        carried: Carried::Members(&["text", "toolUse", "reasoningContent", "citationsContent"]),
+    },
+    Said {
+        path: &["start"],
+        carried: Carried::Members(&["toolUse"]),
+    },
+    Said {
+        path: &["delta"],
+        carried: Carried::Members(&["text", "toolUse", "reasoningContent", "citation"]),
+    },
+    // Not those of the provider's own.
+    Said {
+        path: &["output", "message", "content", "toolUse"],
+        carried: Carried::Types(&["tool_use"]),
+    },
+    Said {
+        path: &["start", "toolUse"],
+        carried: Carried::Types(&["tool_use"]),
+    },
+    Said {
+        path: &["trace"],
+        carried: Carried::Nothing,
+    },
+];
 
 impl Speaks for Bedrock {
     fn read_request<'a>(&self, body: &'a [u8], path: PathFacts<'a>) -> Result<Request<'a>, BadRequest> {
@@ -59,6 +88,10 @@ impl Speaks for Bedrock {
 
     fn read_answer(&self, body: &[u8], sink: &mut Sink<'_>) -> Result<(), BadAnswer> {
         answer::read(body, sink)
+    }
+
+    fn goes_beyond(&self, said: Node<'_>) -> bool {
+        beyond::goes_beyond(SAYS, said)
     }
 
     fn write_answer(&self, answer: &Answer, call: &CallFacts, out: &mut Vec<u8>) {

@@ -35,6 +35,7 @@ use tollgate_wire::json::tap::Place;
 pub(crate) use usage::usage_of_meta;
 
 use crate::{
+    beyond::{self, Carried, Said},
     canonical::{
         answer::Answer,
         bad::{BadAnswer, BadRequest},
@@ -56,6 +57,18 @@ pub static SPEAKS: Cohere = Cohere;
 /// An event of a stream, at most.
 const MAX_EVENT_BYTES: usize = 1 << 20;
 
+const BLOCKS: Carried = Carried::Types(&["text", "thinking"]);
+const SAYS: &[Said] = &[
+    Said {
+        path: &["message", "content"],
+        carried: BLOCKS,
+    },
+    Said {
+        path: &["delta", "message", "content"],
+        carried: BLOCKS,
+    },
+];
+
 impl Speaks for Cohere {
     fn read_request<'a>(&self, body: &'a [u8], path: PathFacts<'a>) -> Result<Request<'a>, BadRequest> {
         reader::read(body, path)
@@ -73,6 +86,10 @@ impl Speaks for Cohere {
 
     fn read_answer(&self, body: &[u8], sink: &mut Sink<'_>) -> Result<(), BadAnswer> {
         answer::read(body, sink)
+    }
+
+    fn goes_beyond(&self, said: Node<'_>) -> bool {
+        beyond::goes_beyond(SAYS, said)
     }
 
     fn write_answer(&self, answer: &Answer, call: &CallFacts, out: &mut Vec<u8>) {

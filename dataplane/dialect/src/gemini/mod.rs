@@ -34,6 +34,7 @@ pub(crate) use usage::usage_of_object;
 use tollgate_wire::json::tap::Place;
 
 use crate::{
+    beyond::{self, Carried, Said},
     canonical::{
         answer::Answer,
         bad::{BadAnswer, BadRequest},
@@ -55,6 +56,22 @@ pub static SPEAKS: Gemini = Gemini;
 /// Source: Gemini API, "Thought signatures", on conversations taken over from other models.
 const UNSIGNED: &str = "skip_thought_signature_validator";
 
+const SAYS: &[Said] = &[
+    Said {
+        path: &["candidates", "content", "parts"],
+        carried: Carried::Members(&["text", "thought", "thoughtSignature", "functionCall"]),
+    },
+    // What was searched for, and how that is to be shown; of it events carry the sources.
+    Said {
+        path: &["candidates", "groundingMetadata"],
+        carried: Carried::Nothing,
+    },
+    Said {
+        path: &["candidates", "urlContextMetadata"],
+        carried: Carried::Nothing,
+    },
+];
+
 impl Speaks for Gemini {
     fn read_request<'a>(&self, body: &'a [u8], path: PathFacts<'a>) -> Result<Request<'a>, BadRequest> {
         reader::read(body, path)
@@ -72,6 +89,10 @@ impl Speaks for Gemini {
 
     fn read_answer(&self, body: &[u8], sink: &mut Sink<'_>) -> Result<(), BadAnswer> {
         answer::read(body, sink)
+    }
+
+    fn goes_beyond(&self, said: Node<'_>) -> bool {
+        beyond::goes_beyond(SAYS, said)
     }
 
     fn write_answer(&self, answer: &Answer, call: &CallFacts, out: &mut Vec<u8>) {

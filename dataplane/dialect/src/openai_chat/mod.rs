@@ -23,6 +23,7 @@ mod writer;
 use tollgate_wire::json::tap::Place;
 
 use crate::{
+    beyond::{self, Carried, Said},
     canonical::{
         answer::Answer,
         bad::{BadAnswer, BadRequest},
@@ -30,6 +31,7 @@ use crate::{
         feature::{Drops, Feature},
         request::Request,
     },
+    json::Node,
     speak::{CallFacts, PathFacts, ReadStream, Sink, Speaks, TargetFacts, WriteStream},
     usage::{Usage, take},
 };
@@ -40,6 +42,62 @@ pub use usage::{Chunk, read_chunk, usage_of_answer, usage_of_object};
 pub struct OpenAiChat;
 
 pub static SPEAKS: OpenAiChat = OpenAiChat;
+
+/// What a choice says that events carry. Search engines say their finds beside the choices.
+const MEMBERS: Carried = Carried::Members(&[
+    "role",
+    "content",
+    "refusal",
+    "reasoning",
+    "reasoning_content",
+    "reasoning_details",
+    "annotations",
+    "tool_calls",
+    "function_call",
+    "extra_content",
+]);
+const SAYS: &[Said] = &[
+    Said {
+        path: &["choices", "message"],
+        carried: MEMBERS,
+    },
+    Said {
+        path: &["choices", "delta"],
+        carried: MEMBERS,
+    },
+    Said {
+        path: &["choices", "message", "content"],
+        carried: Carried::Types(&["text", "thinking"]),
+    },
+    Said {
+        path: &["choices", "delta", "content"],
+        carried: Carried::Types(&["text", "thinking"]),
+    },
+    Said {
+        path: &["choices", "message", "tool_calls"],
+        carried: Carried::Types(&["function"]),
+    },
+    Said {
+        path: &["choices", "message", "annotations"],
+        carried: Carried::Types(&["url_citation"]),
+    },
+    Said {
+        path: &["choices", "delta", "tool_calls"],
+        carried: Carried::Types(&["function"]),
+    },
+    Said {
+        path: &["choices", "delta", "annotations"],
+        carried: Carried::Types(&["url_citation"]),
+    },
+    Said {
+        path: &["citations"],
+        carried: Carried::Nothing,
+    },
+    Said {
+        path: &["search_results"],
+        carried: Carried::Nothing,
+    },
+];
 
 impl Speaks for OpenAiChat {
     fn read_request<'a>(&self, body: &'a [u8], path: PathFacts<'a>) -> Result<Request<'a>, BadRequest> {
@@ -62,6 +120,10 @@ impl Speaks for OpenAiChat {
 
     fn is_plain(&self, body: &[u8]) -> bool {
         glance::is_plain(body)
+    }
+
+    fn goes_beyond(&self, said: Node<'_>) -> bool {
+        beyond::goes_beyond(SAYS, said)
     }
 
     fn write_answer(&self, answer: &Answer, call: &CallFacts, out: &mut Vec<u8>) {

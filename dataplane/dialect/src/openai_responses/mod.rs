@@ -24,6 +24,7 @@ pub(crate) use content::data_url;
 use tollgate_wire::json::tap::Place;
 
 use crate::{
+    beyond::{self, Carried, Said},
     canonical::{
         answer::Answer,
         bad::{BadAnswer, BadRequest},
@@ -47,6 +48,32 @@ const OUR_REASONING_ID: &str = "rs_tg_";
 /// Where Google puts a thought's signature in OpenAI's shapes.
 const SIGNATURE_PATH: [&str; 3] = ["extra_content", "google", "thought_signature"];
 
+const ITEMS: Carried = Carried::Types(&["message", "reasoning", "function_call"]);
+/// Of others the file is not carried.
+const SOURCES: Carried = Carried::Types(&["url_citation"]);
+const SAYS: &[Said] = &[
+    Said {
+        path: &["output"],
+        carried: ITEMS,
+    },
+    Said {
+        path: &["item"],
+        carried: ITEMS,
+    },
+    Said {
+        path: &["output", "content", "annotations"],
+        carried: SOURCES,
+    },
+    Said {
+        path: &["item", "content", "annotations"],
+        carried: SOURCES,
+    },
+    Said {
+        path: &["annotation"],
+        carried: SOURCES,
+    },
+];
+
 impl Speaks for OpenAiResponses {
     fn read_request<'a>(&self, body: &'a [u8], path: PathFacts<'a>) -> Result<Request<'a>, BadRequest> {
         reader::read(body, path)
@@ -64,6 +91,10 @@ impl Speaks for OpenAiResponses {
 
     fn read_answer(&self, body: &[u8], sink: &mut Sink<'_>) -> Result<(), BadAnswer> {
         answer::read(body, sink)
+    }
+
+    fn goes_beyond(&self, said: Node<'_>) -> bool {
+        beyond::goes_beyond(SAYS, said)
     }
 
     fn write_answer(&self, answer: &Answer, call: &CallFacts, out: &mut Vec<u8>) {

@@ -125,6 +125,7 @@ fn write_sections(kept: &Kept, now: Tick, out: &mut Vec<u8>) -> Option<()> {
             out.extend_from_slice(&asked.partition.to_le_bytes());
             text(out, asked.text.as_bytes())?;
             out.extend_from_slice(&asked.model.to_le_bytes());
+            out.extend(asked.vector.iter().map(|value| value.cast_unsigned()));
             Some(())
         }),
     }
@@ -227,7 +228,8 @@ fn asked(mut bytes: Bytes<'_>) -> Option<Asked> {
     let (partition, text) = (bytes.u128()?, bytes.word()?.into());
     // A former version did not say it: then it is no model's.
     let model = bytes.u64().unwrap_or_default();
-    Some(Asked::new(partition, model, text))
+    let vector = bytes.0.iter().map(|byte| byte.cast_signed()).collect();
+    Some(Asked::new(partition, model, text).with_vector(vector))
 }
 
 fn about(mut bytes: Bytes<'_>, cache: &Arc<str>) -> Option<About> {

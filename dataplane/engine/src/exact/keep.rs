@@ -175,7 +175,10 @@ impl Runs {
             aged_ns: 0,
             spent,
             about: Arc::clone(&self.about),
-            asked: self.likeness.as_ref().map(|likeness| Box::new(likeness.asked())),
+            asked: self
+                .likeness
+                .as_ref()
+                .map(|likeness| Box::new(likeness.asked(self.policy.keeps_vectors))),
         };
         let stored = Arc::new(stored);
         self.over = true;

@@ -7,7 +7,7 @@ use tollgate_vector::Scratch;
 use super::{Answers, Policy, Spent, Stored, Tenant, codec::Kept, shelf::Place};
 use crate::{
     Snapshot, Tick,
-    semantic::{self, Compared, Indexer, Insert, Job, Neighbours, Stats},
+    semantic::{self, Asked, Compared, Indexer, Insert, Job, Neighbours, Stats},
 };
 
 impl Answers {
@@ -95,11 +95,17 @@ impl Answers {
         let Some((embedder, fingerprint)) = snapshot.embedder() else {
             return;
         };
-        if snapshot.remote.is_some() {
-            // To ask a provider for all of them anew is not what a start is for.
-            return;
-        }
         let mut scratch = Scratch::default();
+        // A partition holds the vectors of one model. A provider is not asked anew for all of them: their vectors are kept.
+        let mut vector_of = |asked: &Asked| match &snapshot.remote {
+            Some(remote) => remote.vector_again(asked),
+            None if asked.model == fingerprint => {
+                let mut vector = vec![0.0; embedder.dims()].into_boxed_slice();
+                embedder.embed(&asked.text, &mut scratch, &mut vector);
+                Some(vector)
+            }
+            None => None,
+        };
         let caches = &snapshot.document.caches;
         let semantic = caches
             .iter()
@@ -112,12 +118,11 @@ impl Answers {
         while is_more {
             is_more = shelf.some(&mut place, &mut some);
             for Kept { key, stored, .. } in some.drain(..) {
-                // A partition holds the vectors of one model.
-                let asked = stored.asked.as_ref().filter(|asked| asked.model == fingerprint);
-                let Some(asked) = asked else { continue };
+                let asked = stored.asked.as_deref();
+                let Some((asked, vector)) = asked.and_then(|asked| Some((asked, vector_of(asked)?))) else {
+                    continue;
+                };
                 let id = key as u64;
-                let mut vector = vec![0.0; embedder.dims()].into_boxed_slice();
-                embedder.embed(&asked.text, &mut scratch, &mut vector);
                 let goes_on = take(Insert {
                     embedder: Arc::clone(embedder),
                     cache: Arc::clone(&stored.about.cache),

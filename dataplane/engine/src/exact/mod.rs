@@ -75,6 +75,8 @@ pub(crate) struct Policy {
     pub max_answer_bytes: u64,
     /// Found by meaning as well.
     pub semantic: Option<semantic::Rules>,
+    /// With the vectors that a provider made: snapshots have them.
+    pub keeps_vectors: bool,
     /// What nodes share; `None`: nothing.
     pub second: Option<Second>,
     /// Of all that the document says of the model and of who answers: another revision's answers are not this one's.
@@ -99,6 +101,7 @@ impl Policy {
             max_bytes: exact.max_bytes,
             max_answer_bytes: exact.max_answer_bytes,
             semantic: cache.semantic.map(semantic::Rules::from),
+            keeps_vectors: cache.snapshot.is_some() && document.embedding.remote.is_some(),
             second,
             version,
         }))

@@ -2,11 +2,14 @@
 //! form, or in other words, to one that does not.
 
 use tollgate_config::document::Dialect;
-use tollgate_dialect::canonical::{
-    answer::Answer,
-    event::{Began, Event},
+use tollgate_dialect::{
+    canonical::{
+        answer::Answer,
+        event::{Began, Event},
+    },
+    json::Node,
 };
-use tollgate_wire::http1::write;
+use tollgate_wire::{eventstream::Decoder, http1::write, sse::Splitter};
 
 use super::{Form, Head, Mark, Policy, Stored, key};
 use crate::{
@@ -93,6 +96,9 @@ pub(crate) fn write_mark(exchange: &Exchange, out: &mut Vec<u8>) {
 }
 
 fn say_anew(exchange: &Exchange, io: &mut Io<'_>, stored: &Stored, (dialect, form): (Dialect, Form)) -> Option<()> {
+    if goes_beyond(stored.dialect, stored.head.form, &stored.body) {
+        return None;
+    }
     let array = matches!(form, Form::Stream { array: true, .. });
     let call = relay::call_facts(exchange, array, io.unix_ms / 1000);
     let client = speaks::of(dialect);
@@ -101,7 +107,7 @@ fn say_anew(exchange: &Exchange, io: &mut Io<'_>, stored: &Stored, (dialect, for
         Form::Whole => Target::Whole(Box::default()),
         Form::Stream { .. } => Target::Stream(client.stream_writer(&call)),
     };
-    let mut bound = false;
+    let (mut bound, mut told) = (false, false);
     let out = &mut io.out.arena;
     let mut take = |event: &Event<'_>| {
         // What its provider signed means nothing in other words.
@@ -114,9 +120,14 @@ fn say_anew(exchange: &Exchange, io: &mut Io<'_>, stored: &Stored, (dialect, for
                         ..
                     }
             );
-        match &mut target {
-            Target::Whole(answer) => answer.take(event),
-            Target::Stream(writer) => writer.write(event, out),
+        // A stream whose client did not ask for it has none, and the call's is known.
+        let unsaid = stored.spent.usage.filter(|_| !told && *event == Event::Ended);
+        told |= matches!(event, Event::Usage(_));
+        for event in unsaid.map(Event::Usage).iter().chain([event]) {
+            match &mut target {
+                Target::Whole(answer) => answer.take(event),
+                Target::Stream(writer) => writer.write(event, out),
+            }
         }
     };
     let speaks = speaks::of(stored.dialect);
@@ -137,7 +148,52 @@ fn say_anew(exchange: &Exchange, io: &mut Io<'_>, stored: &Stored, (dialect, for
     Some(())
 }
 
+/// Does it say what no event carries? Such an answer is given as it came, or not at all.
+fn goes_beyond(dialect: Dialect, form: Form, body: &[u8]) -> bool {
+    let speaks = speaks::of(dialect);
+    let is_beyond = |said: &[u8]| Node::document(said).is_ok_and(|said| speaks.goes_beyond(said));
+    let mut found = false;
+    let read = match (form, dialect) {
+        (Form::Whole, _) => return Node::document(body).map_or(true, |said| speaks.goes_beyond(said)),
+        (Form::Stream { array: true, .. }, _) => {
+            let list = [b"{\"list\":", body, b"}"].concat();
+            let list = Node::document(&list).ok().and_then(|all| all.get("list"));
+            return list.is_none_or(|list| speaks.goes_beyond(list));
+        }
+        (Form::Stream { .. }, Dialect::Bedrock) => Decoder::new(body.len())
+            .feed(body, |message| found |= is_beyond(message.payload))
+            .is_ok(),
+        (Form::Stream { .. }, _) => Splitter::new(body.len())
+            .feed(body, |event| found |= is_beyond(event.data))
+            .is_ok(),
+    };
+    found || !read
+}
+
 enum Target {
     Whole(Box<Answer>),
     Stream(Box<dyn tollgate_dialect::speak::WriteStream>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_answers_is_looked_at_one_by_one() {
+        const ARRAY: Form = Form::Stream {
+            usage: true,
+            array: true,
+        };
+        for (body, beyond) in [
+            (r#"[{"candidates":[{"content":{"parts":[{"text":"hi"}]}}]}]"#, false),
+            (
+                r#"[{},{"candidates":[{"content":{"parts":[{"inlineData":{"data":"AA=="}}]}}]}]"#,
+                true,
+            ),
+            ("[{", true),
+        ] {
+            assert_eq!(goes_beyond(Dialect::Gemini, ARRAY, body.as_bytes()), beyond, "{body}");
+        }
+    }
 }

@@ -24,6 +24,7 @@ fn policy() -> Policy {
         max_bytes: MOST_BYTES * CACHE_PARTS,
         max_answer_bytes: MOST_BYTES,
         semantic: None,
+        keeps_vectors: false,
         second: None,
         version: 1,
     }

@@ -116,8 +116,13 @@ impl Likeness {
         }
     }
 
-    pub fn asked(&self) -> Asked {
-        self.asked.clone()
+    /// `has_vector`: with what it is found by, where its vector cannot be made anew.
+    pub fn asked(&self, has_vector: bool) -> Asked {
+        let asked = self.asked.clone();
+        match has_vector {
+            true => asked.with_vector(tollgate_vector::to_bytes(&self.vector)),
+            false => asked,
+        }
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Asked {
     /// The fingerprint of the model whose vectors that partition holds, and whose words it was read with.
     pub model: u64,
     pub text: Box<str>,
+    /// By a byte a dimension, what it was found by where a provider made that and it is to outlive the process.
+    pub vector: Box<[i8]>,
     reading: OnceLock<Prepared>,
 }
 
@@ -27,13 +29,18 @@ impl Asked {
             partition,
             model,
             text,
+            vector: Box::default(),
             reading: OnceLock::new(),
         }
     }
 
+    pub fn with_vector(self, vector: Box<[i8]>) -> Self {
+        Self { vector, ..self }
+    }
+
     /// Its words, and what is kept beside them sooner or later.
     pub fn bytes(&self) -> usize {
-        self.text.len() + self.most_reading_bytes()
+        self.text.len() + self.vector.len() + self.most_reading_bytes()
     }
 
     fn most_reading_bytes(&self) -> usize {

@@ -22,6 +22,7 @@ use block::Block;
 use centres::{CentreScratch, Centres};
 use lists::Candidate;
 use quantised::Quantised;
+pub use quantised::to_bytes;
 use reach::Reach;
 pub use shares::{MAX_TENANTS, Room, Shares};
 pub use writer::{MAX_ENTRIES, Rebuild, Rebuilt, Writer, WriterError};

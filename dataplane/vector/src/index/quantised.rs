@@ -44,6 +44,11 @@ impl Quantised {
     }
 }
 
+/// A vector by a byte a dimension, as an index holds it: made of these numbers anew, an entry is the same.
+pub fn to_bytes(vector: &[f32]) -> Box<[i8]> {
+    Quantised::of(vector).values.into()
+}
+
 /// Adds bytes as values to a sum.
 pub fn add_to(sum: &mut [f32], values: &[i8], scale: f32) {
     sum.iter_mut()
@@ -59,6 +64,8 @@ mod tests {
     fn values_are_rounded_to_bytes_of_the_largest() {
         let made = Quantised::of(&[2.0, -2.0, 1.0, 0.0, -0.013, 0.007, 1.99]);
         assert_eq!(made.values, [127, -127, 64, 0, -1, 0, 126]);
+        let again: Vec<f32> = made.values.iter().map(|&value| f32::from(value)).collect();
+        assert_eq!(Quantised::of(&again), made);
         let squares: f32 = made.values.iter().map(|value| f32::from(*value).powi(2)).sum();
         assert_eq!(made.scale, 1.0 / squares.sqrt());
     }

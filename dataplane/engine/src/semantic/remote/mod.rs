@@ -17,6 +17,7 @@ use tollgate_config::{
 use crate::{
     Tick,
     routing::health::{Standing, TargetHealth},
+    semantic::Asked,
     snapshot::{Places, Route, Upstream, own},
     surface, upward,
 };
@@ -108,6 +109,12 @@ impl Remote {
     fn fingerprint_of(&self, vector: &[f32]) -> u64 {
         const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
         self.fingerprint ^ (vector.len() as u64).wrapping_mul(ODD)
+    }
+
+    /// The vector that it made for this question before, where that was kept.
+    pub(crate) fn vector_again(&self, asked: &Asked) -> Option<Box<[f32]>> {
+        let vector: Box<[f32]> = asked.vector.iter().map(|&value| f32::from(value)).collect();
+        (!vector.is_empty() && self.fingerprint_of(&vector) == asked.model).then_some(vector)
     }
 
     /// May it be asked now? Of one that failed, every now and then one call finds out.
