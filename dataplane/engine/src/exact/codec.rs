@@ -125,7 +125,7 @@ fn write_sections(kept: &Kept, now: Tick, out: &mut Vec<u8>) -> Option<()> {
             out.extend_from_slice(&asked.partition.to_le_bytes());
             text(out, asked.text.as_bytes())?;
             out.extend_from_slice(&asked.model.to_le_bytes());
-            Some(())
+            asked.earlier.iter().try_for_each(|said| text(out, said.as_bytes()))
         }),
     }
 }
@@ -227,7 +227,11 @@ fn asked(mut bytes: Bytes<'_>) -> Option<Asked> {
     let (partition, text) = (bytes.u128()?, bytes.word()?.into());
     // A former version did not say it: then it is no model's.
     let model = bytes.u64().unwrap_or_default();
-    Some(Asked::new(partition, model, text))
+    let mut earlier = Vec::new();
+    while !bytes.0.is_empty() {
+        earlier.push(bytes.word()?.into());
+    }
+    Some(Asked::new(partition, model, (text, earlier.into())))
 }
 
 fn about(mut bytes: Bytes<'_>, cache: &Arc<str>) -> Option<About> {

@@ -17,7 +17,8 @@ fn kept() -> impl Strategy<Value = Kept> {
     ];
     let place = (any::<u128>(), 0..4u8, 0..u64::MAX / 4);
     let rest = (0..6usize, prop::collection::vec(any::<u8>(), 0..300), any::<u64>());
-    let found_by = prop::option::of((any::<u128>(), "[^\\x00]{0,20}"));
+    let earlier = prop::collection::vec("[^\\x00]{0,9}", 0..3);
+    let found_by = prop::option::of((any::<u128>(), "[^\\x00]{0,20}", earlier));
     let named = (prop::option::of("[a-z]{0,9}"), found_by);
     (place, texts, named, form, rest, usage, cost).prop_map(
         |((key, asked, aged_ns), texts, (team, found_by), form, (dialect, body, took_ns), usage, cost)| {
@@ -54,7 +55,10 @@ fn kept() -> impl Strategy<Value = Kept> {
                 aged_ns,
                 spent: Spent { usage, cost, took_ns },
                 about: Arc::new(about),
-                asked: found_by.map(|(partition, text)| Box::new(Asked::new(partition, took_ns, text.into()))),
+                asked: found_by.map(|(partition, text, earlier)| {
+                    let earlier = earlier.into_iter().map(String::into_boxed_str).collect();
+                    Box::new(Asked::new(partition, took_ns, (text.into(), earlier)))
+                }),
             };
             Kept {
                 key,

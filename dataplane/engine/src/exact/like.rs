@@ -116,8 +116,9 @@ impl Answers {
                 let asked = stored.asked.as_ref().filter(|asked| asked.model == fingerprint);
                 let Some(asked) = asked else { continue };
                 let id = key as u64;
-                let mut vector = vec![0.0; embedder.dims()].into_boxed_slice();
-                embedder.embed(&asked.text, &mut scratch, &mut vector);
+                let Some(vector) = asked.vector(embedder, &mut scratch) else {
+                    continue;
+                };
                 let goes_on = take(Insert {
                     embedder: Arc::clone(embedder),
                     cache: Arc::clone(&stored.about.cache),
