@@ -93,3 +93,33 @@ fn ends_plainly(next: Option<u8>, behind: Option<&u8>) -> bool {
         Some(next) => is_space(next),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Run, first_mark};
+    use crate::embed::vocabulary::{HASH_OF_NOTHING, hash_on};
+
+    proptest! {
+        #[test]
+        fn one_walk_finds_what_many_would(text in "[A-Ca-c1-2 .,@é\t-]{0,6}") {
+            let bytes = text.as_bytes();
+            let run = Run::of(bytes);
+            let word: Vec<u8> = bytes.iter().copied().take_while(u8::is_ascii_alphanumeric).collect();
+            let capitals = word.iter().filter(|byte| byte.is_ascii_uppercase()).count();
+            let small = word.to_ascii_lowercase();
+            prop_assert_eq!(run.bytes, word.len());
+            prop_assert_eq!(run.hash, small.iter().fold(HASH_OF_NOTHING, |hash, byte| hash_on(hash, *byte)));
+            prop_assert_eq!(run.is_plain(), capitals == 0);
+            prop_assert_eq!(run.is_shouted(), capitals > 1 && !word.iter().any(u8::is_ascii_lowercase));
+            prop_assert_eq!(run.begins_large, word.first().is_some_and(u8::is_ascii_uppercase));
+            prop_assert_eq!(run.next, bytes.get(word.len()).copied());
+            let rest = text.get(word.len()..).unwrap_or_default();
+            let rest = rest.strip_prefix(['.', ',']).unwrap_or(rest);
+            prop_assert_eq!(run.ends_plainly, !word.is_empty() && (rest.is_empty() || rest.starts_with([' ', '\t'])));
+            let is_mark = |byte: &u8| !byte.is_ascii_alphanumeric() && *byte != b' ';
+            prop_assert_eq!(first_mark(bytes), bytes.iter().position(is_mark));
+        }
+    }
+}
