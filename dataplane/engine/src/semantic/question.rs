@@ -12,7 +12,7 @@ use super::{
 
 /// What a question's reading may take: so much, and so much more for each byte of it. Longer ones are read whenever they are
 /// compared. The answer's share of its cache has room for that from the beginning.
-const READING_BYTES: usize = 256;
+const READING_BYTES: usize = 384;
 const READING_BYTES_A_BYTE: usize = 4;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
