@@ -31,7 +31,7 @@ mod when;
 pub use beside::{ActiveCheck, Hedge, HedgeAfter, Shadow};
 pub use caches::{
     Allowed, CACHE_PARTS, Cache, CacheScope, CacheSnapshot, ExactCache, LEAST_CACHE_BYTES, SecondTier, SemanticCache,
-    SemanticMode,
+    SemanticHistory, SemanticMode,
 };
 pub use cluster::{Cluster, MAX_SHARED_AMOUNT, OnPartition, Server, Topology, Valkey, ValkeyTls};
 pub use database::{Postgres, PostgresTls};

@@ -6,7 +6,7 @@ mod faults;
 use faults::said;
 use tollgate_config::{
     check::check,
-    document::{SemanticCache, SemanticMode},
+    document::{SemanticCache, SemanticHistory, SemanticMode},
     parse::parse,
 };
 
@@ -46,6 +46,22 @@ fn semantic_caches() {
             "/caches/c/semantic/mode: `dark` is not what becomes of what is found; serve or shadow",
         ),
         (
+            "{ exact: {}, semantic: { history: similar, history_threshold: 0.9 } }",
+            "",
+        ),
+        (
+            "{ exact: {}, semantic: { history: same } }",
+            "/caches/c/semantic/history: `same` is not when histories are the same; exact or similar",
+        ),
+        (
+            "{ exact: {}, semantic: { history: exact, history_threshold: 0.9 } }",
+            "/caches/c/semantic/history_threshold: it is asked of no history that must be equal; `history: similar` beside it",
+        ),
+        (
+            "{ exact: {}, semantic: { history: similar, history_threshold: 0.1 } }",
+            "/caches/c/semantic/history_threshold: `0.1` is not a similarity to look at; a number from 0.3 to 1, such as 0.5",
+        ),
+        (
             "{ exact: { ttl: 1h }, semantic: { ttl: 2h } }",
             "/caches/c/semantic/ttl: it is longer than an answer is kept; at most `exact.ttl`, or a longer `exact.ttl`",
         ),
@@ -77,6 +93,7 @@ fn what_is_not_said_is_as_documented() {
             max_entries: 100_000,
             threshold_thousandths: 500,
             mode: SemanticMode::Serve,
+            history: SemanticHistory::Exact,
         })
     );
 }

@@ -61,6 +61,27 @@ fn pairs_are_judged_by_the_verifier_and_not_by_similarity_alone() {
 }
 
 #[test]
+fn a_pair_that_says_how_near_it_is_is_judged_by_that() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("pairs.jsonl");
+    let pair = |similarity: &str| {
+        let (a, b) = (
+            "what is the capital of France?",
+            "please, what is the capital of France?",
+        );
+        format!("{{\"a\": \"{a}\", \"b\": \"{b}\", \"same\": true, \"similarity\": {similarity}}}\n")
+    };
+    fs::write(&file, pair("0.49") + &pair("0.51")).expect("written");
+    let pairs = file.display().to_string();
+    let told = told(&["cache", "judge", "--pairs", &pairs]);
+    assert_eq!((&told["same"], &told["served_same"]), (&2.into(), &1.into()), "{told}");
+
+    fs::write(&file, pair("0.5") + &pair("1.5")).expect("written");
+    let said = refused(&["cache", "judge", "--pairs", &pairs]);
+    assert!(said.contains("pairs.jsonl:2: `1.5` is no similarity"), "{said}");
+}
+
+#[test]
 fn graded_prompts_show_what_the_router_is_worth() {
     let folder = tempfile::tempdir().expect("a folder");
     let page = folder.path().join("graded.html").display().to_string();

@@ -6,7 +6,7 @@ use super::{
     values,
 };
 use crate::{
-    document::{SemanticCache, SemanticMode},
+    document::{SemanticCache, SemanticHistory, SemanticMode},
     keys,
 };
 
@@ -25,7 +25,35 @@ pub(super) fn semantic(node: &Node, kept_ms: u64) -> Option<SemanticCache> {
             .read("threshold", threshold)
             .unwrap_or(SemanticCache::DEFAULT_THRESHOLD_THOUSANDTHS),
         mode: fields.read("mode", mode).unwrap_or_default(),
+        history: history(&fields),
     })
+}
+
+fn history(fields: &Fields<'_>) -> SemanticHistory {
+    let is_similar = fields.read("history", is_similar).unwrap_or(false);
+    let threshold = fields.read("history_threshold", |node| {
+        if !is_similar {
+            node.fault(
+                "it is asked of no history that must be equal",
+                "`history: similar` beside it",
+            );
+        }
+        threshold(node)
+    });
+    match is_similar {
+        false => SemanticHistory::Exact,
+        true => SemanticHistory::Similar {
+            threshold_thousandths: threshold.unwrap_or(SemanticHistory::DEFAULT_THRESHOLD_THOUSANDTHS),
+        },
+    }
+}
+
+fn is_similar(node: &Node) -> Option<bool> {
+    match node.value.as_str() {
+        Some(SemanticHistory::EXACT) => Some(false),
+        Some(SemanticHistory::SIMILAR) => Some(true),
+        _ => node.expected("when histories are the same", "exact or similar"),
+    }
 }
 
 fn ttl_ms(node: &Node, kept_ms: u64) -> Option<u64> {

@@ -122,6 +122,7 @@ pub struct SemanticCache {
     /// Below this similarity nothing is looked at. In thousandths.
     pub threshold_thousandths: u16,
     pub mode: SemanticMode,
+    pub history: SemanticHistory,
 }
 
 impl SemanticCache {
@@ -129,6 +130,22 @@ impl SemanticCache {
     pub const MOST_ENTRIES: u32 = 16 << 20;
     pub const DEFAULT_THRESHOLD_THOUSANDTHS: u16 = 500;
     pub const LEAST_THRESHOLD_THOUSANDTHS: u16 = 300;
+}
+
+/// When the turns before the last words are taken to be the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SemanticHistory {
+    /// Equal, as all else must be.
+    #[default]
+    Exact,
+    /// Turn by turn the verifier finds no difference, and all together are as near as this. In thousandths.
+    Similar { threshold_thousandths: u16 },
+}
+
+impl SemanticHistory {
+    pub const EXACT: &str = "exact";
+    pub const SIMILAR: &str = "similar";
+    pub const DEFAULT_THRESHOLD_THOUSANDTHS: u16 = 800;
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -10,7 +10,14 @@ pub static CACHE: Section = Section {
 
 pub static CACHE_SEMANTIC: Section = Section {
     path: "caches.*.semantic",
-    now: &["ttl", "max_entries", "threshold", "mode"],
+    now: &[
+        "ttl",
+        "max_entries",
+        "threshold",
+        "mode",
+        "history",
+        "history_threshold",
+    ],
     not_yet: &[],
 };
 

@@ -294,3 +294,41 @@ fn without_a_model_calls_are_answered_and_what_is_kept_is_found_by_its_own_words
         (only(&gateway, reworded).status == 200).then_some(())
     });
 }
+
+fn converse(gateway: &Gateway, headers: &[(&str, &str)], asked: &str, last: &str) -> Response {
+    let body = json!({"model": MODEL, "messages": [
+        {"role": "system", "content": "You mend bicycles."},
+        {"role": "user", "content": asked},
+        {"role": "assistant", "content": "With a patch, two levers and a pump."},
+        {"role": "user", "content": last},
+    ]});
+    gateway.post(PATH, headers, &body.to_string())
+}
+
+#[test]
+fn a_history_in_other_words_is_answered_and_one_with_another_number_is_not() {
+    const MENDS: &str = "How do I mend a flat tyre in 20 minutes?";
+    const MENDS_REWORDED: &str = "Please tell me, how can I mend a flat tyre in 20 minutes?";
+    const ELSE: &str = "How do I mend a flat tyre in 30 minutes?";
+    const TOOLS: &str = "Which tools do I need?";
+    let sandbox = Sandbox::start();
+    let mut setup = setup(&sandbox, "history: similar, history_threshold: 0.5");
+    setup.keys = "  tester: { secret: env:TOLLGATE_TEST_KEY, explain: true }\n".to_owned();
+    let gateway = setup.start();
+    let only = [("x-tollgate-cache", "only")];
+    let first = converse(&gateway, &[], MENDS, TOOLS).expect(200);
+    assert_eq!(mark(&first), "miss");
+    until("the answer is found by meaning", 10, || {
+        (converse(&gateway, &only, MENDS_REWORDED, TOOLS).status == 200).then_some(())
+    });
+    let again = converse(&gateway, &only, MENDS_REWORDED, "please, which tools do I need").expect(200);
+    assert_eq!((mark(&again), again.text()), ("semantic-hit", first.text()));
+    converse(&gateway, &only, ELSE, TOOLS).expect(504);
+    assert_eq!(sandbox.arrivals().len(), 1);
+    let other = converse(&gateway, &[("x-tollgate-explain", "1")], ELSE, TOOLS).expect(200);
+    let told = other.header("x-tollgate-explain").unwrap_or_default();
+    assert!(
+        told.contains("a history that differs in number, in text 1 of it"),
+        "{told}"
+    );
+}

@@ -6,6 +6,7 @@ mod embed;
 mod exemplars;
 mod index;
 mod kernels;
+mod run;
 pub mod topics;
 mod verify;
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Args;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Value, json};
 use tollgate_engine::semantic::{Rejected, may_serve};
 use tollgate_vector::{DEFAULT_THRESHOLD, Scratch};
@@ -16,11 +16,13 @@ use super::{
 use crate::cli::{CliError, Output, print, table};
 
 const THRESHOLDS: [f32; 9] = [0.30, 0.40, 0.50, 0.60, 0.70, 0.80, 0.85, 0.90, 0.95];
-const LINE: &str = "a line is {\"a\": PROMPT, \"b\": PROMPT, \"same\": true or false}";
+const LINE: &str =
+    "a line is {\"a\": PROMPT, \"b\": PROMPT, \"same\": true or false}, and may have a \"similarity\" from -1 to 1";
 
 #[derive(Args)]
 pub struct CacheArguments {
-    /// One {a, b, same} per line: may the answer to `a` be served for `b`? `-` for standard input; `kind` groups them
+    /// One {a, b, same} per line: may the answer to `a` be served for `b`? `-` for standard input; `kind` groups them,
+    /// `similarity` is how near the two are by another embedder, such as a provider's
     #[arg(long, value_name = "FILE")]
     pairs: PathBuf,
     /// The similarity below which nothing is looked at [default: the cache's own]
@@ -45,6 +47,17 @@ struct Pair {
     same: bool,
     #[serde(default)]
     kind: String,
+    /// How near the two are by an embedder that is not here.
+    #[serde(default, deserialize_with = "cosine")]
+    similarity: Option<f32>,
+}
+
+fn cosine<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f32>, D::Error> {
+    let said = f32::deserialize(deserializer)?;
+    match (-1.0..=1.0).contains(&said) {
+        true => Ok(Some(said)),
+        false => Err(D::Error::custom(format!("`{said}` is no similarity"))),
+    }
 }
 
 /// A pair with what the cache would think of it.
@@ -96,9 +109,11 @@ pub fn run(arguments: &CacheArguments, output: Output) -> Result<(), CliError> {
     let mut scratch = Scratch::default();
     let (mut a, mut b) = (vec![0.0; embedder.dims()], vec![0.0; embedder.dims()]);
     let judge = |pair: Pair| {
-        embedder.embed(&pair.a, &mut scratch, &mut a);
-        embedder.embed(&pair.b, &mut scratch, &mut b);
-        let similarity = a.iter().zip(&b).map(|(a, b)| a * b).sum();
+        let similarity = pair.similarity.unwrap_or_else(|| {
+            embedder.embed(&pair.a, &mut scratch, &mut a);
+            embedder.embed(&pair.b, &mut scratch, &mut b);
+            a.iter().zip(&b).map(|(a, b)| a * b).sum()
+        });
         // Whether it is near enough is asked of each threshold below.
         let verdict = may_serve(embedder, (similarity, f32::MIN), &pair.a, &pair.b);
         Judged {

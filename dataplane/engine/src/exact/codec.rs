@@ -19,6 +19,9 @@ const BODY: u16 = 4;
 const SPENT: u16 = 5;
 /// What it is found by, where its cache looks by meaning.
 const ASKED: u16 = 6;
+/// And its vector, where a provider made it.
+const VECTOR: u16 = 7;
+const SECTIONS: usize = 8;
 /// Whether there is a value.
 const NONE: u8 = 0;
 const SOME: u8 = 1;
@@ -119,16 +122,20 @@ fn write_sections(kept: &Kept, now: Tick, out: &mut Vec<u8>) -> Option<()> {
             Some(())
         })
     })?;
-    match &stored.asked {
-        None => Some(()),
-        Some(asked) => section(out, ASKED, |out| {
-            out.extend_from_slice(&asked.partition.to_le_bytes());
-            text(out, asked.text.as_bytes())?;
-            out.extend_from_slice(&asked.model.to_le_bytes());
-            out.extend(asked.vector.iter().map(|value| value.cast_unsigned()));
-            Some(())
-        }),
-    }
+    stored.asked.as_deref().map_or(Some(()), |asked| found_by(out, asked))
+}
+
+fn found_by(out: &mut Vec<u8>, asked: &Asked) -> Option<()> {
+    section(out, ASKED, |out| {
+        out.extend_from_slice(&asked.partition.to_le_bytes());
+        text(out, asked.text.as_bytes())?;
+        out.extend_from_slice(&asked.model.to_le_bytes());
+        asked.earlier.iter().try_for_each(|said| text(out, said.as_bytes()))
+    })?;
+    section(out, VECTOR, |out| {
+        out.extend(asked.kept_vector.iter().map(|value| value.cast_unsigned()));
+        Some(())
+    })
 }
 
 fn section(out: &mut Vec<u8>, number: u16, write: impl FnOnce(&mut Vec<u8>) -> Option<()>) -> Option<()> {
@@ -183,7 +190,7 @@ pub fn read(bytes: &[u8], cache: &Arc<str>, now: Tick, since_ns: u64) -> Result<
     if checksum(rest.0) != sum {
         return Err(Damaged::Checksum);
     }
-    let mut sections = [None; 7];
+    let mut sections = [None; SECTIONS];
     while !rest.0.is_empty() {
         let number = rest.array().map(u16::from_le_bytes).ok_or(Damaged::Short)?;
         let content = rest.text().ok_or(Damaged::Short)?;
@@ -200,7 +207,13 @@ pub fn read(bytes: &[u8], cache: &Arc<str>, now: Tick, since_ns: u64) -> Result<
     let about = about(of(ABOUT)?, cache).ok_or_else(wrong(ABOUT))?;
     let (head, dialect) = head(of(HEAD)?).ok_or_else(wrong(HEAD))?;
     let spent = spent(of(SPENT)?).ok_or_else(wrong(SPENT))?;
-    let asked = of(ASKED).ok().map(|bytes| asked(bytes).ok_or_else(wrong(ASKED)));
+    let vector = of(VECTOR).map_or_else(
+        |_| Box::default(),
+        |bytes| bytes.0.iter().map(|byte| byte.cast_signed()).collect(),
+    );
+    let asked = of(ASKED)
+        .ok()
+        .map(|bytes| asked(bytes, vector).ok_or_else(wrong(ASKED)));
     let stored = Stored {
         asked: asked.transpose()?.map(Box::new),
         head: Arc::new(head),
@@ -224,12 +237,15 @@ fn place(mut bytes: Bytes<'_>) -> Option<(u128, u64, u8)> {
     Some((key, aged_ns, bytes.byte()?))
 }
 
-fn asked(mut bytes: Bytes<'_>) -> Option<Asked> {
+fn asked(mut bytes: Bytes<'_>, vector: Box<[i8]>) -> Option<Asked> {
     let (partition, text) = (bytes.u128()?, bytes.word()?.into());
     // A former version did not say it: then it is no model's.
     let model = bytes.u64().unwrap_or_default();
-    let vector = bytes.0.iter().map(|byte| byte.cast_signed()).collect();
-    Some(Asked::new(partition, model, text).with_vector(vector))
+    let mut earlier = Vec::new();
+    while !bytes.0.is_empty() {
+        earlier.push(bytes.word()?.into());
+    }
+    Some(Asked::new(partition, model, (text, earlier.into())).with_vector(vector))
 }
 
 fn about(mut bytes: Bytes<'_>, cache: &Arc<str>) -> Option<About> {

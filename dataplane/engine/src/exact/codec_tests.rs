@@ -17,8 +17,9 @@ fn kept() -> impl Strategy<Value = Kept> {
     ];
     let place = (any::<u128>(), 0..4u8, 0..u64::MAX / 4);
     let rest = (0..6usize, prop::collection::vec(any::<u8>(), 0..300), any::<u64>());
+    let earlier = prop::collection::vec("[^\\x00]{0,9}", 0..3);
     let vector = prop::collection::vec(any::<i8>(), 0..20);
-    let found_by = prop::option::of((any::<u128>(), "[^\\x00]{0,20}", vector));
+    let found_by = prop::option::of((any::<u128>(), "[^\\x00]{0,20}", earlier, vector));
     let named = (prop::option::of("[a-z]{0,9}"), found_by);
     (place, texts, named, form, rest, usage, cost).prop_map(
         |((key, asked, aged_ns), texts, (team, found_by), form, (dialect, body, took_ns), usage, cost)| {
@@ -55,8 +56,9 @@ fn kept() -> impl Strategy<Value = Kept> {
                 aged_ns,
                 spent: Spent { usage, cost, took_ns },
                 about: Arc::new(about),
-                asked: found_by.map(|(partition, text, vector)| {
-                    Box::new(Asked::new(partition, took_ns, text.into()).with_vector(vector.into()))
+                asked: found_by.map(|(partition, text, earlier, vector)| {
+                    let earlier = earlier.into_iter().map(String::into_boxed_str).collect();
+                    Box::new(Asked::new(partition, took_ns, (text.into(), earlier)).with_vector(vector.into()))
                 }),
             };
             Kept {

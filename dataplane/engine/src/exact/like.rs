@@ -99,11 +99,7 @@ impl Answers {
         // A partition holds the vectors of one model. A provider is not asked anew for all of them: their vectors are kept.
         let mut vector_of = |asked: &Asked| match &snapshot.remote {
             Some(remote) => remote.vector_again(asked),
-            None if asked.model == fingerprint => {
-                let mut vector = vec![0.0; embedder.dims()].into_boxed_slice();
-                embedder.embed(&asked.text, &mut scratch, &mut vector);
-                Some(vector)
-            }
+            None if asked.model == fingerprint => asked.vector(embedder, &mut scratch),
             None => None,
         };
         let caches = &snapshot.document.caches;

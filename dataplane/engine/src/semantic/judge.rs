@@ -9,11 +9,16 @@ use tollgate_vector::{Asked, Difference, Embedder, MAX_COMPARED_BYTES, Prepared,
 static VERIFIER: LazyLock<Verifier> = LazyLock::new(Verifier::default);
 
 /// Why one may not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rejected {
     /// Not near enough.
     Far,
     Differs(Difference),
+    /// The turns before the last words are not: how near they are, or which of their texts, counted from one, differs in what.
+    HistoryFar(f32),
+    HistoryDiffers(usize, Difference),
+    /// They are not as many.
+    HistoryLength,
 }
 
 impl Rejected {
@@ -22,6 +27,23 @@ impl Rejected {
         match self {
             Self::Far => "similarity",
             Self::Differs(difference) => difference.name(),
+            Self::HistoryFar(_) | Self::HistoryDiffers(..) | Self::HistoryLength => "history",
+        }
+    }
+
+    /// In full, for whoever asks about a candidate of this similarity, where so much was needed.
+    pub(super) fn words(self, (similarity, needs): (f32, f32)) -> String {
+        match self {
+            Self::Far => format!("{similarity:.3} is under {needs:.3}"),
+            Self::Differs(difference) => format!("{similarity:.3} differs in {}", difference.name()),
+            Self::HistoryFar(near) => format!("{similarity:.3} has a history that is too far, at {near:.3}"),
+            Self::HistoryDiffers(number, difference) => {
+                format!(
+                    "{similarity:.3} has a history that differs in {}, in text {number} of it",
+                    difference.name()
+                )
+            }
+            Self::HistoryLength => format!("{similarity:.3} has a history of another length"),
         }
     }
 }
@@ -48,6 +70,11 @@ pub(super) fn may_serve_prepared(embedder: &Embedder, before: Asked<'_>, now: As
         .map_err(Rejected::Differs)
 }
 
+/// Of two that are near, and are not read yet.
+pub(super) fn say_the_same(embedder: &Embedder, before: &str, now: &str) -> Result<(), Difference> {
+    VERIFIER.verify(before, now, |word| embedder.knows(word))
+}
+
 /// `needs`: the similarity below which nothing is looked at.
 pub fn may_serve(embedder: &Embedder, nearness: (f32, f32), before: &str, now: &str) -> Result<(), Rejected> {
     if !is_near(nearness) {
@@ -56,7 +83,5 @@ pub fn may_serve(embedder: &Embedder, nearness: (f32, f32), before: &str, now: &
     if before.len().max(now.len()) > MAX_COMPARED_BYTES {
         return Err(Rejected::Differs(Difference::Length));
     }
-    VERIFIER
-        .verify(before, now, |word| embedder.knows(word))
-        .map_err(Rejected::Differs)
+    say_the_same(embedder, before, now).map_err(Rejected::Differs)
 }

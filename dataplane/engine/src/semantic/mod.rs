@@ -16,7 +16,7 @@ mod turn;
 use std::sync::Arc;
 
 use tollgate_config::{
-    document::{SemanticCache, SemanticMode},
+    document::{SemanticCache, SemanticHistory, SemanticMode},
     fnv::Fnv,
 };
 use tollgate_vector::{Embedder, Hit, IndexScratch, Scratch};
@@ -39,7 +39,7 @@ pub(crate) use shadow::compare as compare_answers;
 pub use shadow::{Agreed, Agreement};
 pub use stats::Stats;
 pub use tollgate_vector::{Rebuild, Rebuilt};
-use turn::Turn;
+use turn::{Earlier, Turn};
 
 /// Nearest entries that are looked at.
 const MOST_CANDIDATES: usize = 8;
@@ -53,7 +53,11 @@ pub(crate) struct Rules {
     pub max_entries: usize,
     pub threshold: f32,
     pub mode: SemanticMode,
+    /// As near must a history be that is not equal; `None`: it must be equal.
+    history: Option<f32>,
 }
+
+const THOUSANDTHS: f32 = 1_000.0;
 
 impl From<SemanticCache> for Rules {
     fn from(cache: SemanticCache) -> Self {
@@ -61,8 +65,23 @@ impl From<SemanticCache> for Rules {
         Self {
             ttl_ms: cache.ttl_ms,
             max_entries: cache.max_entries as usize,
-            threshold: f32::from(cache.threshold_thousandths) / 1_000.0,
+            threshold: f32::from(cache.threshold_thousandths) / THOUSANDTHS,
             mode: cache.mode,
+            history: match cache.history {
+                SemanticHistory::Exact => None,
+                SemanticHistory::Similar { threshold_thousandths } => {
+                    Some(f32::from(threshold_thousandths) / THOUSANDTHS)
+                }
+            },
+        }
+    }
+}
+
+impl Rules {
+    fn earlier(&self) -> Earlier {
+        match self.history {
+            None => Earlier::Stays,
+            Some(_) => Earlier::IsCut,
         }
     }
 }
@@ -107,10 +126,9 @@ pub(crate) struct Likeness {
 }
 
 impl Likeness {
-    /// `fingerprint`: of the model whose vector it is.
-    fn new((seed, around, fingerprint): (Seed, u128, u64), text: String, vector: Box<[f32]>) -> Self {
+    fn new(asked: Asked, vector: Box<[f32]>) -> Self {
         Self {
-            asked: Asked::new(node::partition(seed, around, fingerprint), fingerprint, text.into()),
+            asked,
             vector,
             would: None,
         }
@@ -165,10 +183,10 @@ pub(crate) fn look_up(
     let remote = pinned.snapshot.remote.as_ref();
     let asked = match (pinned.snapshot.embedder(), answers.neighbours(), remote) {
         (Some((embedder, fingerprint)), Some(_), None) => {
-            ask(exchange, io, policy, (embedder, fingerprint)).map(|likeness| (likeness, embedder))
+            ask(exchange, io, (policy, rules), (embedder, fingerprint)).map(|likeness| (likeness, embedder))
         }
         (Some((embedder, _)), Some(_), Some(remote)) => {
-            match remote::ask(exchange, io, (answers, policy, key), remote) {
+            match remote::ask(exchange, io, (answers, policy, key), (rules, remote)) {
                 Ok(Heard::Waits(embeds)) => return Looked::Waits(embeds),
                 Ok(Heard::Vector(likeness)) => Ok((likeness, embedder)),
                 Err(passed) => Err(passed),
@@ -209,39 +227,49 @@ pub(crate) fn look_up(
 }
 
 /// The words of a call, and among what they stand.
+#[derive(Debug)]
 struct Placed {
     text: String,
+    earlier: Vec<Box<str>>,
     around: u128,
     seed: Seed,
 }
 
-fn placed(exchange: &Exchange, io: &Io<'_>, policy: &Policy) -> Result<Placed, Passed> {
+impl Placed {
+    /// `fingerprint`: of the model that its vector is of.
+    fn asked(self, fingerprint: u64) -> Asked {
+        let partition = node::partition(self.seed, self.around, fingerprint);
+        Asked::new(partition, fingerprint, (self.text.into(), self.earlier.into()))
+    }
+}
+
+fn placed(exchange: &Exchange, io: &Io<'_>, (policy, rules): (&Policy, &Rules)) -> Result<Placed, Passed> {
     if exchange.facts.surface.operation != Operation::Chat {
         return Err(Passed::Operation);
     }
     let body = exchange.admitted.body(io.body);
-    let turn = Turn::of(body)?;
+    let turn = Turn::of(body, rules.earlier())?;
     // A copy of the request, of calls that are about to go to a provider: it is hashed as whole requests are.
     let rest = turn.cut_from(body).ok_or(Passed::NotWords)?;
     let (around, seed) = around(exchange, io, policy, &rest).ok_or(Passed::NotWords)?;
-    let text = turn.text;
-    Ok(Placed { text, around, seed })
+    let Turn { text, earlier, .. } = turn;
+    Ok(Placed {
+        text,
+        earlier,
+        around,
+        seed,
+    })
 }
 
 fn ask(
     exchange: &Exchange,
     io: &mut Io<'_>,
-    policy: &Policy,
+    place: (&Policy, &Rules),
     (embedder, fingerprint): (&Embedder, u64),
 ) -> Result<Box<Likeness>, Passed> {
-    let Placed { text, around, seed } = placed(exchange, io, policy)?;
-    // Kept with the call until its answer is: a kilobyte.
-    let mut vector = vec![0.0; embedder.dims()].into_boxed_slice();
-    let tokens = embedder.embed(&text, &mut io.local.semantic.scratch, &mut vector);
-    if tokens == 0 {
-        return Err(Passed::NotWords);
-    }
-    Ok(Box::new(Likeness::new((seed, around, fingerprint), text, vector)))
+    let asked = placed(exchange, io, place)?.asked(fingerprint);
+    let vector = asked.vector(embedder, &mut io.local.semantic.scratch);
+    Ok(Box::new(Likeness::new(asked, vector.ok_or(Passed::NotWords)?)))
 }
 
 /// What would be looked up, where nothing is known of what was asked before.
@@ -253,14 +281,17 @@ pub(crate) fn told_before(exchange: &Exchange, io: &Io<'_>) -> Option<String> {
     if exchange.facts.surface.operation != Operation::Chat {
         return Some(Passed::Operation.words(remote));
     }
-    Some(match Turn::of(exchange.admitted.body(io.body)) {
+    Some(match Turn::of(exchange.admitted.body(io.body), rules.earlier()) {
         Err(why) => why.words(remote),
         Ok(_) if pinned.snapshot.embedder().is_none() => Passed::NoModel.words(remote),
         Ok(_) => format!(
-            "the user's last words are compared with those asked in the same place, from a similarity of {:.3} on ({}){}; a \
+            "the user's last words are compared with those asked in the same place, from a similarity of {:.3} on ({}){}{}; a \
              call that asks with `x-tollgate-explain` is told what candidates there were",
             rules.threshold,
             rules.mode.name(),
+            rules.history.map_or_else(String::new, |needs| {
+                format!(", and what was said before them, from a similarity of {needs:.3} on")
+            }),
             remote.map_or_else(String::new, |remote| format!(", by embeddings of {}", remote.name)),
         ),
     })
@@ -282,7 +313,7 @@ fn find(
         return None;
     };
     let needs = near.needs(&likeness.vector, rules.threshold);
-    let Workspace { index, hits, .. } = &mut io.local.semantic;
+    let Workspace { index, hits, scratch } = &mut io.local.semantic;
     near.generation.search(&likeness.vector, MOST_CANDIDATES, index, hits);
     let (mut compared_bytes, mut rejected, mut read) = (0, Vec::new(), None);
     let mut found = None;
@@ -295,13 +326,16 @@ fn find(
         let Some(before) = stored.asked.as_deref() else {
             continue;
         };
-        compared_bytes += before.text.len() + likeness.asked.text.len();
+        compared_bytes += likeness.asked.compared_bytes(before);
         if compared_bytes > MAX_VERIFIED_BYTES {
             break;
         }
         let verdict = likeness
             .asked
             .may_be_served(embedder, (hit.similarity, needs), before, &mut read);
+        // Of a history that must be equal nothing was cut out, and none is near enough to be another.
+        let history = rules.history.unwrap_or(f32::INFINITY);
+        let verdict = verdict.and_then(|()| likeness.asked.has_history_of((embedder, scratch), before, history));
         match verdict {
             Ok(()) => {
                 let (id, similarity) = (hit.id, hit.similarity);
@@ -329,10 +363,7 @@ fn find(
 }
 
 fn told(rejected: &[(f32, Rejected)], needs: f32) -> String {
-    let each = rejected.iter().map(|(similarity, why)| match why {
-        Rejected::Far => format!("{similarity:.3} is under {needs:.3}"),
-        Rejected::Differs(difference) => format!("{similarity:.3} differs in {}", difference.name()),
-    });
+    let each = rejected.iter().map(|(similarity, why)| why.words((*similarity, needs)));
     match rejected {
         [] => "no answer is there any more".to_owned(),
         _ => format!("candidates: {}", each.collect::<Vec<_>>().join(", ")),

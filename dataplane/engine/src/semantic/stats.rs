@@ -53,7 +53,7 @@ impl Stats {
     pub(super) fn reject(&mut self, why: Rejected) {
         match why {
             Rejected::Far => self.far += 1,
-            Rejected::Differs(_) => self.differing += 1,
+            _ => self.differing += 1,
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use tollgate_config::{
     Document,
-    document::{CACHE_PARTS, SemanticCache, SemanticMode},
+    document::{CACHE_PARTS, SemanticCache, SemanticHistory, SemanticMode},
 };
 use tollgate_engine::{
     Answers,
@@ -176,6 +176,7 @@ pub fn by_meaning(mode: SemanticMode) -> Option<SemanticCache> {
         max_entries: 100,
         threshold_thousandths: 500,
         mode,
+        history: SemanticHistory::Exact,
     })
 }
 

@@ -3,6 +3,7 @@
 
 use super::characters::{Normaliser, Piece};
 use super::vocabulary::{HASH_OF_NOTHING, Vocabulary, hash_on};
+use crate::run::Run;
 
 /// A tokenizer of the family that `tokenizer.json` files of BERT describe.
 #[derive(Debug)]
@@ -89,7 +90,15 @@ impl WordPiece {
 
     fn plain(&self, text: &str, scratch: &mut Scratch, sink: &mut impl FnMut(u32)) {
         scratch.clear_word();
-        for character in text.chars() {
+        let mut rest = text;
+        loop {
+            if let Some(behind) = self.behind_run(rest, scratch, sink) {
+                rest = behind;
+                continue;
+            }
+            let mut characters = rest.chars();
+            let Some(character) = characters.next() else { break };
+            rest = characters.as_str();
             self.normaliser.pieces(character, &mut |piece| match piece {
                 Piece::Letter(letter) => scratch.push(letter, self.max_chars_per_word),
                 Piece::Break => self.end_word(scratch, sink),
@@ -101,6 +110,34 @@ impl WordPiece {
             });
         }
         self.end_word(scratch, sink);
+    }
+
+    /// Where a word begins that is but letters and digits of ASCII, which most are, gives its tokens: nothing of it is looked at
+    /// by the character.
+    fn behind_run<'a>(&self, text: &'a str, scratch: &mut Scratch, sink: &mut impl FnMut(u32)) -> Option<&'a str> {
+        if scratch.chars > 0 {
+            return None;
+        }
+        let run = Run::of(text.as_bytes());
+        let ends = |next: u8| matches!(next, b'\t' | b'\n' | b'\r' | b' ') || next.is_ascii_punctuation();
+        let is_word = (1..=self.max_chars_per_word).contains(&run.bytes)
+            && run.next.is_none_or(ends)
+            && (self.normaliser.lowercase || run.is_plain());
+        let (word, behind) = text.split_at_checked(run.bytes).filter(|_| is_word)?;
+        let token = match run.is_plain() {
+            true => self.beginnings.id(word.as_bytes(), run.hash),
+            false => None,
+        };
+        match token {
+            Some(id) => sink(id),
+            None => {
+                let letters = word.chars().map(|letter| letter.to_ascii_lowercase());
+                letters.for_each(|letter| scratch.push(letter, self.max_chars_per_word));
+                self.end_word(scratch, sink);
+            }
+        }
+        // The space ends a word that has ended.
+        Some(behind.strip_prefix(' ').unwrap_or(behind))
     }
 
     fn end_word(&self, scratch: &mut Scratch, sink: &mut impl FnMut(u32)) {

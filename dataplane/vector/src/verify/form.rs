@@ -1,6 +1,9 @@
 //! A reading as it is kept and compared: one piece of text, and terms that are numbers beside it. What is equal is equal in
 //! all its letters: a hash only says what is not.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
 use super::Difference;
 use super::reading::{Reading, Term};
 use super::words::Class;
@@ -14,13 +17,13 @@ pub struct Form {
     modals: u8,
     persons: Box<[u8]>,
     /// What the terms say, one behind the other.
-    text: Box<str>,
+    text: Box<[u8]>,
     /// Those whose order counts, then dates, then the answer's shape.
     terms: Box<[Kept]>,
     in_order: usize,
     dates: usize,
-    /// All terms by what they say; of the same, as they stand.
-    sorted: Box<[u16]>,
+    /// All terms by what they say; of the same, as they stand. What each says, as its hash, above its place.
+    sorted: Box<[u64]>,
 }
 
 /// A term.
@@ -52,24 +55,27 @@ impl Kept {
     }
 }
 
+/// Of what `Form::sorted` holds: below it is the place.
+const HASH_SHIFT: u32 = 32;
+
+fn place_of(sorted: u64) -> usize {
+    sorted as u32 as usize
+}
+
 /// A term and what it says.
-type Said<'a> = (&'a Kept, &'a str);
+type Said<'a> = (&'a Kept, &'a [u8]);
 
 fn says_the_same(a: &Said<'_>, b: &Said<'_>) -> bool {
     a.0.hash == b.0.hash && a.1 == b.1
 }
 
-fn by_what_they_say(a: &Said<'_>, b: &Said<'_>) -> std::cmp::Ordering {
-    a.0.hash.cmp(&b.0.hash).then_with(|| a.1.cmp(b.1))
-}
-
 impl Form {
     pub fn of(reading: &Reading<'_>) -> Self {
         let all = || reading.terms.iter().chain(&reading.dates).chain(&reading.shape);
-        let mut text = String::with_capacity(all().map(|term| term.name.text.len()).sum());
+        let mut text = Vec::with_capacity(all().map(|term| term.name.text.len()).sum());
         let keep = |term: &Term<'_>| {
             let from = text.len() as u32;
-            text.push_str(&term.name.text);
+            text.extend_from_slice(term.name.text.as_bytes());
             let mark = |mark: u8, is: bool| if is { mark } else { 0 };
             Kept {
                 hash: term.name.hash,
@@ -96,14 +102,24 @@ impl Form {
             dates: reading.dates.len(),
             sorted: Box::default(),
         };
-        // A prompt has some hundred words at most.
-        let mut sorted: Vec<u16> = (0..made.terms.len() as u16).collect();
-        sorted.sort_unstable_by(|a, b| {
-            let (one, other) = (made.said(usize::from(*a)), made.said(usize::from(*b)));
-            by_what_they_say(&one, &other).then(a.cmp(b))
-        });
-        made.sorted = sorted.into();
+        made.sorted = made.in_order_of_hashes();
         made
+    }
+
+    fn in_order_of_hashes(&self) -> Box<[u64]> {
+        let hash_of = |sorted: &u64| sorted >> HASH_SHIFT;
+        let places = self.terms.iter().enumerate();
+        let mut sorted: Box<[u64]> = places
+            .map(|(place, term)| u64::from(term.hash) << HASH_SHIFT | place as u64)
+            .collect();
+        sorted.sort_unstable();
+        // Different words of the same hash are rare.
+        for same in sorted.chunk_by_mut(|one, other| hash_of(one) == hash_of(other)) {
+            if same.len() > 1 {
+                same.sort_by(|one, other| self.said(place_of(*one)).1.cmp(self.said(place_of(*other)).1));
+            }
+        }
+        sorted
     }
 
     /// What it takes in memory, besides itself.
@@ -116,7 +132,7 @@ impl Form {
     }
 
     fn said(&self, at: usize) -> Said<'_> {
-        const NONE: Kept = Kept {
+        static NONE: Kept = Kept {
             hash: 0,
             from: 0,
             bytes: 0,
@@ -126,7 +142,7 @@ impl Form {
         };
         let term = self.terms.get(at).unwrap_or(&NONE);
         let (from, bytes) = (term.from as usize, term.bytes as usize);
-        (term, self.text.get(from..from + bytes).unwrap_or(""))
+        (term, self.text.get(from..from + bytes).unwrap_or_default())
     }
 
     fn all(&self, places: std::ops::Range<usize>) -> impl Iterator<Item = Said<'_>> {
@@ -158,11 +174,23 @@ impl Form {
         (0..self.in_order).filter(counts).map(|at| self.said(at))
     }
 
-    fn sorted_beside<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = Said<'a>> {
-        let places = self.sorted.iter().map(|at| usize::from(*at));
-        places
-            .filter(|at| self.counts_beside(*at, other))
-            .map(|at| self.said(at))
+    /// As `sorted` has them.
+    fn sorted_beside(&self, other: &Self) -> Cow<'_, [u64]> {
+        match self.terms.iter().any(|term| term.is(OPTIONAL)) {
+            false => Cow::Borrowed(&self.sorted),
+            true => {
+                let sorted = self.sorted.iter().copied();
+                Cow::Owned(
+                    sorted
+                        .filter(|sorted| self.counts_beside(place_of(*sorted), other))
+                        .collect(),
+                )
+            }
+        }
+    }
+
+    fn difference_at(&self, sorted: u64) -> Option<Difference> {
+        self.terms.get(place_of(sorted)).map(|term| difference_of(term.class))
     }
 
     fn frames(&self) -> &[&'static str] {
@@ -175,6 +203,9 @@ impl Form {
 }
 
 pub fn compare(a: &Form, b: &Form) -> Result<(), Difference> {
+    if a == b {
+        return Ok(());
+    }
     same_question(a, b)?;
     same_terms(a, b)?;
     same_time(a, b)
@@ -267,28 +298,31 @@ fn is_attribute<'a>(left: impl Iterator<Item = Said<'a>>, right: impl Iterator<I
 
 /// Why the terms of two prompts differ, whatever their order: the difference that says most.
 fn first_difference(a: &Form, b: &Form) -> Option<Difference> {
-    let mut first: Option<Difference> = None;
-    let mut only = |said: Option<Said<'_>>| {
-        let found = said.map(|(term, _)| difference_of(term.class));
-        first = first.into_iter().chain(found).min();
-    };
-    let (mut left, mut right) = (a.sorted_beside(b).peekable(), b.sorted_beside(a).peekable());
+    let (left, right) = (a.sorted_beside(b), b.sorted_beside(a));
+    let (mut at, mut other_at, mut first) = (0, 0, None);
     loop {
-        let order = match (left.peek(), right.peek()) {
+        let order = match (left.get(at), right.get(other_at)) {
             (None, None) => return first,
-            (Some(_), None) => std::cmp::Ordering::Less,
-            (None, Some(_)) => std::cmp::Ordering::Greater,
-            (Some(one), Some(other)) => by_what_they_say(one, other),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(one), Some(other)) => by_what_they_say((a, *one), (b, *other)),
         };
-        match order {
-            std::cmp::Ordering::Less => only(left.next()),
-            std::cmp::Ordering::Greater => only(right.next()),
-            std::cmp::Ordering::Equal => {
-                left.next();
-                right.next();
-            }
-        }
+        let found = match order {
+            Ordering::Less => left.get(at).and_then(|one| a.difference_at(*one)),
+            Ordering::Greater => right.get(other_at).and_then(|other| b.difference_at(*other)),
+            Ordering::Equal => None,
+        };
+        first = first.into_iter().chain(found).min();
+        at += usize::from(order.is_le());
+        other_at += usize::from(order.is_ge());
     }
+}
+
+/// By their hashes first: those of most terms differ.
+fn by_what_they_say((a, one): (&Form, u64), (b, other): (&Form, u64)) -> Ordering {
+    let (hash, other_hash) = (one >> HASH_SHIFT, other >> HASH_SHIFT);
+    let order = hash.cmp(&other_hash);
+    order.then_with(|| a.said(place_of(one)).1.cmp(b.said(place_of(other)).1))
 }
 
 fn difference_of(class: Class) -> Difference {

@@ -3,10 +3,15 @@
 
 use std::borrow::Cow;
 
+use super::tables;
+use crate::run::Run;
+
 /// One item of a text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lexeme<'a> {
     pub text: Cow<'a, str>,
+    /// Of the text, as the tables have it.
+    pub hash: u32,
     pub kind: Kind,
     /// A word that began with a capital, where no sentence begins.
     pub capital: bool,
@@ -86,14 +91,21 @@ impl<'a> Reader<'a> {
             b'"' | 0x80.. => self.quoted(),
             _ => false,
         };
-        if is_literal || (self.at >= self.no_address_until && self.after_space() && self.address()) {
+        if is_literal {
             return;
+        }
+        let run = Run::of(self.text.as_bytes().get(self.at..).unwrap_or_default());
+        let may_be_address = !run.ends_plainly && self.at >= self.no_address_until && self.after_space();
+        if may_be_address && self.address() {
+            return;
+        }
+        if byte.is_ascii_alphabetic() {
+            return self.word(&run);
         }
         let Some(first) = self.rest().chars().next() else {
             return;
         };
         match first {
-            _ if first.is_ascii_alphabetic() => self.word(),
             _ if first.is_ascii_digit() => self.number(),
             '.' | '!' | '?' | ';' | '\n' | '。' | '？' | '！' => {
                 self.take(first.len_utf8(), Kind::Break);
@@ -106,7 +118,7 @@ impl<'a> Reader<'a> {
             }
             // Ideographs are written without spaces: each counts alone.
             _ if is_ideograph(first) => self.take(first.len_utf8(), Kind::Word),
-            _ if first.is_alphabetic() => self.word(),
+            _ if first.is_alphabetic() => self.any_word(),
             '\'' | '’' => self.apostrophe(first),
             _ if first.is_whitespace() || is_silent(first) => self.at += first.len_utf8(),
             '-' if !self.is_sign() => self.at += 1,
@@ -122,8 +134,10 @@ impl<'a> Reader<'a> {
 
     fn push(&mut self, text: impl Into<Cow<'a, str>>, kind: Kind) {
         self.sentence_begins &= kind == Kind::Break;
+        let text = text.into();
         self.found.push(Lexeme {
-            text: text.into(),
+            hash: tables::hash(&text),
+            text,
             kind,
             capital: false,
             shouted: false,
@@ -277,27 +291,21 @@ impl<'a> Reader<'a> {
     }
 
     /// Letters, and digits and apostrophes within.
-    fn word(&mut self) {
-        let rest = self.rest();
-        let bytes = rest.as_bytes();
-        let is_plain = |byte: &&u8| byte.is_ascii_alphanumeric();
-        let length = bytes.iter().take_while(is_plain).count();
-        if bytes.get(length).is_some_and(|next| *next == b'\'' || *next >= 0x80) {
-            return self.any_word(rest);
+    fn word(&mut self, run: &Run) {
+        if matches!(run.next, Some(b'\'' | 0x80..)) {
+            return self.any_word();
         }
-        let word = bytes.get(..length).unwrap_or(&[]);
-        let capitals = word.iter().filter(|byte| byte.is_ascii_uppercase()).count();
-        let is_small = |byte: &u8| byte.is_ascii_lowercase();
-        let capital = !self.sentence_begins && word.first().is_some_and(u8::is_ascii_uppercase) && word != b"I";
-        let shouted = capitals > 1 && !word.iter().any(is_small);
         // The two are alike but for the case of letters.
-        let text = self.small.get(self.at..self.at + length).unwrap_or("");
-        self.push_word(Cow::Borrowed(text), capital, shouted);
-        self.at += length;
+        let text = self.small.get(self.at..self.at + run.bytes).unwrap_or("");
+        let is_i = run.bytes == 1 && text == "i";
+        let capital = !self.sentence_begins && run.begins_large && !is_i;
+        self.push_word((Cow::Borrowed(text), run.hash), capital, run.is_shouted());
+        self.at += run.bytes;
     }
 
     /// One with other letters than ASCII's, or with an apostrophe.
-    fn any_word(&mut self, rest: &'a str) {
+    fn any_word(&mut self) {
+        let rest = self.rest();
         let mut length = 0;
         let mut characters = rest.chars().peekable();
         while let Some(character) = characters.next() {
@@ -311,14 +319,17 @@ impl<'a> Reader<'a> {
         let capital = !self.sentence_begins && word.chars().next().is_some_and(char::is_uppercase) && word != "I";
         let shouted =
             word.chars().filter(|letter| letter.is_uppercase()).count() > 1 && !word.chars().any(char::is_lowercase);
-        self.push_word(Cow::Owned(word.replace('’', "'").to_lowercase()), capital, shouted);
+        let text = word.replace('’', "'").to_lowercase();
+        let hash = tables::hash(&text);
+        self.push_word((Cow::Owned(text), hash), capital, shouted);
         self.at += length;
     }
 
-    fn push_word(&mut self, text: Cow<'a, str>, capital: bool, shouted: bool) {
+    fn push_word(&mut self, (text, hash): (Cow<'a, str>, u32), capital: bool, shouted: bool) {
         self.sentence_begins = false;
         self.found.push(Lexeme {
             text,
+            hash,
             kind: Kind::Word,
             capital,
             shouted,
@@ -331,6 +342,7 @@ impl<'a> Reader<'a> {
             && let Some(word) = self.found.last_mut().filter(|last| last.kind == Kind::Word)
         {
             word.text.to_mut().push_str("'s");
+            word.hash = tables::hash(&word.text);
         }
         self.at += mark.len_utf8();
     }

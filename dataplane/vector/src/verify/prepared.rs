@@ -20,7 +20,7 @@ pub(super) struct Read {
     pub form: Form,
     /// Words that nobody writes, by the alphabet.
     odd: Box<[Odd]>,
-    /// Of the words that people write, what `slips::letters` makes of them, in order.
+    /// Of the words that people write, what `slips::letters` makes of them.
     letters: Box<[u16]>,
 }
 
@@ -77,8 +77,6 @@ fn expected_and_not(words: &Words<'_>, is_known: &dyn Fn(&str) -> bool) -> (Box<
             *is_small |= !word.capital;
         }
     }
-    letters.sort_unstable();
-    letters.dedup();
     let odd = odd.into_iter().map(|(text, (times, is_small))| Odd {
         text: text.into(),
         times,
@@ -104,7 +102,7 @@ impl Read {
             found.push(odd);
         }
         let is_slip = |odd: &Odd| {
-            let is_of_other = slips::letters(&odd.text).is_some_and(|of| other.letters.binary_search(&of).is_ok());
+            let is_of_other = slips::letters(&odd.text).is_some_and(|of| other.letters.contains(&of));
             is_of_other || spelled::of_tables(&odd.text, odd.is_small, tables).is_some()
         };
         found.into_iter().any(is_slip)

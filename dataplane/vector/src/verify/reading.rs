@@ -104,7 +104,10 @@ impl<'a> Reader<'a> {
             words,
             at: 0,
             clause_begins: true,
-            reading: Reading::default(),
+            reading: Reading {
+                terms: Vec::with_capacity(words.len()),
+                ..Reading::default()
+            },
             seen: Marks::default(),
             saw_what: false,
             saw_grammar: false,

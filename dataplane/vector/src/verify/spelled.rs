@@ -52,9 +52,13 @@ impl<'a> Words<'a> {
             .any(|lexeme| lexeme.kind == Kind::Word && !lexeme.shouted && lexeme.text.len() > 1);
         for lexeme in lexemes {
             let Lexeme {
-                text, kind, capital, ..
+                text,
+                hash,
+                kind,
+                capital,
+                shouted,
             } = lexeme;
-            let shouted = lexeme.shouted && quiet;
+            let shouted = shouted && quiet;
             let word = |name: Named<'a>, capital: bool| Word {
                 marks: tables.facts(name.id).marks,
                 name,
@@ -62,7 +66,8 @@ impl<'a> Words<'a> {
                 capital,
                 shouted,
             };
-            let name = tables.named(text);
+            let id = tables.id(&text, hash);
+            let name = Named { text, hash, id };
             let written_out = (kind == Kind::Word).then(|| written_out(&name, tables)).flatten();
             match written_out {
                 None => words.push(word(name, capital)),
@@ -125,7 +130,8 @@ fn written_out(word: &Named<'_>, tables: &Tables) -> Option<Cow<'static, str>> {
     if let Some(written) = tables.facts(word.id).written_out {
         return Some(Cow::Borrowed(written));
     }
-    if !text.contains('\'') {
+    // A word that stands in its prompt as it is has no apostrophe.
+    if matches!(word.text, Cow::Borrowed(_)) || !text.contains('\'') {
         return None;
     }
     if let Some(stem) = text.strip_suffix("n't") {
@@ -144,7 +150,7 @@ fn written_out(word: &Named<'_>, tables: &Tables) -> Option<Cow<'static, str>> {
     }
     match text.strip_suffix(POSSESSIVE)? {
         "layman" | "laymen" => Some(Cow::Borrowed("laymans")),
-        stem if tables.facts(tables.find(stem).1).marks.has(marks::TAKES_IS) => Some(Cow::Owned(format!("{stem} is"))),
+        stem if tables.facts(tables.find(stem)).marks.has(marks::TAKES_IS) => Some(Cow::Owned(format!("{stem} is"))),
         "" => None,
         stem => Some(Cow::Owned(format!("{stem} {POSSESSIVE}"))),
     }

@@ -91,14 +91,19 @@ impl Tables {
         &self.facts[usize::from(id.0)]
     }
 
-    pub fn find(&self, text: &str) -> (u32, Id) {
-        let hash = hash(text);
+    /// `hash`: the text's, which the caller has at hand.
+    pub fn id(&self, text: &str, hash: u32) -> Id {
         let id = self.ids.id(text.as_bytes(), hash);
-        (hash, id.map_or(NONE, |id| Id(id as u16)))
+        id.map_or(NONE, |id| Id(id as u16))
+    }
+
+    pub fn find(&self, text: &str) -> Id {
+        self.id(text, hash(text))
     }
 
     pub fn named<'a>(&self, text: Cow<'a, str>) -> Named<'a> {
-        let (hash, id) = self.find(&text);
+        let hash = hash(&text);
+        let id = self.id(&text, hash);
         Named { text, hash, id }
     }
 
@@ -132,7 +137,7 @@ impl Tables {
         }
         let singular = singular(&word.text, false);
         if singular.len() != word.text.len() {
-            let (_, id) = self.find(&singular);
+            let id = self.find(&singular);
             if self.facts(id).marks.has(marks::HAS_SAME) {
                 return self.by_id(self.facts(id).canonical);
             }

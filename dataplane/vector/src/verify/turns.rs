@@ -28,15 +28,30 @@ struct Place {
     turns: Vec<Turn>,
 }
 
+impl Place {
+    fn behind(&self, word: Id) -> Option<u32> {
+        let at = self.next.binary_search_by_key(&word, |(word, _)| *word).ok()?;
+        self.next.get(at).map(|(_, next)| *next)
+    }
+}
+
 #[derive(Debug)]
-pub struct Turns(Vec<Place>);
+pub struct Turns {
+    places: Vec<Place>,
+    /// Where each word leads that turns begin with, by id: nowhere but for some of them.
+    begins: Vec<u32>,
+}
 
 const ROOT: u32 = 0;
+const NOWHERE: u32 = ROOT;
 
 impl Turns {
     /// Of patterns and what they say. `id_of` knows all of their words.
     pub fn new(phrases: &[(&'static str, &'static str)], id_of: impl Fn(&str) -> Id) -> Self {
-        let mut made = Self(vec![Place::default()]);
+        let mut made = Self {
+            places: vec![Place::default()],
+            begins: Vec::new(),
+        };
         for (pattern, says) in phrases {
             let words = pattern.trim_start_matches('^').split(' ');
             let place = words.clone().fold(ROOT, |place, word| made.behind(place, id_of(word)));
@@ -45,42 +60,46 @@ impl Turns {
                 Some(frame) => Says::Frame(frame),
                 None => Says::Term(id_of(said)),
             });
-            made.0[place as usize].turns.push(Turn {
+            made.places[place as usize].turns.push(Turn {
                 words: words.clone().count(),
                 only_at_clause: pattern.starts_with('^'),
                 asks: words.clone().next().is_some_and(|first| has(QUESTION_WORDS, first)),
                 says: said.collect(),
             });
         }
+        for (word, place) in &made.places[ROOT as usize].next {
+            let word = usize::from(word.0);
+            made.begins.resize(made.begins.len().max(word + 1), NOWHERE);
+            made.begins[word] = *place;
+        }
         made
     }
 
     fn behind(&mut self, place: u32, word: Id) -> u32 {
         assert!(word != NONE, "the words of phrases are in the tables");
-        let new = self.0.len() as u32;
-        let next = &mut self.0[place as usize].next;
+        let new = self.places.len() as u32;
+        let next = &mut self.places[place as usize].next;
         match next.binary_search_by_key(&word, |(word, _)| *word) {
             Ok(at) => next[at].1,
             Err(at) => {
                 next.insert(at, (word, new));
-                self.0.push(Place::default());
+                self.places.push(Place::default());
                 new
             }
         }
     }
 
     /// The longest that these words begin with.
-    pub fn longest(&self, clause_begins: bool, words: impl Iterator<Item = Id>) -> Option<&Turn> {
+    pub fn longest(&self, clause_begins: bool, mut words: impl Iterator<Item = Id>) -> Option<&Turn> {
+        let first = words.next()?;
+        let mut next = *self.begins.get(usize::from(first.0))?;
         let mut found = None;
-        let mut place = self.0.first()?;
-        for word in words {
-            let Ok(at) = place.next.binary_search_by_key(&word, |(word, _)| *word) else {
-                break;
-            };
-            let (_, next) = place.next.get(at)?;
-            place = self.0.get(*next as usize)?;
+        while next != NOWHERE {
+            let place = self.places.get(next as usize)?;
             let fits = |turn: &&Turn| clause_begins || !turn.only_at_clause;
             found = place.turns.iter().find(fits).or(found);
+            let behind = words.next().and_then(|word| place.behind(word));
+            next = behind.unwrap_or(NOWHERE);
         }
         found
     }

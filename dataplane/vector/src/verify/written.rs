@@ -2,11 +2,13 @@
 //! that speak of words themselves. Reading takes all of it away, so it is looked at beside. Knows no meaning.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 use super::Difference;
 use super::marks::{self, Marks};
-use super::tables::Tables;
+use super::tables::{self, Tables};
 use super::words::has;
+use crate::run::{self, Run};
 
 /// What units may be written as beside small letters.
 const UNITS_IN_CAPITALS: &str = "kB KB MB GB TB L KG KM";
@@ -151,7 +153,7 @@ impl<'a> Written<'a> {
     /// Words that have capitals in one of the two, by their letters; of the same, as they stand.
     fn cased<'b>(&'b self, cased: &Cased) -> Vec<&'b Token<'a>> {
         let mut words: Vec<&Token<'_>> = self.words.iter().filter(|word| cased.may_have(word.hash)).collect();
-        words.sort_by(|one, other| one.lower.cmp(&other.lower));
+        words.sort_by(|one, other| one.by_letters(other));
         words
     }
 }
@@ -187,12 +189,10 @@ fn have_each_other_s_case(one: &Written<'_>, other: &Written<'_>) -> bool {
     let (ones, others) = (one.cased(&cased), other.cased(&cased));
     let mut others = others.chunk_by(|one, other| one.lower == other.lower).peekable();
     ones.chunk_by(|one, other| one.lower == other.lower).all(|ones| {
-        let lower = ones.first().map_or("", |word| &*word.lower);
-        while others
-            .next_if(|others| others.first().is_some_and(|word| &*word.lower < lower))
-            .is_some()
-        {}
-        let Some(others) = others.next_if(|others| others.first().is_some_and(|word| word.lower == lower)) else {
+        let Some(one) = ones.first() else { return true };
+        let order = |others: &&[&Token<'_>]| others.first().map(|other| other.by_letters(one));
+        while others.next_if(|others| order(others) == Some(Ordering::Less)).is_some() {}
+        let Some(others) = others.next_if(|others| order(others) == Some(Ordering::Equal)) else {
             return true;
         };
         are_written_as(ones, others, is_one_small) && are_written_as(others, ones, is_one_small)
@@ -214,7 +214,12 @@ fn are_written_as(words: &[&Token<'_>], others: &[&Token<'_>], is_one_small: boo
 impl Token<'_> {
     /// It has capitals.
     fn is_cased(&self) -> bool {
-        self.text != self.lower
+        !self.is_plain && self.text != self.lower
+    }
+
+    /// Whatever the order, of the same letters are those that are equal.
+    fn by_letters(&self, other: &Self) -> Ordering {
+        self.hash.cmp(&other.hash).then_with(|| self.lower.cmp(&other.lower))
     }
 
     fn is_written_as(&self, other: &Self, is_one_small: bool) -> bool {
@@ -240,70 +245,83 @@ fn tokens<'a>(text: &'a str, tables: &Tables) -> Vec<Token<'a>> {
     /// A word and the space behind it.
     const USUAL_BYTES: usize = 5;
     let mut words: Vec<Token<'_>> = Vec::with_capacity(text.len() / USUAL_BYTES + 1);
-    let (mut start, mut begins, mut after_mark) = (None, true, true);
-    for (at, letter) in text.char_indices().chain([(text.len(), '\n')]) {
-        let is_word = letter.is_alphanumeric() || (letter == '-' && start.is_some() && joins(text, at));
-        match (start, is_word) {
-            (None, true) => start = Some(at),
-            (Some(from), false) => {
-                let word = text.get(from..at).unwrap_or_default();
-                words.push(Token::of(word, (begins, after_mark), tables));
-                (start, begins, after_mark) = (None, false, false);
-            }
-            _ => {}
+    let (mut at, mut begins, mut after_mark) = (0, true, true);
+    while let Some(byte) = text.as_bytes().get(at) {
+        let rest = text.get(at..).unwrap_or_default();
+        let run = Run::of(rest.as_bytes());
+        let is_run = !matches!(run.next, Some(b'-' | 0x80..));
+        let length = if is_run { run.bytes } else { word_bytes(rest) };
+        if length > 0 {
+            let word = rest.get(..length).unwrap_or_default();
+            let is_plain = match is_run {
+                true => run.is_plain(),
+                false => word.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()),
+            };
+            let lower = match is_plain {
+                true => Cow::Borrowed(word),
+                false => Cow::Owned(word.to_lowercase()),
+            };
+            let hash = if is_run { run.hash } else { tables::hash(&lower) };
+            words.push(Token {
+                text: word,
+                marks: tables.facts(tables.id(&lower, hash)).marks,
+                lower,
+                is_plain,
+                hash,
+                begins,
+                after_mark,
+                before_mark: false,
+            });
+            at += length;
+            (begins, after_mark) = (false, false);
+            continue;
         }
-        if matches!(letter, '.' | '!' | '?' | ';' | ':' | ',' | '\n') {
-            begins |= letter != ',';
+        at = text.ceil_char_boundary(at + 1);
+        if matches!(byte, b'.' | b'!' | b'?' | b';' | b':' | b',' | b'\n') {
+            begins |= *byte != b',';
             after_mark = true;
             if let Some(last) = words.last_mut() {
                 last.before_mark = true;
             }
         }
     }
+    if let Some(last) = words.last_mut() {
+        last.before_mark = true;
+    }
     words
 }
 
-/// "E-mail" is one word.
-fn joins(text: &str, dash: usize) -> bool {
-    let behind = text.get(dash + 1..).and_then(|behind| behind.chars().next());
-    behind.is_some_and(char::is_alphabetic)
-}
-
-impl<'a> Token<'a> {
-    fn of(text: &'a str, (begins, after_mark): (bool, bool), tables: &Tables) -> Self {
-        let is_plain = text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
-        let lower = match is_plain {
-            true => Cow::Borrowed(text),
-            false => Cow::Owned(text.to_lowercase()),
-        };
-        let (hash, id) = tables.find(&lower);
-        Self {
-            text,
-            lower,
-            is_plain,
-            hash,
-            marks: tables.facts(id).marks,
-            begins,
-            after_mark,
-            before_mark: false,
+/// How long the word is that a text begins with. "E-mail" is one.
+fn word_bytes(text: &str) -> usize {
+    let mut letters = text.char_indices().peekable();
+    while let Some((at, letter)) = letters.next() {
+        let mut joins = || at > 0 && letters.peek().is_some_and(|(_, behind)| behind.is_alphabetic());
+        if !(letter.is_alphanumeric() || (letter == '-' && joins())) {
+            return at;
         }
     }
+    text.len()
 }
 
 /// In order, each with what stands around it: what reading leaves out and may be meant, which is brackets, dashes, and dots and
 /// other punctuation where no sentence ends.
 fn signs(text: &str) -> String {
     let mut found = String::new();
-    let mut letters = text.chars();
-    let (mut before, mut last) = (' ', ' ');
-    while let Some(letter) = letters.next() {
+    let mut rest = text;
+    while let Some(at) = run::first_mark(rest.as_bytes()) {
+        let mut letters = rest.get(at..).unwrap_or_default().chars();
+        let Some(letter) = letters.next() else { break };
+        rest = letters.as_str();
+        let read = text
+            .get(..text.len() - rest.len() - letter.len_utf8())
+            .unwrap_or_default();
+        let before = read.chars().next_back().unwrap_or(' ');
         let behind = || letters.clone().next().unwrap_or(' ');
         let is_end = || {
             let behind = behind();
             behind.is_whitespace() || "\"'”’»!?.)".contains(behind)
         };
         let is_meant = match letter {
-            'a'..='z' | ' ' => false,
             '(' | ')' | '[' | ']' | '{' | '}' | '–' | '—' | '…' => true,
             '-' => !(before.is_alphabetic() && behind().is_alphabetic()),
             '!' => !is_end() || before.is_ascii_digit() || before.is_whitespace(),
@@ -314,11 +332,8 @@ fn signs(text: &str) -> String {
         };
         if is_meant {
             let next = letters.clone().find(|letter| !letter.is_whitespace()).unwrap_or(' ');
+            let last = read.chars().rev().find(|letter| !letter.is_whitespace()).unwrap_or(' ');
             found.extend([last, letter, next].into_iter().flat_map(char::to_lowercase));
-        }
-        before = letter;
-        if !letter.is_whitespace() {
-            last = letter;
         }
     }
     found

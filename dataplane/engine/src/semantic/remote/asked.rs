@@ -9,7 +9,7 @@ use crate::{
     exchange::{Exchange, Io},
     outputs::TargetChange,
     routing::{health::Change, residency::Regions},
-    semantic::{Likeness, Passed, Placed, placed, tell},
+    semantic::{Likeness, Passed, Placed, Rules, placed, tell},
 };
 
 /// A call that waits for its vector.
@@ -20,8 +20,7 @@ pub(crate) struct Embeds {
     pub until: Tick,
     since: Tick,
     question: Rc<Question>,
-    around: u128,
-    seed: Seed,
+    placed: Placed,
 }
 
 pub(in crate::semantic) enum Heard {
@@ -34,22 +33,22 @@ pub(in crate::semantic) fn ask(
     exchange: &mut Exchange,
     io: &mut Io<'_>,
     (answers, policy, key): (&Answers, &Policy, u128),
-    remote: &Arc<Remote>,
+    (rules, remote): (&Rules, &Arc<Remote>),
 ) -> Result<Heard, Passed> {
     if let Some(embeds) = take_waiting(exchange) {
         return go_on(exchange, io, remote, embeds);
     }
-    let Placed { text, around, seed } = placed(exchange, io, policy)?;
+    let placed = placed(exchange, io, (policy, rules))?;
     if !Regions::of(exchange).admit(remote.region.as_deref()) {
         return Err(Passed::NoVector(Lack::Region));
     }
     let neighbours = answers.neighbours().ok_or(Passed::NoModel)?;
-    let question = question_key(exchange, policy, remote, (seed, &text)).ok_or(Passed::NotWords)?;
+    let question = question_key(exchange, policy, remote, (placed.seed, &placed.text)).ok_or(Passed::NotWords)?;
     if let Some(vector) = neighbours.remembered(question) {
         io.local.asker.counts.remembered += 1;
         tell(exchange, io, || format!("embedding by {}: remembered", remote.name));
-        let fingerprint = remote.fingerprint_of(&vector);
-        let likeness = Likeness::new((seed, around, fingerprint), text, vector.as_ref().into());
+        let asked = placed.asked(remote.fingerprint_of(&vector));
+        let likeness = Likeness::new(asked, vector.as_ref().into());
         return Ok(Heard::Vector(Box::new(likeness)));
     }
     let until = waits_until(exchange, io.now, remote.timeout_ms);
@@ -58,7 +57,10 @@ pub(in crate::semantic) fn ask(
         return Err(Passed::NoVector(Lack::Late { waited_ms: 0 }));
     }
     let name = exchange.name();
-    let asked = io.local.asker.ask(io.now, remote, (question, text), name);
+    let asked = io
+        .local
+        .asker
+        .ask(io.now, remote, (question, placed.text.clone()), name);
     let question = asked.map_err(Passed::NoVector)?;
     exchange.facts.wait_begins(io.now);
     Ok(Heard::Waits(Box::new(Embeds {
@@ -66,14 +68,13 @@ pub(in crate::semantic) fn ask(
         until,
         since: io.now,
         question,
-        around,
-        seed,
+        placed,
     })))
 }
 
 /// It was told, or has waited long enough.
 fn go_on(exchange: &mut Exchange, io: &mut Io<'_>, remote: &Arc<Remote>, embeds: Box<Embeds>) -> Result<Heard, Passed> {
-    let question = &embeds.question;
+    let question = Rc::clone(&embeds.question);
     let vector = match question.told.get() {
         Some(Ok(vector)) => vector,
         Some(Err(lack)) => {
@@ -84,7 +85,7 @@ fn go_on(exchange: &mut Exchange, io: &mut Io<'_>, remote: &Arc<Remote>, embeds:
         None if embeds.until > io.now => return Ok(Heard::Waits(embeds)),
         None => {
             exchange.facts.wait_ends(io.now);
-            let change = io.local.asker.late(io.now, question);
+            let change = io.local.asker.late(io.now, &question);
             note_change(io, remote, change);
             let waited_ms = embeds.until.ns_since(embeds.since) / 1_000_000;
             return Err(Passed::NoVector(Lack::Late { waited_ms }));
@@ -94,9 +95,8 @@ fn go_on(exchange: &mut Exchange, io: &mut Io<'_>, remote: &Arc<Remote>, embeds:
     io.local.asker.counts.answered += 1;
     let took_ms = io.now.ns_since(question.asked) / 1_000_000;
     tell(exchange, io, || format!("embedding by {}: {took_ms} ms", remote.name));
-    let fingerprint = remote.fingerprint_of(vector);
-    let place = (embeds.seed, embeds.around, fingerprint);
-    let likeness = Likeness::new(place, question.text.to_string(), vector.as_ref().into());
+    let asked = embeds.placed.asked(remote.fingerprint_of(vector));
+    let likeness = Likeness::new(asked, vector.as_ref().into());
     Ok(Heard::Vector(Box::new(likeness)))
 }
 

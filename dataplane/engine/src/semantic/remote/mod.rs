@@ -113,7 +113,7 @@ impl Remote {
 
     /// The vector that it made for this question before, where that was kept.
     pub(crate) fn vector_again(&self, asked: &Asked) -> Option<Box<[f32]>> {
-        let vector: Box<[f32]> = asked.vector.iter().map(|&value| f32::from(value)).collect();
+        let vector: Box<[f32]> = asked.kept_vector.iter().map(|&value| f32::from(value)).collect();
         (!vector.is_empty() && self.fingerprint_of(&vector) == asked.model).then_some(vector)
     }
 
