@@ -192,6 +192,10 @@ fn exports_add_up_and_budgets_are_forecast() {
         (&json!("0.000180000"), &Value::Null),
         "{budget}"
     );
+    // The ledger began within this hour or the last: a day of such hours, not a seventh of that.
+    let per_day = budget["per_day"].as_str().expect("dollars").replace('.', "");
+    let per_day: u64 = per_day.parse().expect("an amount");
+    assert!((180_000 * 12..=180_000 * 24).contains(&per_day), "{budget}");
     assert!(said(&["--forecast"]).starts_with("SCOPE"));
     for wrong in ["timezone=Mars", "format=pdf", "by=colour"] {
         gateway
