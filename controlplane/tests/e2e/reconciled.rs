@@ -54,7 +54,7 @@ fn calls() -> Vec<UsageEvent<'static>> {
                 tokens: [input, read, written, None, output, None, None, None, None],
                 cost: Some((PicoUsd(CALL_PICOS), PriceVersion(0x0a11))),
                 list: Some(PicoUsd(CALL_PICOS)),
-                ..open.clone()
+                ..open
             };
             events.extend([open, closed]);
         }
