@@ -218,9 +218,12 @@ fn told(compared: &Compared, posted: usize) -> Value {
 pub async fn forecasts(State(plane): State<Arc<Plane>>) -> Answer<Json<Value>> {
     let now_ms = time::unix_ms();
     let mut rows = Vec::new();
+    // Days before the ledger began say nothing of what is used in one.
+    let began_ms = plane.metering.with(metering::began_ms).await?.unwrap_or(now_ms);
+    let lately_ms = now_ms.saturating_sub(began_ms).min(LOOK_BACK_MS);
     for scope in Scope::ALL {
         for limit in limits(&plane, scope.name()).await? {
-            if let Some(row) = forecast_of(&plane, &limit, now_ms).await? {
+            if let Some(row) = forecast_of(&plane, &limit, (now_ms, lately_ms)).await? {
                 rows.push(row);
             }
         }
@@ -242,7 +245,11 @@ async fn limits(plane: &Plane, scope: &str) -> Result<Vec<LimitStatus>, ApiProbl
     }
 }
 
-async fn forecast_of(plane: &Plane, limit: &LimitStatus, now_ms: u64) -> Result<Option<Value>, ApiProblem> {
+async fn forecast_of(
+    plane: &Plane,
+    limit: &LimitStatus,
+    (now_ms, lately_ms): (u64, u64),
+) -> Result<Option<Value>, ApiProblem> {
     const CALENDAR: [&str; 5] = ["day", "week", "month", "quarter", "year"];
     let per = limit.per.as_deref().filter(|per| CALENDAR.contains(per));
     let unit = Unit::ALL.into_iter().find(|unit| unit.name() == limit.unit);
@@ -255,7 +262,7 @@ async fn forecast_of(plane: &Plane, limit: &LimitStatus, now_ms: u64) -> Result<
         remaining: limit.remaining,
         reset_ms: limit.reset_ms,
         lately,
-        lately_ms: LOOK_BACK_MS,
+        lately_ms,
     };
     let told = forecast(&course);
     let amount = |count: u64| match unit {

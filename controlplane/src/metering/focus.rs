@@ -1,5 +1,6 @@
 //! Sums as rows of FOCUS 1.2, the FinOps Open Cost and Usage Specification (https://focus.finops.org): a day, a team, a key
-//! and a provider's model in each. Costs have all their digits, so that the rows add up to the ledger.
+//! and a provider's model in each. Costs have all their digits, so that the rows add up to the ledger. A row sums classes of
+//! tokens that have prices of their own: it has no unit price, and columns of those are left out, which must not be null.
 
 use serde_json::{Map, Value, json};
 
@@ -14,7 +15,7 @@ pub const BY: &str =
     "day,organization,team,cost_center,user,key,provider,upstream_model,credential,price_version,tags,entry";
 
 /// The columns, as the specification orders them.
-pub const COLUMNS: [&str; 36] = [
+pub const COLUMNS: [&str; 35] = [
     "BilledCost",
     "BillingAccountId",
     "BillingAccountName",
@@ -31,11 +32,9 @@ pub const COLUMNS: [&str; 36] = [
     "ConsumedQuantity",
     "ConsumedUnit",
     "ContractedCost",
-    "ContractedUnitPrice",
     "EffectiveCost",
     "InvoiceIssuerName",
     "ListCost",
-    "ListUnitPrice",
     "PricingCategory",
     "PricingQuantity",
     "PricingUnit",
@@ -50,6 +49,7 @@ pub const COLUMNS: [&str; 36] = [
     "SkuPriceId",
     "SubAccountId",
     "SubAccountName",
+    "SubAccountType",
     "Tags",
 ];
 
@@ -92,6 +92,8 @@ fn row(key: &[String], sums: &Numbers, zone: &Zone, now: &str) -> Option<Value> 
     let number = |name: &str| NUMBERS.iter().position(|known| *known == name).map_or(0, |at| sums[at]);
     let tokens = number("input_tokens").saturating_add(number("output_tokens"));
     let is_usage = entry.is_empty();
+    // An adjustment consumes nothing.
+    let consumed = |text: Value| if is_usage { text } else { Value::Null };
     let text = |text: &str| if text.is_empty() { Value::Null } else { json!(text) };
     let billed = cost(sums).to_string();
     let time = |ms: u64| crate::time::rfc3339(ms / 1000);
@@ -103,6 +105,12 @@ fn row(key: &[String], sums: &Numbers, zone: &Zone, now: &str) -> Option<Value> 
     let description = match is_usage {
         true => format!("{model} at {provider}: {} calls", number("requests")),
         false => format!("{model} at {provider}: {entry}"),
+    };
+    let sku = if model.is_empty() { provider } else { model };
+    let (sub_account, sub_account_type) = match (cost_center.as_str(), team.as_str()) {
+        ("", "") => ("", ""),
+        ("", team) => (team, "Team"),
+        (cost_center, _) => (cost_center, "Cost Center"),
     };
     let values = [
         json!(billed),
@@ -119,18 +127,15 @@ fn row(key: &[String], sums: &Numbers, zone: &Zone, now: &str) -> Option<Value> 
             json!("Correction")
         },
         json!(description),
-        json!("Usage-Based"),
+        json!(if is_usage { "Usage-Based" } else { "One-Time" }),
         json!(time(day_to)),
         json!(time(day_from)),
-        json!(tokens.to_string()),
-        json!("Tokens"),
+        consumed(json!(tokens.to_string())),
+        consumed(json!("Tokens")),
         json!(billed),
-        // Classes of tokens have prices of their own.
-        Value::Null,
         json!(billed),
         json!(provider),
         json!(list_cost(sums).to_string()),
-        Value::Null,
         json!("Standard"),
         json!(tokens.to_string()),
         json!("Tokens"),
@@ -143,15 +148,22 @@ fn row(key: &[String], sums: &Numbers, zone: &Zone, now: &str) -> Option<Value> 
             json!("API Key")
         },
         json!("AI and Machine Learning"),
-        json!(if model.is_empty() { provider } else { model }),
+        json!(sku),
         json!("Generative AI"),
-        text(model),
-        text(version),
-        text(if cost_center.is_empty() { team } else { cost_center }),
-        text(team),
+        json!(sku),
+        // The same at whatever amount: which prices they were is a tag.
+        json!(sku),
+        text(sub_account),
+        text(if team.is_empty() { sub_account } else { team }),
+        text(sub_account_type),
         json!(tagged(
             tags,
-            &[("user", user), ("cost_center", cost_center), ("credential", credential)]
+            &[
+                ("user", user),
+                ("cost_center", cost_center),
+                ("credential", credential),
+                ("price_version", version),
+            ]
         )),
     ];
     let row: Map<String, Value> = COLUMNS.iter().map(|name| (*name).to_owned()).zip(values).collect();

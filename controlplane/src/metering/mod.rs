@@ -43,7 +43,7 @@ use crate::{plane::Plane, postgres, store::StoreError, time};
 
 use database::{Database, Place};
 use ingest::{Ingest, IngestError};
-pub use question::{Answer, Dimension, MAX_ROWS, Question, cost};
+pub use question::{Answer, Dimension, MAX_ROWS, Question, began_ms, cost};
 
 /// Of PostgreSQL's connections one writes, and one follows the keys.
 const OTHER_CONNECTIONS: usize = 2;

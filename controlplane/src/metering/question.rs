@@ -225,6 +225,16 @@ impl Question {
     }
 }
 
+/// The first hour of which the ledger has anything.
+pub fn began_ms(ledger: &mut Database) -> Result<Option<u64>, StoreError> {
+    let mut first = None;
+    ledger.each("SELECT MIN(hour_ms) FROM hours", &[], |row| {
+        first = row.get::<Option<i64>>(0)?;
+        Ok(ControlFlow::Break(()))
+    })?;
+    Ok(first.and_then(|ms| u64::try_from(ms).ok()))
+}
+
 pub fn cost(sums: &Numbers) -> Picos {
     Picos::of_units(sums[SHOWN], sums[SHOWN + 1])
 }

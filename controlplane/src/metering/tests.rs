@@ -30,6 +30,7 @@ use super::{
 
 mod adjusted;
 mod clocks;
+mod focus;
 mod hostile;
 mod index;
 mod months;

@@ -1,8 +1,11 @@
 //! Several gateways that share keys and one ledger in PostgreSQL, and what they do while it is away.
 
+use std::time::{Duration, Instant};
+
 use rusqlite::Connection;
 use serde_json::Value;
 
+use crate::budgets::size;
 use crate::harness::{
     Gateway, Sandbox, Setup,
     certificates::{Authority, Validity},
@@ -97,6 +100,15 @@ fn gateways_share_a_ledger_and_keys_and_a_database_that_is_away_loses_nothing() 
     let refused = first.control("GET", "/v1/usage", &[], b"");
     assert_eq!(refused.status, 503, "{}", refused.text());
     assert_eq!(first.control("POST", "/v1/keys", &[], br#"{"name":"x"}"#).status, 503);
+    // For as long as is asked for: `TOLLGATE_TEST_DATABASE_AWAY_S=180`.
+    let away = Duration::from_secs(size("TOLLGATE_TEST_DATABASE_AWAY_S", 0));
+    let began = Instant::now();
+    let mut meanwhile = 0;
+    while began.elapsed() < away {
+        calls(&first, 1);
+        calls(&second, 1);
+        meanwhile += 2;
+    }
     // A control plane that is killed meanwhile, and one that starts.
     signal(first.controlplane_pid(), Signal::KILL);
     first.process.wait(20);
@@ -104,7 +116,7 @@ fn gateways_share_a_ledger_and_keys_and_a_database_that_is_away_loses_nothing() 
     calls(&first, 2);
 
     postgres.start_again();
-    comes_to(&first, answered + 5 + 6 + 2);
+    comes_to(&first, answered + 5 + 6 + meanwhile + 2);
     until("the ledger is up", 10, || (ledger(&first)["up"] == true).then_some(()));
     assert_eq!(first.metric("tollgate_usage_records_total", &["missing"]), 0.0);
     until("keys are followed again", 10, || {

@@ -85,13 +85,18 @@ pub fn on_a_small_disk(sandbox: &Sandbox) -> (Gateway, PathBuf, tempfile::TempDi
 }
 
 /// The same of any gateway.
-pub fn with_a_small_disk(mut setup: Setup) -> (Gateway, PathBuf, tempfile::TempDir) {
+pub fn with_a_small_disk(setup: Setup) -> (Gateway, PathBuf, tempfile::TempDir) {
+    with_a_disk_of(setup, 8)
+}
+
+/// And of so many MiB.
+pub fn with_a_disk_of(mut setup: Setup, mib: u32) -> (Gateway, PathBuf, tempfile::TempDir) {
     let disk = tempfile::Builder::new()
         .prefix("tollgate-disk-")
         .tempdir()
         .expect("a folder");
     let mount = format!(
-        "mount -t tmpfs -o size=8m,mode=700 tmpfs {} && exec \"$@\"",
+        "mount -t tmpfs -o size={mib}m,mode=700 tmpfs {} && exec \"$@\"",
         disk.path().display()
     );
     let namespaces = if rustix::process::geteuid().is_root() {

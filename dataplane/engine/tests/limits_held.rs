@@ -329,7 +329,7 @@ fn a_stream_ends_at_the_token_where_the_limit_ends_in_every_dialect() {
 
 #[test]
 fn what_passes_before_the_cut_passes_untouched() {
-    let mut rig = Rig::new(of_key(two(Dialect::OpenAi, |_| {}), &[cut(Unit::Tokens, 60)]));
+    let mut rig = Rig::new(of_key(two(Dialect::OpenAi, |_| {}), &[cut(Unit::Tokens, 40)]));
     let (down, _) = streamed(&mut rig, Dialect::OpenAi, Dialect::OpenAi);
     let all: Vec<u8> = written(Dialect::OpenAi, &saying("x", &WORDS)).concat();
     let down = String::from_utf8_lossy(&down);

@@ -322,6 +322,10 @@ mod tests {
         assert_eq!(counts(&all[1]), [("cache_read_tokens", 500), ("input_tokens", 500)]);
         assert_eq!(all[0].rounded_by.as_deref(), Some("0.000000000050"));
         let export = r#"{"service":{"description":"Vertex AI"},"sku":{"description":"Gemini 2.5 Flash Text Output - Predictions"},"usage_start_time":"2026-11-01 00:00:00 UTC","usage":{"amount":77.0,"unit":"count"},"cost":0.000193}"#;
+        // Hours for which a cache was kept cost, and are no tokens.
+        let kept = export.replace("Text Output - Predictions", "Text Input Caching Storage");
+        let all = lines("vertex", &kept);
+        assert_eq!((all[0].cost.is_some(), counts(&all[0])), (true, vec![]));
         let all = lines("vertex", export);
         assert_eq!(
             (all[0].day.as_str(), counts(&all[0])),

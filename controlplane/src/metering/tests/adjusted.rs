@@ -178,6 +178,7 @@ pub(super) fn sums(metering: &Metering, by: &str) -> [Picos; 4] {
     let of_answer = answer.sums.values().map(|sums| cost(sums).0).sum();
     let exported = focus::question(span, Zone::utc(), 0);
     let rows = focus::rows(&exported.ask(&mut reader).unwrap(), &Zone::utc(), 0);
+    rows.iter().for_each(super::focus::assert_valid);
     let of_export = rows
         .iter()
         .map(|row| Picos::parse(row["BilledCost"].as_str().unwrap(), 0).unwrap().0)

@@ -1,6 +1,7 @@
 //! What the tests stand on: processes, HTTP over plain sockets, and probes of `/proc`.
 
 pub mod certificates;
+pub mod clock;
 pub mod gateway;
 pub mod http;
 pub mod kafka;

@@ -23,9 +23,41 @@ pub enum Notice {
     Debt,
 }
 
-/// In the word of what was told: the period above, and below a bit for each threshold and for debt.
-const PERIOD_SHIFT: u32 = 8;
 const DEBT_BIT: u64 = 1 << 7;
+
+/// Where in the word of what was told a period has its half: its number above, and below a bit for each threshold and for
+/// debt. As with balances two periods lie side by side, so that a clock that is set back over an end tells nothing again.
+#[derive(Clone, Copy)]
+struct Half {
+    shift: u32,
+    number: u64,
+}
+
+impl Half {
+    const ALL: u64 = 0xffff_ffff;
+    const BITS: u64 = 0xff;
+
+    fn of(period: u64) -> Self {
+        Self {
+            shift: if period.is_multiple_of(2) { 0 } else { 32 },
+            number: period << 8 & Self::ALL,
+        }
+    }
+
+    /// What was told of the period.
+    fn told(self, word: u64) -> u64 {
+        let half = word >> self.shift & Self::ALL;
+        if half & !Self::BITS == self.number {
+            half & Self::BITS
+        } else {
+            0
+        }
+    }
+
+    fn with(self, word: u64, told: u64) -> u64 {
+        word & !(Self::ALL << self.shift) | (self.number | told) << self.shift
+    }
+}
 
 /// A call has settled: is there something to tell?
 pub(super) fn look(balances: &Balances, (rules, rule): (&Rules, &Rule), now: &bucket::Moment, out: &mut Vec<Crossed>) {
@@ -45,15 +77,12 @@ pub(super) fn look(balances: &Balances, (rules, rule): (&Rules, &Rule), now: &bu
         return;
     }
     let Some(cell) = balances.counted(rule.id) else { return };
-    let word = |told: u64| match told >> PERIOD_SHIFT == period {
-        true => told | reached,
-        false => period << PERIOD_SHIFT | reached,
-    };
-    let change = |told: u64| Some(word(told)).filter(|next| *next != told);
+    let half = Half::of(period);
+    let change = |word: u64| Some(half.with(word, half.told(word) | reached)).filter(|next| *next != word);
     let Ok(before) = cell.told.fetch_update(Ordering::AcqRel, Ordering::Acquire, change) else {
         return;
     };
-    let told = if before >> PERIOD_SHIFT == period { before } else { 0 };
+    let told = half.told(before);
     let level = bucket::level_of(limit, now, used);
     let percents = limit.thresholds.percents().enumerate();
     let notices = percents.map(|(bit, percent)| (1 << bit, Notice::Threshold(percent)));

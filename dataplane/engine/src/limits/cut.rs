@@ -12,22 +12,30 @@ use crate::{
 /// Taken beyond what is needed at once, so that not every event goes to the balance.
 const AHEAD_TOKENS: u64 = 64;
 
-/// The tokens that the answer may have in all, where it has said `said` and what has come may be `coming` more.
-pub(crate) fn allow(exchange: &mut Exchange, io: &mut Io<'_>, said: u64, coming: u64) -> u64 {
+/// Tokens of a call under way: of its prompt, as it was counted here, and of what its answer has said.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Progress {
+    pub prompt: Option<u64>,
+    pub said: u64,
+}
+
+/// The tokens that the answer may have in all, where what has come may be `coming` more than it has said.
+pub(crate) fn allow(exchange: &mut Exchange, io: &mut Io<'_>, progress: Progress, coming: u64) -> u64 {
     let pinned = exchange.pin();
     let now = io.local.limits.now(&pinned.snapshot, io.unix_ms);
     let balances = std::sync::Arc::clone(&io.local.limits.balances);
     let mut taken = std::mem::take(&mut exchange.held.taken);
     let tags = std::mem::take(&mut exchange.held.tags);
     let lists = Lists::of(&pinned, exchange, None, &tags);
-    let wanted = said.saturating_add(coming);
+    let wanted = progress.said.saturating_add(coming);
     let mut allowed = u64::MAX;
     for reserved in &mut taken {
         let Some((rules, rule)) = lists.get(reserved).filter(|(_, rule)| rule.limit.cuts()) else {
             continue;
         };
         let before = before(exchange, rules.scope, rule.limit.unit);
-        let needs = |output: u64| needs(exchange, io.unix_ms, &rule.limit, output).saturating_add(before);
+        let needs =
+            |output: u64| needs(exchange, io.unix_ms, &rule.limit, (progress.prompt, output)).saturating_add(before);
         if needs(wanted) > reserved.taken.amount {
             let ahead = needs(wanted.saturating_add(AHEAD_TOKENS));
             let named = (rule.id, &rule.limit);
@@ -55,7 +63,7 @@ pub(crate) fn allow(exchange: &mut Exchange, io: &mut Io<'_>, said: u64, coming:
 }
 
 /// What was taken ahead of the answer and is not needed by now goes back: others may have use for it.
-pub(crate) fn trim(exchange: &mut Exchange, io: &mut Io<'_>, said: u64) {
+pub(crate) fn trim(exchange: &mut Exchange, io: &mut Io<'_>, progress: Progress) {
     let pinned = exchange.pin();
     let now = io.local.limits.now(&pinned.snapshot, io.unix_ms);
     let mut taken = std::mem::take(&mut exchange.held.taken);
@@ -65,7 +73,8 @@ pub(crate) fn trim(exchange: &mut Exchange, io: &mut Io<'_>, said: u64) {
         let Some((rules, rule)) = lists.get(reserved) else {
             continue;
         };
-        let needed = needs(exchange, io.unix_ms, &rule.limit, said.saturating_add(AHEAD_TOKENS));
+        let ahead = progress.said.saturating_add(AHEAD_TOKENS);
+        let needed = needs(exchange, io.unix_ms, &rule.limit, (progress.prompt, ahead));
         let needed = needed.saturating_add(before(exchange, rules.scope, rule.limit.unit));
         let back = reserved.taken.amount.saturating_sub(needed).min(reserved.extended);
         if back > 0 {
@@ -94,10 +103,14 @@ fn before(exchange: &Exchange, scope: Scope, unit: Unit) -> u64 {
     })
 }
 
-/// What an answer of so many tokens uses of a limit, its prompt included.
-fn needs(exchange: &Exchange, unix_ms: u64, limit: &Limit, output: u64) -> u64 {
-    let heard = exchange.facts.usage.map_or(0, |usage| usage.all_input());
-    let input = if heard > 0 { heard } else { exchange.held.prompt.0 };
+/// What an answer of so many tokens uses of a limit, its prompt included: as the provider tells it, else as it was counted.
+fn needs(exchange: &Exchange, unix_ms: u64, limit: &Limit, (prompt, output): (Option<u64>, u64)) -> u64 {
+    let heard = exchange
+        .facts
+        .usage
+        .map(|usage| usage.all_input())
+        .filter(|input| *input > 0);
+    let input = heard.or(prompt).unwrap_or(exchange.held.prompt.0);
     match limit.unit {
         Unit::OutputTokens => output,
         Unit::Budget => cost::with_output(exchange, unix_ms, input, output),

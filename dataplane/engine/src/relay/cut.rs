@@ -3,7 +3,7 @@
 
 use tollgate_config::document::Dialect;
 
-use super::{events, send};
+use super::{estimate::prompt_tokens, events, send};
 use crate::{
     attempt,
     exchange::{Exchange, Io},
@@ -17,9 +17,20 @@ use crate::{
 /// How far a stream under such a limit is.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
+    /// Of the prompt, as a record has them where nobody tells: counted when it is first asked for.
+    prompt_tokens: Option<u64>,
     said_tokens: u64,
     /// Bytes that came since it has said more.
     unsaid_bytes: u64,
+}
+
+impl Progress {
+    fn so_far(&self, said: u64) -> limits::cut::Progress {
+        limits::cut::Progress {
+            prompt: self.prompt_tokens,
+            said,
+        }
+    }
 }
 
 /// More of the answer has come: says how much of it may be told.
@@ -30,7 +41,12 @@ pub(super) fn before(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) {
     // No event has more tokens than bytes, and what is not whole yet has come since one was.
     let coming = exchange.relay.cut.unsaid_bytes.saturating_add(bytes.len() as u64);
     exchange.relay.cut.unsaid_bytes = coming;
-    let allowed = limits::cut::allow(exchange, io, said, coming);
+    if exchange.relay.cut.prompt_tokens.is_none() {
+        let model = exchange.record().upstream_model.unwrap_or_default();
+        exchange.relay.cut.prompt_tokens = prompt_tokens(exchange, io, model);
+    }
+    let progress = exchange.relay.cut.so_far(said);
+    let allowed = limits::cut::allow(exchange, io, progress, coming);
     if let Some(answering) = exchange.relay.reads_mut() {
         answering.may_say(allowed);
     }
@@ -49,12 +65,11 @@ pub(super) fn ends(exchange: &mut Exchange, io: &mut Io<'_>, bytes: &[u8]) -> bo
     let progress = &mut exchange.relay.cut;
     if progress.said_tokens != said {
         // Whatever is not whole yet is of these bytes.
-        *progress = Progress {
-            said_tokens: said,
-            unsaid_bytes: bytes.len() as u64,
-        };
+        progress.said_tokens = said;
+        progress.unsaid_bytes = bytes.len() as u64;
     }
-    limits::cut::trim(exchange, io, said);
+    let progress = progress.so_far(said);
+    limits::cut::trim(exchange, io, progress);
     false
 }
 

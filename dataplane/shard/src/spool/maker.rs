@@ -187,6 +187,9 @@ pub(super) struct Maker {
     bounds: Arc<Bounds>,
     /// Up to which number each shard's are full.
     full: Vec<u32>,
+    /// Records that were removed, and that no segment has told of yet: room comes later than they go, where somebody still
+    /// reads or writes what was removed.
+    overwritten: u64,
 }
 
 impl Maker {
@@ -199,6 +202,7 @@ impl Maker {
             counted: usize::MAX,
             bounds: Arc::default(),
             full: vec![0; shards],
+            overwritten: 0,
         }
     }
 
@@ -265,7 +269,6 @@ impl Maker {
 
     /// Where the document says so, the oldest records make room.
     pub(super) fn make_or_overwrite(&mut self, shard: u16) -> io::Result<Segment> {
-        let mut overwritten = 0;
         let mut made = self.make(shard);
         for _ in 0..DROPPED_AT_ONCE {
             if made.is_ok() || !self.bounds.drops_oldest.load(Ordering::Relaxed) {
@@ -274,11 +277,14 @@ impl Maker {
             let Some(records) = oldest::drop_one(&self.folder, self.boot, &self.full)? else {
                 break;
             };
-            overwritten += records;
+            self.overwritten += records;
             self.counted = usize::MAX;
             made = self.make(shard);
         }
-        made.map(|segment| Segment { overwritten, ..segment })
+        made.map(|segment| Segment {
+            overwritten: std::mem::take(&mut self.overwritten),
+            ..segment
+        })
     }
 
     pub(super) fn make(&mut self, shard: u16) -> io::Result<Segment> {
