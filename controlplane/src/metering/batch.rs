@@ -9,6 +9,7 @@ use super::{
     hours::Hours,
     ingest::News,
     ledger::{self, Mark},
+    names::Names,
 };
 use crate::store::StoreError;
 
@@ -24,6 +25,7 @@ pub struct Done {
 
 pub struct Batch<'c> {
     transaction: Transaction<'c>,
+    names: &'c mut Names,
     /// Records that still fit.
     room: usize,
     /// Opening records without their closing ones, by sequence: most are closed within the transaction, and those never
@@ -36,8 +38,10 @@ pub struct Batch<'c> {
 
 impl<'c> Batch<'c> {
     pub fn begin(ledger: &'c mut Database, room: usize) -> Result<Self, StoreError> {
+        let (transaction, names) = ledger.begin()?;
         Ok(Self {
-            transaction: ledger.begin()?,
+            transaction,
+            names,
             room,
             open: BTreeMap::new(),
             frames: Vec::new(),
@@ -97,8 +101,8 @@ impl<'c> Batch<'c> {
     /// A call that has ended.
     fn insert(&mut self, event: &UsageEvent<'_>) -> Result<(), StoreError> {
         let event = ledger::counted(&mut self.transaction, event)?;
-        self.hours.add(&event);
-        self.transaction.insert_call(&event)
+        let place = self.hours.add(self.names, &event);
+        self.transaction.insert_call(self.names, place, &event)
     }
 
     /// Closes calls that nobody will; true when there may be more.
@@ -121,9 +125,10 @@ impl<'c> Batch<'c> {
             .into_iter()
             .map(|(sequence, range)| (sequence, &frames[range]));
         self.transaction.insert_open(boot, shard, open)?;
-        self.transaction.add_hours(&self.hours.into_sums())?;
+        self.transaction.add_hours(self.names, &self.hours.into_sums())?;
         self.transaction.move_mark(boot, shard, before, after)?;
         self.transaction.commit()?;
+        self.names.committed();
         Ok(self.done)
     }
 }

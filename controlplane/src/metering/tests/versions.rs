@@ -5,6 +5,52 @@ use rusqlite::Connection;
 use super::{World, ask, calls, total};
 
 /// As version 1 made them.
+const CALLS_1: &str = "
+CREATE TABLE calls (
+    id INTEGER PRIMARY KEY,
+    boot INTEGER NOT NULL,
+    shard INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    started_ms INTEGER NOT NULL,
+    ended_ms INTEGER NOT NULL,
+    request_id TEXT NOT NULL,
+    key TEXT NOT NULL,
+    user TEXT NOT NULL,
+    team TEXT NOT NULL,
+    tags TEXT NOT NULL,
+    model_asked TEXT NOT NULL,
+    model TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    upstream_model TEXT NOT NULL,
+    surface TEXT NOT NULL,
+    dialect TEXT NOT NULL,
+    batch TEXT NOT NULL,
+    rejected TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    ending INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    streamed INTEGER NOT NULL,
+    estimated INTEGER NOT NULL,
+    input INTEGER,
+    cache_read INTEGER,
+    cache_write_5m INTEGER,
+    cache_write_1h INTEGER,
+    output INTEGER,
+    reasoning INTEGER,
+    input_audio INTEGER,
+    output_audio INTEGER,
+    input_image INTEGER,
+    cost_units INTEGER,
+    cost_rest INTEGER,
+    price_version INTEGER,
+    request_bytes INTEGER NOT NULL,
+    response_bytes INTEGER NOT NULL,
+    total_ns INTEGER NOT NULL,
+    gateway_ns INTEGER NOT NULL,
+    first_token_ns INTEGER
+);
+CREATE INDEX calls_by_end ON calls (ended_ms);
+";
 const HOURS_1: &str = "CREATE TABLE hours (hour_ms INTEGER NOT NULL, team TEXT NOT NULL, user TEXT NOT NULL, key TEXT NOT \
      NULL, model TEXT NOT NULL, provider TEXT NOT NULL, upstream_model TEXT NOT NULL, tags TEXT NOT NULL, requests INTEGER \
      NOT NULL, failed INTEGER NOT NULL, crashed INTEGER NOT NULL, attempts INTEGER NOT NULL, input_tokens INTEGER NOT NULL, \
@@ -26,7 +72,8 @@ fn a_ledger_of_the_first_version_is_made_into_this_one() {
     let world = World::new();
     let path = world.folder.path().join("usage.db");
     let old = Connection::open(&path).unwrap();
-    old.execute_batch(super::super::schema::CALLS).unwrap();
+    old.execute_batch(super::super::schema::SPOOL).unwrap();
+    old.execute_batch(CALLS_1).unwrap();
     old.execute_batch(HOURS_1).unwrap();
     old.execute_batch(CALL_1).unwrap();
     old.pragma_update(None, "user_version", 1).unwrap();
