@@ -11,7 +11,7 @@ use super::{
 
 /// What rows are kept apart by, in this order.
 pub const BY: &str =
-    "day,organization,team,cost_center,user,key,provider,upstream_model,credential,price_version,tags,entry";
+    "day,organization,team,cost_center,user,key,provider,upstream_model,credential,price_version,tags,cache,entry";
 
 /// The columns, as the specification orders them.
 pub const COLUMNS: [&str; 36] = [
@@ -81,6 +81,7 @@ fn row(key: &[String], sums: &Numbers, zone: &Zone, now: &str) -> Option<Value> 
         credential,
         version,
         tags,
+        cache,
         entry,
     ] = key
     else {
@@ -151,7 +152,12 @@ fn row(key: &[String], sums: &Numbers, zone: &Zone, now: &str) -> Option<Value> 
         text(team),
         json!(tagged(
             tags,
-            &[("user", user), ("cost_center", cost_center), ("credential", credential)]
+            &[
+                ("user", user),
+                ("cost_center", cost_center),
+                ("credential", credential),
+                ("cache", cache)
+            ]
         )),
     ];
     let row: Map<String, Value> = COLUMNS.iter().map(|name| (*name).to_owned()).zip(values).collect();
