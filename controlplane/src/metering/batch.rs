@@ -1,6 +1,6 @@
 //! One transaction of the ledger: records, calls that are still open, and how far the spool was read.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::collections::BTreeMap;
 
 use tollgate_config::usage_event::{Ending, Kind, Next, UsageEvent, next};
 
@@ -30,8 +30,9 @@ pub struct Batch<'c> {
     room: usize,
     /// Opening records without their closing ones, by sequence: most are closed within the transaction, and those never
     /// touch a table.
-    open: BTreeMap<u64, Range<usize>>,
-    frames: Vec<u8>,
+    open: BTreeMap<u64, Box<[u8]>>,
+    /// Of a segment, as they are read.
+    pub bytes: Vec<u8>,
     hours: Hours,
     pub done: Done,
 }
@@ -44,7 +45,7 @@ impl<'c> Batch<'c> {
             names,
             room,
             open: BTreeMap::new(),
-            frames: Vec::new(),
+            bytes: Vec::new(),
             hours: Hours::default(),
             done: Done::default(),
         })
@@ -60,9 +61,7 @@ impl<'c> Batch<'c> {
         self.done.ingested += 1;
         match event.kind {
             Kind::Open => {
-                let start = self.frames.len();
-                self.frames.extend_from_slice(frame);
-                self.open.insert(event.sequence, start..self.frames.len());
+                self.open.insert(event.sequence, frame.into());
                 Ok(())
             }
             Kind::Close => {
@@ -82,8 +81,8 @@ impl<'c> Batch<'c> {
 
     /// The opening record of a call that has ended.
     fn take(&mut self, event: &UsageEvent<'_>) -> Result<Option<Vec<u8>>, StoreError> {
-        if let Some(range) = self.open.remove(&event.opened) {
-            return Ok(Some(self.frames[range].to_vec()));
+        if let Some(frame) = self.open.remove(&event.opened) {
+            return Ok(Some(frame.into_vec()));
         }
         self.transaction.take_open(event.boot, event.shard, event.opened)
     }
@@ -119,11 +118,7 @@ impl<'c> Batch<'c> {
 
     /// `before`: where reading began.
     pub fn commit(mut self, boot: u64, shard: u16, (before, after): (Mark, Mark)) -> Result<Done, StoreError> {
-        let frames = &self.frames;
-        let open = self
-            .open
-            .into_iter()
-            .map(|(sequence, range)| (sequence, &frames[range]));
+        let open = self.open.iter().map(|(sequence, frame)| (*sequence, &**frame));
         self.transaction.insert_open(boot, shard, open)?;
         self.transaction.add_hours(self.names, &self.hours.into_sums())?;
         self.transaction.move_mark(boot, shard, before, after)?;

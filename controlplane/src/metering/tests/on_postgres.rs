@@ -294,7 +294,6 @@ fn a_ledger_of_the_first_version_becomes_one_of_this_while_another_writes(server
     world.write(0, 2, &calls(5, 1));
     ingest.pass().unwrap();
     // What it writes names no column that it does not know.
-    let mut reader = super::reader(&metering);
     let hours = "hour_ms, digest, organization, cost_center, team, \"user\", key, model_asked, model, provider, \
          upstream_model, credential, surface, dialect, tags, arm, entry, price_version";
     let columns = format!("{hours}, {}", super::super::row::NUMBERS.join(", "));
@@ -315,7 +314,7 @@ fn a_ledger_of_the_first_version_becomes_one_of_this_while_another_writes(server
         Ok(std::ops::ControlFlow::Continue(()))
     };
     let sum = "SELECT CAST(SUM(requests) AS BIGINT) FROM billed WHERE cache = ''";
-    reader.each(sum, &[], read).unwrap();
+    super::reader(&metering).each(sum, &[], read).unwrap();
     assert_eq!(of_calls, 3);
 }
 
