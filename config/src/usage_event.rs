@@ -101,6 +101,8 @@ const FREE: u8 = 4;
 const MORE_ATTEMPTS: u8 = 8;
 const TRACED: u8 = 16;
 const LISTED: u8 = 32;
+const HIT: u8 = 64;
+const SEMANTIC_HIT: u8 = 128;
 
 /// Which counts beside tokens are known, behind the bits of `TOKEN_CLASSES`.
 const IMAGES_BIT: usize = TOKEN_CLASSES.len();
@@ -153,6 +155,31 @@ pub enum HedgeMark {
     OverBudget,
 }
 
+/// Which cache the answer came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CacheMark {
+    /// None; also of records that were written before any was told.
+    #[default]
+    None,
+    /// The same call was answered before,
+    Hit,
+    /// or one that means the same.
+    SemanticHit,
+}
+
+impl CacheMark {
+    pub const ALL: [Self; 3] = [Self::None, Self::Hit, Self::SemanticHit];
+
+    /// As `x-tollgate-cache` says it; empty where there is nothing to tell.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Hit => "hit",
+            Self::SemanticHit => "semantic-hit",
+        }
+    }
+}
+
 /// A record. Empty texts are absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UsageEvent<'a> {
@@ -194,6 +221,7 @@ pub struct UsageEvent<'a> {
     pub shadow: bool,
     /// The answer is one that was given before.
     pub replayed: bool,
+    pub cache: CacheMark,
     /// Whatever it used, nothing is to be paid for it.
     pub free: bool,
     /// There were more attempts than `lines` has.
@@ -256,6 +284,7 @@ impl Default for UsageEvent<'_> {
             resumed: 0,
             shadow: false,
             replayed: false,
+            cache: CacheMark::None,
             free: false,
             more_attempts: false,
             trace: None,
@@ -371,7 +400,12 @@ impl<'a> UsageEvent<'a> {
             | flag(self.free, FREE)
             | flag(self.more_attempts, MORE_ATTEMPTS)
             | flag(self.trace.is_some(), TRACED)
-            | flag(self.list.is_some(), LISTED);
+            | flag(self.list.is_some(), LISTED)
+            | match self.cache {
+                CacheMark::None => 0,
+                CacheMark::Hit => HIT,
+                CacheMark::SemanticHit => SEMANTIC_HIT,
+            };
         put(frame, 256, [marks, self.lines.len() as u8]);
         put(frame, TEXTS_END, [0; LAYOUT.fixed - TEXTS_END]);
     }

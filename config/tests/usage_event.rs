@@ -5,7 +5,7 @@ use tollgate_config::{
     money::PicoUsd,
     prices::{PriceVersion, ServiceTier},
     usage_event::{
-        ALIGN, AttemptBuffer, AttemptLine, AttemptLines, AttemptOutcome, END_MARK, Ending, HedgeMark, Kind,
+        ALIGN, AttemptBuffer, AttemptLine, AttemptLines, AttemptOutcome, CacheMark, END_MARK, Ending, HedgeMark, Kind,
         MAX_ATTEMPT_LINES, MAX_FRAME_BYTES, MAX_GROWTH_BYTES, Next, SegmentHeader, SegmentName, UsageEvent, boot_file,
         boot_of, next, resume,
     },
@@ -77,6 +77,7 @@ fn any_event() -> impl Strategy<Value = (UsageEvent<'static>, Vec<String>)> {
                 resumed: attempts,
                 shadow: streamed,
                 replayed: estimated,
+                cache: CacheMark::ALL[usize::from(attempts) % 3],
                 free: !streamed,
                 more_attempts: !estimated,
                 trace: streamed.then_some([attempts; 16]),

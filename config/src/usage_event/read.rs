@@ -1,9 +1,9 @@
 //! Frames read back, from bytes that anything may have happened to.
 
 use super::{
-    ALIGN, AUDIO_BIT, AttemptLines, END_MARK, ESTIMATED, Ending, FREE, HedgeMark, IMAGES_BIT, Kind, LAYOUT, LAYOUT_1,
-    LISTED, Layout, MAGIC, MAX_FRAME_BYTES, MORE_ATTEMPTS, NONE, PRICED, REPLAYED, SEGMENT_BYTES, SHADOW, STREAMED,
-    TEXT_BYTES, TEXTS, TRACED, Tokens, UsageEvent, VERSION,
+    ALIGN, AUDIO_BIT, AttemptLines, CacheMark, END_MARK, ESTIMATED, Ending, FREE, HIT, HedgeMark, IMAGES_BIT, Kind,
+    LAYOUT, LAYOUT_1, LISTED, Layout, MAGIC, MAX_FRAME_BYTES, MORE_ATTEMPTS, NONE, PRICED, REPLAYED, SEGMENT_BYTES,
+    SEMANTIC_HIT, SHADOW, STREAMED, TEXT_BYTES, TEXTS, TRACED, Tokens, UsageEvent, VERSION,
 };
 use crate::{
     money::PicoUsd,
@@ -157,6 +157,11 @@ fn newest(frame: &[u8]) -> Option<UsageEvent<'_>> {
         audio_ms: of_bit(AUDIO_BIT, 248),
         shadow: marks & SHADOW != 0,
         replayed: marks & REPLAYED != 0,
+        cache: match (marks & HIT != 0, marks & SEMANTIC_HIT != 0) {
+            (_, true) => CacheMark::SemanticHit,
+            (true, false) => CacheMark::Hit,
+            (false, false) => CacheMark::None,
+        },
         free: marks & FREE != 0,
         more_attempts: marks & MORE_ATTEMPTS != 0,
         lines: AttemptLines::parse(lines, count)?,
@@ -170,15 +175,19 @@ fn word(frame: &[u8], at: usize) -> Option<u64> {
 
 /// And where the texts end.
 fn with_texts<'f>(event: UsageEvent<'f>, frame: &'f [u8], layout: &Layout) -> Option<(UsageEvent<'f>, usize)> {
-    let mut texts = [""; TEXTS];
-    let mut at = layout.fixed;
-    for (index, (text, most)) in texts.iter_mut().zip(TEXT_BYTES).take(layout.texts).enumerate() {
-        let length = usize::from(u16::from_le_bytes(number(frame, layout.texts_at + 2 * index)?));
-        if length > most {
+    let mut lengths = [0; TEXTS];
+    for (index, (length, most)) in lengths.iter_mut().zip(TEXT_BYTES).take(layout.texts).enumerate() {
+        *length = usize::from(u16::from_le_bytes(number(frame, layout.texts_at + 2 * index)?));
+        if *length > most {
             return None;
         }
-        *text = str::from_utf8(frame.get(at..at + length)?).ok()?;
-        at += length;
+    }
+    // All at once, which is quicker than one by one; none may end within a character.
+    let at = layout.fixed + lengths.iter().sum::<usize>();
+    let mut rest = str::from_utf8(frame.get(layout.fixed..at)?).ok()?;
+    let mut texts = [""; TEXTS];
+    for (text, length) in texts.iter_mut().zip(lengths) {
+        (*text, rest) = rest.split_at_checked(length)?;
     }
     let [
         request_id,

@@ -5,6 +5,7 @@ use super::{
     database::Database,
     hours::Hours,
     ledger,
+    names::Names,
     row::{NUMBERS, Numbers, TEXTS},
 };
 use crate::{postgres::Cell, store::StoreError};
@@ -27,6 +28,7 @@ pub struct Adjustment {
 /// Posts those that were not posted before, and answers how many those are.
 pub fn post(ledger: &mut Database, all: &[Adjustment], now_ms: u64) -> Result<usize, StoreError> {
     let mut transaction = ledger.begin_to_write()?;
+    let mut names = Names::default();
     let mut hours = Hours::default();
     let mut posted = 0;
     let sql = statement();
@@ -43,11 +45,11 @@ pub fn post(ledger: &mut Database, all: &[Adjustment], now_ms: u64) -> Result<us
         let cells = head.into_iter().chain(texts);
         let cells: Vec<Cell<'_>> = cells.chain(numbers.map(Cell::Whole)).collect();
         if transaction.execute(&sql, &cells)? == 1 {
-            hours.add_posted(one.at_ms, &one.texts, &numbers);
+            hours.add_posted(&mut names, one.at_ms, &one.texts, &numbers);
             posted += 1;
         }
     }
-    transaction.add_hours(&hours.into_sums())?;
+    transaction.add_hours(&mut names, &hours.into_sums())?;
     transaction.commit()?;
     Ok(posted)
 }

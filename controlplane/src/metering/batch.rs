@@ -1,6 +1,6 @@
 //! One transaction of the ledger: records, calls that are still open, and how far the spool was read.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::collections::BTreeMap;
 
 use tollgate_config::usage_event::{Ending, Kind, Next, UsageEvent, next};
 
@@ -9,6 +9,7 @@ use super::{
     hours::Hours,
     ingest::News,
     ledger::{self, Mark},
+    names::Names,
 };
 use crate::store::StoreError;
 
@@ -24,23 +25,27 @@ pub struct Done {
 
 pub struct Batch<'c> {
     transaction: Transaction<'c>,
+    names: &'c mut Names,
     /// Records that still fit.
     room: usize,
     /// Opening records without their closing ones, by sequence: most are closed within the transaction, and those never
     /// touch a table.
-    open: BTreeMap<u64, Range<usize>>,
-    frames: Vec<u8>,
+    open: BTreeMap<u64, Box<[u8]>>,
+    /// Of a segment, as they are read.
+    pub bytes: Vec<u8>,
     hours: Hours,
     pub done: Done,
 }
 
 impl<'c> Batch<'c> {
     pub fn begin(ledger: &'c mut Database, room: usize) -> Result<Self, StoreError> {
+        let (transaction, names) = ledger.begin()?;
         Ok(Self {
-            transaction: ledger.begin()?,
+            transaction,
+            names,
             room,
             open: BTreeMap::new(),
-            frames: Vec::new(),
+            bytes: Vec::new(),
             hours: Hours::default(),
             done: Done::default(),
         })
@@ -56,9 +61,7 @@ impl<'c> Batch<'c> {
         self.done.ingested += 1;
         match event.kind {
             Kind::Open => {
-                let start = self.frames.len();
-                self.frames.extend_from_slice(frame);
-                self.open.insert(event.sequence, start..self.frames.len());
+                self.open.insert(event.sequence, frame.into());
                 Ok(())
             }
             Kind::Close => {
@@ -78,8 +81,8 @@ impl<'c> Batch<'c> {
 
     /// The opening record of a call that has ended.
     fn take(&mut self, event: &UsageEvent<'_>) -> Result<Option<Vec<u8>>, StoreError> {
-        if let Some(range) = self.open.remove(&event.opened) {
-            return Ok(Some(self.frames[range].to_vec()));
+        if let Some(frame) = self.open.remove(&event.opened) {
+            return Ok(Some(frame.into_vec()));
         }
         self.transaction.take_open(event.boot, event.shard, event.opened)
     }
@@ -97,8 +100,8 @@ impl<'c> Batch<'c> {
     /// A call that has ended.
     fn insert(&mut self, event: &UsageEvent<'_>) -> Result<(), StoreError> {
         let event = ledger::counted(&mut self.transaction, event)?;
-        self.hours.add(&event);
-        self.transaction.insert_call(&event)
+        let place = self.hours.add(self.names, &event);
+        self.transaction.insert_call(self.names, place, &event)
     }
 
     /// Closes calls that nobody will; true when there may be more.
@@ -115,15 +118,12 @@ impl<'c> Batch<'c> {
 
     /// `before`: where reading began.
     pub fn commit(mut self, boot: u64, shard: u16, (before, after): (Mark, Mark)) -> Result<Done, StoreError> {
-        let frames = &self.frames;
-        let open = self
-            .open
-            .into_iter()
-            .map(|(sequence, range)| (sequence, &frames[range]));
+        let open = self.open.iter().map(|(sequence, frame)| (*sequence, &**frame));
         self.transaction.insert_open(boot, shard, open)?;
-        self.transaction.add_hours(&self.hours.into_sums())?;
+        self.transaction.add_hours(self.names, &self.hours.into_sums())?;
         self.transaction.move_mark(boot, shard, before, after)?;
         self.transaction.commit()?;
+        self.names.committed();
         Ok(self.done)
     }
 }

@@ -9,6 +9,7 @@ use tollgate_config::{document::Postgres, usage_event::UsageEvent};
 use super::{
     hours::Sums,
     ledger::{self, Mark},
+    names::{self, Names},
     pg::{self, Shared, Writer, index},
     schema, sinks,
 };
@@ -34,6 +35,7 @@ pub type Marks = Vec<((u64, u16), Mark)>;
 pub struct Database {
     pub place: Place,
     open: Option<Open>,
+    names: Names,
 }
 
 enum Open {
@@ -43,7 +45,11 @@ enum Open {
 
 impl Database {
     pub fn of(place: Place) -> Self {
-        Self { place, open: None }
+        Self {
+            place,
+            open: None,
+            names: Names::default(),
+        }
     }
 
     /// Another place from the next use on.
@@ -108,6 +114,10 @@ impl Database {
     }
 
     fn opened(&mut self) -> Result<&mut Open, StoreError> {
+        self.both().map(|(open, _)| open)
+    }
+
+    fn both(&mut self) -> Result<(&mut Open, &mut Names), StoreError> {
         let is_lost = matches!(&self.open, Some(Open::Postgres(shared)) if !shared.session.is_usable());
         if is_lost {
             self.open = None;
@@ -119,7 +129,7 @@ impl Database {
                 Place::Postgres { settings, node } => Open::Postgres(Box::new(Shared::open(settings, *node)?)),
             },
         };
-        Ok(self.open.insert(open))
+        Ok((self.open.insert(open), &mut self.names))
     }
 
     /// Each row of an answer, until `each` has enough.
@@ -156,11 +166,14 @@ impl Database {
     }
 
     /// One that writes calls of this control plane's own.
-    pub fn begin(&mut self) -> Result<Transaction<'_>, StoreError> {
-        match self.opened()? {
-            Open::Sqlite(connection) => Ok(Transaction::Sqlite(connection.transaction()?)),
-            Open::Postgres(shared) => Ok(Transaction::Postgres(shared.begin_own()?)),
-        }
+    pub fn begin(&mut self) -> Result<(Transaction<'_>, &mut Names), StoreError> {
+        let (open, names) = self.both()?;
+        names.begin();
+        let transaction = match open {
+            Open::Sqlite(connection) => Transaction::Sqlite(connection.transaction()?),
+            Open::Postgres(shared) => Transaction::Postgres(shared.begin_own()?),
+        };
+        Ok((transaction, names))
     }
 
     /// One that writes what it has read before.
@@ -244,6 +257,24 @@ impl Database {
                 Ok(())
             }
             Open::Postgres(shared) => shared.keep_days(before_ms, now_ms),
+        }
+    }
+
+    /// Forgets sums of before then.
+    pub fn forget_hours(&mut self, before_ms: i64) -> Result<(), StoreError> {
+        let table = if self.is_shared() { "hours" } else { "hour_rows" };
+        self.execute(&format!("DELETE FROM {table} WHERE hour_ms < ?1"), &[before_ms])
+            .map(drop)
+    }
+
+    /// Forgets what only calls and sums had in common that are forgotten.
+    pub fn forget_names(&mut self) -> Result<(), StoreError> {
+        let (open, names) = self.both()?;
+        names.forget();
+        match open {
+            Open::Sqlite(connection) => ledger::forget_names(connection),
+            // Its rows have their texts.
+            Open::Postgres(_) => Ok(()),
         }
     }
 }
@@ -353,9 +384,15 @@ impl Transaction<'_> {
         }
     }
 
-    pub fn insert_call(&mut self, event: &UsageEvent<'_>) -> Result<(), StoreError> {
+    /// `place`: of its texts.
+    pub fn insert_call(
+        &mut self,
+        names: &mut Names,
+        place: names::Place,
+        event: &UsageEvent<'_>,
+    ) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(transaction) => ledger::insert_call(transaction, event),
+            Self::Sqlite(transaction) => ledger::insert_call(transaction, names, place, event),
             Self::Postgres(writer) => writer.insert_call(event),
         }
     }
@@ -404,10 +441,10 @@ impl Transaction<'_> {
         }
     }
 
-    pub fn add_hours(&mut self, sums: &Sums) -> Result<(), StoreError> {
+    pub fn add_hours(&mut self, names: &mut Names, sums: &Sums) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(transaction) => super::hours::write(transaction, sums),
-            Self::Postgres(writer) => writer.add_hours(sums),
+            Self::Sqlite(transaction) => super::hours::write(transaction, names, sums),
+            Self::Postgres(writer) => writer.add_hours(names, sums),
         }
     }
 

@@ -12,7 +12,7 @@ use super::{
 
 /// What rows are kept apart by, in this order.
 pub const BY: &str =
-    "day,organization,team,cost_center,user,key,provider,upstream_model,credential,price_version,tags,entry";
+    "day,organization,team,cost_center,user,key,provider,upstream_model,credential,price_version,tags,cache,entry";
 
 /// The columns, as the specification orders them.
 pub const COLUMNS: [&str; 35] = [
@@ -81,6 +81,7 @@ fn row(key: &[String], sums: &Numbers, zone: &Zone, now: &str) -> Option<Value> 
         credential,
         version,
         tags,
+        cache,
         entry,
     ] = key
     else {
@@ -163,6 +164,7 @@ fn row(key: &[String], sums: &Numbers, zone: &Zone, now: &str) -> Option<Value> 
                 ("cost_center", cost_center),
                 ("credential", credential),
                 ("price_version", version),
+                ("cache", cache)
             ]
         )),
     ];

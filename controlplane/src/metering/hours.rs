@@ -1,67 +1,51 @@
 //! Sums by the hour, over every dimension: what months are answered from, and what stays when single calls are forgotten.
 //! They are committed with the records that are in them.
 
-use std::{collections::BTreeMap, fmt::Write as _, ops::ControlFlow};
+use std::{ops::ControlFlow, sync::LazyLock};
 
+use hashbrown::HashMap;
 use rusqlite::{Transaction, params_from_iter};
 use tollgate_config::usage_event::UsageEvent;
 
 use super::{
     database::Database,
     ledger,
-    row::{NUMBERS, Numbers, Row, TEXTS, rows},
+    names::{Names, Place},
+    row::{NUMBERS, Numbers, TEXTS, rows},
     sinks,
 };
 use crate::{postgres::Cell, store::StoreError};
 
 pub const HOUR_MS: u64 = 3_600_000;
-/// Between texts of a key, and in none of them.
-const BETWEEN: char = '\u{1f}';
-
-/// By hour, and the texts with `BETWEEN` between them.
-pub type Sums = BTreeMap<(u64, String), Numbers>;
+/// By hour, and the place of the texts.
+pub type Sums = HashMap<(u64, Place), Numbers>;
 
 /// What the records of a transaction add.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Hours {
     sums: Sums,
-    /// The last key, which mostly is the next one's too.
-    key: (u64, String),
 }
 
 impl Hours {
-    pub fn add(&mut self, event: &UsageEvent<'_>) {
-        for row in rows(event) {
-            self.add_row(&row);
+    /// Adds what a call does, and answers the place of its texts.
+    pub fn add(&mut self, names: &mut Names, event: &UsageEvent<'_>) -> Place {
+        let (main, moved) = rows(event);
+        for row in moved {
+            let place = names.place(&row.texts, row.prices);
+            self.add_at(row.at_ms, place, &row.numbers);
         }
-    }
-
-    fn add_row(&mut self, row: &Row<'_>) {
-        let (hour_ms, key) = &mut self.key;
-        *hour_ms = row.at_ms / HOUR_MS * HOUR_MS;
-        key.clear();
-        for text in row.texts {
-            match text.contains(BETWEEN) {
-                true => key.push_str(&text.replace(BETWEEN, "\u{fffd}")),
-                false => key.push_str(text),
-            }
-            key.push(BETWEEN);
-        }
-        if let Some(version) = row.prices {
-            // Writing to a string cannot fail.
-            let _ = write!(key, "{version:016x}");
-        }
-        if let Some(sums) = self.sums.get_mut(&self.key) {
-            return add(sums, &row.numbers);
-        }
-        self.sums.insert(self.key.clone(), row.numbers);
+        let place = names.place(&main.texts, main.prices);
+        self.add_at(main.at_ms, place, &main.numbers);
+        place
     }
 
     /// What was posted: its texts by `TEXTS`.
-    pub fn add_posted(&mut self, at_ms: u64, texts: &[String; TEXTS.len()], numbers: &Numbers) {
-        let hour_ms = at_ms / HOUR_MS * HOUR_MS;
-        let texts: Vec<String> = texts.iter().map(|text| text.replace(BETWEEN, "\u{fffd}")).collect();
-        let sums = self.sums.entry((hour_ms, texts.join(&BETWEEN.to_string())));
+    pub fn add_posted(&mut self, names: &mut Names, at_ms: u64, texts: &[String; TEXTS.len()], numbers: &Numbers) {
+        self.add_at(at_ms, names.place_posted(texts), numbers);
+    }
+
+    fn add_at(&mut self, at_ms: u64, place: Place, numbers: &Numbers) {
+        let sums = self.sums.entry((at_ms / HOUR_MS * HOUR_MS, place));
         add(sums.or_insert([0; NUMBERS.len()]), numbers);
     }
 
@@ -70,20 +54,12 @@ impl Hours {
     }
 }
 
-/// The texts of a key, by `TEXTS`.
-pub fn texts_of(key: &str) -> impl Iterator<Item = &str> {
-    key.split(BETWEEN)
-}
-
 /// Adds sums to those of SQLite.
-pub fn write(transaction: &Transaction<'_>, sums: &Sums) -> Result<(), StoreError> {
-    let mut statement = transaction.prepare_cached(&upsert())?;
-    for ((hour_ms, texts), numbers) in sums {
-        let hour = Cell::Whole(ledger::whole(*hour_ms));
-        let cells = std::iter::once(hour)
-            .chain(texts_of(texts).map(Cell::Text))
-            .chain(numbers.iter().map(|number| Cell::Whole(*number)));
-        statement.execute(params_from_iter(cells))?;
+pub fn write(transaction: &Transaction<'_>, names: &mut Names, sums: &Sums) -> Result<(), StoreError> {
+    let mut statement = transaction.prepare_cached(&UPSERT)?;
+    for ((hour_ms, place), numbers) in sums {
+        let head = [ledger::whole(*hour_ms), names.id(transaction, *place, *hour_ms)?];
+        statement.execute(params_from_iter(head.iter().chain(numbers)))?;
     }
     Ok(())
 }
@@ -94,58 +70,10 @@ fn add(sums: &mut Numbers, numbers: &Numbers) {
     }
 }
 
-pub fn schema() -> String {
-    let texts = TEXTS.map(|name| format!("{name} TEXT NOT NULL")).join(", ");
-    let numbers = NUMBERS.map(|name| format!("{name} INTEGER NOT NULL")).join(", ");
-    let key = TEXTS.join(", ");
-    format!(
-        "CREATE TABLE IF NOT EXISTS hours (hour_ms INTEGER NOT NULL, {texts}, {numbers}, PRIMARY KEY (hour_ms, {key})) \
-         WITHOUT ROWID;"
-    )
-}
-
-/// Version 1 knew less of an hour.
-pub fn from_version_1() -> String {
-    const TEXTS_1: [&str; 7] = ["team", "user", "key", "model", "provider", "upstream_model", "tags"];
-    const NUMBERS_1: [&str; 16] = [
-        "requests",
-        "failed",
-        "crashed",
-        "attempts",
-        "input_tokens",
-        "output_tokens",
-        "cache_read_tokens",
-        "cache_write_5m_tokens",
-        "cache_write_1h_tokens",
-        "reasoning_tokens",
-        "input_audio_tokens",
-        "output_audio_tokens",
-        "input_image_tokens",
-        "estimated",
-        "cost_units",
-        "cost_rest",
-    ];
-    let of = |name: &&str, known: &[&str], none: &str| match known.contains(name) {
-        true => (*name).to_owned(),
-        false => none.to_owned(),
-    };
-    let texts = TEXTS.iter().map(|name| of(name, &TEXTS_1, "''"));
-    let numbers = NUMBERS.iter().map(|name| of(name, &NUMBERS_1, "0"));
-    let columns: Vec<String> = texts.chain(numbers).collect();
-    format!(
-        "ALTER TABLE hours RENAME TO hours_1; {} INSERT INTO hours (hour_ms, {}, {}) SELECT hour_ms, {} FROM hours_1; \
-         DROP TABLE hours_1;",
-        schema(),
-        TEXTS.join(", "),
-        NUMBERS.join(", "),
-        columns.join(", ")
-    )
-}
-
 /// Forgets sums, and what was posted, of before then.
 pub fn forget(ledger: &mut Database, before_ms: u64) -> Result<(), StoreError> {
     let before_ms = ledger::whole(before_ms / HOUR_MS * HOUR_MS);
-    ledger.execute("DELETE FROM hours WHERE hour_ms < ?1", &[before_ms])?;
+    ledger.forget_hours(before_ms)?;
     let mut are_there = false;
     let old = "SELECT 1 FROM adjustments WHERE at_ms < ?1 LIMIT 1";
     ledger.each(old, &[before_ms], |_| {
@@ -167,15 +95,11 @@ pub fn forget(ledger: &mut Database, before_ms: u64) -> Result<(), StoreError> {
     forgetting.commit()
 }
 
-fn upsert() -> String {
-    let key = TEXTS.join(", ");
+static UPSERT: LazyLock<String> = LazyLock::new(|| {
     let adds = NUMBERS
         .map(|name| format!("{name} = {name} + excluded.{name}"))
         .join(", ");
-    let places: Vec<String> = (1..=1 + TEXTS.len() + NUMBERS.len()).map(|n| format!("?{n}")).collect();
-    format!(
-        "INSERT INTO hours (hour_ms, {key}, {}) VALUES ({}) ON CONFLICT (hour_ms, {key}) DO UPDATE SET {adds}",
-        NUMBERS.join(", "),
-        places.join(", ")
-    )
-}
+    let columns = format!("hour_ms, names, {}", NUMBERS.join(", "));
+    let insert = ledger::insert("hour_rows", &columns, 2 + NUMBERS.len());
+    format!("{insert} ON CONFLICT (hour_ms, names) DO UPDATE SET {adds}")
+});

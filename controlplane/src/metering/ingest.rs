@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, ErrorKind},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
 };
 
@@ -211,17 +211,24 @@ impl Ingest {
         self.remove(stream, numbers, 0)?;
         loop {
             let before = stream.mark.segment;
-            stream.skip_missing(numbers);
-            let Some(file) = SegmentFile::open(&self.path(stream.name()))? else {
+            let folder = &self.folder;
+            let Some(first) = turn(folder, stream, numbers, alive)? else {
                 return Ok(Stop::Waits);
             };
-            let over = !alive || self.has_records(stream.next_name())?;
-            if !over && !file.has_more(stream.mark.at)? {
-                return Ok(Stop::Waits);
-            }
             let mut batch = Batch::begin(&mut self.ledger, BATCH_RECORDS)?;
             let mut ahead = stream.clone();
-            let stop = ahead.read(&file, over, &mut batch)?;
+            let mut stop = ahead.read(&first.file, first.over, &mut batch)?;
+            // A transaction costs the same whatever is in it, so it goes on as long as it has room. What cannot be read is met
+            // again as the first of the next one.
+            while stop == Stop::Goes
+                && !batch.is_full()
+                && let Ok(Some(next)) = turn(folder, &mut ahead, numbers, alive)
+            {
+                stop = match ahead.read(&next.file, next.over, &mut batch) {
+                    Err(IngestError::Spool(_)) => break,
+                    read => read?,
+                };
+            }
             let done = batch.commit(ahead.boot, ahead.shard, (ahead.committed, ahead.mark))?;
             ahead.committed = ahead.mark;
             *stream = ahead;
@@ -240,14 +247,6 @@ impl Ingest {
 
     fn path(&self, name: SegmentName) -> PathBuf {
         self.folder.join(name.to_string())
-    }
-
-    /// A segment that has records was begun after the one before it was full.
-    fn has_records(&self, name: SegmentName) -> io::Result<bool> {
-        match SegmentFile::open(&self.path(name))? {
-            Some(file) => file.has_more(HEADER_BYTES),
-            None => Ok(false),
-        }
     }
 
     /// Removes segments from `first` on that are in the ledger.
@@ -301,6 +300,7 @@ impl Ingest {
         if let Some(hours_ms) = retention.hours_ms {
             hours::forget(&mut self.ledger, now_ms.saturating_sub(hours_ms))?;
         }
+        self.ledger.forget_names()?;
         Ok(())
     }
 
@@ -318,7 +318,30 @@ impl Ingest {
     }
 }
 
-fn remove(path: &std::path::Path) -> io::Result<()> {
+/// A segment that has something to read.
+struct Turn {
+    file: SegmentFile,
+    /// Nobody writes to it any more.
+    over: bool,
+}
+
+/// The segment whose turn it is.
+fn turn(folder: &Path, stream: &mut Stream, numbers: &[u32], alive: bool) -> io::Result<Option<Turn>> {
+    stream.skip_missing(numbers);
+    let open = |name: SegmentName| SegmentFile::open(&folder.join(name.to_string()));
+    let Some(file) = open(stream.name())? else {
+        return Ok(None);
+    };
+    // A segment that has records was begun after the one before it was full.
+    let next_has_records = || match open(stream.next_name())? {
+        Some(next) => next.has_more(HEADER_BYTES),
+        None => Ok(false),
+    };
+    let over = !alive || next_has_records()?;
+    Ok((over || file.has_more(stream.mark.at)?).then_some(Turn { file, over }))
+}
+
+fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),

@@ -9,7 +9,12 @@ use tollgate_config::{
     usage_event::{AttemptLine, AttemptLines, Tokens, UsageEvent},
 };
 
-use super::{database, row, sinks};
+use super::{
+    database,
+    hours::HOUR_MS,
+    names::{Names, Place},
+    row, sinks,
+};
 use crate::{postgres::Cell, store::StoreError};
 
 /// No call uses more: a provider may say any number, and sums must fit.
@@ -17,14 +22,60 @@ const MAX_TOKENS: u64 = 1_000_000_000_000;
 /// Costs are kept in two columns, of so many pico-dollars and the rest: a sum over all calls fits in both.
 pub const COST_UNIT_PICOS: u128 = 1_000_000_000;
 
-/// Of a call, in the order of `call_cells`.
-pub const CALL_COLUMNS: &str = "boot, shard, sequence, started_ms, ended_ms, request_id, key, user, team, tags, model_asked, \
-     model, provider, upstream_model, surface, dialect, batch, rejected, status, ending, attempts, streamed, estimated, \
-     input, cache_read, cache_write_5m, cache_write_1h, output, reasoning, input_audio, output_audio, input_image, \
-     cost_units, cost_rest, price_version, request_bytes, response_bytes, total_ns, gateway_ns, first_token_ns, \
-     organization, cost_center, credential, trace, tier, requests, images, audio_ms, list_units, list_rest, hedge, resumed, \
-     shadow, replayed, free, more_attempts, arm";
-const CALL_CELLS: usize = 57;
+/// What is a call's own, in the order of `own_cells`.
+pub const OWN: [&str; 27] = [
+    "sequence",
+    "started_ms",
+    "ended_ms",
+    "request_id",
+    "batch",
+    "rejected",
+    "input",
+    "cache_read",
+    "cache_write_5m",
+    "cache_write_1h",
+    "output",
+    "reasoning",
+    "input_audio",
+    "output_audio",
+    "input_image",
+    "cost_units",
+    "cost_rest",
+    "list_units",
+    "list_rest",
+    "request_bytes",
+    "response_bytes",
+    "total_ns",
+    "gateway_ns",
+    "first_token_ns",
+    "images",
+    "audio_ms",
+    "trace",
+];
+/// What it shares with many, in the order of `traits`; beside the texts by which sums are kept apart.
+pub const TRAITS: [&str; 16] = [
+    "boot",
+    "shard",
+    "status",
+    "ending",
+    "attempts",
+    "streamed",
+    "estimated",
+    "price_version",
+    "tier",
+    "requests",
+    "hedge",
+    "resumed",
+    "shadow",
+    "replayed",
+    "free",
+    "more_attempts",
+];
+/// Its texts of `TEXTS`: a call is no entry.
+pub const CALL_TEXTS: &[&str] = row::TEXTS.split_at(row::ENTRY).0;
+
+/// All of them.
+pub static CALL_COLUMNS: LazyLock<String> = LazyLock::new(|| [&OWN[..], &TRAITS, CALL_TEXTS].concat().join(", "));
 
 /// Of an attempt, in the order of `attempt_cells`.
 pub const ATTEMPT_COLUMNS: &str = "call, number, provider, upstream_model, credential, status, outcome, started_ns, took_ns, \
@@ -32,10 +83,11 @@ pub const ATTEMPT_COLUMNS: &str = "call, number, provider, upstream_model, crede
      input_image, cost_units, cost_rest, list_units, list_rest, price_version";
 const ATTEMPT_CELLS: usize = 25;
 
-static INSERT_CALL: LazyLock<String> = LazyLock::new(|| insert("calls", CALL_COLUMNS, CALL_CELLS));
+static INSERT_CALL: LazyLock<String> =
+    LazyLock::new(|| insert("call_rows", &format!("traits, {}", OWN.join(", ")), 1 + OWN.len()));
 static INSERT_ATTEMPT: LazyLock<String> = LazyLock::new(|| insert("attempts", ATTEMPT_COLUMNS, ATTEMPT_CELLS));
 
-fn insert(table: &str, columns: &str, count: usize) -> String {
+pub fn insert(table: &str, columns: &str, count: usize) -> String {
     let places: Vec<String> = (1..=count).map(|place| format!("?{place}")).collect();
     format!("INSERT INTO {table} ({columns}) VALUES ({})", places.join(", "))
 }
@@ -104,9 +156,16 @@ pub fn counted<'e>(
     })
 }
 
-/// What is kept of a call.
-pub fn call_cells<'e>(event: &'e UsageEvent<'_>) -> [Cell<'e>; CALL_CELLS] {
-    let cost = event.cost;
+/// What is kept of a call, by `CALL_COLUMNS`.
+pub fn call_cells<'e>(event: &'e UsageEvent<'_>) -> impl Iterator<Item = Cell<'e>> {
+    let texts = row::texts(event).into_iter().take(CALL_TEXTS.len());
+    own_cells(event)
+        .into_iter()
+        .chain(traits(event).map(Cell::from))
+        .chain(texts.map(Cell::from))
+}
+
+pub fn own_cells<'e>(event: &'e UsageEvent<'_>) -> [Cell<'e>; OWN.len()] {
     let [
         input,
         cache_read,
@@ -118,30 +177,14 @@ pub fn call_cells<'e>(event: &'e UsageEvent<'_>) -> [Cell<'e>; CALL_CELLS] {
         output_audio,
         input_image,
     ] = event.tokens.map(|count| count.map(whole));
+    let (cost, list) = (event.cost.map(|(usd, _)| units(usd)), event.list.map(units));
     [
-        signed(event.boot).into(),
-        i64::from(event.shard).into(),
         whole(event.sequence).into(),
         whole(event.started_unix_ms).into(),
         whole(event.ended_unix_ms).into(),
         event.request_id.into(),
-        event.key.into(),
-        event.user.into(),
-        event.team.into(),
-        event.tags.into(),
-        event.model_asked.into(),
-        event.model.into(),
-        event.provider.into(),
-        event.upstream_model.into(),
-        event.surface.into(),
-        event.dialect.into(),
         event.batch.into(),
         event.rejected.into(),
-        i64::from(event.status).into(),
-        i64::from(event.ending as u8).into(),
-        i64::from(event.attempts).into(),
-        event.streamed.into(),
-        event.estimated.into(),
         input.into(),
         cache_read.into(),
         cache_write_5m.into(),
@@ -151,33 +194,47 @@ pub fn call_cells<'e>(event: &'e UsageEvent<'_>) -> [Cell<'e>; CALL_CELLS] {
         input_audio.into(),
         output_audio.into(),
         input_image.into(),
-        cost.map(|(usd, _)| units(usd).0).into(),
-        cost.map(|(usd, _)| units(usd).1).into(),
-        cost.map(|(_, version)| signed(version.0)).into(),
+        cost.map(|(units, _)| units).into(),
+        cost.map(|(_, rest)| rest).into(),
+        list.map(|(units, _)| units).into(),
+        list.map(|(_, rest)| rest).into(),
         whole(event.request_bytes).into(),
         whole(event.response_bytes).into(),
         whole(event.total_ns).into(),
         whole(event.gateway_ns).into(),
         event.first_token_ns.map(whole).into(),
-        event.organization.into(),
-        event.cost_center.into(),
-        event.credential.into(),
-        event.trace.as_ref().map_or(Cell::Null, |trace| Cell::Bytes(trace)),
-        i64::from(event.tier as u8).into(),
-        whole(event.requests).into(),
         event.images.map(whole).into(),
         event.audio_ms.map(whole).into(),
-        event.list.map(|usd| units(usd).0).into(),
-        event.list.map(|usd| units(usd).1).into(),
-        i64::from(event.hedge as u8).into(),
-        i64::from(event.resumed).into(),
-        event.shadow.into(),
-        event.replayed.into(),
-        event.free.into(),
-        event.more_attempts.into(),
-        event.arm.into(),
+        event.trace.as_ref().map_or(Cell::Null, |trace| Cell::Bytes(trace)),
     ]
 }
+
+/// By `TRAITS`.
+pub fn traits(event: &UsageEvent<'_>) -> [Option<i64>; TRAITS.len()] {
+    let mut traits = [
+        signed(event.boot),
+        i64::from(event.shard),
+        i64::from(event.status),
+        i64::from(event.ending as u8),
+        i64::from(event.attempts),
+        i64::from(event.streamed),
+        i64::from(event.estimated),
+        0,
+        i64::from(event.tier as u8),
+        whole(event.requests),
+        i64::from(event.hedge as u8),
+        i64::from(event.resumed),
+        i64::from(event.shadow),
+        i64::from(event.replayed),
+        i64::from(event.free),
+        i64::from(event.more_attempts),
+    ]
+    .map(Some);
+    traits[PRICES] = event.cost.map(|(_, version)| signed(version.0));
+    traits
+}
+/// The place of the version of prices among `TRAITS`.
+const PRICES: usize = 7;
 
 /// What is kept of an attempt of a call; `moved`: it is billed beside the call's own.
 pub fn attempt_cells<'e>(call: i64, at: usize, line: &AttemptLine<'e>, moved: bool) -> [Cell<'e>; ATTEMPT_CELLS] {
@@ -221,16 +278,43 @@ pub fn attempt_cells<'e>(call: i64, at: usize, line: &AttemptLine<'e>, moved: bo
     ]
 }
 
-/// One line per call.
-pub fn insert_call(transaction: &Transaction<'_>, event: &UsageEvent<'_>) -> Result<(), StoreError> {
+/// One row per call, and what it shares with others by its number.
+pub fn insert_call(
+    transaction: &Transaction<'_>,
+    names: &mut Names,
+    place: Place,
+    event: &UsageEvent<'_>,
+) -> Result<(), StoreError> {
+    let traits = names.of_call(transaction, place, event)?;
+    let mut cells = own_cells(event);
+    let id = event.request_id.as_bytes().try_into().ok().and_then(bytes_of);
+    if let Some(id) = &id {
+        cells[REQUEST_ID] = Cell::Bytes(id);
+    }
     transaction
         .prepare_cached(&INSERT_CALL)?
-        .execute(params_from_iter(call_cells(event)))?;
+        .execute(params_from_iter([Cell::Whole(traits)].into_iter().chain(cells)))?;
     // The one attempt of most calls says nothing that the call does not.
     if event.lines.len() > 1 {
         insert_attempts(transaction, transaction.last_insert_rowid(), event)?;
     }
     Ok(())
+}
+/// The place of the request's id among `OWN`.
+const REQUEST_ID: usize = 3;
+
+/// Of 32 lower hexadecimal digits, as the gateway makes ids, half as many bytes say the same.
+fn bytes_of(digits: &[u8; 32]) -> Option<[u8; 16]> {
+    let half = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    let mut bytes = [0; 16];
+    for (byte, pair) in bytes.iter_mut().zip(digits.as_chunks::<2>().0) {
+        *byte = half(pair[0])? << 4 | half(pair[1])?;
+    }
+    Some(bytes)
 }
 
 fn insert_attempts(transaction: &Transaction<'_>, call: i64, event: &UsageEvent<'_>) -> Result<(), StoreError> {
@@ -313,7 +397,7 @@ pub fn set_mark(transaction: &Transaction<'_>, boot: u64, shard: u16, mark: Mark
 pub fn forget_calls(connection: &Connection, before_ms: u64) -> Result<bool, StoreError> {
     const AT_ONCE: usize = 5_000;
     const OLD: &str =
-        "SELECT id FROM calls WHERE ended_ms < ?1 AND (id <= ?3 OR ended_ms < ?4) ORDER BY ended_ms LIMIT ?2";
+        "SELECT id FROM call_rows WHERE ended_ms < ?1 AND (id <= ?3 OR ended_ms < ?4) ORDER BY ended_ms LIMIT ?2";
     let transaction = connection.unchecked_transaction()?;
     let before_ms = whole(before_ms);
     let held = sinks::held(&transaction, before_ms)?;
@@ -326,10 +410,26 @@ pub fn forget_calls(connection: &Connection, before_ms: u64) -> Result<bool, Sto
         None => 0,
     };
     transaction.execute(&format!("DELETE FROM attempts WHERE call IN ({OLD})"), bounds)?;
-    let forgotten = transaction.execute(&format!("DELETE FROM calls WHERE id IN ({OLD})"), bounds)?;
+    let forgotten = transaction.execute(&format!("DELETE FROM call_rows WHERE id IN ({OLD})"), bounds)?;
     if let (Some(held), 1..) = (held, forgotten) {
         sinks::forgotten(&transaction, held, unsent)?;
     }
     transaction.commit()?;
     Ok(forgotten == AT_ONCE)
+}
+
+/// Forgets what calls and sums had in common that are all gone. Each is kept as long as anything of the hour that last had
+/// use of it.
+pub fn forget_names(connection: &Connection) -> Result<(), StoreError> {
+    const NEVER: i64 = i64::MAX;
+    let oldest_call = format!("(SELECT IFNULL(MIN(ended_ms), {NEVER}) / {HOUR_MS} * {HOUR_MS} FROM call_rows)");
+    let oldest_sum = format!("(SELECT IFNULL(MIN(hour_ms), {NEVER}) FROM hour_rows)");
+    let transaction = connection.unchecked_transaction()?;
+    transaction.execute(&format!("DELETE FROM call_traits WHERE seen_ms < {oldest_call}"), [])?;
+    transaction.execute(
+        &format!("DELETE FROM names WHERE seen_ms < MIN({oldest_call}, {oldest_sum})"),
+        [],
+    )?;
+    transaction.commit()?;
+    Ok(())
 }

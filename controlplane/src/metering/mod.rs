@@ -13,6 +13,7 @@ pub mod kafka;
 mod ledger;
 pub mod money;
 mod moving;
+mod names;
 mod pg;
 mod place;
 mod question;

@@ -12,7 +12,7 @@ pub fn carry(from: &mut Database, to: &mut Database) -> Result<(), StoreError> {
     }
     let there = to.marks()?;
     for ((boot, shard), mark) in from.marks()? {
-        let mut leaving = from.begin()?;
+        let mut leaving = from.begin()?.0;
         let mut open = Vec::new();
         loop {
             let some = leaving.some_open(boot, shard)?;
@@ -26,7 +26,7 @@ pub fn carry(from: &mut Database, to: &mut Database) -> Result<(), StoreError> {
         }
         let before = there.iter().find(|(of, _)| *of == (boot, shard)).map(|(_, mark)| *mark);
         if before.is_none_or(|before| before.next_sequence < mark.next_sequence) {
-            let mut coming = to.begin()?;
+            let mut coming = to.begin()?.0;
             // Of an earlier move that came back: calls that were closed since.
             loop {
                 let some = coming.some_open(boot, shard)?;

@@ -6,7 +6,7 @@ use tollgate_config::usage_event::{AttemptLine, AttemptOutcome, Ending, Tokens, 
 use super::ledger::{self, units};
 
 /// The texts by which sums are kept apart. Calls themselves are no entry; what was posted later says what it is.
-pub const TEXTS: [&str; 16] = [
+pub const TEXTS: [&str; 17] = [
     "organization",
     "cost_center",
     "team",
@@ -21,6 +21,7 @@ pub const TEXTS: [&str; 16] = [
     "dialect",
     "tags",
     "arm",
+    "cache",
     "entry",
     "price_version",
 ];
@@ -29,8 +30,8 @@ pub const TEXTS: [&str; 16] = [
 const PROVIDER: usize = 7;
 const UPSTREAM_MODEL: usize = 8;
 const CREDENTIAL: usize = 9;
-const ENTRY: usize = 14;
-const PRICE_VERSION: usize = 15;
+pub const ENTRY: usize = 15;
+pub const PRICE_VERSION: usize = 16;
 
 pub const NUMBERS: [&str; 25] = [
     "requests",
@@ -111,8 +112,8 @@ pub struct Row<'e> {
     pub numbers: Numbers,
 }
 
-/// What a call adds: all of it where it was answered, and then what other attempts used from there to them.
-pub fn rows<'e>(event: &UsageEvent<'e>) -> impl Iterator<Item = Row<'e>> {
+/// What a call adds: all of it where it was answered, and what other attempts used from there to them.
+pub fn rows<'e>(event: &UsageEvent<'e>) -> (Row<'e>, impl Iterator<Item = Row<'e>>) {
     let main = main(event);
     let (at_ms, texts, prices) = (main.at_ms, main.texts, main.prices);
     let moved = moved(event).flat_map(move |(_, line)| {
@@ -134,7 +135,7 @@ pub fn rows<'e>(event: &UsageEvent<'e>) -> impl Iterator<Item = Row<'e>> {
             },
         ]
     });
-    [main].into_iter().chain(moved)
+    (main, moved)
 }
 
 /// Attempts that are billed beside the one whose names are the call's, and their places among the lines.
@@ -190,26 +191,32 @@ fn main<'e>(event: &UsageEvent<'e>) -> Row<'e> {
     numbers[17..20].copy_from_slice(&[event.estimated, event.replayed, event.shadow].map(i64::from));
     Row {
         at_ms: event.ended_unix_ms,
-        texts: [
-            event.organization,
-            event.cost_center,
-            event.team,
-            event.user,
-            event.key,
-            event.model_asked,
-            event.model,
-            event.provider,
-            event.upstream_model,
-            event.credential,
-            event.surface,
-            event.dialect,
-            event.tags,
-            event.arm,
-            "",
-        ],
+        texts: texts(event),
         prices: event.cost.map(|(_, version)| version.0),
         numbers,
     }
+}
+
+/// By `TEXTS`, but for the version of prices.
+pub fn texts<'e>(event: &UsageEvent<'e>) -> [&'e str; PRICE_VERSION] {
+    [
+        event.organization,
+        event.cost_center,
+        event.team,
+        event.user,
+        event.key,
+        event.model_asked,
+        event.model,
+        event.provider,
+        event.upstream_model,
+        event.credential,
+        event.surface,
+        event.dialect,
+        event.tags,
+        event.arm,
+        event.cache.name(),
+        "",
+    ]
 }
 
 fn of_usage(tokens: &Tokens, cost: Option<(i64, i64)>, list: Option<(i64, i64)>) -> Numbers {

@@ -1,68 +1,27 @@
 //! The ledger's tables, and how those of an earlier version become them.
 
+mod former;
+
 use rusqlite::Connection;
 
 use super::{
-    hours,
+    ledger::{CALL_TEXTS, OWN, TRAITS},
     row::{NUMBERS, TEXTS, view},
 };
 use crate::store::StoreError;
 
-pub const VERSION: i64 = 2;
+pub const VERSION: i64 = 3;
 
-pub const CALLS: &str = "
-CREATE TABLE IF NOT EXISTS calls (
-    id INTEGER PRIMARY KEY,
-    boot INTEGER NOT NULL,
-    shard INTEGER NOT NULL,
-    sequence INTEGER NOT NULL,
-    started_ms INTEGER NOT NULL,
-    ended_ms INTEGER NOT NULL,
-    request_id TEXT NOT NULL,
-    key TEXT NOT NULL,
-    user TEXT NOT NULL,
-    team TEXT NOT NULL,
-    tags TEXT NOT NULL,
-    model_asked TEXT NOT NULL,
-    model TEXT NOT NULL,
-    provider TEXT NOT NULL,
-    upstream_model TEXT NOT NULL,
-    surface TEXT NOT NULL,
-    dialect TEXT NOT NULL,
-    batch TEXT NOT NULL,
-    rejected TEXT NOT NULL,
-    status INTEGER NOT NULL,
-    ending INTEGER NOT NULL,
-    attempts INTEGER NOT NULL,
-    streamed INTEGER NOT NULL,
-    estimated INTEGER NOT NULL,
-    input INTEGER,
-    cache_read INTEGER,
-    cache_write_5m INTEGER,
-    cache_write_1h INTEGER,
-    output INTEGER,
-    reasoning INTEGER,
-    input_audio INTEGER,
-    output_audio INTEGER,
-    input_image INTEGER,
-    cost_units INTEGER,
-    cost_rest INTEGER,
-    price_version INTEGER,
-    request_bytes INTEGER NOT NULL,
-    response_bytes INTEGER NOT NULL,
-    total_ns INTEGER NOT NULL,
-    gateway_ns INTEGER NOT NULL,
-    first_token_ns INTEGER
-);
-CREATE INDEX IF NOT EXISTS calls_by_end ON calls (ended_ms);
-CREATE TABLE IF NOT EXISTS open_calls (
+/// How far the spool was read, and what is open of it. As all versions have them.
+pub const SPOOL: &str = "
+CREATE TABLE open_calls (
     boot INTEGER NOT NULL,
     shard INTEGER NOT NULL,
     sequence INTEGER NOT NULL,
     frame BLOB NOT NULL,
     PRIMARY KEY (boot, shard, sequence)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS marks (
+CREATE TABLE marks (
     boot INTEGER NOT NULL,
     shard INTEGER NOT NULL,
     segment INTEGER NOT NULL,
@@ -71,7 +30,7 @@ CREATE TABLE IF NOT EXISTS marks (
     last_ms INTEGER NOT NULL,
     PRIMARY KEY (boot, shard)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS batches (
+CREATE TABLE batches (
     provider TEXT NOT NULL,
     id TEXT NOT NULL,
     PRIMARY KEY (provider, id)
@@ -134,24 +93,98 @@ CREATE TABLE attempts (
 pub fn migrate(connection: &mut Connection, found: i64) -> Result<(), StoreError> {
     let transaction = connection.transaction()?;
     if found < 1 {
-        transaction.execute_batch(CALLS)?;
+        transaction.execute_batch(SPOOL)?;
     }
-    if found < 2 {
+    if found == 1 {
         for (name, kind) in MORE_OF_CALLS {
             transaction.execute_batch(&format!("ALTER TABLE calls ADD COLUMN {name} {kind};"))?;
         }
+    }
+    if found < 2 {
         transaction.execute_batch(ATTEMPTS)?;
         transaction.execute_batch(&adjustments())?;
-        if found == 1 {
-            transaction.execute_batch(&hours::from_version_1())?;
-        } else {
-            transaction.execute_batch(&hours::schema())?;
-        }
-        transaction.execute_batch(&view())?;
     }
+    transaction.execute_batch(&tables())?;
+    if found > 0 {
+        transaction.execute_batch(&former::carry(found))?;
+    }
+    transaction.execute_batch(&views())?;
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()?;
     Ok(())
+}
+
+/// What calls have in common is written once, and they have its number; so have sums by the hour.
+fn tables() -> String {
+    let column = |name: &&str| match *name {
+        // Half as many bytes where it is made of hexadecimal digits.
+        "request_id" | "batch" | "rejected" => format!("{name} TEXT NOT NULL"),
+        "trace" => "trace BLOB".to_owned(),
+        "price_version" => "price_version INTEGER".to_owned(),
+        name if CAN_BE_ABSENT.contains(&name) => format!("{name} INTEGER"),
+        name => format!("{name} INTEGER NOT NULL"),
+    };
+    let list = |columns: &[&str]| columns.iter().map(column).collect::<Vec<_>>().join(", ");
+    let texts = TEXTS.map(|name| format!("{name} TEXT NOT NULL")).join(", ");
+    format!(
+        "CREATE TABLE names (id INTEGER PRIMARY KEY, seen_ms INTEGER NOT NULL, {texts});
+         CREATE TABLE call_traits (id INTEGER PRIMARY KEY, seen_ms INTEGER NOT NULL, names INTEGER NOT NULL, {});
+         CREATE TABLE call_rows (id INTEGER PRIMARY KEY, traits INTEGER NOT NULL, {});
+         CREATE INDEX call_rows_by_end ON call_rows (ended_ms);
+         CREATE TABLE hour_rows (hour_ms INTEGER NOT NULL, names INTEGER NOT NULL, {}, PRIMARY KEY (hour_ms, names)) \
+         WITHOUT ROWID;",
+        list(&TRAITS),
+        list(&OWN),
+        list(&NUMBERS),
+    )
+}
+
+/// Of a call's own.
+const CAN_BE_ABSENT: [&str; 16] = [
+    "input",
+    "cache_read",
+    "cache_write_5m",
+    "cache_write_1h",
+    "output",
+    "reasoning",
+    "input_audio",
+    "output_audio",
+    "input_image",
+    "cost_units",
+    "cost_rest",
+    "list_units",
+    "list_rest",
+    "first_token_ns",
+    "images",
+    "audio_ms",
+];
+
+/// Calls and sums with all that they have, as whoever asks wants them. A join from the left costs nothing where nobody asks
+/// for what it brings.
+fn views() -> String {
+    let of = |table: &str, columns: &[&str]| {
+        let column = |name: &&str| match *name {
+            "request_id" => {
+                "CASE typeof(r.request_id) WHEN 'blob' THEN lower(hex(r.request_id)) ELSE r.request_id END AS \
+                 request_id"
+                    .to_owned()
+            }
+            name => format!("{table}.{name}"),
+        };
+        columns.iter().map(column).collect::<Vec<_>>().join(", ")
+    };
+    format!(
+        "CREATE VIEW calls AS SELECT r.id, {}, {}, {} FROM call_rows r LEFT JOIN call_traits t ON t.id = r.traits \
+         LEFT JOIN names n ON n.id = t.names;
+         CREATE VIEW hours AS SELECT h.hour_ms, {}, {} FROM hour_rows h LEFT JOIN names n ON n.id = h.names;
+         {}",
+        of("r", &OWN),
+        of("t", &TRAITS),
+        of("n", CALL_TEXTS),
+        of("n", &TEXTS),
+        of("h", &NUMBERS),
+        view()
+    )
 }
 
 /// What is posted to the ledger later: never an edit. `post` is what makes it be there once.

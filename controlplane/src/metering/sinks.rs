@@ -136,7 +136,7 @@ pub fn held(connection: &Connection, before_ms: i64) -> Result<Option<Held>, Sto
 /// `unsent` calls are being forgotten, in this transaction, and are no longer there.
 pub fn forgotten(connection: &Connection, held: Held, unsent: usize) -> Result<(), StoreError> {
     const FORGOTTEN: &str = "UPDATE sinks SET epoch = epoch + 1, skipped = skipped + ?2, \
-         last = MIN(last, (SELECT IFNULL(MAX(id), 0) FROM calls)) WHERE node = ?1";
+         last = MIN(last, (SELECT IFNULL(MAX(id), 0) FROM call_rows)) WHERE node = ?1";
     let skipped = if held.is_sending { unsent as i64 } else { 0 };
     connection.execute(FORGOTTEN, [OWN, skipped])?;
     Ok(())

@@ -118,9 +118,20 @@ impl Stream {
     }
 
     fn read_records(&mut self, file: &SegmentFile, batch: &mut Batch<'_>) -> Result<Halt, IngestError> {
-        let mut bytes = Vec::new();
+        let mut bytes = std::mem::take(&mut batch.bytes);
+        let read = self.read_records_by(&mut bytes, file, batch);
+        batch.bytes = bytes;
+        read
+    }
+
+    fn read_records_by(
+        &mut self,
+        bytes: &mut Vec<u8>,
+        file: &SegmentFile,
+        batch: &mut Batch<'_>,
+    ) -> Result<Halt, IngestError> {
         loop {
-            let has_end = file.read(self.mark.at, &mut bytes)?;
+            let has_end = file.read(self.mark.at, bytes)?;
             let mut at = 0;
             let halt = loop {
                 let rest = &bytes[at..];

@@ -14,8 +14,8 @@ use tollgate_config::{
     money::PicoUsd,
     prices::PriceVersion,
     usage_event::{
-        END_MARK, HEADER_BYTES, Kind, MAX_FRAME_BYTES, SEGMENT_BYTES, SPOOL_FOLDER, SegmentHeader, SegmentName,
-        UsageEvent, boot_file,
+        CacheMark, END_MARK, HEADER_BYTES, Kind, MAX_FRAME_BYTES, SEGMENT_BYTES, SPOOL_FOLDER, SegmentHeader,
+        SegmentName, UsageEvent, boot_file,
     },
 };
 
@@ -446,6 +446,7 @@ fn sums_are_kept_apart_by_every_dimension() {
         tags: "project=y",
         status: 502,
         attempts: 3,
+        cache: CacheMark::SemanticHit,
         ended_unix_ms: 1_000_000_000_000 + day_ms,
         ..close(sequence, sequence - 1)
     };
@@ -472,6 +473,7 @@ fn sums_are_kept_apart_by_every_dimension() {
             .collect()
     };
     assert_eq!(values("team,user"), [["", "u"], ["research", ""]]);
+    assert_eq!(values("cache,user"), [["", ""], ["semantic-hit", "u"]]);
     assert_eq!(
         values("key,model,provider,upstream_model"),
         [["", "smart", "", ""], ["k", "m2", "p", "um"]]

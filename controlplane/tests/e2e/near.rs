@@ -55,6 +55,48 @@ fn stats(gateway: &Gateway) -> Value {
 }
 
 #[test]
+fn the_ledger_tells_answers_found_by_meaning_from_those_of_the_same_call() {
+    let sandbox = Sandbox::start();
+    let gateway = setup(&sandbox, "threshold: 0.5").start();
+    assert_eq!(mark(&ask(&gateway, &[], ASKED).expect(200)), "miss");
+    assert_eq!(mark(&ask(&gateway, &[], ASKED).expect(200)), "hit");
+    let by_meaning = until("the answer is found by meaning", 10, || {
+        let answer = only(&gateway, REWORDED);
+        (answer.status == 200).then_some(answer)
+    });
+    assert_eq!(mark(&by_meaning), "semantic-hit");
+    let rows = until("all calls to be in the ledger", 10, || {
+        let usage = gateway
+            .control("GET", "/v1/usage?by=cache", &[], b"")
+            .expect(200)
+            .json();
+        let rows = usage["rows"].as_array().cloned().unwrap_or_default();
+        (rows.len() == 3).then_some(rows)
+    });
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| ["cache", "requests", "replayed", "output_tokens"].map(|name| row[name].clone()))
+        .collect();
+    let none_used = json!(0);
+    assert_eq!(told[0], [json!(""), json!(1), json!(0), json!(8)]);
+    assert_eq!(told[1], [json!("hit"), json!(1), json!(1), none_used.clone()]);
+    assert_eq!(told[2], [json!("semantic-hit"), json!(1), json!(1), none_used]);
+    let said = |format: &str| {
+        let output = gateway.cli(&["usage", "--by", "cache,model", "--from", "1h", "--format", format]);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let csv = said("csv");
+    assert!(csv.starts_with("cache,model,requests,"), "{csv}");
+    assert!(
+        csv.contains("\nhit,kept/*,1,") && csv.contains("\nsemantic-hit,kept/*,1,"),
+        "{csv}"
+    );
+    let focus = said("focus");
+    assert!(focus.contains("semantic-hit"), "{focus}");
+}
+
+#[test]
 fn a_rewording_is_answered_by_every_shard_until_it_is_judged_wrong_or_purged() {
     let sandbox = Sandbox::start();
     let mut setup = setup(&sandbox, "threshold: 0.5");

@@ -195,7 +195,7 @@ fn calls_that_are_kept_longer_than_usual_outlive_a_restart() {
     gateway.process.wait(20);
     let path = gateway.state_dir.join("usage.db");
     let open = || Connection::open(&path).expect("the ledger");
-    let aged = open().execute("UPDATE calls SET ended_ms = ended_ms - ?1", [HUNDRED_DAYS_MS]);
+    let aged = open().execute("UPDATE call_rows SET ended_ms = ended_ms - ?1", [HUNDRED_DAYS_MS]);
     assert_eq!(aged.expect("it is older now"), 1);
     gateway.start_again();
     calls(&gateway, 1);

@@ -15,7 +15,7 @@ use crate::{
     store::StoreError,
 };
 
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// Makes the tables where there are none. A later version's are refused rather than misread.
 pub fn open(session: &mut Session, schema: &str) -> Result<(), StoreError> {
@@ -55,16 +55,33 @@ fn version(session: &mut Session, schema: &str) -> Result<Option<i64>, StoreErro
 fn make(session: &mut Session, schema: &str) -> Result<(), StoreError> {
     session.lock(Alone::Tables)?;
     // Another control plane may have made them while this one waited.
-    if version(session, schema)? == Some(VERSION) {
+    let found = version(session, schema)?;
+    if found == Some(VERSION) {
         return Ok(());
     }
-    session.make_schema(schema)?;
-    session.run(&translated(&tables()))
+    match found {
+        None => {
+            session.make_schema(schema)?;
+            session.run(&translated(&tables()))
+        }
+        Some(_) => session.run(&translated(&from_version_1())),
+    }
+}
+
+/// Version 1 did not know which cache an answer came from. Control planes of that version that run go on writing.
+fn from_version_1() -> String {
+    let tables = ["calls", "hours", "adjustments"];
+    let more = tables.map(|table| format!("ALTER TABLE {table} ADD COLUMN cache TEXT NOT NULL DEFAULT '';"));
+    format!(
+        "DROP VIEW billed; {} {} UPDATE ledger_version SET version = {VERSION};",
+        more.join(" "),
+        billed()
+    )
 }
 
 fn tables() -> String {
     let event = UsageEvent::default();
-    let of_calls = kinds_of(CALL_COLUMNS, &call_cells(&event), "trace");
+    let of_calls = kinds_of(&CALL_COLUMNS, &call_cells(&event).collect::<Vec<_>>(), "trace");
     let of_attempts = kinds_of(
         ATTEMPT_COLUMNS,
         &attempt_cells(0, 0, &AttemptLine::default(), false),

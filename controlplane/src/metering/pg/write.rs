@@ -7,8 +7,12 @@ use tollgate_config::usage_event::UsageEvent;
 
 use super::{
     super::{
-        hours::{Sums, texts_of},
-        ledger::{self, ATTEMPT_COLUMNS, CALL_COLUMNS, Mark, attempt_cells, call_cells, signed, whole},
+        hours::Sums,
+        ledger::{
+            self, ATTEMPT_COLUMNS, CALL_COLUMNS, CALL_TEXTS, Mark, OWN, TRAITS, attempt_cells, call_cells, signed,
+            whole,
+        },
+        names::Names,
         row::{self, NUMBERS, TEXTS},
     },
     Shared,
@@ -65,9 +69,9 @@ impl<'s> Writer<'s> {
     pub fn insert_call(&mut self, event: &UsageEvent<'_>) -> Result<(), StoreError> {
         let id = self.shared.ids.next();
         let id = id.ok_or_else(|| StoreError::Content("a transaction of too many calls".to_owned()))?;
-        let cells = call_cells(event);
         let head = [Cell::Whole(id), Cell::Whole(self.shared.node)];
-        self.calls.push(head.len() + cells.len(), head.into_iter().chain(cells));
+        let count = head.len() + OWN.len() + TRAITS.len() + CALL_TEXTS.len();
+        self.calls.push(count, head.into_iter().chain(call_cells(event)));
         if event.lines.len() > 1 {
             let moved: Vec<usize> = row::moved(event).map(|(at, _)| at).collect();
             for (at, line) in event.lines.iter().enumerate() {
@@ -127,17 +131,21 @@ impl<'s> Writer<'s> {
         unnest(self.session(), "open_calls", &COLUMNS, &rows, then).map(drop)
     }
 
-    /// In the order of the sums, which is the same whoever writes them.
-    pub fn add_hours(&mut self, sums: &Sums) -> Result<(), StoreError> {
+    /// In the order of hours and digests, which is the same whoever writes them.
+    pub fn add_hours(&mut self, names: &Names, sums: &Sums) -> Result<(), StoreError> {
         // Before hours are held, which others want too.
         self.send()?;
-        let digests: Vec<[u8; DIGEST_BYTES]> = sums.keys().map(|(_, texts)| digest(texts)).collect();
+        let sums = sums.iter().map(|((hour_ms, place), numbers)| {
+            let texts = names.texts(*place);
+            (*hour_ms, digest(texts), texts, numbers)
+        });
+        let mut sums: Vec<_> = sums.collect();
+        sums.sort_unstable_by_key(|(hour_ms, digest, ..)| (*hour_ms, *digest));
         let rows: Vec<Vec<Cell<'_>>> = sums
             .iter()
-            .zip(&digests)
-            .map(|(((hour_ms, texts), numbers), digest)| {
+            .map(|(hour_ms, digest, texts, numbers)| {
                 let head = [Cell::Whole(whole(*hour_ms)), Cell::Bytes(digest)];
-                let texts = texts_of(texts).map(Cell::Text);
+                let texts = texts.iter().map(|text| Cell::Text(text));
                 let numbers = numbers.iter().map(|number| Cell::Whole(*number));
                 head.into_iter().chain(texts).chain(numbers).collect()
             })
@@ -190,7 +198,7 @@ impl<'s> Writer<'s> {
     fn send(&mut self) -> Result<(), StoreError> {
         let (calls, attempts) = (std::mem::take(&mut self.calls), std::mem::take(&mut self.attempts));
         if !calls.is_empty() {
-            let sql = format!("COPY calls (id, node, {CALL_COLUMNS}) FROM STDIN BINARY");
+            let sql = format!("COPY calls (id, node, {}) FROM STDIN BINARY", *CALL_COLUMNS);
             self.session().copy(&sql, calls)?;
         }
         if !attempts.is_empty() {
@@ -239,8 +247,14 @@ fn place(mark: Mark) -> [Cell<'static>; 4] {
     ]
 }
 
-fn digest(texts: &str) -> [u8; DIGEST_BYTES] {
-    let whole: [u8; 32] = Sha256::digest(texts).into();
+/// With the length of each, so that none is taken for a part of another.
+fn digest(texts: &[Box<str>; TEXTS.len()]) -> [u8; DIGEST_BYTES] {
+    let mut made = Sha256::new();
+    for text in texts {
+        made.update((text.len() as u64).to_le_bytes());
+        made.update(text.as_bytes());
+    }
+    let whole: [u8; 32] = made.finalize().into();
     let mut digest = [0; DIGEST_BYTES];
     digest.copy_from_slice(&whole[..DIGEST_BYTES]);
     digest

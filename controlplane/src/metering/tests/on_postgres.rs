@@ -105,6 +105,7 @@ fn control_planes_share_one_ledger() {
     a_ledger_moves_with_what_is_open(&server);
     days_are_made_and_dropped(&server);
     any_text_is_taken(&server);
+    a_ledger_of_the_first_version_becomes_one_of_this_while_another_writes(&server);
     keys_are_brought_along_and_followed_in_order(&server);
     shared_keys::names_of_keys_that_are_gone_are_bounded(&server);
     shared_keys::a_change_that_waits_for_another_is_given_up(&server);
@@ -275,6 +276,46 @@ fn days_are_made_and_dropped(server: &Postgres) {
     ingest.forget(&retention, now_ms + 3 * DAY_MS).unwrap();
     assert_eq!(counts(), [3, 1, 5, 5]);
     assert_eq!(total(&metering, "requests"), 5, "their sums stay");
+}
+
+/// A control plane of the first version goes on writing to what this one has made of it.
+fn a_ledger_of_the_first_version_becomes_one_of_this_while_another_writes(server: &Postgres) {
+    const TO_VERSION_1: &str = "DROP VIEW billed; ALTER TABLE calls DROP COLUMN cache; ALTER TABLE hours DROP COLUMN cache; \
+         ALTER TABLE adjustments DROP COLUMN cache; CREATE VIEW billed AS SELECT 1 AS at_ms; \
+         UPDATE ledger_version SET version = 1";
+    turn_to(Some(of(server, "versions")));
+    let world = World::new();
+    world.write(0, 1, &[calls(1, 2), end_mark()].concat());
+    let (metering, mut ingest) = world.open();
+    ingest.pass().unwrap();
+    drop((metering, ingest));
+    server.run("versions", TO_VERSION_1);
+    let (metering, mut ingest) = world.open();
+    world.write(0, 2, &calls(5, 1));
+    ingest.pass().unwrap();
+    // What it writes names no column that it does not know.
+    let hours = "hour_ms, digest, organization, cost_center, team, \"user\", key, model_asked, model, provider, \
+         upstream_model, credential, surface, dialect, tags, arm, entry, price_version";
+    let columns = format!("{hours}, {}", super::super::row::NUMBERS.join(", "));
+    let copy = format!(
+        "INSERT INTO hours ({columns}) SELECT {} FROM hours",
+        columns.replacen("digest", "'as of then'::BYTEA", 1)
+    );
+    server.run("versions", &copy);
+    assert_eq!(total(&metering, "requests"), 6);
+    let rows = super::ask(&metering, "cache,team");
+    assert_eq!(
+        (rows.len(), &rows[0]["cache"], &rows[0]["requests"]),
+        (1, &json!(""), &json!(6))
+    );
+    let mut of_calls = 0;
+    let read = |row: &super::super::database::Row<'_>| {
+        of_calls = row.get::<i64>(0)?;
+        Ok(std::ops::ControlFlow::Continue(()))
+    };
+    let sum = "SELECT CAST(SUM(requests) AS BIGINT) FROM billed WHERE cache = ''";
+    super::reader(&metering).each(sum, &[], read).unwrap();
+    assert_eq!(of_calls, 3);
 }
 
 /// Of whatever length, with whatever in it.

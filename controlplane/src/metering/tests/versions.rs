@@ -1,10 +1,64 @@
-//! A ledger of the first version becomes one of this, with all that is in it.
+//! A ledger of an earlier version becomes one of this, with all that is in it; and how this one keeps what calls have in
+//! common.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, types::ValueRef};
+use tollgate_config::document::Retention;
 
-use super::{World, ask, calls, total};
+use super::{
+    super::{
+        ledger::{CALL_TEXTS, OWN, TRAITS},
+        row::{NUMBERS, TEXTS},
+    },
+    World, ask, calls, end_mark, total,
+};
 
 /// As version 1 made them.
+const CALLS_1: &str = "
+CREATE TABLE calls (
+    id INTEGER PRIMARY KEY,
+    boot INTEGER NOT NULL,
+    shard INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    started_ms INTEGER NOT NULL,
+    ended_ms INTEGER NOT NULL,
+    request_id TEXT NOT NULL,
+    key TEXT NOT NULL,
+    user TEXT NOT NULL,
+    team TEXT NOT NULL,
+    tags TEXT NOT NULL,
+    model_asked TEXT NOT NULL,
+    model TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    upstream_model TEXT NOT NULL,
+    surface TEXT NOT NULL,
+    dialect TEXT NOT NULL,
+    batch TEXT NOT NULL,
+    rejected TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    ending INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    streamed INTEGER NOT NULL,
+    estimated INTEGER NOT NULL,
+    input INTEGER,
+    cache_read INTEGER,
+    cache_write_5m INTEGER,
+    cache_write_1h INTEGER,
+    output INTEGER,
+    reasoning INTEGER,
+    input_audio INTEGER,
+    output_audio INTEGER,
+    input_image INTEGER,
+    cost_units INTEGER,
+    cost_rest INTEGER,
+    price_version INTEGER,
+    request_bytes INTEGER NOT NULL,
+    response_bytes INTEGER NOT NULL,
+    total_ns INTEGER NOT NULL,
+    gateway_ns INTEGER NOT NULL,
+    first_token_ns INTEGER
+);
+CREATE INDEX calls_by_end ON calls (ended_ms);
+";
 const HOURS_1: &str = "CREATE TABLE hours (hour_ms INTEGER NOT NULL, team TEXT NOT NULL, user TEXT NOT NULL, key TEXT NOT \
      NULL, model TEXT NOT NULL, provider TEXT NOT NULL, upstream_model TEXT NOT NULL, tags TEXT NOT NULL, requests INTEGER \
      NOT NULL, failed INTEGER NOT NULL, crashed INTEGER NOT NULL, attempts INTEGER NOT NULL, input_tokens INTEGER NOT NULL, \
@@ -26,7 +80,8 @@ fn a_ledger_of_the_first_version_is_made_into_this_one() {
     let world = World::new();
     let path = world.folder.path().join("usage.db");
     let old = Connection::open(&path).unwrap();
-    old.execute_batch(super::super::schema::CALLS).unwrap();
+    old.execute_batch(super::super::schema::SPOOL).unwrap();
+    old.execute_batch(CALLS_1).unwrap();
     old.execute_batch(HOURS_1).unwrap();
     old.execute_batch(CALL_1).unwrap();
     old.pragma_update(None, "user_version", 1).unwrap();
@@ -54,4 +109,130 @@ fn a_ledger_of_the_first_version_is_made_into_this_one() {
     drop((metering, ingest));
     let (metering, _) = world.open();
     assert_eq!(total(&metering, "requests"), 2);
+}
+
+/// As text, each row of an answer.
+fn rows(connection: &Connection, sql: &str) -> Vec<String> {
+    let mut statement = connection.prepare(sql).unwrap();
+    let count = statement.column_count();
+    let row = |row: &rusqlite::Row<'_>| {
+        let values = (0..count).map(|at| {
+            Ok(match row.get_ref(at)? {
+                ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+                ValueRef::Integer(number) => number.to_string(),
+                other => format!("{other:?}"),
+            })
+        });
+        Ok(values.collect::<rusqlite::Result<Vec<_>>>()?.join("|"))
+    };
+    statement.query_map([], row).unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn a_ledger_of_the_second_version_says_the_same_in_the_tables_of_this_one() {
+    let world = World::new();
+    let path = world.folder.path().join("usage.db");
+    let of_then = |columns: &[&str]| {
+        let known = columns.iter().filter(|name| **name != "cache");
+        known.copied().collect::<Vec<_>>().join(", ")
+    };
+    let (texts, numbers) = (of_then(&TEXTS), NUMBERS.join(", "));
+    let calls_then = of_then(&[&["id"], &OWN[..], &TRAITS, CALL_TEXTS].concat());
+    let asked = [
+        format!("SELECT {calls_then} FROM calls ORDER BY id"),
+        format!("SELECT at_ms, {texts}, {numbers} FROM billed ORDER BY at_ms, {texts}, input_tokens, requests"),
+        format!("SELECT hour_ms, {texts}, {numbers} FROM hours ORDER BY hour_ms, {texts}"),
+        "SELECT * FROM attempts ORDER BY call, number".to_owned(),
+    ];
+    let old = Connection::open(&path).unwrap();
+    old.execute_batch(include_str!("version_2.sql")).unwrap();
+    let before = asked.each_ref().map(|sql| rows(&old, sql));
+    drop(old);
+    assert_eq!(before.each_ref().map(Vec::len), [4, 7, 5, 2]);
+
+    world.write(0, 1, &calls(1, 1));
+    drop(world.open());
+    let opened = Connection::open(&path).unwrap();
+    assert_eq!(asked.each_ref().map(|sql| rows(&opened, sql)), before);
+    assert_eq!(
+        rows(
+            &opened,
+            "SELECT DISTINCT cache FROM (SELECT cache FROM billed UNION SELECT cache FROM hours)"
+        ),
+        [""]
+    );
+    // What calls have in common is there once.
+    assert_eq!(rows(&opened, "SELECT COUNT(*) FROM names"), ["5"]);
+    // Calls come in behind them, and those that are there have their ids.
+    let (metering, mut ingest) = world.open();
+    ingest.pass().unwrap();
+    assert_eq!(rows(&opened, "SELECT id FROM calls ORDER BY id")[3..], ["9", "10"]);
+    assert_eq!(
+        ask(&metering, "team")
+            .iter()
+            .find(|row| row["team"] == "research")
+            .unwrap()["requests"],
+        1
+    );
+}
+
+#[test]
+fn what_calls_have_in_common_goes_when_they_and_their_sums_are_gone() {
+    let world = World::new();
+    world.write(0, 1, &calls(1, 3));
+    let (_metering, mut ingest) = world.open();
+    ingest.pass().unwrap();
+    let opened = Connection::open(world.folder.path().join("usage.db")).unwrap();
+    let kept = |calls_ms, hours_ms| Retention {
+        calls_ms,
+        hours_ms: Some(hours_ms),
+    };
+    let counts = || {
+        ["call_rows", "call_traits", "hour_rows", "names"]
+            .map(|table| rows(&opened, &format!("SELECT COUNT(*) FROM {table}")).concat())
+    };
+    const DAY_MS: u64 = 86_400_000;
+    let now_ms = 1_000_000_000_000 + 2 * DAY_MS;
+    ingest.forget(&kept(3 * DAY_MS, 3 * DAY_MS), now_ms).unwrap();
+    assert_eq!(counts(), ["3", "1", "1", "1"]);
+    ingest.forget(&kept(DAY_MS, 3 * DAY_MS), now_ms).unwrap();
+    assert_eq!(counts(), ["0", "0", "1", "1"]);
+    ingest.forget(&kept(DAY_MS, DAY_MS), now_ms).unwrap();
+    assert_eq!(counts(), ["0"; 4].map(str::to_owned));
+    // What comes after it is written anew.
+    world.write(0, 2, &calls(7, 1));
+    world.write(0, 1, &[calls(1, 3), end_mark()].concat());
+    ingest.pass().unwrap();
+    assert_eq!(rows(&opened, "SELECT team FROM calls"), ["research"]);
+}
+
+#[test]
+fn a_call_is_looked_up_by_its_time_and_its_id_and_by_no_other_way() {
+    let world = World::new();
+    drop(world.open());
+    let opened = Connection::open(world.folder.path().join("usage.db")).unwrap();
+    for (asked, wanted) in [
+        (
+            "SELECT SUM(requests) FROM billed WHERE at_ms >= 1 AND at_ms < 2",
+            "call_rows_by_end",
+        ),
+        (
+            "SELECT team FROM calls c WHERE c.id > 1 ORDER BY c.id LIMIT 2",
+            "INTEGER PRIMARY KEY",
+        ),
+        (
+            "SELECT SUM(requests) FROM hours WHERE hour_ms >= 1 AND hour_ms < 2",
+            "PRIMARY KEY (hour_ms>? AND hour_ms<?)",
+        ),
+    ] {
+        let plan = rows(&opened, &format!("EXPLAIN QUERY PLAN {asked}"));
+        assert!(plan.iter().any(|line| line.contains(wanted)), "{asked}: {plan:#?}");
+        // Of calls, their traits, names, and sums.
+        let is_all = |line: &str| {
+            ["SCAN r", "SCAN t", "SCAN n", "SCAN h", "SCAN call"]
+                .iter()
+                .any(|scan| line.contains(scan))
+        };
+        assert!(!plan.iter().any(|line| is_all(line)), "{asked}: {plan:#?}");
+    }
 }

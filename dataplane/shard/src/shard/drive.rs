@@ -342,7 +342,7 @@ impl Shard {
             self.log.write(access_log, self.clock.unix_ms(), client, &record);
         }
         // Nobody was called, and it is a request all the same.
-        if record.cache == Some("hit") && !self.open_usage(active) {
+        if matches!(record.cache, Some("hit" | "semantic-hit")) && !self.open_usage(active) {
             self.spool.counts.lost += 1;
         }
         if let Some(opened) = active.opened.take() {

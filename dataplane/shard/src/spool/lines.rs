@@ -2,7 +2,7 @@
 
 use tollgate_config::{
     money::PicoUsd,
-    usage_event::{AttemptLine, Ending, HedgeMark, Tokens, UsageEvent},
+    usage_event::{AttemptLine, CacheMark, Ending, HedgeMark, Tokens, UsageEvent},
 };
 use tollgate_dialect::usage::Usage;
 use tollgate_engine::{
@@ -14,6 +14,11 @@ use tollgate_engine::{
 /// All but the record's identity, its lines, and what it is known by where that was found at its end.
 pub fn event<'r>(record: &Record<'r>, billed: &Billed<'r>, unix_ms: u64) -> UsageEvent<'r> {
     let text = |text: Option<&'r str>| text.unwrap_or_default();
+    let cache = match record.cache {
+        Some("hit") => CacheMark::Hit,
+        Some("semantic-hit") => CacheMark::SemanticHit,
+        _ => CacheMark::None,
+    };
     let mut event = UsageEvent {
         started_unix_ms: unix_ms.saturating_sub(record.total_ns / 1_000_000),
         ended_unix_ms: unix_ms,
@@ -41,7 +46,8 @@ pub fn event<'r>(record: &Record<'r>, billed: &Billed<'r>, unix_ms: u64) -> Usag
         hedge: record.hedge.map_or(HedgeMark::None, |hedge| mark(hedge.outcome)),
         resumed: record.resumed,
         shadow: record.shadow || record.embeds,
-        replayed: record.replayed || matches!(record.cache, Some("hit" | "semantic-hit")),
+        replayed: record.replayed || cache != CacheMark::None,
+        cache,
         free: billed.free,
         trace: billed.trace,
         request_id: record.request_id,
