@@ -80,7 +80,6 @@ const LONGEST_PLAIN_BYTES: usize = 1024;
 
 struct Walk<'a> {
     seed: Seed,
-    text: &'a str,
     buf: &'a [u8],
     at: usize,
     /// What was read up to `run`, in its one form.
@@ -103,9 +102,10 @@ struct Member {
 
 impl<'a> Walk<'a> {
     fn new(seed: Seed, buf: &'a [u8]) -> Option<Self> {
+        // What is no UTF-8 is no JSON.
+        simdutf8::basic::from_utf8(buf).ok()?;
         Some(Self {
             seed,
-            text: simdutf8::basic::from_utf8(buf).ok()?,
             buf,
             at: 0,
             // Two allocations, as a rule: of the room that most requests need at once.
@@ -209,7 +209,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Does it count?
-    fn setting(&mut self, rules: &Rules, key: &str, depth: usize) -> Option<bool> {
+    fn setting(&mut self, rules: &Rules, key: &[u8], depth: usize) -> Option<bool> {
         if rules.holds_settings(key) && self.peek() == b'{' {
             return self.settings(rules, depth + 1);
         }
@@ -222,7 +222,7 @@ impl<'a> Walk<'a> {
     }
 
     /// The value of a member, as it came.
-    fn said_by(&mut self, key: &str, depth: usize) -> Option<&'a [u8]> {
+    fn said_by(&mut self, key: &[u8], depth: usize) -> Option<&'a [u8]> {
         let start = self.at;
         // The first text that somebody says.
         let begins = self.found.begins.is_none() && self.peek() == b'"' && params::is_said(key);
@@ -274,6 +274,10 @@ impl<'a> Walk<'a> {
 
     fn object(&mut self, depth: usize) -> Option<()> {
         self.each_member(depth, |walk, key| {
+            // As it is of most members.
+            if walk.found.begins.is_some() && !walk.passes {
+                return walk.value(depth + 1).map(|()| true);
+            }
             let raw = walk.said_by(key, depth)?;
             if walk.passes && key == params::TEMPERATURE {
                 walk.found.samples |= params::is_above_zero(raw);
@@ -283,7 +287,7 @@ impl<'a> Walk<'a> {
     }
 
     /// An object, whose members' values `say` reads: it is given the key, and says whether the member counts.
-    fn each_member(&mut self, depth: usize, mut say: impl FnMut(&mut Self, &str) -> Option<bool>) -> Option<()> {
+    fn each_member(&mut self, depth: usize, mut say: impl FnMut(&mut Self, &[u8]) -> Option<bool>) -> Option<()> {
         if depth > cursor::MAX_DEPTH {
             return None;
         }
@@ -298,8 +302,7 @@ impl<'a> Walk<'a> {
                     self.take(b',')?;
                 }
                 let start = self.length();
-                let key = self.key()?;
-                let place = place_of(&key);
+                let (key, place) = self.key()?;
                 let counts = say(self, &key)?;
                 if counts {
                     self.fold(start)?;
@@ -346,27 +349,35 @@ impl<'a> Walk<'a> {
         Some(())
     }
 
-    /// A key, its colon, and the white space behind that.
-    fn key(&mut self) -> Option<Cow<'a, str>> {
-        let start = self.at_token(b'"')?;
-        let plain = plain_end(self.buf, start + 1);
-        let key = match self.buf.get(plain)? {
+    /// A key, its colon, and the white space behind that: what the key says, and its place.
+    #[inline(always)]
+    fn key(&mut self) -> Option<(Cow<'a, [u8]>, u64)> {
+        if self.token() != b'"' {
+            return None;
+        }
+        let start = self.at + 1;
+        let end = plain_end(self.buf, start);
+        let (key, place) = match self.buf.get(end)? {
             b'"' => {
-                self.at = plain + 1;
-                Cow::Borrowed(self.text.get(start + 1..plain)?)
+                self.at = end + 1;
+                (Cow::Borrowed(self.buf.get(start..end)?), place_of(self.buf, start, end))
             }
-            _ => {
-                self.string()?;
-                cursor::string(self.buf, string_value(start, self.at))?
-            }
+            _ => self.escaped_key()?,
         };
         self.take(b':')?;
         self.token();
-        Some(key)
+        Some((key, place))
     }
 
-    fn at_token(&mut self, byte: u8) -> Option<usize> {
-        (self.token() == byte).then_some(self.at)
+    #[cold]
+    fn escaped_key(&mut self) -> Option<(Cow<'a, [u8]>, u64)> {
+        let start = self.at;
+        self.string()?;
+        let key = cursor::string(self.buf, string_value(start, self.at))?
+            .into_owned()
+            .into_bytes();
+        let place = place_of(&key, 0, key.len());
+        Some((Cow::Owned(key), place))
     }
 
     /// An object is over, whose members stand in no order: they do now, in that of their keys' places. `None` where a key
@@ -392,6 +403,7 @@ impl<'a> Walk<'a> {
     }
 
     /// What a string says, however it is escaped.
+    #[inline(always)]
     fn string(&mut self) -> Option<()> {
         self.at += 1;
         loop {
@@ -508,20 +520,40 @@ impl<'a> Walk<'a> {
 }
 
 /// Short keys first, as they stand in most requests (`role` before `content`), and of one length by a hash.
-fn place_of(key: &str) -> u64 {
+#[inline(always)]
+fn place_of(buf: &[u8], start: usize, end: usize) -> u64 {
     const LENGTH_SHIFT: u32 = 56;
     // An odd number of many bits (of the golden ratio).
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-    let (words, rest) = key.as_bytes().as_chunks::<8>();
     let mix = |mixed: u64, word: u64| {
         let mixed = (mixed ^ word).wrapping_mul(FACTOR);
         mixed ^ mixed >> 32
     };
-    let mixed = words
-        .iter()
-        .fold(0, |mixed, word| mix(mixed, u64::from_le_bytes(*word)));
-    let last = rest.iter().fold(0, |last, &byte| last << 8 | u64::from(byte));
-    (key.len().min(255) as u64) << LENGTH_SHIFT | mix(mixed, last) >> (u64::BITS - LENGTH_SHIFT)
+    let (mut mixed, mut at) = (0, start);
+    while end - at > WORD {
+        mixed = mix(mixed, word_at(buf, at, WORD));
+        at += WORD;
+    }
+    let mixed = mix(mixed, word_at(buf, at, end - at));
+    ((end - start).min(255) as u64) << LENGTH_SHIFT | mixed >> (u64::BITS - LENGTH_SHIFT)
+}
+
+const WORD: usize = size_of::<u64>();
+
+/// So many bytes, one word at most.
+#[inline(always)]
+fn word_at(buf: &[u8], at: usize, bytes: usize) -> u64 {
+    let rest = buf.get(at..).unwrap_or_default();
+    match (rest.first_chunk(), bytes) {
+        (_, 0) => 0,
+        // What stands behind is none of it.
+        (Some(word), _) => u64::from_le_bytes(*word) & u64::MAX >> (u64::BITS - 8 * bytes as u32),
+        (None, _) => rest
+            .iter()
+            .take(bytes)
+            .rev()
+            .fold(0, |word, &byte| word << 8 | u64::from(byte)),
+    }
 }
 
 fn string_value(start: usize, end: usize) -> cursor::Value {

@@ -41,7 +41,7 @@ pub fn event<'r>(record: &Record<'r>, billed: &Billed<'r>, unix_ms: u64) -> Usag
         hedge: record.hedge.map_or(HedgeMark::None, |hedge| mark(hedge.outcome)),
         resumed: record.resumed,
         shadow: record.shadow || record.embeds,
-        replayed: record.replayed || matches!(record.cache, Some("hit" | "semantic-hit")),
+        replayed: record.replayed || record.is_kept(),
         free: billed.free,
         trace: billed.trace,
         request_id: record.request_id,
