@@ -27,10 +27,8 @@ pub(crate) fn each(mut rest: &[u8]) -> impl Iterator<Item = Line<'_>> {
 }
 
 impl Line<'_> {
-    /// Most are told apart by their lengths and their last letters.
     pub fn is(&self, name: &[u8]) -> bool {
-        let may_be = self.name.len() == name.len() && is_like(self.name.last(), name.last());
-        may_be && self.name.eq_ignore_ascii_case(name)
+        self.name.len() == name.len() && self.name.eq_ignore_ascii_case(name)
     }
 
     pub fn is_one_of(&self, names: &[&[u8]]) -> bool {
@@ -39,17 +37,8 @@ impl Line<'_> {
 
     /// Does its name begin like this?
     pub fn is_of(&self, family: &[u8]) -> bool {
-        is_like(self.name.first(), family.first())
-            && self
-                .name
-                .get(..family.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(family))
+        self.name
+            .get(..family.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(family))
     }
-}
-
-/// The same letter, large or small; of others more are taken for the same.
-#[inline]
-fn is_like(one: Option<&u8>, other: Option<&u8>) -> bool {
-    const CASE: u8 = 0x20;
-    one.map(|byte| byte | CASE) == other.map(|byte| byte | CASE)
 }
