@@ -107,7 +107,7 @@ impl Names {
     fn is_sample(&mut self, hash: u128) -> bool {
         let at = self.unlucky;
         self.unlucky = (at + 1) % ROUND;
-        at < IN_A_ROW || hash % REMEMBERED == 0
+        at < IN_A_ROW || hash.is_multiple_of(REMEMBERED)
     }
 
     /// It is the first of its set then.
@@ -192,7 +192,9 @@ mod tests {
         const CALLS: usize = 400;
         let mut names = Names::default();
         let mut ask = |from: usize| {
-            (from..from + CALLS).for_each(|number| drop(of(&mut names, Dialect::OpenAi, &body(number))));
+            for number in from..from + CALLS {
+                of(&mut names, Dialect::OpenAi, &body(number));
+            }
             (held(&names), names.luck)
         };
         let (remembered, luck) = ask(0);
