@@ -65,8 +65,8 @@ impl<'c> Batch<'c> {
                 Ok(())
             }
             Kind::Close => {
-                // Most are closed in the transaction that has their opening record.
-                if self.open.remove(&event.opened).is_none() {
+                // Most are closed in the transaction that has their opening record; those of answers that were kept have none.
+                if event.opened != event.sequence && self.open.remove(&event.opened).is_none() {
                     self.transaction.close_open(event.boot, event.shard, event.opened)?;
                 }
                 self.insert(event)

@@ -199,6 +199,18 @@ fn calls_come_in_once_whatever_is_started_again() {
 }
 
 #[test]
+fn answers_from_a_cache_come_in_by_their_one_record() {
+    let world = World::new();
+    // Between them is a call that a provider was asked for.
+    let kept = |sequence: u64| frame(&close(sequence, sequence));
+    world.write(0, 1, &[kept(1), calls(2, 1), kept(4), end_mark()].concat());
+    let (metering, mut ingest) = world.open();
+    ingest.pass().unwrap();
+    assert_eq!((total(&metering, "requests"), total(&metering, "crashed")), (3, 0));
+    assert_eq!(&ingest.news[..], &[][..]);
+}
+
+#[test]
 fn what_grows_is_followed_and_calls_left_open_crash_only_when_their_data_plane_ends() {
     let mut world = World::new();
     let frames = [frame(&open(1)), frame(&open(2)), frame(&close(3, 2))];

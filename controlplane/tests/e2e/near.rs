@@ -124,6 +124,16 @@ fn a_rewording_is_answered_by_every_shard_until_it_is_judged_wrong_or_purged() {
         gateway.metric("tollgate_requests_total", &["cache=\"semantic-hit\""]),
         lookups
     );
+    // Each is a request in the ledger, beside the one that was asked of the provider.
+    until("all calls to be in the ledger", 10, || {
+        let usage = gateway
+            .control("GET", "/v1/usage?by=model", &[], b"")
+            .expect(200)
+            .json();
+        let rows = usage["rows"].as_array()?;
+        let row = rows.iter().find(|row| row["replayed"] == lookups as u64)?;
+        (row["requests"] == lookups as u64 + 1).then_some(())
+    });
     let told = stats(&gateway);
     let cache = &told["caches"][0];
     assert_eq!(

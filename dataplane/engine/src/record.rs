@@ -96,6 +96,11 @@ pub struct Record<'a> {
 }
 
 impl Record<'_> {
+    /// It was answered with what a cache had, and no provider was asked.
+    pub fn is_kept(&self) -> bool {
+        matches!(self.cache, Some("hit" | "semantic-hit"))
+    }
+
     /// The gateway made the call for another: it is nobody's request, but its caller pays it.
     pub fn is_summary(&self) -> bool {
         self.surface == surface::SUMMARY.name

@@ -3,7 +3,6 @@
 
 use std::{hash::Hasher, sync::Arc};
 
-use siphasher::sip128::Hasher128 as _;
 use tollgate_config::document::Dialect;
 use tollgate_wire::head::Known;
 
@@ -123,7 +122,7 @@ fn named(
 ) -> Option<u128> {
     let pinned = exchange.pinned()?;
     let owner = pinned.keys.entry(exchange.facts.key?);
-    let mut hasher = seed.hasher();
+    let mut hasher = OneByOne(Vec::with_capacity(USUAL_NAME_BYTES));
     Tenant::of(policy.scope, owner).write(&mut hasher);
     let mut text = |bytes: &[u8]| {
         // Whatever bytes a line has, where one text ends and the next begins is not theirs to say.
@@ -157,7 +156,24 @@ fn named(
     hasher.write_u64(policy.version);
     hasher.write_u8(dialect as u8);
     hasher.write_u128(canon.hash);
-    Some(hasher.finish128().as_u128())
+    Some(seed.hash(&hasher.0))
+}
+
+/// Of most names: longer ones take another allocation.
+const USUAL_NAME_BYTES: usize = 512;
+
+/// What a name is made of: a hasher is given it at once, for the reason that `canon` has.
+struct OneByOne(Vec<u8>);
+
+impl Hasher for OneByOne {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        unreachable!("what is to be hashed is gathered here")
+    }
 }
 
 /// Where the call may go: who may not be answered by all of the model's targets gets no answer of one that is not for it.

@@ -14,6 +14,11 @@ const SETS: usize = 1024;
 const LEAST_LUCK: u8 = 8;
 /// And for so many more once none is any more.
 const MOST_LUCK: u8 = 64;
+/// While they are not, one in so many is remembered, and looked for when it has been read: the same one when it comes again.
+const REMEMBERED: u128 = 8;
+/// And two in a row of so many: one alone that comes again and again is noticed as well.
+const ROUND: u8 = 16;
+const IN_A_ROW: u8 = 2;
 
 type Set = [Option<Entry>; WAYS];
 
@@ -24,6 +29,8 @@ pub struct Names {
     sets: Box<[Set]>,
     /// Above zero: what comes next may well be here.
     luck: u8,
+    /// So many came since the last round began, while nothing was found.
+    unlucky: u8,
 }
 
 #[derive(Clone, Debug)]
@@ -61,16 +68,26 @@ impl Names {
 
     /// As `canon::request`, by the second of the seeds; bytes are known by the first. `fields`: what was read of it.
     pub(super) fn of(&mut self, (own, seed): (Seed, Seed), body: Body<'_>, fields: Option<Fields>) -> Option<Canon> {
-        let hash = body.hash.unwrap_or_else(|| own.hash(body.bytes));
-        let found = self.find(hash, body.dialect).filter(|entry| entry.seed == seed);
-        let canon = found.map(|entry| entry.canon.clone());
-        if body.hash.is_none() {
-            self.note(canon.is_some());
-        }
-        if canon.is_some() {
-            return canon;
+        if let Some(hash) = body.hash {
+            let found = self.find(hash, body.dialect).filter(|entry| entry.seed == seed);
+            if let Some(entry) = found {
+                return Some(entry.canon.clone());
+            }
         }
         let canon = canon::request(seed, body.dialect, body.bytes)?;
+        let hash = match body.hash {
+            Some(hash) => hash,
+            None if !self.is_sample(canon.hash) => return Some(canon),
+            None => {
+                let hash = own.hash(body.bytes);
+                let is_known = self.find(hash, body.dialect).is_some_and(|entry| entry.seed == seed);
+                self.note(is_known);
+                if is_known {
+                    return Some(canon);
+                }
+                hash
+            }
+        };
         if self.sets.is_empty() {
             self.sets = vec![Set::default(); SETS].into();
         }
@@ -84,6 +101,13 @@ impl Names {
             fields,
         });
         Some(canon)
+    }
+
+    /// Is one that was not looked for to be remembered?
+    fn is_sample(&mut self, hash: u128) -> bool {
+        let at = self.unlucky;
+        self.unlucky = (at + 1) % ROUND;
+        at < IN_A_ROW || hash.is_multiple_of(REMEMBERED)
     }
 
     /// It is the first of its set then.
@@ -118,6 +142,20 @@ mod tests {
         names.of((SEED, SEED), body, Some(Fields::default()))
     }
 
+    /// Where it was looked for before it was read.
+    fn of_looked_for(names: &mut Names, dialect: Dialect, body: &str) -> Option<Canon> {
+        let body = Body {
+            dialect,
+            bytes: body.as_bytes(),
+            hash: Some(SEED.hash(body.as_bytes())),
+        };
+        names.of((SEED, SEED), body, Some(Fields::default()))
+    }
+
+    fn held(names: &Names) -> usize {
+        names.sets.iter().flatten().flatten().count()
+    }
+
     fn is_read(names: &mut Names, body: &str) -> (bool, bool) {
         let body = Body {
             dialect: Dialect::OpenAi,
@@ -135,7 +173,11 @@ mod tests {
         assert_eq!(is_read(&mut names, &known), (false, false), "nothing was found yet");
         of(&mut names, Dialect::OpenAi, &known);
         assert_eq!(is_read(&mut names, &known), (false, false));
-        of(&mut names, Dialect::OpenAi, &known);
+        // What comes twice in a row is noticed, wherever in a round that is.
+        names.unlucky = IN_A_ROW;
+        for _ in IN_A_ROW..ROUND + 1 {
+            of(&mut names, Dialect::OpenAi, &known);
+        }
         for _ in 0..20 {
             assert_eq!(is_read(&mut names, &known), (true, true));
         }
@@ -143,6 +185,24 @@ mod tests {
             assert_eq!(is_read(&mut names, &new), (true, false));
         }
         assert_eq!(is_read(&mut names, &known), (false, false), "not worth its hash");
+    }
+
+    #[test]
+    fn of_what_comes_once_little_is_remembered_and_what_comes_again_is_noticed() {
+        const CALLS: usize = 400;
+        let mut names = Names::default();
+        let mut ask = |from: usize| {
+            for number in from..from + CALLS {
+                of(&mut names, Dialect::OpenAi, &body(number));
+            }
+            (held(&names), names.luck)
+        };
+        let (remembered, luck) = ask(0);
+        assert!((CALLS / 8..CALLS / 3).contains(&remembered), "{remembered}");
+        assert_eq!(luck, 0);
+        // However long ago it came.
+        assert_eq!(ask(CALLS).1, 0);
+        assert!(ask(0).1 > 0);
     }
 
     fn body(number: usize) -> String {
@@ -156,7 +216,7 @@ mod tests {
         for number in (0..SETS * WAYS + SETS).chain(0..SETS) {
             let body = body(number);
             for dialect in [Dialect::OpenAi, Dialect::OpenAiResponses, Dialect::OpenAi] {
-                let found = of(&mut names, dialect, &body);
+                let found = of_looked_for(&mut names, dialect, &body);
                 assert!(found.is_some());
                 assert_eq!(
                     found,
@@ -165,7 +225,7 @@ mod tests {
                 );
             }
         }
-        let held = names.sets.iter().flatten().filter(|entry| entry.is_some()).count();
+        let held = held(&names);
         assert!(held <= SETS * WAYS && held > SETS * WAYS / 2, "{held}");
         assert!(size_of::<Set>() <= 160 * WAYS, "{}", size_of::<Set>());
     }
@@ -174,7 +234,7 @@ mod tests {
     fn a_dialect_has_its_own_though_the_bytes_are_the_same() {
         let mut names = Names::default();
         let body = body(1);
-        let mut of = |dialect| of(&mut names, dialect, &body).expect("it has one").hash;
+        let mut of = |dialect| of_looked_for(&mut names, dialect, &body).expect("it has one").hash;
         // Who it is for is repeated in the answers of one, and left out of the hash of the other.
         assert_ne!(of(Dialect::OpenAi), of(Dialect::OpenAiResponses));
     }
@@ -185,13 +245,13 @@ mod tests {
         let kept = body(0);
         let hash = SEED.hash(kept.as_bytes());
         for number in 1..3 * SETS * WAYS {
-            of(&mut names, Dialect::OpenAi, &body(number));
+            of_looked_for(&mut names, Dialect::OpenAi, &body(number));
             // As often as its set is filled anew by far.
             if number % (SETS / 4) == 0 {
                 let set = &names.sets[hash as usize % SETS];
                 let is_there = set.iter().flatten().any(|entry| entry.bytes == hash);
                 assert!(is_there || number == SETS / 4, "{number}");
-                of(&mut names, Dialect::OpenAi, &kept);
+                of_looked_for(&mut names, Dialect::OpenAi, &kept);
             }
         }
     }

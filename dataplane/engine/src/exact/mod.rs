@@ -15,6 +15,7 @@ mod keep;
 mod key;
 mod like;
 mod memo;
+mod number;
 mod params;
 mod replay;
 mod second;

@@ -4,7 +4,7 @@
 
 use tollgate_config::document::Dialect;
 
-pub(super) const TEMPERATURE: &str = "temperature";
+pub(super) const TEMPERATURE: &[u8] = b"temperature";
 
 /// What is so where nobody says otherwise.
 #[derive(Clone, Copy, Debug)]
@@ -27,27 +27,31 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    pub fn leaves_out(&self, key: &str) -> bool {
-        self.left_out.contains(&key)
+    pub fn leaves_out(&self, key: &[u8]) -> bool {
+        is_one_of(self.left_out, key)
     }
 
-    pub fn is_default(&self, key: &str, raw: &[u8]) -> bool {
+    pub fn is_default(&self, key: &[u8], raw: &[u8]) -> bool {
         self.usual
             .iter()
-            .any(|(name, usual)| *name == key && usual.is_said_by(raw))
+            .any(|(name, usual)| name.as_bytes() == key && usual.is_said_by(raw))
     }
 
-    pub fn holds_settings(&self, key: &str) -> bool {
-        self.holds.contains(&key)
+    pub fn holds_settings(&self, key: &[u8]) -> bool {
+        is_one_of(self.holds, key)
     }
 
-    pub fn passes(&self, key: &str) -> bool {
-        self.passes == Some(key)
+    pub fn passes(&self, key: &[u8]) -> bool {
+        self.passes.is_some_and(|name| name.as_bytes() == key)
     }
 
-    pub fn keeps(&self, key: &str, raw: &[u8]) -> bool {
-        self.keeps == Some(key) && raw == b"true"
+    pub fn keeps(&self, key: &[u8], raw: &[u8]) -> bool {
+        self.keeps.is_some_and(|name| name.as_bytes() == key) && raw == b"true"
     }
+}
+
+fn is_one_of(names: &[&str], key: &[u8]) -> bool {
+    names.iter().any(|name| name.as_bytes() == key)
 }
 
 impl Usual {
@@ -68,10 +72,10 @@ pub(super) fn is_above_zero(raw: &[u8]) -> bool {
 }
 
 /// Members whose strings are what somebody says.
-pub(super) fn is_said(key: &str) -> bool {
+pub(super) fn is_said(key: &[u8]) -> bool {
     matches!(
         key,
-        "content" | "text" | "system" | "instructions" | "input" | "prompt" | "message"
+        b"content" | b"text" | b"system" | b"instructions" | b"input" | b"prompt" | b"message"
     )
 }
 

@@ -47,6 +47,7 @@ pub(crate) fn open_all(
     }
     find_ids(exchange, body, &mut ids);
     if ids.is_empty() {
+        exchange.admitted.names_nothing = true;
         return Ok(());
     }
     if ids.len() > MAX_IDS {

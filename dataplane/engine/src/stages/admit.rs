@@ -63,6 +63,8 @@ pub(crate) struct Admitted {
     pub begins: Option<std::ops::Range<usize>>,
     /// What of the body was a sealed id, in order.
     pub opened: Vec<Opened>,
+    /// None is named anywhere in the body.
+    pub names_nothing: bool,
     /// Of the body as it is to be answered, where it was looked for among those that came lately.
     pub hash: Option<u128>,
 }
@@ -76,6 +78,7 @@ pub(crate) struct Fields {
     include_usage: Option<Value>,
     bound: Option<u64>,
     tier: ServiceTier,
+    names_nothing: bool,
 }
 
 impl Fields {
@@ -89,6 +92,7 @@ impl Fields {
             include_usage: admitted.include_usage,
             bound: admitted.bound,
             tier,
+            names_nothing: admitted.names_nothing,
         })
     }
 
@@ -96,6 +100,7 @@ impl Fields {
         let admitted = &mut exchange.admitted;
         (admitted.model, admitted.stream, admitted.bound) = (self.model, self.stream, self.bound);
         (admitted.stream_options, admitted.include_usage) = (self.stream_options, self.include_usage);
+        admitted.names_nothing = self.names_nothing;
         exchange.facts.tier = self.tier;
     }
 }
@@ -279,7 +284,7 @@ pub(crate) fn find_fields(exchange: &mut Exchange, raw: &[u8]) -> Result<(), Kin
     const IN_CONFIGURATION: Watch<'static, 2> =
         Watch::new(&["generationConfig.maxOutputTokens", "inferenceConfig.maxTokens"]);
     let admitted = &mut exchange.admitted;
-    admitted.hash = None;
+    (admitted.hash, admitted.names_nothing) = (None, false);
     let body = admitted.decoded.as_deref().unwrap_or(raw);
     match exchange.facts.surface.dialect {
         Some(Dialect::OpenAiResponses) => {

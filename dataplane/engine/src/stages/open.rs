@@ -21,6 +21,10 @@ pub(crate) fn enter(exchange: &mut Exchange, io: &mut Io<'_>) -> Verdict {
     if !names_objects || !matches!(surface.operation, Operation::Chat | Operation::CountTokens(_)) {
         return Verdict::Next;
     }
+    // It came before, and nothing was found then.
+    if exchange.admitted.names_nothing {
+        return Verdict::Next;
+    }
     let values = exchange.admitted.named;
     let named = std::array::from_fn::<_, { NAMED.len() }, _>(|i| (NAMED[i], values[i]));
     match request::open_all(exchange, io.body, &named) {

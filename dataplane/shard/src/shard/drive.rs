@@ -341,14 +341,16 @@ impl Shard {
             let access_log = &running.pin().snapshot.document.access_log;
             self.log.write(access_log, self.clock.unix_ms(), client, &record);
         }
-        // Nobody was called, and it is a request all the same.
-        if matches!(record.cache, Some("hit" | "semantic-hit")) && !self.open_usage(active) {
-            self.spool.counts.lost += 1;
-        }
-        if let Some(opened) = active.opened.take() {
-            self.close_usage(active, opened);
-            self.settle_listed(active);
-            self.local.usage_full = self.spool.is_full();
+        let is_kept = record.is_kept();
+        match active.opened.take() {
+            Some(opened) => {
+                self.close_usage(active, opened);
+                self.settle_listed(active);
+                self.local.usage_full = self.spool.is_full();
+            }
+            // Nobody was called, and it is a request all the same.
+            None if is_kept => self.note_usage(active),
+            None => {}
         }
     }
 

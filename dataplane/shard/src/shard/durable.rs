@@ -18,6 +18,14 @@ impl Shard {
         self.local.usage_full = self.spool.is_full();
     }
 
+    /// The record of a call that was answered without a provider's being asked.
+    pub(super) fn note_usage(&mut self, active: &mut Active) {
+        let ended = (&active.exchange.record(), &active.exchange.billed());
+        let noted = self.spool.close_at_once(ended, self.clock.unix_ms(), self.clock.now());
+        active.durable_at = noted.flatten();
+        self.local.usage_full = self.spool.is_full();
+    }
+
     /// Nothing more of the connection goes out until the record is on the disk.
     pub(super) fn hold_until_synced(&mut self, id: Id, active: &mut Active) {
         if let (Some(sequence), Some(down)) = (active.durable_at.take(), self.downs.get_mut(id)) {

@@ -46,7 +46,7 @@ pub fn event<'r>(record: &Record<'r>, billed: &Billed<'r>, unix_ms: u64) -> Usag
         hedge: record.hedge.map_or(HedgeMark::None, |hedge| mark(hedge.outcome)),
         resumed: record.resumed,
         shadow: record.shadow || record.embeds,
-        replayed: record.replayed || cache != CacheMark::None,
+        replayed: record.replayed || record.is_kept(),
         cache,
         free: billed.free,
         trace: billed.trace,

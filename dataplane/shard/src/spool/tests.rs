@@ -264,6 +264,35 @@ fn sequences_go_on_from_segment_to_segment() {
 }
 
 #[test]
+fn a_call_that_no_provider_was_asked_for_has_one_record() {
+    let mut world = World::new();
+    let noted = |world: &mut World| {
+        let hit = (&record("red"), &Billed::default());
+        world.spool.close_at_once(hit, UNIX_MS, Tick(1))
+    };
+    assert_eq!(noted(&mut world), Some(None));
+    let opened = world.open("red", Tick(1)).expect("room");
+    assert_eq!(noted(&mut world), Some(None));
+    world.close(opened, &record("red"), UNIX_MS, Tick(2));
+    assert_eq!(
+        read(world.folder.path()),
+        [
+            (Kind::Close, 1, 1),
+            (Kind::Open, 2, 2),
+            (Kind::Close, 3, 3),
+            (Kind::Close, 4, 2)
+        ]
+    );
+    let mut calls = 3;
+    while noted(&mut world).is_some() {
+        calls += 1;
+    }
+    let counts = world.spool.counts;
+    assert_eq!((counts.opened, counts.closed, counts.lost), (1, calls, 1));
+    assert_eq!(read(world.folder.path()).len() as u64, calls + 1);
+}
+
+#[test]
 fn without_any_segment_nothing_is_taken() {
     let (handle, _asked, _syncs) = Handle::detached(BOOT);
     let mut spool = Spool::new(handle, 0, Vec::new());

@@ -268,6 +268,28 @@ impl Spool {
         }
     }
 
+    /// A call has ended that no provider was asked for: what would have opened it closes it as well. Answers as `close`; `None`
+    /// where there is no room.
+    pub fn close_at_once(
+        &mut self,
+        (record, billed): (&Record<'_>, &Billed<'_>),
+        unix_ms: u64,
+        now: Tick,
+    ) -> Option<Option<u64>> {
+        if self.is_full() {
+            self.counts.lost += 1;
+            return None;
+        }
+        let event = UsageEvent {
+            kind: Kind::Close,
+            ..lines::event(record, billed, unix_ms)
+        };
+        let (sequence, _) = self.append(event, None, now);
+        self.counts.closed += 1;
+        self.ask();
+        Some(self.syncing.strict.then_some(sequence))
+    }
+
     /// It was dropped by a fault of ours, and nothing more is known of it.
     pub fn drop_call(&mut self, opened: Opened, unix_ms: u64, now: Tick) {
         self.reserved_bytes = self.reserved_bytes.saturating_sub(opened.reserved_bytes);
