@@ -14,7 +14,7 @@ const ANSWER_WORDS: usize = 6;
 /// Before the name of a node.
 const NODE: u8 = b'@';
 /// So many nodes' use of one limit is known by their names; what more used is one sum.
-pub(super) const MOST_NAMED: usize = 256;
+pub const MOST_NAMED: usize = 256;
 
 /// How the store counts a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
