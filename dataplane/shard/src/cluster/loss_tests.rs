@@ -4,7 +4,7 @@
 #![allow(clippy::disallowed_methods)] // Servers are started here, and waited for.
 
 use tollgate_config::document::Topology;
-use tollgate_engine::limits::cluster::{Answer, Entry, Heard, Kind, Reply, Request};
+use tollgate_engine::limits::cluster::{Answer, Entry, Heard, Kind, MOST_NAMED, Reply, Request};
 
 use super::{
     resp::Value,
@@ -391,4 +391,25 @@ fn what_an_earlier_version_left_in_the_store_is_read() {
     // And what this one writes an earlier one reads: the sum, and what each of them told.
     let read = ["u", mine, other, rest].map(|field| kept(&server, field).expect("it is there"));
     assert_eq!(read, ["62", "12", "20", "5"]);
+}
+
+#[test]
+fn of_very_many_nodes_those_that_were_not_heard_for_long_are_one_sum() {
+    let server = Server::start(&[]).await_ready();
+    let mut store = Store::new(server.way());
+    let (mut one, mut two, mut old) = (numbered(1), numbered(2), numbered(3));
+    one.tell(&mut store, yearly(1, 0, 0, 0));
+    two.tell(&mut store, yearly(2, 0, 0, 0));
+    let key = "{test:0}:0000000000000007:3";
+    let names: Vec<String> = (0..MOST_NAMED).map(|at| format!("n:{:016x}", (at + 3) << 40)).collect();
+    let fields = names.iter().flat_map(|name| [name.as_str(), "10"]);
+    let all: Vec<&str> = ["HSET", key].into_iter().chain(fields).collect();
+    server.ask(&all).expect("done");
+    let used = 3 + 10 * MOST_NAMED as u64;
+    server.ask(&["HSET", key, "u", &used.to_string()]).expect("done");
+    let answer = one.tell(&mut store, yearly(1, 1, 0, 0));
+    assert_eq!((answer.used, answer.named.as_slice()), (used, &[(2 << 40, 2)][..]));
+    // One of them comes back: what it had told is in the sum.
+    old.epoch = one.epoch;
+    assert_eq!(old.tell(&mut store, yearly(11, 10, 0, 0)).used, used + 1);
 }

@@ -172,7 +172,7 @@ for i = 3, #KEYS do
     local leased = 0
     for who, value in pairs(rests) do
         if who ~= node then
-            if seen[who] or not is_open or (kind == 'c' and exact) then
+            if seen[who] or not is_open or (kind == 'c' and exact and value > 0) then
                 leased = leased + value
             else
                 if kind == 'r' then used = used + value end
@@ -180,6 +180,17 @@ for i = 3, #KEYS do
                 set('r', who, nil)
                 -- What it used of a calendar stays its own, should it come back.
                 if kind ~= 'c' then set('n', who, nil) end
+            end
+        end
+    end
+
+    if kind == 'c' and is_open then
+        local count = 0
+        for _, all in ipairs({ said, known_of }) do for _ in pairs(all) do count = count + 1 end end
+        for _, letter in ipairs({ 'n', 'h' }) do
+            for who in pairs(nodes_of[letter]) do
+                -- Of very many those that were not heard for long are not known by name any more: it is in `used`.
+                if count > MOST_NAMED and seen[who] == nil then set(letter, who, nil) end
             end
         end
     end

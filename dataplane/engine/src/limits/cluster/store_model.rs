@@ -1,5 +1,5 @@
 //! The store's script again, step by step in Rust: what the simulator runs agents against. That the script does the same is
-//! tested against a real store (`dataplane/shard/src/cluster`).
+//! tested against a real store (`dataplane/shard/src/cluster`). Very many nodes, some of which the script forgets, are not simulated.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -225,7 +225,7 @@ impl Limit {
                 self.known_of = named.filter(|(who, _)| !self.told.contains_key(who)).collect();
                 (self.of, self.beside) = ((heard.epoch, heard.number), heard.apart);
             }
-            None if entry.claim > 0 => {
+            _ if entry.claim > 0 => {
                 self.others_of.insert(node, entry.claim.saturating_sub(entry.told));
             }
             _ => {}
@@ -269,7 +269,8 @@ impl Limit {
         let mut leased = 0;
         let others: Vec<(u64, u64)> = self.rests.iter().map(|(who, rest)| (*who, *rest)).collect();
         for (who, rest) in others.into_iter().filter(|(who, _)| *who != node) {
-            if round.seen.contains(&who) || !round.is_open || (entry.kind == Kind::Calendar && entry.exact) {
+            let stays = entry.kind == Kind::Calendar && entry.exact && rest > 0;
+            if round.seen.contains(&who) || !round.is_open || stays {
                 leased += rest;
                 continue;
             }
