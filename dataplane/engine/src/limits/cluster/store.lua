@@ -22,7 +22,8 @@ local late = tonumber(head[6] or 0)
 local answered = head[7] or ''
 local has_moved = server ~= '' and answered ~= '' and answered ~= server
 if e == 0 or epoch > e or (epoch == e and last < acked) or has_moved then
-    e = math.max(e, epoch) + 1
+    -- One that knows nothing begins with a number that no earlier one had, also where nobody remembers any.
+    e = math.max(e, epoch, e == 0 and math.floor(now / 1000) or 0) + 1
     open, late = v + grace, v + math.max(grace, reclaim)
     redis.call('HSET', group, 'e', text(e), 'open', text(open), 'late', text(late))
     local all = redis.call('HGETALL', group)
