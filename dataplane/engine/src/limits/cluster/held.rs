@@ -273,7 +273,8 @@ impl Held {
             ttl_ms: KEPT_MS + 2 * per_ms,
             used,
             told,
-            claim: claim.map_or(0, |_| self.used_by(now_ms)),
+            // Of a bucket: what flowed off is on a grid, which the store goes on with from now; not a unit sooner.
+            claim: claim.map_or(0, |claim| claim.used.min(self.used_by(now_ms).saturating_add(1))),
             heard: claim
                 .filter(|_| kind == Kind::Calendar)
                 .and_then(|claim| claim.heard.clone()),
