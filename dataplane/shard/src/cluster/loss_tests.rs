@@ -4,7 +4,7 @@
 #![allow(clippy::disallowed_methods)] // Servers are started here, and waited for.
 
 use tollgate_config::document::Topology;
-use tollgate_engine::limits::cluster::{Answer, Entry, Kind, Reply, Request};
+use tollgate_engine::limits::cluster::{Answer, Entry, Heard, Kind, MOST_NAMED, Reply, Request};
 
 use super::{
     resp::Value,
@@ -16,12 +16,17 @@ fn yearly(used: u64, told: u64, rest: u64, need: u64) -> Entry {
     entry(Kind::Calendar, 100, (used, told, rest), need)
 }
 
-/// Of the last answer: what a node tells again where it is lost.
-fn again(entry: Entry, heard: &Answer) -> Entry {
+/// Of the last answer, in this epoch: what a node tells again where it is lost.
+fn again(entry: Entry, epoch: u64, answer: &Answer) -> Entry {
+    let by_name: u64 = answer.named.iter().map(|(_, used)| used).sum();
     Entry {
-        claim: heard.used,
-        apart: heard.apart,
-        tellers: heard.tellers,
+        claim: answer.used,
+        heard: Some(Heard {
+            epoch,
+            number: answer.number,
+            named: answer.named.clone(),
+            apart: answer.used - entry.told - by_name,
+        }),
         ..entry
     }
 }
@@ -46,7 +51,7 @@ fn nothing_is_granted_until_all_who_were_there_have_told_and_then_what_they_used
     assert_eq!(one.tell(&mut store, yearly(0, 0, 0, 50)).granted, 50);
     two.tell(&mut store, yearly(20, 0, 0, 0));
     let first = one.tell(&mut store, yearly(30, 0, 20, 0));
-    assert_eq!((first.used, first.apart), (50, 0));
+    assert_eq!((first.used, first.named.as_slice()), (50, &[(2 << 40, 20)][..]));
     // Twelve of those that the first has heard of come back, which only the second knows.
     let second = two.tell(&mut store, yearly(8, 20, 0, 0));
     assert_eq!(second.used, 38);
@@ -60,8 +65,8 @@ fn nothing_is_granted_until_all_who_were_there_have_told_and_then_what_they_used
     let Reply::Epoch(epoch) = call(&mut store, &mut one, &peers, yearly(30, 30, 20, 10)) else {
         panic!("all is lost")
     };
+    let asks = again(yearly(30, 30, 20, 10), one.epoch, &first);
     one.epoch = epoch;
-    let asks = again(yearly(30, 30, 20, 10), &first);
     match call(&mut store, &mut one, &peers, asks) {
         Reply::Done { closed_ms, answers, .. } => {
             assert!(closed_ms > 0, "the second has not told");
@@ -72,9 +77,11 @@ fn nothing_is_granted_until_all_who_were_there_have_told_and_then_what_they_used
         }
         other => panic!("{other:?}"),
     }
+    let tells = again(yearly(8, 8, 0, 0), two.epoch, &second);
     two.epoch = epoch;
-    let told = two.tell(&mut store, again(yearly(8, 8, 0, 0), &second));
-    assert_eq!((told.used, told.apart), (38, 0), "what each used, and no more");
+    let told = two.tell(&mut store, tells);
+    assert_eq!(told.used, 38, "what each used, and no more");
+    assert_eq!(told.named, [(1 << 40, 30)]);
     let granted = one.tell(&mut store, yearly(30, 30, 20, 42));
     assert_eq!((granted.used, granted.granted, granted.pool), (38, 42, 0));
 
@@ -254,7 +261,7 @@ fn slots_that_move_take_what_they_hold_along_and_a_server_that_ends_takes_its_ow
                 all[0].epoch = epoch;
                 None
             }
-            Reply::Done { answers, .. } => Some(answers[0]),
+            Reply::Done { mut answers, .. } => Some(answers.remove(0)),
             Reply::Stale(_) => panic!("nobody was quicker"),
         }
     });
@@ -276,4 +283,133 @@ fn slots_that_move_take_what_they_hold_along_and_a_server_that_ends_takes_its_ow
     }
     assert_eq!(all[1].tell(&mut store, yearly(10, 0, 0, 1)).used, 10);
     drop((second, third));
+}
+
+/// What a limit's hash says, as a server has it.
+fn kept(server: &Server, field: &str) -> Option<String> {
+    match server.ask(&["HGET", "{test:0}:0000000000000007:3", field]) {
+        Some(Value::Text(text)) => String::from_utf8(text).ok(),
+        _ => None,
+    }
+}
+
+#[test]
+fn of_what_nodes_had_heard_the_latest_counts_and_each_node_once() {
+    let server = Server::start(&[]).await_ready();
+    let mut store = Store::new(server.way());
+    let [mut one, mut two, mut three] = [1, 2, 3].map(numbered);
+    for (node, used) in [(&mut one, 10), (&mut two, 20), (&mut three, 30)] {
+        node.tell(&mut store, yearly(used, 0, 0, 0));
+    }
+    let early = one.tell(&mut store, yearly(10, 10, 0, 0));
+    three.tell(&mut store, yearly(34, 30, 0, 0));
+    let late = two.tell(&mut store, yearly(20, 20, 0, 0));
+    let then = one.epoch;
+    let tells_early = again(yearly(11, 10, 0, 0), then, &early);
+    let tells_late = again(yearly(19, 20, 0, 0), then, &late);
+    let both = [1 << 40, 2 << 40];
+    // Lost again and again, and told by them in either order, or by one of them before it is lost once more; the third is gone.
+    for order in [&[0, 1][..], &[1, 0], &[0], &[1], &[0, 1]] {
+        server.ask(&["FLUSHALL"]).expect("done");
+        let newest = one.epoch.max(two.epoch);
+        (one.epoch, two.epoch) = (newest, newest);
+        let mut last = None;
+        for at in order {
+            let (node, tells) = match at {
+                0 => (&mut one, &tells_early),
+                _ => (&mut two, &tells_late),
+            };
+            last = Some(loop {
+                match call(&mut store, node, &both, tells.clone()) {
+                    Reply::Done {
+                        closed_ms, mut answers, ..
+                    } => break (closed_ms, answers.remove(0)),
+                    Reply::Epoch(epoch) => node.epoch = epoch,
+                    Reply::Stale(_) => panic!("nobody was quicker"),
+                }
+            });
+        }
+        let (closed_ms, answer) = last.expect("somebody told");
+        assert_eq!(closed_ms == 0, order.len() == 2, "both have to tell: {order:?}");
+        if closed_ms == 0 {
+            assert_eq!(answer.used, 19 + 34 + 11, "of the third what was heard last: {order:?}");
+        }
+    }
+    // It comes back after all, and speaks for itself.
+    three.epoch = one.epoch;
+    let back = three.tell(&mut store, yearly(33, 30, 0, 0));
+    assert_eq!(back.used, 19 + 33 + 11);
+}
+
+#[test]
+fn where_all_crashed_the_largest_sum_counts_and_who_comes_back_later_is_in_it() {
+    let server = Server::start(&[]).await_ready();
+    let mut store = Store::new(server.way());
+    let [mut one, mut two, mut three] = [1, 2, 3].map(numbered);
+    let summed = |used, told, claim| Entry {
+        claim,
+        ..yearly(used, told, 0, 0)
+    };
+    // Each had heard another sum; of the third, forty.
+    assert_eq!(one.tell(&mut store, summed(12, 10, 70)).used, 72);
+    two.epoch = one.epoch;
+    assert_eq!(
+        two.tell(&mut store, summed(20, 20, 65)).used,
+        72,
+        "which is in what the first had heard"
+    );
+    assert_eq!(
+        two.tell(&mut store, summed(25, 20, 95)).used,
+        100,
+        "another had heard of more"
+    );
+    three.epoch = one.epoch;
+    assert_eq!(three.tell(&mut store, yearly(41, 40, 0, 0)).used, 101);
+}
+
+#[test]
+fn what_an_earlier_version_left_in_the_store_is_read() {
+    let server = Server::start(&[]).await_ready();
+    let mut store = Store::new(server.way());
+    let mut node = numbered(1);
+    node.tell(&mut store, yearly(0, 0, 0, 0));
+    let key = "{test:0}:0000000000000007:3";
+    let epoch = node.epoch.to_string();
+    let (mine, other) = ("n:0000010000000000", "n:0000020000000000");
+    let rest = "r:0000020000000000";
+    server.ask(&["DEL", key]).expect("done");
+    // A third is gone, and what it used is in the sum alone.
+    let fields = [
+        "e", &epoch, "u", "60", "c", "60", "f", "0", "m", "0", "w", "-1", "a", "7", "o", "1", "l", "", mine, "10",
+        other, "20", rest, "5",
+    ];
+    let command: Vec<&str> = ["HSET", key].into_iter().chain(fields).collect();
+    server.ask(&command).expect("done");
+    let answer = node.tell(&mut store, yearly(12, 10, 0, 40));
+    assert_eq!((answer.used, answer.granted, answer.pool), (62, 0, 38 - 5));
+    assert_eq!(answer.named, [(2 << 40, 20)]);
+    // And what this one writes an earlier one reads: the sum, and what each of them told.
+    let read = ["u", mine, other, rest].map(|field| kept(&server, field).expect("it is there"));
+    assert_eq!(read, ["62", "12", "20", "5"]);
+}
+
+#[test]
+fn of_very_many_nodes_those_that_were_not_heard_for_long_are_one_sum() {
+    let server = Server::start(&[]).await_ready();
+    let mut store = Store::new(server.way());
+    let (mut one, mut two, mut old) = (numbered(1), numbered(2), numbered(3));
+    one.tell(&mut store, yearly(1, 0, 0, 0));
+    two.tell(&mut store, yearly(2, 0, 0, 0));
+    let key = "{test:0}:0000000000000007:3";
+    let names: Vec<String> = (0..MOST_NAMED).map(|at| format!("n:{:016x}", (at + 3) << 40)).collect();
+    let fields = names.iter().flat_map(|name| [name.as_str(), "10"]);
+    let all: Vec<&str> = ["HSET", key].into_iter().chain(fields).collect();
+    server.ask(&all).expect("done");
+    let used = 3 + 10 * MOST_NAMED as u64;
+    server.ask(&["HSET", key, "u", &used.to_string()]).expect("done");
+    let answer = one.tell(&mut store, yearly(1, 1, 0, 0));
+    assert_eq!((answer.used, answer.named.as_slice()), (used, &[(2 << 40, 2)][..]));
+    // One of them comes back: what it had told is in the sum.
+    old.epoch = one.epoch;
+    assert_eq!(old.tell(&mut store, yearly(11, 10, 0, 0)).used, used + 1);
 }

@@ -9,6 +9,8 @@ mod connection;
 mod loss_tests;
 mod resolver;
 mod resp;
+#[cfg(test)]
+mod script_tests;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -284,7 +284,7 @@ pub(super) fn redirection(value: &Value, (host, _): &Address) -> Option<Refused>
     })
 }
 
-fn read(value: &Value, request: &Request) -> Option<Reply> {
+pub(super) fn read(value: &Value, request: &Request) -> Option<Reply> {
     let Value::List(items) = value else { return None };
     let words = items.iter().map(|item| match item {
         Value::Number(number) => Some(Word::Number(*number)),

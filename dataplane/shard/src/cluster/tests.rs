@@ -155,9 +155,9 @@ impl Node {
 
     pub fn tell(&mut self, store: &mut Store, entry: Entry) -> Answer {
         loop {
-            let request = self.request(vec![entry]);
+            let request = self.request(vec![entry.clone()]);
             match store.call(&request).expect("an answer") {
-                Reply::Done { answers, .. } => return answers[0],
+                Reply::Done { mut answers, .. } => return answers.remove(0),
                 Reply::Epoch(epoch) => self.epoch = epoch,
                 Reply::Stale(_) => panic!("nobody was quicker"),
             }
@@ -179,8 +179,7 @@ pub(super) fn entry(kind: Kind, most: u64, (used, told, rest): (u64, u64, u64), 
         rest,
         want: need,
         need,
-        apart: 0,
-        tellers: 0,
+        heard: None,
     }
 }
 

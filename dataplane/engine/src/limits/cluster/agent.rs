@@ -297,7 +297,7 @@ impl Agent {
                 }
                 let was_away = self.groups[at].is_away;
                 self.come_back(balances, at);
-                for (said, answer) in flight.said.iter().zip(&answers) {
+                for (said, answer) in flight.said.iter().zip(answers) {
                     let Some(held) = self.held.get_mut(&said.key) else {
                         continue;
                     };

@@ -1,7 +1,7 @@
 //! What a node tells of a limit where the store has lost what it knew: what it had heard when something was last granted. What
 //! it hears before all have told again is of a part of them, and would hide the others' use where the store is lost again.
 
-use super::wire::Answer;
+use super::wire::{Answer, Heard};
 
 /// Numbers of epochs are kept in a lease by what is left of them, from one: so many are told apart.
 const EPOCH_MARKS: u64 = 1_023;
@@ -14,19 +14,27 @@ pub(super) struct Claim {
     pub used: u64,
     pub told: u64,
     pub at_ms: u64,
-    pub apart: u64,
-    pub tellers: u64,
+    /// Who else had used what; an earlier process told this one nothing of that.
+    pub heard: Option<Heard>,
 }
 
 impl Claim {
-    pub fn new(epoch: u64, answer: &Answer, told: u64, at_ms: u64) -> Self {
+    pub fn new(epoch: u64, answer: Answer, told: u64, at_ms: u64) -> Self {
+        let by_name = answer
+            .named
+            .iter()
+            .fold(0, |sum: u64, (_, used)| sum.saturating_add(*used));
         Self {
             epoch_mark: mark(epoch),
             used: answer.used,
             told,
             at_ms,
-            apart: answer.apart,
-            tellers: answer.tellers,
+            heard: Some(Heard {
+                epoch,
+                number: answer.number,
+                apart: answer.used.saturating_sub(by_name.saturating_add(told)),
+                named: answer.named,
+            }),
         }
     }
 
@@ -37,8 +45,7 @@ impl Claim {
             used,
             told,
             at_ms,
-            apart: 0,
-            tellers: 0,
+            heard: None,
         }
     }
 

@@ -273,12 +273,14 @@ impl Held {
             ttl_ms: KEPT_MS + 2 * per_ms,
             used,
             told,
-            claim: claim.map_or(0, |_| self.used_by(now_ms)),
+            // Of a bucket: what flowed off is on a grid, which the store goes on with from now; not a unit sooner.
+            claim: claim.map_or(0, |claim| claim.used.min(self.used_by(now_ms).saturating_add(1))),
+            heard: claim
+                .filter(|_| kind == Kind::Calendar)
+                .and_then(|claim| claim.heard.clone()),
             rest,
             want,
             need,
-            apart: claim.map_or(0, |claim| claim.apart),
-            tellers: claim.map_or(0, |claim| claim.tellers),
         }
     }
 
@@ -298,7 +300,7 @@ impl Held {
     pub fn take(
         &mut self,
         balances: &Balances,
-        (said, answer): (&Said, &Answer),
+        (said, answer): (&Said, Answer),
         (epoch, is_open, unix_ms): (u64, bool, u64),
         now_ms: u64,
     ) -> bool {
@@ -310,30 +312,31 @@ impl Held {
         if !is_open {
             return false;
         }
+        let (granted, starved) = (answer.granted, answer.starved);
         self.pool = answer.pool;
-        self.claim = Claim::new(epoch, answer, said.used, now_ms);
         lease
             .others
             .store(answer.used.wrapping_sub(said.used), Ordering::Release);
         place.set_heard(Some(said.used));
         lease.pool.store(answer.pool, Ordering::Release);
+        self.claim = Claim::new(epoch, answer, said.used, now_ms);
         lease.set_epoch_mark(self.claim.epoch_mark);
         if matches!(self.limit.window, Window::Refill { .. }) {
             place.lane.tag.store(unix_ms, Ordering::Release);
         }
-        if answer.granted > 0 {
-            let granted = lease.granted.load(Ordering::Acquire);
-            let leased = granted.saturating_sub(self.extra).max(said.lane_used);
-            let granted = leased.saturating_add(answer.granted).saturating_add(self.extra);
-            lease.granted.fetch_max(granted, Ordering::AcqRel);
+        if granted > 0 {
+            let before = lease.granted.load(Ordering::Acquire);
+            let leased = before.saturating_sub(self.extra).max(said.lane_used);
+            let all = leased.saturating_add(granted).saturating_add(self.extra);
+            lease.granted.fetch_max(all, Ordering::AcqRel);
         }
         // Too little for the call that asked is of use to others' calls.
-        self.release = answer.starved && said.needs_more && said.rest > 0;
-        if answer.starved {
+        self.release = starved && said.needs_more && said.rest > 0;
+        if starved {
             self.quiet_until_ms = now_ms + STARVED_MS;
             self.lacks_until_ms = now_ms + RECALLED_MS;
         }
-        answer.starved
+        starved
     }
 
     pub fn is_releasing(&self) -> bool {

@@ -172,3 +172,63 @@ fn a_replica_that_lacks_a_grant_makes_it_to_nobody_else() {
     let last = calls(&mut nodes, 1, &mut store, &limit, 100);
     assert_eq!(passed + last, 100);
 }
+
+#[test]
+fn what_a_node_that_is_gone_had_used_counts_once_however_often_the_store_is_lost() {
+    let (mut store, limit) = (Store::by(1), yearly(200));
+    let mut nodes = nodes(3, &mut store, &limit);
+    let mut passed = calls(&mut nodes, 0, &mut store, &limit, 11);
+    let copy = store.clone();
+    passed += calls(&mut nodes, 2, &mut store, &limit, 30);
+    run(&mut nodes, &mut store, 6_000);
+    let now_ms = nodes[2].now_ms;
+    nodes[2].agent.leave(now_ms);
+    run(&mut nodes, &mut store, 1_000);
+    nodes.truncate(2);
+    for (round, server) in (0..13).zip(2..) {
+        // Forgotten, or what one alone had told takes the place of it, or what it was long ago.
+        store = match round % 3 {
+            0 => Store::by(server),
+            1 => store.taken_over_by(server),
+            _ => copy.clone().taken_over_by(server),
+        };
+        // By turns one of them is there first, and it is lost before the other comes, or is not; one of them crashes.
+        let first = round / 3 % 2;
+        passed += (0..2).filter(|_| nodes[first].take(ID, &limit, 1)).count() as u64;
+        run(&mut nodes[first..=first], &mut store, 1_000);
+        nodes[1 - first].now_ms = nodes[first].now_ms;
+        if round % 4 == 3 {
+            run(&mut nodes, &mut store, 6_000);
+            nodes[0].restart();
+            nodes[0].know(&[(ID, limit)]);
+        }
+    }
+    run(&mut nodes, &mut store, 12_000);
+    assert_eq!(used(&nodes, &limit), [passed, passed]);
+    assert_eq!(calls(&mut nodes, 1, &mut store, &limit, 200), 200 - passed);
+}
+
+#[test]
+fn where_all_crashed_the_use_of_one_that_is_gone_is_in_the_sum_that_was_heard() {
+    let (mut store, limit) = (Store::by(1), yearly(100));
+    let mut nodes = nodes(2, &mut store, &limit);
+    assert_eq!(calls(&mut nodes, 1, &mut store, &limit, 30), 30);
+    assert_eq!(calls(&mut nodes, 0, &mut store, &limit, 10), 10);
+    run(&mut nodes, &mut store, 6_000);
+    // The second ends in order; the first and the store fall with the same power.
+    let now_ms = nodes[1].now_ms;
+    nodes[1].agent.leave(now_ms);
+    run(&mut nodes, &mut store, 1_000);
+    store = Store::by(1);
+    nodes[0].restart();
+    nodes[0].know(&[(ID, limit)]);
+    run(&mut nodes[..1], &mut store, 12_000);
+    assert_eq!(nodes[0].used(ID, &limit), 40);
+    // It begins again, and what it used is not counted again.
+    nodes[1].now_ms = nodes[0].now_ms;
+    nodes[1].restart();
+    nodes[1].know(&[(ID, limit)]);
+    run(&mut nodes, &mut store, 12_000);
+    assert_eq!(used(&nodes, &limit), [40, 40]);
+    assert_eq!(calls(&mut nodes, 1, &mut store, &limit, 100), 60);
+}

@@ -27,7 +27,7 @@ mod store_model;
 use agent::MAX_STANDING;
 
 pub use agent::Agent;
-pub use wire::{Answer, Entry, Kind, MOST_UNITS, Reply, Request, SCRIPT, Word};
+pub use wire::{Answer, Entry, Heard, Kind, MOST_NAMED, MOST_UNITS, Reply, Request, SCRIPT, Word};
 
 pub use super::shared::{MAX_GROUPS, Sharing};
 pub use tollgate_config::document::OnPartition;

@@ -4,8 +4,8 @@ local group, wants = KEYS[1], KEYS[2]
 local node, seq, acked, epoch = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local reclaim, grace, cursor = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local is_whole, leaves, server, peers = ARGV[8] == '1', ARGV[9] == '1', ARGV[10], tonumber(ARGV[11])
-local WANTED_MS, WANTED_MOST, STEP_MS, FORGET_MS, FIELDS = 5000, 64, 1000, 604800000, 16
-local AGAIN_MS, MOST_PEERS = 250, 256
+local WANTED_MS, WANTED_MOST, STEP_MS, FORGET_MS, FIELDS = 5000, 64, 1000, 604800000, 18
+local AGAIN_MS, MOST_PEERS, MOST_NAMED = 250, 256, 256
 
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -22,7 +22,8 @@ local late = tonumber(head[6] or 0)
 local answered = head[7] or ''
 local has_moved = server ~= '' and answered ~= '' and answered ~= server
 if e == 0 or epoch > e or (epoch == e and last < acked) or has_moved then
-    e = math.max(e, epoch) + 1
+    -- One that knows nothing begins with a number that no earlier one had, also where nobody remembers any.
+    e = math.max(e, epoch, e == 0 and math.floor(now / 1000) or 0) + 1
     open, late = v + grace, v + math.max(grace, reclaim)
     redis.call('HSET', group, 'e', text(e), 'open', text(open), 'late', text(late))
     local all = redis.call('HGETALL', group)
@@ -63,9 +64,6 @@ for _, who in ipairs(awaited) do
 end
 local is_open = closed == 0
 
--- Numbers of nodes are random: a sum of their first forty bits says which ones.
-local function mark(who) return tonumber(string.sub(who, 1, 10), 16) end
-
 local out = { 0, e, now, nodes, closed }
 for i = 3, #KEYS do
     local key, at = KEYS[i], 12 + peers + (i - 3) * FIELDS
@@ -73,23 +71,36 @@ for i = 3, #KEYS do
     local most, amount, per, tick = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6])
     local ttl, n, was, claim = ARGV[at + 7], tonumber(ARGV[at + 8]), tonumber(ARGV[at + 9]), tonumber(ARGV[at + 10])
     local rest, want, need = tonumber(ARGV[at + 11]), tonumber(ARGV[at + 12]), tonumber(ARGV[at + 13])
-    local apart, tellers = tonumber(ARGV[at + 14]), tonumber(ARGV[at + 15])
+    local heard, version, apart, named = tonumber(ARGV[at + 14]), tonumber(ARGV[at + 15]), tonumber(ARGV[at + 16]), ARGV[at + 17]
 
-    local h, flat = {}, redis.call('HGETALL', key)
-    for j = 1, #flat, 2 do h[flat[j]] = flat[j + 1] end
+    -- Of a node each: what it said that it used in this epoch (`n`), of a calendar what is known of one that has not said yet
+    -- (`h`) or what it had heard that others used (`q`), and what it holds (`r`).
+    local h, flat, changed = {}, redis.call('HGETALL', key), {}
+    local nodes_of = { n = {}, h = {}, q = {}, r = {} }
+    for j = 1, #flat, 2 do
+        local letter, who = string.match(flat[j], '^([nhqr]):(.+)$')
+        if who then nodes_of[letter][who] = tonumber(flat[j + 1]) else h[flat[j]] = flat[j + 1] end
+    end
+    local said, known_of, others_of, rests = nodes_of.n, nodes_of.h, nodes_of.q, nodes_of.r
+    local function set(letter, who, value)
+        nodes_of[letter][who] = value
+        changed[letter .. ':' .. who] = value or false
+    end
+    local function clear(letter)
+        for who in pairs(nodes_of[letter]) do set(letter, who, nil) end
+    end
+    local function sum()
+        local all = 0
+        for _, value in pairs(said) do all = all + value end
+        for _, value in pairs(known_of) do all = all + value end
+        return all
+    end
+
     local used, known = tonumber(h.u or 0), tonumber(h.c or 0)
     local carry, since = tonumber(h.f or 0), tonumber(h.m or now)
-    -- Of a calendar whose epoch began with a loss: who has to tell before it is known again, and what was used beside them.
-    local due, beside = tonumber(h.w or 0), tonumber(h.a or 0)
-    local function told_by()
-        local by, sum = 0, 0
-        if kind ~= 'c' then return by, sum end
-        for field, value in pairs(h) do
-            local who = string.match(field, '^n:(.+)$')
-            if who and seen[who] then by, sum = by + mark(who), sum + tonumber(value) end
-        end
-        return by, sum
-    end
+    -- Of a calendar: the epoch and number of what is known here of those who have not told since, and the epoch in which that
+    -- is by sums alone.
+    local of, number, sums = tonumber(h.t or 0), tonumber(h.x or 0), tonumber(h.s or 0)
 
     -- What flows off, exactly: in whole periods, and of the rest in numbers below 2^53.
     if kind == 'r' then
@@ -104,29 +115,38 @@ for i = 3, #KEYS do
         used, known = math.max(0, used - flowed), math.max(0, known - flowed)
     end
 
-    local gone = {}
+    -- Beside those whose names are here: used by nodes that nobody can name.
+    local beside = math.max(0, used - sum())
     if tonumber(h.e or 0) ~= e then
         known = used
-        -- What is here is of all that had told, where it was told last when all had.
-        local by, sum = told_by()
-        if h.o == '1' then
-            due, beside = by, by > 0 and math.max(0, used - sum) or 0
-        elseif due < 0 then
-            due, beside = 0, 0
+        for who, value in pairs(said) do
+            if kind == 'c' then set('h', who, value) end
         end
-        for field in pairs(h) do
-            if string.match(field, '^n:') or (kind == 'k' and string.match(field, '^r:')) then
-                gone[field] = true
-                h[field] = nil
-            end
+        clear('n')
+        if kind == 'k' then
+            clear('r')
+            used, known = 0, 0
         end
-        if kind == 'k' then used, known = 0, 0 end
     end
-    local before = h['n:' .. node]
-    if before then
-        used = used + n - tonumber(before)
+    local before = said[node]
+    if kind == 'c' then
+        if heard > of or (heard == of and version > number) then
+            -- It was heard when all had told, and later than what is known here: that was in it.
+            clear('h')
+            for who, value in string.gmatch(named, '(%x+)=(%d+)') do
+                if who ~= node and not said[who] then set('h', who, tonumber(value)) end
+            end
+            of, number, beside = heard, version, apart
+        elseif claim > 0 then
+            set('q', node, math.max(0, claim - was))
+        end
+        -- Who comes when it is open, and is not known by name, had told when others had.
+        if is_open and not before and not known_of[node] then beside = math.max(0, beside - was) end
+        set('h', node, nil)
+    elseif before then
+        used = math.max(0, used + n - before)
     elseif claim == 0 then
-        used = used + n - was
+        used = math.max(0, used + n - was)
     else
         -- What the store once knew counts once, as whoever heard most of it remembers it; and what came back since not at all:
         -- it may be known already.
@@ -135,34 +155,43 @@ for i = 3, #KEYS do
             known = claim
         end
         used = used + math.max(0, n - was)
-        if tellers > 0 then
-            if due == 0 then due = tellers elseif due ~= tellers then due = -1 end
-            beside = math.max(beside, apart)
+    end
+    set('n', node, n)
+    if kind == 'c' then
+        used = beside + sum()
+        if is_open then
+            if of == 0 then sums = e end
+            for who, others in pairs(others_of) do
+                -- Where all crashed nobody may know who had told: it is no less than the sum that one of them had heard.
+                if sums == e then used = math.max(used, others + (said[who] or known_of[who] or 0)) end
+            end
+            clear('q')
+            of, number = e, number + 1
         end
-    end
-    used = math.max(0, used)
-    h['n:' .. node] = text(n)
-    if due > 0 then
-        -- All have told who had: it is what each of them used, and what was used beside them.
-        local by, sum = told_by()
-        if by == due then used, due = beside + sum, 0 end
-    end
-    if is_open then
-        -- Nobody may know who had told, where all crashed: it is no less than what each says of itself.
-        local _, sum = told_by()
-        if sum > used then used, known = sum, math.max(known, sum) end
     end
 
     local leased = 0
-    for field, value in pairs(h) do
-        local who = string.match(field, '^r:(.+)$')
-        if who and who ~= node then
-            if seen[who] or not is_open or (kind == 'c' and exact) then
-                leased = leased + tonumber(value)
+    for who, value in pairs(rests) do
+        if who ~= node then
+            if seen[who] or not is_open or (kind == 'c' and exact and value > 0) then
+                leased = leased + value
             else
-                if kind == 'r' then used = used + tonumber(value) end
-                if kind == 'k' then used = math.max(0, used - tonumber(h['n:' .. who] or 0)) end
-                gone[field], gone['n:' .. who] = true, true
+                if kind == 'r' then used = used + value end
+                if kind == 'k' then used = math.max(0, used - (said[who] or 0)) end
+                set('r', who, nil)
+                -- What it used of a calendar stays its own, should it come back.
+                if kind ~= 'c' then set('n', who, nil) end
+            end
+        end
+    end
+
+    if kind == 'c' and is_open then
+        local count = 0
+        for _, all in ipairs({ said, known_of }) do for _ in pairs(all) do count = count + 1 end end
+        for _, letter in ipairs({ 'n', 'h' }) do
+            for who in pairs(nodes_of[letter]) do
+                -- Of very many those that were not heard for long are not known by name any more: it is in `used`.
+                if count > MOST_NAMED and seen[who] == nil then set(letter, who, nil) end
             end
         end
     end
@@ -184,18 +213,34 @@ for i = 3, #KEYS do
             granted = math.max(0, math.min(pool, math.max(need, math.min(want, math.max(1, share)))))
         end
     end
-    for field in pairs(gone) do redis.call('HDEL', key, field) end
+    set('r', node, rest + granted)
+    for field, value in pairs(changed) do
+        if value then redis.call('HSET', key, field, text(value)) else redis.call('HDEL', key, field) end
+    end
     redis.call('HSET', key, 'e', text(e), 'u', text(used), 'c', text(known), 'f', text(carry), 'm', text(since),
-        'w', text(due), 'a', text(beside), 'o', is_open and '1' or '0', 'l', lacks,
-        'n:' .. node, text(n), 'r:' .. node, text(rest + granted))
+        't', text(of), 'x', text(number), 's', text(sums), 'l', lacks)
     redis.call('PEXPIRE', key, ttl)
-    local by, sum = told_by()
+    local told = {}
+    local function tell(all, is_seen)
+        for who, value in pairs(all) do
+            if who ~= node and (seen[who] or false) == is_seen and #told < MOST_NAMED then
+                told[#told + 1] = who .. '=' .. text(value)
+            end
+        end
+    end
+    if kind == 'c' and is_open then
+        -- Who is there first: they are to tell again.
+        for _, is_seen in ipairs({ true, false }) do
+            tell(said, is_seen)
+            tell(known_of, is_seen)
+        end
+    end
     out[#out + 1] = granted
     out[#out + 1] = used
     out[#out + 1] = math.max(0, pool - granted)
     out[#out + 1] = starved
-    out[#out + 1] = math.max(0, used - sum)
-    out[#out + 1] = by
+    out[#out + 1] = number
+    out[#out + 1] = table.concat(told, ' ')
 end
 for _, name in ipairs(names) do out[#out + 1] = name end
 

@@ -1,9 +1,9 @@
 //! The store's script again, step by step in Rust: what the simulator runs agents against. That the script does the same is
-//! tested against a real store (`dataplane/shard/src/cluster`).
+//! tested against a real store (`dataplane/shard/src/cluster`). Very many nodes, some of which the script forgets, are not simulated.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::wire::{Answer, Entry, Kind, Reply, Request, mark};
+use super::wire::{Answer, Entry, Kind, MOST_NAMED, Reply, Request};
 
 const WANTED_MS: u64 = 5_000;
 const STEP_MS: u64 = 1_000;
@@ -34,23 +34,19 @@ struct Limit {
     known: u64,
     carry: u64,
     since: u64,
-    /// Who has to tell before it is known again: nobody, these, or others say that it is others.
-    due: Due,
+    /// Of a calendar: the epoch and number of what is known here of those who have not told since, and the epoch in which that
+    /// is by sums alone.
+    of: (u64, u64),
+    sums: u64,
+    /// Used by nodes that nobody can name.
     beside: u64,
-    /// All had told in the epoch when this was told last: what is here is of all of them.
-    is_whole: bool,
+    /// What nodes said of themselves in this epoch; of a calendar what is known of others, and the sums that some had heard.
     told: BTreeMap<u64, u64>,
+    known_of: BTreeMap<u64, u64>,
+    others_of: BTreeMap<u64, u64>,
     rests: BTreeMap<u64, u64>,
     /// Who lacked it last.
     lacks: u64,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Due {
-    #[default]
-    Nobody,
-    These(u64),
-    Disputed,
 }
 
 /// What holds for all limits of a call.
@@ -80,7 +76,8 @@ impl Store {
         let is_behind = request.epoch == self.epoch && last_seq < request.acked;
         let has_moved = self.answered != 0 && self.answered != self.server;
         if self.epoch == 0 || request.epoch > self.epoch || is_behind || has_moved {
-            self.epoch = self.epoch.max(request.epoch) + 1;
+            let least = if self.epoch == 0 { now / 1_000 } else { 0 };
+            self.epoch = self.epoch.max(request.epoch).max(least) + 1;
             self.open = self.steady + request.grace_ms;
             self.late = self.steady + request.grace_ms.max(request.reclaim_after_ms);
             self.expected = self.seen(request);
@@ -166,14 +163,16 @@ impl Limit {
             false => 0,
         };
         self.rests.insert(node, entry.rest + granted);
-        let (tellers, sum) = self.told_by(round, entry);
         Answer {
             granted,
             used: self.used,
             pool: pool - granted,
             starved,
-            apart: self.used.saturating_sub(sum),
-            tellers,
+            number: self.of.1,
+            named: match (entry.kind, round.is_open) {
+                (Kind::Calendar, true) => self.named(round, node),
+                _ => Vec::new(),
+            },
         }
     }
 
@@ -195,13 +194,10 @@ impl Limit {
         }
         self.epoch = round.epoch;
         self.known = self.used;
-        let (by, sum) = self.told_by(round, entry);
-        (self.due, self.beside) = match (self.is_whole, self.due) {
-            (true, _) if by > 0 => (Due::These(by), self.used.saturating_sub(sum)),
-            (false, Due::These(_)) => (self.due, self.beside),
-            _ => (Due::Nobody, 0),
-        };
-        self.told.clear();
+        let told = std::mem::take(&mut self.told);
+        if entry.kind == Kind::Calendar {
+            self.known_of.extend(told);
+        }
         if entry.kind == Kind::Concurrent {
             self.rests.clear();
             (self.used, self.known) = (0, 0);
@@ -209,33 +205,64 @@ impl Limit {
     }
 
     fn hear(&mut self, round: &Round<'_>, node: u64, entry: &Entry) {
-        self.used = match self.told.get(&node) {
-            Some(before) => (self.used + entry.used).saturating_sub(*before),
+        if entry.kind == Kind::Calendar {
+            return self.hear_of_calendar(round, node, entry);
+        }
+        self.used = match self.told.insert(node, entry.used) {
+            Some(before) => (self.used + entry.used).saturating_sub(before),
             None if entry.claim == 0 => (self.used + entry.used).saturating_sub(entry.told),
             None => {
                 let more = entry.claim.saturating_sub(self.known);
                 self.known += more;
-                if entry.tellers > 0 {
-                    self.due = match self.due {
-                        Due::Nobody => Due::These(entry.tellers),
-                        Due::These(these) if these == entry.tellers => self.due,
-                        Due::These(_) | Due::Disputed => Due::Disputed,
-                    };
-                    self.beside = self.beside.max(entry.apart);
-                }
                 self.used + more + entry.used.saturating_sub(entry.told)
             }
         };
-        self.is_whole = round.is_open;
+    }
+
+    fn hear_of_calendar(&mut self, round: &Round<'_>, node: u64, entry: &Entry) {
+        match &entry.heard {
+            Some(heard) if (heard.epoch, heard.number) > self.of => {
+                let named = heard.named.iter().copied();
+                self.known_of = named.filter(|(who, _)| !self.told.contains_key(who)).collect();
+                (self.of, self.beside) = ((heard.epoch, heard.number), heard.apart);
+            }
+            _ if entry.claim > 0 => {
+                self.others_of.insert(node, entry.claim.saturating_sub(entry.told));
+            }
+            _ => {}
+        }
+        let is_named = self.told.contains_key(&node) || self.known_of.contains_key(&node);
+        if round.is_open && !is_named {
+            self.beside = self.beside.saturating_sub(entry.told);
+        }
+        self.known_of.remove(&node);
         self.told.insert(node, entry.used);
-        let (by, sum) = self.told_by(round, entry);
-        if self.due == Due::These(by) {
-            self.used = self.beside + sum;
-            self.due = Due::Nobody;
+        self.used = self.beside + self.told.values().chain(self.known_of.values()).sum::<u64>();
+        if !round.is_open {
+            return;
         }
-        if round.is_open && sum > self.used {
-            (self.used, self.known) = (sum, self.known.max(sum));
+        if self.of == (0, 0) {
+            self.sums = round.epoch;
         }
+        for (who, others) in std::mem::take(&mut self.others_of) {
+            let own = self.told.get(&who).or(self.known_of.get(&who)).copied();
+            let least = others + own.unwrap_or(0);
+            if self.sums == round.epoch && least > self.used {
+                self.beside += least - self.used;
+                self.used = least;
+            }
+        }
+        self.of = (round.epoch, self.of.1 + 1);
+    }
+
+    /// What others used, who is there first.
+    fn named(&self, round: &Round<'_>, node: u64) -> Vec<(u64, u64)> {
+        let all = self.told.iter().chain(&self.known_of).map(|(who, used)| (*who, *used));
+        let others = all.filter(|(who, _)| *who != node);
+        let (mut there, gone): (Vec<_>, Vec<_>) = others.partition(|(who, _)| round.seen.contains(who));
+        there.extend(gone);
+        there.truncate(MOST_NAMED);
+        there
     }
 
     /// What others hold; who is gone holds nothing.
@@ -243,27 +270,22 @@ impl Limit {
         let mut leased = 0;
         let others: Vec<(u64, u64)> = self.rests.iter().map(|(who, rest)| (*who, *rest)).collect();
         for (who, rest) in others.into_iter().filter(|(who, _)| *who != node) {
-            if round.seen.contains(&who) || !round.is_open || (entry.kind == Kind::Calendar && entry.exact) {
+            let stays = entry.kind == Kind::Calendar && entry.exact && rest > 0;
+            if round.seen.contains(&who) || !round.is_open || stays {
                 leased += rest;
                 continue;
             }
-            let told = self.told.remove(&who).unwrap_or(0);
             self.rests.remove(&who);
+            let told = match entry.kind {
+                // What it used stays its own, should it come back.
+                Kind::Calendar => continue,
+                _ => self.told.remove(&who).unwrap_or(0),
+            };
             match entry.kind {
                 Kind::Refill { .. } => self.used += rest,
-                Kind::Concurrent => self.used = self.used.saturating_sub(told),
-                Kind::Calendar => {}
+                _ => self.used = self.used.saturating_sub(told),
             }
         }
         leased
-    }
-
-    /// Of a calendar: who told, and how much in all.
-    fn told_by(&self, round: &Round<'_>, entry: &Entry) -> (u64, u64) {
-        if entry.kind != Kind::Calendar {
-            return (0, 0);
-        }
-        let told = self.told.iter().filter(|(node, _)| round.seen.contains(node));
-        told.fold((0, 0), |(by, sum), (node, used)| (by + mark(*node), sum + used))
     }
 }

@@ -13,9 +13,8 @@ const MOST_TICKS: u64 = 1 << 26;
 const ANSWER_WORDS: usize = 6;
 /// Before the name of a node.
 const NODE: u8 = b'@';
-/// What says which nodes told of a limit is the sum of so many of the first bits of their numbers, which are random.
-#[cfg(test)]
-const MARK_BITS: u32 = 40;
+/// So many nodes' use of one limit is known by their names; what more used is one sum.
+pub const MOST_NAMED: usize = 256;
 
 /// How the store counts a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +30,7 @@ pub enum Kind {
 }
 
 /// What a node tells of one limit, and asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub id: u64,
     /// Of a calendar the period's number.
@@ -45,16 +44,27 @@ pub struct Entry {
     pub used: u64,
     /// What of it the store had been told when it answered last.
     pub told: u64,
-    /// What the cluster had used by then, where the store may have forgotten.
+    /// What the cluster had used by then, where the store may have forgotten; of a calendar, where nobody knows who had.
     pub claim: u64,
+    /// Of a calendar: who had used what by then, where the store may have forgotten.
+    pub heard: Option<Heard>,
     /// Granted and not used.
     pub rest: u64,
     pub want: u64,
     /// Of that, what is of no use unless it is whole.
     pub need: u64,
-    /// With `claim`, of a calendar: what was used beside the nodes that had told, and which these were (`mark`).
+}
+
+/// What a node heard of a calendar's limit when all had told: what others than itself had used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Of two the one of the later epoch is the later, and in an epoch that of the larger number: what the other knew was in it.
+    pub epoch: u64,
+    pub number: u64,
+    /// By whom, and how much.
+    pub named: Vec<(u64, u64)>,
+    /// By nodes that nobody can name.
     pub apart: u64,
-    pub tellers: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +89,7 @@ pub struct Request {
     pub entries: Vec<Entry>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
     pub granted: u64,
     /// By all nodes.
@@ -88,9 +98,10 @@ pub struct Answer {
     pub pool: u64,
     /// What was needed is not there.
     pub starved: bool,
-    /// Of a calendar: as the entry is to say where the store forgets it.
-    pub apart: u64,
-    pub tellers: u64,
+    /// Grows with each answer.
+    pub number: u64,
+    /// Of a calendar, where something may be granted: what of it others used, by whom.
+    pub named: Vec<(u64, u64)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,10 +185,12 @@ impl Request {
                 entry.rest,
                 entry.want,
                 entry.need,
-                entry.apart,
-                entry.tellers,
             ];
             all.extend(numbers.map(|number| number.to_string()));
+            let nothing = Heard::default();
+            let heard = entry.heard.as_ref().unwrap_or(&nothing);
+            all.extend([heard.epoch, heard.number, heard.apart].map(|number| number.to_string()));
+            all.push(written(&heard.named));
         }
         all
     }
@@ -204,8 +217,11 @@ impl Reply {
                 used: number(at + 1)?,
                 pool: number(at + 2)?,
                 starved: number(at + 3)? != 0,
-                apart: number(at + 4)?,
-                tellers: number(at + 5)?,
+                number: number(at + 4)?,
+                named: match words.get(at + 5)? {
+                    Word::Text(text) => read_named(text)?,
+                    Word::Number(_) => return None,
+                },
             })
         };
         let answers: Option<Vec<Answer>> = (0..entries).map(answer).collect();
@@ -240,14 +256,28 @@ fn named(text: &[u8]) -> Option<(u64, u64)> {
     Some((number_of(id)?, period.parse().ok()?))
 }
 
-fn number_of(text: &str) -> Option<u64> {
-    u64::from_str_radix(text, 16).ok()
+/// Nodes, and how much each used: `000000000000000a=5 000000000000000b=7`.
+fn written(named: &[(u64, u64)]) -> String {
+    let mut text = String::new();
+    for (node, used) in named {
+        let gap = if text.is_empty() { "" } else { " " };
+        // Writing to a string does not fail.
+        let _ = write!(text, "{gap}{node:016x}={used}");
+    }
+    text
 }
 
-/// What a node adds to `tellers`.
-#[cfg(test)]
-pub(super) fn mark(node: u64) -> u64 {
-    node >> (u64::BITS - MARK_BITS)
+fn read_named(text: &[u8]) -> Option<Vec<(u64, u64)>> {
+    let parts = std::str::from_utf8(text).ok()?.split_ascii_whitespace();
+    let named = parts.take(MOST_NAMED).map(|part| {
+        let (node, used) = part.split_once('=')?;
+        Some((number_of(node)?, used.parse().ok()?))
+    });
+    named.collect()
+}
+
+fn number_of(text: &str) -> Option<u64> {
+    u64::from_str_radix(text, 16).ok()
 }
 
 #[cfg(test)]
@@ -267,7 +297,7 @@ mod tests {
             Word::Number(9),
             Word::Number(1),
             Word::Number(4),
-            Word::Number(2),
+            Word::Text(b"000000000000000b=3 000000000000000c=2"),
             Word::Text(b"@000000000000000a"),
             Word::Text(b"00000000000000ff:12"),
             Word::Text(b"what"),
@@ -290,8 +320,8 @@ mod tests {
             used: 7,
             pool: 9,
             starved: true,
-            apart: 4,
-            tellers: 2,
+            number: 4,
+            named: vec![(11, 3), (12, 2)],
         };
         assert_eq!(answers[..], [answer]);
         assert_eq!(peers[..], [10]);
@@ -326,8 +356,7 @@ mod tests {
             rest: 0,
             want: 0,
             need: 0,
-            apart: 0,
-            tellers: 0,
+            heard: None,
         };
         let request = Request {
             group: 3,
@@ -346,7 +375,7 @@ mod tests {
         let keys = request.keys("edge");
         assert!(keys.iter().all(|key| key.starts_with("{edge:3}:")), "{keys:?}");
         let arguments = request.arguments("here");
-        assert_eq!(arguments.len(), 11 + 2 + 16);
+        assert_eq!(arguments.len(), 11 + 2 + 18);
         let (ticks, tick_ms): (u64, u64) = (
             arguments[18].parse().expect("ticks"),
             arguments[19].parse().expect("ms"),
