@@ -132,6 +132,9 @@ fn found_by(out: &mut Vec<u8>, asked: &Asked) -> Option<()> {
         out.extend_from_slice(&asked.model.to_le_bytes());
         asked.earlier.iter().try_for_each(|said| text(out, said.as_bytes()))
     })?;
+    if asked.kept_vector.is_empty() {
+        return Some(());
+    }
     section(out, VECTOR, |out| {
         out.extend(asked.kept_vector.iter().map(|value| value.cast_unsigned()));
         Some(())
