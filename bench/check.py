@@ -29,7 +29,7 @@ COUNTED_CALLS, TRACED_CALLS = 128, 4
 # mimalloc gives memory back by the clock, unless told not to.
 ENVIRONMENT = {"PATH": os.defpath, "MIMALLOC_PURGE_DELAY": "-1"}
 LINE_BYTES = 64
-# Of one run under valgrind; it takes some 20.
+# Of one run under valgrind; the longest, of all cases, takes some 60.
 LONGEST_SECONDS = 300
 
 

@@ -8,6 +8,7 @@ mod meaning;
 mod routes;
 mod sign;
 mod streams;
+mod vectors;
 mod whole;
 
 use crate::Case;
@@ -21,6 +22,7 @@ pub fn cases() -> Vec<Case> {
         &kept::CASES,
         &routes::CASES,
         &meaning::CASES,
+        &vectors::CASES,
         &keys::CASES,
         &sign::CASES,
     ]
