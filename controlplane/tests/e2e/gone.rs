@@ -87,7 +87,7 @@ fn who_leaves_a_call_ends_it_at_the_provider_and_pays_what_was_made_by_then() {
         for target in [client, DIALECTS[(at + 1) % DIALECTS.len()]] {
             let name = format!("{client}-at-{target}");
             let mut leaving = begin(&gateway, client, target, true, &name);
-            while leaving.buf.len() < 2_000 {
+            while leaving.buf.len() < 6_000 {
                 assert!(leaving.read_more(), "{name}: the stream goes on");
             }
             drop(leaving);
@@ -109,7 +109,10 @@ fn who_leaves_a_call_ends_it_at_the_provider_and_pays_what_was_made_by_then() {
     let mut lost = BTreeMap::<&str, [u64; 2]>::new();
     for (client, name, begun) in &names {
         let [ending, estimated, input, output, picos] = records[&format!("call={name}")];
-        assert_eq!((ending, estimated), (CLIENT_GONE, 1), "{name}");
+        assert_eq!(ending, CLIENT_GONE, "{name}");
+        // Gemini tells with each event what was used so far.
+        let is_told = *begun && name.ends_with("-at-gemini");
+        assert!(estimated == 1 || is_told, "{name}: {input}, {output}");
         assert!(input > 0, "{name}: the provider read it");
         // What came by then, and no more: a thousand would have taken five seconds.
         assert_eq!(output > 0, *begun, "{name}: {output}");

@@ -130,6 +130,9 @@ fn agree(gateway: &Gateway, calls: &[Call], billed: &[u64], why: &str) {
         let sql = format!("SELECT IFNULL(SUM(cost_units), 0) * 1000000000 + IFNULL(SUM(cost_rest), 0) FROM {table}");
         ledger.query_row(&sql, [], |row| row.get(0)).expect("a sum")
     };
+    let n: i64 = ledger.query_row("SELECT COUNT(*) FROM adjustments", [], |row| row.get(0)).expect("x");
+    eprintln!("{n} {:?}", rows(gateway, "by=provider,entry"));
+    eprintln!("{why}: total {total} calls {} adj {} hours {} {billed:?}", sum("calls"), sum("adjustments"), sum("hours"));
     assert_eq!(
         sum("calls") + sum("adjustments"),
         total as i64,
@@ -229,8 +232,8 @@ fn whatever_prices_change_records_sums_balances_and_exports_are_one_sum() {
                     .expect(200)
                     .json();
                 billed = calls.iter().map(|call| call.at(&other)).collect();
-                let told = units(&done["cost_after_usd"]);
-                assert_eq!(told, billed.iter().sum::<u64>().div_ceil(1_000), "{why}: {done}");
+                let told = picos(&done["cost_after_usd"]);
+                assert_eq!(told, i128::from(billed.iter().sum::<u64>()), "{why}: {done}");
             }
             _ => {}
         }
