@@ -184,7 +184,7 @@ fn ends_with_the_money(said: &str, limit_nanos: u64) {
 }
 
 /// Dollars with so many digits behind the point.
-pub fn units(usd: &Value) -> u64 {
+fn units(usd: &Value) -> u64 {
     usd.as_str()
         .expect("dollars")
         .replace('.', "")
