@@ -28,6 +28,7 @@ mod edge;
 mod embedder;
 mod faults;
 mod framing;
+mod generations;
 mod gone;
 mod kafka;
 mod kafka_secure;
