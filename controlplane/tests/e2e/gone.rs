@@ -127,3 +127,85 @@ fn who_leaves_a_call_ends_it_at_the_provider_and_pays_what_was_made_by_then() {
         assert_eq!(balance(&gateway, "key", key, "concurrent")[1], 0, "{key}");
     }
 }
+
+/// `on_client_gone: { drain }`: whole answers and streams, in their own dialect and translated.
+#[test]
+fn who_leaves_a_call_that_is_drained_pays_what_the_provider_says() {
+    const TOKENS: u64 = 90;
+    let sandbox = Sandbox::start();
+    let mut setup = setup(
+        &sandbox,
+        &DIALECTS,
+        "{ budget: \"10 USD\", per: year }, { concurrent: 9 }",
+    );
+    setup.models = setup.models.replace(
+        "sandbox-tokens-1000 } ],",
+        "sandbox-tokens-90 } ], on_client_gone: { drain: 60s },",
+    );
+    // Of OpenAI itself it is known that usage may be asked for in streams.
+    setup.providers = setup
+        .providers
+        .replace("openai: { dialect: openai,", "openai: { kind: openai,");
+    let gateway = setup.start();
+    sandbox.plays("rules: [ { model: sandbox-tokens-90, tokens: 90, gap: 10ms } ]");
+    let mut names = Vec::new();
+    for (at, client) in DIALECTS.into_iter().enumerate() {
+        for target in [client, DIALECTS[(at + 1) % DIALECTS.len()]] {
+            for stream in [true, false] {
+                let name = format!("{client}-at-{target}-{stream}");
+                let mut leaving = begin(&gateway, client, target, stream, &name);
+                if stream {
+                    assert!(leaving.read_until(b"\r\n\r\n").is_some(), "{name}: it begins");
+                }
+                until(&format!("{name} to be at the provider"), 10, || {
+                    sandbox
+                        .arrivals()
+                        .iter()
+                        .any(|arrival| says(arrival, &name))
+                        .then_some(())
+                });
+                drop(leaving);
+                names.push((client, name));
+            }
+        }
+    }
+    let records = recorded(&gateway, names.len());
+    let mut lost = BTreeMap::<&str, u64>::new();
+    for (client, name) in &names {
+        assert_eq!(arrival(&sandbox, name), "answered", "{name}: to its end");
+        let [ending, estimated, input, output, picos] = records[&format!("call={name}")];
+        assert_eq!((ending, estimated, output), (CLIENT_GONE, 0, TOKENS), "{name}");
+        assert_eq!(picos, input * INPUT_PICOS + output * OUTPUT_PICOS, "{name}");
+        *lost.entry(client).or_default() += picos.div_ceil(1_000);
+    }
+    for (key, nanos) in lost {
+        assert_eq!(balance(&gateway, "key", key, "budget")[1], nanos, "{key}");
+        assert_eq!(balance(&gateway, "key", key, "concurrent")[1], 0, "{key}");
+    }
+    until("the connections to be gone", 10, || {
+        (gateway.connections() == 0).then_some(())
+    });
+}
+
+#[test]
+fn a_call_that_is_drained_ends_when_its_time_is_over() {
+    let sandbox = Sandbox::start();
+    let mut setup = setup(
+        &sandbox,
+        &DIALECTS,
+        "{ budget: \"10 USD\", per: year }, { concurrent: 9 }",
+    );
+    setup.models = setup.models.replace(
+        "sandbox-tokens-1000 } ],",
+        "sandbox-tokens-1000 } ], on_client_gone: { drain: 300ms },",
+    );
+    let gateway = setup.start();
+    sandbox.plays("rules: [ { model: sandbox-tokens-1000, tokens: 1000, gap: 60s } ]");
+    let mut leaving = begin(&gateway, "openai", "openai", true, "long");
+    assert!(leaving.read_until(b"\r\n\r\n").is_some(), "it begins");
+    drop(leaving);
+    assert_eq!(arrival(&sandbox, "long"), "client_gone");
+    let [ending, estimated, ..] = recorded(&gateway, 1)["call=long"];
+    assert_eq!((ending, estimated), (CLIENT_GONE, 1));
+    assert_eq!(balance(&gateway, "key", "openai", "concurrent")[1], 0);
+}
