@@ -100,7 +100,7 @@ fn the_openai_sdk_comes_back_when_asked_to_and_repeats_no_call() {
     run_against("overload_sdk.py", &sandbox, setup, &[]);
 }
 
-/// Keys whose limit admits one call: in three seconds, in a year, or for a year's money (an answer may cost 0.00064 USD and costs 0.0004); and one that none of its calls fits.
+/// Keys whose limit admits one call: in six seconds, in a year, or for a year's money (an answer may cost 0.00064 USD and costs 0.0004); and one that none of its calls fits.
 #[test]
 fn sdks_come_back_to_a_spent_limit_when_they_are_told_to_and_to_a_spent_budget_not_at_all() {
     let sandbox = Sandbox::start();
@@ -114,7 +114,7 @@ fn sdks_come_back_to_a_spent_limit_when_they_are_told_to_and_to_a_spent_budget_n
         );
     }
     for (kind, limit) in [
-        ("paced", "requests: 1, per: 3s"),
+        ("paced", "requests: 1, per: 6s"),
         ("calls", "requests: 1, per: year"),
         ("money", "budget: \"0.001 USD\", per: year"),
         ("large", "tokens: 3, per: 1s"),
