@@ -8,12 +8,14 @@ mod cluster;
 mod database;
 mod kafka;
 mod less;
+mod streams;
 
 pub use caches::{CACHE, CACHE_EXACT, CACHE_SECOND, CACHE_SEMANTIC, CACHE_SNAPSHOT};
 pub use cluster::{CLUSTER, SENTINEL, VALKEY, VALKEY_TLS};
 pub use database::{DATABASE, POSTGRES, POSTGRES_TLS};
 pub use kafka::{KAFKA, KAFKA_SASL, KAFKA_TLS};
 pub use less::{COMPRESS, EXTRACT, GUARD, SUMMARIZE};
+pub use streams::{MODEL_TIMEOUTS, ON_CLIENT_GONE};
 
 /// One map of the document and the keys it may have.
 #[derive(Debug)]
@@ -328,13 +330,14 @@ pub static MODEL: Section = Section {
         "timeouts",
         "keep_alive",
         "resume",
+        "on_client_gone",
         "hedge",
         "shadow",
         "cache",
         "guards",
         "compress",
     ],
-    not_yet: &["log_content", "on_client_gone"],
+    not_yet: &["log_content"],
 };
 
 pub static TARGET: Section = Section {
@@ -406,12 +409,6 @@ pub static OVERLOAD: Section = Section {
 pub static RETRY: Section = Section {
     path: "models.*.retry",
     now: &["attempts", "on", "respect_retry_after", "max_wait", "backoff", "budget"],
-    not_yet: &[],
-};
-
-pub static MODEL_TIMEOUTS: Section = Section {
-    path: "models.*.timeouts",
-    now: &["first_token", "between_tokens"],
     not_yet: &[],
 };
 
@@ -554,6 +551,7 @@ pub static SECTIONS: &[&Section] = &[
     &OVERLOAD,
     &RETRY,
     &MODEL_TIMEOUTS,
+    &ON_CLIENT_GONE,
     &HEDGE,
     &SHADOW,
     &COMPRESS,

@@ -319,6 +319,14 @@ const MODEL_FAULTS: &[(&str, &str)] = &[
         "/models/n/on_refusal: `m` comes back to `n`: a call could go round for ever; a model that does not lead back here",
     ),
     (
+        "m: { on_client_gone: drain, targets: [ { provider: p, model: x } ] }",
+        "/models/m/on_client_gone: `drain` is not cancel or a map; cancel, or { drain: 5s }",
+    ),
+    (
+        "m: { on_client_gone: { drain: 0s }, targets: [ { provider: p, model: x } ] }",
+        "/models/m/on_client_gone/drain: `0s` is not a time to wait; more than zero, such as 10s",
+    ),
+    (
         "m: { keep_alive: 15, targets: [ { provider: p, model: x } ] }",
         "/models/m/keep_alive: `15` is not a duration or off; a time without a word, such as 15s; or off",
     ),

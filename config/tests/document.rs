@@ -285,9 +285,12 @@ fn streams() {
             },
             keep_alive_ms: None,
             resume: true,
+            drain_ms: None,
         }
     );
     assert_eq!(streams(", keep_alive: 20s").keep_alive_ms, Some(20_000));
+    assert_eq!(streams(", on_client_gone: cancel").drain_ms, None);
+    assert_eq!(streams(", on_client_gone: { drain: 5s }").drain_ms, Some(5_000));
     let provider = document(&text("")).providers.remove(0).1.timeouts;
     assert_eq!(provider.tokens.first_token_ms, Some(20_000));
     // What a model does not say is its provider's.

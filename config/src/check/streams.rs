@@ -1,4 +1,4 @@
-//! `timeouts` of tokens, `keep_alive` and `resume`: what is said of streams.
+//! `timeouts` of tokens, `keep_alive`, `resume` and `on_client_gone`: what is said of streams.
 
 use serde_json::Value;
 
@@ -35,6 +35,19 @@ pub fn streams(fields: &Fields, retry: &Retry) -> Streams {
         timeouts: fields.read("timeouts", timeouts).unwrap_or_default(),
         keep_alive_ms: fields.read("keep_alive", keep_alive).unwrap_or(default.keep_alive_ms),
         resume: fields.read("resume", resume).unwrap_or(default.resume),
+        drain_ms: fields.read("on_client_gone", drain_ms).unwrap_or(default.drain_ms),
+    }
+}
+
+/// `Some(None)`: `cancel`.
+fn drain_ms(node: &Node) -> Option<Option<u64>> {
+    match node.value {
+        Value::String(word) if word == "cancel" => Some(None),
+        Value::Object(_) => {
+            let fields = Fields::open(node, &keys::ON_CLIENT_GONE)?;
+            fields.required("drain", "drain: 5s", values::timeout_ms).map(Some)
+        }
+        _ => node.expected("cancel or a map", "cancel, or { drain: 5s }"),
     }
 }
 

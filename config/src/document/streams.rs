@@ -30,6 +30,8 @@ pub struct Streams {
     pub keep_alive_ms: Option<u64>,
     /// One that breaks is gone on with at another target.
     pub resume: bool,
+    /// A call whose client left, streamed or not, is read on for so long. `None`: its provider is left at once.
+    pub drain_ms: Option<u64>,
 }
 
 impl Default for Streams {
@@ -38,6 +40,7 @@ impl Default for Streams {
             timeouts: TokenTimeouts::default(),
             keep_alive_ms: Some(15_000),
             resume: false,
+            drain_ms: None,
         }
     }
 }

@@ -40,15 +40,14 @@ pub fn open_with(
     Ok(connection)
 }
 
-/// Its owner's alone, and so are the files SQLite puts beside it.
+/// Its owner's alone, and so are the files SQLite puts beside it. One that is there is not opened: to close any handle of a file
+/// gives up all locks that this process has on it (fcntl(2)), those of other connections too. Whoever read the database beside
+/// us would then be the last who has it open, and take its journal away from under us.
 fn make_private(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut options = std::fs::OpenOptions::new();
-    options
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map(drop)
+    use std::{fs::OpenOptions, io::ErrorKind, os::unix::fs::OpenOptionsExt};
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    match made {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
+    }
 }

@@ -21,7 +21,7 @@ use crate::{
         Client, Gateway, Sandbox, Setup,
         gateway::{chat, provider_with, with_key},
         http::request,
-        process::program,
+        process::{self, Signal, program},
         until,
     },
     state::on_a_small_disk,
@@ -452,4 +452,41 @@ fn the_chargeback_page_is_true() {
         "the export adds up to the ledger"
     );
     assert!(exported.iter().any(|row| row["ChargeCategory"] == "Adjustment"));
+}
+
+/// A command line, a copy that is made, a report: what opens the file beside the gateway and closes it again.
+#[test]
+fn whoever_reads_the_ledgers_file_takes_nothing_from_it() {
+    let sandbox = Sandbox::start();
+    let mut gateway = failing_first(&sandbox, "");
+    gateway
+        .post("/v1/chat/completions", &[], &chat("smart", ""))
+        .expect(200);
+    until("the call to be in the ledger", 3, || {
+        rows(&gateway, "").first().cloned()
+    });
+    let count = |gateway: &Gateway, table: &str| -> i64 {
+        let ledger = Connection::open(gateway.state_dir.join("usage.db")).expect("a ledger");
+        let sql = format!("SELECT COUNT(*) FROM {table}");
+        ledger.query_row(&sql, [], |row| row.get(0)).expect("a count")
+    };
+    assert_eq!(count(&gateway, "calls"), 1);
+    let mut document = gateway.control("GET", "/v1/config", &[], b"").expect(200).json();
+    document["providers"]["far"]["prices"]["models"] = json!({"sandbox-*": {"input": "3.00", "output": "11.00"}});
+    let asked = json!({"from": "2d", "post": true, "document": document}).to_string();
+    let content = [("content-type", "application/json")];
+    let done = gateway
+        .control("POST", "/v1/usage/rerate", &content, asked.as_bytes())
+        .expect(200)
+        .json();
+    assert_eq!(done["posted"], 1, "{done}");
+    assert_eq!(
+        count(&gateway, "adjustments"),
+        1,
+        "what the gateway has posted is in the file"
+    );
+    let before = rows(&gateway, "by=entry,provider");
+    process::signal(gateway.controlplane_pid(), Signal::KILL);
+    gateway.start_again();
+    assert_eq!(rows(&gateway, "by=entry,provider"), before, "and outlives it");
 }

@@ -6,7 +6,7 @@ use crate::harness::{
     Gateway, Sandbox, Setup,
     certificates::{Authority, Validity},
     free_port,
-    gateway::{KEY, provider_line},
+    gateway::{KEY, provider_line, provider_with},
     probe::Baseline,
     until,
 };
@@ -98,6 +98,34 @@ fn the_openai_sdk_comes_back_when_asked_to_and_repeats_no_call() {
                     wide: { targets: [ { provider: openai, model: sandbox-small } ] }\n"
         .to_owned();
     run_against("overload_sdk.py", &sandbox, setup, &[]);
+}
+
+/// Keys whose limit admits one call: in six seconds, in a year, or for a year's money (an answer may cost 0.00064 USD and costs 0.0004); and one that none of its calls fits.
+#[test]
+fn sdks_come_back_to_a_spent_limit_when_they_are_told_to_and_to_a_spent_budget_not_at_all() {
+    let sandbox = Sandbox::start();
+    let mut setup = Setup::to(sandbox.address);
+    (setup.providers, setup.models, setup.keys) = Default::default();
+    let prices = ", prices: { models: { \"sandbox-*\": { input: \"2.00\", output: \"10.00\" } } }";
+    for dialect in ["openai", "openai-responses", "anthropic", "gemini"] {
+        setup.providers += &provider_with(dialect, dialect, sandbox.address, prices);
+        setup.models += &format!(
+            "  {dialect}: {{ targets: [ {{ provider: {dialect}, model: sandbox-small }} ], retry: {{ attempts: 1 }} }}\n"
+        );
+    }
+    for (kind, limit) in [
+        ("paced", "requests: 1, per: 6s"),
+        ("calls", "requests: 1, per: year"),
+        ("money", "budget: \"0.001 USD\", per: year"),
+        ("large", "tokens: 3, per: 1s"),
+    ] {
+        for way in ["chat", "streamed", "response", "message", "google"] {
+            let (key, variable) = (format!("{kind}-{way}"), format!("TEST_{kind}_{way}").to_uppercase());
+            setup.keys += &format!("  {key}: {{ secret: env:{variable}, limits: [ {{ {limit} }} ] }}\n");
+            setup.environment.push((variable, format!("tg-{key}-0123456789abcdef")));
+        }
+    }
+    run_against("refused_sdk.py", &sandbox, setup, &[]);
 }
 
 /// Models that embed, rerank or count, and who has them.

@@ -16,19 +16,19 @@ use crate::{
     },
 };
 
-const DIALECTS: [&str; 6] = ["openai", "openai-responses", "anthropic", "gemini", "cohere", "bedrock"];
+pub const DIALECTS: [&str; 6] = ["openai", "openai-responses", "anthropic", "gemini", "cohere", "bedrock"];
 /// An output token costs 37,500 pico-dollars: no whole number of nano-dollars.
 const PRICES: &str = ", prices: { models: { \"sandbox-*\": { input: \"0.0115\", output: \"0.0375\" } } }";
 const OUTPUT_PICOS: u64 = 37_500;
 /// No event of the sandbox's has more.
 const EVENT_TOKENS: u64 = 4;
 
-fn secret(key: &str) -> String {
+pub fn secret(key: &str) -> String {
     format!("tg-{key}-0123456789abcdef")
 }
 
 /// A key for each name, with these limits, and a model of each dialect.
-fn setup(sandbox: &Sandbox, keys: &[&str], limits: &str) -> Setup {
+pub fn setup(sandbox: &Sandbox, keys: &[&str], limits: &str) -> Setup {
     let mut setup = Setup::to(sandbox.address);
     setup.providers = DIALECTS
         .map(|dialect| provider_with(dialect, dialect, sandbox.address, PRICES))
@@ -47,10 +47,10 @@ fn setup(sandbox: &Sandbox, keys: &[&str], limits: &str) -> Setup {
     setup
 }
 
-const HELLO: &str = "Hello there, gate.";
+pub const HELLO: &str = "Hello there, gate.";
 
 /// The path and body of a chat in a dialect.
-fn ask(dialect: &str, model: &str, stream: bool, said: &str) -> (String, String) {
+pub fn ask(dialect: &str, model: &str, stream: bool, said: &str) -> (String, String) {
     let turns = format!(r#""messages":[{{"role":"user","content":"{said}"}}]"#);
     match dialect {
         "openai" => (
@@ -83,7 +83,7 @@ fn ask(dialect: &str, model: &str, stream: bool, said: &str) -> (String, String)
     }
 }
 
-fn post(gateway: &Gateway, key: &str, (path, body): &(String, String), headers: &[(&str, &str)]) -> Response {
+pub fn post(gateway: &Gateway, key: &str, (path, body): &(String, String), headers: &[(&str, &str)]) -> Response {
     let bearer = format!("Bearer {}", secret(key));
     let mut all = vec![
         ("authorization", bearer.as_str()),

@@ -20,6 +20,7 @@ use crate::{
         compare::{self, Compared},
         summary::{self, Summaries, Summing},
     },
+    drain,
     exact::{self, Answers, Exact},
     facts::Facts,
     failure::{Failure, Kind},
@@ -197,6 +198,8 @@ pub struct Exchange {
     pub(crate) relay: Relay,
     /// Of a call that may come again.
     pub(crate) repeat: Option<Box<Repeat>>,
+    /// Its client is gone, and it goes on until then to be counted (`drain`).
+    pub(crate) drains_until: Option<Tick>,
     /// Of one whose answer is kept, or will be.
     pub(crate) exact: Option<Box<Exact>>,
     /// Of one whose answer is read by guards.
@@ -245,6 +248,7 @@ impl Exchange {
         self.call.clear();
         self.relay.clear();
         self.repeat = None;
+        self.drains_until = None;
         self.exact = None;
         self.guard = None;
         self.summing = None;
@@ -299,7 +303,10 @@ impl Exchange {
             Input::Turn if semantic::is_told(self) || summary::deadline(self).is_some() => self.run_stages(io),
             Input::Turn => overload::turn(self, io),
             Input::Found => self.found(io),
-            Input::ClientGone if exact::outlives_client(self, io.now) | repeats::outlives_client(self, io.now) => {}
+            Input::ClientGone
+                if exact::outlives_client(self, io.now)
+                    | repeats::outlives_client(self, io.now)
+                    | drain::outlives_client(self, io.now) => {}
             Input::ClientGone => {
                 attempt::cancel(self, io);
                 self.finish(io, Outcome::ClientGone, Action::Cut);
@@ -347,7 +354,8 @@ impl Exchange {
             }
         }
         if self.repeat.is_some() {
-            if repeats::is_forsaken(self, io.now) && !exact::is_wanted(self, io.now) {
+            let is_wanted = drain::runs(self, io.now) || exact::is_wanted(self, io.now);
+            if repeats::is_forsaken(self, io.now) && !is_wanted {
                 attempt::cancel(self, io);
                 return self.finish(io, Outcome::ClientGone, Action::Cut);
             }
@@ -355,7 +363,9 @@ impl Exchange {
                 return self.run_stages(io);
             }
         }
-        attempt::timer(self, io);
+        if !drain::ends(self, io) {
+            attempt::timer(self, io);
+        }
     }
 
     /// The question may have been of an earlier call on the same connection.
@@ -376,10 +386,16 @@ impl Exchange {
             Phase::Calling | Phase::Gathering | Phase::Relaying => {
                 let repeat = self.repeat.as_ref().and_then(|_| repeats::deadline(self));
                 let exact = self.exact.as_ref().and_then(|_| exact::deadline(self));
-                [self.call.deadline(), relay::alive::due(self), repeat, exact]
-                    .into_iter()
-                    .flatten()
-                    .min()
+                [
+                    self.call.deadline(),
+                    relay::alive::due(self),
+                    self.drains_until,
+                    repeat,
+                    exact,
+                ]
+                .into_iter()
+                .flatten()
+                .min()
             }
             Phase::Staged => summary::deadline(self)
                 .or_else(|| repeats::deadline(self))

@@ -14,6 +14,7 @@ mod cors;
 pub mod cost;
 mod counted;
 mod decode;
+mod drain;
 pub mod exact;
 pub mod exchange;
 pub mod explain;

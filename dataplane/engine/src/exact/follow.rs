@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Answers, Exact, Head, Mark, Part, Policy, flight::Progress, replay, too_late};
 use crate::{
-    Tick, attempt,
+    Tick, attempt, drain,
     exchange::{Exchange, Io, Phase, UpstreamFault},
     failure::{Failure, Kind, RetryWhere},
     outputs::{Action, ReplyFraming, Rest},
@@ -187,13 +187,14 @@ pub(crate) fn outlives_client(exchange: &mut Exchange, now: Tick) -> bool {
 fn is_forsaken(exchange: &mut Exchange, now: Tick) -> bool {
     // Its client may come back for it (`repeats`), which has its own patience.
     let may_come_back = repeats::deadline(exchange).is_some();
+    let drains = drain::runs(exchange, now);
     let Some(Exact::Runs(runs)) = exchange.exact.as_deref_mut() else {
         return false;
     };
     if runs.left.is_none_or(|left| left > now) {
         return false;
     }
-    let wanted = runs.is_wanted(recently(now));
+    let wanted = runs.is_wanted(recently(now)) || drains;
     runs.left = Some(now.plus_ms(WANTED_MS));
     !wanted && !may_come_back
 }

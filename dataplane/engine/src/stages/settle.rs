@@ -52,6 +52,10 @@ pub(crate) fn settle(exchange: &mut Exchange, io: &mut Io<'_>, outcome: Outcome)
     add_declined(&mut exchange.facts);
     limits::settle(exchange, io, unknown);
     uncount(exchange, io);
+    // The provider has said what it used; it was said to nobody.
+    if exchange.drains_until.is_some() && exchange.facts.outcome == Outcome::Complete {
+        exchange.facts.outcome = Outcome::ClientGone;
+    }
     io.out.actions.push(Action::Settle);
 }
 
