@@ -1,18 +1,28 @@
 //! Sums as rows of FOCUS 1.2, the FinOps Open Cost and Usage Specification (https://focus.finops.org): a day, a team, a key
-//! and a provider's model in each. Costs have all their digits, so that the rows add up to the ledger. A row sums classes of
+//! and a provider's model in each; what a cache answered is the gateway's own. Costs have all their digits, so that the rows add up to the ledger. A row sums classes of
 //! tokens that have prices of their own: it has no unit price, and columns of those are left out, which must not be null.
+
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
 use super::{
+    hours,
     question::{Answer, Dimension, Question, cost, list_cost},
     row::{NUMBERS, Numbers},
     zone::Zone,
 };
 
 /// What rows are kept apart by, in this order.
-pub const BY: &str =
-    "day,organization,team,cost_center,user,key,provider,upstream_model,credential,price_version,tags,cache,entry";
+pub const BY: &str = "day,organization,team,cost_center,user,key,provider,upstream_model,credential,price_version,tags,cache,entry,\
+     model_asked";
+/// The place of the model asked for, which only answers of the gateway's own are kept apart by; and of the provider.
+const MODEL_ASKED: usize = 13;
+const PROVIDER: usize = 6;
+/// Whose an answer is that no provider was asked for.
+const GATEWAY: &str = "Tollgate";
+/// Of our own tags.
+const PREFIX: &str = "tollgate/";
 
 /// The columns, as the specification orders them.
 pub const COLUMNS: [&str; 35] = [
@@ -61,11 +71,55 @@ pub fn question(span: (u64, u64), zone: Zone, kept_from_ms: u64) -> Question {
 /// `now_ms` tells which billing period goes on: a correction of an earlier one is marked.
 pub fn rows(answer: &Answer, zone: &Zone, now_ms: u64) -> Vec<Value> {
     let now = zone.month(now_ms);
-    answer
-        .sums
+    let mut charges: BTreeMap<Vec<String>, Numbers> = BTreeMap::new();
+    for (key, numbers) in &answer.sums {
+        let mut key = key.clone();
+        if key.get(PROVIDER).is_some_and(|provider| !provider.is_empty()) {
+            key[MODEL_ASKED].clear();
+        }
+        let sums = charges.entry(key).or_insert([0; NUMBERS.len()]);
+        hours::add(sums, numbers);
+    }
+    charges
         .iter()
         .filter_map(|(key, sums)| row(key, sums, zone, &now))
         .collect()
+}
+
+/// What is charged for, by names that are never empty.
+struct Offer {
+    /// Who provides, publishes and bills it.
+    by: String,
+    sku: String,
+    named: String,
+}
+
+impl Offer {
+    fn of((provider, upstream_model): (&str, &str), (model_asked, cache): (&str, &str)) -> Self {
+        if !provider.is_empty() {
+            let sku = if upstream_model.is_empty() {
+                provider
+            } else {
+                upstream_model
+            };
+            return Self {
+                by: provider.to_owned(),
+                sku: sku.to_owned(),
+                named: format!("{upstream_model} at {provider}"),
+            };
+        }
+        let parts = [model_asked, cache].into_iter().filter(|part| !part.is_empty());
+        let sku = parts.collect::<Vec<_>>().join(" ");
+        let (sku, named) = match sku.is_empty() {
+            true => (GATEWAY.to_owned(), GATEWAY.to_owned()),
+            false => (sku.clone(), format!("{sku} at {GATEWAY}")),
+        };
+        Self {
+            by: GATEWAY.to_owned(),
+            sku,
+            named,
+        }
+    }
 }
 
 fn row(key: &[String], sums: &Numbers, zone: &Zone, now: &str) -> Option<Value> {
@@ -77,12 +131,13 @@ fn row(key: &[String], sums: &Numbers, zone: &Zone, now: &str) -> Option<Value> 
         user,
         api_key,
         provider,
-        model,
+        upstream_model,
         credential,
         version,
         tags,
         cache,
         entry,
+        model_asked,
     ] = key
     else {
         return None;
@@ -103,11 +158,11 @@ fn row(key: &[String], sums: &Numbers, zone: &Zone, now: &str) -> Option<Value> 
     } else {
         organization
     };
+    let offer = Offer::of((provider, upstream_model), (model_asked, cache));
     let description = match is_usage {
-        true => format!("{model} at {provider}: {} calls", number("requests")),
-        false => format!("{model} at {provider}: {entry}"),
+        true => format!("{}: {} calls", offer.named, number("requests")),
+        false => format!("{}: {entry}", offer.named),
     };
-    let sku = if model.is_empty() { provider } else { model };
     let (sub_account, sub_account_type) = match (cost_center.as_str(), team.as_str()) {
         ("", "") => ("", ""),
         ("", team) => (team, "Team"),
@@ -135,13 +190,13 @@ fn row(key: &[String], sums: &Numbers, zone: &Zone, now: &str) -> Option<Value> 
         consumed(json!("Tokens")),
         json!(billed),
         json!(billed),
-        json!(provider),
+        json!(offer.by),
         json!(list_cost(sums).to_string()),
         json!("Standard"),
         json!(tokens.to_string()),
         json!("Tokens"),
-        json!(provider),
-        json!(provider),
+        json!(offer.by),
+        json!(offer.by),
         text(api_key),
         if api_key.is_empty() {
             Value::Null
@@ -149,11 +204,11 @@ fn row(key: &[String], sums: &Numbers, zone: &Zone, now: &str) -> Option<Value> 
             json!("API Key")
         },
         json!("AI and Machine Learning"),
-        json!(sku),
+        json!(offer.sku),
         json!("Generative AI"),
-        json!(sku),
+        json!(offer.sku),
         // The same at whatever amount: which prices they were is a tag.
-        json!(sku),
+        json!(offer.sku),
         text(sub_account),
         text(if team.is_empty() { sub_account } else { team }),
         text(sub_account_type),
@@ -177,12 +232,17 @@ fn next_day(zone: &Zone, day: &str) -> Option<u64> {
     zone.day_begins(&day.tomorrow().ok()?.to_string())
 }
 
-/// As a JSON text: the caller's own tags, and ours under a prefix, so that nobody's takes the place of another.
+/// As a JSON text: the caller's own tags, and ours under a prefix, which none of a caller's has.
 fn tagged(tags: &str, ours: &[(&str, &String)]) -> String {
+    let is_ours = |name: &str| {
+        name.get(..PREFIX.len())
+            .is_some_and(|begin| begin.eq_ignore_ascii_case(PREFIX))
+    };
     let pairs = tags.split(',').filter_map(|pair| pair.trim().split_once('='));
+    let pairs = pairs.filter(|(name, _)| !is_ours(name));
     let mut all: Map<String, Value> = pairs.map(|(name, value)| (name.to_owned(), json!(value))).collect();
     for (name, value) in ours.iter().filter(|(_, value)| !value.is_empty()) {
-        all.insert(format!("tollgate/{name}"), json!(value));
+        all.insert(format!("{PREFIX}{name}"), json!(value));
     }
     Value::Object(all).to_string()
 }
