@@ -91,6 +91,26 @@ CREATE TABLE attempts (
 
 /// Makes the tables of this version out of whatever version is there, in one transaction.
 pub fn migrate(connection: &mut Connection, found: i64) -> Result<(), StoreError> {
+    make(connection, found).map_err(|error| match error {
+        StoreError::Full(error) if found > 0 => StoreError::Full(without_room(connection, found, &error)),
+        error => error,
+    })
+}
+
+/// What whoever upgrades does about it.
+fn without_room(connection: &Connection, found: i64, error: &str) -> String {
+    const MIB: u64 = 1024 * 1024;
+    let path = connection.path().unwrap_or_default();
+    let bytes = std::fs::metadata(path).map_or(0, |about| about.len());
+    format!(
+        "{path}, of version {found}, is carried over into version {VERSION}, and that failed: {error}. Nothing of it has \
+         changed. As much again as it takes, {} MiB, must be free on its disk, and as much where SQLite keeps temporary \
+         files (SQLITE_TMPDIR, else /var/tmp or /tmp); then start again",
+        bytes.div_ceil(MIB)
+    )
+}
+
+fn make(connection: &mut Connection, found: i64) -> Result<(), StoreError> {
     let transaction = connection.transaction()?;
     if found < 1 {
         transaction.execute_batch(SPOOL)?;

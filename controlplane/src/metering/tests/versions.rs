@@ -189,6 +189,31 @@ fn a_ledger_of_the_second_version_says_the_same_in_the_tables_of_this_one() {
     );
 }
 
+#[test]
+fn without_room_to_carry_a_ledger_over_it_is_said_which_one_and_how_much() {
+    let world = World::new();
+    let path = world.folder.path().join("usage.db");
+    let mut old = Connection::open(&path).unwrap();
+    old.execute_batch(include_str!("version_2.sql")).unwrap();
+    let pages: i64 = old.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    old.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
+        .unwrap();
+    let said = super::super::schema::migrate(&mut old, 2).unwrap_err().to_string();
+    for words in [
+        path.to_str().unwrap(),
+        "of version 2",
+        "1 MiB",
+        "Nothing of it has changed",
+    ] {
+        assert!(said.contains(words), "{said}");
+    }
+    drop(old);
+    // With room it goes on from there.
+    drop(world.open());
+    let opened = Connection::open(&path).unwrap();
+    assert_eq!(rows(&opened, "SELECT COUNT(*) FROM calls"), ["4"]);
+}
+
 fn digests(connection: &Connection) -> Vec<([u8; 16], [String; TEXTS.len()])> {
     let sql = format!("SELECT digest, {} FROM names", TEXTS.join(", "));
     let mut statement = connection.prepare(&sql).unwrap();
