@@ -1,24 +1,19 @@
 //! Sums as rows of FOCUS 1.2, the FinOps Open Cost and Usage Specification (https://focus.finops.org): a day, a team, a key
-//! and a provider's model in each; what a cache answered is the gateway's own. Costs have all their digits, so that the rows add up to the ledger. A row sums classes of
-//! tokens that have prices of their own: it has no unit price, and columns of those are left out, which must not be null.
-
-use std::collections::BTreeMap;
+//! and a provider's model in each; what a cache answered is the gateway's own. Costs have all their digits, so that the rows
+//! add up to the ledger. A row sums classes of tokens that have prices of their own: it has no unit price, and columns of
+//! those are left out, which must not be null.
 
 use serde_json::{Map, Value, json};
 
 use super::{
-    hours,
     question::{Answer, Dimension, Question, cost, list_cost},
     row::{NUMBERS, Numbers},
     zone::Zone,
 };
 
-/// What rows are kept apart by, in this order.
-pub const BY: &str = "day,organization,team,cost_center,user,key,provider,upstream_model,credential,price_version,tags,cache,entry,\
-     model_asked";
-/// The place of the model asked for, which only answers of the gateway's own are kept apart by; and of the provider.
-const MODEL_ASKED: usize = 13;
-const PROVIDER: usize = 6;
+/// What rows are kept apart by, in this order; what was asked of no provider by the model asked for as well.
+pub const BY: &str =
+    "day,organization,team,cost_center,user,key,provider,upstream_model,credential,price_version,tags,cache,entry";
 /// Whose an answer is that no provider was asked for.
 const GATEWAY: &str = "Tollgate";
 /// Of our own tags.
@@ -64,23 +59,16 @@ pub const COLUMNS: [&str; 35] = [
 ];
 
 pub fn question(span: (u64, u64), zone: Zone, kept_from_ms: u64) -> Question {
-    let by = Dimension::parse_list(BY).unwrap_or_default();
+    let mut by = Dimension::parse_list(BY).unwrap_or_default();
+    by.push(Dimension::KeptModel);
     Question::new(by, span, zone, kept_from_ms)
 }
 
 /// `now_ms` tells which billing period goes on: a correction of an earlier one is marked.
 pub fn rows(answer: &Answer, zone: &Zone, now_ms: u64) -> Vec<Value> {
     let now = zone.month(now_ms);
-    let mut charges: BTreeMap<Vec<String>, Numbers> = BTreeMap::new();
-    for (key, numbers) in &answer.sums {
-        let mut key = key.clone();
-        if key.get(PROVIDER).is_some_and(|provider| !provider.is_empty()) {
-            key[MODEL_ASKED].clear();
-        }
-        let sums = charges.entry(key).or_insert([0; NUMBERS.len()]);
-        hours::add(sums, numbers);
-    }
-    charges
+    answer
+        .sums
         .iter()
         .filter_map(|(key, sums)| row(key, sums, zone, &now))
         .collect()
@@ -95,20 +83,19 @@ struct Offer {
 }
 
 impl Offer {
-    fn of((provider, upstream_model): (&str, &str), (model_asked, cache): (&str, &str)) -> Self {
+    fn of((provider, upstream_model): (&str, &str), (kept_model, cache): (&str, &str)) -> Self {
         if !provider.is_empty() {
-            let sku = if upstream_model.is_empty() {
-                provider
-            } else {
-                upstream_model
+            let (sku, named) = match upstream_model {
+                "" => (provider, provider.to_owned()),
+                model => (model, format!("{model} at {provider}")),
             };
             return Self {
                 by: provider.to_owned(),
                 sku: sku.to_owned(),
-                named: format!("{upstream_model} at {provider}"),
+                named,
             };
         }
-        let parts = [model_asked, cache].into_iter().filter(|part| !part.is_empty());
+        let parts = [kept_model, cache].into_iter().filter(|part| !part.is_empty());
         let sku = parts.collect::<Vec<_>>().join(" ");
         let (sku, named) = match sku.is_empty() {
             true => (GATEWAY.to_owned(), GATEWAY.to_owned()),
@@ -137,7 +124,7 @@ fn row(key: &[String], sums: &Numbers, zone: &Zone, now: &str) -> Option<Value> 
         tags,
         cache,
         entry,
-        model_asked,
+        kept_model,
     ] = key
     else {
         return None;
@@ -158,7 +145,7 @@ fn row(key: &[String], sums: &Numbers, zone: &Zone, now: &str) -> Option<Value> 
     } else {
         organization
     };
-    let offer = Offer::of((provider, upstream_model), (model_asked, cache));
+    let offer = Offer::of((provider, upstream_model), (kept_model, cache));
     let description = match is_usage {
         true => format!("{}: {} calls", offer.named, number("requests")),
         false => format!("{}: {entry}", offer.named),

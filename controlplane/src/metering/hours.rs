@@ -64,7 +64,7 @@ pub fn write(transaction: &Transaction<'_>, names: &mut Names, sums: &Sums) -> R
     Ok(())
 }
 
-pub fn add(sums: &mut Numbers, numbers: &Numbers) {
+fn add(sums: &mut Numbers, numbers: &Numbers) {
     for (sum, number) in sums.iter_mut().zip(numbers) {
         *sum = sum.saturating_add(*number);
     }
