@@ -9,7 +9,7 @@ use tollgate_config::{document::Postgres, usage_event::UsageEvent};
 use super::{
     hours::Sums,
     ledger::{self, Mark},
-    names::{self, Names},
+    names::{NameAt, Names},
     pg::{self, Shared, Writer, index},
     schema, sinks,
 };
@@ -385,12 +385,7 @@ impl Transaction<'_> {
     }
 
     /// `place`: of its texts.
-    pub fn insert_call(
-        &mut self,
-        names: &mut Names,
-        place: names::Place,
-        event: &UsageEvent<'_>,
-    ) -> Result<(), StoreError> {
+    pub fn insert_call(&mut self, names: &mut Names, place: NameAt, event: &UsageEvent<'_>) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(transaction) => ledger::insert_call(transaction, names, place, event),
             Self::Postgres(writer) => writer.insert_call(event),

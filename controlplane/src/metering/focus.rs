@@ -1,6 +1,7 @@
 //! Sums as rows of FOCUS 1.2, the FinOps Open Cost and Usage Specification (https://focus.finops.org): a day, a team, a key
-//! and a provider's model in each. Costs have all their digits, so that the rows add up to the ledger. A row sums classes of
-//! tokens that have prices of their own: it has no unit price, and columns of those are left out, which must not be null.
+//! and a provider's model in each; what a cache answered is the gateway's own. Costs have all their digits, so that the rows
+//! add up to the ledger. A row sums classes of tokens that have prices of their own: it has no unit price, and columns of
+//! those are left out, which must not be null.
 
 use serde_json::{Map, Value, json};
 
@@ -10,9 +11,13 @@ use super::{
     zone::Zone,
 };
 
-/// What rows are kept apart by, in this order.
+/// What rows are kept apart by, in this order; what was asked of no provider by the model asked for as well.
 pub const BY: &str =
     "day,organization,team,cost_center,user,key,provider,upstream_model,credential,price_version,tags,cache,entry";
+/// Whose an answer is that no provider was asked for.
+const GATEWAY: &str = "Tollgate";
+/// Of our own tags.
+const PREFIX: &str = "tollgate/";
 
 /// The columns, as the specification orders them.
 pub const COLUMNS: [&str; 35] = [
@@ -54,7 +59,8 @@ pub const COLUMNS: [&str; 35] = [
 ];
 
 pub fn question(span: (u64, u64), zone: Zone, kept_from_ms: u64) -> Question {
-    let by = Dimension::parse_list(BY).unwrap_or_default();
+    let mut by = Dimension::parse_list(BY).unwrap_or_default();
+    by.push(Dimension::KeptModel);
     Question::new(by, span, zone, kept_from_ms)
 }
 
@@ -68,6 +74,41 @@ pub fn rows(answer: &Answer, zone: &Zone, now_ms: u64) -> Vec<Value> {
         .collect()
 }
 
+/// What is charged for, by names that are never empty.
+struct Offer {
+    /// Who provides, publishes and bills it.
+    by: String,
+    sku: String,
+    named: String,
+}
+
+impl Offer {
+    fn of((provider, upstream_model): (&str, &str), (kept_model, cache): (&str, &str)) -> Self {
+        if !provider.is_empty() {
+            let (sku, named) = match upstream_model {
+                "" => (provider, provider.to_owned()),
+                model => (model, format!("{model} at {provider}")),
+            };
+            return Self {
+                by: provider.to_owned(),
+                sku: sku.to_owned(),
+                named,
+            };
+        }
+        let parts = [kept_model, cache].into_iter().filter(|part| !part.is_empty());
+        let sku = parts.collect::<Vec<_>>().join(" ");
+        let (sku, named) = match sku.is_empty() {
+            true => (GATEWAY.to_owned(), GATEWAY.to_owned()),
+            false => (sku.clone(), format!("{sku} at {GATEWAY}")),
+        };
+        Self {
+            by: GATEWAY.to_owned(),
+            sku,
+            named,
+        }
+    }
+}
+
 fn row(key: &[String], sums: &Numbers, zone: &Zone, now: &str) -> Option<Value> {
     let [
         day,
@@ -77,12 +118,13 @@ fn row(key: &[String], sums: &Numbers, zone: &Zone, now: &str) -> Option<Value> 
         user,
         api_key,
         provider,
-        model,
+        upstream_model,
         credential,
         version,
         tags,
         cache,
         entry,
+        kept_model,
     ] = key
     else {
         return None;
@@ -103,11 +145,11 @@ fn row(key: &[String], sums: &Numbers, zone: &Zone, now: &str) -> Option<Value> 
     } else {
         organization
     };
+    let offer = Offer::of((provider, upstream_model), (kept_model, cache));
     let description = match is_usage {
-        true => format!("{model} at {provider}: {} calls", number("requests")),
-        false => format!("{model} at {provider}: {entry}"),
+        true => format!("{}: {} calls", offer.named, number("requests")),
+        false => format!("{}: {entry}", offer.named),
     };
-    let sku = if model.is_empty() { provider } else { model };
     let (sub_account, sub_account_type) = match (cost_center.as_str(), team.as_str()) {
         ("", "") => ("", ""),
         ("", team) => (team, "Team"),
@@ -135,13 +177,13 @@ fn row(key: &[String], sums: &Numbers, zone: &Zone, now: &str) -> Option<Value> 
         consumed(json!("Tokens")),
         json!(billed),
         json!(billed),
-        json!(provider),
+        json!(offer.by),
         json!(list_cost(sums).to_string()),
         json!("Standard"),
         json!(tokens.to_string()),
         json!("Tokens"),
-        json!(provider),
-        json!(provider),
+        json!(offer.by),
+        json!(offer.by),
         text(api_key),
         if api_key.is_empty() {
             Value::Null
@@ -149,11 +191,11 @@ fn row(key: &[String], sums: &Numbers, zone: &Zone, now: &str) -> Option<Value> 
             json!("API Key")
         },
         json!("AI and Machine Learning"),
-        json!(sku),
+        json!(offer.sku),
         json!("Generative AI"),
-        json!(sku),
+        json!(offer.sku),
         // The same at whatever amount: which prices they were is a tag.
-        json!(sku),
+        json!(offer.sku),
         text(sub_account),
         text(if team.is_empty() { sub_account } else { team }),
         text(sub_account_type),
@@ -177,12 +219,17 @@ fn next_day(zone: &Zone, day: &str) -> Option<u64> {
     zone.day_begins(&day.tomorrow().ok()?.to_string())
 }
 
-/// As a JSON text: the caller's own tags, and ours under a prefix, so that nobody's takes the place of another.
+/// As a JSON text: the caller's own tags, and ours under a prefix, which none of a caller's has.
 fn tagged(tags: &str, ours: &[(&str, &String)]) -> String {
+    let is_ours = |name: &str| {
+        name.get(..PREFIX.len())
+            .is_some_and(|begin| begin.eq_ignore_ascii_case(PREFIX))
+    };
     let pairs = tags.split(',').filter_map(|pair| pair.trim().split_once('='));
+    let pairs = pairs.filter(|(name, _)| !is_ours(name));
     let mut all: Map<String, Value> = pairs.map(|(name, value)| (name.to_owned(), json!(value))).collect();
     for (name, value) in ours.iter().filter(|(_, value)| !value.is_empty()) {
-        all.insert(format!("tollgate/{name}"), json!(value));
+        all.insert(format!("{PREFIX}{name}"), json!(value));
     }
     Value::Object(all).to_string()
 }

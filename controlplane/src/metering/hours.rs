@@ -10,7 +10,7 @@ use tollgate_config::usage_event::UsageEvent;
 use super::{
     database::Database,
     ledger,
-    names::{Names, Place},
+    names::{NameAt, Names},
     row::{NUMBERS, Numbers, TEXTS, rows},
     sinks,
 };
@@ -18,7 +18,7 @@ use crate::{postgres::Cell, store::StoreError};
 
 pub const HOUR_MS: u64 = 3_600_000;
 /// By hour, and the place of the texts.
-pub type Sums = HashMap<(u64, Place), Numbers>;
+pub type Sums = HashMap<(u64, NameAt), Numbers>;
 
 /// What the records of a transaction add.
 #[derive(Default)]
@@ -28,7 +28,7 @@ pub struct Hours {
 
 impl Hours {
     /// Adds what a call does, and answers the place of its texts.
-    pub fn add(&mut self, names: &mut Names, event: &UsageEvent<'_>) -> Place {
+    pub fn add(&mut self, names: &mut Names, event: &UsageEvent<'_>) -> NameAt {
         let (main, moved) = rows(event);
         for row in moved {
             let place = names.place(&row.texts, row.prices);
@@ -44,7 +44,7 @@ impl Hours {
         self.add_at(at_ms, names.place_posted(texts), numbers);
     }
 
-    fn add_at(&mut self, at_ms: u64, place: Place, numbers: &Numbers) {
+    fn add_at(&mut self, at_ms: u64, place: NameAt, numbers: &Numbers) {
         let sums = self.sums.entry((at_ms / HOUR_MS * HOUR_MS, place));
         add(sums.or_insert([0; NUMBERS.len()]), numbers);
     }

@@ -12,7 +12,7 @@ use tollgate_config::{
 use super::{
     database,
     hours::HOUR_MS,
-    names::{Names, Place},
+    names::{NameAt, Names},
     row, sinks,
 };
 use crate::{postgres::Cell, store::StoreError};
@@ -282,7 +282,7 @@ pub fn attempt_cells<'e>(call: i64, at: usize, line: &AttemptLine<'e>, moved: bo
 pub fn insert_call(
     transaction: &Transaction<'_>,
     names: &mut Names,
-    place: Place,
+    place: NameAt,
     event: &UsageEvent<'_>,
 ) -> Result<(), StoreError> {
     let traits = names.of_call(transaction, place, event)?;

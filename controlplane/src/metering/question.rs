@@ -27,6 +27,8 @@ pub enum Dimension {
     Column(&'static str),
     /// The value of a tag.
     Tag(String),
+    /// The model asked for, of what was asked of no provider; for exports alone.
+    KeptModel,
     Hour,
     Day,
     Month,
@@ -63,6 +65,7 @@ impl Dimension {
         match self {
             Self::Column(name) => (*name).to_owned(),
             Self::Tag(tag) => format!("tag:{tag}"),
+            Self::KeptModel => "kept_model".to_owned(),
             Self::Hour => "hour".to_owned(),
             Self::Day => "day".to_owned(),
             Self::Month => "month".to_owned(),
@@ -74,6 +77,7 @@ impl Dimension {
         match self {
             Self::Column(name) => (*name).to_owned(),
             Self::Tag(_) => "tags".to_owned(),
+            Self::KeptModel => "CASE WHEN provider = '' THEN model_asked ELSE '' END".to_owned(),
             Self::Hour | Self::Day | Self::Month => format!("at_ms / {QUARTER_MS} * {QUARTER_MS}"),
         }
     }
@@ -90,7 +94,7 @@ impl Dimension {
                 let found = pairs.find(|(name, _)| name == tag);
                 found.map_or_else(String::new, |(_, value)| value.to_owned())
             }
-            Self::Column(_) => row.get(place)?,
+            Self::Column(_) | Self::KeptModel => row.get(place)?,
         })
     }
 }

@@ -91,6 +91,26 @@ CREATE TABLE attempts (
 
 /// Makes the tables of this version out of whatever version is there, in one transaction.
 pub fn migrate(connection: &mut Connection, found: i64) -> Result<(), StoreError> {
+    make(connection, found).map_err(|error| match error {
+        StoreError::Full(error) if found > 0 => StoreError::Full(without_room(connection, found, &error)),
+        error => error,
+    })
+}
+
+/// What whoever upgrades does about it.
+fn without_room(connection: &Connection, found: i64, error: &str) -> String {
+    const MIB: u64 = 1024 * 1024;
+    let path = connection.path().unwrap_or_default();
+    let bytes = std::fs::metadata(path).map_or(0, |about| about.len());
+    format!(
+        "{path}, of version {found}, is carried over into version {VERSION}, and that failed: {error}. Nothing of it has \
+         changed. As much again as it takes, {} MiB, must be free on its disk, and as much where SQLite keeps temporary \
+         files (SQLITE_TMPDIR, else /var/tmp or /tmp); then start again",
+        bytes.div_ceil(MIB)
+    )
+}
+
+fn make(connection: &mut Connection, found: i64) -> Result<(), StoreError> {
     let transaction = connection.transaction()?;
     if found < 1 {
         transaction.execute_batch(SPOOL)?;
@@ -106,7 +126,7 @@ pub fn migrate(connection: &mut Connection, found: i64) -> Result<(), StoreError
     }
     transaction.execute_batch(&tables())?;
     if found > 0 {
-        transaction.execute_batch(&former::carry(found))?;
+        former::carry(&transaction, found)?;
     }
     transaction.execute_batch(&views())?;
     transaction.pragma_update(None, "user_version", VERSION)?;
@@ -117,7 +137,7 @@ pub fn migrate(connection: &mut Connection, found: i64) -> Result<(), StoreError
 /// What calls have in common is written once, and they have its number; so have sums by the hour.
 fn tables() -> String {
     let column = |name: &&str| match *name {
-        // Half as many bytes where it is made of hexadecimal digits.
+        // SQLite keeps bytes there as they are: `ledger::insert_call` writes an id of 32 hexadecimal digits as 16 of them.
         "request_id" | "batch" | "rejected" => format!("{name} TEXT NOT NULL"),
         "trace" => "trace BLOB".to_owned(),
         "price_version" => "price_version INTEGER".to_owned(),
@@ -127,8 +147,9 @@ fn tables() -> String {
     let list = |columns: &[&str]| columns.iter().map(column).collect::<Vec<_>>().join(", ");
     let texts = TEXTS.map(|name| format!("{name} TEXT NOT NULL")).join(", ");
     format!(
-        "CREATE TABLE names (id INTEGER PRIMARY KEY, seen_ms INTEGER NOT NULL, {texts});
-         CREATE TABLE call_traits (id INTEGER PRIMARY KEY, seen_ms INTEGER NOT NULL, names INTEGER NOT NULL, {});
+        "CREATE TABLE names (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, seen_ms INTEGER NOT NULL, {texts});
+         CREATE TABLE call_traits (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, seen_ms INTEGER NOT NULL, \
+         names INTEGER NOT NULL, {});
          CREATE TABLE call_rows (id INTEGER PRIMARY KEY, traits INTEGER NOT NULL, {});
          CREATE INDEX call_rows_by_end ON call_rows (ended_ms);
          CREATE TABLE hour_rows (hour_ms INTEGER NOT NULL, names INTEGER NOT NULL, {}, PRIMARY KEY (hour_ms, names)) \

@@ -9,7 +9,7 @@ use rig::{
     streams::{ask, feed, two, whole},
 };
 use tollgate_config::{
-    document::{CacheScope, Dialect, ExactCache, Limit, Period, Unit, Window},
+    document::{CacheScope, Dialect, ExactCache, Limit, OnFull, Period, Unit, Window},
     link::Purge,
 };
 use tollgate_engine::{Input, exact::Filter};
@@ -54,6 +54,40 @@ fn an_answer_is_kept_for_its_time_and_tells_its_age() {
     assert_eq!(header(&lines, "age"), Some("9"));
     rig.now = rig.now.plus_ms(1);
     assert!(is_miss(&rig.chat(CHAT)));
+}
+
+#[test]
+fn without_room_for_its_record_no_kept_answer_is_served() {
+    for (on_full, is_refused) in [
+        (OnFull::Refuse, true),
+        (OnFull::DropOldest, true),
+        (OnFull::Block, false),
+    ] {
+        let mut document = cached(document(), |_| {});
+        document.usage.on_full = on_full;
+        let mut rig = node(document, 1).remove(0);
+        rig.chat(CHAT);
+        answer_with(&mut rig, 200, ANSWER);
+        rig.local.usage_full = true;
+        let did = call_as(&mut rig, "all", "x-tollgate-cache: only\n", CHAT);
+        let (status, _, said) = reply(&did);
+        assert!(status == 503 && said.contains("usage_spool_full"), "{said}");
+        let did = rig.chat(CHAT);
+        assert!(!rig.exchange.record().is_kept(), "{on_full:?}");
+        match is_refused {
+            true => assert_eq!(reply(&did).0, 503, "{on_full:?}"),
+            // It waits for room, and none is served from the cache meanwhile.
+            false => assert!(did.is_empty(), "{did:?}"),
+        }
+    }
+    let mut rig = one(|_| {});
+    rig.chat(CHAT);
+    answer_with(&mut rig, 200, ANSWER);
+    rig.local.usage_full = true;
+    rig.chat(CHAT);
+    rig.local.usage_full = false;
+    let did = rig.chat(CHAT);
+    assert_hit(&rig, &did, ANSWER);
 }
 
 #[test]

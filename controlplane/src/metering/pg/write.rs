@@ -1,7 +1,6 @@
 //! A transaction of the ledger in PostgreSQL. Rows are gathered and sent together at its end; what others may write at the
 //! same time is written in one order by all, so that they wait for each other at most.
 
-use sha2::{Digest, Sha256};
 use tokio_postgres::types::ToSql;
 use tollgate_config::usage_event::UsageEvent;
 
@@ -12,7 +11,7 @@ use super::{
             self, ATTEMPT_COLUMNS, CALL_COLUMNS, CALL_TEXTS, Mark, OWN, TRAITS, attempt_cells, call_cells, signed,
             whole,
         },
-        names::Names,
+        names::{Names, digest_of_texts},
         row::{self, NUMBERS, TEXTS},
     },
     Shared,
@@ -22,8 +21,6 @@ use crate::{
     store::StoreError,
 };
 
-/// Of a set of dimensions: an index of their texts themselves would refuse long ones.
-const DIGEST_BYTES: usize = 16;
 const OPEN_AT_ONCE: i64 = 1_000;
 
 pub struct Writer<'s> {
@@ -137,7 +134,7 @@ impl<'s> Writer<'s> {
         self.send()?;
         let sums = sums.iter().map(|((hour_ms, place), numbers)| {
             let texts = names.texts(*place);
-            (*hour_ms, digest(texts), texts, numbers)
+            (*hour_ms, digest_of_texts(&texts), texts, numbers)
         });
         let mut sums: Vec<_> = sums.collect();
         sums.sort_unstable_by_key(|(hour_ms, digest, ..)| (*hour_ms, *digest));
@@ -245,19 +242,6 @@ fn place(mark: Mark) -> [Cell<'static>; 4] {
         Cell::Whole(whole(mark.next_sequence)),
         Cell::Whole(whole(mark.last_ms)),
     ]
-}
-
-/// With the length of each, so that none is taken for a part of another.
-fn digest(texts: &[Box<str>; TEXTS.len()]) -> [u8; DIGEST_BYTES] {
-    let mut made = Sha256::new();
-    for text in texts {
-        made.update((text.len() as u64).to_le_bytes());
-        made.update(text.as_bytes());
-    }
-    let whole: [u8; 32] = made.finalize().into();
-    let mut digest = [0; DIGEST_BYTES];
-    digest.copy_from_slice(&whole[..DIGEST_BYTES]);
-    digest
 }
 
 fn content(error: tokio_postgres::Error) -> StoreError {

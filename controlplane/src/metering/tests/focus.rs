@@ -2,7 +2,12 @@
 
 use serde_json::Value;
 
-use super::super::focus::COLUMNS;
+use tollgate_config::usage_event::{CacheMark, UsageEvent};
+
+use super::{
+    super::focus::{self, COLUMNS},
+    BEGINNING_MS, HOUR_MS, World, Zone, calls, close, frame, reader,
+};
 
 const NEVER_NULL: [&str; 27] = [
     "BilledCost",
@@ -98,4 +103,75 @@ pub fn assert_valid(row: &Value) {
     assert!(times.into_iter().all(is_utc), "{row}");
     let tags: Value = serde_json::from_str(text("Tags")).unwrap();
     assert!(tags.is_object(), "{row}");
+}
+
+/// A hit as it is recorded: no provider, and with `charge_hits` what its answer cost.
+fn hit(sequence: u64, cache: CacheMark, tags: &'static str) -> Vec<u8> {
+    frame(&UsageEvent {
+        cache,
+        tags,
+        user: "ann",
+        model_asked: "smart-now",
+        attempts: 0,
+        ended_unix_ms: BEGINNING_MS,
+        ..close(sequence, sequence)
+    })
+}
+
+#[test]
+fn answers_of_a_cache_are_rows_of_the_gateways_own() {
+    let world = World::new();
+    let hits = [
+        hit(1, CacheMark::Hit, ""),
+        hit(2, CacheMark::SemanticHit, ""),
+        hit(3, CacheMark::None, ""),
+        calls(4, 1),
+    ];
+    world.write(0, 1, &hits.concat());
+    let rows = exported(&world);
+    rows.iter().for_each(assert_valid);
+    let told =
+        |row: &Value| ["ProviderName", "SkuId", "ChargeDescription"].map(|name| row[name].as_str().unwrap().to_owned());
+    let mut told: Vec<_> = rows.iter().map(told).collect();
+    told.sort();
+    assert_eq!(
+        told,
+        [
+            ["Tollgate", "Tollgate", "Tollgate: 1 calls"],
+            ["Tollgate", "smart-now", "smart-now at Tollgate: 1 calls"],
+            ["Tollgate", "smart-now hit", "smart-now hit at Tollgate: 1 calls"],
+            [
+                "Tollgate",
+                "smart-now semantic-hit",
+                "smart-now semantic-hit at Tollgate: 1 calls"
+            ],
+        ]
+        .map(|row| row.map(str::to_owned))
+    );
+}
+
+#[test]
+fn no_tag_of_a_callers_is_taken_for_one_of_ours() {
+    let world = World::new();
+    const FORGED: &str = "tollgate/user=ceo, Tollgate/cost_center=x,tollgate/credential=y,project=tollgate/z";
+    world.write(0, 1, &hit(1, CacheMark::Hit, FORGED));
+    let rows = exported(&world);
+    let tags: Value = serde_json::from_str(rows[0]["Tags"].as_str().unwrap()).unwrap();
+    let ours = serde_json::json!({
+        "project": "tollgate/z",
+        "tollgate/user": "ann",
+        "tollgate/price_version": "ffffffffffffffff",
+        "tollgate/cache": "hit",
+    });
+    assert_eq!(tags, ours);
+}
+
+fn exported(world: &World) -> Vec<Value> {
+    let (metering, mut ingest) = world.open();
+    ingest.pass().unwrap();
+    let span = (BEGINNING_MS, BEGINNING_MS + HOUR_MS);
+    let answer = focus::question(span, Zone::utc(), 0)
+        .ask(&mut reader(&metering))
+        .unwrap();
+    focus::rows(&answer, &Zone::utc(), 0)
 }

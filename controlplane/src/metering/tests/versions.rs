@@ -2,14 +2,15 @@
 //! common.
 
 use rusqlite::{Connection, types::ValueRef};
-use tollgate_config::document::Retention;
+use tollgate_config::{document::Retention, usage_event::UsageEvent};
 
 use super::{
     super::{
         ledger::{CALL_TEXTS, OWN, TRAITS},
+        names::digest_of_texts,
         row::{NUMBERS, TEXTS},
     },
-    World, ask, calls, end_mark, total,
+    World, ask, calls, close, end_mark, frame, open, total,
 };
 
 /// As version 1 made them.
@@ -163,6 +164,18 @@ fn a_ledger_of_the_second_version_says_the_same_in_the_tables_of_this_one() {
     );
     // What calls have in common is there once.
     assert_eq!(rows(&opened, "SELECT COUNT(*) FROM names"), ["5"]);
+    // And found again, as if it had come in today.
+    for (digest, texts) in digests(&opened) {
+        let texts = texts.each_ref().map(String::as_str);
+        assert_eq!(digest, digest_of_texts(&texts), "{texts:?}");
+    }
+    assert_eq!(
+        rows(
+            &opened,
+            "SELECT COUNT(*), COUNT(DISTINCT digest), MIN(LENGTH(digest)) FROM call_traits"
+        ),
+        ["4|4|16"]
+    );
     // Calls come in behind them, and those that are there have their ids.
     let (metering, mut ingest) = world.open();
     ingest.pass().unwrap();
@@ -174,6 +187,85 @@ fn a_ledger_of_the_second_version_says_the_same_in_the_tables_of_this_one() {
             .unwrap()["requests"],
         1
     );
+}
+
+#[test]
+fn without_room_to_carry_a_ledger_over_it_is_said_which_one_and_how_much() {
+    let world = World::new();
+    let path = world.folder.path().join("usage.db");
+    let mut old = Connection::open(&path).unwrap();
+    old.execute_batch(include_str!("version_2.sql")).unwrap();
+    let pages: i64 = old.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    old.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
+        .unwrap();
+    let said = super::super::schema::migrate(&mut old, 2).unwrap_err().to_string();
+    for words in [
+        path.to_str().unwrap(),
+        "of version 2",
+        "1 MiB",
+        "Nothing of it has changed",
+    ] {
+        assert!(said.contains(words), "{said}");
+    }
+    drop(old);
+    // With room it goes on from there.
+    drop(world.open());
+    let opened = Connection::open(&path).unwrap();
+    assert_eq!(rows(&opened, "SELECT COUNT(*) FROM calls"), ["4"]);
+}
+
+fn digests(connection: &Connection) -> Vec<([u8; 16], [String; TEXTS.len()])> {
+    let sql = format!("SELECT digest, {} FROM names", TEXTS.join(", "));
+    let mut statement = connection.prepare(&sql).unwrap();
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, std::array::from_fn(|at| row.get(1 + at).unwrap())));
+    statement.query_map([], row).unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn sums_stay_one_row_for_each_hour_and_set_whatever_is_forgotten_meanwhile() {
+    let world = World::new();
+    // Two sets, which come again after what was remembered of them is gone.
+    let calls = |first: u64| -> Vec<u8> {
+        let pairs = (0..4).flat_map(|call| {
+            let tags = format!("n={}", call % 2);
+            let opened = UsageEvent {
+                tags: &tags,
+                ..open(first + 2 * call)
+            };
+            let closed = UsageEvent {
+                tags: &tags,
+                ..close(first + 2 * call + 1, first + 2 * call)
+            };
+            [frame(&opened), frame(&closed)]
+        });
+        pairs.flatten().chain(end_mark()).collect()
+    };
+    let opened = || Connection::open(world.folder.path().join("usage.db")).unwrap();
+    let counts = || {
+        ["call_rows", "call_traits", "hour_rows", "names"]
+            .map(|table| rows(&opened(), &format!("SELECT COUNT(*) FROM {table}")).concat())
+    };
+    let kept = Retention {
+        calls_ms: 86_400_000,
+        hours_ms: None,
+    };
+    let (_metering, mut ingest) = world.open();
+    for segment in 1..=3 {
+        world.write(0, segment, &calls(1 + 8 * u64::from(segment - 1)));
+        ingest.pass().unwrap();
+        ingest.forget(&kept, 1_000_000_000_000).unwrap();
+    }
+    drop(ingest);
+    for segment in 4..=6 {
+        let (metering, mut ingest) = world.open();
+        world.write(0, segment, &calls(1 + 8 * u64::from(segment - 1)));
+        ingest.pass().unwrap();
+        assert_eq!(total(&metering, "requests"), i64::from(4 * segment));
+    }
+    assert_eq!(counts(), ["24", "2", "2", "2"]);
+    // A set that an earlier hour has use of once more is kept for the later one.
+    let seen = "SELECT seen_ms - (SELECT MAX(hour_ms) FROM hour_rows) FROM names";
+    assert_eq!(rows(&opened(), seen), ["0", "0"]);
 }
 
 #[test]
