@@ -76,7 +76,8 @@ struct Found {
 impl Found {
     /// The end of a line, which says whether it was the first, before another, which says whether it is the last.
     fn end(&mut self, (before, is_first): (&str, bool), (line, is_last): (&str, bool), blank: usize, tables: &Tables) {
-        let is_prose = ends_sentence(before) && line.starts_with(char::is_alphabetic);
+        let leads = || before.trim_end().ends_with(':') && is_of_prose(before) && ends_sentence(line);
+        let is_prose = line.starts_with(char::is_alphabetic) && (ends_sentence(before) || leads());
         let polite = marks::IS_POLITE.and(marks::BEFORE_POLITE);
         let begins = |line: &str, list| words(line).next().is_some_and(|word| is(word, list, tables));
         let is_polite = || (is_first && begins(before, polite)) || (is_last && begins(line, marks::IS_POLITE));
@@ -143,11 +144,13 @@ impl Found {
     }
 }
 
-/// A line of prose that ends where a sentence does, and no remark in a piece of code.
 fn ends_sentence(line: &str) -> bool {
-    let line = line.trim_end();
-    let is_plain = |letter: char| letter.is_alphanumeric() || letter == ' ' || ",.?!'’-()$%\"".contains(letter);
-    line.ends_with(['.', '!', '?', '。', '？', '！'])
-        && line.starts_with(char::is_alphabetic)
-        && line.chars().all(is_plain)
+    line.trim_end().ends_with(['.', '!', '?', '。', '？', '！']) && is_of_prose(line)
+}
+
+/// A line of words, and no remark in a piece of code.
+fn is_of_prose(line: &str) -> bool {
+    let is_plain =
+        |letter: char| letter.is_alphanumeric() || letter.is_whitespace() || ",.?!:'’-()$%\"。？！".contains(letter);
+    line.starts_with(char::is_alphabetic) && line.chars().all(is_plain)
 }

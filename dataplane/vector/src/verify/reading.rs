@@ -339,10 +339,10 @@ impl<'a> Reader<'a> {
         let ends_so = || class == Class::Word && word.text.strip_suffix("ed").is_some_and(|stem| !stem.ends_with('e'));
         self.past |= self.is_english && !is_noun && suffers.is_none() && (is_past || ends_so());
         self.push(name, class, capital);
-        if is_past || tables.facts(word.id).marks.has(marks::IS_PARTICIPLE) {
-            if let Some(last) = self.reading.terms.last_mut() {
-                last.suffered = suffers;
-            }
+        if (is_past || tables.facts(word.id).marks.has(marks::IS_PARTICIPLE))
+            && let Some(last) = self.reading.terms.last_mut()
+        {
+            last.suffered = suffers;
         }
     }
 

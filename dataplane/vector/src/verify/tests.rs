@@ -69,6 +69,7 @@ const SAME_BUT_FOR_SPACE: &[(&str, &str)] = &[
     ("a b", "  a   b\n"),
     ("é\u{a0}x", "é x"),
     ("What is a tort? I forgot.", "What is a tort?\n\nI forgot.\r\n"),
+    ("Answer this:\nWhat is a tort?", "Answer this: What is a tort?"),
     ("Hi, what is a tort?", "Hi,\nwhat is a tort?"),
     ("What is a tort? Thanks", "What is a tort?\n  \nThanks"),
     ("Don't  go by the boys'  van", "Don't go by the boys' van"),
@@ -100,6 +101,7 @@ const OTHERS_BY_SPACE: &[(&str, &str)] = &[
         "What does it print?\n# sure? print(1)",
     ),
     ("a\n\nb", "a\nb"),
+    ("key:\nvalue", "key: value"),
 ];
 
 #[test]

@@ -188,9 +188,14 @@ impl<'a> Written<'a> {
                 let before = at.checked_sub(1).and_then(|at| self.words.get(at));
                 before.is_some_and(|before| before.marks.has(marks::NEEDS_OBJECT))
             };
-            let is_title = !word.begins && word.text.starts_with(char::is_uppercase) && !word.after_mark;
+            let is_large = |word: &Token<'_>| !word.begins && word.text.starts_with(char::is_uppercase);
+            // Without a mark before it, "Thanks" begins a sentence, and "Thank You" is a title.
+            let is_title = || {
+                let is_next_large = self.words.get(at + 1).is_some_and(is_large);
+                is_large(word) && !word.after_mark && (is_next_large || !word.lower.starts_with("thank"))
+            };
             // A clause of its own, or the beginning of one.
-            !is_title && (word.after_mark || leads() || (trails() && !is_object()))
+            !is_title() && (word.after_mark || leads() || (trails() && !is_object()))
         };
         let mut words = self.words.iter().enumerate();
         polite == 0
