@@ -138,6 +138,60 @@ fn a_rejection_says_why() {
 }
 
 #[test]
+fn a_statement_says_the_same_only_word_by_word() {
+    let judge = Judge::new();
+    let states = |before: &str, now: &str| {
+        let is_known = |word: &str| judge.embedder.knows(word);
+        let verdict = judge.verifier.states_the_same(before, now, is_known);
+        let other_way = judge.verifier.states_the_same(now, before, is_known);
+        assert_eq!(
+            verdict.is_ok(),
+            other_way.is_ok(),
+            "the order said in: {before} | {now}"
+        );
+        verdict
+    };
+    let same = wordings("stated");
+    let others = wordings("said-otherwise");
+    assert!(same.len() > 8 && others.len() > 60);
+    let refused = same.iter().filter(|(before, now)| states(before, now).is_err());
+    assert_eq!(refused.collect::<Vec<_>>(), Vec::<&(&str, &str)>::new());
+    let served = others.iter().filter(|(before, now)| states(before, now).is_ok());
+    assert_eq!(served.collect::<Vec<_>>(), Vec::<&(&str, &str)>::new());
+    let code = ("if x:\n  a()\n  b()", "if x:\n  a()\nb()");
+    assert_eq!(states(code.0, code.1), Err(Difference::Literal));
+    assert_eq!(states("I have 2 cats.", "I have 3 cats."), Err(Difference::Number));
+}
+
+#[test]
+fn white_space_that_says_something_makes_another_question() {
+    let judge = Judge::new();
+    for (before, now) in [
+        ("for i in x:\n    a()\n    b()", "for i in x:\n    a()\nb()"),
+        ("a:\n  b: 1\n  c: 2", "a:\n  b: 1\nc: 2"),
+        ("all:\n\techo hi", "all:\n    echo hi"),
+        ("```\nif x:\n  y()\n  z()\n```", "```\nif x:\n  y()\nz()\n```"),
+        (
+            "How many lines does this have?\na\nb",
+            "How many lines does this have? a b",
+        ),
+        (
+            "Is this a haiku?\none two\nthree\nfour",
+            "Is this a haiku? one two three four",
+        ),
+        ("How many spaces are in \"a  b\"?", "How many spaces are in \"a b\"?"),
+        ("How does `a  b` print?", "How does `a b` print?"),
+    ] {
+        assert!(judge.verdict(before, now).is_err(), "{before:?} | {now:?}");
+        let (before, now) = (
+            format!("What does this give?\n{before}"),
+            format!("Please, what does this give?\n{now}"),
+        );
+        assert!(judge.verdict(&before, &now).is_err(), "{before:?} | {now:?}");
+    }
+}
+
+#[test]
 fn a_prompt_of_many_words_and_marks_is_served_only_when_it_is_equal() {
     let judge = Judge::new();
     for many in ["x than y ", "from x to y ", "<a", "a "] {
@@ -155,7 +209,7 @@ fn a_prompt_of_many_words_and_marks_is_served_only_when_it_is_equal() {
 fn a_long_prompt_is_served_only_when_it_is_equal() {
     let judge = Judge::new();
     let long = "a document of many words ".repeat(1000);
-    assert_eq!(judge.verdict(&long, &format!("  {}", long.replace(' ', "\n"))), Ok(()));
+    assert_eq!(judge.verdict(&long, &format!("  {}", long.replace(' ', "  "))), Ok(()));
     assert_eq!(judge.verdict(&long, &format!("please {long}")), Err(Difference::Length));
 }
 

@@ -223,9 +223,12 @@ fn same_question(a: &Form, b: &Form) -> Result<(), Difference> {
 }
 
 fn same_time(a: &Form, b: &Form) -> Result<(), Difference> {
-    match (a.past, b.past) {
-        (Some(past), Some(other)) if past != other && !asks_how(a, b) => Err(Difference::Tense),
-        _ => Ok(()),
+    // "Wants" tells no time by itself, and "wanted" does. Words for a search box tell none.
+    let is_past = |form: &Form| form.past == Some(true);
+    let is_told = (a.past.is_some() && b.past.is_some()) || !(a.is_bare() || b.is_bare());
+    match is_past(a) != is_past(b) && is_told && !asks_how(a, b) {
+        true => Err(Difference::Tense),
+        false => Ok(()),
     }
 }
 

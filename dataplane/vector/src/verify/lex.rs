@@ -173,7 +173,7 @@ impl<'a> Reader<'a> {
         let Some(length) = self.closes(bit, inside, fence) else {
             return false;
         };
-        self.push(inside.get(..length).unwrap_or("").trim(), kind);
+        self.push(inside.get(..length).unwrap_or(""), kind);
         self.at += length + 2 * fence.len();
         true
     }
@@ -200,13 +200,7 @@ impl<'a> Reader<'a> {
         let Some(length) = self.closes(1 << at, inside, close) else {
             return false;
         };
-        let text = inside
-            .get(..length)
-            .unwrap_or("")
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ");
-        self.push(text, Kind::Quote);
+        self.push(inside.get(..length).unwrap_or(""), Kind::Quote);
         self.at += length + open.len() + close.len();
         true
     }

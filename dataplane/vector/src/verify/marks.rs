@@ -81,6 +81,16 @@ pub const BEHIND_POLITE: Marks = Marks::list(42);
 pub const OF_MEANING: Marks = Marks::list(43);
 pub const COUNTS_WORDS: Marks = Marks::list(44);
 pub const NAMES_WORDS: Marks = Marks::list(45);
+/// A text that speaks of these is compared with all its white space.
+pub const OF_LAYOUT: Marks = Marks::list(46);
+pub const POINTS: Marks = Marks::list(47);
+pub const IS_FEW: Marks = Marks::list(48);
+/// Of words that say nothing, those that are meant where a title or a word is.
+pub const IS_FILLER: Marks = Marks::list(49);
+/// What stands behind these is their object, and no politeness.
+pub const NEEDS_OBJECT: Marks = Marks::list(50);
+/// A noun by itself where an article leads it, and else a unit or a verb.
+pub const IS_OWN_PLURAL: Marks = Marks::list(51);
 
 /// Lists, with one space between words.
 pub const LISTS: &[(Marks, &str)] = &[
@@ -170,6 +180,25 @@ pub const LISTS: &[(Marks, &str)] = &[
     (
         OF_MEANING,
         "mean means meaning define definition synonym synonyms antonym antonyms word polite politeness",
+    ),
+    (
+        OF_LAYOUT,
+        "line lines space spaces whitespace tab tabs indent indents indented indentation newline newlines column columns \
+         row rows haiku poem verse verses stanza stanzas paragraph paragraphs limerick sonnet layout formatting \
+         formatted markdown yaml makefile csv tsv",
+    ),
+    (POINTS, "this that these those"),
+    (IS_FEW, "few little"),
+    (IS_OWN_PLURAL, "works minutes"),
+    (
+        IS_FILLER,
+        "really actually exactly currently so very well just then there here",
+    ),
+    (
+        NEEDS_OBJECT,
+        "of in on at for to by from with about into than is are was were be been being wrote write writes written sang \
+         sing sings sung made make makes said say says saying call called named name recorded record composed released \
+         directed painted covered performed played sampled uses use used like and or the a an",
     ),
     (COUNTS_WORDS, "the many"),
     (NAMES_WORDS, "word words letter"),

@@ -3,6 +3,7 @@
 //! Knows no vectors: similarity finds candidates, this decides.
 
 mod form;
+mod layout;
 mod lex;
 mod marks;
 mod phrases;
@@ -10,6 +11,7 @@ mod prepared;
 mod reading;
 mod slips;
 mod spelled;
+mod stated;
 mod tables;
 mod turns;
 mod words;
@@ -98,12 +100,23 @@ impl Verifier {
     /// Whether the answer to `before` answers `now`. `is_known` says which lower-case words people write; what it does
     /// not know may be a typing slip.
     pub fn verify(&self, before: &str, now: &str, is_known: impl Fn(&str) -> bool) -> Result<(), Difference> {
-        if are_the_same_words(before, now) {
+        if are_the_same_words(before, now, &self.tables) {
             return Ok(());
         }
         let (first, second) = (self.prepare(before, &is_known), self.prepare(now, &is_known));
         let of = |text, prepared| Asked { text, prepared };
         self.compare(of(before, &first), of(now, &second), is_known)
+    }
+
+    /// Whether two statements, such as the texts of earlier turns, say the same: of what a question may leave out nothing is
+    /// left out, and only how its words are spelled may differ.
+    pub fn states_the_same(&self, before: &str, now: &str, is_known: impl Fn(&str) -> bool) -> Result<(), Difference> {
+        if are_the_same_words(before, now, &self.tables) {
+            return Ok(());
+        }
+        // It says why, where a question would be another too.
+        self.verify(before, now, is_known)?;
+        stated::alike(before, now, &self.tables)
     }
 
     /// Reads a prompt, so that it can be compared with many.
@@ -118,7 +131,7 @@ impl Verifier {
         now: Asked<'_>,
         is_known: impl Fn(&str) -> bool,
     ) -> Result<(), Difference> {
-        if are_the_same_words(before.text, now.text) {
+        if are_the_same_words(before.text, now.text, &self.tables) {
             return Ok(());
         }
         let (Some(first), Some(second)) = (before.prepared.read(), now.prepared.read()) else {
@@ -158,8 +171,8 @@ fn first_other_byte(one: &[u8], other: &[u8]) -> Option<usize> {
     within.map(|within| at * AT_ONCE + within)
 }
 
-/// Whether two texts are equal but for white space.
-fn are_the_same_words(one: &str, other: &str) -> bool {
+/// Whether two texts are equal but for white space that says nothing.
+fn are_the_same_words(one: &str, other: &str, tables: &Tables) -> bool {
     let differ = first_other_byte(one.as_bytes(), other.as_bytes());
     let is_letter_at = |text: &str, at: usize| {
         let at = text.floor_char_boundary(at);
@@ -171,7 +184,7 @@ fn are_the_same_words(one: &str, other: &str) -> bool {
         None if one.len() == other.len() => true,
         // Most texts part within a word.
         Some(at) if is_letter_at(one, at) && is_letter_at(other, at) => false,
-        _ => one.split_whitespace().eq(other.split_whitespace()),
+        _ => one.split_whitespace().eq(other.split_whitespace()) && layout::alike(one, other, tables),
     }
 }
 

@@ -320,7 +320,10 @@ impl<'a> Reader<'a> {
         let is_past = verb.is_some();
         let gerund = || tables.done(&word, self.is_known);
         let base = verb.or_else(|| self.how_came_last.then(gerund).flatten());
-        let canonical = tables.canonical(&word);
+        let canonical = match self.keeps_plural(&word) {
+            true => word.clone(),
+            false => tables.canonical(&word),
+        };
         let class_as_written = tables.class(canonical.id).or_else(|| tables.class(word.id));
         let name = match base {
             Some(base) => tables.canonical(&base),
@@ -332,14 +335,26 @@ impl<'a> Reader<'a> {
         let before = self.at.checked_sub(2).and_then(|at| self.words.get(at));
         let is_noun = before.is_some_and(|before| before.is(marks::BEFORE_NOUN));
         let suffers = self.suffers.filter(|_| !is_noun);
+        // "Who called?" is of the past as "who did call?" is, and a word with that ending where the verb is known to nobody.
+        let ends_so = || class == Class::Word && word.text.strip_suffix("ed").is_some_and(|stem| !stem.ends_with('e'));
+        self.past |= self.is_english && !is_noun && suffers.is_none() && (is_past || ends_so());
         self.push(name, class, capital);
-        if is_past || tables.facts(word.id).marks.has(marks::IS_PARTICIPLE) {
-            // "Who called?" is of the past as "who did call?" is.
-            self.past |= suffers.is_none() && is_past;
-            if let Some(last) = self.reading.terms.last_mut() {
-                last.suffered = suffers;
-            }
+        if (is_past || tables.facts(word.id).marks.has(marks::IS_PARTICIPLE))
+            && let Some(last) = self.reading.terms.last_mut()
+        {
+            last.suffered = suffers;
         }
+    }
+
+    /// "AIDS" is no more than one "AID", and "the minutes" are not some.
+    fn keeps_plural(&self, word: &Named<'_>) -> bool {
+        let behind = |at: usize| self.at.checked_sub(at).and_then(|at| self.words.get(at));
+        let leads = |before: &Word<'_>| before.is(marks::IS_ARTICLE.and(marks::BE));
+        word.text.ends_with('s')
+            && behind(1).is_some_and(|written| {
+                let is_led = || written.is(marks::IS_OWN_PLURAL) && behind(2).is_some_and(leads);
+                written.name.hash == word.hash && (written.shouted || is_led())
+            })
     }
 
     fn push(&mut self, name: Named<'a>, class: Class, capital: bool) {
@@ -531,7 +546,7 @@ impl Reading<'_> {
     }
 }
 
-/// "US", "IT", "WHO", and "A" beside "B": no pronoun, no question and no article.
+/// "US", "IT", "WHO", "A" beside "B", and "Really" in a title: no pronoun, no question, no article and no filler.
 fn is_name_in_capitals(word: &Word<'_>) -> bool {
-    (word.capital && word.text() == "a") || (word.shouted && word.is(marks::MAY_BE_NAME))
+    (word.capital && (word.text() == "a" || word.is(marks::IS_FILLER))) || (word.shouted && word.is(marks::MAY_BE_NAME))
 }

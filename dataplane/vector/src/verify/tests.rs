@@ -64,10 +64,54 @@ fn a_slip_is_put_right_only_beside_a_prompt_that_shows_it() {
     );
 }
 
+const SAME_BUT_FOR_SPACE: &[(&str, &str)] = &[
+    ("", " "),
+    ("a b", "  a   b\n"),
+    ("é\u{a0}x", "é x"),
+    ("What is a tort? I forgot.", "What is a tort?\n\nI forgot.\r\n"),
+    ("Answer this:\nWhat is a tort?", "Answer this: What is a tort?"),
+    ("Hi, what is a tort?", "Hi,\nwhat is a tort?"),
+    ("What is a tort? Thanks", "What is a tort?\n  \nThanks"),
+    ("Don't  go by the boys'  van", "Don't go by the boys' van"),
+];
+
+const OTHERS_BY_SPACE: &[(&str, &str)] = &[
+    (
+        "```\nfor i in x:\n    a()\n    b()\n```",
+        "```\nfor i in x:\n    a()\nb()\n```",
+    ),
+    ("for i in x:\n    a()\n    b()", "for i in x:\n    a()\nb()"),
+    ("  a: 1\nb: 2", "a: 1\nb: 2"),
+    ("Is it valid? a: 1\n  b: 2", "Is it valid? a: 1\nb: 2"),
+    ("all:\n\techo hi", "all:\n    echo hi"),
+    ("a\tb", "a b"),
+    ("Print \"a  b\"", "Print \"a b\""),
+    ("Print 'a  b'", "Print 'a b'"),
+    ("Print “a  b”", "Print “a b”"),
+    ("Print `a  b`", "Print `a b`"),
+    ("How many spaces are in a  b?", "How many spaces are in a b?"),
+    (
+        "How many lines does this have?\na\nb",
+        "How many lines does this have? a b",
+    ),
+    ("How many lines? Yes.\nNo.", "How many lines? Yes. No."),
+    ("Is it one?\none two\nthree\nfour", "Is it one? one two three four"),
+    (
+        "What does it print?\n# sure?\nprint(1)",
+        "What does it print?\n# sure? print(1)",
+    ),
+    ("a\n\nb", "a\nb"),
+    ("key:\nvalue", "key: value"),
+];
+
 #[test]
-fn texts_are_the_same_words_whatever_stands_between() {
-    for (one, other) in [("", " "), ("a b", " a\tb\n"), ("é\u{a0}x", "é x")] {
+fn texts_are_the_same_words_where_what_stands_between_says_nothing() {
+    let are_the_same_words = |one, other| are_the_same_words(one, other, &judge_once().tables);
+    for (one, other) in SAME_BUT_FOR_SPACE {
         assert!(are_the_same_words(one, other), "{one:?} {other:?}");
+    }
+    for (one, other) in OTHERS_BY_SPACE {
+        assert!(!are_the_same_words(one, other), "{one:?} {other:?}");
     }
     for (one, other) in [
         ("", "a"),

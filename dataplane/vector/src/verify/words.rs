@@ -365,7 +365,12 @@ pub const REQUESTS: &str = "add analyze answer brainstorm calculate check classi
 pub const NO_PLURALS: &str = "news series species physics mathematics maths economics politics always perhaps across lens texas paris \
      athens wales james charles windows kubernetes postgres redis css dns tls ios macos rails pandas mars venus \
      besides towards afterwards indoors sales yes his hers theirs aws https sms gps tennis olympics \
-     headquarters means";
+     headquarters means glasses customs goods arms papers irons blues spectacles gods waters manners woods pants \
+     jeans ethics statistics shorts greens tights rapids damages forces terms trousers savings earnings thanks \
+     remains surroundings grounds brains airs spirits bowels premises scales draughts odds times heavens lords \
+     authorities contents directions riches wages dues graphics acoustics analytics logistics tactics athletics \
+     gymnastics electronics genetics linguistics optics robotics dynamics mechanics classics humanities honours \
+     honors proceeds proceedings measles mumps rabies diabetes billiards";
 
 pub const NUMBER_WORDS: &[(&str, u64)] = &[
     ("zero", 0),

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::Difference;
+use super::layout;
 use super::marks::{self, Marks};
 use super::tables::{self, Tables};
 use super::words::has;
@@ -25,8 +26,14 @@ pub fn alike(before: &str, now: &str, tables: &Tables) -> Result<(), Difference>
     if one.is_of_words() || other.is_of_words() {
         return Err(Difference::Wording);
     }
-    if signs(before) != signs(now) || !one.letters().eq(other.letters()) {
+    if signs(before) != signs(now) || !one.letters().eq(other.letters()) || !layout::alike(before, now, tables) {
         return Err(Difference::Literal);
+    }
+    if !one.few().eq(other.few()) || one.asks_of_some() != other.asks_of_some() {
+        return Err(Difference::Scope);
+    }
+    if !one.points_as(&other) || !one.fillers_that_are_meant().eq(other.fillers_that_are_meant()) {
+        return Err(Difference::Wording);
     }
     if one.odd_units() != other.odd_units() {
         return Err(Difference::Unit);
@@ -105,6 +112,43 @@ impl<'a> Written<'a> {
         single.map(|(_, word)| &*word.lower)
     }
 
+    /// "Few" and "a few" are not as many.
+    fn few(&self) -> impl Iterator<Item = bool> {
+        let words = if self.seen.has(marks::IS_FEW) {
+            &self.words[..]
+        } else {
+            &[]
+        };
+        let few = words
+            .iter()
+            .enumerate()
+            .filter(|(_, word)| word.marks.has(marks::IS_FEW));
+        few.map(|(at, _)| at > 0 && words.get(at - 1).is_some_and(|before| before.lower == "a"))
+    }
+
+    /// "Can some people fly?" is not whether people can.
+    fn asks_of_some(&self) -> bool {
+        let mut words = self.words.iter();
+        let asks = |word: &Token<'_>| word.marks.has(marks::BEGINS_WHETHER) || word.lower == "why";
+        words.next().is_some_and(asks)
+            && words.next().is_some_and(|who| who.lower != "you")
+            && self.words.iter().any(|word| word.lower == "some")
+    }
+
+    /// Where both point at something, they do so in the same order: "this" before "that".
+    fn points_as(&self, other: &Self) -> bool {
+        let points = |of: &Self| of.are(marks::POINTS).map(|word| word.hash).collect::<Vec<_>>();
+        let both = self.seen.has(marks::POINTS) && other.seen.has(marks::POINTS);
+        !both || points(self) == points(other)
+    }
+
+    /// Beside a question of meaning, a word that says nothing may be what is asked about.
+    fn fillers_that_are_meant(&self) -> impl Iterator<Item = u32> {
+        let are_meant = self.seen.has(marks::OF_MEANING);
+        let fillers = self.are(marks::IS_FILLER).filter(move |_| are_meant);
+        fillers.map(|word| word.hash)
+    }
+
     /// "Mg" is no "mg", and no milligram.
     fn odd_units(&self) -> Vec<&str> {
         let units = || self.are(marks::IS_UNIT);
@@ -139,8 +183,19 @@ impl<'a> Written<'a> {
             };
             let behind = marks::BEHIND_POLITE.and(marks::IS_POLITE);
             let trails = || self.words.iter().skip(at + 1).all(|word| word.marks.has(behind));
+            // "Who wrote Thank You" asks for what would lack then.
+            let is_object = || {
+                let before = at.checked_sub(1).and_then(|at| self.words.get(at));
+                before.is_some_and(|before| before.marks.has(marks::NEEDS_OBJECT))
+            };
+            let is_large = |word: &Token<'_>| !word.begins && word.text.starts_with(char::is_uppercase);
+            // Without a mark before it, "Thanks" begins a sentence, and "Thank You" is a title.
+            let is_title = || {
+                let is_next_large = self.words.get(at + 1).is_some_and(is_large);
+                is_large(word) && !word.after_mark && (is_next_large || !word.lower.starts_with("thank"))
+            };
             // A clause of its own, or the beginning of one.
-            word.after_mark || leads() || trails()
+            !is_title() && (word.after_mark || leads() || (trails() && !is_object()))
         };
         let mut words = self.words.iter().enumerate();
         polite == 0
@@ -327,7 +382,15 @@ fn signs(text: &str) -> String {
             '!' => !is_end() || before.is_ascii_digit() || before.is_whitespace(),
             '.' | '?' | ';' => !is_end() || before.is_whitespace(),
             ',' | ':' => before.is_whitespace(),
-            '\'' | '"' | '`' => before.is_whitespace() && behind().is_whitespace(),
+            // Feet and inches, and the possessive of a plural.
+            '\'' | '"' | '′' | '″' | '’' | '”' | '`' => {
+                let is_inner = behind().is_alphabetic();
+                let is_double = matches!(letter, '"' | '″' | '”' | '`');
+                if !is_inner && letter != '`' && (before.is_ascii_digit() || (!is_double && "sS".contains(before))) {
+                    found.extend([before, if is_double { '″' } else { '′' }]);
+                }
+                before.is_whitespace() && behind().is_whitespace()
+            }
             _ => false,
         };
         if is_meant {
