@@ -73,6 +73,16 @@ mod tests {
                 r#"{"choices":[{"delta":{"content":"hi"}}],"citations":["https://a"]}"#,
             ),
             (
+                "openai",
+                r#"{"choices":[{"message":{"content":"hi"},"token_ids":null,"content_filter_results":{"hate":{"filtered":false}}}],"prompt_filter_results":[{"prompt_index":0}],"system_fingerprint":"f"}"#,
+                r#"{"choices":[{"message":{"content":"hi"},"token_ids":[9906]}]}"#,
+            ),
+            (
+                "openai",
+                r#"{"choices":[{"message":{"content":"hi"}}],"images":[],"prompt_logprobs":null}"#,
+                r#"{"choices":[{"message":{"content":"hi"}}],"images":[{"image_url":"https://a"}]}"#,
+            ),
+            (
                 "openai-responses",
                 r#"{"output":[{"type":"message","content":[{"type":"output_text","annotations":[{"type":"url_citation"}]}]}]}"#,
                 r#"{"output":[{"type":"message","content":[{"type":"output_text","annotations":[{"type":"file_citation"}]}]}]}"#,
@@ -83,6 +93,11 @@ mod tests {
                 r#"{"content":[{"type":"text","citations":[{"type":"content_block_location"}]}]}"#,
             ),
             (
+                "anthropic",
+                r#"{"content":[],"context_management":{"applied_edits":[]}}"#,
+                r#"{"message":{"context_management":{"applied_edits":[{"type":"clear_tool_uses_20250919"}]}}}"#,
+            ),
+            (
                 "gemini",
                 r#"[{"candidates":[{"content":{"parts":[{"text":"hi","thought":true}]}}]}]"#,
                 r#"[{"candidates":[]},{"candidates":[{"groundingMetadata":{"webSearchQueries":["a"]}}]}]"#,
@@ -91,6 +106,11 @@ mod tests {
                 "bedrock",
                 r#"{"output":{"message":{"content":[{"toolUse":{"name":"f"}}]}}}"#,
                 r#"{"output":{"message":{"content":[{"toolUse":{"name":"f","type":"server_tool_use"}}]}}}"#,
+            ),
+            (
+                "bedrock",
+                r#"{"stopReason":"stop_sequence","additionalModelResponseFields":{"stop_sequence":"x"}}"#,
+                r#"{"stopReason":"end_turn","additionalModelResponseFields":{"top_k":9}}"#,
             ),
             (
                 "cohere",

@@ -36,12 +36,20 @@ fn what_changes_no_answer_is_left_out() {
                 r#"{"messages":[{"role":"user","content":"hi"}],"n":1,"top_p":1.0,"presence_penalty":0,"frequency_penalty":0.0,"logprobs":false,"tools":[],"seed":null}"#,
                 r#"{"messages":[{"role":"user","content":"hi"}],"temperature":1}"#,
                 r#"{"m\u0065ssages":[{"role":"user","content":"hi"}]}"#,
+                // As Python's json.dumps writes.
+                r#"{"messages": [{"role": "user", "content": "hi"}], "response_format": {"type": "text"}, "logit_bias": { }, "tools": [ ]}"#,
+                r#"{"messages":[{"role":"user","content":"hi"}],"response_format":{"\u0074ype":"te\u0078t"},"encoding_format":"flo\u0061t"}"#,
+                r#"{"response_format":{"type":"text"},"messages":[{"role":"user","content":"hi"}],"top_p":10e-1,"temperature":1.0}"#,
             ],
         ),
         (
             OpenAiResponses,
             r#"{"model":"m","input":"hi"}"#,
-            &[r#"{"input":"hi","store":true,"stream":true,"background":false,"truncation":"disabled","metadata":{}}"#],
+            &[
+                r#"{"input":"hi","store":true,"stream":true,"background":false,"truncation":"disabled","metadata":{}}"#,
+                r#"{"input":"hi", "truncation": "disabl\u0065d", "metadata": { }, "tools": [
+ ]}"#,
+            ],
         ),
         (
             Anthropic,
@@ -89,6 +97,8 @@ fn everything_else_counts() {
         r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"max_tokens":1}"#,
         r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"temperature":0}"#,
         r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"what_nobody_knows":1}"#,
+        r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"response_format":{"type":"json_object"}}"#,
+        r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"response_format":{"type":"text","strict":true}}"#,
         r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"tools":[{"type":"function","function":{"name":"f"}}]}"#,
     ];
     let mut hashes: Vec<u128> = others.iter().map(|body| of(Dialect::OpenAi, body).hash).collect();
@@ -355,6 +365,30 @@ proptest! {
         prop_assert_eq!(canon::value(SEED, turned(&value).to_string().as_bytes()), hash);
         prop_assert_eq!(canon::value(SEED, escaped(&value).as_bytes()), hash);
         prop_assert_ne!(canon::value(Seed([3, 4]), value.to_string().as_bytes()), hash);
+    }
+
+    #[test]
+    fn how_what_is_so_anyhow_is_written_is_nothing(which in prop::sample::subsequence((0..7usize).collect::<Vec<_>>(), 0..7), at in 0usize..8) {
+        const USUAL: [(&str, &str); 7] = [
+            ("response_format", r#"{"type":"text"}"#),
+            ("tools", "[]"),
+            ("logit_bias", "{}"),
+            ("encoding_format", "\"float\""),
+            ("n", "1"),
+            ("parallel_tool_calls", "true"),
+            ("frequency_penalty", "0"),
+        ];
+        let mut members: Vec<String> = which
+            .iter()
+            .map(|&which| {
+                let (name, usual) = USUAL[which];
+                let usual: Value = serde_json::from_str(usual).expect("JSON");
+                format!("\"{name}\" :\t{}", escaped(&usual))
+            })
+            .collect();
+        members.insert(at.min(members.len()), r#""messages":[{"role":"user","content":"hi"}]"#.to_owned());
+        let body = format!("{{{}}}", members.join(" ,\n"));
+        prop_assert!(is_same(Dialect::OpenAi, CHAT, &body), "{}", body);
     }
 
     #[test]

@@ -349,6 +349,13 @@ fn explain_says_what_becomes_of_a_call_at_the_cache() {
     assert!(told(CHAT, "").starts_with("looked up in 'c': "), "{}", told(CHAT, ""));
     let hot = CHAT.replace("\"model\"", "\"temperature\":1,\"model\"");
     assert!(told(&hot, "").contains("'c' is passed by: the request has a `temperature` above 0"));
+    for unclear in [r#"[{"a":1,"a":2}]"#, r#"{"\ud83d":1}"#] {
+        let told = told(&CHAT.replacen('{', &format!("{{\"x\":{unclear},"), 1), "");
+        assert!(
+            told.contains("a key stands twice in the request's body, or is no text"),
+            "{told}"
+        );
+    }
     assert!(told(CHAT, "x-tollgate-cache: bypass\r\n").contains("says `x-tollgate-cache: bypass`"));
 }
 

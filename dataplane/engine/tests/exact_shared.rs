@@ -151,6 +151,39 @@ fn a_stream_is_sent_to_all_who_ask_as_it_comes() {
 }
 
 #[test]
+fn a_stream_whose_length_is_told_is_shared_and_kept() {
+    let mut node = node(cached(document(), |_| {}), 2);
+    let [first, second] = &mut node[..] else { panic!() };
+    assert!(is_miss(&first.chat(&streaming(CHAT))));
+    answers_with_length(first, "text/event-stream; charset=utf-8", CHUNKS.concat().len());
+    first.body(1, CHUNKS[0]);
+    assert_eq!(body_of(&second.chat(&streaming(CHAT))), CHUNKS[0], "as it comes");
+    first.body(1, &CHUNKS[1..].concat());
+    first.end(1);
+    assert_eq!(body_of(&second.expire()), CHUNKS[1..].concat());
+    // As it came, and said anew in the other form.
+    assert_eq!(body_of(&second.chat(&streaming(CHAT))), CHUNKS.concat());
+    let did = second.chat(CHAT);
+    assert!(!is_miss(&did), "{did:?}");
+    assert_eq!(text_of(Dialect::OpenAi, false, body_of(&did).as_bytes()), "hello");
+    // Who asked for a stream and got a document has that kept.
+    assert!(is_miss(&first.chat(&streaming(OTHER))));
+    answers_with_length(first, "application/json", ANSWER.len());
+    first.body(1, ANSWER);
+    first.end(1);
+    let did = second.chat(OTHER);
+    assert_hit(second, &did, ANSWER);
+}
+
+fn answers_with_length(rig: &mut Rig, kind: &str, length: usize) {
+    rig.connected(1);
+    rig.answer(
+        1,
+        &format!("HTTP/1.1 200 OK\ncontent-type: {kind}\ncontent-length: {length}\n"),
+    );
+}
+
+#[test]
 fn a_stream_that_breaks_ends_for_all_with_an_error_and_is_not_kept() {
     let mut node = node(cached(document(), |_| {}), 3);
     let [first, second, third] = &mut node[..] else {

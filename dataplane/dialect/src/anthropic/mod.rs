@@ -73,6 +73,15 @@ const SAYS: &[Said] = &[
         path: &["delta", "container"],
         carried: Carried::Nothing,
     },
+    // What was cleared of the conversation before it was read.
+    Said {
+        path: &["context_management", "applied_edits"],
+        carried: Carried::Nothing,
+    },
+    Said {
+        path: &["message", "context_management", "applied_edits"],
+        carried: Carried::Nothing,
+    },
     Said {
         path: &["content", "citations"],
         carried: SOURCES,

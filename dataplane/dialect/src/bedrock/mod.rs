@@ -66,6 +66,10 @@ const SAYS: &[Said] = &[
         carried: Carried::Types(&["tool_use"]),
     },
     Said {
+        path: &["additionalModelResponseFields"],
+        carried: Carried::Members(&["stop_sequence"]),
+    },
+    Said {
         path: &["trace"],
         carried: Carried::Nothing,
     },

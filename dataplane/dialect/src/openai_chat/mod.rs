@@ -97,6 +97,31 @@ const SAYS: &[Said] = &[
         path: &["search_results"],
         carried: Carried::Nothing,
     },
+    Said {
+        path: &["images"],
+        carried: Carried::Nothing,
+    },
+    Said {
+        path: &["videos"],
+        carried: Carried::Nothing,
+    },
+    Said {
+        path: &["related_questions"],
+        carried: Carried::Nothing,
+    },
+    // What vLLM gives to who asks for tokens.
+    Said {
+        path: &["choices", "token_ids"],
+        carried: Carried::Nothing,
+    },
+    Said {
+        path: &["prompt_token_ids"],
+        carried: Carried::Nothing,
+    },
+    Said {
+        path: &["prompt_logprobs"],
+        carried: Carried::Nothing,
+    },
 ];
 
 impl Speaks for OpenAiChat {

@@ -149,16 +149,21 @@ impl<'a> Walk<'a> {
         self.run = self.at;
     }
 
-    /// The hash of what was said from there on.
-    fn hash_from(&mut self, from: usize) -> Option<u128> {
-        let said = match from.checked_sub(self.said.len()) {
-            Some(before) => self.buf.get(self.run + before..self.at)?,
+    /// What was said from there on, in its one form.
+    fn said_from(&mut self, from: usize) -> Option<&[u8]> {
+        match from.checked_sub(self.said.len()) {
+            Some(before) => self.buf.get(self.run + before..self.at),
             None => {
                 self.end_run();
-                self.said.get(from..)?
+                self.said.get(from..)
             }
-        };
-        Some(self.seed.hash(said))
+        }
+    }
+
+    /// The hash of that.
+    fn hash_from(&mut self, from: usize) -> Option<u128> {
+        let seed = self.seed;
+        self.said_from(from).map(|said| seed.hash(said))
     }
 
     #[inline(always)]
@@ -214,11 +219,18 @@ impl<'a> Walk<'a> {
             return self.settings(rules, depth + 1);
         }
         self.passes = rules.passes(key);
+        let from = self.length();
         let raw = self.said_by(key, depth)?;
         self.passes = false;
         self.found.samples |= key == params::TEMPERATURE && params::is_above_zero(raw);
         self.found.keeps |= rules.keeps(key, raw);
-        Some(raw != b"null" && !rules.leaves_out(key) && !rules.is_default(key, raw))
+        if raw == b"null" || rules.leaves_out(key) {
+            return Some(false);
+        }
+        match rules.usual(key) {
+            Some(usual) => Some(usual != self.said_from(from)?),
+            None => Some(true),
+        }
     }
 
     /// The value of a member, as it came.

@@ -9,7 +9,7 @@ use crate::{
     exchange::{Exchange, Io},
     lines::{self, Line},
     names::header,
-    outputs::{Action, ReplyFraming},
+    outputs::Action,
     record::Outcome,
     repeats,
     semantic::{self, Likeness},
@@ -91,14 +91,11 @@ impl Runs {
     }
 
     /// The head goes out.
-    fn note_head(&mut self, (status, lines, framing): (u16, &[u8], ReplyFraming), asked: Form) {
+    fn note_head(&mut self, (status, lines): (u16, &[u8]), asked: Form) {
         let Some((content_type, kept)) = kept_lines(lines).filter(|_| status == 200) else {
             return self.spoil();
         };
-        let form = match framing {
-            ReplyFraming::Stream => asked,
-            ReplyFraming::Length(_) | ReplyFraming::Empty(_) => Form::Whole,
-        };
+        let form = form_of(content_type, asked);
         let head = Arc::new(Head::new(form, content_type, kept));
         self.head = Some(Arc::clone(&head));
         if form != Form::Whole {
@@ -233,19 +230,32 @@ fn note(runs: &mut Runs, exchange: &Exchange, io: &Io<'_>, input: &[u8]) {
     for action in &io.out.actions {
         match action {
             _ if runs.spoiled => return,
-            Action::Head { status, lines, framing } => {
+            Action::Head { status, lines, .. } => {
                 // Where the other model is from, and for whom it is, nobody asked those who wait.
                 if exchange.call.taken_over > 0 {
                     return runs.spoil();
                 }
                 let lines = io.out.arena.get(lines.start as usize..lines.end as usize);
-                runs.note_head((*status, lines.unwrap_or_default(), *framing), key::form(exchange, io));
+                runs.note_head((*status, lines.unwrap_or_default()), key::form(exchange, io));
             }
             Action::Body { pieces } => {
                 runs.note_body(exchange, io, pieces, input);
             }
             _ => {}
         }
+    }
+}
+
+/// A provider may send all of a stream with its length, and may answer with one document who asked for a stream.
+fn form_of(content_type: &[u8], asked: Form) -> Form {
+    const DOCUMENT: &[u8] = b"application/json";
+    let kind = content_type.split(|&byte| byte == b';').next().unwrap_or_default();
+    let is_document = kind.trim_ascii().eq_ignore_ascii_case(DOCUMENT);
+    match asked {
+        // A list of answers, as Gemini's streams may be.
+        Form::Stream { array: true, .. } => asked,
+        _ if is_document => Form::Whole,
+        _ => asked,
     }
 }
 

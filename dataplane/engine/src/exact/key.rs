@@ -36,7 +36,7 @@ pub(crate) enum Uncached {
     Background,
     /// It says a temperature above zero.
     Temperature,
-    /// A key stands in it twice, or it is no JSON that can be read.
+    /// A key stands in it twice or is no text, or it is no JSON that can be read.
     Unclear,
     /// It is a copy of another, or a look at a provider.
     Detached,
@@ -53,7 +53,7 @@ impl Uncached {
             Self::Temperature => {
                 "the request has a `temperature` above 0, and the cache's `allow` does not have `temperature`"
             }
-            Self::Unclear => "a key stands twice in the request's body",
+            Self::Unclear => "a key stands twice in the request's body, or is no text",
             Self::Detached => "it is a copy of another call",
         }
     }

@@ -6,18 +6,12 @@ use tollgate_config::document::Dialect;
 
 pub(super) const TEMPERATURE: &[u8] = b"temperature";
 
-/// What is so where nobody says otherwise.
-#[derive(Clone, Copy, Debug)]
-enum Usual {
-    Number(i64),
-    Raw(&'static [u8]),
-}
-
 #[derive(Debug)]
 pub(super) struct Rules {
     /// Which model, in what form, on whose behalf, at what price.
     left_out: &'static [&'static str],
-    usual: &'static [(&'static str, Usual)],
+    /// What is so where nobody says otherwise, in the form that is hashed.
+    usual: &'static [(&'static str, &'static [u8])],
     /// Objects that settings stand in.
     holds: &'static [&'static str],
     /// Asks for an object at the provider.
@@ -31,10 +25,9 @@ impl Rules {
         is_one_of(self.left_out, key)
     }
 
-    pub fn is_default(&self, key: &[u8], raw: &[u8]) -> bool {
-        self.usual
-            .iter()
-            .any(|(name, usual)| name.as_bytes() == key && usual.is_said_by(raw))
+    pub fn usual(&self, key: &[u8]) -> Option<&'static [u8]> {
+        let found = self.usual.iter().find(|(name, _)| name.as_bytes() == key);
+        found.map(|(_, usual)| *usual)
     }
 
     pub fn holds_settings(&self, key: &[u8]) -> bool {
@@ -54,15 +47,6 @@ fn is_one_of(names: &[&str], key: &[u8]) -> bool {
     names.iter().any(|name| name.as_bytes() == key)
 }
 
-impl Usual {
-    fn is_said_by(self, raw: &[u8]) -> bool {
-        match self {
-            Usual::Raw(text) => text == raw,
-            Usual::Number(number) => of_number(raw).is_some_and(|said| said == number as f64),
-        }
-    }
-}
-
 fn of_number(raw: &[u8]) -> Option<f64> {
     str::from_utf8(raw).ok()?.parse().ok()
 }
@@ -79,9 +63,9 @@ pub(super) fn is_said(key: &[u8]) -> bool {
     )
 }
 
-const ONE: Usual = Usual::Number(1);
-const NONE: Usual = Usual::Number(0);
-const NO: Usual = Usual::Raw(b"false");
+const ONE: &[u8] = b"1";
+const NONE: &[u8] = b"0";
+const NO: &[u8] = b"false";
 
 static OPENAI: Rules = Rules {
     left_out: &[
@@ -103,11 +87,11 @@ static OPENAI: Rules = Rules {
         ("presence_penalty", NONE),
         ("logprobs", NO),
         ("store", NO),
-        ("parallel_tool_calls", Usual::Raw(b"true")),
-        ("logit_bias", Usual::Raw(b"{}")),
-        ("tools", Usual::Raw(b"[]")),
-        ("response_format", Usual::Raw(br#"{"type":"text"}"#)),
-        ("encoding_format", Usual::Raw(br#""float""#)),
+        ("parallel_tool_calls", b"true"),
+        ("logit_bias", b"{}"),
+        ("tools", b"[]"),
+        ("response_format", br#"{"type":"text"}"#),
+        ("encoding_format", br#""float""#),
     ],
     holds: &[],
     keeps: Some("store"),
@@ -120,11 +104,11 @@ static RESPONSES: Rules = Rules {
         ("background", NO),
         ("temperature", ONE),
         ("top_p", ONE),
-        ("parallel_tool_calls", Usual::Raw(b"true")),
-        ("store", Usual::Raw(b"true")),
-        ("truncation", Usual::Raw(br#""disabled""#)),
-        ("tools", Usual::Raw(b"[]")),
-        ("metadata", Usual::Raw(b"{}")),
+        ("parallel_tool_calls", b"true"),
+        ("store", b"true"),
+        ("truncation", br#""disabled""#),
+        ("tools", b"[]"),
+        ("metadata", b"{}"),
     ],
     holds: &[],
     keeps: None,
@@ -132,18 +116,14 @@ static RESPONSES: Rules = Rules {
 };
 static ANTHROPIC: Rules = Rules {
     left_out: &["model", "stream", "metadata", "service_tier", "cache_control"],
-    usual: &[
-        ("temperature", ONE),
-        ("tools", Usual::Raw(b"[]")),
-        ("stop_sequences", Usual::Raw(b"[]")),
-    ],
+    usual: &[("temperature", ONE), ("tools", b"[]"), ("stop_sequences", b"[]")],
     holds: &[],
     keeps: None,
     passes: None,
 };
 static GEMINI: Rules = Rules {
     left_out: &["model", "labels"],
-    usual: &[("candidateCount", ONE), ("tools", Usual::Raw(b"[]"))],
+    usual: &[("candidateCount", ONE), ("tools", b"[]")],
     holds: &["generationConfig", "generation_config"],
     keeps: None,
     passes: None,
@@ -161,7 +141,7 @@ static COHERE: Rules = Rules {
         ("frequency_penalty", NONE),
         ("presence_penalty", NONE),
         ("logprobs", NO),
-        ("tools", Usual::Raw(b"[]")),
+        ("tools", b"[]"),
     ],
     holds: &[],
     keeps: None,

@@ -70,8 +70,13 @@ pub(super) fn may_serve_prepared(embedder: &Embedder, before: Asked<'_>, now: As
         .map_err(Rejected::Differs)
 }
 
+/// Of two texts of what was said before.
+pub(super) fn states_the_same(embedder: &Embedder, before: &str, now: &str) -> Result<(), Difference> {
+    say_the_same(embedder, before, now)
+}
+
 /// Of two that are near, and are not read yet.
-pub(super) fn say_the_same(embedder: &Embedder, before: &str, now: &str) -> Result<(), Difference> {
+fn say_the_same(embedder: &Embedder, before: &str, now: &str) -> Result<(), Difference> {
     VERIFIER.verify(before, now, |word| embedder.knows(word))
 }
 

@@ -316,7 +316,7 @@ fn find(
     let Workspace { index, hits, scratch } = &mut io.local.semantic;
     near.generation.search(&likeness.vector, MOST_CANDIDATES, index, hits);
     let (mut compared_bytes, mut rejected, mut read) = (0, Vec::new(), None);
-    let mut found = None;
+    let (mut found, mut own) = (None, None);
     for hit in hits.iter() {
         let Some(stored) = answers.like(io.now, (hit.id, partition), tenant, policy, rules.ttl_ms) else {
             // Where there is no room for it the writer finds it by itself.
@@ -335,7 +335,8 @@ fn find(
             .may_be_served(embedder, (hit.similarity, needs), before, &mut read);
         // Of a history that must be equal nothing was cut out, and none is near enough to be another.
         let history = rules.history.unwrap_or(f32::INFINITY);
-        let verdict = verdict.and_then(|()| likeness.asked.has_history_of((embedder, scratch), before, history));
+        let asked = &likeness.asked;
+        let verdict = verdict.and_then(|()| asked.has_history_of((embedder, scratch), before, history, &mut own));
         match verdict {
             Ok(()) => {
                 let (id, similarity) = (hit.id, hit.similarity);
