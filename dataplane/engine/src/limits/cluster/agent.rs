@@ -9,7 +9,7 @@ use super::{
     Notice, OnPartition, Settings, Standing, away,
     group::{BEAT_MS, Flight, Group},
     held::{Held, Key, Said},
-    peers,
+    marks, peers,
     wire::{Reply, Request},
 };
 use crate::limits::{
@@ -132,10 +132,11 @@ impl Agent {
             }
             return true;
         }
-        let Some(mut held) = Held::new(balances, key, limit, now_ms) else {
+        let at = self.group_of(key);
+        let Some(mut held) = Held::new(balances, key, limit, (marks::kept(balances, at), now_ms)) else {
             return false;
         };
-        let group = &self.groups[self.group_of(key)];
+        let group = &self.groups[at];
         if group.is_away {
             let policy = self.settings.on_partition;
             let own = away::at_first(policy, &held, balances, group.nodes, now_ms);
@@ -295,13 +296,14 @@ impl Agent {
                     let skew_ms = i64::try_from(i128::from(store_unix_ms) - i128::from(unix_ms));
                     balances.sharing().set_skew_ms(skew_ms.unwrap_or(0));
                 }
+                let mark = is_open.then(|| marks::keep(balances, at, epoch));
                 let was_away = self.groups[at].is_away;
                 self.come_back(balances, at);
                 for (said, answer) in flight.said.iter().zip(answers) {
                     let Some(held) = self.held.get_mut(&said.key) else {
                         continue;
                     };
-                    let heard = (epoch, is_open, store_unix_ms);
+                    let heard = (epoch, mark, store_unix_ms);
                     let starved = held.take(balances, (said, answer), heard, now_ms);
                     self.standing.starved += u64::from(starved);
                     self.plan_next(said.key, (!is_open).then_some(now_ms + closed_ms), now_ms);

@@ -3,13 +3,10 @@
 
 use super::wire::{Answer, Heard};
 
-/// Numbers of epochs are kept in a lease by what is left of them, from one: so many are told apart.
-const EPOCH_MARKS: u64 = 1_023;
-
 #[derive(Debug)]
 pub(super) struct Claim {
-    /// Of the epoch that it was heard in; zero: not known.
-    pub epoch_mark: u64,
+    /// The epoch that it was heard in; zero: not known.
+    pub epoch: u64,
     /// What all had used, what of it this node had told, and when that was.
     pub used: u64,
     pub told: u64,
@@ -25,7 +22,7 @@ impl Claim {
             .iter()
             .fold(0, |sum: u64, (_, used)| sum.saturating_add(*used));
         Self {
-            epoch_mark: mark(epoch),
+            epoch,
             used: answer.used,
             told,
             at_ms,
@@ -39,9 +36,9 @@ impl Claim {
     }
 
     /// Of what an earlier process heard.
-    pub fn of_before(epoch_mark: u64, (used, told): (u64, u64), at_ms: u64) -> Self {
+    pub fn of_before(epoch: u64, (used, told): (u64, u64), at_ms: u64) -> Self {
         Self {
-            epoch_mark,
+            epoch,
             used,
             told,
             at_ms,
@@ -51,10 +48,6 @@ impl Claim {
 
     /// The store still knows it.
     pub fn is_of(&self, epoch: u64) -> bool {
-        self.epoch_mark == mark(epoch)
+        self.epoch == epoch
     }
-}
-
-fn mark(epoch: u64) -> u64 {
-    epoch % EPOCH_MARKS + 1
 }

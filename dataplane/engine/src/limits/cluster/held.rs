@@ -4,6 +4,7 @@ use tollgate_config::document::{Limit, LimitMode, Unit, Window};
 
 use super::{
     claim::Claim,
+    marks::Mark,
     wire::{Answer, Entry, Kind, MOST_UNITS},
 };
 use crate::limits::{
@@ -44,6 +45,8 @@ pub(super) struct Held {
     told: u64,
     /// What was heard when something was last granted.
     claim: Claim,
+    /// What the lease has of the epoch in which something was last granted.
+    mark: u64,
     /// The epoch of the store's last answer.
     pub epoch: u64,
     /// The table has no room for it, or a later period has its place: it has nothing to tell.
@@ -79,17 +82,17 @@ pub(super) struct Said {
 }
 
 impl Held {
-    /// Goes on with the lease that lies in the balances, where it is of this tag. `None`: the table is full.
-    pub fn new(balances: &Balances, key: Key, limit: Limit, now_ms: u64) -> Option<Self> {
+    /// Goes on with the lease that lies in the balances, where it is of this tag. `kept`: the group's. `None`: the table is full.
+    pub fn new(balances: &Balances, key: Key, limit: Limit, (kept, now_ms): (Mark, u64)) -> Option<Self> {
         let place = Place::new(balances, key.0, &limit, key.1)?;
         place.begin(&limit);
         let lease = &place.lease;
-        let (mut told, mut told_then, mut used_then, mut epoch_mark) = (0, 0, 0, 0);
+        let (mut told, mut told_then, mut used_then, mut mark) = (0, 0, 0, 0);
         if lease.tag.load(Ordering::Acquire) == key.1 {
             told = place.lane.used().saturating_sub(lease.burned.load(Ordering::Acquire));
             told_then = place.heard().unwrap_or(told);
             used_then = lease.others.load(Ordering::Acquire).wrapping_add(told_then);
-            epoch_mark = lease.epoch_mark();
+            mark = lease.epoch_mark();
         } else {
             place.lease_anew();
         }
@@ -100,7 +103,8 @@ impl Held {
             key,
             extra: 0,
             told,
-            claim: Claim::of_before(epoch_mark, (used_then, told_then), now_ms),
+            claim: Claim::of_before(kept.epoch_of(mark), (used_then, told_then), now_ms),
+            mark,
             epoch: 0,
             is_mute: false,
             seen: told,
@@ -231,7 +235,7 @@ impl Held {
         let used = lane_used.saturating_sub(burned);
         let rest = granted.saturating_sub(self.extra).saturating_sub(lane_used);
         let low = if self.is_shadow() { 0 } else { (target / 2).max(1) };
-        lease.set_low(low, self.claim.epoch_mark);
+        lease.set_low(low, self.mark);
         self.release = false;
         let needs = std::mem::take(&mut self.need);
         let need = needs.saturating_sub(rest);
@@ -295,13 +299,13 @@ impl Held {
         }
     }
 
-    /// Takes what was granted into the lease. True: there was not enough. `is_open`: all have told what they hold in this epoch,
-    /// else the store knows of a part.
+    /// Takes what was granted into the lease. True: there was not enough. `mark`: all have told what they hold in this epoch, and
+    /// this stands for it; else the store knows of a part.
     pub fn take(
         &mut self,
         balances: &Balances,
         (said, answer): (&Said, Answer),
-        (epoch, is_open, unix_ms): (u64, bool, u64),
+        (epoch, mark, unix_ms): (u64, Option<u64>, u64),
         now_ms: u64,
     ) -> bool {
         let Some(place) = self.place(balances) else {
@@ -309,9 +313,7 @@ impl Held {
         };
         let lease = &place.lease;
         (self.epoch, self.told) = (epoch, said.used);
-        if !is_open {
-            return false;
-        }
+        let Some(mark) = mark else { return false };
         let (granted, starved) = (answer.granted, answer.starved);
         self.pool = answer.pool;
         lease
@@ -319,8 +321,8 @@ impl Held {
             .store(answer.used.wrapping_sub(said.used), Ordering::Release);
         place.set_heard(Some(said.used));
         lease.pool.store(answer.pool, Ordering::Release);
-        self.claim = Claim::new(epoch, answer, said.used, now_ms);
-        lease.set_epoch_mark(self.claim.epoch_mark);
+        (self.mark, self.claim) = (mark, Claim::new(epoch, answer, said.used, now_ms));
+        lease.set_epoch_mark(mark);
         if matches!(self.limit.window, Window::Refill { .. }) {
             place.lane.tag.store(unix_ms, Ordering::Release);
         }

@@ -22,8 +22,9 @@ local late = tonumber(head[6] or 0)
 local answered = head[7] or ''
 local has_moved = server ~= '' and answered ~= '' and answered ~= server
 if e == 0 or epoch > e or (epoch == e and last < acked) or has_moved then
-    -- One that knows nothing begins with a number that no earlier one had, also where nobody remembers any.
-    e = math.max(e, epoch, e == 0 and math.floor(now / 1000) or 0) + 1
+    -- With a number that no earlier one had, also where nobody remembers any: neither one that knows nothing, nor an older copy,
+    -- which may have taken its place before.
+    e = math.max(e, epoch, now) + 1
     open, late = v + grace, v + math.max(grace, reclaim)
     redis.call('HSET', group, 'e', text(e), 'open', text(open), 'late', text(late))
     local all = redis.call('HGETALL', group)
@@ -142,7 +143,7 @@ for i = 3, #KEYS do
         end
         -- Who comes when it is open, and is not known by name, had told when others had.
         if is_open and not before and not known_of[node] then beside = math.max(0, beside - was) end
-        set('h', node, nil)
+        if known_of[node] then set('h', node, nil) end
     elseif before then
         used = math.max(0, used + n - before)
     elseif claim == 0 then
