@@ -286,3 +286,28 @@ fn two_processes_of_one_number_are_told_of_once_and_let_the_store_be() {
     let stale = one.stale + two.stale;
     assert!((1..=2 * 4 * 34).contains(&stale), "{stale} in vain");
 }
+
+#[test]
+fn the_store_keeps_a_limit_until_its_period_is_over_and_a_week_more() {
+    let all = [
+        (Period::Day, 1),
+        (Period::Week, 7),
+        (Period::Month, 31),
+        (Period::Quarter, 92),
+        (Period::Year, 366),
+    ];
+    for (period, days) in all {
+        let (mut node, mut store) = (Node::new(1 << 40, 8), Store::default());
+        node.know(&[(KNOWN, Limit::new(Unit::Requests, 10, Window::Calendar(period)))]);
+        let entry = (0..100).find_map(|_| {
+            node.now_ms += 10;
+            let request = node.agent.request(&node.balances, node.now_ms)?;
+            let now = (START_UNIX_MS + node.now_ms, node.now_ms);
+            let reply = store.call(now.0, &request);
+            node.agent.answered(&node.balances, request.group, reply, now);
+            request.entries.first().cloned()
+        });
+        let ttl_ms = entry.expect("it is told").ttl_ms;
+        assert_eq!(ttl_ms, (days + 7) * DAY_MS + 3_600_000, "{period:?}");
+    }
+}

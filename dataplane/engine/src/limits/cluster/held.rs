@@ -1,6 +1,6 @@
 //! One limit as a node holds it: how large its lease should be, what goes back, and what the store is told.
 
-use tollgate_config::document::{Limit, LimitMode, Unit, Window};
+use tollgate_config::document::{Limit, LimitMode, Period, Unit, Window};
 
 use super::{
     claim::Claim,
@@ -26,8 +26,11 @@ const IDLE_MS: u64 = 1_000;
 const RECALLED_MS: u64 = 2_000;
 /// Where there was not enough it is not asked for again sooner, whoever is refused meanwhile.
 const STARVED_MS: u64 = 50;
-/// What nobody asks about is forgotten by the store after so long, beyond the time in which all of it flows off.
-const KEPT_MS: u64 = 7 * 86_400_000;
+const HOUR_MS: u64 = 3_600_000;
+const DAY_MS: u64 = 24 * HOUR_MS;
+/// What nobody asks about is forgotten by the store after so long, beyond the time in which all of it flows off, or its period:
+/// should the store's clock step, or a node come back late.
+const KEPT_MS: u64 = 7 * DAY_MS;
 
 /// Between two notes that a balance is worth something: far less than the slack that a sweep gives it.
 const KEEP_MS: u64 = 30 * 60_000;
@@ -79,6 +82,18 @@ pub(super) struct Said {
     used: u64,
     needs_more: bool,
     rest: u64,
+}
+
+/// How long a period is, with the hour that a zone's clock may be set back in it.
+fn longest_ms(period: Period) -> u64 {
+    let days = match period {
+        Period::Day => 1,
+        Period::Week => 7,
+        Period::Month => 31,
+        Period::Quarter => 92,
+        Period::Year => 366,
+    };
+    days * DAY_MS + HOUR_MS
 }
 
 impl Held {
@@ -251,7 +266,7 @@ impl Held {
     }
 
     fn entry(&self, (used, rest): (u64, u64), (want, need): (u64, u64), epoch: u64, now_ms: u64) -> Entry {
-        let (kind, period, per_ms) = match self.limit.window {
+        let (kind, period, counts_ms) = match self.limit.window {
             Window::None => (Kind::Concurrent, 0, 0),
             Window::Refill { per_ms, .. } => (
                 Kind::Refill {
@@ -259,9 +274,9 @@ impl Held {
                     per_ms,
                 },
                 0,
-                per_ms,
+                per_ms.saturating_mul(2),
             ),
-            Window::Calendar(_) => (Kind::Calendar, self.key.1, 366 * 86_400_000),
+            Window::Calendar(period) => (Kind::Calendar, self.key.1, longest_ms(period)),
         };
         let claim = (kind != Kind::Concurrent && !self.claim.is_of(epoch)).then_some(&self.claim);
         let told = match kind {
@@ -274,7 +289,7 @@ impl Held {
             kind,
             exact: self.limit.is_hard() || matches!(self.limit.unit, Unit::Requests),
             most: bucket::most(&self.limit).min(MOST_UNITS),
-            ttl_ms: KEPT_MS + 2 * per_ms,
+            ttl_ms: KEPT_MS.saturating_add(counts_ms),
             used,
             told,
             // Of a bucket: what flowed off is on a grid, which the store goes on with from now; not a unit sooner.
