@@ -3,7 +3,7 @@
 
 use super::wire::{Answer, Heard};
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Claim {
     /// The epoch that it was heard in; zero: not known.
     pub epoch: u64,
@@ -16,7 +16,17 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    pub fn new(epoch: u64, answer: Answer, told: u64, at_ms: u64) -> Self {
+    /// In place of an older one. `asked`: the answer says who used what; else what was heard of that before is as old as that.
+    pub fn after(self, (epoch, asked): (u64, bool), answer: Answer, told: u64, at_ms: u64) -> Self {
+        if !asked {
+            return Self {
+                epoch,
+                used: answer.used,
+                told,
+                at_ms,
+                heard: self.heard,
+            };
+        }
         let by_name = answer
             .named
             .iter()
@@ -44,6 +54,11 @@ impl Claim {
             at_ms,
             heard: None,
         }
+    }
+
+    /// Nobody has said in this epoch who used what.
+    pub fn is_unnamed(&self, epoch: u64) -> bool {
+        self.heard.as_ref().is_none_or(|heard| heard.epoch != epoch)
     }
 
     /// The store still knows it.

@@ -32,6 +32,9 @@ const DAY_MS: u64 = 24 * HOUR_MS;
 /// should the store's clock step, or a node come back late.
 const KEPT_MS: u64 = 7 * DAY_MS;
 
+/// Who used what of a calendar's limit is asked for so often: it is as long as there are nodes.
+const NAMES_MS: u64 = 2_000;
+
 /// Between two notes that a balance is worth something: far less than the slack that a sweep gives it.
 const KEEP_MS: u64 = 30 * 60_000;
 
@@ -70,6 +73,8 @@ pub(super) struct Held {
     /// Of a revision; the others are of tags.
     pub is_known: bool,
     pub due_ms: u64,
+    /// Who used what is asked for from then on.
+    asks_from_ms: u64,
     /// By the store's clock: then it is noted again that the balance is worth something.
     keep_unix_ms: u64,
 }
@@ -82,6 +87,7 @@ pub(super) struct Said {
     used: u64,
     needs_more: bool,
     rest: u64,
+    asks: bool,
 }
 
 /// How long a period is, with the hour that a zone's clock may be set back in it.
@@ -133,6 +139,7 @@ impl Held {
             doomed: false,
             is_known: false,
             due_ms: u64::MAX,
+            asks_from_ms: 0,
             keep_unix_ms: 0,
         })
     }
@@ -254,15 +261,17 @@ impl Held {
         self.release = false;
         let needs = std::mem::take(&mut self.need);
         let need = needs.saturating_sub(rest);
+        let want = target.saturating_sub(rest).max(need);
+        let entry = self.entry((used, rest), (want, need), epoch, now_ms);
         let said = Said {
             key: self.key,
             lane_used,
             used,
             needs_more: need > 0,
             rest,
+            asks: entry.asks,
         };
-        let want = target.saturating_sub(rest).max(need);
-        Some((self.entry((used, rest), (want, need), epoch, now_ms), said))
+        Some((entry, said))
     }
 
     fn entry(&self, (used, rest): (u64, u64), (want, need): (u64, u64), epoch: u64, now_ms: u64) -> Entry {
@@ -300,6 +309,7 @@ impl Held {
             rest,
             want,
             need,
+            asks: kind == Kind::Calendar && (self.claim.is_unnamed(epoch) || now_ms >= self.asks_from_ms),
         }
     }
 
@@ -336,7 +346,12 @@ impl Held {
             .store(answer.used.wrapping_sub(said.used), Ordering::Release);
         place.set_heard(Some(said.used));
         lease.pool.store(answer.pool, Ordering::Release);
-        (self.mark, self.claim) = (mark, Claim::new(epoch, answer, said.used, now_ms));
+        if said.asks {
+            self.asks_from_ms = now_ms + NAMES_MS;
+        }
+        let before = std::mem::take(&mut self.claim);
+        self.claim = before.after((epoch, said.asks), answer, said.used, now_ms);
+        self.mark = mark;
         lease.set_epoch_mark(mark);
         if matches!(self.limit.window, Window::Refill { .. }) {
             place.lane.tag.store(unix_ms, Ordering::Release);

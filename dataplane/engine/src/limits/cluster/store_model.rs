@@ -168,7 +168,7 @@ impl Limit {
             pool: pool - granted,
             starved,
             number: self.of.1,
-            named: match (entry.kind, round.is_open) {
+            named: match (entry.kind, round.is_open && entry.asks) {
                 (Kind::Calendar, true) => self.named(round, node),
                 _ => Vec::new(),
             },
