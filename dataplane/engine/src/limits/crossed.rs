@@ -37,6 +37,16 @@ impl Half {
     const ALL: u64 = 0xffff_ffff;
     const BITS: u64 = 0xff;
 
+    /// The word as it is now: an earlier version had one period in it, its whole number above the bits. That is so where the
+    /// lower half is of an odd number; where it is of an even one, it is the same there.
+    fn read(word: u64) -> u64 {
+        let period = word >> 8;
+        match period.is_multiple_of(2) {
+            true => word,
+            false => Self::of(period).with(0, word & Self::BITS),
+        }
+    }
+
     fn of(period: u64) -> Self {
         Self {
             shift: if period.is_multiple_of(2) { 0 } else { 32 },
@@ -78,11 +88,12 @@ pub(super) fn look(balances: &Balances, (rules, rule): (&Rules, &Rule), now: &bu
     }
     let Some(cell) = balances.counted(rule.id) else { return };
     let half = Half::of(period);
-    let change = |word: u64| Some(half.with(word, half.told(word) | reached)).filter(|next| *next != word);
+    let next = |word: u64| half.with(word, half.told(word) | reached);
+    let change = |word: u64| Some(next(Half::read(word))).filter(|next| *next != word);
     let Ok(before) = cell.told.fetch_update(Ordering::AcqRel, Ordering::Acquire, change) else {
         return;
     };
-    let told = half.told(before);
+    let told = half.told(Half::read(before));
     let level = bucket::level_of(limit, now, used);
     let percents = limit.thresholds.percents().enumerate();
     let notices = percents.map(|(bit, percent)| (1 << bit, Notice::Threshold(percent)));
@@ -110,4 +121,64 @@ fn reached(limit: &Limit, used: u64) -> u64 {
         .take_while(|(_, percent)| is_used(*percent));
     let debt = if limit.is_hard() && used > most { DEBT_BIT } else { 0 };
     bits.fold(debt, |bits, (bit, _)| bits | 1 << bit)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+    use tollgate_config::document::{Period, Thresholds, Unit};
+
+    use super::*;
+    use crate::limits::{bucket::Moment, calendar::Today};
+
+    const DAY_MS: u64 = 86_400_000;
+
+    fn at(unix_ms: u64) -> Moment {
+        Moment {
+            unix_ms,
+            today: Today::at(&TimeZone::UTC, unix_ms),
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_version_told_is_not_told_again_and_a_later_period_tells_anew() {
+        let limit = |window| Limit {
+            thresholds: Thresholds::new(&[40, 100]).expect("they rise"),
+            ..Limit::new(Unit::Requests, 5, window)
+        };
+        let (per_ms, burst) = (1_000, 5);
+        for (window, step_ms) in [
+            (Window::Calendar(Period::Day), DAY_MS),
+            (Window::Refill { per_ms, burst }, per_ms),
+        ] {
+            for first in [1_800_000_000_000, 1_800_000_000_000 + step_ms] {
+                let balances = Balances::in_memory(4);
+                let rules = Rules::new(Scope::Tag, "a=b", &[limit(window)]).expect("one");
+                let rule = &rules.all[0];
+                let told = |now: &Moment, amount: u64| {
+                    bucket::take(&balances, (rule.id, &rule.limit), now, amount).expect("it is there");
+                    let mut out = Vec::new();
+                    look(&balances, (&*rules, rule), now, &mut out);
+                    out.iter().map(|crossed| crossed.notice).collect::<Vec<_>>()
+                };
+                let now = at(first);
+                let number = match window {
+                    Window::Refill { .. } => first / per_ms + 1,
+                    _ => now.today.period(Period::Day).number,
+                };
+                assert_eq!(told(&now, 1), []);
+                // One period in the word, above what was told of it: of forty percent.
+                let cell = balances.counted(rule.id).expect("it is used");
+                cell.told.store(number << 8 | 1, Ordering::Release);
+                assert_eq!(told(&now, 1), [], "{number}");
+                assert_eq!(told(&now, 3), [Notice::Threshold(100)], "{number}");
+                let later = at(first + step_ms);
+                assert_eq!(told(&later, 3), [Notice::Threshold(40)], "{number}");
+                // The clock is set back over the end.
+                let mut out = Vec::new();
+                look(&balances, (&*rules, rule), &now, &mut out);
+                assert_eq!(out, [], "{number}");
+            }
+        }
+    }
 }

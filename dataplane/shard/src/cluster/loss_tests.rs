@@ -413,3 +413,39 @@ fn of_very_many_nodes_those_that_were_not_heard_for_long_are_one_sum() {
     old.epoch = one.epoch;
     assert_eq!(old.tell(&mut store, yearly(11, 10, 0, 0)).used, used + 1);
 }
+
+#[test]
+fn an_older_copy_that_comes_twice_begins_two_epochs() {
+    let server = Server::start(&[]).await_ready();
+    let mut store = Store::new(server.way());
+    let mut node = numbered(1);
+    node.tell(&mut store, yearly(1, 0, 0, 0));
+    let copied = node.epoch.to_string();
+    let now_ms = || match server.ask(&["TIME"]) {
+        Some(Value::List(parts)) => {
+            let parts = parts
+                .into_iter()
+                .map(|part| text(Some(part)).parse::<u64>().expect("a number"));
+            let parts: Vec<u64> = parts.collect();
+            parts[0] * 1_000 + parts[1] / 1_000
+        }
+        other => panic!("{other:?}"),
+    };
+    let mut last = node.epoch;
+    for _ in 0..3 {
+        let before = now_ms();
+        wait("another millisecond", || (now_ms() > before).then_some(()));
+        let fields = ["e", &copied, "server", "another"];
+        let command: Vec<&str> = ["HSET", "{test:0}:group"].into_iter().chain(fields).collect();
+        server.ask(&command).expect("done");
+        // All have crashed: nobody says which epoch was the last.
+        node.epoch = 0;
+        match store.call(&node.request(vec![])) {
+            Ok(Reply::Epoch(epoch)) => {
+                assert!(epoch > last, "{epoch} after {last}");
+                last = epoch;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}

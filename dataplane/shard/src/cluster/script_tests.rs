@@ -61,6 +61,7 @@ struct Limit {
     told: u64,
     rest: u64,
     sum: u64,
+    asks: bool,
     heard: Option<Heard>,
 }
 
@@ -85,6 +86,7 @@ impl Node {
                 limit.used + by
             };
             limit.rest = limit.rest.saturating_sub(by);
+            limit.asks = limit.heard.is_none() || dice.below(3) > 0;
         }
     }
 
@@ -108,6 +110,7 @@ impl Node {
                 id: at as u64,
                 exact: at % 2 == 0,
                 want: dice.below(40),
+                asks: limit.asks,
                 claim: if has_claim { limit.sum } else { 0 },
                 heard: limit.heard.clone().filter(|_| has_claim && *kind == Kind::Calendar),
                 ..entry(*kind, 400, numbers, dice.below(12))
@@ -164,6 +167,9 @@ impl Limit {
     fn take(&mut self, epoch: u64, answer: Answer) {
         self.rest += answer.granted;
         self.sum = answer.used;
+        if !self.asks {
+            return;
+        }
         let by_name: u64 = answer.named.iter().map(|(_, used)| used).sum();
         self.heard = Some(Heard {
             epoch,

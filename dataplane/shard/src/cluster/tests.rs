@@ -179,6 +179,7 @@ pub(super) fn entry(kind: Kind, most: u64, (used, told, rest): (u64, u64, u64), 
         rest,
         want: need,
         need,
+        asks: true,
         heard: None,
     }
 }

@@ -9,7 +9,7 @@ use super::{
     Notice, OnPartition, Settings, Standing, away,
     group::{BEAT_MS, Flight, Group},
     held::{Held, Key, Said},
-    peers,
+    marks, peers,
     wire::{Reply, Request},
 };
 use crate::limits::{
@@ -22,13 +22,18 @@ use crate::limits::{
 /// Limits that a node holds a part of while nobody uses them: so that the first call need not wait. Others are leased when
 /// they are first used.
 pub(super) const MAX_STANDING: usize = 1 << 15;
-/// In one call to the store.
-const MAX_BATCH: usize = 128;
-/// A limit in use is told so often.
+/// In one call to the store; fewer where there are many nodes, for each of which the store looks at each.
+const MAX_BATCH: u64 = 128;
+const LEAST_BATCH: u64 = 4;
+/// Of nodes by limits in a call no more: one or two milliseconds of the store's time, in which it answers nobody else.
+const MOST_LOOKS: u64 = 1_024;
+/// A limit in use is told so often; more seldom where there are more nodes than these, all of which tell.
 const REVIEW_MS: u64 = 100;
+const FEW_NODES: u64 = 16;
+const LONGEST_REVIEW_MS: u64 = 800;
 /// A limit that nobody uses here is asked about so often, where there are few: others may have used it, or left some of it.
 const REFRESH_MS: u64 = 5_000;
-/// And so many of them in a second, where there are many.
+/// And so many of them in a second, where there are many; fewer where there are many nodes.
 const REFRESHED_A_SECOND: u64 = 400;
 /// Between two tries where the store does not answer.
 const RETRY_MS: u64 = 250;
@@ -132,10 +137,11 @@ impl Agent {
             }
             return true;
         }
-        let Some(mut held) = Held::new(balances, key, limit, now_ms) else {
+        let at = self.group_of(key);
+        let Some(mut held) = Held::new(balances, key, limit, (marks::kept(balances, at), now_ms)) else {
             return false;
         };
-        let group = &self.groups[self.group_of(key)];
+        let group = &self.groups[at];
         if group.is_away {
             let policy = self.settings.on_partition;
             let own = away::at_first(policy, &held, balances, group.nodes, now_ms);
@@ -194,7 +200,7 @@ impl Agent {
         }
         let (mut entries, mut said) = (Vec::new(), Vec::new());
         // Before the first answer there is nothing to tell: the epoch is not known.
-        while epoch > 0 && entries.len() < MAX_BATCH {
+        while epoch > 0 && entries.len() < max_batch(nodes) {
             let Some(&(due_ms, key)) = group.due.first().filter(|(due_ms, _)| *due_ms <= now_ms) else {
                 break;
             };
@@ -295,13 +301,14 @@ impl Agent {
                     let skew_ms = i64::try_from(i128::from(store_unix_ms) - i128::from(unix_ms));
                     balances.sharing().set_skew_ms(skew_ms.unwrap_or(0));
                 }
+                let mark = is_open.then(|| marks::keep(balances, at, epoch));
                 let was_away = self.groups[at].is_away;
                 self.come_back(balances, at);
                 for (said, answer) in flight.said.iter().zip(answers) {
                     let Some(held) = self.held.get_mut(&said.key) else {
                         continue;
                     };
-                    let heard = (epoch, is_open, store_unix_ms);
+                    let heard = (epoch, mark, store_unix_ms);
                     let starved = held.take(balances, (said, answer), heard, now_ms);
                     self.standing.starved += u64::from(starved);
                     self.plan_next(said.key, (!is_open).then_some(now_ms + closed_ms), now_ms);
@@ -324,7 +331,7 @@ impl Agent {
         let Some(held) = self.held.get(&key) else { return };
         let next_ms = match (held.is_releasing() || held.need > 0, held.is_active(now_ms)) {
             (true, _) => now_ms.max(held.quiet_until_ms),
-            (false, true) => now_ms + REVIEW_MS,
+            (false, true) => now_ms + review_ms(self.groups[self.group_of(key)].nodes),
             (false, false) if held.doomed => {
                 self.held.remove(&key);
                 return;
@@ -337,7 +344,9 @@ impl Agent {
     }
 
     fn refresh_ms(&self) -> u64 {
-        (self.held.len() as u64 * 1_000 / REFRESHED_A_SECOND).max(REFRESH_MS)
+        let nodes = self.groups.iter().map(|group| group.nodes).max().unwrap_or(1);
+        let each_ms = 1_000 * nodes.max(FEW_NODES);
+        (self.held.len() as u64 * each_ms / (REFRESHED_A_SECOND * FEW_NODES)).max(REFRESH_MS)
     }
 
     /// Others lack what this node may hold and not use. By its period in the store, where calls under way have none.
@@ -542,6 +551,14 @@ impl Agent {
     pub fn process(&self) -> u64 {
         self.process
     }
+}
+
+fn max_batch(nodes: u64) -> usize {
+    (MOST_LOOKS / nodes.max(1)).clamp(LEAST_BATCH, MAX_BATCH) as usize
+}
+
+fn review_ms(nodes: u64) -> u64 {
+    (REVIEW_MS * nodes.div_ceil(FEW_NODES)).clamp(REVIEW_MS, LONGEST_REVIEW_MS)
 }
 
 /// In a new epoch nothing is granted for so long: all nodes tell what they hold within it, but those that are away.

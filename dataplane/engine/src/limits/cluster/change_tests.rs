@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 use tollgate_config::document::{Limit, Period, Unit, Window};
 
-use super::{Agent, Notice, OnPartition, Reply, Settings, store_model::Store};
+use super::{Agent, Entry, Notice, OnPartition, Reply, Settings, store_model::Store};
 use crate::limits::{
     balances::{Balances, Cell},
     bucket::{self, Moment},
@@ -285,4 +285,61 @@ fn two_processes_of_one_number_are_told_of_once_and_let_the_store_be() {
     // Four in a second, of each.
     let stale = one.stale + two.stale;
     assert!((1..=2 * 4 * 34).contains(&stale), "{stale} in vain");
+}
+
+/// What a node tells of its limits in so long.
+fn told(node: &mut Node, store: &mut Store, ms: u64, mut each: impl FnMut(&Node)) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for _ in 0..ms / 10 {
+        node.now_ms += 10;
+        each(node);
+        let (unix_ms, now_ms) = (START_UNIX_MS + node.now_ms, node.now_ms);
+        node.agent.called(&node.balances, now_ms);
+        if let Some(request) = node.agent.request(&node.balances, now_ms) {
+            let reply = store.call(unix_ms, &request);
+            node.agent
+                .answered(&node.balances, request.group, reply, (unix_ms, now_ms));
+            entries.extend(request.entries);
+        }
+    }
+    entries
+}
+
+#[test]
+fn the_store_keeps_a_limit_until_its_period_is_over_and_a_week_more() {
+    let all = [
+        (Period::Day, 1),
+        (Period::Week, 7),
+        (Period::Month, 31),
+        (Period::Quarter, 92),
+        (Period::Year, 366),
+    ];
+    for (period, days) in all {
+        let (mut node, mut store) = (Node::new(1 << 40, 8), Store::default());
+        node.know(&[(KNOWN, Limit::new(Unit::Requests, 10, Window::Calendar(period)))]);
+        let entries = told(&mut node, &mut store, 1_000, |_| {});
+        let ttl_ms = entries.first().expect("it is told").ttl_ms;
+        assert_eq!(ttl_ms, (days + 7) * DAY_MS + 3_600_000, "{period:?}");
+    }
+}
+
+#[test]
+fn who_used_what_of_a_busy_limit_is_asked_for_every_two_seconds() {
+    let (mut node, mut store) = (Node::new(1 << 40, 8), Store::default());
+    let limit = yearly(100_000);
+    node.share(&mut store, &[(KNOWN, limit)]);
+    let uses = |node: &Node| _ = node.take(KNOWN, &limit, 1);
+    let entries = told(&mut node, &mut store, 10_000, uses);
+    let asks = entries.iter().filter(|entry| entry.asks).count();
+    assert!(
+        entries.len() > 60 && (4..=6).contains(&asks),
+        "{asks} of {}",
+        entries.len()
+    );
+    // In another epoch, of which the first answer tells, until it is said.
+    store = Store::default();
+    let entries = told(&mut node, &mut store, 3_000, uses);
+    let asks: Vec<bool> = entries.iter().skip(1).map(|entry| entry.asks).collect();
+    let until_said = asks.iter().take_while(|asks| **asks).count();
+    assert!(until_said > 0 && until_said < asks.len(), "{asks:?}");
 }

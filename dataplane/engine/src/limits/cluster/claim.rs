@@ -3,13 +3,10 @@
 
 use super::wire::{Answer, Heard};
 
-/// Numbers of epochs are kept in a lease by what is left of them, from one: so many are told apart.
-const EPOCH_MARKS: u64 = 1_023;
-
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Claim {
-    /// Of the epoch that it was heard in; zero: not known.
-    pub epoch_mark: u64,
+    /// The epoch that it was heard in; zero: not known.
+    pub epoch: u64,
     /// What all had used, what of it this node had told, and when that was.
     pub used: u64,
     pub told: u64,
@@ -19,13 +16,23 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    pub fn new(epoch: u64, answer: Answer, told: u64, at_ms: u64) -> Self {
+    /// In place of an older one. `asked`: the answer says who used what; else what was heard of that before is as old as that.
+    pub fn after(self, (epoch, asked): (u64, bool), answer: Answer, told: u64, at_ms: u64) -> Self {
+        if !asked {
+            return Self {
+                epoch,
+                used: answer.used,
+                told,
+                at_ms,
+                heard: self.heard,
+            };
+        }
         let by_name = answer
             .named
             .iter()
             .fold(0, |sum: u64, (_, used)| sum.saturating_add(*used));
         Self {
-            epoch_mark: mark(epoch),
+            epoch,
             used: answer.used,
             told,
             at_ms,
@@ -39,9 +46,9 @@ impl Claim {
     }
 
     /// Of what an earlier process heard.
-    pub fn of_before(epoch_mark: u64, (used, told): (u64, u64), at_ms: u64) -> Self {
+    pub fn of_before(epoch: u64, (used, told): (u64, u64), at_ms: u64) -> Self {
         Self {
-            epoch_mark,
+            epoch,
             used,
             told,
             at_ms,
@@ -49,12 +56,13 @@ impl Claim {
         }
     }
 
+    /// Nobody has said in this epoch who used what.
+    pub fn is_unnamed(&self, epoch: u64) -> bool {
+        self.heard.as_ref().is_none_or(|heard| heard.epoch != epoch)
+    }
+
     /// The store still knows it.
     pub fn is_of(&self, epoch: u64) -> bool {
-        self.epoch_mark == mark(epoch)
+        self.epoch == epoch
     }
-}
-
-fn mark(epoch: u64) -> u64 {
-    epoch % EPOCH_MARKS + 1
 }

@@ -1,9 +1,10 @@
 //! One limit as a node holds it: how large its lease should be, what goes back, and what the store is told.
 
-use tollgate_config::document::{Limit, LimitMode, Unit, Window};
+use tollgate_config::document::{Limit, LimitMode, Period, Unit, Window};
 
 use super::{
     claim::Claim,
+    marks::Mark,
     wire::{Answer, Entry, Kind, MOST_UNITS},
 };
 use crate::limits::{
@@ -25,8 +26,14 @@ const IDLE_MS: u64 = 1_000;
 const RECALLED_MS: u64 = 2_000;
 /// Where there was not enough it is not asked for again sooner, whoever is refused meanwhile.
 const STARVED_MS: u64 = 50;
-/// What nobody asks about is forgotten by the store after so long, beyond the time in which all of it flows off.
-const KEPT_MS: u64 = 7 * 86_400_000;
+const HOUR_MS: u64 = 3_600_000;
+const DAY_MS: u64 = 24 * HOUR_MS;
+/// What nobody asks about is forgotten by the store after so long, beyond the time in which all of it flows off, or its period:
+/// should the store's clock step, or a node come back late.
+const KEPT_MS: u64 = 7 * DAY_MS;
+
+/// Who used what of a calendar's limit is asked for so often: it is as long as there are nodes.
+const NAMES_MS: u64 = 2_000;
 
 /// Between two notes that a balance is worth something: far less than the slack that a sweep gives it.
 const KEEP_MS: u64 = 30 * 60_000;
@@ -44,6 +51,8 @@ pub(super) struct Held {
     told: u64,
     /// What was heard when something was last granted.
     claim: Claim,
+    /// What the lease has of the epoch in which something was last granted.
+    mark: u64,
     /// The epoch of the store's last answer.
     pub epoch: u64,
     /// The table has no room for it, or a later period has its place: it has nothing to tell.
@@ -64,6 +73,8 @@ pub(super) struct Held {
     /// Of a revision; the others are of tags.
     pub is_known: bool,
     pub due_ms: u64,
+    /// Who used what is asked for from then on.
+    asks_from_ms: u64,
     /// By the store's clock: then it is noted again that the balance is worth something.
     keep_unix_ms: u64,
 }
@@ -76,20 +87,33 @@ pub(super) struct Said {
     used: u64,
     needs_more: bool,
     rest: u64,
+    asks: bool,
+}
+
+/// How long a period is, with the hour that a zone's clock may be set back in it.
+fn longest_ms(period: Period) -> u64 {
+    let days = match period {
+        Period::Day => 1,
+        Period::Week => 7,
+        Period::Month => 31,
+        Period::Quarter => 92,
+        Period::Year => 366,
+    };
+    days * DAY_MS + HOUR_MS
 }
 
 impl Held {
-    /// Goes on with the lease that lies in the balances, where it is of this tag. `None`: the table is full.
-    pub fn new(balances: &Balances, key: Key, limit: Limit, now_ms: u64) -> Option<Self> {
+    /// Goes on with the lease that lies in the balances, where it is of this tag. `kept`: the group's. `None`: the table is full.
+    pub fn new(balances: &Balances, key: Key, limit: Limit, (kept, now_ms): (Mark, u64)) -> Option<Self> {
         let place = Place::new(balances, key.0, &limit, key.1)?;
         place.begin(&limit);
         let lease = &place.lease;
-        let (mut told, mut told_then, mut used_then, mut epoch_mark) = (0, 0, 0, 0);
+        let (mut told, mut told_then, mut used_then, mut mark) = (0, 0, 0, 0);
         if lease.tag.load(Ordering::Acquire) == key.1 {
             told = place.lane.used().saturating_sub(lease.burned.load(Ordering::Acquire));
             told_then = place.heard().unwrap_or(told);
             used_then = lease.others.load(Ordering::Acquire).wrapping_add(told_then);
-            epoch_mark = lease.epoch_mark();
+            mark = lease.epoch_mark();
         } else {
             place.lease_anew();
         }
@@ -100,7 +124,8 @@ impl Held {
             key,
             extra: 0,
             told,
-            claim: Claim::of_before(epoch_mark, (used_then, told_then), now_ms),
+            claim: Claim::of_before(kept.epoch_of(mark), (used_then, told_then), now_ms),
+            mark,
             epoch: 0,
             is_mute: false,
             seen: told,
@@ -114,6 +139,7 @@ impl Held {
             doomed: false,
             is_known: false,
             due_ms: u64::MAX,
+            asks_from_ms: 0,
             keep_unix_ms: 0,
         })
     }
@@ -231,23 +257,25 @@ impl Held {
         let used = lane_used.saturating_sub(burned);
         let rest = granted.saturating_sub(self.extra).saturating_sub(lane_used);
         let low = if self.is_shadow() { 0 } else { (target / 2).max(1) };
-        lease.set_low(low, self.claim.epoch_mark);
+        lease.set_low(low, self.mark);
         self.release = false;
         let needs = std::mem::take(&mut self.need);
         let need = needs.saturating_sub(rest);
+        let want = target.saturating_sub(rest).max(need);
+        let entry = self.entry((used, rest), (want, need), epoch, now_ms);
         let said = Said {
             key: self.key,
             lane_used,
             used,
             needs_more: need > 0,
             rest,
+            asks: entry.asks,
         };
-        let want = target.saturating_sub(rest).max(need);
-        Some((self.entry((used, rest), (want, need), epoch, now_ms), said))
+        Some((entry, said))
     }
 
     fn entry(&self, (used, rest): (u64, u64), (want, need): (u64, u64), epoch: u64, now_ms: u64) -> Entry {
-        let (kind, period, per_ms) = match self.limit.window {
+        let (kind, period, counts_ms) = match self.limit.window {
             Window::None => (Kind::Concurrent, 0, 0),
             Window::Refill { per_ms, .. } => (
                 Kind::Refill {
@@ -255,9 +283,9 @@ impl Held {
                     per_ms,
                 },
                 0,
-                per_ms,
+                per_ms.saturating_mul(2),
             ),
-            Window::Calendar(_) => (Kind::Calendar, self.key.1, 366 * 86_400_000),
+            Window::Calendar(period) => (Kind::Calendar, self.key.1, longest_ms(period)),
         };
         let claim = (kind != Kind::Concurrent && !self.claim.is_of(epoch)).then_some(&self.claim);
         let told = match kind {
@@ -270,7 +298,7 @@ impl Held {
             kind,
             exact: self.limit.is_hard() || matches!(self.limit.unit, Unit::Requests),
             most: bucket::most(&self.limit).min(MOST_UNITS),
-            ttl_ms: KEPT_MS + 2 * per_ms,
+            ttl_ms: KEPT_MS.saturating_add(counts_ms),
             used,
             told,
             // Of a bucket: what flowed off is on a grid, which the store goes on with from now; not a unit sooner.
@@ -281,6 +309,7 @@ impl Held {
             rest,
             want,
             need,
+            asks: kind == Kind::Calendar && (self.claim.is_unnamed(epoch) || now_ms >= self.asks_from_ms),
         }
     }
 
@@ -295,13 +324,13 @@ impl Held {
         }
     }
 
-    /// Takes what was granted into the lease. True: there was not enough. `is_open`: all have told what they hold in this epoch,
-    /// else the store knows of a part.
+    /// Takes what was granted into the lease. True: there was not enough. `mark`: all have told what they hold in this epoch, and
+    /// this stands for it; else the store knows of a part.
     pub fn take(
         &mut self,
         balances: &Balances,
         (said, answer): (&Said, Answer),
-        (epoch, is_open, unix_ms): (u64, bool, u64),
+        (epoch, mark, unix_ms): (u64, Option<u64>, u64),
         now_ms: u64,
     ) -> bool {
         let Some(place) = self.place(balances) else {
@@ -309,9 +338,7 @@ impl Held {
         };
         let lease = &place.lease;
         (self.epoch, self.told) = (epoch, said.used);
-        if !is_open {
-            return false;
-        }
+        let Some(mark) = mark else { return false };
         let (granted, starved) = (answer.granted, answer.starved);
         self.pool = answer.pool;
         lease
@@ -319,8 +346,13 @@ impl Held {
             .store(answer.used.wrapping_sub(said.used), Ordering::Release);
         place.set_heard(Some(said.used));
         lease.pool.store(answer.pool, Ordering::Release);
-        self.claim = Claim::new(epoch, answer, said.used, now_ms);
-        lease.set_epoch_mark(self.claim.epoch_mark);
+        if said.asks {
+            self.asks_from_ms = now_ms + NAMES_MS;
+        }
+        let before = std::mem::take(&mut self.claim);
+        self.claim = before.after((epoch, said.asks), answer, said.used, now_ms);
+        self.mark = mark;
+        lease.set_epoch_mark(mark);
         if matches!(self.limit.window, Window::Refill { .. }) {
             place.lane.tag.store(unix_ms, Ordering::Release);
         }

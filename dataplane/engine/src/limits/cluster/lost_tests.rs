@@ -4,7 +4,8 @@
 use tollgate_config::document::{Limit, Period, Unit, Window};
 
 use super::{
-    change_tests::{Node, yearly},
+    change_tests::{Node, START_UNIX_MS, yearly},
+    marks,
     store_model::Store,
 };
 use crate::limits::bucket;
@@ -231,4 +232,93 @@ fn where_all_crashed_the_use_of_one_that_is_gone_is_in_the_sum_that_was_heard() 
     run(&mut nodes, &mut store, 12_000);
     assert_eq!(used(&nodes, &limit), [40, 40]);
     assert_eq!(calls(&mut nodes, 1, &mut store, &limit, 100), 60);
+}
+
+/// Both crash, and the store with them.
+fn restart(nodes: &mut [Node], limit: &Limit) {
+    let now_ms = nodes.iter().map(|node| node.now_ms).max().unwrap_or(0);
+    for node in nodes {
+        node.now_ms = now_ms;
+        node.restart();
+        node.know(&[(ID, *limit)]);
+    }
+}
+
+#[test]
+fn where_the_same_older_copy_comes_twice_and_all_crashed_what_was_used_between_is_told() {
+    for limit in [yearly(200), monthly(200)] {
+        let mut store = Store::by(1);
+        let mut nodes = nodes(2, &mut store, &limit);
+        let mut passed = calls(&mut nodes, 0, &mut store, &limit, 20);
+        run(&mut nodes, &mut store, 6_000);
+        let copy = store.clone();
+        store = copy.clone().taken_over_by(2);
+        run(&mut nodes, &mut store, 6_000);
+        passed += calls(&mut nodes, 1, &mut store, &limit, 80);
+        run(&mut nodes, &mut store, 6_000);
+        assert_eq!((passed, used(&nodes, &limit)), (100, vec![100, 100]));
+        let before = nodes[0].agent.standing().epoch;
+        store = copy.taken_over_by(3);
+        restart(&mut nodes, &limit);
+        run(&mut nodes, &mut store, 12_000);
+        assert!(nodes[0].agent.standing().epoch > before, "no number comes again");
+        assert_eq!(used(&nodes, &limit), [100, 100]);
+        assert_eq!(calls(&mut nodes, 0, &mut store, &limit, 200), 100);
+    }
+}
+
+/// Of a period that nothing flows off in.
+fn monthly(amount: u64) -> Limit {
+    let window = Window::Refill {
+        per_ms: 100 * 86_400_000 * 1_000,
+        burst: amount,
+    };
+    Limit::new(Unit::Requests, amount, window)
+}
+
+#[test]
+fn an_epoch_is_not_taken_for_another_whose_mark_is_the_same() {
+    for limit in [yearly(200), monthly(200)] {
+        let mut store = Store::by(1);
+        let mut nodes = nodes(2, &mut store, &limit);
+        assert_eq!(calls(&mut nodes, 0, &mut store, &limit, 120), 120);
+        run(&mut nodes, &mut store, 6_000);
+        let before = nodes[0].agent.standing().epoch;
+        // The first call to a new store comes ten milliseconds later, and the number of its epoch is the next.
+        while (START_UNIX_MS + nodes[0].now_ms + 11) % 1_023 != before % 1_023 {
+            nodes[0].now_ms += 1;
+        }
+        store = Store::by(1);
+        restart(&mut nodes, &limit);
+        run(&mut nodes, &mut store, 12_000);
+        let epoch = nodes[0].agent.standing().epoch;
+        assert!(epoch > before && epoch % 1_023 == before % 1_023, "{before} {epoch}");
+        assert_eq!(used(&nodes, &limit), [120, 120]);
+        assert_eq!(calls(&mut nodes, 1, &mut store, &limit, 200), 80);
+    }
+}
+
+#[test]
+fn leases_of_an_earlier_version_are_told_whether_the_store_was_lost_or_not() {
+    for (limit, is_lost) in [
+        (yearly(200), true),
+        (yearly(200), false),
+        (monthly(200), true),
+        (monthly(200), false),
+    ] {
+        let mut store = Store::by(1);
+        let mut nodes = nodes(2, &mut store, &limit);
+        assert_eq!(calls(&mut nodes, 0, &mut store, &limit, 120), 120);
+        run(&mut nodes, &mut store, 6_000);
+        // Which kept no whole number of an epoch.
+        for node in &nodes {
+            marks::forget(&node.balances, 0);
+        }
+        restart(&mut nodes, &limit);
+        if is_lost {
+            store = Store::by(1);
+        }
+        run(&mut nodes, &mut store, 12_000);
+        assert_eq!(used(&nodes, &limit), [120, 120]);
+    }
 }

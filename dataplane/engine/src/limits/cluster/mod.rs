@@ -8,6 +8,7 @@ mod away;
 mod claim;
 mod group;
 mod held;
+mod marks;
 mod peers;
 mod wire;
 

@@ -4,7 +4,7 @@ local group, wants = KEYS[1], KEYS[2]
 local node, seq, acked, epoch = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local reclaim, grace, cursor = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local is_whole, leaves, server, peers = ARGV[8] == '1', ARGV[9] == '1', ARGV[10], tonumber(ARGV[11])
-local WANTED_MS, WANTED_MOST, STEP_MS, FORGET_MS, FIELDS = 5000, 64, 1000, 604800000, 18
+local WANTED_MS, WANTED_MOST, STEP_MS, FORGET_MS, FIELDS = 5000, 64, 1000, 604800000, 19
 local AGAIN_MS, MOST_PEERS, MOST_NAMED = 250, 256, 256
 
 local clock = redis.call('TIME')
@@ -22,8 +22,9 @@ local late = tonumber(head[6] or 0)
 local answered = head[7] or ''
 local has_moved = server ~= '' and answered ~= '' and answered ~= server
 if e == 0 or epoch > e or (epoch == e and last < acked) or has_moved then
-    -- One that knows nothing begins with a number that no earlier one had, also where nobody remembers any.
-    e = math.max(e, epoch, e == 0 and math.floor(now / 1000) or 0) + 1
+    -- With a number that no earlier one had, also where nobody remembers any: neither one that knows nothing, nor an older copy,
+    -- which may have taken its place before.
+    e = math.max(e, epoch, now) + 1
     open, late = v + grace, v + math.max(grace, reclaim)
     redis.call('HSET', group, 'e', text(e), 'open', text(open), 'late', text(late))
     local all = redis.call('HGETALL', group)
@@ -71,15 +72,21 @@ for i = 3, #KEYS do
     local most, amount, per, tick = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6])
     local ttl, n, was, claim = ARGV[at + 7], tonumber(ARGV[at + 8]), tonumber(ARGV[at + 9]), tonumber(ARGV[at + 10])
     local rest, want, need = tonumber(ARGV[at + 11]), tonumber(ARGV[at + 12]), tonumber(ARGV[at + 13])
-    local heard, version, apart, named = tonumber(ARGV[at + 14]), tonumber(ARGV[at + 15]), tonumber(ARGV[at + 16]), ARGV[at + 17]
+    local heard, version, apart = tonumber(ARGV[at + 14]), tonumber(ARGV[at + 15]), tonumber(ARGV[at + 16])
+    local named, asks = ARGV[at + 17], ARGV[at + 18] == '1'
 
     -- Of a node each: what it said that it used in this epoch (`n`), of a calendar what is known of one that has not said yet
     -- (`h`) or what it had heard that others used (`q`), and what it holds (`r`).
     local h, flat, changed = {}, redis.call('HGETALL', key), {}
     local nodes_of = { n = {}, h = {}, q = {}, r = {} }
     for j = 1, #flat, 2 do
-        local letter, who = string.match(flat[j], '^([nhqr]):(.+)$')
-        if who then nodes_of[letter][who] = tonumber(flat[j + 1]) else h[flat[j]] = flat[j + 1] end
+        -- The other fields have names of one letter.
+        local of_node = nodes_of[string.sub(flat[j], 1, 1)]
+        if of_node and #flat[j] > 2 then
+            of_node[string.sub(flat[j], 3)] = tonumber(flat[j + 1])
+        else
+            h[flat[j]] = flat[j + 1]
+        end
     end
     local said, known_of, others_of, rests = nodes_of.n, nodes_of.h, nodes_of.q, nodes_of.r
     local function set(letter, who, value)
@@ -142,7 +149,7 @@ for i = 3, #KEYS do
         end
         -- Who comes when it is open, and is not known by name, had told when others had.
         if is_open and not before and not known_of[node] then beside = math.max(0, beside - was) end
-        set('h', node, nil)
+        if known_of[node] then set('h', node, nil) end
     elseif before then
         used = math.max(0, used + n - before)
     elseif claim == 0 then
@@ -228,7 +235,7 @@ for i = 3, #KEYS do
             end
         end
     end
-    if kind == 'c' and is_open then
+    if kind == 'c' and is_open and asks then
         -- Who is there first: they are to tell again.
         for _, is_seen in ipairs({ true, false }) do
             tell(said, is_seen)

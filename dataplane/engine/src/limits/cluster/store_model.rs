@@ -76,8 +76,7 @@ impl Store {
         let is_behind = request.epoch == self.epoch && last_seq < request.acked;
         let has_moved = self.answered != 0 && self.answered != self.server;
         if self.epoch == 0 || request.epoch > self.epoch || is_behind || has_moved {
-            let least = if self.epoch == 0 { now / 1_000 } else { 0 };
-            self.epoch = self.epoch.max(request.epoch).max(least) + 1;
+            self.epoch = self.epoch.max(request.epoch).max(now) + 1;
             self.open = self.steady + request.grace_ms;
             self.late = self.steady + request.grace_ms.max(request.reclaim_after_ms);
             self.expected = self.seen(request);
@@ -169,7 +168,7 @@ impl Limit {
             pool: pool - granted,
             starved,
             number: self.of.1,
-            named: match (entry.kind, round.is_open) {
+            named: match (entry.kind, round.is_open && entry.asks) {
                 (Kind::Calendar, true) => self.named(round, node),
                 _ => Vec::new(),
             },

@@ -53,6 +53,8 @@ pub struct Entry {
     pub want: u64,
     /// Of that, what is of no use unless it is whole.
     pub need: u64,
+    /// Of a calendar: who used what is to be answered.
+    pub asks: bool,
 }
 
 /// What a node heard of a calendar's limit when all had told: what others than itself had used.
@@ -100,7 +102,7 @@ pub struct Answer {
     pub starved: bool,
     /// Grows with each answer.
     pub number: u64,
-    /// Of a calendar, where something may be granted: what of it others used, by whom.
+    /// Of a calendar, where something may be granted and it was asked for: what of it others used, by whom.
     pub named: Vec<(u64, u64)>,
 }
 
@@ -191,6 +193,7 @@ impl Request {
             let heard = entry.heard.as_ref().unwrap_or(&nothing);
             all.extend([heard.epoch, heard.number, heard.apart].map(|number| number.to_string()));
             all.push(written(&heard.named));
+            all.push(u64::from(entry.asks).to_string());
         }
         all
     }
@@ -356,6 +359,7 @@ mod tests {
             rest: 0,
             want: 0,
             need: 0,
+            asks: false,
             heard: None,
         };
         let request = Request {
@@ -375,7 +379,7 @@ mod tests {
         let keys = request.keys("edge");
         assert!(keys.iter().all(|key| key.starts_with("{edge:3}:")), "{keys:?}");
         let arguments = request.arguments("here");
-        assert_eq!(arguments.len(), 11 + 2 + 18);
+        assert_eq!(arguments.len(), 11 + 2 + 19);
         let (ticks, tick_ms): (u64, u64) = (
             arguments[18].parse().expect("ticks"),
             arguments[19].parse().expect("ms"),
