@@ -72,12 +72,7 @@ pub(super) fn may_serve_prepared(embedder: &Embedder, before: Asked<'_>, now: As
 
 /// Of two texts of what was said before.
 pub(super) fn states_the_same(embedder: &Embedder, before: &str, now: &str) -> Result<(), Difference> {
-    say_the_same(embedder, before, now)
-}
-
-/// Of two that are near, and are not read yet.
-fn say_the_same(embedder: &Embedder, before: &str, now: &str) -> Result<(), Difference> {
-    VERIFIER.verify(before, now, |word| embedder.knows(word))
+    VERIFIER.states_the_same(before, now, |word| embedder.knows(word))
 }
 
 /// `needs`: the similarity below which nothing is looked at.
@@ -88,5 +83,7 @@ pub fn may_serve(embedder: &Embedder, nearness: (f32, f32), before: &str, now: &
     if before.len().max(now.len()) > MAX_COMPARED_BYTES {
         return Err(Rejected::Differs(Difference::Length));
     }
-    say_the_same(embedder, before, now).map_err(Rejected::Differs)
+    VERIFIER
+        .verify(before, now, |word| embedder.knows(word))
+        .map_err(Rejected::Differs)
 }
