@@ -322,3 +322,22 @@ fn leases_of_an_earlier_version_are_told_whether_the_store_was_lost_or_not() {
         assert_eq!(used(&nodes, &limit), [120, 120]);
     }
 }
+
+#[test]
+fn of_an_older_copy_and_the_sum_that_a_crashed_node_had_heard_the_larger_counts() {
+    let (mut store, limit) = (Store::by(1), yearly(200));
+    let mut nodes = nodes(2, &mut store, &limit);
+    let mut passed = calls(&mut nodes, 0, &mut store, &limit, 20);
+    run(&mut nodes, &mut store, 6_000);
+    let copy = store.clone();
+    passed += calls(&mut nodes, 1, &mut store, &limit, 80);
+    run(&mut nodes, &mut store, 6_000);
+    // All crash, and the second comes back no more.
+    store = copy.taken_over_by(2);
+    restart(&mut nodes, &limit);
+    nodes.truncate(1);
+    run(&mut nodes, &mut store, RECLAIM_MS + 12_000);
+    assert_eq!((passed, used(&nodes, &limit)), (100, vec![100]));
+    let last = calls(&mut nodes, 0, &mut store, &limit, 200);
+    assert!(last <= 100, "{last}");
+}

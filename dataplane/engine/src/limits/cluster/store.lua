@@ -105,9 +105,9 @@ for i = 3, #KEYS do
 
     local used, known = tonumber(h.u or 0), tonumber(h.c or 0)
     local carry, since = tonumber(h.f or 0), tonumber(h.m or now)
-    -- Of a calendar: the epoch and number of what is known here of those who have not told since, and the epoch in which that
-    -- is by sums alone.
-    local of, number, sums = tonumber(h.t or 0), tonumber(h.x or 0), tonumber(h.s or 0)
+    -- Of a calendar: the epoch and number of what is known here of those who have not told since, the epoch in which nobody told
+    -- more of others than a sum, and the one in which somebody did.
+    local of, number, sums, accounts = tonumber(h.t or 0), tonumber(h.x or 0), tonumber(h.s or 0), tonumber(h.y or 0)
 
     -- What flows off, exactly: in whole periods, and of the rest in numbers below 2^53.
     if kind == 'r' then
@@ -137,6 +137,7 @@ for i = 3, #KEYS do
     end
     local before = said[node]
     if kind == 'c' then
+        if heard > 0 then accounts = e end
         if heard > of or (heard == of and version > number) then
             -- It was heard when all had told, and later than what is known here: that was in it.
             clear('h')
@@ -167,7 +168,8 @@ for i = 3, #KEYS do
     if kind == 'c' then
         used = beside + sum()
         if is_open then
-            if of == 0 then sums = e end
+            -- An older copy that takes the store's place knows less than they had heard.
+            if of ~= e and accounts ~= e then sums = e end
             for who, others in pairs(others_of) do
                 -- Where all crashed nobody may know who had told: it is no less than the sum that one of them had heard.
                 if sums == e then used = math.max(used, others + (said[who] or known_of[who] or 0)) end
@@ -225,7 +227,7 @@ for i = 3, #KEYS do
         if value then redis.call('HSET', key, field, text(value)) else redis.call('HDEL', key, field) end
     end
     redis.call('HSET', key, 'e', text(e), 'u', text(used), 'c', text(known), 'f', text(carry), 'm', text(since),
-        't', text(of), 'x', text(number), 's', text(sums), 'l', lacks)
+        't', text(of), 'x', text(number), 's', text(sums), 'y', text(accounts), 'l', lacks)
     redis.call('PEXPIRE', key, ttl)
     local told = {}
     local function tell(all, is_seen)

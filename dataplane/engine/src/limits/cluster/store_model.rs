@@ -34,10 +34,11 @@ struct Limit {
     known: u64,
     carry: u64,
     since: u64,
-    /// Of a calendar: the epoch and number of what is known here of those who have not told since, and the epoch in which that
-    /// is by sums alone.
+    /// Of a calendar: the epoch and number of what is known here of those who have not told since, the epoch in which nobody
+    /// told more of others than a sum, and the one in which somebody did.
     of: (u64, u64),
     sums: u64,
+    accounts: u64,
     /// Used by nodes that nobody can name.
     beside: u64,
     /// What nodes said of themselves in this epoch; of a calendar what is known of others, and the sums that some had heard.
@@ -219,6 +220,9 @@ impl Limit {
     }
 
     fn hear_of_calendar(&mut self, round: &Round<'_>, node: u64, entry: &Entry) {
+        if entry.heard.is_some() {
+            self.accounts = round.epoch;
+        }
         match &entry.heard {
             Some(heard) if (heard.epoch, heard.number) > self.of => {
                 let named = heard.named.iter().copied();
@@ -240,7 +244,7 @@ impl Limit {
         if !round.is_open {
             return;
         }
-        if self.of == (0, 0) {
+        if self.of.0 != round.epoch && self.accounts != round.epoch {
             self.sums = round.epoch;
         }
         for (who, others) in std::mem::take(&mut self.others_of) {
