@@ -2,7 +2,7 @@
 //! the provider hides beyond its cap is debt that the next call meets.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::Write as _,
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
@@ -16,6 +16,7 @@ use crate::{
     harness::{
         Gateway, Sandbox, Setup,
         gateway::{chat, provider_with},
+        http::asked,
         until,
     },
     spent::{DIALECTS, HELLO, ask, post, setup},
@@ -96,21 +97,7 @@ fn thinks(thoughts: u64) -> (SocketAddr, Arc<AtomicU64>) {
 }
 
 fn answer(mut stream: &TcpStream, thoughts: u64, calls: &AtomicU64) -> Option<()> {
-    let (mut text, mut piece) = (Vec::new(), [0; 4096]);
-    let body = loop {
-        let bytes = stream.read(&mut piece).ok().filter(|bytes| *bytes > 0)?;
-        text.extend_from_slice(&piece[..bytes]);
-        let said = String::from_utf8_lossy(&text).into_owned();
-        let Some((head, body)) = said.split_once("\r\n\r\n") else {
-            continue;
-        };
-        let length = head
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
-        if body.len() >= length.unwrap_or(0) {
-            break body.to_owned();
-        }
-    };
+    let (_, body) = asked(&mut stream)?;
     calls.fetch_add(1, Ordering::Relaxed);
     let usage = format!(
         r#""usage":{{"prompt_tokens":5,"completion_tokens":{},"total_tokens":{},"completion_tokens_details":{{"reasoning_tokens":{thoughts}}}}}"#,

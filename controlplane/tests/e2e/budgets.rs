@@ -3,7 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{Read, Write},
+    io::Write,
     net::{SocketAddr, TcpListener},
     sync::{Mutex, mpsc},
     thread,
@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use crate::harness::{
     Client, Gateway, Sandbox, Setup,
     gateway::{chat, provider_with},
-    http::request,
+    http::{asked, request},
     until,
 };
 
@@ -161,6 +161,30 @@ pub fn balance(gateway: &Gateway, scope: &str, name: &str, unit: &str) -> [u64; 
     })
 }
 
+/// Of hard limits not a unit more was used than there is, and of others no more than what they owe says; each balance says what
+/// was used.
+pub fn tokens_and_money_hold(gateway: &Gateway, got: &BTreeMap<&'static str, Got>) {
+    for (kind, unit, count) in [
+        ("hard-tokens", "tokens", got["hard-tokens"].tokens),
+        ("hard-money", "budget", got["hard-money"].nanos),
+    ] {
+        let [limit, used, remaining, debt] = balance(gateway, "key", kind, unit);
+        assert_eq!(used, count, "{kind}: what was settled is what was used");
+        assert!(
+            used <= limit && debt == 0 && remaining == limit - used,
+            "{kind}: {used} of {limit}, {debt}"
+        );
+        assert!(got[kind].refused > 0, "{kind}: {got:?}");
+    }
+    for (kind, unit, count) in [
+        ("soft-tokens", "tokens", got["soft-tokens"].tokens),
+        ("soft-money", "budget", got["soft-money"].nanos),
+    ] {
+        let [limit, used, _, debt] = balance(gateway, "key", kind, unit);
+        assert_eq!(used, count, "{kind}");
+        assert_eq!(used.saturating_sub(limit), debt, "{kind}: no more beyond than is told");
+    }
+}
 #[test]
 fn limits_of_every_kind_hold_to_the_unit_under_many_connections() {
     let calls = size("TOLLGATE_TEST_LIMIT_CALLS", 3_000);
@@ -177,26 +201,7 @@ fn limits_of_every_kind_hold_to_the_unit_under_many_connections() {
     assert_eq!(got["requests"].admitted, each, "{got:?}");
     assert_eq!(balance(&gateway, "key", "requests", "requests"), [each, each, 0, 0]);
 
-    for (kind, unit, count) in [
-        ("hard-tokens", "tokens", got["hard-tokens"].tokens),
-        ("hard-money", "budget", got["hard-money"].nanos),
-    ] {
-        let [limit, used, remaining, debt] = balance(&gateway, "key", kind, unit);
-        assert_eq!(used, count, "{kind}: what was settled is what was used");
-        assert!(
-            used <= limit && debt == 0 && remaining == limit - used,
-            "{kind}: {used} of {limit}, {debt}"
-        );
-        assert!(got[kind].refused > 0, "{kind}: {got:?}");
-    }
-    for (kind, unit, count) in [
-        ("soft-tokens", "tokens", got["soft-tokens"].tokens),
-        ("soft-money", "budget", got["soft-money"].nanos),
-    ] {
-        let [limit, used, _, debt] = balance(&gateway, "key", kind, unit);
-        assert_eq!(used, count, "{kind}");
-        assert_eq!(used.saturating_sub(limit), debt, "{kind}: no more beyond than is told");
-    }
+    tokens_and_money_hold(&gateway, &got);
     assert_eq!(
         balance(&gateway, "key", "concurrent", "concurrent")[1],
         0,
@@ -312,21 +317,7 @@ pub fn receiver(
     thread::spawn(move || {
         for (number, stream) in listener.incoming().enumerate() {
             let Ok(mut stream) = stream else { return };
-            let (mut text, mut piece) = (Vec::new(), [0; 4096]);
-            let whole = loop {
-                let Ok(bytes) = stream.read(&mut piece) else { return };
-                text.extend_from_slice(&piece[..bytes]);
-                let said = String::from_utf8_lossy(&text).into_owned();
-                let Some((head, body)) = said.split_once("\r\n\r\n") else {
-                    continue;
-                };
-                let length = head
-                    .lines()
-                    .find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
-                if bytes == 0 || body.len() >= length.unwrap_or(0) {
-                    break (head.to_owned(), body.to_owned());
-                }
-            };
+            let Some(whole) = asked(&mut stream) else { return };
             let status = if refuses(number, &whole.1) {
                 "503 Not Now"
             } else {

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fs, thread};
 
 use crate::{
-    budgets::{Got, KINDS, balance, every_kind, size, storm},
+    budgets::{Got, KINDS, balance, every_kind, size, storm, tokens_and_money_hold},
     harness::{Gateway, Sandbox},
 };
 
@@ -50,26 +50,7 @@ fn two_generations_at_once_exceed_no_limit_by_a_unit() {
     assert_eq!(got["requests"].admitted, each, "{got:?}");
     for gateway in [&first, &second] {
         assert_eq!(balance(gateway, "key", "requests", "requests"), [each, each, 0, 0]);
-        for (kind, unit, count) in [
-            ("hard-tokens", "tokens", got["hard-tokens"].tokens),
-            ("hard-money", "budget", got["hard-money"].nanos),
-        ] {
-            let [limit, used, remaining, debt] = balance(gateway, "key", kind, unit);
-            assert_eq!(used, count, "{kind}: both say what both have used");
-            assert!(
-                used <= limit && debt == 0 && remaining == limit - used,
-                "{kind}: {used} of {limit}, {debt}"
-            );
-            assert!(got[kind].refused > 0, "{kind}: {got:?}");
-        }
-        for (kind, unit, count) in [
-            ("soft-tokens", "tokens", got["soft-tokens"].tokens),
-            ("soft-money", "budget", got["soft-money"].nanos),
-        ] {
-            let [limit, used, _, debt] = balance(gateway, "key", kind, unit);
-            assert_eq!(used, count, "{kind}");
-            assert_eq!(used.saturating_sub(limit), debt, "{kind}: no more beyond than is told");
-        }
+        tokens_and_money_hold(gateway, &got);
         let sum = |of: fn(&Got) -> u64| got.values().map(of).sum::<u64>();
         assert_eq!(balance(gateway, "organization", "", "tokens")[1], sum(|got| got.tokens));
         assert_eq!(balance(gateway, "team", "all", "budget")[1], sum(|got| got.nanos));

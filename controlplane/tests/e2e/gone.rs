@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::{
     budgets::balance,
-    harness::{Client, Gateway, Sandbox, gateway::provider_with, http::request, until},
-    spent::{DIALECTS, ask, secret, setup},
+    harness::{Client, Gateway, Sandbox, Setup, gateway::provider_with, until},
+    spent::{self, DIALECTS, ask, setup},
 };
 
 const INPUT_PICOS: u64 = 11_500;
@@ -39,17 +39,8 @@ fn recorded(gateway: &Gateway, calls: usize) -> BTreeMap<String, [u64; 5]> {
 
 /// Sends a call that says its name in its prompt and to the ledger.
 fn begin(gateway: &Gateway, client: &str, target: &str, stream: bool, name: &str) -> Client {
-    let (path, body) = ask(client, &format!("long-{target}"), stream, &format!("Call {name}."));
-    let (bearer, tags) = (format!("Bearer {}", secret(client)), format!("call={name}"));
-    let headers = [
-        ("authorization", bearer.as_str()),
-        ("content-type", "application/json"),
-        ("anthropic-version", "2023-06-01"),
-        ("x-tollgate-tags", tags.as_str()),
-    ];
-    let mut leaving = Client::connect(gateway.address);
-    leaving.send(&request("POST", &path, &headers, body.as_bytes()));
-    leaving
+    let call = ask(client, &format!("long-{target}"), stream, &format!("Call {name}."));
+    spent::begin(gateway, client, &call, &[("x-tollgate-tags", &format!("call={name}"))])
 }
 
 fn says(arrival: &Value, name: &str) -> bool {
@@ -128,20 +119,23 @@ fn who_leaves_a_call_ends_it_at_the_provider_and_pays_what_was_made_by_then() {
     }
 }
 
+/// Models whose answers have so many tokens, and are read on for so long when their client is gone.
+fn draining(sandbox: &Sandbox, tokens: u64, drain: &str) -> Setup {
+    let limits = "{ budget: \"10 USD\", per: year }, { concurrent: 9 }";
+    let mut setup = setup(sandbox, &DIALECTS, limits);
+    setup.models = setup.models.replace(
+        "sandbox-tokens-1000 } ],",
+        &format!("sandbox-tokens-{tokens} }} ], on_client_gone: {{ drain: {drain} }},"),
+    );
+    setup
+}
+
 /// `on_client_gone: { drain }`: whole answers and streams, in their own dialect and translated.
 #[test]
 fn who_leaves_a_call_that_is_drained_pays_what_the_provider_says() {
     const TOKENS: u64 = 90;
     let sandbox = Sandbox::start();
-    let mut setup = setup(
-        &sandbox,
-        &DIALECTS,
-        "{ budget: \"10 USD\", per: year }, { concurrent: 9 }",
-    );
-    setup.models = setup.models.replace(
-        "sandbox-tokens-1000 } ],",
-        "sandbox-tokens-90 } ], on_client_gone: { drain: 60s },",
-    );
+    let mut setup = draining(&sandbox, 90, "60s");
     // Of OpenAI itself it is known that usage may be asked for in streams.
     setup.providers = setup
         .providers
@@ -190,15 +184,7 @@ fn who_leaves_a_call_that_is_drained_pays_what_the_provider_says() {
 #[test]
 fn a_call_that_is_drained_ends_when_its_time_is_over() {
     let sandbox = Sandbox::start();
-    let mut setup = setup(
-        &sandbox,
-        &DIALECTS,
-        "{ budget: \"10 USD\", per: year }, { concurrent: 9 }",
-    );
-    setup.models = setup.models.replace(
-        "sandbox-tokens-1000 } ],",
-        "sandbox-tokens-1000 } ], on_client_gone: { drain: 300ms },",
-    );
+    let setup = draining(&sandbox, 1000, "300ms");
     let gateway = setup.start();
     sandbox.plays("rules: [ { model: sandbox-tokens-1000, tokens: 1000, gap: 60s } ]");
     let mut leaving = begin(&gateway, "openai", "openai", true, "long");

@@ -29,13 +29,6 @@ use crate::{
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
-fn rows(gateway: &Gateway, query: &str) -> Vec<Value> {
-    let answer = gateway
-        .control("GET", &format!("/v1/usage?{query}"), &[], b"")
-        .expect(200);
-    answer.json()["rows"].as_array().expect("rows").clone()
-}
-
 /// A team with a cost center in an organization, and a model whose first target fails.
 fn failing_first(sandbox: &Sandbox, more: &str) -> Gateway {
     let mut setup = Setup::to(sandbox.address);
@@ -62,9 +55,7 @@ fn a_record_has_who_pays_each_attempt_and_the_trace() {
         .post("/v1/chat/completions", &[("traceparent", TRACE)], &chat("smart", ""))
         .expect(200);
     let by = "by=organization,cost_center,credential,provider,surface,dialect,model_asked,month";
-    let found = until("the call to be in the ledger", 3, || {
-        rows(&gateway, by).first().cloned()
-    });
+    let found = until("the call to be in the ledger", 3, || gateway.usage(by).first().cloned());
     let expected = [
         ("organization", "acme"),
         ("cost_center", "CC-1042"),
@@ -143,10 +134,7 @@ fn exports_add_up_and_budgets_are_forecast() {
             .expect(200);
     }
     until("the calls to be in the ledger", 3, || {
-        rows(&gateway, "")
-            .first()
-            .filter(|row| row["requests"] == 3)
-            .map(|_| ())
+        gateway.usage("").first().filter(|row| row["requests"] == 3).map(|_| ())
     });
     let said = |arguments: &[&str]| {
         let output = gateway.cli(&[&["usage"], arguments].concat());
@@ -231,7 +219,8 @@ fn strict_records_are_on_the_disk_before_answers_end() {
         }
     });
     until("every call to be in the ledger", 5, || {
-        rows(&gateway, "")
+        gateway
+            .usage("")
             .first()
             .filter(|row| row["requests"] == 160)
             .map(|_| ())
@@ -415,7 +404,8 @@ fn the_chargeback_page_is_true() {
     setup.models = "  smart: { targets: [ { provider: openai, model: gpt-5.4 } ] }\n".to_owned();
     let gateway = setup.start();
     until("the month to be in the ledger", 5, || {
-        rows(&gateway, "from=2026-11&to=2026-12")
+        gateway
+            .usage("from=2026-11&to=2026-12")
             .first()
             .filter(|row| row["crashed"] == 1)
             .map(|_| ())
@@ -436,8 +426,8 @@ fn the_chargeback_page_is_true() {
         std::fs::write(&path, &true_page).expect("written");
         assert_eq!(page, true_page, "as it is true: {}", path.display());
     }
-    let all = rows(&gateway, "from=2026-11&to=2026-12");
-    let exported = rows(&gateway, "from=2026-11&to=2026-12&format=focus");
+    let all = gateway.usage("from=2026-11&to=2026-12");
+    let exported = gateway.usage("from=2026-11&to=2026-12&format=focus");
     let picos = |text: &Value| {
         text.as_str()
             .expect("money")
@@ -462,9 +452,7 @@ fn whoever_reads_the_ledgers_file_takes_nothing_from_it() {
     gateway
         .post("/v1/chat/completions", &[], &chat("smart", ""))
         .expect(200);
-    until("the call to be in the ledger", 3, || {
-        rows(&gateway, "").first().cloned()
-    });
+    until("the call to be in the ledger", 3, || gateway.usage("").first().cloned());
     let count = |gateway: &Gateway, table: &str| -> i64 {
         let ledger = Connection::open(gateway.state_dir.join("usage.db")).expect("a ledger");
         let sql = format!("SELECT COUNT(*) FROM {table}");
@@ -473,20 +461,15 @@ fn whoever_reads_the_ledgers_file_takes_nothing_from_it() {
     assert_eq!(count(&gateway, "calls"), 1);
     let mut document = gateway.control("GET", "/v1/config", &[], b"").expect(200).json();
     document["providers"]["far"]["prices"]["models"] = json!({"sandbox-*": {"input": "3.00", "output": "11.00"}});
-    let asked = json!({"from": "2d", "post": true, "document": document}).to_string();
-    let content = [("content-type", "application/json")];
-    let done = gateway
-        .control("POST", "/v1/usage/rerate", &content, asked.as_bytes())
-        .expect(200)
-        .json();
+    let done = gateway.rerate(&document);
     assert_eq!(done["posted"], 1, "{done}");
     assert_eq!(
         count(&gateway, "adjustments"),
         1,
         "what the gateway has posted is in the file"
     );
-    let before = rows(&gateway, "by=entry,provider");
+    let before = gateway.usage("by=entry,provider");
     process::signal(gateway.controlplane_pid(), Signal::KILL);
     gateway.start_again();
-    assert_eq!(rows(&gateway, "by=entry,provider"), before, "and outlives it");
+    assert_eq!(gateway.usage("by=entry,provider"), before, "and outlives it");
 }

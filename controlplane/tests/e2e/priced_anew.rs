@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::{
     budgets::{balance, size},
-    harness::{Client, Gateway, Sandbox, gateway::provider_with, http::request, until},
-    spent::{DIALECTS, HELLO, ask, post, secret, setup},
+    harness::{Gateway, Sandbox, gateway::provider_with, until},
+    spent::{DIALECTS, HELLO, ask, begin, post, setup},
 };
 
 const STEPS: u64 = 12;
@@ -103,23 +103,15 @@ fn any_call(gateway: &Gateway, dice: &mut Dice) {
         post(gateway, client, &call, &[("x-sandbox-tokens", &tokens)]).expect(200);
         return;
     }
-    let (path, body) = ask(client, &format!("long-{target}"), true, HELLO);
-    let bearer = format!("Bearer {}", secret(client));
-    let headers = [
-        ("authorization", bearer.as_str()),
-        ("content-type", "application/json"),
-        ("anthropic-version", "2023-06-01"),
-    ];
-    let mut leaving = Client::connect(gateway.address);
-    leaving.send(&request("POST", &path, &headers, body.as_bytes()));
+    let call = ask(client, &format!("long-{target}"), true, HELLO);
+    let mut leaving = begin(gateway, client, &call, &[]);
     while leaving.buf.len() < 1_000 {
         assert!(leaving.read_more(), "{client} at {target}: the stream goes on");
     }
 }
 
 fn rows(gateway: &Gateway, query: &str) -> Vec<Value> {
-    let answer = gateway.control("GET", &format!("/v1/usage?from=2d&{query}"), &[], b"");
-    answer.expect(200).json()["rows"].as_array().expect("rows").clone()
+    gateway.usage(&format!("from=2d&{query}"))
 }
 
 /// Everything that says what was spent says this.
@@ -220,12 +212,7 @@ fn whatever_prices_change_records_sums_balances_and_exports_are_one_sum() {
                 for (dialect, prices) in &other {
                     document["providers"][dialect]["prices"]["models"] = members(*prices);
                 }
-                let asked = json!({"from": "2d", "post": true, "document": document}).to_string();
-                let content = [("content-type", "application/json")];
-                let done = gateway
-                    .control("POST", "/v1/usage/rerate", &content, asked.as_bytes())
-                    .expect(200)
-                    .json();
+                let done = gateway.rerate(&document);
                 billed = calls.iter().map(|call| call.at(&other)).collect();
                 let told = digits(&done["cost_after_usd"]);
                 assert_eq!(told, i128::from(billed.iter().sum::<u64>()), "{why}: {done}");

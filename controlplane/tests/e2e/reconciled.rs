@@ -198,9 +198,7 @@ fn reconciled(gateway: &Gateway, folder: &Path, provider: &str, post: bool) -> V
 }
 
 fn rows(gateway: &Gateway, query: &str) -> Vec<Value> {
-    let target = format!("/v1/usage?from=2026-11&to=2026-12&{query}");
-    let answer = gateway.control("GET", &target, &[], b"").expect(200).json();
-    answer["rows"].as_array().expect("rows").clone()
+    gateway.usage(&format!("from=2026-11&to=2026-12&{query}"))
 }
 
 #[test]

@@ -8,12 +8,7 @@ use serde_json::Value;
 
 use crate::{
     budgets::balance,
-    harness::{
-        Client, Gateway, Response, Sandbox, Setup,
-        gateway::provider_with,
-        http::{call, request},
-        until,
-    },
+    harness::{Client, Gateway, Response, Sandbox, Setup, gateway::provider_with, http::request, until},
 };
 
 pub const DIALECTS: [&str; 6] = ["openai", "openai-responses", "anthropic", "gemini", "cohere", "bedrock"];
@@ -83,7 +78,13 @@ pub fn ask(dialect: &str, model: &str, stream: bool, said: &str) -> (String, Str
     }
 }
 
-pub fn post(gateway: &Gateway, key: &str, (path, body): &(String, String), headers: &[(&str, &str)]) -> Response {
+pub fn post(gateway: &Gateway, key: &str, call: &(String, String), headers: &[(&str, &str)]) -> Response {
+    let answer = begin(gateway, key, call, headers).read_answer("POST");
+    answer.unwrap_or_else(|| panic!("{call:?}: closed without an answer"))
+}
+
+/// Sends it: what is answered nobody has read yet.
+pub fn begin(gateway: &Gateway, key: &str, (path, body): &(String, String), headers: &[(&str, &str)]) -> Client {
     let bearer = format!("Bearer {}", secret(key));
     let mut all = vec![
         ("authorization", bearer.as_str()),
@@ -91,7 +92,9 @@ pub fn post(gateway: &Gateway, key: &str, (path, body): &(String, String), heade
         ("anthropic-version", "2023-06-01"),
     ];
     all.extend_from_slice(headers);
-    call(gateway.address, "POST", path, &all, body.as_bytes())
+    let mut client = Client::connect(gateway.address);
+    client.send(&request("POST", path, &all, body.as_bytes()));
+    client
 }
 
 /// Of each key: calls, what its records cost in pico-dollars, the same of each call in whole nano-dollars, tokens, and calls
@@ -237,15 +240,8 @@ fn balances_records_sums_and_exports_are_the_same_money() {
                 calls += 1;
             }
             // Left in the middle of it.
-            let (path, body) = ask(client, &format!("long-{target}"), true, HELLO);
-            let bearer = format!("Bearer {}", secret(client));
-            let headers = [
-                ("authorization", bearer.as_str()),
-                ("content-type", "application/json"),
-                ("anthropic-version", "2023-06-01"),
-            ];
-            let mut leaving = Client::connect(gateway.address);
-            leaving.send(&request("POST", &path, &headers, body.as_bytes()));
+            let call = ask(client, &format!("long-{target}"), true, HELLO);
+            let mut leaving = begin(&gateway, client, &call, &[]);
             while leaving.buf.len() < 2_000 {
                 let sofar = String::from_utf8_lossy(&leaving.buf).into_owned();
                 assert!(

@@ -26,13 +26,6 @@ use crate::{
 const RED: &str = "tg-red-secret-0123456789abcdef";
 const BLUE: &str = "tg-blue-secret-0123456789abcde";
 
-fn rows(gateway: &Gateway, query: &str) -> Vec<Value> {
-    let answer = gateway
-        .control("GET", &format!("/v1/usage?{query}"), &[], b"")
-        .expect(200);
-    answer.json()["rows"].as_array().expect("rows").clone()
-}
-
 /// A member of the row with these values of `by`; zero where there is no such row.
 fn sum(rows: &[Value], by: &[(&str, &str)], member: &str) -> u64 {
     let is_it = |row: &&Value| by.iter().all(|(name, value)| row[name] == *value);
@@ -121,7 +114,7 @@ fn sums_agree_with_the_provider_and_with_what_each_answer_said() {
     );
 
     let by_team = until("all calls to be in the ledger", 2, || {
-        let rows = rows(&gateway, "by=team,model,provider,upstream_model");
+        let rows = gateway.usage("by=team,model,provider,upstream_model");
         (sum(&rows, &[], "attempts") == 12).then_some(rows)
     });
     assert_eq!(sandbox.report()["requests"], 12);
@@ -139,7 +132,7 @@ fn sums_agree_with_the_provider_and_with_what_each_answer_said() {
     assert_eq!(of(&[("upstream_model", "sandbox-status-500")], &tokens), [0, 2, 0, 0]);
 
     let money = |query: &str, name: &str, value: &str| -> u64 {
-        let rows = rows(&gateway, query);
+        let rows = gateway.usage(query);
         let row = rows.iter().find(|row| row[name] == value).expect("a row");
         nanos(row["cost_usd"].as_str().expect("text"))
     };
@@ -148,14 +141,18 @@ fn sums_agree_with_the_provider_and_with_what_each_answer_said() {
     assert_eq!(money("by=provider", "provider", "anthropic"), blue_anthropic);
     let everything = red_openai + blue_anthropic + cost(&translated);
     assert_eq!(money("by=tag:project", "tag:project", "apollo"), everything);
-    let key = rows(&gateway, "by=key");
+    let key = gateway.usage("by=key");
     assert_eq!(sum(&key, &[("key", "red-key")], "requests"), 6);
     assert_eq!(
-        sum(&rows(&gateway, "by=tag:nothing"), &[("tag:nothing", "")], "attempts"),
+        sum(&gateway.usage("by=tag:nothing"), &[("tag:nothing", "")], "attempts"),
         12
     );
-    assert!(rows(&gateway, "by=team&from=2000-01-01&to=2000-02-01T00:00:00Z").is_empty());
-    assert_eq!(sum(&rows(&gateway, "from=1h"), &[], "requests"), 10);
+    assert!(
+        gateway
+            .usage("by=team&from=2000-01-01&to=2000-02-01T00:00:00Z")
+            .is_empty()
+    );
+    assert_eq!(sum(&gateway.usage("from=1h"), &[], "requests"), 10);
     for (query, word) in [
         ("by=teams", "teams"),
         ("from=yesterday", "yesterday"),
@@ -180,7 +177,7 @@ fn the_command_line_writes_tables_csv_and_json() {
     )
     .expect(200);
     until("the call to be in the ledger", 2, || {
-        (!rows(&gateway, "").is_empty()).then_some(())
+        (!gateway.usage("").is_empty()).then_some(())
     });
     let said = |arguments: &[&str]| {
         let output = gateway.cli(&[&["usage"], arguments].concat());
@@ -303,7 +300,8 @@ fn arrived(sandbox: &Sandbox) -> BTreeSet<u64> {
 fn recorded(gateway: &Gateway) -> BTreeMap<u64, [u64; 3]> {
     let number = |row: &Value| row["tag:call"].as_str().expect("text").parse().expect("a number");
     let counts = |row: &Value| ["requests", "failed", "crashed"].map(|member| row[member].as_u64().expect("a number"));
-    rows(gateway, "by=tag:call")
+    gateway
+        .usage("by=tag:call")
         .iter()
         .map(|row| (number(row), counts(row)))
         .collect()
@@ -442,7 +440,7 @@ fn without_room_for_records_calls_are_refused_before_they_go_anywhere() {
         (client.send(&ask).read().expect("an answer").status == 200).then_some(())
     });
     until("every answered call to be in the ledger", 10, || {
-        (sum(&rows(&gateway, ""), &[], "requests") == answered + 1).then_some(())
+        (sum(&gateway.usage(""), &[], "requests") == answered + 1).then_some(())
     });
     assert_eq!(gateway.metric("tollgate_usage_records_total", &["state=\"lost\""]), 0.0);
 }

@@ -18,15 +18,19 @@ impl Judge {
 
     fn verdict(&self, before: &str, now: &str) -> Result<(), Difference> {
         let is_known = |word: &str| self.embedder.knows(word);
-        let verdict = self.verifier.verify(before, now, is_known);
-        let other_way = self.verifier.verify(now, before, is_known);
-        assert_eq!(
-            verdict.is_ok(),
-            other_way.is_ok(),
-            "the order asked in: {before} | {now}"
-        );
-        verdict
+        both_ways(before, now, |one, other| self.verifier.verify(one, other, is_known))
     }
+}
+
+/// The order does not matter for whether they are the same.
+fn both_ways(before: &str, now: &str, judge: impl Fn(&str, &str) -> Result<(), Difference>) -> Result<(), Difference> {
+    let verdict = judge(before, now);
+    assert_eq!(
+        verdict.is_ok(),
+        judge(now, before).is_ok(),
+        "in which order: {before} | {now}"
+    );
+    verdict
 }
 
 /// Pairs of prompts that ask the same in other words, or another thing in nearly the same.
@@ -142,14 +146,9 @@ fn a_statement_says_the_same_only_word_by_word() {
     let judge = Judge::new();
     let states = |before: &str, now: &str| {
         let is_known = |word: &str| judge.embedder.knows(word);
-        let verdict = judge.verifier.states_the_same(before, now, is_known);
-        let other_way = judge.verifier.states_the_same(now, before, is_known);
-        assert_eq!(
-            verdict.is_ok(),
-            other_way.is_ok(),
-            "the order said in: {before} | {now}"
-        );
-        verdict
+        both_ways(before, now, |one, other| {
+            judge.verifier.states_the_same(one, other, is_known)
+        })
     };
     let same = wordings("stated");
     let others = wordings("said-otherwise");

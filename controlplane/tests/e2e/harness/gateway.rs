@@ -171,6 +171,22 @@ impl Gateway {
         http::call_unix(&self.socket, method, target, headers, body).expect("the control socket answers")
     }
 
+    /// What the ledger answers: its rows.
+    #[track_caller]
+    pub fn usage(&self, query: &str) -> Vec<Value> {
+        let answer = self.control("GET", &format!("/v1/usage?{query}"), &[], b"");
+        answer.expect(200).json()["rows"].as_array().expect("rows").clone()
+    }
+
+    /// Posts what the calls of two days would have cost by this document.
+    #[track_caller]
+    pub fn rerate(&self, document: &Value) -> Value {
+        let asked = serde_json::json!({"from": "2d", "post": true, "document": document}).to_string();
+        let content = [("content-type", "application/json")];
+        let done = self.control("POST", "/v1/usage/rerate", &content, asked.as_bytes());
+        done.expect(200).json()
+    }
+
     #[track_caller]
     pub fn status(&self) -> Value {
         self.control("GET", "/v1/status", &[], b"").expect(200).json()

@@ -258,6 +258,25 @@ pub fn call(address: SocketAddr, method: &str, target: &str, headers: &[(&str, &
     answer.unwrap_or_else(|| panic!("{method} {target}: closed without an answer"))
 }
 
+/// What a server of a test's own is asked: the head and the body of the next request; `None` when the connection ends first.
+pub fn asked(stream: &mut impl Read) -> Option<(String, String)> {
+    let (mut text, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        let bytes = stream.read(&mut piece).ok().filter(|bytes| *bytes > 0)?;
+        text.extend_from_slice(&piece[..bytes]);
+        let said = String::from_utf8_lossy(&text).into_owned();
+        let Some((head, body)) = said.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+        if body.len() >= length.unwrap_or(0) {
+            return Some((head.to_owned(), body.to_owned()));
+        }
+    }
+}
+
 /// One request over a Unix socket; `None` when nobody answers there.
 pub fn call_unix(path: &Path, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<Response> {
     let socket = UnixStream::connect(path).ok()?;
