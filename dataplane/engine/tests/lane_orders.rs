@@ -75,6 +75,21 @@ fn what_both_give_back_is_there_again() {
 }
 
 #[test]
+fn who_looks_while_others_take_and_give_back_sees_no_more_than_was_ever_used_at_once() {
+    model(|| {
+        let words = Arc::new(Words::default());
+        let other = Arc::clone(&words);
+        let looks = thread::spawn(move || assert!(other.lane().used() <= 1));
+        for _ in 0..2 {
+            words.lane().take(1, 1).expect("nobody else takes");
+            words.lane().give_back(1);
+        }
+        looks.join().expect("it ends");
+        assert_eq!(words.lane().used(), 0);
+    });
+}
+
+#[test]
 fn what_is_taken_while_a_bucket_flows_stays_taken() {
     // Four a millisecond flow; one is used, and the bucket holds four: more could flow off than is there.
     const BURST: u64 = 4;

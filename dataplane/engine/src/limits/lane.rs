@@ -28,8 +28,14 @@ impl Lane<'_> {
 
     /// Above the limit where calls used more than was foreseen.
     pub fn used(&self) -> u64 {
-        let returned = self.returned.load(Ordering::Acquire);
-        difference(self.taken.load(Ordering::Acquire), returned)
+        loop {
+            let returned = self.returned.load(Ordering::Acquire);
+            let taken = self.taken.load(Ordering::Acquire);
+            // Else others took and gave back between the two looks, and what they gave back would pass for used.
+            if self.returned.load(Ordering::Acquire) == returned {
+                return difference(taken, returned);
+            }
+        }
     }
 
     /// Uses so much where no more than `most` is used then; else says what is used.
