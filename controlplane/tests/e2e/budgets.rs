@@ -185,6 +185,7 @@ pub fn tokens_and_money_hold(gateway: &Gateway, got: &BTreeMap<&'static str, Got
         assert_eq!(used.saturating_sub(limit), debt, "{kind}: no more beyond than is told");
     }
 }
+
 #[test]
 fn limits_of_every_kind_hold_to_the_unit_under_many_connections() {
     let calls = size("TOLLGATE_TEST_LIMIT_CALLS", 3_000);
