@@ -69,7 +69,7 @@ mod atomic {
 mod lane;
 
 use atomic::AtomicU64;
-use lane::Lane;
+use lane::{Bucket, Lane};
 
 /// As a cell of the table lies in memory.
 #[derive(Default)]
@@ -78,6 +78,7 @@ struct Words {
     taken: AtomicU64,
     returned: AtomicU64,
     tag: AtomicU64,
+    begun: AtomicU64,
 }
 
 fn main() {
@@ -102,9 +103,10 @@ fn main() {
                         returned: &words.returned,
                         tag: &words.tag,
                     };
+                    let begun = &words.begun;
                     for call in 0..each {
                         // A bucket that is never empty: what is looked at is the way there.
-                        lane.refill(1_000 + call / 1_000, |from, until| until - from);
+                        Bucket { lane, begun }.refill(1_000 + call / 1_000, |ms| ms);
                         if lane.take(10, u64::MAX / 4).is_ok() {
                             lane.give_back(4);
                         }

@@ -12,7 +12,7 @@ mod atomic {
 mod lane;
 
 use atomic::{AtomicU64, Ordering};
-use lane::Lane;
+use lane::{Bucket, Lane};
 use loom::{sync::Arc, thread};
 
 #[derive(Default)]
@@ -20,9 +20,17 @@ struct Words {
     taken: AtomicU64,
     returned: AtomicU64,
     tag: AtomicU64,
+    begun: AtomicU64,
 }
 
 impl Words {
+    fn bucket(&self) -> Bucket<'_> {
+        Bucket {
+            lane: self.lane(),
+            begun: &self.begun,
+        }
+    }
+
     fn lane(&self) -> Lane<'_> {
         Lane {
             taken: &self.taken,
@@ -93,15 +101,15 @@ fn who_looks_while_others_take_and_give_back_sees_no_more_than_was_ever_used_at_
 fn what_is_taken_while_a_bucket_flows_stays_taken() {
     // Four a millisecond flow; one is used, and the bucket holds four: more could flow off than is there.
     const BURST: u64 = 4;
-    let flowed = |from: u64, until: u64| (until - from) * 4;
+    let flows = |ms: u64| ms * 4;
     model(move || {
         let words = Arc::new(Words::default());
-        words.lane().refill(1_000, flowed);
+        words.bucket().refill(1_000, flows);
         words.lane().add(1);
         let asker = |words: Arc<Words>| {
             move || {
                 let lane = words.lane();
-                lane.refill(1_001, flowed);
+                words.bucket().refill(1_001, flows);
                 u64::from(lane.take(3, BURST).is_ok())
             }
         };
@@ -117,26 +125,26 @@ fn what_is_taken_while_a_bucket_flows_stays_taken() {
     });
 }
 
-type Refill = fn(&Lane<'_>, u64);
+type Refill = fn(&Bucket<'_>, u64);
 
 /// One a millisecond flows off a bucket of which four are used; two look at it, a millisecond apart or at once, and a third has
 /// the last word. Whoever comes first: what flows, flows once, and all of it.
 fn flows_once(refill: Refill, moments: [u64; 2]) {
     model(move || {
         let words = Arc::new(Words::default());
-        refill(&words.lane(), 1_000);
+        refill(&words.bucket(), 1_000);
         words.lane().add(4);
         let other = Arc::clone(&words);
-        let looks = thread::spawn(move || refill(&other.lane(), moments[0]));
-        refill(&words.lane(), moments[1]);
+        let looks = thread::spawn(move || refill(&other.bucket(), moments[0]));
+        refill(&words.bucket(), moments[1]);
         looks.join().expect("it ends");
-        refill(&words.lane(), 1_002);
+        refill(&words.bucket(), 1_002);
         assert_eq!(words.lane().used(), 2, "two milliseconds, two units");
     });
 }
 
-fn right(lane: &Lane<'_>, unix_ms: u64) {
-    lane.refill(unix_ms, |from, until| until - from);
+fn right(bucket: &Bucket<'_>, unix_ms: u64) {
+    bucket.refill(unix_ms, |ms| ms);
 }
 
 #[test]
@@ -150,7 +158,7 @@ fn what_flows_off_flows_once_whoever_looks_first_and_none_of_it_is_lost() {
 mod wrong {
     use super::*;
 
-    /// `Lane::refill` in parts: `wins`, whoever lets it flow; `from`, since when.
+    /// `Bucket::refill` in parts: `wins`, whoever lets it flow; `from`, since when.
     fn flow(lane: &Lane<'_>, (from, unix_ms): (u64, u64), wins: bool) {
         if wins && from != 0 && from < unix_ms {
             lane.give_back(unix_ms - from);
@@ -164,7 +172,7 @@ mod wrong {
     }
 
     /// Both let it flow who saw the same moment.
-    fn without_a_winner(lane: &Lane<'_>, unix_ms: u64) {
+    fn without_a_winner(Bucket { lane, .. }: &Bucket<'_>, unix_ms: u64) {
         let last = lane.tag();
         if last < unix_ms {
             let _ = set(lane, last, unix_ms);
@@ -173,14 +181,14 @@ mod wrong {
     }
 
     /// A clock that is a millisecond behind takes the tag back: the same time flows again.
-    fn backwards(lane: &Lane<'_>, unix_ms: u64) {
+    fn backwards(Bucket { lane, .. }: &Bucket<'_>, unix_ms: u64) {
         let last = lane.tag();
         let won = last != unix_ms && set(lane, last, unix_ms);
         flow(lane, (last, unix_ms), won);
     }
 
     /// The winner looks again from when it flows: another has moved that on.
-    fn from_what_is_there_now(lane: &Lane<'_>, unix_ms: u64) {
+    fn from_what_is_there_now(Bucket { lane, .. }: &Bucket<'_>, unix_ms: u64) {
         let last = lane.tag();
         let won = last < unix_ms && set(lane, last, unix_ms);
         flow(lane, (lane.tag().min(last + 1), unix_ms), won && last != 0);
@@ -208,7 +216,7 @@ mod wrong {
     #[test]
     #[should_panic(expected = "of the four one is there again")]
     fn a_refill_of_what_was_taken_since_is_seen() {
-        taken_while_it_flows(|lane, unix_ms| {
+        taken_while_it_flows(|Bucket { lane, .. }, unix_ms| {
             let last = lane.tag();
             let won = last < unix_ms && set(lane, last, unix_ms);
             if won && last != 0 {
@@ -223,11 +231,11 @@ mod wrong {
 fn taken_while_it_flows(refill: Refill) {
     model(move || {
         let words = Arc::new(Words::default());
-        refill(&words.lane(), 1_000);
+        refill(&words.bucket(), 1_000);
         words.lane().add(1);
         let other = Arc::clone(&words);
-        let looks = thread::spawn(move || refill(&other.lane(), 1_001));
-        refill(&words.lane(), 1_001);
+        let looks = thread::spawn(move || refill(&other.bucket(), 1_001));
+        refill(&words.bucket(), 1_001);
         // Three are free, so they are taken: in one step, for the checker looks at the last access to a word alone, and behind
         // a look of this hand's own it would not try the other's.
         words.taken.fetch_add(3, Ordering::AcqRel);
@@ -238,7 +246,78 @@ fn taken_while_it_flows(refill: Refill) {
 
 #[test]
 fn what_is_taken_of_what_flows_is_there_for_one() {
-    taken_while_it_flows(|lane, unix_ms| lane.refill(unix_ms, |from, until| 4 * (until - from)));
+    taken_while_it_flows(|bucket, unix_ms| {
+        bucket.refill(unix_ms, |ms| 4 * ms);
+    });
+}
+
+/// One in two milliseconds flows off a bucket that holds one and was last looked at, empty, a while ago. Two ask, a millisecond
+/// apart, and one of them asks again another later: whoever is first, the next one passes two milliseconds after him.
+fn passes_after_another(refill: Refill) {
+    const TOO_SOON: &str = "two milliseconds for each";
+    model(move || {
+        let words = Arc::new(Words::default());
+        refill(&words.bucket(), 1_000);
+        let asker = |words: Arc<Words>, moments: &'static [u64]| {
+            move || {
+                let passes = |unix_ms: &&u64| {
+                    refill(&words.bucket(), **unix_ms);
+                    words.lane().take(1, 1).is_ok()
+                };
+                moments.iter().filter(passes).copied().collect::<Vec<_>>()
+            }
+        };
+        let other = thread::spawn(asker(Arc::clone(&words), &[1_001]));
+        let mut passed = asker(Arc::clone(&words), &[1_002, 1_003])();
+        passed.extend(other.join().expect("it ends"));
+        match passed.as_mut_slice() {
+            [_] => {}
+            [one, two] => assert!(one.abs_diff(*two) >= 2, "{TOO_SOON}: {one}, {two}"),
+            all => panic!("{TOO_SOON}: {all:?}"),
+        }
+        assert!(words.lane().used() <= 1);
+    });
+}
+
+#[test]
+fn who_takes_the_last_of_a_bucket_is_followed_when_one_has_flowed_since() {
+    passes_after_another(|bucket, unix_ms| {
+        bucket.refill(unix_ms, |ms| ms / 2);
+    });
+}
+
+/// On a grid that has been there for ever what is taken before a line is back behind it.
+#[test]
+#[should_panic(expected = "two milliseconds for each")]
+fn a_grid_that_does_not_begin_with_what_is_taken_is_seen() {
+    passes_after_another(|bucket, unix_ms| {
+        let last = bucket.lane.tag();
+        let set = |tag: &AtomicU64| tag.compare_exchange(last, unix_ms, Ordering::AcqRel, Ordering::Acquire);
+        if last < unix_ms && set(bucket.lane.tag).is_ok() && last != 0 {
+            bucket.lane.give_back(unix_ms / 2 - last / 2);
+        }
+    });
+}
+
+/// The hand that begins a grid says so in two steps: whoever comes in between counts by the new one, too.
+#[test]
+#[should_panic(expected = "two milliseconds for each")]
+fn a_grid_that_is_begun_behind_the_clock_is_seen() {
+    passes_after_another(|bucket, unix_ms| {
+        let (lane, begun) = (bucket.lane, bucket.begun);
+        let last = lane.tag();
+        let set = |tag: &AtomicU64| tag.compare_exchange(last, unix_ms, Ordering::AcqRel, Ordering::Acquire);
+        let is_empty = lane.used() == 0;
+        if last >= unix_ms || set(lane.tag).is_err() || last == 0 {
+            return;
+        }
+        let from = begun.load(Ordering::Acquire);
+        if is_empty {
+            begun.store(unix_ms, Ordering::Release);
+        } else {
+            lane.give_back((unix_ms - from) / 2 - (last - from) / 2);
+        }
+    });
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use super::{
     atomic::{AtomicBool, AtomicU64, Ordering, spin},
-    lane::Lane,
+    lane::{Bucket, Lane},
     owner::{Owner, Whose},
     shared::Sharing,
 };
@@ -42,6 +42,14 @@ impl Cell {
             taken,
             returned: &self.returned[at],
             tag,
+        }
+    }
+
+    /// A bucket has one lane, and keeps in the other where its grid begins.
+    pub(super) fn bucket(&self) -> Bucket<'_> {
+        Bucket {
+            lane: self.lane(0),
+            begun: self.lane(1).taken,
         }
     }
 

@@ -1,15 +1,16 @@
 //! One limit's arithmetic on its cell: whole numbers, exact over any number of threads.
 //!
-//! What is used of a bucket flows off on an absolute grid: up to the millisecond `t` floor(t × amount ÷ period) units have
-//! flowed, so that however often it is looked at not one unit is lost or won. A token bucket that counts what is used
-//! rather than what is left (RFC 2697 has the other one), so that a burst that changes keeps what was used.
+//! What is used of a bucket flows off on a grid: `t` milliseconds after it was empty last floor(t × amount ÷ period) units have
+//! flowed, so that however often it is looked at not one unit is lost or won, and in no time more passes than the burst and what
+//! flows in that time. A token bucket that counts what is used rather than what is left (RFC 2697 has the other one), so that a
+//! burst that changes keeps what was used.
 
 use tollgate_config::document::{Limit, Window};
 
 use super::{
     balances::{Balances, Cell},
     calendar::Today,
-    lane::Lane,
+    lane::{Flow, Lane},
     shared, sweep,
 };
 
@@ -29,7 +30,7 @@ impl Taken {
     pub fn part(self, amount: u64, now: &Moment) -> Self {
         Self {
             amount,
-            at_unix_ms: now.unix_ms,
+            at_unix_ms: now.unix_ms.max(self.at_unix_ms),
             ..self
         }
     }
@@ -92,17 +93,17 @@ pub(crate) fn take(
 ) -> Result<Taken, Lacking> {
     if let Some(sharing) = balances.shared() {
         let tag = shared::take(sharing, balances, (id, limit), now, amount)?;
-        return Ok(taken(amount, (tag, true), now));
+        return Ok(of_all_nodes(amount, tag, now));
     }
     let cell = balances.cell(id).ok_or(NO_ROOM)?;
-    let (lane, tag) = lane(balances, cell, limit, now);
-    match lane.take(amount, most(limit)) {
+    let current = current(balances, cell, limit, now);
+    match current.lane.take(amount, most(limit)) {
         Ok(()) => {
             sweep::keep(balances, cell, (limit, now), most(limit));
-            Ok(taken(amount, (tag, false), now))
+            Ok(current.taken(amount))
         }
         Err(used) => Err(Lacking {
-            wait_ms: wait_ms(limit, now, used, amount),
+            wait_ms: wait_ms(limit, now, (used, amount), Some(current.flow)),
             is_early: false,
         }),
     }
@@ -114,13 +115,13 @@ pub(crate) fn note(balances: &Balances, (id, limit): (u64, &Limit), now: &Moment
     let amount = amount.min(most(limit));
     if let Some(sharing) = balances.shared() {
         let tag = shared::note(sharing, balances, (id, limit), now, amount)?;
-        return Some(taken(amount, (tag, true), now));
+        return Some(of_all_nodes(amount, tag, now));
     }
     let cell = balances.cell(id)?;
-    let (lane, tag) = lane(balances, cell, limit, now);
-    lane.add(amount);
-    sweep::keep(balances, cell, (limit, now), lane.used());
-    Some(taken(amount, (tag, false), now))
+    let current = current(balances, cell, limit, now);
+    current.lane.add(amount);
+    sweep::keep(balances, cell, (limit, now), current.lane.used());
+    Some(current.taken(amount))
 }
 
 /// Takes more for a call that goes on; what is not there is refused, but where other nodes' leases leave enough of the limit:
@@ -144,12 +145,12 @@ pub(crate) fn extend(
     }
 }
 
-fn taken(amount: u64, (tag, is_shared): (u64, bool), now: &Moment) -> Taken {
+fn of_all_nodes(amount: u64, tag: u64, now: &Moment) -> Taken {
     Taken {
         amount,
         tag,
         at_unix_ms: now.unix_ms,
-        is_shared,
+        is_shared: true,
     }
 }
 
@@ -180,22 +181,22 @@ pub(crate) fn settle(balances: &Balances, (id, limit): (u64, &Limit), now: &Mome
                 change(then, more, back);
             } else if more > 0 {
                 // The period is over: what went beyond the estimate counts in the next.
-                lane(balances, cell, limit, now).0.add(more);
+                current(balances, cell, limit, now).lane.add(more);
             }
         }
         Window::Refill { per_ms, .. } => {
+            let Current { lane, flow, .. } = current(balances, cell, limit, now);
             // What flowed off meanwhile has come back already, as far as it goes.
             let back = match back {
                 0 => 0,
-                back => back.saturating_sub(flowed((taken.at_unix_ms, now.unix_ms), limit.amount, per_ms)),
+                back => back.saturating_sub(flowed_since(taken.at_unix_ms, flow, (limit.amount, per_ms))),
             };
-            let lane = lane(balances, cell, limit, now).0;
             change(lane, more, back);
             if more > 0 {
                 sweep::keep(balances, cell, (limit, now), lane.used());
             }
         }
-        Window::None => change(lane(balances, cell, limit, now).0, more, back),
+        Window::None => change(current(balances, cell, limit, now).lane, more, back),
     }
 }
 
@@ -219,7 +220,7 @@ pub(super) fn used(balances: &Balances, (id, limit): (u64, &Limit), now: &Moment
     }
     balances
         .find(id)
-        .map_or(0, |cell| lane(balances, cell, limit, now).0.used())
+        .map_or(0, |cell| current(balances, cell, limit, now).lane.used())
 }
 
 fn remaining(balances: &Balances, named: (u64, &Limit), now: &Moment) -> u64 {
@@ -262,36 +263,72 @@ pub(super) fn most(limit: &Limit) -> u64 {
     }
 }
 
-/// The lane in force, brought up to now, and its tag.
-fn lane<'c>(balances: &Balances, cell: &'c Cell, limit: &Limit, now: &Moment) -> (Lane<'c>, u64) {
-    match limit.window {
-        Window::None => {
-            let lane = cell.lane(0);
-            lane.begin_anew(balances.process());
-            (lane, 0)
-        }
-        Window::Refill { per_ms, .. } => {
-            let lane = cell.lane(0);
-            lane.refill(now.unix_ms, |from, until| flowed((from, until), limit.amount, per_ms));
-            (lane, 0)
-        }
-        Window::Calendar(period) => {
-            let number = now.today.period(period).number;
-            // Two periods side by side, so that calls which began in the last one settle there.
-            let lane = cell.lane(number);
-            lane.begin_anew(number);
-            (lane, number)
+/// The lane in force, brought up to now.
+struct Current<'c> {
+    lane: Lane<'c>,
+    tag: u64,
+    /// Where it is no bucket it is now, and nothing flows.
+    flow: Flow,
+}
+
+impl Current<'_> {
+    /// By the lane's own clock: that of a shard may be behind.
+    fn taken(&self, amount: u64) -> Taken {
+        Taken {
+            amount,
+            tag: self.tag,
+            at_unix_ms: self.flow.until_ms,
+            is_shared: false,
         }
     }
 }
 
-/// How many units flow off between two moments.
+fn current<'c>(balances: &Balances, cell: &'c Cell, limit: &Limit, now: &Moment) -> Current<'c> {
+    let flow = Flow {
+        begun_ms: now.unix_ms,
+        until_ms: now.unix_ms,
+    };
+    match limit.window {
+        Window::None => {
+            let lane = cell.lane(0);
+            lane.begin_anew(balances.process());
+            Current { lane, tag: 0, flow }
+        }
+        Window::Refill { per_ms, .. } => {
+            let bucket = cell.bucket();
+            Current {
+                lane: bucket.lane,
+                tag: 0,
+                flow: bucket.refill(now.unix_ms, |span_ms| flowed((0, span_ms), limit.amount, per_ms)),
+            }
+        }
+        Window::Calendar(period) => {
+            let tag = now.today.period(period).number;
+            // Two periods side by side, so that calls which began in the last one settle there.
+            let lane = cell.lane(tag);
+            lane.begin_anew(tag);
+            Current { lane, tag, flow }
+        }
+    }
+}
+
+/// How many units flow off between two moments of a grid.
 pub(super) fn flowed((from, until): (u64, u64), amount: u64, per_ms: u64) -> u64 {
     let all = |until: u64| u128::from(until) * u128::from(amount) / u128::from(per_ms.max(1));
     u64::try_from(all(until).saturating_sub(all(from))).unwrap_or(u64::MAX)
 }
 
-pub(super) fn wait_ms(limit: &Limit, now: &Moment, used: u64, amount: u64) -> Option<u64> {
+/// How much of what was taken then has flowed off since.
+fn flowed_since(taken_ms: u64, flow: Flow, (amount, per_ms): (u64, u64)) -> u64 {
+    match taken_ms.checked_sub(flow.begun_ms) {
+        Some(from) => flowed((from, flow.until_ms.saturating_sub(flow.begun_ms)), amount, per_ms),
+        // It was empty since, so all of it has: on a former grid, of which nobody knows more than that it is no more than this.
+        None => ms_for(flow.until_ms.saturating_sub(taken_ms), per_ms, amount),
+    }
+}
+
+/// Until there is room; of a bucket of which nobody knows where its grid begins, at most.
+pub(super) fn wait_ms(limit: &Limit, now: &Moment, (used, amount): (u64, u64), flow: Option<Flow>) -> Option<u64> {
     if amount > most(limit) {
         return None;
     }
@@ -299,7 +336,12 @@ pub(super) fn wait_ms(limit: &Limit, now: &Moment, used: u64, amount: u64) -> Op
         Window::None => None,
         Window::Refill { per_ms, .. } => {
             let over = used.saturating_add(amount).saturating_sub(most(limit));
-            Some(ms_for(over, limit.amount, per_ms))
+            let Some(flow) = flow else {
+                return Some(ms_for(over, limit.amount, per_ms));
+            };
+            let flowed = flowed((0, flow.until_ms.saturating_sub(flow.begun_ms)), limit.amount, per_ms);
+            let there_ms = ms_for(flowed.saturating_add(over), limit.amount, per_ms);
+            Some(flow.begun_ms.saturating_add(there_ms).saturating_sub(now.unix_ms))
         }
         Window::Calendar(period) => Some(now.today.period(period).ends_unix_ms.saturating_sub(now.unix_ms)),
     }

@@ -55,6 +55,8 @@ proptest! {
                     continue;
                 }
                 Err(Lacking { wait_ms: Some(wait_ms), .. }) => {
+                    let sooner = take(&balances, (9, &limit), &at(now + wait_ms - 1), ask);
+                    prop_assert!(sooner.is_err(), "it was told to wait too long");
                     now += wait_ms;
                     take(&balances, (9, &limit), &at(now), ask).expect("it was told to wait so long")
                 }
@@ -68,7 +70,7 @@ proptest! {
             for &(until, units) in &granted[from..] {
                 sum += units;
                 let flowed = u128::from(until - granted[from].0) * u128::from(amount) / u128::from(per_ms);
-                prop_assert!(u128::from(sum) <= u128::from(burst) + flowed + 1, "{sum} in {} ms", until - granted[from].0);
+                prop_assert!(u128::from(sum) <= u128::from(burst) + flowed, "{sum} in {} ms", until - granted[from].0);
             }
         }
     }
@@ -267,6 +269,39 @@ fn what_comes_back_does_not_come_back_twice() {
     let held = take(&balances, (1, &limit), &at(START_UNIX_MS), 60).expect("there is enough");
     settle(&balances, (1, &limit), &at(START_UNIX_MS + 30_000), held, 0);
     assert_eq!(level(&balances, (1, &limit), &at(START_UNIX_MS + 30_000)).used, 0);
+}
+
+/// Wherever on the clock it begins: the second of a bucket of one passes six seconds after the first, and not before.
+#[test]
+fn one_in_six_seconds_is_one_in_any_six_seconds() {
+    let limit = refilled(1, 6_000, 1);
+    for begins in (0..6_000).step_by(7) {
+        let balances = Balances::in_memory(4);
+        let first = START_UNIX_MS + begins;
+        let failed = take(&balances, (1, &limit), &at(first - 3), 1).expect("there is enough");
+        settle(&balances, (1, &limit), &at(first - 2), failed, 0);
+        let mut now = first;
+        for _ in 0..3 {
+            assert!(take(&balances, (1, &limit), &at(now), 1).is_ok());
+            for pause in [0, 1, 40, 5_999] {
+                let refused = take(&balances, (1, &limit), &at(now + pause), 1).expect_err("one was taken");
+                assert_eq!(refused.wait_ms, Some(6_000 - pause), "begun at {begins}");
+            }
+            now += 6_000;
+        }
+    }
+}
+
+/// What a shard takes whose clock is behind comes back whole where its call fails, although another had begun the grid later.
+#[test]
+fn what_fails_comes_back_to_a_bucket_whichever_shards_clock_is_behind() {
+    let limit = refilled(1, 3_600_000, 2);
+    let balances = Balances::in_memory(4);
+    let behind = at(START_UNIX_MS - 3);
+    take(&balances, (1, &limit), &at(START_UNIX_MS), 1).expect("there is enough");
+    let held = take(&balances, (1, &limit), &behind, 1).expect("there is enough");
+    settle(&balances, (1, &limit), &behind, held, 0);
+    assert_eq!(level(&balances, (1, &limit), &at(START_UNIX_MS)).used, 1);
 }
 
 #[test]

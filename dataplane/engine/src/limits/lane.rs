@@ -11,11 +11,33 @@ use super::atomic::{AtomicU64, Ordering};
 pub struct Lane<'w> {
     pub taken: &'w AtomicU64,
     pub returned: &'w AtomicU64,
-    /// Of a bucket: up to when it has been refilled, in Unix milliseconds. Of a calendar: the period's number. Of calls
-    /// under way: the process's. Zero: new.
+    /// Of a bucket: up to when it has been refilled, in Unix milliseconds, and `ANEW`. Of a calendar: the period's number.
+    /// Of calls under way: the process's. Zero: new.
     pub tag: &'w AtomicU64,
 }
 
+/// What is used of it flows off, on a grid of its own: its lines are counted from the moment in which it was empty last. For a
+/// bucket that is full has nothing to come: on a grid that went on meanwhile, what is taken just before a line would be back
+/// behind it at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Bucket<'w> {
+    pub lane: Lane<'w>,
+    /// Since when its grid counts, in Unix milliseconds, but where the tag says that it does so since then.
+    pub begun: &'w AtomicU64,
+}
+
+/// Where a bucket is on its grid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// Its first line, in Unix milliseconds.
+    pub begun_ms: u64,
+    /// Up to when all has flowed off that has to.
+    pub until_ms: u64,
+}
+
+/// In a bucket's tag: it was empty then, and its grid begins. One word for both, so that a hand that stops in between, or dies,
+/// leaves no moment without its grid.
+const ANEW: u64 = 1 << 63;
 /// Shards look at the clock once a turn: one that is behind by less than this has had a long turn, and lets nothing flow.
 const CLOCK_STEP_MS: u64 = 60_000;
 /// Whatever a provider says was used: far from half a round.
@@ -82,25 +104,6 @@ impl Lane<'_> {
         let _ = self.returned.fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
     }
 
-    /// Lets flow off what has since the last time; `flowed` says how much between two moments.
-    pub fn refill(&self, unix_ms: u64, flowed: impl Fn(u64, u64) -> u64) {
-        let last = self.tag();
-        // A clock that was set back: nothing flows until it is where it was, but for a large step.
-        if last == unix_ms || last > unix_ms && last - unix_ms < CLOCK_STEP_MS {
-            return;
-        }
-        // Looked at before anybody can take of what flows: that is not to flow off as well.
-        let taken = self.taken.load(Ordering::Acquire);
-        // Whoever wins lets it flow for all.
-        let won = self
-            .tag
-            .compare_exchange(last, unix_ms, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok();
-        if won && last != 0 && last < unix_ms {
-            self.return_of(taken, flowed(last, unix_ms));
-        }
-    }
-
     /// Begins a period, or a process, where the lane holds another one: an older, or what a clock that was ahead once left.
     /// What others take meanwhile stays: nothing is granted twice.
     pub fn begin_anew(&self, number: u64) {
@@ -126,6 +129,69 @@ impl Lane<'_> {
         };
         // Where nothing is left to come back nothing changes.
         let _ = self.returned.fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
+    }
+}
+
+impl Bucket<'_> {
+    /// Lets flow off what has since the last time; `flows` says how much does so within so many milliseconds of a grid.
+    pub fn refill(&self, unix_ms: u64, flows: impl Fn(u64) -> u64) -> Flow {
+        loop {
+            let word = self.lane.tag();
+            let flow = self.flow(word);
+            let last_ms = flow.until_ms;
+            // A clock that was set back: nothing flows until it is where it was, but for a large step.
+            if last_ms == unix_ms || last_ms > unix_ms && last_ms - unix_ms < CLOCK_STEP_MS {
+                return flow;
+            }
+            let on_grid = |unix_ms: u64| flows(unix_ms.saturating_sub(flow.begun_ms));
+            let is_later = last_ms != 0 && last_ms < unix_ms;
+            let off = match is_later {
+                true => on_grid(unix_ms).saturating_sub(on_grid(last_ms)),
+                false => 0,
+            };
+            // Looked at before anybody can take of what flows: that is not to flow off as well.
+            let taken = self.lane.taken.load(Ordering::Acquire);
+            let open = difference(taken, self.lane.returned.load(Ordering::Acquire));
+            // Of what somebody takes from here on less than a unit flows off too late.
+            let (begun_ms, next) = match is_later && open > off {
+                true => (flow.begun_ms, unix_ms),
+                false => (unix_ms, unix_ms | ANEW),
+            };
+            // Whoever wins lets it flow for all. Who loses against a clock that is behind looks again: what it takes next is of
+            // its own moment.
+            let tag = self.lane.tag;
+            let won = tag.compare_exchange(word, next, Ordering::AcqRel, Ordering::Acquire);
+            if won.is_ok() {
+                self.lane.return_of(taken, off);
+                return Flow {
+                    begun_ms,
+                    until_ms: unix_ms,
+                };
+            }
+        }
+    }
+
+    /// What a tag says. Whoever moves it on has been here, so that what it says of the grid is not lost.
+    fn flow(&self, word: u64) -> Flow {
+        let until_ms = word & !ANEW;
+        loop {
+            let begun_ms = self.begun.load(Ordering::Acquire);
+            if word == until_ms {
+                return Flow { begun_ms, until_ms };
+            }
+            // Where the tag was moved on another has done it, and `begun` may be of a later grid by now.
+            let is_told = begun_ms == until_ms || self.lane.tag() != word;
+            let tell = || {
+                self.begun
+                    .compare_exchange(begun_ms, until_ms, Ordering::AcqRel, Ordering::Acquire)
+            };
+            if is_told || tell().is_ok() {
+                return Flow {
+                    begun_ms: until_ms,
+                    until_ms,
+                };
+            }
+        }
     }
 }
 

@@ -552,7 +552,7 @@ fn lacking(place: &Place<'_>, mode: Mode, limit: &Limit, now: &Moment, amount: u
     let is_spent = used.saturating_add(amount) > bucket::most(limit) && place.is_leased();
     if is_spent || amount > bucket::most(limit) {
         return Lacking {
-            wait_ms: bucket::wait_ms(limit, now, used, amount),
+            wait_ms: bucket::wait_ms(limit, now, (used, amount), None),
             is_early: false,
         };
     }

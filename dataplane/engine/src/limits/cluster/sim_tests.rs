@@ -234,10 +234,9 @@ impl World {
         let (level, since) = self.bucket;
         let flowed = u128::from(self.now_ms - since) * u128::from(limit.amount);
         let level = level.saturating_sub(flowed) + u128::from(amount) * u128::from(per_ms);
-        // It flows on a grid: a unit that was used just before a line of it flows off there, as on one node.
-        let most = u128::from(burst + 1) * u128::from(per_ms);
+        let most = u128::from(burst) * u128::from(per_ms);
         assert!(
-            level < most,
+            level <= most,
             "seed {}: the bucket at {} ms: {level} of {most}",
             self.seed,
             self.now_ms

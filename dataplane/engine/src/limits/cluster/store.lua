@@ -120,6 +120,8 @@ for i = 3, #KEYS do
         carry = numerator % per
         if now < since then since = now else since = since + ticks * tick end
         used, known = math.max(0, used - flowed), math.max(0, known - flowed)
+        -- Of a full bucket nothing is to come: what is used next flows from then on.
+        if used == 0 then carry, since = 0, now end
     end
 
     -- Beside those whose names are here: used by nodes that nobody can name.

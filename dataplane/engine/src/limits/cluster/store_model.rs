@@ -186,6 +186,9 @@ impl Limit {
         (self.carry, self.since) = ((flowing % u128::from(per_ms)) as u64, now);
         self.used = self.used.saturating_sub(flowed);
         self.known = self.known.saturating_sub(flowed);
+        if self.used == 0 {
+            self.carry = 0;
+        }
     }
 
     fn begin_epoch(&mut self, round: &Round<'_>, entry: &Entry) {
