@@ -78,7 +78,7 @@ fn heads_balances_the_ledger_and_the_invoice_say_one_sum() {
     gateway
         .post("/v1/chat/completions", &[], &chat("broken", ""))
         .expect(500);
-    until("the calls to be in the ledger", 5, || {
+    until("the calls to be in the ledger", 20, || {
         (billed(&gateway, "") == told).then_some(())
     });
     assert!(told > 0);
@@ -138,7 +138,7 @@ fn without_a_spool_calls_are_refused_until_there_is_one() {
         let answer = gateway.post("/v1/chat/completions", &[], &chat("cheap", ""));
         (answer.status == 200).then_some(())
     });
-    until("the call to be in the ledger", 5, || {
+    until("the call to be in the ledger", 20, || {
         (billed(&gateway, "") == used(&gateway, "organization")).then_some(())
     });
 }

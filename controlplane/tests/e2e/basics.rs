@@ -137,7 +137,7 @@ fn usage_asked_for_by_the_gateway_is_taken_out_of_the_stream_again() {
         arrived["stream_options"]["include_usage"], true,
         "the provider was asked for it"
     );
-    until("the tokens to be counted", 5, || {
+    until("the tokens to be counted", 20, || {
         (gateway.metric("tollgate_tokens_total", &["direction=\"output\""]) > 0.0).then_some(())
     });
 }
@@ -168,7 +168,7 @@ fn tokens_of_every_kind_of_answer_are_counted() {
             .nth(1)
             .and_then(|rest| rest[..2].parse::<f64>().ok())
             .expect("a number");
-        until("the output tokens to be counted", 5, || {
+        until("the output tokens to be counted", 20, || {
             (gateway.metric("tollgate_tokens_total", &["direction=\"output\""]) == expected).then_some(())
         });
     }

@@ -70,7 +70,7 @@ fn a_slow_provider_is_helped_out_by_another_which_costs_its_clients_the_delay_al
     );
 
     // The other way round: who was asked second is slow, and the first has become quick enough by then.
-    first.plays(r#"{"rules":[{"latency":"300ms"}]}"#);
+    first.plays(r#"{"rules":[{"latency":"2s"}]}"#);
     second.plays(SLOW);
     let answer = gateway
         .post("/v1/chat/completions", &[], &chat("smart", ""))
@@ -141,11 +141,11 @@ fn a_copy_of_each_call_reaches_the_other_model_and_no_client_notices() {
     assert_eq!(first.arrivals().len(), 2, "a copy is not copied");
 
     // It fails, it hangs: nobody notices.
-    for scenario in [ILL, SLOW] {
-        second.plays(scenario);
-        assert_eq!(ask("smart"), plain);
-    }
+    second.plays(ILL);
+    assert_eq!(ask("smart"), plain);
     until("the copy failed", 10, || (copies("failed") == 1.0).then_some(()));
+    second.plays(SLOW);
+    assert_eq!(ask("smart"), plain);
     signal(second.pid(), Signal::KILL);
     until("the hung copy failed", 10, || (copies("failed") == 2.0).then_some(()));
     assert_eq!(ask("smart"), plain);
@@ -221,7 +221,8 @@ fn copies_that_pile_up_are_dropped_and_counted() {
 #[test]
 fn a_provider_that_dies_is_left_alone_before_a_call_finds_out() {
     let (first, second) = (Sandbox::start(), Sandbox::start());
-    let check = ", check: { path: /v1/models, every: 200ms, timeout: 200ms, healthy: 2, unhealthy: 2 }";
+    // Who is dead refuses at once; a look that is only late, on a machine that is busy, is not to be taken for that.
+    let check = ", check: { path: /v1/models, every: 1s, timeout: 1s, healthy: 2, unhealthy: 2 }";
     let model = "  smart: { targets: [ { provider: first, model: sandbox-small }, { provider: second, model: sandbox-small } ], \
                  breaker: { cooldown: 60s, slow_start: 0s } }\n";
     let gateway = gateway(&first, &second, (check, model));

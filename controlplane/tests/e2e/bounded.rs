@@ -174,7 +174,7 @@ fn thoughts_beyond_the_cap_are_debt_that_refuses_the_next_call() {
             1,
             "{unit}{streamed}: nothing more went up"
         );
-        let row = until("the call to be in the ledger", 5, || {
+        let row = until("the call to be in the ledger", 20, || {
             let told = gateway.control("GET", "/v1/usage?from=1h", &[], b"").expect(200).json();
             told["rows"]
                 .as_array()?

@@ -261,19 +261,19 @@ fn a_stream_ends_where_the_budget_ends_and_the_provider_is_left() {
 fn keys_of_the_api_have_limits_that_change_at_once_and_outlive_both_planes() {
     let provider = Sandbox::start();
     let mut gateway = Setup::to(provider.address).start();
-    let wrong = br#"{"name":"agent","limits":[{"requests":"few","per":"month"}]}"#;
+    let wrong = br#"{"name":"agent","limits":[{"requests":"few","per":"year"}]}"#;
     let refused = gateway.control("POST", "/v1/keys", &[], wrong);
     assert_eq!(
         (refused.status, &refused.json()["pointer"]),
         (422, &Value::from("/limits/0/requests"))
     );
-    let made = br#"{"name":"agent","limits":[{"requests":3,"per":"month"}]}"#;
+    let made = br#"{"name":"agent","limits":[{"requests":3,"per":"year"}]}"#;
     let made = gateway.control("POST", "/v1/keys", &[], made).expect(201).json();
     let secret = made["secret"].as_str().expect("a secret");
     let statuses =
         |gateway: &Gateway, calls: usize| -> Vec<u16> { (0..calls).map(|_| gateway.chat_status(secret)).collect() };
     assert_eq!(statuses(&gateway, 4), [200, 200, 200, 429]);
-    let more = br#"[{"requests":4,"per":"month"}]"#;
+    let more = br#"[{"requests":4,"per":"year"}]"#;
     gateway.control("PUT", "/v1/keys/agent/limits", &[], more).expect(200);
     assert_eq!(statuses(&gateway, 2), [200, 429]);
     assert_eq!(balance(&gateway, "key", "agent", "requests"), [4, 4, 0, 0]);

@@ -132,7 +132,7 @@ fn compressed(more: &str) {
     let body = chat("openai/sandbox-tokens-20", more);
     let plain = gateway.post("/v1/chat/completions", &[], &body).expect(200);
     let counted = || gateway.metric("tollgate_tokens_total", &["direction=\"output\""]);
-    crate::harness::until("the plain answer's tokens to be counted", 5, || {
+    crate::harness::until("the plain answer's tokens to be counted", 20, || {
         (counted() == 20.0).then_some(())
     });
     let gzipped = [("x-sandbox-gzip", "1"), ("accept-encoding", "gzip")];
@@ -142,7 +142,7 @@ fn compressed(more: &str) {
         _ => answer.text(),
     };
     assert_eq!(text, plain.text());
-    crate::harness::until("the compressed answer's tokens to be counted", 5, || {
+    crate::harness::until("the compressed answer's tokens to be counted", 20, || {
         (counted() == 40.0).then_some(())
     });
 }

@@ -138,11 +138,12 @@ fn once_most_of_a_budget_is_spent_calls_go_to_the_cheaper_target_and_back_when_i
     ]
     .concat();
     setup.models = "  thrifty: { targets: [ \
-                    { provider: dear, model: sandbox-large, when: { spent_share: { below: 80%, of: key, unit: requests, per: day } } }, \
+                    { provider: dear, model: sandbox-large, when: { spent_share: { below: 80%, of: key, unit: requests, per: year } } }, \
                     { provider: cheap, model: sandbox-small } ] }\n"
         .to_owned();
-    setup.keys = "  tester: { secret: env:TOLLGATE_TEST_KEY, explain: true, limits: [ { requests: 10, per: day } ] }\n"
-        .to_owned();
+    setup.keys =
+        "  tester: { secret: env:TOLLGATE_TEST_KEY, explain: true, limits: [ { requests: 10, per: year } ] }\n"
+            .to_owned();
     let gateway = setup.start();
     let body = chat("thrifty", "");
     let explained = || {
@@ -165,7 +166,7 @@ fn once_most_of_a_budget_is_spent_calls_go_to_the_cheaper_target_and_back_when_i
             "PUT",
             "/v1/config/keys/tester/limits",
             &[],
-            br#"[{"requests":100,"per":"day"}]"#,
+            br#"[{"requests":100,"per":"year"}]"#,
         )
         .expect(200);
     assert_eq!(answered_by(&gateway, &body, "x-tollgate-provider"), "dear");

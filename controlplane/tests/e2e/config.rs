@@ -231,7 +231,7 @@ fn a_listener_added_is_served_and_one_taken_away_is_closed() {
     gateway
         .control("DELETE", "/v1/config/listeners/second", &[], b"")
         .expect(200);
-    until("the listener to be closed", 5, || {
+    until("the listener to be closed", 20, || {
         Client::try_connect(second).err().map(|_| ())
     });
     gateway.post("/v1/chat/completions", &[], &body).expect(200);

@@ -181,7 +181,7 @@ fn shards_carry_equal_shares_of_sixty_four_connections() {
             client.read().expect("an answer").expect(200);
         }
     }
-    let shares = until("all requests to be counted", 5, || {
+    let shares = until("all requests to be counted", 20, || {
         let status = gateway.status();
         let shards = status["shards"].as_array().expect("shards");
         let shares: Vec<u64> = shards.iter().filter_map(|shard| shard["requests"].as_u64()).collect();
@@ -210,5 +210,6 @@ fn an_idle_gateway_uses_no_processor_time() {
     // Not a wait for something to happen: the two seconds are what is measured.
     std::thread::sleep(std::time::Duration::from_secs(2));
     let used_ms = probe::cpu_ms(pid) - before_ms;
+    println!("{used_ms} ms of processor time in 2 idle seconds");
     assert!(used_ms <= 20, "{used_ms} ms of processor time in 2 idle seconds");
 }

@@ -16,7 +16,7 @@ fn a_drain_says_not_ready_then_stops_accepting_then_finishes_what_is_in_flight()
     let mut gateway = setup.start();
     let dataplane = gateway.dataplane_pid();
     let mut stream = Client::connect(gateway.address);
-    let body = chat("openai/sandbox-tokens-40-rate-10", r#","stream":true"#);
+    let body = chat("openai/sandbox-tokens-60-rate-10", r#","stream":true"#);
     stream.send(&request(
         "POST",
         "/v1/chat/completions",
@@ -30,7 +30,7 @@ fn a_drain_says_not_ready_then_stops_accepting_then_finishes_what_is_in_flight()
 
     process::signal(gateway.controlplane_pid(), Signal::TERM);
     // Readiness first, while new clients are still taken.
-    until("/readyz to answer 503", 5, || {
+    until("/readyz to answer 503", 20, || {
         let mut probe = Client::connect(gateway.address);
         probe.send(&request("GET", "/readyz", &[], b""));
         (probe.read_answer("GET")?.status == 503).then_some(())
@@ -54,7 +54,7 @@ fn a_drain_says_not_ready_then_stops_accepting_then_finishes_what_is_in_flight()
         .expect("the stream ends as it should");
     drop(kept);
     assert_eq!(gateway.process.wait(10), 0);
-    until("the data plane to be gone", 5, || {
+    until("the data plane to be gone", 20, || {
         (!is_running(dataplane)).then_some(())
     });
 }
@@ -88,7 +88,7 @@ fn a_drain_through_the_socket_can_be_taken_back() {
     let gateway = setup.start();
     let drained = gateway.control("POST", "/v1/drain", &[], b"");
     assert!(matches!(drained.status, 200 | 202 | 204), "{drained:?}");
-    until("/readyz to answer 503", 5, || {
+    until("/readyz to answer 503", 20, || {
         (gateway.get("/readyz").status == 503).then_some(())
     });
     let resumed = gateway.control("POST", "/v1/resume", &[], b"");

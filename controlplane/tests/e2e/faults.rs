@@ -230,6 +230,7 @@ fn a_slow_client_slows_its_provider_and_costs_no_memory() {
     }
     // Every answer has begun and nobody reads on: what the gateway holds now is all it will ever hold.
     let held_kib = settled_rss_kib(pid).saturating_sub(before_kib);
+    println!("{held_kib} KiB are held");
     assert!(
         held_kib < 20 * 1792,
         "{held_kib} KiB are held for 20 clients that do not read 200 MB"

@@ -141,7 +141,7 @@ fn who_leaves_a_call_that_is_drained_pays_what_the_provider_says() {
         .providers
         .replace("openai: { dialect: openai,", "openai: { kind: openai,");
     let gateway = setup.start();
-    sandbox.plays("rules: [ { model: sandbox-tokens-90, tokens: 90, gap: 10ms } ]");
+    sandbox.plays("rules: [ { model: sandbox-tokens-90, tokens: 90, gap: 30ms } ]");
     let mut names = Vec::new();
     for (at, client) in DIALECTS.into_iter().enumerate() {
         for target in [client, DIALECTS[(at + 1) % DIALECTS.len()]] {

@@ -55,7 +55,9 @@ fn a_record_has_who_pays_each_attempt_and_the_trace() {
         .post("/v1/chat/completions", &[("traceparent", TRACE)], &chat("smart", ""))
         .expect(200);
     let by = "by=organization,cost_center,credential,provider,surface,dialect,model_asked,month";
-    let found = until("the call to be in the ledger", 3, || gateway.usage(by).first().cloned());
+    let found = until("the call to be in the ledger", 20, || {
+        gateway.usage(by).first().cloned()
+    });
     let expected = [
         ("organization", "acme"),
         ("cost_center", "CC-1042"),
@@ -133,7 +135,7 @@ fn exports_add_up_and_budgets_are_forecast() {
             .post("/v1/chat/completions", &[], &chat("smart", ""))
             .expect(200);
     }
-    until("the calls to be in the ledger", 3, || {
+    until("the calls to be in the ledger", 20, || {
         gateway.usage("").first().filter(|row| row["requests"] == 3).map(|_| ())
     });
     let said = |arguments: &[&str]| {
@@ -218,7 +220,7 @@ fn strict_records_are_on_the_disk_before_answers_end() {
             });
         }
     });
-    until("every call to be in the ledger", 5, || {
+    until("every call to be in the ledger", 20, || {
         gateway
             .usage("")
             .first()
@@ -403,7 +405,7 @@ fn the_chargeback_page_is_true() {
     setup.providers = provider_with("openai", "openai", sandbox.address, prices);
     setup.models = "  smart: { targets: [ { provider: openai, model: gpt-5.4 } ] }\n".to_owned();
     let gateway = setup.start();
-    until("the month to be in the ledger", 5, || {
+    until("the month to be in the ledger", 20, || {
         gateway
             .usage("from=2026-11&to=2026-12")
             .first()
@@ -452,7 +454,9 @@ fn whoever_reads_the_ledgers_file_takes_nothing_from_it() {
     gateway
         .post("/v1/chat/completions", &[], &chat("smart", ""))
         .expect(200);
-    until("the call to be in the ledger", 3, || gateway.usage("").first().cloned());
+    until("the call to be in the ledger", 20, || {
+        gateway.usage("").first().cloned()
+    });
     let count = |gateway: &Gateway, table: &str| -> i64 {
         let ledger = Connection::open(gateway.state_dir.join("usage.db")).expect("a ledger");
         let sql = format!("SELECT COUNT(*) FROM {table}");

@@ -48,7 +48,7 @@ fn a_call_says_what_it_cost_and_the_metric_adds_up() {
     assert_eq!(unpriced, None, "unknown is not nothing");
 
     // Twice the first call, and (5 × 2 + 13 × 10) / 2 for the stream.
-    until("the costs to be counted", 5, || {
+    until("the costs to be counted", 20, || {
         let openai = gateway.metric("tollgate_cost_usd_total", &["provider=\"openai\""]);
         let anthropic = gateway.metric(
             "tollgate_cost_usd_total",
@@ -100,7 +100,7 @@ fn the_access_line_says_the_cost() {
             &messages("anthropic/sandbox-tokens-17", r#","stream":true"#),
         )
         .expect(200);
-    until("the access line", 5, || {
+    until("the access line", 20, || {
         let text = std::fs::read_to_string(&log).unwrap_or_default();
         let line = text.lines().find(|line| line.contains("sandbox-tokens-17"))?.to_owned();
         let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");

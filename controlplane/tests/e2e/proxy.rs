@@ -151,7 +151,9 @@ fn tls_goes_through_the_tunnel_end_to_end() {
     let proxy = Proxy::start(Manner::Connects);
     let base_url = format!("https://provider.invalid:{}", sandbox.address.port());
     let tls = format!(", tls: {{ ca: \"file:{}\" }}", authority.root("root").display());
-    let gateway = through(&proxy, &base_url, "", &tls).start();
+    let mut setup = through(&proxy, &base_url, "", &tls);
+    setup.providers = setup.providers.replace("idle_timeout: 1s", "idle_timeout: 60s");
+    let gateway = setup.start();
     for _ in 0..3 {
         gateway
             .post("/v1/chat/completions", &[], &chat("openai/sandbox-small", ""))

@@ -115,6 +115,7 @@ fn a_provider_that_is_overloaded_or_slow_is_left_alone_until_it_is_well() {
         let before = first.report()["requests"].as_u64().expect("a count");
         assert_unharmed(&load(&gateway, SECONDS)(), 0);
         let asked = first.report()["requests"].as_u64().expect("a count") - before;
+        println!("{rule}: {asked} calls went to the provider that was ill");
         // Some until the breaker opened; then a probe now and then.
         assert!(
             asked < RATE * SECONDS / 5,

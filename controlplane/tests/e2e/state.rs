@@ -157,7 +157,7 @@ fn a_full_disk_refuses_changes_and_stops_no_request() {
     gateway
         .control("PUT", "/v1/config/models/extra", &[], model)
         .expect(200);
-    until("the change to be in force", 5, || {
+    until("the change to be in force", 20, || {
         (gateway.post("/v1/chat/completions", &[], &chat("extra", "")).status == 200).then_some(())
     });
 }

@@ -33,7 +33,7 @@ fn gateway(first: &Sandbox, second: &Sandbox) -> (Gateway, tempfile::NamedTempFi
         &format!("access_log: \"file:{}\"", log.path().display()),
     );
     setup.providers = [
-        provider_with("first", "openai", first.address, ", timeouts: { first_token: 500ms }"),
+        provider_with("first", "openai", first.address, ", timeouts: { first_token: 1s }"),
         provider_with("second", "anthropic", second.address, ""),
     ]
     .concat();
@@ -116,7 +116,7 @@ fn a_stream_whose_provider_is_killed_goes_on_elsewhere() {
     for speaks in Speaks::BOTH {
         let (first, second) = (Sandbox::start(), Sandbox::start());
         let (gateway, log) = gateway(&first, &second);
-        first.plays(&format!("{{\"rules\":[{{{RULES},\"gap\":\"20ms\"}}]}}"));
+        first.plays(&format!("{{\"rules\":[{{{RULES},\"gap\":\"50ms\"}}]}}"));
         let whole = speaks.whole(&gateway);
         let (path, body) = speaks.ask("both", r#","stream":true"#);
         let mut client = Client::connect(gateway.address);

@@ -113,7 +113,7 @@ fn sums_agree_with_the_provider_and_with_what_each_answer_said() {
         401
     );
 
-    let by_team = until("all calls to be in the ledger", 2, || {
+    let by_team = until("all calls to be in the ledger", 20, || {
         let rows = gateway.usage("by=team,model,provider,upstream_model");
         (sum(&rows, &[], "attempts") == 12).then_some(rows)
     });
@@ -176,7 +176,7 @@ fn the_command_line_writes_tables_csv_and_json() {
         &chat("openai/sandbox-tokens-11", ""),
     )
     .expect(200);
-    until("the call to be in the ledger", 2, || {
+    until("the call to be in the ledger", 20, || {
         (!gateway.usage("").is_empty()).then_some(())
     });
     let said = |arguments: &[&str]| {
@@ -361,7 +361,7 @@ fn a_data_plane_killed_under_load_loses_no_record_and_doubles_none() {
         (1..=5 * 8).contains(&crashed),
         "{crashed}: at most what was in flight at each kill, and there was something"
     );
-    until("what the dead left to be removed once it is read", 5, || {
+    until("what the dead left to be removed once it is read", 20, || {
         let entries = std::fs::read_dir(gateway.state_dir.join("spool")).expect("a folder");
         let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
         (names.filter(|name| name.ends_with(".boot")).count() == 1).then_some(())
