@@ -295,7 +295,7 @@ fn a_rewording_is_answered_after_a_kill_where_the_cache_has_a_snapshot_unless_it
     setup.top = setup.top.replace("exact: {}", "exact: {}, snapshot: { every: 1s }");
     let gateway = setup.start();
     let written = || gateway.metric("tollgate_cache_snapshots_total", &["result=\"written\""]);
-    let killed = |times: usize| {
+    let killed = |times: usize, judged_wrong: f64| {
         // Of two that end from now on, the second has all that is kept by now; none is written where nothing came since.
         for _ in 0..2 {
             let before = written();
@@ -304,20 +304,26 @@ fn a_rewording_is_answered_after_a_kill_where_the_cache_has_a_snapshot_unless_it
         }
         gateway.kill_dataplane();
         gateway.await_ready();
-        // Told when all of it is indexed.
-        until("the snapshot is read", 20, || {
-            (gateway.process.output().matches("cache_loaded").count() == times).then_some(())
+        let answers = until("the snapshot is read", 20, || {
+            let said = gateway.process.output();
+            let told = said.lines().filter(|line| line.contains("cache_loaded")).nth(times)?;
+            let (_, rest) = told.split_once("begins with ")?;
+            rest.split(' ').next()?.parse::<f64>().ok()
+        });
+        until("it is indexed", 20, || {
+            let indexed = gateway.metric("tollgate_cache_semantic_entries", &[]);
+            (indexed == answers - judged_wrong).then_some(())
         });
     };
     ask(&gateway, &[], ASKED).expect(200);
-    killed(1);
+    killed(0, 0.0);
     let again = only(&gateway, REWORDED).expect(200);
     assert_eq!(mark(&again), "semantic-hit");
     let id = again.header("x-request-id").expect("an id");
     let spain = "Please tell me, what's the capital of Spain?";
     feedback(&gateway, id, "wrong").expect(200);
     ask(&gateway, &[], OTHER).expect(200);
-    killed(2);
+    killed(1, 1.0);
     only(&gateway, REWORDED).expect(504);
     assert_eq!(mark(&only(&gateway, ASKED).expect(200)), "hit");
     assert_eq!(mark(&only(&gateway, spain).expect(200)), "semantic-hit");

@@ -30,7 +30,7 @@ fn each_lie_is_counted_under_its_reason() {
         3 => put(socket, &whole(500, &right)),
         _ => true,
     });
-    let report = against(&server, &["--timeout", "700ms"]);
+    let report = against(&server, &["--timeout", "3s"]);
     assert_eq!(counts(&report), ([100, 20, 20], [20, 0, 20, 20, 20]));
     assert_eq!(report["latency_ms"]["count"], 20, "latencies are those of answers");
     assert_eq!(report["classes"]["chat"]["failed"], report["failed"]);
@@ -67,16 +67,19 @@ fn each_lie_of_a_stream_is_counted_under_its_reason() {
 
 #[test]
 fn a_target_that_refuses_is_counted_and_not_hammered() {
-    // It takes the first connection, by which a run finds out whether anybody is there, and no other.
+    // It takes the first connection, by which a run finds out whether anybody is there, and no other: gone by the time that is
+    // counted.
     let server = || {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
         thread::spawn(move || drop(listener.accept()));
         url
     };
-    let open = report(&[&["--url", &server()], &HUNDRED[..]].concat());
+    let late = ["--warm-up", "500ms"];
+    let open = report(&[&["--url", &server()], &HUNDRED[..], &late].concat());
     assert_eq!(counts(&open), ([100, 0, 0], [0, 100, 0, 0, 0]));
-    let closed = report(&["--url", &server(), "--connections", "2", "--duration", "1s"]);
+    let once = ["--connections", "2", "--duration", "1s"];
+    let closed = report(&[&["--url", &server()], &once[..], &late].concat());
     let refused = closed["failed"]["connect"].as_u64().expect("a count");
     assert!((2..=22).contains(&refused), "{refused}");
     assert_eq!(closed["sent"], refused);
