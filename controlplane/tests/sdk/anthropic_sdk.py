@@ -121,7 +121,7 @@ def check_retries():
 
 def check_timeout():
     headers = {"x-sandbox-latency": "60s", "x-sandbox-id": "timeout-anthropic"}
-    gate.raises(anthropic.APITimeoutError, lambda: ask(client(timeout=0.3), extra_headers=headers))
+    gate.raises(anthropic.APITimeoutError, lambda: ask(client(timeout=1.5), extra_headers=headers))
     gate.until("the provider to be let go", lambda: gate.client_gone("timeout-anthropic"))
 
 

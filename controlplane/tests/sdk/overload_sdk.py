@@ -30,7 +30,7 @@ def shards():
 
 def keep_busy():
     """A call on each shard, which has room for no other; connections fall on shards by themselves."""
-    headers = {"x-sandbox-latency": "4s", "x-sandbox-id": "busy"}
+    headers = {"x-sandbox-latency": "8s", "x-sandbox-id": "busy"}
     calls, wanted = [], shards()
 
     def call():
@@ -51,7 +51,7 @@ def check_it_comes_back_when_it_is_asked_to():
     hooks = {"request": [lambda _: sent.append(time.monotonic())], "response": [lambda answer: answered.append(answer)]}
     busy = keep_busy()
     with httpx.Client(event_hooks=hooks) as http:
-        answer = ask(client(http_client=http, max_retries=5), "narrow")
+        answer = ask(client(http_client=http, max_retries=20), "narrow")
     for one in busy:
         one.join()
     assert answer.choices[0].message.content
