@@ -36,7 +36,10 @@ fn raise_descriptor_limit() -> usize {
 fn ten_thousand_idle_connections_cost_little_and_leave_nothing() {
     let wanted = raise_descriptor_limit();
     let sandbox = Sandbox::start();
-    let gateway = Setup::to(sandbox.address).start();
+    let mut setup = Setup::to(sandbox.address);
+    // However long it takes to make them all.
+    setup.top += "client: { idle_timeout: 1h }\n";
+    let gateway = setup.start();
     let pid = gateway.dataplane_pid();
     for _ in 0..50 {
         gateway
