@@ -37,8 +37,8 @@ pub struct Term<'a> {
     pub optional: bool,
     /// A preposition of place or belonging stands before it.
     pub led: bool,
-    /// Whether the verb is suffered ("was called") or done ("has called"), where that can be told.
-    pub suffered: Option<bool>,
+    /// The verb is suffered ("was called") and not done ("has called").
+    pub suffered: bool,
 }
 
 impl Term<'_> {
@@ -81,6 +81,8 @@ struct Reader<'a> {
     suffers: Option<bool>,
     /// "How to" came last: a gerund is what is done.
     how_came_last: bool,
+    /// What "I want to" or "I have to" makes of the question, if it asks for anything but how.
+    wants: Option<&'static str>,
     /// Index of the first term of the run that the possessive mark belongs to.
     run_from: usize,
     /// Where "'s" stood: terms before it, and from where the run before it began.
@@ -101,6 +103,7 @@ impl<'a> Reader<'a> {
             formed: false,
             suffers: None,
             how_came_last: false,
+            wants: None,
             words,
             at: 0,
             clause_begins: true,
@@ -231,11 +234,16 @@ impl<'a> Reader<'a> {
                 self.saw_what = true;
                 self.which = self.words.get(self.at).is_some_and(|next| !next.is(marks::IS_SILENT));
             }
-            "want" => self.clause_begins = true,
+            "want" | "need" => {
+                self.clause_begins = true;
+                self.wants = Some(frame);
+            }
             // "How can I", "how does one": who does it is no matter.
             "how" => {
                 let is = |at: usize, list: Marks| self.words.get(at).is_some_and(|word| word.is(list));
                 if is(self.at, marks::HELPS_HOW) && is(self.at + 1, marks::IS_ANYONE) {
+                    let who = self.words.get(self.at + 1).map(|who| who.name.id);
+                    self.person(who.map_or(0, |who| self.tables.facts(who).person));
                     self.at += 2;
                 }
                 self.reading.frames.push(frame);
@@ -286,9 +294,7 @@ impl<'a> Reader<'a> {
     fn grammar(&mut self, word: &Word<'_>) {
         self.saw_grammar |= !word.is(marks::IS_SLIGHT);
         let facts = self.tables.facts(word.name.id);
-        if facts.person != 0 && self.reading.persons.last() != Some(&facts.person) {
-            self.reading.persons.push(facts.person);
-        }
+        self.person(facts.person);
         if word.text() == "it" {
             self.it_after = Some(self.reading.terms.len());
         }
@@ -301,6 +307,12 @@ impl<'a> Reader<'a> {
             self.formed = word.is(marks::FORMS);
         }
         self.break_run();
+    }
+
+    fn person(&mut self, person: u8) {
+        if person != 0 && self.reading.persons.last() != Some(&person) {
+            self.reading.persons.push(person);
+        }
     }
 
     fn forget_lead(&mut self) {
@@ -342,7 +354,7 @@ impl<'a> Reader<'a> {
         if (is_past || tables.facts(word.id).marks.has(marks::IS_PARTICIPLE))
             && let Some(last) = self.reading.terms.last_mut()
         {
-            last.suffered = suffers;
+            last.suffered = suffers == Some(true);
         }
     }
 
@@ -368,7 +380,7 @@ impl<'a> Reader<'a> {
             role: self.role,
             optional: false,
             led: self.led,
-            suffered: None,
+            suffered: false,
         };
         // A number stands between what leads to a form and the form.
         if class != Class::Number {
@@ -447,6 +459,7 @@ impl<'a> Reader<'a> {
             // "I forgot my X, how can I reset it?" asks how to reset X.
             reading.terms.remove(0);
             reading.terms.rotate_right(1);
+            reading.past = None;
         }
         let settles = self.seen.has(marks::SETTLES);
         self.saw_what |= reading.asks_what(settles);
@@ -455,17 +468,13 @@ impl<'a> Reader<'a> {
         if settles {
             reading.leave_out_what_is_understood();
         }
+        // "I want to reset it, how?" asks how to; "why do I have to" and "why do I want to" do not ask why I do.
+        let wants = self
+            .wants
+            .filter(|_| !reading.frames.is_empty() && reading.frames != ["how"]);
+        reading.frames.extend(wants);
         if reading.frames.is_empty() {
             reading.frames.push(if self.saw_what { "what" } else { "bare" });
-        }
-        if reading
-            .frames
-            .first()
-            .is_some_and(|frame| ["who", "what"].contains(frame))
-            && let Some(verb) = reading.terms.first_mut()
-        {
-            // "Who called?": a verb that nothing helps is done.
-            verb.suffered = verb.suffered.or(Some(false));
         }
     }
 }
