@@ -155,8 +155,10 @@ impl Form {
     /// does not.
     fn counts_beside(&self, at: usize, other: &Self) -> bool {
         let is_optional = self.terms.get(at).is_some_and(|term| term.is(OPTIONAL));
+        let others = || other.terms.iter().take(other.in_order);
         !is_optional
             || at >= self.in_order
+            || others().any(|term| term.is(OPTIONAL))
             || other
                 .all(0..other.in_order)
                 .any(|theirs| says_the_same(&theirs, &self.said(at)))

@@ -96,11 +96,18 @@ pub const IS_OWN_PLURAL: Marks = Marks::list(51);
 pub const HANDS_OVER: Marks = Marks::list(52);
 /// The one who asks, where a preposition leads there.
 pub const IS_ME: Marks = Marks::list(53);
-/// What helps a verb that loses its `s` by that.
+/// What helps a verb, which has no `s` then; and the one of these that an `s` stands for.
+pub const IS_DO: Marks = Marks::list(56);
 pub const IS_DOES: Marks = Marks::list(54);
 
 /// Of an explanation, what says how it is given.
 pub const DESCRIBES: Marks = Marks::list(55);
+
+/// What asks for what a thing is.
+pub const EXPLAINS: Marks = Marks::list(57);
+
+/// What a name alone tells: "which city is" is no more than "what is".
+pub const IS_KIND: Marks = Marks::list(58);
 
 /// Lists, with one space between words.
 pub const LISTS: &[(Marks, &str)] = &[
@@ -215,7 +222,13 @@ pub const LISTS: &[(Marks, &str)] = &[
         "give list name show find get provide need want enumerate display make looking",
     ),
     (IS_ME, "me us"),
+    (IS_DO, "do does did"),
     (IS_DOES, "does"),
+    (
+        IS_KIND,
+        "city country river lake mountain ocean sea planet person company",
+    ),
+    (EXPLAINS, "explain describe define"),
     (DESCRIBES, "simple easy plain short brief"),
     (COUNTS_WORDS, "the many"),
     (NAMES_WORDS, "word words letter"),

@@ -349,9 +349,9 @@ impl<'a> Reader<'a> {
         let suffers = self.suffers.filter(|_| !is_noun);
         // "Who called?" is of the past as "who did call?" is, and a word with that ending where the verb is known to nobody.
         let ends_so = || class == Class::Word && word.text.strip_suffix("ed").is_some_and(|stem| !stem.ends_with('e'));
-        self.past |= self.is_english && !is_noun && suffers.is_none() && (is_past || ends_so());
+        self.past |= self.is_english && !is_noun && suffers != Some(true) && (is_past || ends_so());
         self.push(name, class, capital);
-        if (is_past || tables.facts(word.id).marks.has(marks::IS_PARTICIPLE))
+        if (is_past || word.text.ends_with("ed") || tables.facts(word.id).marks.has(marks::IS_PARTICIPLE))
             && let Some(last) = self.reading.terms.last_mut()
         {
             last.suffered = suffers == Some(true);
@@ -464,6 +464,10 @@ impl<'a> Reader<'a> {
         let settles = self.seen.has(marks::SETTLES);
         self.saw_what |= reading.asks_what(settles);
         reading.superlative_first();
+        // "What colour is it?" is not what it is.
+        let tables = self.tables;
+        let is_kind = |term: &Term<'_>| tables.facts(term.name.id).marks.has(marks::IS_KIND);
+        reading.terms.iter_mut().for_each(|term| term.optional &= is_kind(term));
         reading.conversion();
         if settles {
             reading.leave_out_what_is_understood();

@@ -4,17 +4,18 @@
 use std::borrow::Cow;
 
 use super::Difference;
-use super::marks;
+use super::marks::{self, Marks};
 use super::tables::{Named, Tables};
 use super::words::{Class, Determiner, Preposition};
 use super::written::{Token, Written};
 
 /// Whether the small words of both say the same of the words that both have.
 pub fn alike(one: &Written<'_>, other: &Written<'_>, tables: &Tables) -> Result<(), Difference> {
-    if one.seems_to_have() != other.seems_to_have() || one.towards_me() != other.towards_me() {
+    if one.seems_to_have(tables) != other.seems_to_have(tables) || one.towards_me() != other.towards_me() {
         return Err(Difference::Direction);
     }
-    if (one.asks_what_it_is(tables) && other.hands_over()) || (other.asks_what_it_is(tables) && one.hands_over()) {
+    let is_handed = |asks: &Written<'_>, hands: &Written<'_>| asks.asks_what_it_is(tables) && hands.hands_over(tables);
+    if is_handed(one, other) || is_handed(other, one) {
         return Err(Difference::QuestionType);
     }
     let (ones, others) = (Side::of(one, tables), Side::of(other, tables));
@@ -43,8 +44,13 @@ struct Led {
     class: Option<Class>,
     is_plural: bool,
     is_counted: bool,
+    is_number: bool,
+    /// "The best": there is but one.
+    is_superlative: bool,
     /// "A simple explanation" is one in simple terms.
     describes: bool,
+    /// Its clause is what is typed into a search box: words that are no grammar, and no request.
+    is_search: bool,
     /// The one of its kind, whatever leads it: a name, or "the price of".
     is_the_one: bool,
 }
@@ -54,19 +60,21 @@ struct Side<'w, 't> {
     led: Vec<Led>,
     /// A preposition that leads nowhere: "What is it for?"
     left: Preposition,
-    /// Nothing but words that are no grammar, and no request: what is typed into a search box.
-    is_search: bool,
 }
 
 impl<'w, 't> Side<'w, 't> {
     fn of(written: &'w Written<'t>, tables: &Tables) -> Self {
         let mut led = Vec::with_capacity(written.words.len());
         let (mut determiner, mut preposition) = (Determiner::Bare, Preposition::Bare);
-        let (mut is_counted, mut is_search, mut left) = (false, true, Preposition::Bare);
+        let (mut is_counted, mut left) = (false, Preposition::Bare);
+        let (mut is_search, mut is_polite, mut clause) = (true, false, 0);
         for (at, word) in written.words.iter().enumerate() {
             let facts = tables.facts(word.id);
             let grammar = marks::IS_QUESTION.and(marks::BEGINS_WHETHER).and(marks::IS_REQUEST);
-            is_search &= facts.preposition != Preposition::Bare || !word.marks.has(marks::IS_SILENT.and(grammar));
+            // Of what stands behind a word of politeness it counts nothing.
+            let is_grammar = facts.preposition == Preposition::Bare && word.marks.has(marks::IS_SILENT.and(grammar));
+            is_search &= !is_grammar || is_polite;
+            is_polite |= word.marks.has(marks::IS_POLITE) && led.len() > clause;
             if facts.preposition != Preposition::Bare {
                 (determiner, preposition) = (Determiner::Bare, facts.preposition);
                 left = if word.before_mark { preposition } else { left };
@@ -86,32 +94,39 @@ impl<'w, 't> Side<'w, 't> {
                     place: at as u16,
                     determiner: std::mem::take(&mut determiner),
                     preposition: std::mem::take(&mut preposition),
+                    is_number: is_number(word, tables),
+                    is_superlative: facts.class == Some(Class::Comparison) && word.lower.ends_with("st"),
                     class: tables.class(canonical.id),
                     is_plural,
                     describes: word.marks.has(marks::DESCRIBES),
                     is_counted: std::mem::take(&mut is_counted),
+                    is_search: false,
                     is_the_one: is_name
                         || (!word.before_mark
                             && next.is_some_and(|next| tables.facts(next.id).preposition == Preposition::Of)),
                 });
-                is_counted = facts.number.is_some() || word.lower.starts_with(|first: char| first.is_ascii_digit());
+                is_counted = is_number(word, tables);
+            }
+            if word.before_mark {
+                led.iter_mut().skip(clause).for_each(|led| led.is_search = is_search);
+                (is_search, is_polite, clause) = (true, false, led.len());
+                (determiner, preposition, is_counted) = (Determiner::Bare, Preposition::Bare, false);
             }
         }
         led.sort_unstable_by_key(|led| (led.key.0, led.place));
         for same in led.chunk_by_mut(|one, other| one.key.0 == other.key.0) {
             (0..).zip(same).for_each(|(times, led)| led.key.1 = times);
         }
-        Self {
-            written,
-            led,
-            left,
-            is_search,
-        }
+        Self { written, led, left }
     }
 
-    fn says_does(&self) -> bool {
-        self.written.seen.has(marks::IS_DOES)
+    fn says(&self, list: Marks) -> bool {
+        self.written.seen.has(list)
     }
+}
+
+fn is_number(word: &Token<'_>, tables: &Tables) -> bool {
+    tables.facts(word.id).number.is_some() || word.lower.starts_with(|first: char| first.is_ascii_digit())
 }
 
 /// The word that stands for this one, and whether this is its plural.
@@ -125,8 +140,7 @@ fn stands_for<'a>(word: &'a Token<'_>, tables: &'a Tables) -> (Named<'a>, bool) 
 
 impl Led {
     fn alike(&self, other: &Self, ours: &Side<'_, '_>, theirs: &Side<'_, '_>) -> Result<(), Difference> {
-        let is_determined =
-            self.is_determined_as(other, ours.is_search) || other.is_determined_as(self, theirs.is_search);
+        let is_determined = self.is_determined_as(other) || other.is_determined_as(self);
         if !is_determined || !self.counts_as(other, ours, theirs) {
             return Err(Difference::Scope);
         }
@@ -136,23 +150,27 @@ impl Led {
         }
     }
 
-    fn is_determined_as(&self, other: &Self, is_search: bool) -> bool {
+    fn is_determined_as(&self, other: &Self) -> bool {
         use Determiner::{A, Bare, My, Owned, Part, The, Which};
         match (self.determiner, other.determiner) {
             (one, other) if one == other => true,
             (Which | Owned, Bare | The) | (Bare, Part) | (Which, Owned) => true,
-            (Bare, The) if self.is_the_one || other.is_the_one || self.class == Some(Class::Comparison) => true,
+            (Bare, The) if self.is_the_one || other.is_the_one || self.is_superlative => true,
             (Bare, A) if self.describes => true,
             // "Summarize it", "a summary of it"; "they differ", "the difference".
             (Bare, The | A) if self.hash != other.hash => true,
-            (Bare, The | A | My) => is_search,
+            (Bare, The | A | My) => self.is_search,
             _ => false,
         }
     }
 
-    /// "Works" is "work" where "does" stands beside it.
+    /// "Works" is "work" where "does" stands beside that.
     fn counts_as(&self, other: &Self, ours: &Side<'_, '_>, theirs: &Side<'_, '_>) -> bool {
-        let is_verb = |plural: &Side<'_, '_>, single: &Side<'_, '_>| single.says_does() && !plural.says_does();
+        let may_be_verb = |led: &Self| led.determiner == Determiner::Bare && led.preposition == Preposition::Bare;
+        let may_be_verbs = || may_be_verb(self) && may_be_verb(other);
+        let is_verb = |with_s: &Side<'_, '_>, without: &Side<'_, '_>| {
+            without.says(marks::IS_DOES) && !with_s.says(marks::IS_DO) && may_be_verbs()
+        };
         let is_measure = self.class == Some(Class::Unit) && (self.is_counted || other.is_counted);
         match (self.is_plural, other.is_plural) {
             (true, false) => is_measure || is_verb(ours, theirs),
@@ -165,7 +183,9 @@ impl Led {
         use Preposition::{As, Bare, During, In, Of, To};
         match (self.preposition, other.preposition) {
             (one, other) if one == other => true,
-            (Bare, _) | (Of, In) => true,
+            (Bare, Of) | (Of, In) => true,
+            // "For 30 days" is not "30 days".
+            (Bare, _) => !self.is_number,
             (In, During) => self.class == Some(Class::Date),
             (In, To) => matches!(self.class, Some(Class::Unit | Class::Currency | Class::Language)),
             (In, As) => true,
@@ -176,7 +196,7 @@ impl Led {
 
 impl Written<'_> {
     /// How often "'s" and "'d" may be "has" and "had": before what is done, or who did it.
-    fn seems_to_have(&self) -> usize {
+    fn seems_to_have(&self, tables: &Tables) -> usize {
         let is_done = |word: Option<&Token<'_>>| {
             let listed = marks::IS_PARTICIPLE.and(marks::IS_HELPED).and(marks::HAVE);
             word.is_some_and(|word| word.marks.has(listed) || word.lower.ends_with("ed") || word.lower.ends_with("en"))
@@ -184,7 +204,9 @@ impl Written<'_> {
         let may_have = |at: usize| {
             let next = self.words.get(at + 1);
             let who_did = next.is_some_and(|next| !next.marks.has(marks::IS_SILENT)) && is_done(self.words.get(at + 2));
-            is_done(next) || who_did
+            // "Who's the manager promoted?"
+            let is_led = next.is_some_and(|next| tables.facts(next.id).determiner != Determiner::Bare);
+            is_done(next) || who_did || (is_led && is_done(self.words.get(at + 3)))
         };
         let is_short = |at: usize, word: &Token<'_>| {
             let before = at.checked_sub(1).and_then(|before| self.words.get(before));
@@ -222,11 +244,16 @@ impl Written<'_> {
             let determiner = tables.facts(word.id).determiner;
             determiner == Determiner::A || (determiner == Determiner::Bare && !word.marks.has(marks::IS_SILENT))
         });
-        let leads = |word: &Token<'_>| tables.facts(word.id).preposition != Preposition::Bare;
-        is && of_all && !self.words.iter().any(leads)
+        (is && of_all && !self.has_led(tables)) || self.seen.has(marks::EXPLAINS)
     }
 
-    fn hands_over(&self) -> bool {
-        self.seen.has(marks::HANDS_OVER)
+    /// "Name a river"; "give me an explanation of it" does not.
+    fn hands_over(&self, tables: &Tables) -> bool {
+        self.seen.has(marks::HANDS_OVER) && !self.has_led(tables)
+    }
+
+    fn has_led(&self, tables: &Tables) -> bool {
+        let leads = |word: &Token<'_>| tables.facts(word.id).preposition != Preposition::Bare;
+        self.words.iter().any(leads)
     }
 }

@@ -148,9 +148,8 @@ pub const SAME: &[&str] = &[
     "remove delete erase",
     "removed deleted erased",
     "cancelled canceled",
-    "recover regain retrieve",
+    "recover regain",
     "setup configure",
-    "fix repair resolve",
     "phone telephone",
     "mobile cellphone",
     "photo photograph picture pic",
@@ -161,11 +160,10 @@ pub const SAME: &[&str] = &[
     "declined rejected refused denied",
     "begin start commence",
     "end finish",
-    "buy purchase",
     "bought purchased",
     "allowed permitted",
     "reduce decrease lessen",
-    "increase raise boost",
+    "increase boost",
     "improve enhance",
     "choose select pick",
     "occur happen",
@@ -177,14 +175,12 @@ pub const SAME: &[&str] = &[
     "recommended suggested",
     "translate translation",
     "calculate compute",
-    "benefit advantage pro upside merit",
-    "drawback disadvantage con downside",
+    "benefit advantage pros upside",
+    "drawback disadvantage cons downside",
     "mean meaning definition define signify",
     "difference differ",
-    "example instance",
     "price cost",
-    "kind type sort",
-    "main primary principal",
+    "kind type",
     // People, places and things
     "child kid",
     "children kids",
@@ -194,7 +190,7 @@ pub const SAME: &[&str] = &[
     "film movie",
     "car automobile",
     "shop store",
-    "airplane aeroplane plane",
+    "airplane aeroplane",
     "truck lorry",
     "petrol gasoline",
     "illness disease sickness",
@@ -215,7 +211,6 @@ pub const SAME: &[&str] = &[
     "ill sick",
     "wrong incorrect",
     "maximum max",
-    "minimum minimal",
     "briefly concisely shortly",
     "versus vs",
     "till until",
@@ -247,7 +242,6 @@ pub const SAME: &[&str] = &[
     "milligram mg",
     "pound lb lbs",
     "ounce oz",
-    "ton tonne",
     "liter litre l",
     "milliliter millilitre ml",
     "minute min",
@@ -262,7 +256,7 @@ pub const SAME: &[&str] = &[
     "dollar $ usd",
     "euro € eur",
     "sterling £ gbp",
-    "yen ¥ jpy",
+    "yen jpy",
     "rupee ₹ inr",
     // Dates
     "january jan",
@@ -287,7 +281,7 @@ pub const SAME: &[&str] = &[
 /// Words that leave no trace: what they say is in the order of the others, which is compared.
 pub const SILENT: &str = "a an the of in on at for to into onto with about during as is are am was were be been being do does did \
      has have had having got get gets getting i me my mine we our you your it its this that these those \
-     there here and then some any which what actually currently one's whom if whether";
+     and some any which what one's whom whether";
 
 /// Small words before a term that say what part it plays; two different ones before the same term are two questions.
 pub const ROLES: &[(&str, &str)] = &[
