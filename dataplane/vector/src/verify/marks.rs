@@ -109,6 +109,9 @@ pub const EXPLAINS: Marks = Marks::list(57);
 /// What a name alone tells: "which city is" is no more than "what is".
 pub const IS_KIND: Marks = Marks::list(58);
 
+/// By itself it says that something comes to one.
+pub const GET: Marks = Marks::list(59);
+
 /// Lists, with one space between words.
 pub const LISTS: &[(Marks, &str)] = &[
     (IS_ENGLISH, ENGLISH),
@@ -228,6 +231,7 @@ pub const LISTS: &[(Marks, &str)] = &[
         IS_KIND,
         "city country river lake mountain ocean sea planet person company",
     ),
+    (GET, "get gets getting got"),
     (EXPLAINS, "explain describe define"),
     (DESCRIBES, "simple easy plain short brief"),
     (COUNTS_WORDS, "the many"),

@@ -250,7 +250,7 @@ pub const PHRASES: &[(&str, &str)] = &[
     ("i am looking to", "@want"),
     ("trying to", "@want"),
     ("i want", "@wish"),
-    ("i need", "@wish"),
+    ("i need", "@lack"),
     ("i am looking for", "@wish"),
     // Why
     ("i do not understand why", "@why"),

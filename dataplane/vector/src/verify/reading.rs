@@ -279,15 +279,16 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// "Have" that helps no verb says that something is owned.
+    /// "Have" and "get" that help no verb say that something is owned, or will be.
     fn owns(&self, word: &Word<'_>) -> bool {
         let participle = |word: &Word<'_>| {
             let text = word.text();
             word.is(marks::IS_HELPED) || text.ends_with("ed") || text.ends_with("en")
         };
         // "Have I paid", "has not paid": the verb stands a little further on.
-        let helps = || self.words.iter().skip(self.at).take(3).any(participle);
-        word.is(marks::HAVE) && !helps()
+        let reach = if word.is(marks::GET) { 2 } else { 3 };
+        let helps = || self.words.iter().skip(self.at).take(reach).any(participle);
+        word.is(marks::HAVE.and(marks::GET)) && !helps()
     }
 
     /// A word that leaves no term, and what it says of those around it.

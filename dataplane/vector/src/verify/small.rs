@@ -154,7 +154,7 @@ impl Led {
         use Determiner::{A, Bare, My, Owned, Part, The, Which};
         match (self.determiner, other.determiner) {
             (one, other) if one == other => true,
-            (Which | Owned, Bare | The) | (Bare, Part) | (Which, Owned) => true,
+            (Which | Owned, Bare | The) | (Bare, Part) => true,
             (Bare, The) if self.is_the_one || other.is_the_one || self.is_superlative => true,
             (Bare, A) if self.describes => true,
             // "Summarize it", "a summary of it"; "they differ", "the difference".
@@ -203,7 +203,8 @@ impl Written<'_> {
         };
         let may_have = |at: usize| {
             let next = self.words.get(at + 1);
-            let who_did = next.is_some_and(|next| !next.marks.has(marks::IS_SILENT)) && is_done(self.words.get(at + 2));
+            let who_did = next.is_some_and(|next| !next.marks.has(marks::IS_SILENT) || next.lower == "it")
+                && is_done(self.words.get(at + 2));
             // "Who's the manager promoted?"
             let is_led = next.is_some_and(|next| tables.facts(next.id).determiner != Determiner::Bare);
             is_done(next) || who_did || (is_led && is_done(self.words.get(at + 3)))
@@ -220,18 +221,24 @@ impl Written<'_> {
         left.filter(|(at, word)| is_short(*at, word) && may_have(*at)).count()
     }
 
-    /// How often a question is of what is done to who asks; "explain to me" is none.
+    /// How often something is done to who asks: not where one is to explain it to them, or is asked to do it for them.
     fn towards_me(&self) -> usize {
+        if !self.seen.has(marks::IS_ME) {
+            return 0;
+        }
         let mut words = self.words.iter().filter(|word| !word.marks.has(marks::IS_POLITE));
         let asks = marks::IS_QUESTION.and(marks::BEGINS_WHETHER);
         let is_question = words.next().is_some_and(|first| first.marks.has(asks))
             && words.next().is_some_and(|who| who.lower != "you");
-        if !is_question || !self.seen.has(marks::IS_ME) {
-            return 0;
-        }
+        let is_towards = |to: &Token<'_>| match &*to.lower {
+            "with" | "about" => true,
+            "to" => is_question || !self.seen.has(marks::EXPLAINS),
+            "for" => is_question,
+            _ => false,
+        };
         let pairs = self.words.iter().zip(self.words.iter().skip(1));
         pairs
-            .filter(|(to, me)| me.marks.has(marks::IS_ME) && ["to", "for", "with", "about"].contains(&&*to.lower))
+            .filter(|(to, me)| me.marks.has(marks::IS_ME) && is_towards(to))
             .count()
     }
 
