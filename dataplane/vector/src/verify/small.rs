@@ -2,6 +2,7 @@
 //! looked at beside, each with the word that it leads in both prompts. Knows no meaning.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::Difference;
 use super::marks::{self, Marks};
@@ -14,11 +15,12 @@ pub fn alike(one: &Written<'_>, other: &Written<'_>, tables: &Tables) -> Result<
     if one.seems_to_have(tables) != other.seems_to_have(tables) || one.towards_me() != other.towards_me() {
         return Err(Difference::Direction);
     }
-    let is_handed = |asks: &Written<'_>, hands: &Written<'_>| asks.asks_what_it_is(tables) && hands.hands_over(tables);
+    let is_handed = |asks: &Written<'_>, hands: &Written<'_>| hands.hands_over(tables) && asks.asks_what_it_is(tables);
     if is_handed(one, other) || is_handed(other, one) {
         return Err(Difference::QuestionType);
     }
-    let (ones, others) = (Side::of(one, tables), Side::of(other, tables));
+    let (of_one, of_other) = that_may_differ(one, other);
+    let (ones, others) = (Side::of(one, of_one, tables), Side::of(other, of_other, tables));
     if ones.left != others.left {
         return Err(Difference::Direction);
     }
@@ -26,7 +28,7 @@ pub fn alike(one: &Written<'_>, other: &Written<'_>, tables: &Tables) -> Result<
     for led in &ones.led {
         while theirs.next_if(|their| their.key < led.key).is_some() {}
         if let Some(their) = theirs.next_if(|their| their.key == led.key) {
-            led.alike(their, &ones, &others)?;
+            led.alike(their, (&ones, &others), tables)?;
         }
     }
     Ok(())
@@ -49,8 +51,6 @@ struct Led {
     is_superlative: bool,
     /// "A simple explanation" is one in simple terms.
     describes: bool,
-    /// Its clause is what is typed into a search box: words that are no grammar, and no request.
-    is_search: bool,
     /// The one of its kind, whatever leads it: a name, or "the price of".
     is_the_one: bool,
 }
@@ -63,18 +63,14 @@ struct Side<'w, 't> {
 }
 
 impl<'w, 't> Side<'w, 't> {
-    fn of(written: &'w Written<'t>, tables: &Tables) -> Self {
-        let mut led = Vec::with_capacity(written.words.len());
+    /// Of those words of a prompt that the other may lead otherwise.
+    fn of(written: &'w Written<'t>, words: Range<usize>, tables: &Tables) -> Self {
+        let mut led = Vec::with_capacity(words.len());
         let (mut determiner, mut preposition) = (Determiner::Bare, Preposition::Bare);
         let (mut is_counted, mut left) = (false, Preposition::Bare);
-        let (mut is_search, mut is_polite, mut clause) = (true, false, 0);
-        for (at, word) in written.words.iter().enumerate() {
+        let all = written.words.iter().enumerate();
+        for (at, word) in all.take(words.end).skip(words.start) {
             let facts = tables.facts(word.id);
-            let grammar = marks::IS_QUESTION.and(marks::BEGINS_WHETHER).and(marks::IS_REQUEST);
-            // Of what stands behind a word of politeness it counts nothing.
-            let is_grammar = facts.preposition == Preposition::Bare && word.marks.has(marks::IS_SILENT.and(grammar));
-            is_search &= !is_grammar || is_polite;
-            is_polite |= word.marks.has(marks::IS_POLITE) && led.len() > clause;
             if facts.preposition != Preposition::Bare {
                 (determiner, preposition) = (Determiner::Bare, facts.preposition);
                 left = if word.before_mark { preposition } else { left };
@@ -100,7 +96,6 @@ impl<'w, 't> Side<'w, 't> {
                     is_plural,
                     describes: word.marks.has(marks::DESCRIBES),
                     is_counted: std::mem::take(&mut is_counted),
-                    is_search: false,
                     is_the_one: is_name
                         || (!word.before_mark
                             && next.is_some_and(|next| tables.facts(next.id).preposition == Preposition::Of)),
@@ -108,8 +103,6 @@ impl<'w, 't> Side<'w, 't> {
                 is_counted = is_number(word, tables);
             }
             if word.before_mark {
-                led.iter_mut().skip(clause).for_each(|led| led.is_search = is_search);
-                (is_search, is_polite, clause) = (true, false, led.len());
                 (determiner, preposition, is_counted) = (Determiner::Bare, Preposition::Bare, false);
             }
         }
@@ -123,6 +116,62 @@ impl<'w, 't> Side<'w, 't> {
     fn says(&self, list: Marks) -> bool {
         self.written.seen.has(list)
     }
+
+    /// Whether the clause is what is typed into a search box: words that are no grammar, and no request.
+    fn is_search(&self, led: &Led, tables: &Tables) -> bool {
+        let words = &self.written.words[..];
+        let (before, behind) = words.split_at_checked(usize::from(led.place)).unwrap_or((words, &[]));
+        let begins = before
+            .iter()
+            .rposition(|word| word.before_mark)
+            .map_or(0, |mark| mark + 1);
+        let ends = behind
+            .iter()
+            .position(|word| word.before_mark)
+            .map_or(words.len(), |mark| before.len() + mark + 1);
+        let clause = words.get(begins..ends).unwrap_or_default();
+        // What stands behind a word of politeness is some too.
+        let mut clause = clause
+            .iter()
+            .enumerate()
+            .take_while(|(at, word)| *at == 0 || !word.marks.has(marks::IS_POLITE));
+        let grammar = marks::IS_SILENT
+            .and(marks::IS_QUESTION)
+            .and(marks::BEGINS_WHETHER)
+            .and(marks::IS_REQUEST);
+        clause.all(|(_, word)| tables.facts(word.id).preposition != Preposition::Bare || !word.marks.has(grammar))
+    }
+}
+
+/// The words that may be led otherwise in the other: not those that both begin or end with, but for the nearest.
+fn that_may_differ(one: &Written<'_>, other: &Written<'_>) -> (Range<usize>, Range<usize>) {
+    let is_small = |word: &Token<'_>| word.marks.has(marks::IS_SILENT) || word.lower == "s";
+    let is_same = |(one, other): &(&Token<'_>, &Token<'_>)| {
+        one.hash == other.hash && one.lower == other.lower && one.before_mark == other.before_mark
+    };
+    let (ones, others) = (&one.words[..], &other.words[..]);
+    let alike = ones.iter().zip(others).take_while(is_same).count();
+    let behind = (
+        ones.get(alike..).unwrap_or_default(),
+        others.get(alike..).unwrap_or_default(),
+    );
+    let ending = behind
+        .0
+        .iter()
+        .rev()
+        .zip(behind.1.iter().rev())
+        .take_while(is_same)
+        .count();
+    // A number may count what stands behind it.
+    let shared = ones.get(..alike).unwrap_or_default();
+    let begins = shared.iter().rposition(|word| !is_small(word)).unwrap_or(0);
+    let ends = ones.len() - ending;
+    let shared = ones.get(ends..).unwrap_or_default();
+    let more = shared
+        .iter()
+        .position(|word| !is_small(word))
+        .map_or(ending, |at| at + 1);
+    (begins..ends + more, begins..others.len() - ending + more)
 }
 
 fn is_number(word: &Token<'_>, tables: &Tables) -> bool {
@@ -139,8 +188,10 @@ fn stands_for<'a>(word: &'a Token<'_>, tables: &'a Tables) -> (Named<'a>, bool) 
 }
 
 impl Led {
-    fn alike(&self, other: &Self, ours: &Side<'_, '_>, theirs: &Side<'_, '_>) -> Result<(), Difference> {
-        let is_determined = self.is_determined_as(other) || other.is_determined_as(self);
+    fn alike(&self, other: &Self, sides: (&Side<'_, '_>, &Side<'_, '_>), tables: &Tables) -> Result<(), Difference> {
+        let (ours, theirs) = sides;
+        let is_determined = self.is_determined_as(other, || ours.is_search(self, tables))
+            || other.is_determined_as(self, || theirs.is_search(other, tables));
         if !is_determined || !self.counts_as(other, ours, theirs) {
             return Err(Difference::Scope);
         }
@@ -150,7 +201,7 @@ impl Led {
         }
     }
 
-    fn is_determined_as(&self, other: &Self) -> bool {
+    fn is_determined_as(&self, other: &Self, is_search: impl Fn() -> bool) -> bool {
         use Determiner::{A, Bare, My, Owned, Part, The, Which};
         match (self.determiner, other.determiner) {
             (one, other) if one == other => true,
@@ -159,7 +210,7 @@ impl Led {
             (Bare, A) if self.describes => true,
             // "Summarize it", "a summary of it"; "they differ", "the difference".
             (Bare, The | A) if self.hash != other.hash => true,
-            (Bare, The | A | My) => self.is_search,
+            (Bare, The | A | My) => is_search(),
             _ => false,
         }
     }
@@ -213,11 +264,10 @@ impl Written<'_> {
             let before = at.checked_sub(1).and_then(|before| self.words.get(before));
             (word.lower == "s" && before.is_some_and(|before| before.marks.has(marks::TAKES_IS))) || word.lower == "d"
         };
-        let left = self
-            .words
-            .iter()
-            .enumerate()
-            .filter(|(_, word)| word.marks.has(marks::IS_LEFT));
+        if !self.seen.has(marks::IS_LEFT) {
+            return 0;
+        }
+        let left = self.words.iter().enumerate();
         left.filter(|(at, word)| is_short(*at, word) && may_have(*at)).count()
     }
 
