@@ -146,8 +146,9 @@ impl<'w, 't> Side<'w, 't> {
 /// The words that may be led otherwise in the other: not those that both begin or end with, but for the nearest.
 fn that_may_differ(one: &Written<'_>, other: &Written<'_>) -> (Range<usize>, Range<usize>) {
     let is_small = |word: &Token<'_>| word.marks.has(marks::IS_SILENT) || word.lower == "s";
+    // Small words are in the tables, and all others were compared by their letters.
     let is_same = |(one, other): &(&Token<'_>, &Token<'_>)| {
-        one.hash == other.hash && one.lower == other.lower && one.before_mark == other.before_mark
+        one.hash == other.hash && one.id == other.id && one.before_mark == other.before_mark
     };
     let (ones, others) = (&one.words[..], &other.words[..]);
     let alike = ones.iter().zip(others).take_while(is_same).count();
