@@ -132,6 +132,22 @@ fn another_question_is_never_served() {
     assert_eq!(served.collect::<Vec<_>>(), []);
 }
 
+/// What somebody who looks for wrong answers would ask: pairs with what turns the answer, and those to `keep` beside them.
+#[test]
+fn what_turns_an_answer_is_refused_and_what_does_not_is_kept() {
+    let judge = Judge::new();
+    let lines = include_str!("data/hostile.tsv").lines();
+    let pairs: Vec<[&str; 3]> = lines
+        .map(|line| line.split('\t').collect::<Vec<_>>().try_into().expect("three fields"))
+        .collect();
+    let kept = pairs.iter().filter(|[kind, ..]| *kind == "keep").count();
+    assert!(kept >= 40 && pairs.len() - kept >= 180, "{kept} of {}", pairs.len());
+    let wrong = pairs
+        .iter()
+        .filter(|[kind, before, now]| judge.verdict(before, now).is_ok() != (*kind == "keep"));
+    assert_eq!(wrong.collect::<Vec<_>>(), Vec::<&[&str; 3]>::new());
+}
+
 #[test]
 fn a_rejection_says_why() {
     let judge = Judge::new();

@@ -40,7 +40,6 @@ struct Kept {
 const OPTIONAL: u8 = 1;
 const LED: u8 = 2;
 const SUFFERED: u8 = 4;
-const DONE: u8 = 8;
 
 impl Kept {
     fn is(&self, mark: u8) -> bool {
@@ -49,9 +48,7 @@ impl Kept {
 
     /// The same term with two parts to play.
     fn is_crossed_with(&self, other: &Self) -> bool {
-        let voices = SUFFERED | DONE;
-        let (voice, others) = (self.marks & voices, other.marks & voices);
-        (self.role != 0 && other.role != 0 && self.role != other.role) || (voice != 0 && others != 0 && voice != others)
+        (self.role != 0 && other.role != 0 && self.role != other.role) || self.is(SUFFERED) != other.is(SUFFERED)
     }
 }
 
@@ -83,10 +80,7 @@ impl Form {
                 bytes: term.name.text.len() as u32,
                 class: term.class,
                 role: term.role,
-                marks: mark(OPTIONAL, term.optional)
-                    | mark(LED, term.led)
-                    | mark(SUFFERED, term.suffered == Some(true))
-                    | mark(DONE, term.suffered == Some(false)),
+                marks: mark(OPTIONAL, term.optional) | mark(LED, term.led) | mark(SUFFERED, term.suffered),
             }
         };
         let terms = all().map(keep).collect();
@@ -161,8 +155,10 @@ impl Form {
     /// does not.
     fn counts_beside(&self, at: usize, other: &Self) -> bool {
         let is_optional = self.terms.get(at).is_some_and(|term| term.is(OPTIONAL));
+        let others = || other.terms.iter().take(other.in_order);
         !is_optional
             || at >= self.in_order
+            || others().any(|term| term.is(OPTIONAL))
             || other
                 .all(0..other.in_order)
                 .any(|theirs| says_the_same(&theirs, &self.said(at)))
@@ -216,7 +212,7 @@ fn same_question(a: &Form, b: &Form) -> Result<(), Difference> {
         other.frames() == ["what"] || (other.frames() == ["how"] && bare.telegraphic && bare.in_order > 1)
     };
     let same = a.frames() == b.frames() || (a.is_bare() && may_be_bare(b, a)) || (b.is_bare() && may_be_bare(a, b));
-    if !same || (!asks_how(a, b) && a.modals != b.modals) {
+    if !same || a.modals != b.modals {
         return Err(Difference::QuestionType);
     }
     Ok(())
@@ -226,15 +222,10 @@ fn same_time(a: &Form, b: &Form) -> Result<(), Difference> {
     // "Wants" tells no time by itself, and "wanted" does. Words for a search box tell none.
     let is_past = |form: &Form| form.past == Some(true);
     let is_told = (a.past.is_some() && b.past.is_some()) || !(a.is_bare() || b.is_bare());
-    match is_past(a) != is_past(b) && is_told && !asks_how(a, b) {
+    match is_past(a) != is_past(b) && is_told {
         true => Err(Difference::Tense),
         false => Ok(()),
     }
-}
-
-/// Asked how, "can I", "should I" and "did you" ask for the same.
-fn asks_how(a: &Form, b: &Form) -> bool {
-    a.frames.iter().chain(&b.frames).any(|frame| *frame == "how")
 }
 
 fn same_terms(a: &Form, b: &Form) -> Result<(), Difference> {

@@ -92,6 +92,26 @@ pub const NEEDS_OBJECT: Marks = Marks::list(50);
 /// A noun by itself where an article leads it, and else a unit or a verb.
 pub const IS_OWN_PLURAL: Marks = Marks::list(51);
 
+/// What asks for one of a kind, or for all of it, and not for what it is.
+pub const HANDS_OVER: Marks = Marks::list(52);
+/// The one who asks, where a preposition leads there.
+pub const IS_ME: Marks = Marks::list(53);
+/// What helps a verb, which has no `s` then; and the one of these that an `s` stands for.
+pub const IS_DO: Marks = Marks::list(56);
+pub const IS_DOES: Marks = Marks::list(54);
+
+/// Of an explanation, what says how it is given.
+pub const DESCRIBES: Marks = Marks::list(55);
+
+/// What asks for what a thing is.
+pub const EXPLAINS: Marks = Marks::list(57);
+
+/// What a name alone tells: "which city is" is no more than "what is".
+pub const IS_KIND: Marks = Marks::list(58);
+
+/// By itself it says that something comes to one.
+pub const GET: Marks = Marks::list(59);
+
 /// Lists, with one space between words.
 pub const LISTS: &[(Marks, &str)] = &[
     (IS_ENGLISH, ENGLISH),
@@ -117,8 +137,8 @@ pub const LISTS: &[(Marks, &str)] = &[
     // "A used car", "of fixed rates": what follows these is no verb.
     (BEFORE_NOUN, "a an the my your our of in for with"),
     (ASKS_OF_YOU, "can could would will"),
-    (HELPS_HOW, "do can could should would might shall does"),
-    (IS_ANYONE, "i you we one 1 someone people"),
+    (HELPS_HOW, "do can could does"),
+    (IS_ANYONE, "i one 1 someone"),
     (IS_LOST, "forgot lost"),
     (HAS_PARTICLE, "turn switch turned switched log sign"),
     (IS_PARTICLE, "on off"),
@@ -200,6 +220,20 @@ pub const LISTS: &[(Marks, &str)] = &[
          sing sings sung made make makes said say says saying call called named name recorded record composed released \
          directed painted covered performed played sampled uses use used like and or the a an",
     ),
+    (
+        HANDS_OVER,
+        "give list name show find get provide need want enumerate display make looking",
+    ),
+    (IS_ME, "me us"),
+    (IS_DO, "do does did"),
+    (IS_DOES, "does"),
+    (
+        IS_KIND,
+        "city country river lake mountain ocean sea planet person company",
+    ),
+    (GET, "get gets getting got"),
+    (EXPLAINS, "explain describe define"),
+    (DESCRIBES, "simple easy plain short brief"),
     (COUNTS_WORDS, "the many"),
     (NAMES_WORDS, "word words letter"),
 ];

@@ -10,6 +10,7 @@ mod phrases;
 mod prepared;
 mod reading;
 mod slips;
+mod small;
 mod spelled;
 mod stated;
 mod tables;

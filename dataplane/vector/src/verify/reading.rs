@@ -37,8 +37,8 @@ pub struct Term<'a> {
     pub optional: bool,
     /// A preposition of place or belonging stands before it.
     pub led: bool,
-    /// Whether the verb is suffered ("was called") or done ("has called"), where that can be told.
-    pub suffered: Option<bool>,
+    /// The verb is suffered ("was called") and not done ("has called").
+    pub suffered: bool,
 }
 
 impl Term<'_> {
@@ -81,6 +81,8 @@ struct Reader<'a> {
     suffers: Option<bool>,
     /// "How to" came last: a gerund is what is done.
     how_came_last: bool,
+    /// What "I want to" or "I have to" makes of the question, if it asks for anything but how.
+    wants: Option<&'static str>,
     /// Index of the first term of the run that the possessive mark belongs to.
     run_from: usize,
     /// Where "'s" stood: terms before it, and from where the run before it began.
@@ -101,6 +103,7 @@ impl<'a> Reader<'a> {
             formed: false,
             suffers: None,
             how_came_last: false,
+            wants: None,
             words,
             at: 0,
             clause_begins: true,
@@ -231,11 +234,16 @@ impl<'a> Reader<'a> {
                 self.saw_what = true;
                 self.which = self.words.get(self.at).is_some_and(|next| !next.is(marks::IS_SILENT));
             }
-            "want" => self.clause_begins = true,
+            "want" | "need" => {
+                self.clause_begins = true;
+                self.wants = Some(frame);
+            }
             // "How can I", "how does one": who does it is no matter.
             "how" => {
                 let is = |at: usize, list: Marks| self.words.get(at).is_some_and(|word| word.is(list));
                 if is(self.at, marks::HELPS_HOW) && is(self.at + 1, marks::IS_ANYONE) {
+                    let who = self.words.get(self.at + 1).map(|who| who.name.id);
+                    self.person(who.map_or(0, |who| self.tables.facts(who).person));
                     self.at += 2;
                 }
                 self.reading.frames.push(frame);
@@ -271,24 +279,23 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// "Have" that helps no verb says that something is owned.
+    /// "Have" and "get" that help no verb say that something is owned, or will be.
     fn owns(&self, word: &Word<'_>) -> bool {
         let participle = |word: &Word<'_>| {
             let text = word.text();
             word.is(marks::IS_HELPED) || text.ends_with("ed") || text.ends_with("en")
         };
         // "Have I paid", "has not paid": the verb stands a little further on.
-        let helps = || self.words.iter().skip(self.at).take(3).any(participle);
-        word.is(marks::HAVE) && !helps()
+        let reach = if word.is(marks::GET) { 2 } else { 3 };
+        let helps = || self.words.iter().skip(self.at).take(reach).any(participle);
+        word.is(marks::HAVE.and(marks::GET)) && !helps()
     }
 
     /// A word that leaves no term, and what it says of those around it.
     fn grammar(&mut self, word: &Word<'_>) {
         self.saw_grammar |= !word.is(marks::IS_SLIGHT);
         let facts = self.tables.facts(word.name.id);
-        if facts.person != 0 && self.reading.persons.last() != Some(&facts.person) {
-            self.reading.persons.push(facts.person);
-        }
+        self.person(facts.person);
         if word.text() == "it" {
             self.it_after = Some(self.reading.terms.len());
         }
@@ -301,6 +308,12 @@ impl<'a> Reader<'a> {
             self.formed = word.is(marks::FORMS);
         }
         self.break_run();
+    }
+
+    fn person(&mut self, person: u8) {
+        if person != 0 && self.reading.persons.last() != Some(&person) {
+            self.reading.persons.push(person);
+        }
     }
 
     fn forget_lead(&mut self) {
@@ -337,12 +350,12 @@ impl<'a> Reader<'a> {
         let suffers = self.suffers.filter(|_| !is_noun);
         // "Who called?" is of the past as "who did call?" is, and a word with that ending where the verb is known to nobody.
         let ends_so = || class == Class::Word && word.text.strip_suffix("ed").is_some_and(|stem| !stem.ends_with('e'));
-        self.past |= self.is_english && !is_noun && suffers.is_none() && (is_past || ends_so());
+        self.past |= self.is_english && !is_noun && suffers != Some(true) && (is_past || ends_so());
         self.push(name, class, capital);
-        if (is_past || tables.facts(word.id).marks.has(marks::IS_PARTICIPLE))
+        if (is_past || word.text.ends_with("ed") || tables.facts(word.id).marks.has(marks::IS_PARTICIPLE))
             && let Some(last) = self.reading.terms.last_mut()
         {
-            last.suffered = suffers;
+            last.suffered = suffers == Some(true);
         }
     }
 
@@ -368,7 +381,7 @@ impl<'a> Reader<'a> {
             role: self.role,
             optional: false,
             led: self.led,
-            suffered: None,
+            suffered: false,
         };
         // A number stands between what leads to a form and the form.
         if class != Class::Number {
@@ -447,25 +460,26 @@ impl<'a> Reader<'a> {
             // "I forgot my X, how can I reset it?" asks how to reset X.
             reading.terms.remove(0);
             reading.terms.rotate_right(1);
+            reading.past = None;
         }
         let settles = self.seen.has(marks::SETTLES);
         self.saw_what |= reading.asks_what(settles);
         reading.superlative_first();
+        // "What colour is it?" is not what it is.
+        let tables = self.tables;
+        let is_kind = |term: &Term<'_>| tables.facts(term.name.id).marks.has(marks::IS_KIND);
+        reading.terms.iter_mut().for_each(|term| term.optional &= is_kind(term));
         reading.conversion();
         if settles {
             reading.leave_out_what_is_understood();
         }
+        // "I want to reset it, how?" asks how to; "why do I have to" and "why do I want to" do not ask why I do.
+        let wants = self
+            .wants
+            .filter(|_| !reading.frames.is_empty() && reading.frames != ["how"]);
+        reading.frames.extend(wants);
         if reading.frames.is_empty() {
             reading.frames.push(if self.saw_what { "what" } else { "bare" });
-        }
-        if reading
-            .frames
-            .first()
-            .is_some_and(|frame| ["who", "what"].contains(frame))
-            && let Some(verb) = reading.terms.first_mut()
-        {
-            // "Who called?": a verb that nothing helps is done.
-            verb.suffered = verb.suffered.or(Some(false));
         }
     }
 }

@@ -9,8 +9,8 @@ use super::phrases::PHRASES;
 use super::slips::Expected;
 use super::turns::{Turn, Turns};
 use super::words::{
-    AUXILIARIES, CLASSES, CONTRACTIONS, Class, MODALS, NUMBER_WORDS, ORDINALS, PAST_FORMS, PERSONS, ROLES, SAME,
-    SILENT, has,
+    AUXILIARIES, CLASSES, CONTRACTIONS, Class, DETERMINERS, Determiner, MODALS, NUMBER_WORDS, ORDINALS, PAST_FORMS,
+    PERSONS, PREPOSITIONS, Preposition, ROLES, SAME, SILENT, has,
 };
 use crate::embed::vocabulary::{HASH_OF_NOTHING, Vocabulary, hash_on};
 
@@ -38,6 +38,8 @@ pub struct Facts {
     /// Numbers of `ROLES` and `PERSONS`; zero is none.
     pub role: u8,
     pub person: u8,
+    pub determiner: Determiner,
+    pub preposition: Preposition,
     /// A bit for each of `MODALS` that is another.
     pub modal: u8,
 }
@@ -265,6 +267,16 @@ impl Making {
         for (word, role) in ROLES {
             let number = ROLES.iter().position(|(_, other)| other == role);
             self.of(word).role = number.map_or(0, |number| number as u8 + 1);
+        }
+        for (determiner, words) in DETERMINERS {
+            for word in words.split(' ') {
+                self.of(word).determiner = *determiner;
+            }
+        }
+        for (preposition, words) in PREPOSITIONS {
+            for word in words.split(' ') {
+                self.of(word).preposition = *preposition;
+            }
         }
         for (word, person) in PERSONS {
             self.of(word).person = *person;

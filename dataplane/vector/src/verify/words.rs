@@ -26,6 +26,43 @@ pub enum Class {
     Literal,
 }
 
+/// Which of a kind a word speaks of, and whose.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Determiner {
+    #[default]
+    Bare,
+    The,
+    A,
+    My,
+    Our,
+    Your,
+    Its,
+    This,
+    That,
+    Any,
+    Part,
+    Which,
+    /// "France's".
+    Owned,
+}
+
+/// What leads to a word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Preposition {
+    #[default]
+    Bare,
+    Of,
+    In,
+    During,
+    On,
+    At,
+    For,
+    To,
+    With,
+    About,
+    As,
+}
+
 /// Whether a list of words, with one space between, holds this one.
 pub fn has(list: &str, word: &str) -> bool {
     let (bytes, length) = (list.as_bytes(), word.len());
@@ -105,22 +142,17 @@ pub const SAME: &[&str] = &[
     "enabled activated",
     "disable deactivate",
     "disabled deactivated",
-    "password passphrase",
     "login signin logon",
     "logout signout logoff",
     "signup register enrol enroll",
     "remove delete erase",
     "removed deleted erased",
-    "cancel terminate",
-    "cancelled canceled terminated",
-    "recover regain retrieve",
+    "cancelled canceled",
+    "recover regain",
     "setup configure",
-    "fix repair resolve",
-    "phone telephone smartphone",
+    "phone telephone",
     "mobile cellphone",
     "photo photograph picture pic",
-    "computer pc",
-    "website webpage",
     "info information",
     "wifi wlan",
     "bug defect",
@@ -128,11 +160,10 @@ pub const SAME: &[&str] = &[
     "declined rejected refused denied",
     "begin start commence",
     "end finish",
-    "buy purchase",
     "bought purchased",
     "allowed permitted",
     "reduce decrease lessen",
-    "increase raise boost",
+    "increase boost",
     "improve enhance",
     "choose select pick",
     "occur happen",
@@ -144,33 +175,28 @@ pub const SAME: &[&str] = &[
     "recommended suggested",
     "translate translation",
     "calculate compute",
-    "benefit advantage pro upside merit",
-    "drawback disadvantage con downside",
+    "benefit advantage pros upside",
+    "drawback disadvantage cons downside",
     "mean meaning definition define signify",
     "difference differ",
-    "example instance",
     "price cost",
-    "kind type sort",
-    "main primary principal",
+    "kind type",
     // People, places and things
-    "child kid children",
+    "child kid",
+    "children kids",
     "people persons",
     "doctor physician",
     "lawyer attorney",
-    "job occupation",
     "film movie",
     "car automobile",
-    "flat apartment",
-    "holiday vacation",
     "shop store",
-    "airplane aeroplane plane",
+    "airplane aeroplane",
     "truck lorry",
-    "gas petrol gasoline",
+    "petrol gasoline",
     "illness disease sickness",
     "medicine medication",
     "nation country",
     "firm company",
-    "customer client",
     "inhabitant resident",
     // How things are
     "big large",
@@ -185,7 +211,6 @@ pub const SAME: &[&str] = &[
     "ill sick",
     "wrong incorrect",
     "maximum max",
-    "minimum minimal",
     "briefly concisely shortly",
     "versus vs",
     "till until",
@@ -217,7 +242,6 @@ pub const SAME: &[&str] = &[
     "milligram mg",
     "pound lb lbs",
     "ounce oz",
-    "ton tonne",
     "liter litre l",
     "milliliter millilitre ml",
     "minute min",
@@ -232,7 +256,7 @@ pub const SAME: &[&str] = &[
     "dollar $ usd",
     "euro € eur",
     "sterling £ gbp",
-    "yen ¥ jpy",
+    "yen jpy",
     "rupee ₹ inr",
     // Dates
     "january jan",
@@ -256,8 +280,8 @@ pub const SAME: &[&str] = &[
 
 /// Words that leave no trace: what they say is in the order of the others, which is compared.
 pub const SILENT: &str = "a an the of in on at for to into onto with about during as is are am was were be been being do does did \
-     has have had having got get gets getting i me my mine we our you your myself it its this that these those \
-     there here and so then very really some any which what exactly actually currently one's whom if whether";
+     has have had having got get gets getting i me my mine we our you your it its this that these those \
+     and some any which what one's whom whether";
 
 /// Small words before a term that say what part it plays; two different ones before the same term are two questions.
 pub const ROLES: &[(&str, &str)] = &[
@@ -270,17 +294,46 @@ pub const ROLES: &[(&str, &str)] = &[
     ("as", "as"),
 ];
 
-/// Who asks and who is asked.
+/// Small words that say which of a kind is meant, whose, and of how many; those of a row stand for each other.
+pub const DETERMINERS: &[(Determiner, &str)] = &[
+    (Determiner::The, "the"),
+    (Determiner::A, "a an"),
+    (Determiner::My, "my"),
+    (Determiner::Our, "our"),
+    (Determiner::Your, "your"),
+    (Determiner::Its, "its"),
+    (Determiner::This, "this these"),
+    (Determiner::That, "that those"),
+    (Determiner::Any, "any"),
+    (Determiner::Part, "some"),
+    (Determiner::Which, "which what"),
+];
+
+/// Small words that say where a thing is or what it belongs to; those of a row stand for each other.
+pub const PREPOSITIONS: &[(Preposition, &str)] = &[
+    (Preposition::Of, "of"),
+    (Preposition::In, "in"),
+    (Preposition::During, "during"),
+    (Preposition::On, "on"),
+    (Preposition::At, "at"),
+    (Preposition::For, "for"),
+    (Preposition::To, "to into onto"),
+    (Preposition::With, "with"),
+    (Preposition::About, "about"),
+    (Preposition::As, "as"),
+];
+
+/// Who asks and who is asked, and those that who asks speaks for.
 pub const PERSONS: &[(&str, u8)] = &[
     ("i", 1),
     ("me", 1),
     ("my", 1),
     ("mine", 1),
     ("myself", 1),
-    ("we", 1),
-    ("us", 1),
-    ("our", 1),
-    ("ours", 1),
+    ("we", 3),
+    ("us", 3),
+    ("our", 3),
+    ("ours", 3),
     ("you", 2),
     ("your", 2),
     ("yours", 2),

@@ -7,7 +7,8 @@ use std::cmp::Ordering;
 use super::Difference;
 use super::layout;
 use super::marks::{self, Marks};
-use super::tables::{self, Tables};
+use super::small;
+use super::tables::{self, Id, Tables};
 use super::words::has;
 use crate::run::{self, Run};
 
@@ -35,6 +36,7 @@ pub fn alike(before: &str, now: &str, tables: &Tables) -> Result<(), Difference>
     if !one.points_as(&other) || !one.fillers_that_are_meant().eq(other.fillers_that_are_meant()) {
         return Err(Difference::Wording);
     }
+    small::alike(&one, &other, tables)?;
     if one.odd_units() != other.odd_units() {
         return Err(Difference::Unit);
     }
@@ -47,25 +49,26 @@ pub fn alike(before: &str, now: &str, tables: &Tables) -> Result<(), Difference>
     }
 }
 
-struct Written<'a> {
+pub(super) struct Written<'a> {
     text: &'a str,
-    words: Vec<Token<'a>>,
+    pub words: Vec<Token<'a>>,
     /// The lists that its words are in.
-    seen: Marks,
+    pub seen: Marks,
 }
 
-struct Token<'a> {
-    text: &'a str,
-    lower: Cow<'a, str>,
+pub(super) struct Token<'a> {
+    pub text: &'a str,
+    pub lower: Cow<'a, str>,
     /// It is of ASCII's small letters and digits.
     is_plain: bool,
-    hash: u32,
-    marks: Marks,
+    pub hash: u32,
+    pub id: Id,
+    pub marks: Marks,
     /// A sentence begins with it: its first letter says nothing.
-    begins: bool,
+    pub begins: bool,
     /// Punctuation or an end stands there.
     after_mark: bool,
-    before_mark: bool,
+    pub before_mark: bool,
 }
 
 impl<'a> Written<'a> {
@@ -317,9 +320,11 @@ fn tokens<'a>(text: &'a str, tables: &Tables) -> Vec<Token<'a>> {
                 false => Cow::Owned(word.to_lowercase()),
             };
             let hash = if is_run { run.hash } else { tables::hash(&lower) };
+            let id = tables.id(&lower, hash);
             words.push(Token {
                 text: word,
-                marks: tables.facts(tables.id(&lower, hash)).marks,
+                id,
+                marks: tables.facts(id).marks,
                 lower,
                 is_plain,
                 hash,
