@@ -286,6 +286,30 @@ fn who_takes_the_last_of_a_bucket_is_followed_when_one_has_flowed_since() {
     });
 }
 
+/// All that was used came back in the millisecond up to which it has flowed: two ask in it, one passes, and the next one two
+/// milliseconds after him.
+#[test]
+fn who_takes_what_came_back_begins_the_grid_anew() {
+    let refill = |bucket: Bucket<'_>, unix_ms| bucket.refill(unix_ms, |ms| ms / 2);
+    model(move || {
+        let words = Arc::new(Words::default());
+        refill(words.bucket(), 1_000);
+        words.lane().add(1);
+        refill(words.bucket(), 1_001);
+        words.lane().give_back(1);
+        let asker = move |words: Arc<Words>, unix_ms| {
+            refill(words.bucket(), unix_ms);
+            words.lane().take(1, 1).is_ok()
+        };
+        let theirs = Arc::clone(&words);
+        let other = thread::spawn(move || asker(theirs, 1_001));
+        let passed = asker(Arc::clone(&words), 1_001);
+        assert!(passed != other.join().expect("it ends"), "one of the two");
+        assert!(!asker(Arc::clone(&words), 1_002), "a millisecond later");
+        assert!(asker(words, 1_003));
+    });
+}
+
 /// On a grid that has been there for ever what is taken before a line is back behind it.
 #[test]
 #[should_panic(expected = "two milliseconds for each")]

@@ -292,6 +292,25 @@ fn one_in_six_seconds_is_one_in_any_six_seconds() {
     }
 }
 
+/// Also where the bucket is empty again within the millisecond in which it was looked at last, or a shard's clock is behind that.
+#[test]
+fn who_takes_what_came_back_in_the_same_millisecond_is_followed_a_period_later() {
+    let limit = refilled(1, 6_000, 1);
+    for behind in [0, 3] {
+        let balances = Balances::in_memory(4);
+        let failed = take(&balances, (1, &limit), &at(START_UNIX_MS), 1).expect("there is enough");
+        let late = START_UNIX_MS + 5_999;
+        settle(&balances, (1, &limit), &at(late), failed, 0);
+        assert!(
+            take(&balances, (1, &limit), &at(late - behind), 1).is_ok(),
+            "it came back"
+        );
+        let refused = take(&balances, (1, &limit), &at(late + 1), 1).expect_err("one was taken a millisecond ago");
+        assert_eq!(refused.wait_ms, Some(5_999));
+        assert!(take(&balances, (1, &limit), &at(late + 6_000), 1).is_ok());
+    }
+}
+
 /// What a shard takes whose clock is behind comes back whole where its call fails, although another had begun the grid later.
 #[test]
 fn what_fails_comes_back_to_a_bucket_whichever_shards_clock_is_behind() {

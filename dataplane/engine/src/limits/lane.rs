@@ -48,6 +48,11 @@ impl Lane<'_> {
         self.tag.load(Ordering::Acquire)
     }
 
+    /// Of a bucket: up to when all has flowed off that has to, wherever its grid begins.
+    pub fn until_ms(&self) -> u64 {
+        self.tag() & !ANEW
+    }
+
     /// Above the limit where calls used more than was foreseen.
     pub fn used(&self) -> u64 {
         loop {
@@ -141,7 +146,13 @@ impl Bucket<'_> {
             let last_ms = flow.until_ms;
             // A clock that was set back: nothing flows until it is where it was, but for a large step.
             if last_ms == unix_ms || last_ms > unix_ms && last_ms - unix_ms < CLOCK_STEP_MS {
-                return flow;
+                // Empty since that moment, where all that was used came back: what is taken now would be back at the next line.
+                let is_on = flow.begun_ms == last_ms || self.lane.used() > 0;
+                if is_on || self.move_on(word, last_ms | ANEW) {
+                    let begun_ms = if is_on { flow.begun_ms } else { last_ms };
+                    return Flow { begun_ms, ..flow };
+                }
+                continue;
             }
             let on_grid = |unix_ms: u64| flows(unix_ms.saturating_sub(flow.begun_ms));
             let is_later = last_ms != 0 && last_ms < unix_ms;
@@ -159,9 +170,7 @@ impl Bucket<'_> {
             };
             // Whoever wins lets it flow for all. Who loses against a clock that is behind looks again: what it takes next is of
             // its own moment.
-            let tag = self.lane.tag;
-            let won = tag.compare_exchange(word, next, Ordering::AcqRel, Ordering::Acquire);
-            if won.is_ok() {
+            if self.move_on(word, next) {
                 self.lane.return_of(taken, off);
                 return Flow {
                     begun_ms,
@@ -169,6 +178,13 @@ impl Bucket<'_> {
                 };
             }
         }
+    }
+
+    /// False: another was first.
+    fn move_on(&self, word: u64, next: u64) -> bool {
+        let tag = self.lane.tag;
+        tag.compare_exchange(word, next, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
     }
 
     /// What a tag says. Whoever moves it on has been here, so that what it says of the grid is not lost.
