@@ -48,11 +48,6 @@ impl Lane<'_> {
         self.tag.load(Ordering::Acquire)
     }
 
-    /// Of a bucket: up to when all has flowed off that has to, wherever its grid begins.
-    pub fn until_ms(&self) -> u64 {
-        self.tag() & !ANEW
-    }
-
     /// Above the limit where calls used more than was foreseen.
     pub fn used(&self) -> u64 {
         loop {

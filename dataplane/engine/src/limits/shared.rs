@@ -363,11 +363,9 @@ impl<'c> Place<'c> {
             }
         };
         match limit.window {
-            Window::Refill { per_ms, .. } => used.saturating_sub(bucket::flowed(
-                (self.lane.until_ms(), now.unix_ms),
-                limit.amount,
-                per_ms,
-            )),
+            Window::Refill { per_ms, .. } => {
+                used.saturating_sub(bucket::flowed((self.lane.tag(), now.unix_ms), limit.amount, per_ms))
+            }
             Window::Calendar(_) | Window::None => used,
         }
     }
